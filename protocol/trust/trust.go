@@ -1,0 +1,245 @@
+// Package trust is what the signatures of the protocol cover, made and checked
+// in one place so that agent and relay cannot disagree (the viewer's half is
+// console/src/core/trust.ts, held to the same vectors in protocol/testdata).
+// It stands beside wire, and not inside a room, because both sides need it.
+//
+// Every signature is Ed25519 over a context line, a zero byte and the parts,
+// each preceded by its length (4 bytes, big endian), so that no signature can
+// be taken for another:
+//
+//	oriel hello v1     relay's nonce, relay's key, agent's nonce, TLS exporter (may be empty)   machine key
+//	oriel welcome v1   agent's nonce, computer id, now (8 bytes, big endian ms)                 relay key
+//	oriel grant v1     serialized Grant                                                         relay key
+//	oriel answer v1    session id, grant's nonce, SHA-256 of the agent's DTLS certificate       machine key
+//
+// The answer binds the agent's certificate to the grant, and the grant binds
+// the browser's: a relay in the middle can refuse a session but not read it,
+// as long as the browser knows the machine's key.
+package trust
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	orielv1 "oriel/protocol/oriel/v1"
+)
+
+// ExporterLabel is the label (RFC 5705) under which both ends of a TLS
+// connection derive the 32 bytes that bind a Hello to it.
+const ExporterLabel = "EXPORTER-oriel-agent-hello"
+
+// GrantLifetime is how long a grant is good for after it was issued.
+const GrantLifetime = time.Minute
+
+// ClockSkew is how far a grant's times may be off the agent's corrected clock.
+const ClockSkew = 5 * time.Second
+
+// What is wrong with a grant or a signature, each told apart.
+var (
+	ErrSignature   = errors.New("not signed by the trusted key")
+	ErrExpired     = errors.New("the grant has expired")
+	ErrReplayed    = errors.New("the grant was used before")
+	ErrComputer    = errors.New("the grant is for another computer")
+	ErrFingerprint = errors.New("the grant is for another browser")
+	ErrMalformed   = errors.New("malformed")
+)
+
+// CodeOf is the wire's code for one of the errors above.
+func CodeOf(err error) orielv1.Code {
+	for _, c := range []struct {
+		err  error
+		code orielv1.Code
+	}{
+		{ErrSignature, orielv1.Code_CODE_GRANT_SIGNATURE},
+		{ErrExpired, orielv1.Code_CODE_GRANT_EXPIRED},
+		{ErrReplayed, orielv1.Code_CODE_GRANT_REPLAYED},
+		{ErrComputer, orielv1.Code_CODE_GRANT_COMPUTER},
+		{ErrFingerprint, orielv1.Code_CODE_GRANT_FINGERPRINT},
+		{ErrMalformed, orielv1.Code_CODE_INVALID},
+	} {
+		if errors.Is(err, c.err) {
+			return c.code
+		}
+	}
+	return orielv1.Code_CODE_INTERNAL
+}
+
+func message(context string, parts ...[]byte) []byte {
+	var b bytes.Buffer
+	b.WriteString(context)
+	b.WriteByte(0)
+	for _, p := range parts {
+		_ = binary.Write(&b, binary.BigEndian, uint32(len(p)))
+		b.Write(p)
+	}
+	return b.Bytes()
+}
+
+func verify(key ed25519.PublicKey, msg, sig []byte) error {
+	if len(key) != ed25519.PublicKeySize || !ed25519.Verify(key, msg, sig) {
+		return ErrSignature
+	}
+	return nil
+}
+
+// Signer signs with one key that it does not give away.
+type Signer func(msg []byte) ([]byte, error)
+
+// Key is the Signer of a key in memory.
+func Key(k ed25519.PrivateKey) Signer {
+	return func(msg []byte) ([]byte, error) { return ed25519.Sign(k, msg), nil }
+}
+
+// Hello is what an agent proves itself with.
+type Hello struct {
+	RelayNonce, RelayKey, AgentNonce, Exporter []byte
+}
+
+func (h Hello) message() []byte {
+	return message("oriel hello v1", h.RelayNonce, h.RelayKey, h.AgentNonce, h.Exporter)
+}
+
+// SignHello signs h with the machine key.
+func SignHello(s Signer, h Hello) ([]byte, error) { return s(h.message()) }
+
+// VerifyHello checks sig. Errors: ErrSignature.
+func VerifyHello(machine ed25519.PublicKey, h Hello, sig []byte) error {
+	return verify(machine, h.message(), sig)
+}
+
+func welcome(agentNonce []byte, computer string, now time.Time) []byte {
+	return message("oriel welcome v1", agentNonce, []byte(computer),
+		binary.BigEndian.AppendUint64(nil, uint64(now.UnixMilli())))
+}
+
+// SignWelcome signs the relay's greeting with its key.
+func SignWelcome(s Signer, agentNonce []byte, computer string, now time.Time) ([]byte, error) {
+	return s(welcome(agentNonce, computer, now))
+}
+
+// VerifyWelcome checks the relay's greeting. Errors: ErrSignature.
+func VerifyWelcome(relay ed25519.PublicKey, agentNonce []byte, computer string, now time.Time, sig []byte) error {
+	return verify(relay, welcome(agentNonce, computer, now), sig)
+}
+
+// SignGrant serializes and signs g with the relay's key.
+func SignGrant(s Signer, g *orielv1.Grant) (*orielv1.SignedGrant, error) {
+	b, err := orielv1.Encode(g)
+	if err != nil {
+		return nil, fmt.Errorf("sign grant: %w", err)
+	}
+	sig, err := s(message("oriel grant v1", b))
+	if err != nil {
+		return nil, fmt.Errorf("sign grant: %w", err)
+	}
+	return &orielv1.SignedGrant{Grant: b, RelaySignature: sig}, nil
+}
+
+func answer(session string, nonce, fingerprint []byte) []byte {
+	return message("oriel answer v1", []byte(session), nonce, fingerprint)
+}
+
+// SignAnswer signs the agent's DTLS fingerprint for one grant with the machine key.
+func SignAnswer(s Signer, session string, nonce, fingerprint []byte) ([]byte, error) {
+	return s(answer(session, nonce, fingerprint))
+}
+
+// VerifyAnswer checks sig as the viewer does. Errors: ErrSignature.
+func VerifyAnswer(machine ed25519.PublicKey, session string, nonce, fingerprint, sig []byte) error {
+	return verify(machine, answer(session, nonce, fingerprint), sig)
+}
+
+// Verifier checks grants on an agent and remembers those used, until they
+// have expired. Its methods may be called from any goroutine.
+type Verifier struct {
+	RelayKey    ed25519.PublicKey
+	ComputerID  string
+	ComputerKey ed25519.PublicKey
+	Now         func() time.Time // the relay's time, as well as the agent knows it
+
+	mu   sync.Mutex
+	used map[string]time.Time // protected by mu; nonce to expiry
+}
+
+// Verify checks that the offer's grant is good for this computer and for the
+// browser whose certificate the offer names, and uses it up. Errors, in the
+// order of the checks: ErrSignature, ErrMalformed, ErrComputer, ErrExpired,
+// ErrFingerprint, ErrReplayed.
+func (v *Verifier) Verify(offer *orielv1.Offer) (*orielv1.Grant, error) {
+	sg := offer.GetGrant()
+	if err := verify(v.RelayKey, message("oriel grant v1", sg.GetGrant()), sg.GetRelaySignature()); err != nil {
+		return nil, err
+	}
+	g := &orielv1.Grant{}
+	if err := orielv1.Decode(sg.GetGrant(), g); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if len(g.GetNonce()) != 16 || g.GetSessionId() == "" || g.GetSessionId() != offer.GetSessionId() {
+		return nil, fmt.Errorf("%w: grant and offer do not belong together", ErrMalformed)
+	}
+	if g.GetComputerId() != v.ComputerID || !bytes.Equal(g.GetComputerKey(), v.ComputerKey) {
+		return nil, ErrComputer
+	}
+	now := v.Now()
+	issued, expires := time.UnixMilli(g.GetIssuedAt()), time.UnixMilli(g.GetExpiresAt())
+	if now.After(expires.Add(ClockSkew)) || now.Before(issued.Add(-ClockSkew)) ||
+		expires.Sub(issued) > GrantLifetime {
+		return nil, ErrExpired
+	}
+	fp, err := Fingerprint(offer.GetSdp())
+	if err != nil || !bytes.Equal(fp, g.GetFingerprint()) {
+		return nil, ErrFingerprint
+	}
+	return g, v.use(string(g.GetNonce()), expires.Add(2*ClockSkew), now)
+}
+
+func (v *Verifier) use(nonce string, until, now time.Time) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for n, t := range v.used {
+		if now.After(t) {
+			delete(v.used, n)
+		}
+	}
+	if _, again := v.used[nonce]; again {
+		return ErrReplayed
+	}
+	if v.used == nil {
+		v.used = make(map[string]time.Time)
+	}
+	v.used[nonce] = until
+	return nil
+}
+
+// Fingerprint is the one SHA-256 DTLS fingerprint (32 bytes) that a session
+// description names. A description that names none, another hash, or two that
+// differ is refused with ErrMalformed.
+func Fingerprint(sdp string) ([]byte, error) {
+	var found []byte
+	for line := range strings.Lines(sdp) {
+		value, ok := strings.CutPrefix(strings.TrimRight(line, "\r\n"), "a=fingerprint:")
+		if !ok {
+			continue
+		}
+		hash, digest, _ := strings.Cut(value, " ")
+		fp, err := hex.DecodeString(strings.ReplaceAll(digest, ":", ""))
+		if err != nil || len(fp) != 32 || !strings.EqualFold(hash, "sha-256") {
+			return nil, fmt.Errorf("%w: fingerprint %.20q is not SHA-256", ErrMalformed, value)
+		}
+		if found != nil && !bytes.Equal(found, fp) {
+			return nil, fmt.Errorf("%w: two different fingerprints", ErrMalformed)
+		}
+		found = fp
+	}
+	if found == nil {
+		return nil, fmt.Errorf("%w: no fingerprint", ErrMalformed)
+	}
+	return found, nil
+}
