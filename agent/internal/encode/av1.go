@@ -1,0 +1,47 @@
+//go:build cgo
+
+package encode
+
+/*
+#include "av1.h"
+*/
+import "C"
+
+import (
+	"errors"
+	"image"
+)
+
+// av1Floor is libaom's quantizer for ours of 0. Its own 0 is the lossless mode,
+// a different and far more expensive codec.
+const av1Floor = 1
+
+type av1 struct{ c *C.oriel_av1 }
+
+func openAV1(img *Image, cfg Config) (library, error) {
+	var why *C.char
+	i444 := C.int(0)
+	if img.Format == I444 {
+		i444 = 1
+	}
+	c := C.oriel_av1_open(C.int(img.Size.X), C.int(img.Size.Y), C.int(cfg.Threads), i444, &why)
+	if c == nil {
+		return nil, errors.New("libaom: " + C.GoString(why))
+	}
+	return av1{c}, nil
+}
+
+func (a av1) encode(img *Image, pts int64, q int, key bool, _ []image.Rectangle, p *C.oriel_packet) error {
+	force := C.int(0)
+	if key {
+		force = 1
+	}
+	why := C.oriel_av1_encode(a.c, (*C.uint8_t)(&img.Y[0]), (*C.uint8_t)(&img.U[0]), (*C.uint8_t)(&img.V[0]),
+		C.int(img.StrideY), C.int(img.StrideC), C.int64_t(pts), C.int(max(q, av1Floor)), force, p)
+	if why != nil {
+		return errors.New("libaom: " + C.GoString(why))
+	}
+	return nil
+}
+
+func (a av1) close() { C.oriel_av1_close(a.c) }

@@ -1,0 +1,144 @@
+//go:build cgo
+
+package encode
+
+/*
+#include "compare.h"
+*/
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"image"
+	"runtime"
+	"unsafe"
+)
+
+// Supported is the codecs New can make, best first.
+func Supported() []Codec { return []Codec{AV1, VP9, VP8} }
+
+func newEncoder(c Codec, cfg Config) (Encoder, error) {
+	if cfg.Threads < 1 {
+		cfg.Threads = min(4, runtime.NumCPU())
+	}
+	open := map[Codec]func(*Image, Config) (library, error){AV1: openAV1, VP9: openVPX(VP9), VP8: openVPX(VP8)}[c]
+	return &encoder{codec: c, cfg: cfg, open: open}, nil
+}
+
+// library is one open codec for one size of picture.
+type library interface {
+	// encode fills p; what it points to stays until the next call.
+	encode(img *Image, pts int64, q int, key bool, dirty []image.Rectangle, p *C.oriel_packet) error
+	close()
+}
+
+// encoder is what is common to all codecs.
+type encoder struct {
+	codec  Codec
+	cfg    Config
+	open   func(*Image, Config) (library, error)
+	lib    library // nil before the first frame
+	size   image.Point
+	frames int64 // since lib was opened
+	closed bool
+}
+
+func (e *encoder) Codec() Codec { return e.codec }
+
+func (e *encoder) Close() error {
+	if e.lib != nil {
+		e.lib.close()
+		e.lib = nil
+	}
+	e.closed = true
+	return nil
+}
+
+func (e *encoder) Encode(img *Image, p Params) (Packet, error) {
+	if e.closed {
+		return Packet{}, ErrClosed
+	}
+	if img.Format != e.cfg.Format {
+		return Packet{}, errors.New("encode: image of another format than the encoder's")
+	}
+	if e.lib != nil && img.Size != e.size {
+		e.lib.close()
+		e.lib = nil
+	}
+	key := p.Key
+	if e.lib == nil {
+		lib, err := e.open(img, e.cfg)
+		if err != nil {
+			return Packet{}, fmt.Errorf("open %s encoder for %v: %w", e.codec, img.Size, err)
+		}
+		e.lib, e.size, e.frames, key = lib, img.Size, 0, true
+	}
+	dirty := make([]image.Rectangle, 0, max(1, len(p.Dirty)))
+	for _, r := range p.Dirty {
+		if r = r.Intersect(img.Bounds()); !r.Empty() {
+			dirty = append(dirty, r)
+		}
+	}
+	if key || len(p.Dirty) == 0 {
+		dirty = append(dirty[:0], img.Bounds())
+	}
+	q := min(max(p.Quantizer, MinQuantizer), MaxQuantizer)
+
+	var raw C.oriel_packet
+	if err := e.lib.encode(img, e.frames, q, key, dirty, &raw); err != nil {
+		return Packet{}, fmt.Errorf("encode %s: %w", e.codec, err)
+	}
+	e.frames++
+	out := Packet{
+		Data:      C.GoBytes(unsafe.Pointer(raw.data), C.int(raw.size)),
+		Key:       raw.key != 0,
+		Quantizer: int(raw.quantizer),
+	}
+	out.Error = compare(img, &raw, dirty)
+	out.Stale = out.Error.Worst > staleMSE(q)
+	return out, nil
+}
+
+// compare measures the reconstructed picture against img inside the rectangles.
+func compare(img *Image, raw *C.oriel_packet, rects []image.Rectangle) Error {
+	var e Error
+	var sse float64
+	for _, r := range rects {
+		// The loop filter reaches a little beyond what was coded.
+		r = image.Rect((r.Min.X-8)&^15, (r.Min.Y-8)&^15, (r.Max.X+8+15)&^15, (r.Max.Y+8+15)&^15).Intersect(img.Bounds())
+		for i := range 3 {
+			plane, stride, in, mse, most := img.Y, img.StrideY, r, roughMSE, roughMax
+			if i == 1 {
+				plane, stride, in = img.U, img.StrideC, img.chroma(r)
+			} else if i == 2 {
+				plane, stride, in = img.V, img.StrideC, img.chroma(r)
+			}
+			if i > 0 {
+				mse, most = roughMSEChroma, roughMaxChroma
+			}
+			var d C.oriel_error
+			C.oriel_compare((*C.uint8_t)(&plane[0]), C.int(stride), raw.plane[i], raw.stride[i],
+				C.int(in.Min.X), C.int(in.Min.Y), C.int(in.Max.X), C.int(in.Max.Y),
+				C.double(mse), C.int(most), &d)
+			e.Worst = max(e.Worst, float64(d.worst))
+			if i == 0 {
+				sse += float64(d.sse)
+				e.Pixels += r.Dx() * r.Dy()
+				e.Max = max(e.Max, int(d.max))
+			}
+			rough := image.Rectangle{image.Pt(int(d.x0), int(d.y0)), image.Pt(int(d.x1), int(d.y1))}
+			if rough.Empty() {
+				continue
+			}
+			if i > 0 && img.Format == I420 {
+				rough = image.Rectangle{rough.Min.Mul(2), rough.Max.Mul(2)}.Intersect(img.Bounds())
+			}
+			e.Rough = e.Rough.Union(rough)
+		}
+	}
+	if e.Pixels > 0 {
+		e.MSE = sse / float64(e.Pixels)
+	}
+	return e
+}

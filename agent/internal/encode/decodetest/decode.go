@@ -1,0 +1,118 @@
+//go:build cgo
+
+// Package decodetest is the other side of encode in tests: the real decoders
+// of libaom and libvpx, and figures that compare what they show with what was
+// meant. Only tests import it.
+package decodetest
+
+// #cgo LDFLAGS: -l:libaom.a -l:libvpx.a -lm -lpthread
+// #include "decode.h"
+import "C"
+
+import (
+	"fmt"
+	"image"
+	"math"
+	"unsafe"
+
+	"oriel/agent/internal/encode"
+)
+
+// Decoder decodes one stream. One goroutine at a time.
+type Decoder struct{ c *C.oriel_decoder }
+
+// New opens a decoder.
+func New(codec encode.Codec) (*Decoder, error) {
+	c := C.oriel_decoder_open(C.int(map[encode.Codec]int{encode.AV1: 0, encode.VP9: 1, encode.VP8: 2}[codec]))
+	if c == nil {
+		return nil, fmt.Errorf("no decoder for %s", codec)
+	}
+	return &Decoder{c}, nil
+}
+
+// Decode decodes one packet, which must give one picture, as a player of RTP
+// frames expects.
+func (d *Decoder) Decode(data []byte) (*encode.Image, error) {
+	if len(data) == 0 {
+		return nil, fmt.Errorf("empty packet")
+	}
+	var out C.oriel_decoded
+	switch n := C.oriel_decoder_decode(d.c, (*C.uint8_t)(&data[0]), C.size_t(len(data)), &out); {
+	case n < 0:
+		return nil, fmt.Errorf("packet of %d bytes cannot be decoded", len(data))
+	case n != 1:
+		return nil, fmt.Errorf("packet of %d bytes shows %d pictures", len(data), int(n))
+	}
+	format := encode.I444
+	if out.shift == 1 {
+		format = encode.I420
+	}
+	img := encode.NewImage(format, image.Pt(int(out.w), int(out.h)))
+	cw, ch := img.Size.X, img.Size.Y
+	if format == encode.I420 {
+		cw, ch = (cw+1)/2, (ch+1)/2
+	}
+	take(img.Y, img.StrideY, out.plane[0], int(out.stride[0]), img.Size.X, img.Size.Y)
+	take(img.U, img.StrideC, out.plane[1], int(out.stride[1]), cw, ch)
+	take(img.V, img.StrideC, out.plane[2], int(out.stride[2]), cw, ch)
+	return img, nil
+}
+
+func take(dst []byte, dstStride int, src *C.uint8_t, srcStride, w, h int) {
+	all := unsafe.Slice((*byte)(unsafe.Pointer(src)), (h-1)*srcStride+w)
+	for y := range h {
+		copy(dst[y*dstStride:y*dstStride+w], all[y*srcStride:])
+	}
+}
+
+// Close frees the decoder.
+func (d *Decoder) Close() {
+	C.oriel_decoder_close(d.c)
+	d.c = nil
+}
+
+// PSNR compares the luma of two images of one size inside r, in decibel, at
+// most 99.
+func PSNR(a, b *encode.Image, r image.Rectangle) float64 {
+	var sum float64
+	each(a, b, r, func(_ image.Point, d int) { sum += float64(d * d) })
+	if sum == 0 {
+		return 99
+	}
+	return min(99, 10*math.Log10(255*255*float64(r.Dx()*r.Dy())/sum))
+}
+
+// Furthest is the largest difference of luma inside r and where it is.
+func Furthest(a, b *encode.Image, r image.Rectangle) (most int, at image.Point) {
+	each(a, b, r, func(p image.Point, d int) {
+		if d = max(d, -d); d > most {
+			most, at = d, p
+		}
+	})
+	return most, at
+}
+
+// FurthestChroma is the largest difference of the whole chroma planes.
+func FurthestChroma(a, b *encode.Image) int {
+	most := 0
+	w, h := a.Size.X, a.Size.Y
+	if a.Format == encode.I420 {
+		w, h = (w+1)/2, (h+1)/2
+	}
+	for y := range h {
+		for x := range w {
+			du := int(a.U[y*a.StrideC+x]) - int(b.U[y*b.StrideC+x])
+			dv := int(a.V[y*a.StrideC+x]) - int(b.V[y*b.StrideC+x])
+			most = max(most, du, -du, dv, -dv)
+		}
+	}
+	return most
+}
+
+func each(a, b *encode.Image, r image.Rectangle, f func(image.Point, int)) {
+	for y := r.Min.Y; y < r.Max.Y; y++ {
+		for x := r.Min.X; x < r.Max.X; x++ {
+			f(image.Pt(x, y), int(a.Y[y*a.StrideY+x])-int(b.Y[y*b.StrideY+x]))
+		}
+	}
+}

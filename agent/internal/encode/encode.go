@@ -1,0 +1,172 @@
+// Package encode turns pictures of a desktop into video: AV1 first, VP9 where a
+// browser lacks AV1, VP8 last. It is the only room with cgo (libaom, libvpx,
+// libyuv, all linked statically) and imports no other room.
+//
+// A Converter keeps an Image (YUV planes, BT.601, studio range) in step with a
+// BGRX picture and touches only the rectangles that changed. An Encoder turns
+// Images into Packets, one per call and never late: no look-ahead, no frame is
+// dropped or held back by the library. Time is not the encoder's: packets are
+// stamped by whoever sends them.
+//
+// Quality is the caller's. Params.Quantizer is the coarsest quantizer a frame
+// may use, on one scale for all codecs (see MinQuantizer, MaxQuantizer), and
+// the libraries' own rate control is locked out by setting both of its bounds
+// to that value: after a change of page it would stay at its worst quantizer
+// for ten frames and more (measured with libaom 3.6 and libvpx 1.12).
+//
+// Stale blocks: in screen mode libaom decides for about one small change in
+// twenty that some blocks did not change, and leaves the old picture standing.
+// So each Encode compares what the encoder reconstructed with the source inside
+// the dirty rectangles and reports it: Packet.Error says how far the decoded
+// picture is from the source and where, and Packet.Stale that a block is so far
+// off that no quantizer explains it. The answer to Stale is to encode the same
+// Image with the same rectangles again at once, as a frame of its own (the
+// decoder needs both): EncodeAll does that; a caller who wants the first packet
+// on the wire before the second is made does it himself. The same figures
+// drive refinement: a picture that stands still is encoded again with a finer
+// quantizer until Error.Lossless.
+//
+// Sizes may be odd; a change of size is a key frame. Everything here is used
+// by one goroutine at a time.
+//
+// Without cgo New returns errors.ErrUnsupported.
+package encode
+
+import (
+	"errors"
+	"fmt"
+	"image"
+	"math"
+)
+
+// Codec names a video format as RTP does, without "video/".
+type Codec string
+
+// The codecs, best first for desktops.
+const (
+	AV1 Codec = "AV1"
+	VP9 Codec = "VP9"
+	VP8 Codec = "VP8"
+)
+
+// The quantizer scale: 0 is the finest (visually lossless, not lossless), 63
+// the coarsest. It is the scale libaom and libvpx show to their users; what a
+// number means in bits and decibel differs between codecs.
+const (
+	MinQuantizer = 0
+	MaxQuantizer = 63
+)
+
+// MaxSide bounds the width and height of a picture in pixels.
+const MaxSide = 16384
+
+// ErrClosed: the Encoder was closed.
+var ErrClosed = errors.New("encoder closed")
+
+// Config says how a New encoder works. The zero value is right.
+type Config struct {
+	Threads int    // at most; 0 means by cores, at most 4
+	Format  Format // of the Images to come; I444 needs AV1 or VP9
+}
+
+// Encoder turns Images of a screen into video, one Packet for each. One
+// goroutine at a time.
+type Encoder interface {
+	Codec() Codec
+	// Encode encodes img. The first frame, and the first of a new size, is a
+	// key frame. Errors: ErrClosed; anything else means that the encoder is
+	// broken and must be replaced.
+	Encode(img *Image, p Params) (Packet, error)
+	// Close frees the encoder. It may be called more than once.
+	Close() error
+}
+
+// Params go with one frame.
+type Params struct {
+	Quantizer int               // ceiling, clamped to MinQuantizer..MaxQuantizer
+	Key       bool              // make it a key frame
+	Dirty     []image.Rectangle // what may differ from the last frame, or is wanted finer; empty means everything
+}
+
+// Packet is one frame, encoded. Data belongs to the receiver.
+type Packet struct {
+	Data      []byte // AV1: a temporal unit (low-overhead OBUs); VP9, VP8: a frame
+	Key       bool
+	Quantizer int   // as used
+	Stale     bool  // encode the same again: a block was left as it was
+	Error     Error // inside Params.Dirty
+}
+
+// Error is how far the decoded picture is from the source.
+type Error struct {
+	Pixels int             // luma pixels compared
+	MSE    float64         // mean squared error, luma
+	Max    int             // largest difference, luma
+	Worst  float64         // mean squared error of the worst 8×8 block, any plane
+	Rough  image.Rectangle // encloses every block whose difference could be seen
+}
+
+// Lossless reports whether nobody can see a difference: 50 dB over all, and no
+// block beyond the bounds below.
+func (e Error) Lossless() bool { return e.MSE <= losslessMSE && e.Rough.Empty() }
+
+// What a block of 8×8 may differ before it counts as rough. Chroma may more:
+// it is seen less, and its 4:2:0 samples stand for four pixels.
+const (
+	losslessMSE    = 0.65
+	roughMSE       = 2.6
+	roughMax       = 8
+	roughMSEChroma = 12
+	roughMaxChroma = 16
+)
+
+// PSNR is MSE in decibel, at most 99.
+func (e Error) PSNR() float64 {
+	if e.MSE <= 0 {
+		return 99
+	}
+	return min(99, 10*math.Log10(255*255/e.MSE))
+}
+
+// New makes an encoder. Errors: errors.ErrUnsupported where this build or the
+// codec cannot do it. The library itself is opened by the first Encode.
+func New(c Codec, cfg Config) (Encoder, error) {
+	known := false
+	for _, s := range Supported() {
+		known = known || s == c
+	}
+	switch {
+	case len(Supported()) == 0:
+		return nil, fmt.Errorf("this build has no video encoder; use a release, or build with cgo and libaom, libvpx and libyuv: %w", errors.ErrUnsupported)
+	case !known:
+		return nil, fmt.Errorf("no encoder for %q here; choose one of %v: %w", c, Supported(), errors.ErrUnsupported)
+	case cfg.Format == I444 && c == VP8:
+		return nil, fmt.Errorf("VP8 has no 4:4:4; choose AV1 or VP9: %w", errors.ErrUnsupported)
+	}
+	return newEncoder(c, cfg)
+}
+
+// EncodeAll encodes img and, when blocks were left stale, encodes it again, at
+// most twice. It returns every packet in order; a decoder needs all of them.
+func EncodeAll(e Encoder, img *Image, p Params) ([]Packet, error) {
+	var all []Packet
+	for range 3 {
+		pkt, err := e.Encode(img, p)
+		if err != nil {
+			return all, err
+		}
+		all = append(all, pkt)
+		if !pkt.Stale {
+			break
+		}
+		p.Key = false
+	}
+	return all, nil
+}
+
+// staleMSE is the mean squared error of a block that no honest use of
+// quantizer q comes near: what the step size explains many times over.
+func staleMSE(q int) float64 {
+	step := 1.3 * math.Exp2(float64(q)/8.5) // roughly the AC step of all three, in luma
+	return max(250, 0.6*step*step)
+}

@@ -1,0 +1,332 @@
+//go:build cgo
+
+package encode_test
+
+import (
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"os"
+	"strings"
+	"testing"
+
+	"oriel/agent/internal/encode"
+	"oriel/agent/internal/encode/decodetest"
+)
+
+// rig is a screen, its Image, an encoder and the decoder on the other side.
+type rig struct {
+	t   testing.TB
+	s   *screen
+	img *encode.Image
+	enc encode.Encoder
+	dec *decodetest.Decoder
+	out *encode.Image // what the decoder shows
+}
+
+func newRig(t testing.TB, c encode.Codec, size image.Point, cfg encode.Config) *rig {
+	t.Helper()
+	enc, err := encode.New(c, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dec, err := decodetest.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { enc.Close(); dec.Close() })
+	return &rig{t: t, s: newScreen(size), img: encode.NewImage(cfg.Format, size), enc: enc, dec: dec}
+}
+
+// resize changes the screen as a new monitor mode does.
+func (r *rig) resize(size image.Point) {
+	r.s = newScreen(size)
+	r.img = encode.NewImage(r.img.Format, size)
+}
+
+// send converts, encodes and decodes one change; it returns every packet.
+func (r *rig) send(p encode.Params) []encode.Packet {
+	r.t.Helper()
+	dirty := p.Dirty
+	if len(dirty) == 0 {
+		dirty = []image.Rectangle{r.img.Bounds()}
+	}
+	if err := encode.Convert(r.img, r.s.picture(), dirty); err != nil {
+		r.t.Fatal(err)
+	}
+	all, err := encode.EncodeAll(r.enc, r.img, p)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, pkt := range all {
+		if r.out, err = r.dec.Decode(pkt.Data); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	if r.out.Size != r.img.Size {
+		r.t.Fatalf("decoded %v, sent %v", r.out.Size, r.img.Size)
+	}
+	return all
+}
+
+func (r *rig) psnr() float64 { return decodetest.PSNR(r.img, r.out, r.img.Bounds()) }
+
+// each runs f on every codec this build has, and a filter by environment is
+// not needed: go test -run /AV1.
+func each(t *testing.T, f func(*testing.T, encode.Codec)) {
+	if len(encode.Supported()) != 3 {
+		t.Fatalf("supported: %v", encode.Supported())
+	}
+	for _, c := range encode.Supported() {
+		t.Run(string(c), func(t *testing.T) { f(t, c) })
+	}
+}
+
+func TestPictureArrives(t *testing.T) {
+	each(t, func(t *testing.T, c encode.Codec) {
+		r := newRig(t, c, image.Pt(640, 360), encode.Config{})
+		r.s.page()
+		got := r.send(encode.Params{Quantizer: 12})
+		if !got[0].Key {
+			t.Error("the first packet is no key frame")
+		}
+		if p := r.psnr(); p < 38 {
+			t.Errorf("key frame: %.1f dB", p)
+		}
+		for range 10 {
+			r.s.scroll(9)
+			if got := r.send(encode.Params{Quantizer: 12}); got[0].Key {
+				t.Error("a key frame nobody asked for")
+			}
+			if p := r.psnr(); p < 38 {
+				t.Errorf("scrolled: %.1f dB", p)
+			}
+		}
+	})
+}
+
+func TestErrorIsWhatTheDecoderShows(t *testing.T) {
+	each(t, func(t *testing.T, c encode.Codec) {
+		r := newRig(t, c, image.Pt(322, 182), encode.Config{})
+		r.s.page()
+		for i := range 12 {
+			all := r.send(encode.Params{Quantizer: 50 - 4*i})
+			e := all[len(all)-1].Error
+			most, _ := decodetest.Furthest(r.img, r.out, r.img.Bounds())
+			if e.Max != most {
+				t.Errorf("quantizer %d: Error.Max %d, the decoder is off by %d", 50-4*i, e.Max, most)
+			}
+			if p := r.psnr(); p-e.PSNR() > 0.01 || e.PSNR()-p > 0.01 {
+				t.Errorf("quantizer %d: Error.PSNR %.2f, the decoder shows %.2f", 50-4*i, e.PSNR(), p)
+			}
+			r.s.change()
+		}
+	})
+}
+
+func TestKeyFrameOnDemand(t *testing.T) {
+	each(t, func(t *testing.T, c encode.Codec) {
+		r := newRig(t, c, image.Pt(320, 240), encode.Config{})
+		r.s.page()
+		r.send(encode.Params{Quantizer: 30})
+		small := []image.Rectangle{r.s.change()}
+		if got := r.send(encode.Params{Quantizer: 30, Dirty: small}); got[0].Key {
+			t.Fatal("a key frame nobody asked for")
+		}
+		// A viewer who joins now knows nothing of what was before.
+		joined, err := decodetest.New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer joined.Close()
+		got := r.send(encode.Params{Quantizer: 30, Key: true, Dirty: small})
+		if !got[0].Key {
+			t.Fatal("no key frame on demand")
+		}
+		first, err := joined.Decode(got[0].Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p := decodetest.PSNR(r.img, first, r.img.Bounds()); p < 28 {
+			t.Errorf("the joined viewer sees %.1f dB", p)
+		}
+	})
+}
+
+func TestSizes(t *testing.T) {
+	each(t, func(t *testing.T, c encode.Codec) {
+		r := newRig(t, c, image.Pt(64, 64), encode.Config{})
+		for _, size := range []image.Point{{64, 64}, {801, 601}, {333, 77}, {1366, 768}, {17, 16}, {64, 64}, {1, 1}, {2, 300}} {
+			r.resize(size)
+			if size.X > 20 {
+				r.s.page()
+			}
+			if got := r.send(encode.Params{Quantizer: 16}); !got[0].Key {
+				t.Errorf("%v: no key frame after a change of size", size)
+			}
+			r.s.pix.fill(image.Rect(size.X/2, size.Y/2, size.X, size.Y), ink[1])
+			r.send(encode.Params{Quantizer: 16, Dirty: []image.Rectangle{image.Rect(size.X/2, size.Y/2, size.X, size.Y)}})
+			if p := r.psnr(); p < 34 {
+				t.Errorf("%v: %.1f dB", size, p)
+			}
+		}
+	})
+}
+
+func TestQuantizerIsObeyed(t *testing.T) {
+	each(t, func(t *testing.T, c encode.Codec) {
+		r := newRig(t, c, image.Pt(640, 480), encode.Config{})
+		r.s.page()
+		last := 0
+		for _, q := range []int{63, 50, 40, 30, 20, 10, 4, 0} {
+			got := r.send(encode.Params{Quantizer: q, Key: true})[0]
+			if d := got.Quantizer - q; d < -2 || d > 2 {
+				t.Errorf("quantizer %d asked, %d used", q, got.Quantizer)
+			}
+			t.Logf("quantizer %d: %d bytes %.1f dB worst %.0f stale bound", q, len(got.Data), got.Error.PSNR(), got.Error.Worst)
+			if len(got.Data) < last {
+				t.Errorf("quantizer %d: %d bytes, a coarser one took %d", q, len(got.Data), last)
+			}
+			last = len(got.Data)
+		}
+		// The trap: the libraries' own control stays coarse after a new page.
+		for i := range 12 {
+			r.s.page()
+			if got := r.send(encode.Params{Quantizer: 24})[0]; got.Quantizer > 26 {
+				t.Fatalf("page %d: quantizer %d, the ceiling is 24", i, got.Quantizer)
+			}
+		}
+	})
+}
+
+// After every packet set no luma may be further off than what the quantizer
+// explains: libaom's screen mode leaves blocks as they were.
+func TestNoStaleBlocks(t *testing.T) {
+	each(t, func(t *testing.T, c encode.Codec) {
+		r := newRig(t, c, image.Pt(640, 400), encode.Config{})
+		r.s.page()
+		r.send(encode.Params{Quantizer: 16})
+		again, wrong := 0, 0
+		for i := range 500 {
+			dirty := r.s.change()
+			got := r.send(encode.Params{Quantizer: 16, Dirty: []image.Rectangle{dirty}})
+			if len(got) > 1 {
+				again++
+			}
+			if most, at := decodetest.Furthest(r.img, r.out, r.img.Bounds()); most > 80 {
+				if wrong++; wrong < 5 {
+					t.Errorf("change %d %v: luma off by %d at %v", i, dirty, most, at)
+				}
+			}
+		}
+		t.Logf("%d of 500 encoded again, %d wrong", again, wrong)
+	})
+}
+
+func TestRefinesToLossless(t *testing.T) {
+	each(t, func(t *testing.T, c encode.Codec) {
+		r := newRig(t, c, image.Pt(640, 400), encode.Config{})
+		r.s.page()
+		r.send(encode.Params{Quantizer: 55})
+		var last encode.Packet
+		for _, q := range []int{40, 28, 16, 8, 4, 0, 0} {
+			all := r.send(encode.Params{Quantizer: q})
+			last = all[len(all)-1]
+			t.Logf("quantizer %d: %d bytes, %.1f dB, worst %.1f, off by %d, rough %v", q, len(last.Data), last.Error.PSNR(), last.Error.Worst, last.Error.Max, last.Error.Rough)
+		}
+		if p := r.psnr(); p < 50 || !last.Error.Lossless() {
+			t.Errorf("not lossless at the finest: %.1f dB, %+v", p, last.Error)
+		}
+	})
+}
+
+func TestFullChroma(t *testing.T) {
+	for _, c := range []encode.Codec{encode.AV1, encode.VP9} {
+		t.Run(string(c), func(t *testing.T) {
+			r := newRig(t, c, image.Pt(320, 200), encode.Config{Format: encode.I444})
+			for y := range 200 { // lines of one pixel: gone in 4:2:0
+				r.s.pix.fill(image.Rect(0, y, 320, y+1), []color.RGBA{{200, 0, 0, 255}, {0, 0, 200, 255}}[y%2])
+			}
+			r.send(encode.Params{Quantizer: 4})
+			r.send(encode.Params{Quantizer: 4})
+			if d := decodetest.FurthestChroma(r.img, r.out); d > 30 {
+				t.Errorf("chroma off by %d", d)
+			}
+		})
+	}
+	if _, err := encode.New(encode.VP8, encode.Config{Format: encode.I444}); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("VP8 in 4:4:4: %v", err)
+	}
+}
+
+func TestCloseTwice(t *testing.T) {
+	each(t, func(t *testing.T, c encode.Codec) {
+		for _, used := range []bool{false, true} {
+			e, err := encode.New(c, encode.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			img := encode.NewImage(encode.I420, image.Pt(64, 64))
+			if used {
+				if _, err := e.Encode(img, encode.Params{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := errors.Join(e.Close(), e.Close()); err != nil {
+				t.Error(err)
+			}
+			if _, err := e.Encode(img, encode.Params{}); !errors.Is(err, encode.ErrClosed) {
+				t.Errorf("encode after close: %v", err)
+			}
+		}
+	})
+}
+
+// Memory that C holds shows only in the process: 60 encoders of 1 MB and more
+// each would be seen.
+func TestNoLeak(t *testing.T) {
+	each(t, func(t *testing.T, c encode.Codec) {
+		use := func() {
+			e, err := encode.New(c, encode.Config{Threads: 2})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer e.Close()
+			for _, side := range []int{320, 256} {
+				if _, err := e.Encode(encode.NewImage(encode.I420, image.Pt(side, side)), encode.Params{Quantizer: 30}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for range 10 {
+			use()
+		}
+		before := resident(t)
+		for range 60 {
+			use()
+		}
+		if grown := resident(t) - before; grown > 40<<20 {
+			t.Errorf("60 encoders left %d MB behind", grown>>20)
+		}
+	})
+}
+
+func resident(t *testing.T) int {
+	b, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		t.Skip("no /proc here")
+	}
+	var size, pages int
+	if _, err := fmt.Sscan(string(b), &size, &pages); err != nil {
+		t.Fatal(err)
+	}
+	return pages * os.Getpagesize()
+}
+
+func TestUnknownCodec(t *testing.T) {
+	_, err := encode.New("H261", encode.Config{})
+	if !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "AV1") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,101 @@
+package encode
+
+import (
+	"fmt"
+	"image"
+)
+
+// Format is the layout of an Image's planes.
+type Format uint8
+
+// The formats.
+const (
+	I420 Format = iota // chroma halved both ways
+	I444               // chroma in full ("Sharp")
+)
+
+// Picture is a screen in the layout of capture: 4 bytes a pixel, blue, green,
+// red, unused.
+type Picture struct {
+	Pix    []byte
+	Stride int
+	Size   image.Point
+}
+
+func (p Picture) check() error {
+	if p.Size.X < 1 || p.Size.Y < 1 || p.Size.X > MaxSide || p.Size.Y > MaxSide {
+		return fmt.Errorf("picture of %v: sides must be 1 to %d", p.Size, MaxSide)
+	}
+	if p.Stride < 4*p.Size.X || len(p.Pix) < p.Stride*(p.Size.Y-1)+4*p.Size.X {
+		return fmt.Errorf("picture of %v: %d bytes with stride %d are too few", p.Size, len(p.Pix), p.Stride)
+	}
+	return nil
+}
+
+// Image is a picture in planes, BT.601, studio range: what encoders take.
+type Image struct {
+	Format           Format
+	Size             image.Point
+	Y, U, V          []byte
+	StrideY, StrideC int
+}
+
+// NewImage makes a black Image.
+func NewImage(f Format, size image.Point) *Image {
+	img := &Image{Format: f, Size: size, StrideY: (size.X + 31) &^ 31}
+	chroma := img.chroma(image.Rectangle{Max: size}).Max
+	img.StrideC = (chroma.X + 31) &^ 31
+	img.Y = make([]byte, img.StrideY*size.Y)
+	img.U = make([]byte, img.StrideC*chroma.Y)
+	img.V = make([]byte, img.StrideC*chroma.Y)
+	fill(img.Y, 16)
+	fill(img.U, 128)
+	fill(img.V, 128)
+	return img
+}
+
+func fill(b []byte, v byte) {
+	for i := range b {
+		b[i] = v
+	}
+}
+
+// Bounds is the whole of img.
+func (img *Image) Bounds() image.Rectangle { return image.Rectangle{Max: img.Size} }
+
+// Align grows r to whole chroma samples of img and clips it.
+func (img *Image) Align(r image.Rectangle) image.Rectangle {
+	if img.Format == I420 {
+		r.Min.X &^= 1
+		r.Min.Y &^= 1
+		r.Max.X = (r.Max.X + 1) &^ 1
+		r.Max.Y = (r.Max.Y + 1) &^ 1
+	}
+	return r.Intersect(img.Bounds())
+}
+
+// chroma is where r, aligned, lies in the chroma planes.
+func (img *Image) chroma(r image.Rectangle) image.Rectangle {
+	if img.Format == I444 {
+		return r
+	}
+	return image.Rect(r.Min.X/2, r.Min.Y/2, (r.Max.X+1)/2, (r.Max.Y+1)/2)
+}
+
+// Copy copies the rectangles of src, which must have the size and format of
+// img, into img.
+func (img *Image) Copy(src *Image, rects []image.Rectangle) {
+	for _, r := range rects {
+		r = img.Align(r)
+		copyPlane(img.Y, img.StrideY, src.Y, src.StrideY, r)
+		c := img.chroma(r)
+		copyPlane(img.U, img.StrideC, src.U, src.StrideC, c)
+		copyPlane(img.V, img.StrideC, src.V, src.StrideC, c)
+	}
+}
+
+func copyPlane(dst []byte, dstStride int, src []byte, srcStride int, r image.Rectangle) {
+	for y := r.Min.Y; y < r.Max.Y; y++ {
+		copy(dst[y*dstStride+r.Min.X:y*dstStride+r.Max.X], src[y*srcStride+r.Min.X:])
+	}
+}

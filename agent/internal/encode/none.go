@@ -1,0 +1,19 @@
+//go:build !cgo
+
+package encode
+
+import (
+	"errors"
+	"fmt"
+	"image"
+)
+
+// Supported is the codecs New can make: none without cgo.
+func Supported() []Codec { return nil }
+
+func newEncoder(Codec, Config) (Encoder, error) { return nil, errors.ErrUnsupported }
+
+// Convert needs libyuv.
+func Convert(*Image, Picture, []image.Rectangle) error {
+	return fmt.Errorf("this build cannot convert pictures; build with cgo: %w", errors.ErrUnsupported)
+}
