@@ -1,0 +1,145 @@
+package orielv1
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+)
+
+var update = flag.Bool("update", false, "write the golden messages anew")
+
+// The golden messages are what both languages must read alike: NAME.MESSAGE.json
+// is protojson, the .bin beside it the bytes on the wire. The TypeScript half is
+// console/src/core/golden.test.ts. A change of either side that breaks an old
+// peer breaks one of them.
+var golden = map[string]proto.Message{
+	"hello.FromAgent": &FromAgent{Body: &FromAgent_Hello{Hello: &Hello{
+		Version: 1, AgentVersion: "0.1.0", MachineKey: seq(32), Signature: seq(64), Nonce: seq(16),
+		MachineId: "4c4c4544", Sessions: []string{"0192f3c4-0000-7000-8000-000000000001"},
+		Summary: &Summary{HostName: "büro-7", Os: "linux", OsName: "Debian GNU/Linux 12 (bookworm)", Arch: "amd64",
+			User: "анна", Addresses: []string{"192.0.2.7", "2001:db8::7"}},
+		Status: &Status{Display: Status_DISPLAY_READY}}}},
+	"inventory.FromAgent": &FromAgent{ReplyTo: 9, Body: &FromAgent_Inventory{Inventory: &Inventory{
+		TakenAt: 1795305600000,
+		General: &General{Os: "linux", Cpu: "Example 3000", Cpus: 8, MemoryTotal: 1 << 34, MemoryUsed: 1 << 33,
+			Volumes: []*Volume{{Path: "/", Device: "/dev/vda", FileSystem: "ext4", Total: 1 << 40, Used: 1}}},
+		Hardware: &Hardware{Monitors: []*Monitor{{Name: "HDMI-1", Width: 1920, Height: 1080, Primary: true}},
+			Software: []*Software{{Name: "openbox", Version: "3.6.1"}}}}}},
+	"answer.ToConsole": &ToConsole{Body: &ToConsole_Answer{Answer: &Answer{
+		SessionId: "s-1", Sdp: "v=0\r\n", Nonce: seq(16), MachineKey: seq(32), Signature: seq(64), Attempt: 3}}},
+	"computers.ToConsole": &ToConsole{Body: &ToConsole_Computers{Computers: &ComputersSnapshot{Computers: []*Computer{{
+		Id: "c-1", Name: "Front desk", Status: Computer_STATUS_IN_SESSION, Address: "192.0.2.7", AgentVersion: "0.1.0",
+		LastSeen: 1795305600000, AddedAt: 1795300000000, PreviewAt: 1795305599000, Display: Status_DISPLAY_READY,
+		Operators: []string{"Ada"}, MayControl: true, Summary: &Summary{HostName: "front", Os: "windows"}}}}}},
+	"journal.ToConsole": &ToConsole{Body: &ToConsole_JournalEntry{JournalEntry: &JournalEntry{
+		SessionId: "s-1", ComputerId: "c-1", ComputerName: "Front desk", OperatorName: "Ada", Mode: Mode_MODE_VIEW,
+		StartedAt: 1795305600000, EndedAt: 1795305660000, EndReason: EndReason_END_REASON_ENDED,
+		Path: Path_PATH_RELAYED, Bytes: 123456789012, Codec: "AV1"}}},
+	"open.FromConsole": &FromConsole{Body: &FromConsole_OpenSession{OpenSession: &OpenSession{
+		Attempt: 1, ComputerId: "c-1", Mode: Mode_MODE_CONTROL, Sdp: "v=0\r\n", SessionId: "s-1"}}},
+	"move.PointerMove":    &PointerMove{Seq: 4294967295, X: 65536, Y: 1},
+	"wheel.ToDesktop":     &ToDesktop{Body: &ToDesktop_Wheel{Wheel: &Wheel{Dx: -120, Dy: 240, X: 1, Y: 2}}},
+	"key.ToDesktop":       &ToDesktop{Body: &ToDesktop_Key{Key: &Key{Usage: 0xe6, Down: true}}},
+	"text.ToDesktop":      &ToDesktop{Body: &ToDesktop_Text{Text: &Text{Text: "äöü кириллица 漢字 😀"}}},
+	"button.ToDesktop":    &ToDesktop{Body: &ToDesktop_Button{Button: &PointerButton{Button: 2, Down: true, X: 3, Y: 4, Seq: 5}}},
+	"cursor.FromDesktop":  &FromDesktop{Body: &FromDesktop_CursorShape{CursorShape: &CursorShape{Width: 2, Height: 1, HotX: 1, Rgba: seq(8)}}},
+	"ready.FromDesktop":   &FromDesktop{Body: &FromDesktop_Ready{Ready: &Ready{Scopes: []Scope{Scope_SCOPE_VIEW, Scope_SCOPE_CONTROL}, Screen: &Screen{Width: 1920, Height: 1080}, Desktop: "x11 :0", Codec: "AV1"}}},
+	"stats.FromDesktop":   &FromDesktop{Body: &FromDesktop_Stats{Stats: &Stats{Frames: 30, Bytes: 65000, CaptureUs: 700, ConvertUs: 300, EncodeUs: 9000, EstimateKbps: 5000, Quantizer: 35, Settled: true}}},
+	"denied.FromDesktop":  &FromDesktop{Body: &FromDesktop_Denied{Denied: &Denied{Scope: Scope_SCOPE_CONTROL, Code: Code_CODE_SCOPE, Detail: "view only"}}},
+	"unbounded.ToDesktop": &ToDesktop{Body: &ToDesktop_Text{Text: &Text{Text: string(bytes.Repeat([]byte("x"), 4097))}}},
+}
+
+func seq(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(i)
+	}
+	return b
+}
+
+const goldenDir = "../../testdata/messages"
+
+func TestGolden(t *testing.T) {
+	for name, want := range golden {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(goldenDir, name)
+			if *update {
+				writeGolden(t, file, want)
+			}
+			b, err := os.ReadFile(file + ".bin")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := want.ProtoReflect().New().Interface()
+			err = Decode(b, got)
+			if name == "unbounded.ToDesktop" {
+				if err == nil {
+					t.Fatal("a message over its bounds was read")
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !proto.Equal(got, want) {
+				t.Fatalf("read %v, want %v", got, want)
+			}
+			j, err := os.ReadFile(file + ".json")
+			if err != nil {
+				t.Fatal(err)
+			}
+			fromJSON := want.ProtoReflect().New().Interface()
+			if err := protojson.Unmarshal(j, fromJSON); err != nil {
+				t.Fatal(err)
+			}
+			if !proto.Equal(fromJSON, want) {
+				t.Fatalf("json reads %v", fromJSON)
+			}
+		})
+	}
+	files, err := filepath.Glob(filepath.Join(goldenDir, "*.bin"))
+	if err != nil || len(files) != len(golden) {
+		t.Fatalf("%d files for %d messages (%v)", len(files), len(golden), err)
+	}
+}
+
+func writeGolden(t *testing.T, file string, m proto.Message) {
+	t.Helper()
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := protojson.MarshalOptions{Multiline: true, Indent: "  "}.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(goldenDir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for suffix, data := range map[string][]byte{".bin": b, ".json": append(j, '\n')} {
+		if err := os.WriteFile(file+suffix, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func goldenFiles(f *testing.F) [][]byte {
+	files, err := filepath.Glob(filepath.Join(goldenDir, "*.bin"))
+	if err != nil || len(files) == 0 {
+		f.Fatal("no golden messages", err)
+	}
+	var all [][]byte
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		all = append(all, b)
+	}
+	return all
+}
