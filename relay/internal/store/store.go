@@ -1,0 +1,258 @@
+// Package store is what the relay remembers, in SQL: one set of queries and
+// migrations for SQLite (the embedded default) and PostgreSQL.
+//
+// It is the only door to bun and to both drivers. Other rooms call methods of
+// Store and get plain structs; no room above sees a query.
+//
+// # Conventions
+//
+//   - Ids are UUIDv7 strings (NewID), so that they sort by the time of making.
+//   - Times are Unix milliseconds in BIGINT columns, int64 in Go; 0 is never.
+//   - Enumerations are short words in TEXT columns, flags are BOOLEAN, bytes
+//     are {{.Bytes}} in a migration (BLOB or BYTEA).
+//   - A secret is stored as its SHA-256, never as itself. The one exception is
+//     the table of the relay's own keys, secrets.
+//   - Errors: ErrNotFound and ErrConflict can be told apart by errors.Is;
+//     everything else is a fault of the database.
+//
+// # Migrations
+//
+// migrations/NNNN_what.tx.up.sql and .tx.down.sql, each run in a transaction,
+// with text/template's {{.Bytes}} for the one type the two databases call
+// differently. Open brings the schema up to date; a database that was written
+// by a newer relay is refused (ErrNewerSchema) rather than guessed at.
+// Several nodes may start on one PostgreSQL at once: an advisory lock lets one
+// of them migrate.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
+	"github.com/uptrace/bun/dialect/sqlitedialect"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// Errors that a caller can act on.
+var (
+	ErrNotFound    = errors.New("not found")
+	ErrConflict    = errors.New("exists already")
+	ErrNewerSchema = errors.New("the database was written by a newer relay; install that version or a newer one, or restore a backup")
+)
+
+// Kind of database.
+type Kind string
+
+// The two databases that the relay speaks.
+const (
+	SQLite     Kind = "sqlite"
+	PostgreSQL Kind = "postgres"
+)
+
+// Options of Open. The zero value is right for a relay.
+type Options struct {
+	// NoMigrate leaves the schema alone, for a look from outside (doctor).
+	NoMigrate bool
+	// Connections to PostgreSQL at most; 0: 20. SQLite has its own measure.
+	Connections int
+	// Timeout of the first contact; 0: 10 s.
+	Timeout time.Duration
+}
+
+// Store is an open database. Its methods may be called from any goroutine.
+type Store struct {
+	db   *bun.DB
+	kind Kind
+
+	// One writer at a time on SQLite, in order and with the caller's deadline,
+	// instead of leaving it to SQLite's sleeping retries. nil on PostgreSQL.
+	writer chan struct{}
+}
+
+// Open connects to the database at address, makes it if it is a new file, and
+// brings its schema up to date. An address is one of
+//
+//	sqlite:path, or a path    a file; its folder must exist
+//	postgres://user:password@host/database?sslmode=…
+func Open(ctx context.Context, address string, o Options) (*Store, error) {
+	kind, rest, err := ParseAddress(address)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{kind: kind}
+	if kind == SQLite {
+		err = s.openSQLite(rest)
+	} else {
+		err = s.openPostgreSQL(rest, o)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	timeout := o.Timeout
+	if timeout == 0 {
+		timeout = 10 * time.Second
+	}
+	first, cancel := context.WithTimeout(ctx, timeout)
+	err = s.db.PingContext(first)
+	cancel()
+	if err == nil && !o.NoMigrate {
+		err = s.Migrate(ctx)
+	}
+	if err != nil {
+		_ = s.db.Close()
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	return s, nil
+}
+
+// ParseAddress tells the kind of database that address names, and the rest
+// that its driver wants: a file's path or the whole URL.
+func ParseAddress(address string) (kind Kind, rest string, err error) {
+	scheme, path, found := strings.Cut(address, ":")
+	switch {
+	case address == "":
+		return "", "", errors.New("no database address: give sqlite:PATH or postgres://…")
+	case scheme == "postgres" || scheme == "postgresql":
+		if _, err := pgx.ParseConfig(address); err != nil {
+			return "", "", errors.New("this is not an address of a PostgreSQL database: write postgres://user:password@host/database")
+		}
+		return PostgreSQL, address, nil
+	case found && scheme == "sqlite":
+		path = strings.TrimPrefix(path, "//")
+	case found && strings.HasPrefix(path, "//"):
+		return "", "", fmt.Errorf("no database is called %q: give sqlite:PATH or postgres://…", scheme)
+	default:
+		path = address
+	}
+	if path == "" {
+		return "", "", errors.New("the database address names no file: give sqlite:PATH")
+	}
+	return SQLite, path, nil
+}
+
+func (s *Store) openSQLite(path string) error {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	// The file holds password hashes and the relay's key: nobody else reads it.
+	f, err := os.OpenFile(abs, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	q := url.Values{"_txlock": {"immediate"}, "_pragma": {
+		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)",
+	}}
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: filepath.ToSlash(abs)}).EscapedPath()+"?"+q.Encode())
+	if err != nil {
+		return err
+	}
+	db.SetMaxOpenConns(8)
+	db.SetMaxIdleConns(8)
+	s.writer = make(chan struct{}, 1)
+	s.db = bun.NewDB(db, sqlitedialect.New())
+	return nil
+}
+
+func (s *Store) openPostgreSQL(address string, o Options) error {
+	c, err := pgx.ParseConfig(address)
+	if err != nil {
+		return err
+	}
+	// bun writes the arguments into the text, so that preparing each statement
+	// would only fill the server's cache.
+	c.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
+	if c.RuntimeParams["application_name"] == "" {
+		c.RuntimeParams["application_name"] = "oriel-relay"
+	}
+	db := stdlib.OpenDB(*c)
+	n := o.Connections
+	if n == 0 {
+		n = 20
+	}
+	db.SetMaxOpenConns(n)
+	db.SetMaxIdleConns(n)
+	db.SetConnMaxIdleTime(5 * time.Minute)
+	s.db = bun.NewDB(db, pgdialect.New())
+	return nil
+}
+
+// Close ends all connections.
+func (s *Store) Close() error { return s.db.Close() }
+
+// Kind of database this is.
+func (s *Store) Kind() Kind { return s.kind }
+
+// Ping asks the database for a sign of life.
+func (s *Store) Ping(ctx context.Context) error { return s.db.PingContext(ctx) }
+
+// NewID makes an id.
+func NewID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// tx runs fn in a transaction that is committed when fn returns nil. fn must
+// use its argument for every query, must not call tx again and may run again
+// after an error only if the caller asks for it. On SQLite writers wait in
+// line here; what only reads needs no transaction.
+func (s *Store) tx(ctx context.Context, fn func(ctx context.Context, tx bun.Tx) error) error {
+	if s.writer != nil {
+		select {
+		case s.writer <- struct{}{}:
+			defer func() { <-s.writer }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return mapped(s.db.RunInTx(ctx, nil, fn))
+}
+
+// mapped turns the drivers' errors into ErrNotFound and ErrConflict, keeping
+// the original behind them.
+func mapped(err error) error {
+	var pg *pgconn.PgError
+	var lite *sqlite.Error
+	switch {
+	case err == nil, errors.Is(err, ErrNotFound), errors.Is(err, ErrConflict):
+		return err
+	case errors.Is(err, sql.ErrNoRows):
+		return ErrNotFound
+	case errors.As(err, &pg):
+		if pg.Code == "23505" || pg.Code == "23503" { // unique, foreign key
+			return fmt.Errorf("%w: %w", ErrConflict, err)
+		}
+	case errors.As(err, &lite):
+		switch lite.Code() {
+		case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+			return fmt.Errorf("%w: %w", ErrConflict, err)
+		}
+	}
+	return err
+}
+
+// changed is mapped, and ErrNotFound when the statement touched no row.
+func changed(r sql.Result, err error) error {
+	if err != nil {
+		return mapped(err)
+	}
+	n, err := r.RowsAffected()
+	if err == nil && n == 0 {
+		return ErrNotFound
+	}
+	return err
+}

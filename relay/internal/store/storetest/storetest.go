@@ -1,0 +1,117 @@
+// Package storetest runs a test on every database that the store speaks, and
+// starts a real PostgreSQL for tests of other rooms.
+//
+// PostgreSQL is Debian's package, started once per test binary on a temporary
+// folder and a Unix socket in it (no open port), as user postgres when the
+// tests run as root. Each test has a database of its own. A test binary that
+// uses it has
+//
+//	func TestMain(m *testing.M) { storetest.Main(m) }
+//
+// which stops the server at the end and reports leaked goroutines. A binary
+// that is killed takes its server with it: the server's parent is a shell that
+// waits for the end of a pipe.
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"oriel/relay/internal/store"
+)
+
+var (
+	mu     sync.Mutex
+	shared *Server // protected by mu; nil: not started
+	failed error   // protected by mu; why it could not be started
+	serial atomic.Int64
+)
+
+// Each runs fn twice, with a new store on SQLite and on PostgreSQL.
+func Each(t *testing.T, fn func(t *testing.T, s *store.Store)) {
+	t.Helper()
+	EachAddress(t, func(t *testing.T, address string) { fn(t, Open(t, address)) })
+}
+
+// EachAddress is Each for tests that open the store themselves, or twice.
+func EachAddress(t *testing.T, fn func(t *testing.T, address string)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { fn(t, SQLite(t)) })
+	t.Run("postgres", func(t *testing.T) { fn(t, PostgreSQL(t)) })
+}
+
+// SQLite is the address of a new empty database in a file.
+func SQLite(t testing.TB) string {
+	return "sqlite:" + filepath.Join(t.TempDir(), "relay.db")
+}
+
+// PostgreSQL is the address of a new empty database on this test binary's
+// PostgreSQL server.
+func PostgreSQL(t testing.TB) string {
+	t.Helper()
+	mu.Lock()
+	if shared == nil && failed == nil {
+		shared, failed = Start()
+	}
+	server, err := shared, failed
+	mu.Unlock()
+	if err != nil {
+		t.Fatalf("start PostgreSQL: %v", err)
+	}
+	name := fmt.Sprintf("t%d_%d", os.Getpid(), serial.Add(1))
+	address, err := server.CreateDatabase(t.Context(), name)
+	if err != nil {
+		t.Fatalf("create database: %v", err)
+	}
+	return address
+}
+
+// Open opens the store at address and closes it when the test ends.
+func Open(t testing.TB, address string) *store.Store {
+	t.Helper()
+	s, err := store.Open(t.Context(), address, store.Options{Connections: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close store: %v", err)
+		}
+	})
+	return s
+}
+
+// Main runs the tests, stops PostgreSQL, checks for leaked goroutines and exits.
+func Main(m *testing.M) {
+	goleak.VerifyTestMain(stopping{m})
+}
+
+type stopping struct{ m *testing.M }
+
+func (s stopping) Run() int {
+	code := s.m.Run()
+	if err := Stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "stop PostgreSQL:", err)
+		code = max(code, 1)
+	}
+	return code
+}
+
+// Stop stops the shared server, for binaries that have a TestMain of their own.
+func Stop() error {
+	mu.Lock()
+	defer mu.Unlock()
+	if shared == nil {
+		return nil
+	}
+	err := shared.Stop(context.Background())
+	shared = nil
+	return err
+}
