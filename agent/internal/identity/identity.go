@@ -1,0 +1,244 @@
+// Package identity is who this agent is and whom it trusts: the machine's
+// Ed25519 key, and what enrollment bound it to.
+//
+// Everything lies in one directory that belongs to the agent alone (0700):
+//
+//	machine.key   the private key (PKCS #8, PEM, 0600); made on first start, never leaves the machine
+//	state.json    relay addresses, the pinned relay key, the computer's id, a token not yet used (0600)
+//	lock          held while an agent runs, so that two never share one directory
+//
+// Files are written to a temporary name, synced and renamed, so that a crash
+// leaves the old one or the new one. A key file that others may read, or a
+// directory that others may write to, is refused: it may be known, or may have
+// been put there by, somebody else.
+//
+// The relay's key is pinned at enrollment. The enrollment token carries its
+// hash, so that even the first relay spoken to is the one that the operator
+// meant. Only a token for another relay, given on this machine, replaces the pin.
+package identity
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+)
+
+var (
+	// ErrInUse: another agent runs on the directory.
+	ErrInUse = errors.New("another agent is running on this data directory")
+	// ErrNotFound: Peek found no agent's directory there.
+	ErrNotFound = errors.New("no agent has run here yet")
+	// ErrTooOpen: others may read the key or write to the directory.
+	ErrTooOpen = errors.New("permissions are too wide")
+)
+
+const (
+	keyFile   = "machine.key"
+	stateFile = "state.json"
+	lockFile  = "lock"
+)
+
+// Identity is an open data directory. Its methods may be called from any goroutine.
+type Identity struct {
+	dir  string
+	key  ed25519.PrivateKey
+	lock *os.File
+
+	mu    sync.Mutex
+	state State // protected by mu
+}
+
+// Open makes dir where it is missing, locks it, and loads or makes the key.
+// Errors: ErrInUse, ErrTooOpen, those of the file system.
+func Open(dir string) (*Identity, error) {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return nil, fmt.Errorf("make data directory: %w", err)
+	}
+	if err := makeDir(dir); err != nil {
+		return nil, fmt.Errorf("make data directory: %w", err)
+	}
+	if err := checkDir(dir); err != nil {
+		return nil, err
+	}
+	lock, err := lockDir(filepath.Join(dir, lockFile))
+	if err != nil {
+		return nil, err
+	}
+	i := &Identity{dir: dir, lock: lock}
+	if err := i.load(); err != nil {
+		i.Close()
+		return nil, err
+	}
+	return i, nil
+}
+
+// Peek reads the state and public key of a directory that an agent may be
+// running on. Errors: ErrNotFound, ErrTooOpen, those of the file system.
+func Peek(dir string) (State, ed25519.PublicKey, error) {
+	key, err := loadKey(filepath.Join(dir, keyFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return State{}, nil, ErrNotFound
+	}
+	if err != nil {
+		return State{}, nil, err
+	}
+	state, err := loadState(filepath.Join(dir, stateFile))
+	return state, key.Public().(ed25519.PublicKey), err
+}
+
+// Close unlocks the directory.
+func (i *Identity) Close() error { return i.lock.Close() }
+
+// Dir is the data directory.
+func (i *Identity) Dir() string { return i.dir }
+
+// Key is the machine's public key.
+func (i *Identity) Key() ed25519.PublicKey { return i.key.Public().(ed25519.PublicKey) }
+
+// Sign is the machine key's trust.Signer.
+func (i *Identity) Sign(msg []byte) ([]byte, error) { return ed25519.Sign(i.key, msg), nil }
+
+// State is a copy of the enrollment state.
+func (i *Identity) State() State {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.state.clone()
+}
+
+// Given is what a person says on the command line or at installation.
+type Given struct {
+	Relays []string // addresses, in order; none: as before
+	Token  string   // enrollment token; empty: none
+	CA     string   // PEM certificates to trust besides the system's; empty: as before
+}
+
+// Configure takes g over and saves it. A token for another relay than the
+// pinned one undoes the enrollment; so does nothing else. Errors: ErrToken,
+// ErrAddress, those of the file system.
+func (i *Identity) Configure(g Given) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	next := i.state.clone()
+	if len(g.Relays) > 0 {
+		next.Relays = nil
+		for _, r := range g.Relays {
+			address, err := RelayAddress(r)
+			if err != nil {
+				return err
+			}
+			if !slices.Contains(next.Relays, address) {
+				next.Relays = append(next.Relays, address)
+			}
+		}
+	}
+	if g.CA != "" {
+		if !x509.NewCertPool().AppendCertsFromPEM([]byte(g.CA)) {
+			return errors.New("the CA file holds no certificate in PEM form")
+		}
+		next.CA = g.CA
+	}
+	if g.Token != "" {
+		token, err := ParseToken(g.Token)
+		if err != nil {
+			return err
+		}
+		next.Token = token.String()
+		if next.Enrolled() && !token.For(next.RelayKey) {
+			next.RelayKey, next.ComputerID, next.Learned = nil, "", nil
+		}
+	}
+	return i.save(next)
+}
+
+// Welcomed saves what an accepted Welcome says. The token is used up by it.
+func (i *Identity) Welcomed(relayKey ed25519.PublicKey, computerID string, relays []string) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	next := i.state.clone()
+	next.RelayKey = bytes.Clone(relayKey)
+	next.ComputerID = computerID
+	next.Token = ""
+	if len(relays) > 0 {
+		next.Learned = nil
+		for _, r := range relays[:min(len(relays), MaxRelays)] {
+			if address, err := RelayAddress(r); err == nil && !slices.Contains(next.Learned, address) {
+				next.Learned = append(next.Learned, address)
+			}
+		}
+	}
+	if next.equal(i.state) {
+		return nil
+	}
+	return i.save(next)
+}
+
+func (i *Identity) save(next State) error { // mu is held
+	b, err := next.encode()
+	if err != nil {
+		return err
+	}
+	if err := writeFile(filepath.Join(i.dir, stateFile), b); err != nil {
+		return fmt.Errorf("save state: %w", err)
+	}
+	i.state = next
+	return nil
+}
+
+func (i *Identity) load() error {
+	path := filepath.Join(i.dir, keyFile)
+	key, err := loadKey(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		key, err = makeKey(path)
+	}
+	if err != nil {
+		return err
+	}
+	i.key = key
+	i.state, err = loadState(filepath.Join(i.dir, stateFile))
+	return err
+}
+
+func makeKey(path string) (ed25519.PrivateKey, error) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make machine key: %w", err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("make machine key: %w", err)
+	}
+	if err := writeFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})); err != nil {
+		return nil, fmt.Errorf("save machine key: %w", err)
+	}
+	return key, nil
+}
+
+func loadKey(path string) (ed25519.PrivateKey, error) {
+	b, err := readFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("load machine key: %w", err)
+	}
+	broken := fmt.Errorf("%s is not a machine key; remove it and enroll this computer again", path)
+	block, _ := pem.Decode(b)
+	if block == nil {
+		return nil, broken
+	}
+	any, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, broken
+	}
+	key, ok := any.(ed25519.PrivateKey)
+	if !ok {
+		return nil, broken
+	}
+	return key, nil
+}

@@ -1,0 +1,124 @@
+package identity
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"reflect"
+	"slices"
+)
+
+// Bounds of the state.
+const (
+	MaxState  = 1 << 20 // bytes of the file
+	MaxRelays = 16      // addresses given, and learned
+	maxCA     = 512 << 10
+)
+
+// State is what enrollment left behind.
+type State struct {
+	Relays     []string          `json:"relays,omitempty"`      // as given by a person, in order
+	Learned    []string          `json:"learned,omitempty"`     // as the relay said last, in order
+	RelayKey   ed25519.PublicKey `json:"relay_key,omitempty"`   // pinned; nil before enrollment
+	ComputerID string            `json:"computer_id,omitempty"` // empty before enrollment
+	Token      string            `json:"token,omitempty"`       // until it has been used
+	CA         string            `json:"ca,omitempty"`          // PEM
+}
+
+// Enrolled reports whether a relay has taken this computer in.
+func (s State) Enrolled() bool { return s.ComputerID != "" }
+
+// Addresses are those to dial, the preferred first: what the relay said, then
+// what a person said.
+func (s State) Addresses() []string {
+	all := slices.Clone(s.Learned)
+	for _, r := range s.Relays {
+		if !slices.Contains(all, r) {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+// ParseState reads a state file and checks it whole.
+func ParseState(b []byte) (State, error) {
+	var s State
+	if len(b) > MaxState {
+		return State{}, errors.New("too large")
+	}
+	if err := json.Unmarshal(b, &s); err != nil {
+		return State{}, err
+	}
+	return s, s.check()
+}
+
+func (s State) check() error {
+	for _, list := range [][]string{s.Relays, s.Learned} {
+		if len(list) > MaxRelays {
+			return fmt.Errorf("%d relay addresses, at most %d", len(list), MaxRelays)
+		}
+		for _, r := range list {
+			if address, err := RelayAddress(r); err != nil {
+				return err
+			} else if address != r {
+				return fmt.Errorf("%w: %q should be %q", ErrAddress, r, address)
+			}
+		}
+	}
+	if len(s.CA) > maxCA {
+		return errors.New("the CA certificates are too large")
+	}
+	if (len(s.RelayKey) == 0) != (s.ComputerID == "") {
+		return errors.New("half enrolled")
+	}
+	if len(s.RelayKey) != 0 && len(s.RelayKey) != ed25519.PublicKeySize {
+		return errors.New("the relay's key has the wrong size")
+	}
+	if len(s.ComputerID) > 64 {
+		return errors.New("the computer's id is too long")
+	}
+	if s.Token != "" {
+		if _, err := ParseToken(s.Token); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s State) encode() ([]byte, error) {
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	b, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	return append(b, '\n'), nil
+}
+
+func (s State) clone() State {
+	s.Relays = slices.Clone(s.Relays)
+	s.Learned = slices.Clone(s.Learned)
+	s.RelayKey = bytes.Clone(s.RelayKey)
+	return s
+}
+
+func (s State) equal(other State) bool { return reflect.DeepEqual(s, other) }
+
+func loadState(path string) (State, error) {
+	b, err := readFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return State{}, nil
+	}
+	if err != nil {
+		return State{}, fmt.Errorf("load state: %w", err)
+	}
+	s, err := ParseState(b)
+	if err != nil {
+		return State{}, fmt.Errorf("%s is damaged (%w); remove it and enroll this computer again", path, err)
+	}
+	return s, nil
+}
