@@ -1,0 +1,178 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/uptrace/bun"
+)
+
+// Computer is an enrolled machine as it was last known.
+type Computer struct {
+	bun.BaseModel `bun:"table:computers,alias:c"`
+
+	ID         string `bun:",pk"`
+	MachineKey []byte // Ed25519, 32 bytes; never changes
+	MachineID  string // the operating system's, may be empty; not proof of anything
+	// Another computer, older than this one, with the same machine id: a
+	// machine that was installed anew, or a copied disk. Empty: none.
+	SameMachineAs string
+	Name          string // given by people; empty: none
+
+	HostName  string
+	OS        string `bun:"os"`
+	OSName    string `bun:"os_name"`
+	Arch      string
+	UserName  string
+	Addresses string // one a line
+	Address   string // as the relay saw it
+
+	AgentVersion  string
+	Display       string // "", none, ready, demo
+	DisplayDetail string
+	Blocked       bool
+	AddedAt       int64
+	AddedWith     string // id of the enrollment token
+	LastSeen      int64  // at most a minute old while online; 0: never
+	PreviewAt     int64  // 0: none
+	PreviewType   string
+	PreviewTag    string // changes with the picture
+
+	Online bool `bun:",scanonly"` // connected to a node that is alive
+}
+
+// clock is the database's time in Unix milliseconds, as SQL, so that nodes
+// whose clocks differ agree on who is alive.
+func (s *Store) clock() string {
+	if s.kind == PostgreSQL {
+		return "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
+	}
+	return "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+}
+
+func (s *Store) computers(db bun.IDB, into any) *bun.SelectQuery {
+	return db.NewSelect().Model(into).
+		ColumnExpr("c.*").
+		ColumnExpr("n.id IS NOT NULL AS online").
+		Join("LEFT JOIN presence AS p ON p.computer_id = c.id").
+		Join("LEFT JOIN nodes AS n ON n.id = p.node_id AND n.alive_until > " + s.clock())
+}
+
+// Computers are those with the given ids, or all without any, oldest first.
+// Ids that do not exist are left out.
+func (s *Store) Computers(ctx context.Context, ids ...string) ([]Computer, error) {
+	var all []Computer
+	q := s.computers(s.db, &all).OrderExpr("c.id")
+	if len(ids) > 0 {
+		q = q.Where("c.id IN (?)", bun.In(ids))
+	}
+	return all, mapped(q.Scan(ctx))
+}
+
+// Computer is the one with that id. Errors: ErrNotFound.
+func (s *Store) Computer(ctx context.Context, id string) (Computer, error) {
+	var c Computer
+	return c, mapped(s.computers(s.db, &c).Where("c.id = ?", id).Scan(ctx))
+}
+
+// ComputerByKey is the one with that machine key. Errors: ErrNotFound.
+func (s *Store) ComputerByKey(ctx context.Context, key []byte) (Computer, error) {
+	var c Computer
+	return c, mapped(s.computers(s.db, &c).Where("c.machine_key = ?", key).Scan(ctx))
+}
+
+// AddComputer enrolls c with one use of the token of that hash, both or
+// neither, and fills in c.AddedWith and c.SameMachineAs. Errors: ErrNotFound
+// when the token is unknown, revoked, expired or used up; ErrConflict when
+// the machine key is enrolled already.
+func (s *Store) AddComputer(ctx context.Context, c *Computer, tokenHash []byte) error {
+	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		id, err := useToken(ctx, tx, tokenHash, c.AddedAt)
+		if err != nil {
+			return err
+		}
+		c.AddedWith, c.SameMachineAs = id, ""
+		if c.MachineID != "" {
+			var older []string
+			err = tx.NewSelect().Model((*Computer)(nil)).Column("id").
+				Where("machine_id = ?", c.MachineID).Order("id").Limit(1).Scan(ctx, &older)
+			if err != nil {
+				return err
+			}
+			if len(older) > 0 {
+				c.SameMachineAs = older[0]
+			}
+		}
+		_, err = tx.NewInsert().Model(c).Exec(ctx)
+		return err
+	})
+}
+
+// ComputerColumn names what SaveComputer writes.
+type ComputerColumn string
+
+// Columns by what changes together.
+var (
+	ColumnsOfSummary = []ComputerColumn{"host_name", "os", "os_name", "arch", "user_name", "addresses",
+		"address", "agent_version", "machine_id"}
+	ColumnsOfDisplay = []ComputerColumn{"display", "display_detail", "user_name"}
+	ColumnsOfPreview = []ComputerColumn{"preview_at", "preview_type", "preview_tag"}
+	ColumnsOfName    = []ComputerColumn{"name"}
+	ColumnsOfBlock   = []ComputerColumn{"blocked"}
+	ColumnsOfSeen    = []ComputerColumn{"last_seen"}
+)
+
+// SaveComputer writes the named columns of c. Errors: ErrNotFound.
+func (s *Store) SaveComputer(ctx context.Context, c Computer, columns ...[]ComputerColumn) error {
+	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		q := tx.NewUpdate().Model(&c).WherePK()
+		for _, group := range columns {
+			for _, name := range group {
+				q = q.Column(string(name))
+			}
+		}
+		return changed(q.Exec(ctx))
+	})
+}
+
+// RemoveComputer forgets a computer; its sessions stay in the journal. The one
+// who was flagged as the same machine is no longer. Errors: ErrNotFound.
+func (s *Store) RemoveComputer(ctx context.Context, id string) error {
+	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		if err := changed(tx.NewDelete().Model((*Computer)(nil)).Where("id = ?", id).Exec(ctx)); err != nil {
+			return err
+		}
+		_, err := tx.NewUpdate().Model((*Computer)(nil)).
+			Set("same_machine_as = ''").Where("same_machine_as = ?", id).Exec(ctx)
+		return err
+	})
+}
+
+// inventory is what a computer told of itself, as it was encoded.
+type inventory struct {
+	bun.BaseModel `bun:"table:inventories"`
+
+	ComputerID string `bun:",pk"`
+	TakenAt    int64
+	Data       []byte
+}
+
+// SaveInventory replaces what is known of a computer. Errors: ErrConflict when
+// there is no such computer.
+func (s *Store) SaveInventory(ctx context.Context, computer string, takenAt int64, data []byte) error {
+	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		_, err := tx.NewInsert().Model(&inventory{ComputerID: computer, TakenAt: takenAt, Data: data}).
+			On("CONFLICT (computer_id) DO UPDATE").
+			Set("taken_at = EXCLUDED.taken_at").Set("data = EXCLUDED.data").Exec(ctx)
+		return err
+	})
+}
+
+// Inventory is what SaveInventory saved last. Errors: ErrNotFound.
+func (s *Store) Inventory(ctx context.Context, computer string) (data []byte, err error) {
+	var i inventory
+	if err := s.db.NewSelect().Model(&i).Where("computer_id = ?", computer).Scan(ctx); err != nil {
+		return nil, fmt.Errorf("inventory of %s: %w", computer, mapped(err))
+	}
+	return i.Data, nil
+}

@@ -1,0 +1,236 @@
+package store_test
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"oriel/relay/internal/store"
+	"oriel/relay/internal/store/storetest"
+)
+
+func hash(s string) []byte { h := sha256.Sum256([]byte(s)); return h[:] }
+
+func token(t *testing.T, s *store.Store, secret string, uses, expires int64) store.EnrollmentToken {
+	t.Helper()
+	tok := store.EnrollmentToken{ID: store.NewID(), TokenHash: hash(secret), CreatedAt: 1, ExpiresAt: expires, UsesLeft: uses}
+	if err := s.AddToken(t.Context(), tok); err != nil {
+		t.Fatal(err)
+	}
+	return tok
+}
+
+func computer(key, machine string) *store.Computer {
+	return &store.Computer{ID: store.NewID(), MachineKey: hash(key), MachineID: machine, AddedAt: 1000}
+}
+
+func TestTokenIsUsedUpByManyAtOnce(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		tok := token(t, s, "x", 3, 1<<40)
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		in, out := 0, 0
+		for i := range 12 {
+			wg.Go(func() {
+				err := s.AddComputer(t.Context(), computer(fmt.Sprint(i), ""), tok.TokenHash)
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case err == nil:
+					in++
+				case errors.Is(err, store.ErrNotFound):
+					out++
+				default:
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if in != 3 || out != 9 {
+			t.Fatalf("%d enrolled, %d refused", in, out)
+		}
+		all, err := s.Tokens(t.Context())
+		if err != nil || len(all) != 1 || all[0].UsesLeft != 0 || all[0].Used != 3 {
+			t.Fatalf("%+v, %v", all, err)
+		}
+	})
+}
+
+func TestTokenThatIsNoLongerGood(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		expired := token(t, s, "expired", 1, 999)
+		revoked := token(t, s, "revoked", 1, 1<<40)
+		if err := s.RevokeToken(t.Context(), revoked.ID, 5); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.RevokeToken(t.Context(), revoked.ID, 5); !errors.Is(err, store.ErrNotFound) {
+			t.Fatalf("revoked twice: %v", err)
+		}
+		for name, h := range map[string][]byte{"expired": expired.TokenHash, "revoked": revoked.TokenHash, "unknown": hash("?")} {
+			if err := s.TokenUsable(t.Context(), h, 1000); !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("%s: usable: %v", name, err)
+			}
+			if err := s.AddComputer(t.Context(), computer(name, ""), h); !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("%s: enrolled: %v", name, err)
+			}
+		}
+		// A key that is enrolled already does not use the token up.
+		good := token(t, s, "good", 2, 1<<40)
+		if err := s.AddComputer(t.Context(), computer("a", ""), good.TokenHash); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.AddComputer(t.Context(), computer("a", ""), good.TokenHash); !errors.Is(err, store.ErrConflict) {
+			t.Fatalf("same key twice: %v", err)
+		}
+		if err := s.TokenUsable(t.Context(), good.TokenHash, 1000); err != nil {
+			t.Fatal("the failed enrollment used the token:", err)
+		}
+	})
+}
+
+func TestSameMachineIsFlagged(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		tok := token(t, s, "x", 9, 1<<40)
+		var ids []string
+		for _, k := range []string{"first", "second", "third"} {
+			c := computer(k, "machine")
+			if err := s.AddComputer(t.Context(), c, tok.TokenHash); err != nil {
+				t.Fatal(err)
+			}
+			ids = append(ids, c.ID)
+		}
+		other := computer("other", "")
+		if err := s.AddComputer(t.Context(), other, tok.TokenHash); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]string{ids[0]: "", ids[1]: ids[0], ids[2]: ids[0], other.ID: ""}
+		all, err := s.Computers(t.Context())
+		if err != nil || len(all) != 4 {
+			t.Fatal(all, err)
+		}
+		for _, c := range all {
+			if c.SameMachineAs != want[c.ID] {
+				t.Errorf("%s: same as %q", c.ID, c.SameMachineAs)
+			}
+		}
+		if err := s.RemoveComputer(t.Context(), ids[0]); err != nil {
+			t.Fatal(err)
+		}
+		if c, err := s.Computer(t.Context(), ids[1]); err != nil || c.SameMachineAs != "" {
+			t.Fatalf("%+v, %v", c, err)
+		}
+		if err := s.RemoveComputer(t.Context(), ids[0]); !errors.Is(err, store.ErrNotFound) {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestPresence(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ctx := t.Context()
+		tok := token(t, s, "x", 9, 1<<40)
+		c := computer("a", "")
+		if err := s.AddComputer(ctx, c, tok.TokenHash); err != nil {
+			t.Fatal(err)
+		}
+		online := func() bool {
+			t.Helper()
+			got, err := s.ComputerByKey(ctx, c.MachineKey)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return got.Online
+		}
+		beat := func(node string, d time.Duration) {
+			t.Helper()
+			if err := s.Heartbeat(ctx, node, d); err != nil {
+				t.Fatal(err)
+			}
+		}
+		beat("n1", time.Minute)
+		beat("n1", time.Minute) // again: the row is there
+		beat("n2", time.Minute)
+		if online() {
+			t.Fatal("online before it came")
+		}
+		for _, conn := range []struct{ id, node string }{{"c1", "n1"}, {"c2", "n2"}} {
+			if err := s.SetPresence(ctx, c.ID, conn.node, conn.id, 77); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !online() {
+			t.Fatal("not online")
+		}
+		if gone, err := s.DropPresence(ctx, c.ID, "c1", 80); gone || err != nil {
+			t.Fatal("the end of the older connection took the newer one along", err)
+		}
+		if !online() {
+			t.Fatal("not online")
+		}
+		beat("n2", -time.Second) // its node died
+		if online() {
+			t.Fatal("online on a dead node")
+		}
+		if got, err := s.BuryNodes(ctx); err != nil || !slices.Equal(got, []string{c.ID}) {
+			t.Fatal(got, err)
+		}
+		if got, err := s.BuryNodes(ctx); err != nil || len(got) != 0 {
+			t.Fatal(got, err)
+		}
+		if err := s.SetPresence(ctx, c.ID, "n1", "c3", 90); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.SeenOnNode(ctx, "n1", 95); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.ClearNode(ctx, "n1"); err != nil || !slices.Equal(got, []string{c.ID}) {
+			t.Fatal(got, err)
+		}
+		if got, _ := s.Computer(ctx, c.ID); got.Online || got.LastSeen != 95 {
+			t.Fatalf("%+v", got)
+		}
+		if err := s.SetPresence(ctx, "nobody", "n1", "c4", 90); err == nil {
+			t.Fatal("an unknown computer is present")
+		}
+	})
+}
+
+func TestSaveComputerWritesOnlyWhatIsNamed(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ctx := t.Context()
+		tok := token(t, s, "x", 9, 1<<40)
+		c := computer("a", "m")
+		c.Name = "kept"
+		if err := s.AddComputer(ctx, c, tok.TokenHash); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.SaveComputer(ctx, store.Computer{ID: c.ID, Display: "ready", UserName: "ann"}, store.ColumnsOfDisplay); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Computer(ctx, c.ID)
+		if err != nil || got.Name != "kept" || got.Display != "ready" || got.UserName != "ann" || got.MachineID != "m" {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		if err := s.SaveComputer(ctx, store.Computer{ID: "nobody"}, store.ColumnsOfName); !errors.Is(err, store.ErrNotFound) {
+			t.Fatal(err)
+		}
+		for _, data := range []string{"one", "two"} {
+			if err := s.SaveInventory(ctx, c.ID, 5, []byte(data)); err != nil {
+				t.Fatal(err)
+			}
+			if b, err := s.Inventory(ctx, c.ID); err != nil || string(b) != data {
+				t.Fatal(string(b), err)
+			}
+		}
+		if err := s.SaveInventory(ctx, "nobody", 5, []byte("x")); !errors.Is(err, store.ErrConflict) {
+			t.Fatal(err)
+		}
+		if _, err := s.Inventory(ctx, "nobody"); !errors.Is(err, store.ErrNotFound) {
+			t.Fatal(err)
+		}
+	})
+}

@@ -1,0 +1,146 @@
+package store_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"oriel/relay/internal/store"
+	"oriel/relay/internal/store/storetest"
+)
+
+func session(t *testing.T, s *store.Store, computer string, started int64) store.Session {
+	t.Helper()
+	row := store.Session{ID: store.NewID(), ComputerID: computer, OperatorID: "p", OperatorName: "Pat", Mode: "control",
+		SignInID: "si", StartedAt: started, SeenAt: started}
+	if err := s.AddSession(t.Context(), row); err != nil {
+		t.Fatal(err)
+	}
+	return row
+}
+
+func TestSessionLife(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ctx := t.Context()
+		row := session(t, s, "c", 100)
+		report := store.Session{ID: row.ID, ComputerID: "c", ConnectedAt: 110, SeenAt: 120, Path: "direct", BytesSent: 7, Codec: "av1"}
+		if _, err := s.ReportSession(ctx, store.Session{ID: row.ID, ComputerID: "another"}); !errors.Is(err, store.ErrNotFound) {
+			t.Fatal("another computer's word was taken:", err)
+		}
+		got, err := s.ReportSession(ctx, report)
+		if err != nil || got.ConnectedAt != 110 || got.Path != "direct" || got.OperatorName != "Pat" {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		report.ConnectedAt = 999
+		if got, _ = s.ReportSession(ctx, report); got.ConnectedAt != 110 {
+			t.Fatal("connected anew at", got.ConnectedAt)
+		}
+		if ops, err := s.Operators(ctx); err != nil || !slices.Equal(ops["c"], []string{"Pat"}) {
+			t.Fatal(ops, err)
+		}
+
+		end := store.Session{ID: row.ID, EndedAt: 200, EndReason: store.Lost}
+		if got, first, err := s.EndSession(ctx, end); err != nil || !first || got.EndReason != store.Lost || got.BytesSent != 7 {
+			t.Fatalf("%+v, %v, %v", got, first, err)
+		}
+		if _, first, err := s.EndSession(ctx, end); err != nil || first {
+			t.Fatal("ended twice", err)
+		}
+		// Lost was a guess: the agent says it still runs.
+		if got, err := s.ReportSession(ctx, report); err != nil || got.EndedAt != 0 || got.EndReason != "" {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		if _, _, err := s.EndSession(ctx, end); err != nil {
+			t.Fatal(err)
+		}
+		agent := store.Session{ID: row.ID, ComputerID: "c", EndedAt: 190, EndReason: "operator", BytesSent: 9, SeenAt: 300}
+		if got, first, err := s.EndSessionByAgent(ctx, agent); err != nil || !first || got.EndReason != "operator" || got.EndedAt != 190 {
+			t.Fatalf("%+v, %v, %v", got, first, err)
+		}
+		agent.EndReason, agent.BytesSent = "network", 12
+		if got, first, err := s.EndSessionByAgent(ctx, agent); err != nil || first || got.EndReason != "operator" || got.BytesSent != 12 {
+			t.Fatalf("%+v, %v, %v", got, first, err)
+		}
+		if _, err := s.ReportSession(ctx, report); !errors.Is(err, store.ErrEnded) {
+			t.Fatal(err)
+		}
+		agent.ComputerID = "another"
+		if _, _, err := s.EndSessionByAgent(ctx, agent); !errors.Is(err, store.ErrNotFound) {
+			t.Fatal(err)
+		}
+		if _, _, err := s.EndSession(ctx, store.Session{ID: "?", EndedAt: 1}); !errors.Is(err, store.ErrNotFound) {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestKeepSessions(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ctx := t.Context()
+		runs, lost, ended, foreign := session(t, s, "c", 1), session(t, s, "c", 2), session(t, s, "c", 3), session(t, s, "d", 4)
+		for id, reason := range map[string]string{lost.ID: store.Lost, ended.ID: "ended"} {
+			if _, _, err := s.EndSession(ctx, store.Session{ID: id, EndedAt: 9, EndReason: reason}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		again, over, err := s.KeepSessions(ctx, "c", []string{runs.ID, lost.ID, ended.ID, foreign.ID, "?"}, 50)
+		if err != nil || !slices.Equal(again, []string{lost.ID}) || !slices.Equal(over, []string{ended.ID, foreign.ID, "?"}) {
+			t.Fatal(again, over, err)
+		}
+		rows, err := s.RunningSessions(ctx, store.Running{ComputerID: "c"})
+		if err != nil || len(rows) != 2 || rows[0].SeenAt != 50 || rows[1].SeenAt != 50 {
+			t.Fatalf("%+v, %v", rows, err)
+		}
+		for name, tc := range map[string]struct {
+			r    store.Running
+			want int
+		}{
+			"all":         {store.Running{}, 3},
+			"seen before": {store.Running{SeenBefore: 50}, 1},
+			"except":      {store.Running{ComputerID: "c", Except: []string{runs.ID}}, 1},
+			"before":      {store.Running{Before: 2}, 1},
+			"unconnected": {store.Running{Unconnected: true, SignInID: "si"}, 3},
+			"sign-in":     {store.Running{SignInID: "other"}, 0},
+			"operator":    {store.Running{OperatorID: "p"}, 3},
+		} {
+			if rows, err := s.RunningSessions(ctx, tc.r); err != nil || len(rows) != tc.want {
+				t.Errorf("%s: %d rows, %v", name, len(rows), err)
+			}
+		}
+	})
+}
+
+func TestPagesAreRightWhileRowsArrive(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ctx := t.Context()
+		var want []string
+		for i := range 25 {
+			want = append(want, session(t, s, "c", int64(i/4)).ID) // many with the same time
+		}
+		slices.Reverse(want)
+		var got []string
+		f := store.SessionFilter{ComputerID: "c"}
+		for {
+			rows, err := s.SessionPage(ctx, f, 7)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(rows) == 0 {
+				break
+			}
+			for _, r := range rows {
+				got = append(got, r.ID)
+			}
+			last := rows[len(rows)-1]
+			f.AfterStarted, f.AfterID = last.StartedAt, last.ID
+			session(t, s, "c", 1000) // arrives at the top
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("got %d rows %v\nwant %v", len(got), got, want)
+		}
+		no := false
+		if rows, err := s.SessionPage(ctx, store.SessionFilter{Running: &no}, 7); err != nil || len(rows) != 0 {
+			t.Fatal(rows, err)
+		}
+	})
+}

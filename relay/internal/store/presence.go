@@ -1,0 +1,112 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/uptrace/bun"
+)
+
+// presence is one computer's connection. There is at most one: the newest.
+type presence struct {
+	bun.BaseModel `bun:"table:presence"`
+
+	ComputerID string `bun:",pk"`
+	NodeID     string
+	ConnID     string
+	Since      int64
+}
+
+type node struct {
+	bun.BaseModel `bun:"table:nodes"`
+
+	ID         string `bun:",pk"`
+	AliveUntil int64
+}
+
+// ClearNode forgets what an earlier run of this node left behind; on SQLite,
+// where there is one node only, what any left. It returns the computers that
+// were connected.
+func (s *Store) ClearNode(ctx context.Context, id string) (computers []string, err error) {
+	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		q := tx.NewDelete().Model((*presence)(nil)).Returning("computer_id")
+		if s.kind == PostgreSQL {
+			q = q.Where("node_id = ?", id)
+		} else {
+			q = q.Where("TRUE")
+		}
+		return q.Scan(ctx, &computers)
+	})
+	return computers, err
+}
+
+// Heartbeat says that a node is alive for so long from now.
+func (s *Store) Heartbeat(ctx context.Context, id string, lifetime time.Duration) error {
+	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		_, err := tx.NewInsert().Model(&node{ID: id}).
+			Value("alive_until", s.clock()+" + ?", lifetime.Milliseconds()).
+			On("CONFLICT (id) DO UPDATE").Set("alive_until = EXCLUDED.alive_until").Exec(ctx)
+		return err
+	})
+}
+
+// BuryNodes forgets nodes whose heartbeat stopped, and returns the computers
+// that were connected to them.
+func (s *Store) BuryNodes(ctx context.Context) (computers []string, err error) {
+	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		dead := "alive_until <= " + s.clock()
+		err := tx.NewDelete().Model((*presence)(nil)).
+			Where("node_id IN (SELECT id FROM nodes WHERE " + dead + ")").
+			Returning("computer_id").Scan(ctx, &computers)
+		if err != nil {
+			return err
+		}
+		_, err = tx.NewDelete().Model((*node)(nil)).Where(dead).Exec(ctx)
+		return err
+	})
+	return computers, err
+}
+
+// SetPresence notes a computer's new connection, in the place of any other.
+func (s *Store) SetPresence(ctx context.Context, computer, node, conn string, now int64) error {
+	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		_, err := tx.NewInsert().Model(&presence{ComputerID: computer, NodeID: node, ConnID: conn, Since: now}).
+			On("CONFLICT (computer_id) DO UPDATE").
+			Set("node_id = EXCLUDED.node_id").Set("conn_id = EXCLUDED.conn_id").Set("since = EXCLUDED.since").
+			Exec(ctx)
+		if err != nil {
+			return err
+		}
+		return changed(tx.NewUpdate().Model((*Computer)(nil)).Set("last_seen = ?", now).
+			Where("id = ?", computer).Exec(ctx))
+	})
+}
+
+// DropPresence notes that a connection ended; gone is false when the computer
+// has another one by now.
+func (s *Store) DropPresence(ctx context.Context, computer, conn string, now int64) (gone bool, err error) {
+	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		r, err := tx.NewDelete().Model((*presence)(nil)).
+			Where("computer_id = ? AND conn_id = ?", computer, conn).Exec(ctx)
+		if err != nil {
+			return err
+		}
+		n, err := r.RowsAffected()
+		if gone = n > 0; err != nil || !gone {
+			return err
+		}
+		_, err = tx.NewUpdate().Model((*Computer)(nil)).Set("last_seen = ?", now).
+			Where("id = ?", computer).Exec(ctx)
+		return err
+	})
+	return gone, err
+}
+
+// SeenOnNode moves the last_seen of all computers connected to a node.
+func (s *Store) SeenOnNode(ctx context.Context, node string, now int64) error {
+	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		_, err := tx.NewUpdate().Model((*Computer)(nil)).Set("last_seen = ?", now).
+			Where("id IN (SELECT computer_id FROM presence WHERE node_id = ?)", node).Exec(ctx)
+		return err
+	})
+}

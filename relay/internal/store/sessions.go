@@ -1,0 +1,280 @@
+package store
+
+import (
+	"context"
+	"errors"
+
+	"github.com/uptrace/bun"
+)
+
+// ErrEnded: the session has ended, and not in a way that can be taken back.
+var ErrEnded = errors.New("the session has ended")
+
+// Lost is the one end reason that an agent may correct afterwards.
+const Lost = "lost"
+
+// Session is one row of the journal.
+type Session struct {
+	bun.BaseModel `bun:"table:sessions,alias:s"`
+
+	ID              string `bun:",pk"`
+	ComputerID      string
+	ComputerName    string // as it was called then
+	OperatorID      string
+	OperatorName    string
+	OperatorAddress string
+	Browser         string
+	SignInID        string
+	Mode            string // control, view
+	StartedAt       int64
+	ConnectedAt     int64  // 0: not yet
+	EndedAt         int64  // 0: running
+	SeenAt          int64  // last sign of life from the agent about it
+	EndReason       string // empty: running
+	EndCode         string
+	EndDetail       string
+	Path            string // "", direct, relayed
+	BytesSent       int64
+	BytesReceived   int64
+	Codec           string
+}
+
+// AddSession writes a new row.
+func (s *Store) AddSession(ctx context.Context, row Session) error {
+	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		_, err := tx.NewInsert().Model(&row).Exec(ctx)
+		return err
+	})
+}
+
+// Session is the row with that id. Errors: ErrNotFound.
+func (s *Store) Session(ctx context.Context, id string) (Session, error) {
+	var row Session
+	return row, mapped(s.db.NewSelect().Model(&row).Where("id = ?", id).Scan(ctx))
+}
+
+// Sessions are the rows with those ids, newest first.
+func (s *Store) Sessions(ctx context.Context, ids ...string) ([]Session, error) {
+	var rows []Session
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	return rows, mapped(s.db.NewSelect().Model(&rows).Where("id IN (?)", bun.In(ids)).
+		Order("started_at DESC", "id DESC").Scan(ctx))
+}
+
+// ReportSession saves the path, counts, codec, SeenAt and (the first time)
+// ConnectedAt of row, found by its ID and ComputerID, and returns it as it is
+// now. A row that was given up as Lost runs again. Errors: ErrNotFound,
+// ErrEnded.
+func (s *Store) ReportSession(ctx context.Context, row Session) (now Session, err error) {
+	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		r, err := tx.NewUpdate().Model(&row).Column("path", "bytes_sent", "bytes_received", "codec", "seen_at").
+			Set("connected_at = CASE WHEN connected_at = 0 THEN ? ELSE connected_at END", row.ConnectedAt).
+			Set("ended_at = 0").Set("end_reason = ''").Set("end_code = ''").Set("end_detail = ''").
+			Where("id = ? AND computer_id = ?", row.ID, row.ComputerID).
+			Where("ended_at = 0 OR end_reason = ?", Lost).Exec(ctx)
+		if err == nil {
+			err = changed(r, nil)
+		}
+		return s.after(ctx, tx, row, err, &now)
+	})
+	return now, err
+}
+
+// KeepSessions moves SeenAt of a computer's sessions, and lets those of them
+// that were given up as Lost run again. It returns those that ran again, and
+// those of the ids that have ended otherwise or are none of this computer's.
+func (s *Store) KeepSessions(ctx context.Context, computer string, ids []string, now int64) (again, over []string, err error) {
+	if len(ids) == 0 {
+		return nil, nil, nil
+	}
+	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		err := tx.NewUpdate().Model((*Session)(nil)).
+			Set("ended_at = 0").Set("end_reason = ''").Set("end_code = ''").Set("end_detail = ''").
+			Where("id IN (?) AND computer_id = ?", bun.In(ids), computer).
+			Where("ended_at <> 0 AND end_reason = ?", Lost).Returning("id").Scan(ctx, &again)
+		if err != nil {
+			return err
+		}
+		var running []string
+		err = tx.NewUpdate().Model((*Session)(nil)).Set("seen_at = ?", now).
+			Where("id IN (?) AND computer_id = ? AND ended_at = 0", bun.In(ids), computer).
+			Returning("id").Scan(ctx, &running)
+		if err != nil {
+			return err
+		}
+		have := make(map[string]bool, len(running))
+		for _, id := range running {
+			have[id] = true
+		}
+		for _, id := range ids {
+			if !have[id] {
+				over = append(over, id)
+			}
+		}
+		return nil
+	})
+	return again, over, err
+}
+
+// EndSession ends a running row: EndedAt and how it ended are taken from row.
+// first is false when it had ended before, which is no error. Errors:
+// ErrNotFound.
+func (s *Store) EndSession(ctx context.Context, row Session) (now Session, first bool, err error) {
+	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		r, err := tx.NewUpdate().Model(&row).Column("ended_at", "end_reason", "end_code", "end_detail").
+			Where("id = ? AND ended_at = 0", row.ID).Exec(ctx)
+		if err == nil {
+			err = changed(r, nil)
+		}
+		first = err == nil
+		row.ComputerID = ""
+		if err = s.after(ctx, tx, row, err, &now); errors.Is(err, ErrEnded) {
+			err = nil
+		}
+		return err
+	})
+	return now, first, err
+}
+
+// EndSessionByAgent is EndSession on the word of the computer named in row: it
+// also corrects an end that was only assumed (Lost), and the counts of a
+// session that had ended otherwise. Errors: ErrNotFound.
+func (s *Store) EndSessionByAgent(ctx context.Context, row Session) (now Session, first bool, err error) {
+	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		r, err := tx.NewUpdate().Model(&row).
+			Column("ended_at", "end_reason", "end_code", "end_detail", "bytes_sent", "bytes_received", "seen_at").
+			Where("id = ? AND computer_id = ?", row.ID, row.ComputerID).
+			Where("ended_at = 0 OR end_reason = ?", Lost).Exec(ctx)
+		if err == nil {
+			err = changed(r, nil)
+		}
+		first = err == nil
+		if errors.Is(err, ErrNotFound) {
+			_, err = tx.NewUpdate().Model(&row).Column("bytes_sent", "bytes_received").
+				Where("id = ? AND computer_id = ?", row.ID, row.ComputerID).
+				Where("bytes_sent < ?", row.BytesSent).Exec(ctx)
+			if err == nil {
+				err = ErrNotFound
+			}
+		}
+		if err = s.after(ctx, tx, row, err, &now); errors.Is(err, ErrEnded) {
+			err = nil
+		}
+		return err
+	})
+	return now, first, err
+}
+
+// after reads the row that an update of row was meant for, and tells the one
+// that has ended from the one that does not exist (for that computer).
+func (s *Store) after(ctx context.Context, tx bun.Tx, row Session, err error, now *Session) error {
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	q := tx.NewSelect().Model(now).Where("id = ?", row.ID)
+	if row.ComputerID != "" {
+		q = q.Where("computer_id = ?", row.ComputerID)
+	}
+	if serr := q.Scan(ctx); serr != nil {
+		return serr
+	}
+	if err != nil {
+		return ErrEnded
+	}
+	return nil
+}
+
+// Running says which sessions: those of a computer, of a sign-in, those that
+// nothing was heard of since, those that never connected.
+type Running struct {
+	ComputerID  string
+	SignInID    string
+	OperatorID  string
+	SeenBefore  int64 // 0: whenever
+	Unconnected bool  // never connected
+	Before      int64 // started before; 0: whenever
+	Except      []string
+}
+
+func (r Running) where(q *bun.SelectQuery) *bun.SelectQuery {
+	q = q.Where("ended_at = 0")
+	for _, eq := range []struct{ column, value string }{
+		{"computer_id", r.ComputerID}, {"sign_in_id", r.SignInID}, {"operator_id", r.OperatorID},
+	} {
+		if eq.value != "" {
+			q = q.Where("? = ?", bun.Ident(eq.column), eq.value)
+		}
+	}
+	if r.SeenBefore != 0 {
+		q = q.Where("seen_at < ?", r.SeenBefore)
+	}
+	if r.Unconnected {
+		q = q.Where("connected_at = 0")
+	}
+	if r.Before != 0 {
+		q = q.Where("started_at < ?", r.Before)
+	}
+	if len(r.Except) > 0 {
+		q = q.Where("id NOT IN (?)", bun.In(r.Except))
+	}
+	return q
+}
+
+// RunningSessions are the running rows that r names.
+func (s *Store) RunningSessions(ctx context.Context, r Running) ([]Session, error) {
+	var rows []Session
+	return rows, mapped(r.where(s.db.NewSelect().Model(&rows)).Order("started_at", "id").Scan(ctx))
+}
+
+// Operators are the names of those in a running, connected session, by
+// computer; of all computers without ids.
+func (s *Store) Operators(ctx context.Context, computers ...string) (map[string][]string, error) {
+	var rows []Session
+	q := s.db.NewSelect().Model(&rows).Column("computer_id", "operator_name").
+		Where("ended_at = 0 AND connected_at <> 0").Order("started_at", "id")
+	if len(computers) > 0 {
+		q = q.Where("computer_id IN (?)", bun.In(computers))
+	}
+	if err := q.Scan(ctx); err != nil {
+		return nil, mapped(err)
+	}
+	all := make(map[string][]string)
+	for _, r := range rows {
+		all[r.ComputerID] = append(all[r.ComputerID], r.OperatorName)
+	}
+	return all, nil
+}
+
+// SessionFilter says which rows of the journal; its zero value means all.
+type SessionFilter struct {
+	ComputerID string
+	OperatorID string
+	Running    *bool
+	// Rows after this one in the order of the journal (newest first); 0 and
+	// "": from the top. A place, not a count: rows that arrive do not move it.
+	AfterStarted int64
+	AfterID      string
+}
+
+// SessionPage is at most limit rows, newest first.
+func (s *Store) SessionPage(ctx context.Context, f SessionFilter, limit int64) ([]Session, error) {
+	var rows []Session
+	q := s.db.NewSelect().Model(&rows).Order("started_at DESC", "id DESC").Limit(limit)
+	if f.ComputerID != "" {
+		q = q.Where("computer_id = ?", f.ComputerID)
+	}
+	if f.OperatorID != "" {
+		q = q.Where("operator_id = ?", f.OperatorID)
+	}
+	if f.Running != nil && *f.Running {
+		q = q.Where("ended_at = 0")
+	} else if f.Running != nil {
+		q = q.Where("ended_at <> 0")
+	}
+	if f.AfterID != "" {
+		q = q.Where("(started_at, id) < (?, ?)", f.AfterStarted, f.AfterID)
+	}
+	return rows, mapped(q.Scan(ctx))
+}

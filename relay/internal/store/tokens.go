@@ -1,0 +1,73 @@
+package store
+
+import (
+	"context"
+
+	"github.com/uptrace/bun"
+)
+
+// EnrollmentToken lets new computers in, so many times and so long.
+type EnrollmentToken struct {
+	bun.BaseModel `bun:"table:enrollment_tokens"`
+
+	ID        string `bun:",pk"`
+	TokenHash []byte // SHA-256 of the secret
+	Note      string
+	CreatedBy string // person's id
+	CreatedAt int64
+	ExpiresAt int64
+	UsesLeft  int64
+	Used      int64
+	RevokedAt int64 // 0: not
+}
+
+// AddToken saves a new token.
+func (s *Store) AddToken(ctx context.Context, t EnrollmentToken) error {
+	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		_, err := tx.NewInsert().Model(&t).Exec(ctx)
+		return err
+	})
+}
+
+// Tokens are all tokens, newest first.
+func (s *Store) Tokens(ctx context.Context) ([]EnrollmentToken, error) {
+	var all []EnrollmentToken
+	return all, mapped(s.db.NewSelect().Model(&all).Order("id DESC").Scan(ctx))
+}
+
+// TokenUsable says whether a computer could enroll now with the token of that
+// hash. Errors: ErrNotFound when not.
+func (s *Store) TokenUsable(ctx context.Context, hash []byte, now int64) error {
+	n, err := usable(s.db.NewSelect().Model((*EnrollmentToken)(nil)), hash, now).Count(ctx)
+	if err == nil && n == 0 {
+		return ErrNotFound
+	}
+	return mapped(err)
+}
+
+// RevokeToken makes a token useless from now on. Errors: ErrNotFound when it
+// is unknown or revoked already.
+func (s *Store) RevokeToken(ctx context.Context, id string, now int64) error {
+	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		return changed(tx.NewUpdate().Model((*EnrollmentToken)(nil)).Set("revoked_at = ?", now).
+			Where("id = ? AND revoked_at = 0", id).Exec(ctx))
+	})
+}
+
+func usable[Q interface{ Where(string, ...any) Q }](q Q, hash []byte, now int64) Q {
+	return q.Where("token_hash = ? AND uses_left > 0 AND revoked_at = 0 AND expires_at > ?", hash, now)
+}
+
+// useToken counts one use, in one statement so that the last use is given once.
+func useToken(ctx context.Context, tx bun.Tx, hash []byte, now int64) (id string, err error) {
+	var ids []string
+	q := usable(tx.NewUpdate().Model((*EnrollmentToken)(nil)), hash, now).
+		Set("uses_left = uses_left - 1").Set("used = used + 1").Returning("id")
+	if err := q.Scan(ctx, &ids); err != nil {
+		return "", err
+	}
+	if len(ids) == 0 {
+		return "", ErrNotFound
+	}
+	return ids[0], nil
+}
