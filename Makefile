@@ -1,0 +1,66 @@
+# Oriel. `make` explains itself; CI runs `make lint test` (.ci/run).
+
+VERSION ?= $(shell .ci/version)
+
+# One set of flags for everything, so that all steps share one build cache.
+# purego,x11: robotgo without cgo. readonly: a build never changes go.mod.
+export GOFLAGS := $(strip $(GOFLAGS) -mod=readonly -buildvcs=false -trimpath -tags=purego,x11)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+.NOTPARALLEL:
+
+.PHONY: help
+help: ## say what there is (this)
+	@echo 'Oriel: see and use your computers from a browser.' && echo
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+	@echo && echo 'Missing packages are installed as they are needed, and named.'
+
+.PHONY: run
+run: setup-run binaries ## relay and a demo computer on this machine, until Ctrl-C
+	@.ci/try
+
+.PHONY: test
+test: setup-test binaries ## every test: Go with -race, console, fuzzers, end to end in Chromium
+	@.ci/test
+
+.PHONY: build
+build: setup-build binaries ## build/oriel-agent and build/oriel-relay
+
+.PHONY: lint
+lint: setup-test console ## formatting, vet, staticcheck, protobuf, console, stale generated code, house rules
+	@.ci/lint
+
+.PHONY: bench
+bench: setup-test binaries ## capture, convert, encode, and what a person at the viewer feels
+	@.ci/bench
+
+.PHONY: generate
+generate: setup-build console ## protobuf code, openapi.yaml and the console's client types, anew
+	@.ci/generate
+
+.PHONY: dist
+dist: setup-build binaries ## dist/: .tar.gz, .deb and .rpm of agent and relay, with their manifest
+	go run ./installer/pack -version '$(VERSION)' -build build -out dist
+
+.PHONY: clean
+clean: ## remove what was built (node_modules and data stay)
+	rm -rf build dist console/dist
+
+# What the above are made of.
+
+.PHONY: setup-build setup-run setup-test
+setup-build setup-run setup-test:
+	@.ci/setup $(@:setup-%=%)
+
+# The Go build cache knows better than make what is up to date.
+.PHONY: binaries
+binaries: console
+	go build -ldflags '$(LDFLAGS)' -o build/oriel-agent ./agent
+	go build -ldflags '$(LDFLAGS)' -o build/oriel-relay ./relay
+
+.PHONY: console
+console: console/dist/index.html
+
+console/dist/index.html: $(shell find console \( -name node_modules -o -name dist -o -name e2e -o -name paraglide \) -prune -o -type f ! -name '*.test.ts' ! -name '*.go' -print)
+	cd console && npm run build
+	@touch $@
