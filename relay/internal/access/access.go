@@ -1,0 +1,239 @@
+// Package access knows people, lets them in, and answers the one question
+// that every room asks before it does something: Can.
+//
+// # Signing in
+//
+// A person signs in with an e-mail address and a password. Passwords are
+// Argon2id; the same work is done for an account that does not exist, so that
+// neither the answer nor its time tells. Tries are counted in the database,
+// before the password is looked at, per account and per address (an IPv6
+// address counts as its /64), so that several nodes and many connections at
+// once share one limit. Hashing is bounded, because each hash costs memory.
+//
+// Who signed in holds 32 random bytes in a cookie (HttpOnly, SameSite=Lax:
+// links from elsewhere open signed in, requests from elsewhere are refused by
+// the server's cross-origin protection); the database holds their SHA-256. A
+// sign-in ends after Idle without use, after Absolute in any case, and at once
+// when it is signed out.
+//
+// # The first owner
+//
+// A relay without an owner makes a token that is good once and for a day. The
+// owner's link carries it in the fragment, which no browser sends and no log
+// keeps. There is no page that anybody could reach first.
+package access
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"oriel/protocol/trust"
+	"oriel/relay/internal/store"
+)
+
+// Errors, each with its own answer at the door.
+var (
+	ErrSignedOut   = errors.New("sign in first")
+	ErrForbidden   = errors.New("you are not allowed to do this")
+	ErrCredentials = errors.New("the e-mail address or the password is wrong")
+	ErrOwnerExists = errors.New("this relay has an owner; sign in")
+	ErrOwnerToken  = errors.New("this link was used, has expired or was replaced; run `oriel-relay owner link` for a new one")
+	ErrBusy        = errors.New("too many people are signing in right now; try again in a moment")
+)
+
+// TriesError says that an account or an address tried too often.
+type TriesError struct{ RetryAfter time.Duration }
+
+func (e *TriesError) Error() string {
+	return fmt.Sprintf("too many tries; wait %s and try again", e.RetryAfter.Round(time.Second))
+}
+
+// FieldError says what is wrong with one thing a person typed.
+type FieldError struct{ Field, Reason string }
+
+func (e *FieldError) Error() string { return e.Reason }
+
+// CookieName of the sign-in.
+const CookieName = "oriel_session"
+
+// OwnerTokenLifetime is how long the owner's link is good for.
+const OwnerTokenLifetime = 24 * time.Hour
+
+// Options of New. The zero value is right for a relay on plain HTTP.
+type Options struct {
+	Secure   bool          // cookies over HTTPS only: the public address is https
+	Idle     time.Duration // a sign-in ends when unused that long; 0: 7 days
+	Absolute time.Duration // and after that long in any case; 0: 30 days
+	Proxies  Proxies       // whose X-Forwarded-For is believed
+	Limits   Limits
+	Hash     HashCost
+	Now      func() time.Time // nil: time.Now
+	Log      *slog.Logger     // nil: none
+}
+
+// Limits of tries. The zero value is 10 a quarter of an hour for an account
+// and 30 for an address.
+type Limits struct {
+	Account, Address int
+	Window           time.Duration
+}
+
+// Access is the people of one relay. Its methods may be called from any goroutine.
+type Access struct {
+	store  *store.Store
+	o      Options
+	hasher *hasher
+	key    ed25519.PrivateKey
+}
+
+// New reads the relay's signing key from the database, or makes it: once, for
+// all nodes.
+func New(ctx context.Context, s *store.Store, o Options) (*Access, error) {
+	setDefault(&o.Idle, 7*24*time.Hour)
+	setDefault(&o.Absolute, 30*24*time.Hour)
+	setDefault(&o.Limits.Account, 10)
+	setDefault(&o.Limits.Address, 30)
+	setDefault(&o.Limits.Window, 15*time.Minute)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	h, err := newHasher(o.Hash)
+	if err != nil {
+		return nil, err
+	}
+	a := &Access{store: s, o: o, hasher: h}
+	seed, err := a.Secret(ctx, "signing-key", ed25519.SeedSize)
+	if err != nil {
+		return nil, fmt.Errorf("read the relay's key: %w", err)
+	}
+	a.key = ed25519.NewKeyFromSeed(seed)
+	return a, nil
+}
+
+func setDefault[T comparable](p *T, otherwise T) {
+	var zero T
+	if *p == zero {
+		*p = otherwise
+	}
+}
+
+// PublicKey of the relay, which agents pin.
+func (a *Access) PublicKey() ed25519.PublicKey { return a.key.Public().(ed25519.PublicKey) }
+
+// Signer signs with the relay's key.
+func (a *Access) Signer() trust.Signer { return trust.Key(a.key) }
+
+// Secret is n random bytes under a name, made once and shared by all nodes
+// (the key of TURN credentials is one).
+func (a *Access) Secret(ctx context.Context, name string, n int) ([]byte, error) {
+	v, err := a.store.Secret(ctx, name, a.now(), func() ([]byte, error) { return random(n), nil })
+	if err == nil && len(v) != n {
+		err = fmt.Errorf("secret %q has %d bytes, want %d", name, len(v), n)
+	}
+	return v, err
+}
+
+func (a *Access) now() int64 { return a.o.Now().UnixMilli() }
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails
+	return b
+}
+
+// token is a new secret and what the database keeps of it.
+func token() (text string, hash []byte) {
+	text = base64.RawURLEncoding.EncodeToString(random(32))
+	return text, hashOf(text)
+}
+
+func hashOf(text string) []byte {
+	h := sha256.Sum256([]byte(text))
+	return h[:]
+}
+
+// maxToken is more than any token of ours has.
+const maxToken = 128
+
+// Client is where a request comes from.
+type Client struct {
+	Address string // an IP address
+	Browser string // the User-Agent, cut to 256 bytes, hostile
+}
+
+// Identity is a signed-in person at one browser.
+type Identity struct {
+	PersonID, Name, Email, Role string
+	SignInID                    string
+	Client
+}
+
+func identity(in store.SignIn, p store.Person, c Client) Identity {
+	return Identity{PersonID: p.ID, Name: p.Name, Email: p.Email, Role: p.Role, SignInID: in.ID, Client: c}
+}
+
+// Identify tells who sends r. Errors: ErrSignedOut.
+func (a *Access) Identify(r *http.Request) (Identity, error) {
+	c, err := r.Cookie(CookieName)
+	if err != nil || len(c.Value) > maxToken {
+		return Identity{}, ErrSignedOut
+	}
+	hash := hashOf(c.Value)
+	in, p, err := a.store.SignInByToken(r.Context(), hash)
+	if err = a.live(in, err); err != nil {
+		return Identity{}, err
+	}
+	if now := a.now(); now-in.SeenAt > time.Minute.Milliseconds() {
+		if err := a.store.TouchSignIn(r.Context(), hash, now); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return Identity{}, fmt.Errorf("note the use of a sign-in: %w", err)
+		}
+	}
+	return identity(in, p, a.Client(r)), nil
+}
+
+// live turns a sign-in that is gone or too old into ErrSignedOut.
+func (a *Access) live(in store.SignIn, err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return ErrSignedOut
+	}
+	if err != nil {
+		return fmt.Errorf("look up a sign-in: %w", err)
+	}
+	if created, seen := a.oldest(); in.CreatedAt < created || in.SeenAt < seen {
+		return ErrSignedOut
+	}
+	return nil
+}
+
+// oldest times of making and of last use that a sign-in may have now.
+func (a *Access) oldest() (created, seen int64) {
+	now := a.o.Now()
+	return now.Add(-a.o.Absolute).UnixMilli(), now.Add(-a.o.Idle).UnixMilli()
+}
+
+// Sweep forgets what has expired. Called now and then by one who has a clock.
+func (a *Access) Sweep(ctx context.Context) error {
+	created, seen := a.oldest()
+	return errors.Join(a.store.RemoveSignIns(ctx, created, seen), a.store.RemoveTries(ctx, a.now()))
+}
+
+// cookie for the browser; an empty token removes it.
+func (a *Access) cookie(token string) *http.Cookie {
+	c := &http.Cookie{Name: CookieName, Value: token, Path: "/", HttpOnly: true,
+		Secure: a.o.Secure, SameSite: http.SameSiteLaxMode, MaxAge: int(a.o.Absolute / time.Second)}
+	if token == "" {
+		c.MaxAge = -1
+	}
+	return c
+}

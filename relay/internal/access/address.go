@@ -1,0 +1,91 @@
+package access
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Proxies are the networks whose word about a client's address is believed.
+type Proxies []netip.Prefix
+
+// ParseProxies reads addresses and networks such as 10.0.0.0/8.
+func ParseProxies(list []string) (Proxies, error) {
+	var p Proxies
+	for _, text := range list {
+		one, err := netip.ParsePrefix(text)
+		if addr, err2 := netip.ParseAddr(text); err2 == nil {
+			one, err = netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()), nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%q is neither an address nor a network: write 192.0.2.7 or 10.0.0.0/8", text)
+		}
+		p = append(p, one.Masked())
+	}
+	return p, nil
+}
+
+func (p Proxies) trust(a netip.Addr) bool {
+	return slices.ContainsFunc(p, func(n netip.Prefix) bool { return n.Contains(a) })
+}
+
+// maxHops bounds how much of a header is looked at.
+const maxHops = 32
+
+// Address of the client that sends r: that of the connection, or, when a
+// trusted proxy made the connection, the last address in X-Forwarded-For that
+// is not a trusted proxy's. What stands before that is the client's own claim.
+func (p Proxies) Address(r *http.Request) string {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return ""
+	}
+	addr := peer.Addr().Unmap().WithZone("")
+	if !p.trust(addr) {
+		return addr.String()
+	}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i, hop := range slices.Backward(hops) {
+		if len(hops)-i > maxHops {
+			break
+		}
+		next, err := netip.ParseAddr(strings.TrimSpace(hop))
+		if err != nil {
+			break
+		}
+		addr = next.Unmap().WithZone("")
+		if !p.trust(addr) {
+			break
+		}
+	}
+	return addr.String()
+}
+
+// Client of r.
+func (a *Access) Client(r *http.Request) Client {
+	browser := strings.ToValidUTF8(r.UserAgent(), "?")
+	if len(browser) > 256 {
+		browser = browser[:256]
+		for !utf8.ValidString(browser) {
+			browser = browser[:len(browser)-1]
+		}
+	}
+	return Client{Address: a.o.Proxies.Address(r), Browser: browser}
+}
+
+// network is what one customer of an Internet provider can vary at will: one
+// IPv4 address, or an IPv6 /64.
+func network(address string) string {
+	a, err := netip.ParseAddr(address)
+	if err != nil || a.Is4() {
+		return address
+	}
+	p, err := a.Prefix(64)
+	if err != nil {
+		return address
+	}
+	return p.String()
+}

@@ -1,0 +1,205 @@
+package access
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/mail"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+
+	"oriel/relay/internal/store"
+)
+
+// Bounds of what a person types.
+const (
+	MinPassword = 10   // characters
+	MaxPassword = 1024 // bytes
+	MaxEmail    = 254  // bytes, RFC 5321
+	MaxName     = 128  // bytes
+)
+
+// SignIn checks a login (an e-mail address) and a password and returns the
+// cookie of a new sign-in. Errors: ErrCredentials, *TriesError, ErrBusy.
+func (a *Access) SignIn(ctx context.Context, login, password string, from Client) (Identity, *http.Cookie, error) {
+	key := emailKey(login)
+	account, address := "account:"+hex.EncodeToString(hashOf(key)), "address:"+network(from.Address)
+	if err := a.count(ctx, address, a.o.Limits.Address); err != nil {
+		return Identity{}, nil, err
+	}
+	if err := a.count(ctx, account, a.o.Limits.Account); err != nil {
+		return Identity{}, nil, err
+	}
+	p, err := a.store.PersonByEmail(ctx, key)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return Identity{}, nil, fmt.Errorf("look up an account: %w", err)
+	}
+	// p.PasswordHash is empty for an unknown account: hashed all the same.
+	ok, err := a.hasher.check(ctx, normalize(password), p.PasswordHash)
+	if err != nil {
+		return Identity{}, nil, err
+	}
+	if !ok {
+		a.o.Log.Info("sign-in refused", "address", from.Address)
+		return Identity{}, nil, ErrCredentials
+	}
+	// Its own try only: a good password must not wipe out what else this address tried.
+	if err := a.store.TakeBackTries(ctx, address, 1); err != nil {
+		return Identity{}, nil, fmt.Errorf("take back a try: %w", err)
+	}
+	if err := a.store.TakeBackTries(ctx, account, int64(a.o.Limits.Account)); err != nil {
+		return Identity{}, nil, fmt.Errorf("take back tries: %w", err)
+	}
+	return a.letIn(ctx, p, from)
+}
+
+func (a *Access) letIn(ctx context.Context, p store.Person, from Client) (Identity, *http.Cookie, error) {
+	text, hash := token()
+	in := store.SignIn{TokenHash: hash, ID: store.NewID(), PersonID: p.ID, Address: from.Address,
+		Browser: from.Browser, CreatedAt: a.now(), SeenAt: a.now()}
+	if err := a.store.AddSignIn(ctx, in); err != nil {
+		return Identity{}, nil, fmt.Errorf("remember a sign-in: %w", err)
+	}
+	a.o.Log.Info("signed in", "person", p.ID, "address", from.Address)
+	return identity(in, p, from), a.cookie(text), nil
+}
+
+// SignOut ends the sign-in of r and returns the cookie that removes it.
+func (a *Access) SignOut(r *http.Request) (*http.Cookie, error) {
+	if c, err := r.Cookie(CookieName); err == nil && len(c.Value) <= maxToken {
+		err := a.store.RemoveSignIn(r.Context(), hashOf(c.Value))
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, fmt.Errorf("end a sign-in: %w", err)
+		}
+	}
+	return a.cookie(""), nil
+}
+
+// count counts a try of subject. Errors: *TriesError.
+func (a *Access) count(ctx context.Context, subject string, limit int) error {
+	now := a.now()
+	n, end, err := a.store.CountTry(ctx, subject, now, now+a.o.Limits.Window.Milliseconds())
+	if err != nil {
+		return fmt.Errorf("count a try: %w", err)
+	}
+	if n > int64(limit) {
+		kind, _, _ := strings.Cut(subject, ":")
+		a.o.Log.Warn("too many tries to sign in", "per", kind)
+		return &TriesError{RetryAfter: time.Duration(max(end-now, 1000)) * time.Millisecond}
+	}
+	return nil
+}
+
+// NewOwnerToken makes the token that makes the first owner; one made before is
+// good no more. Errors: ErrOwnerExists.
+func (a *Access) NewOwnerToken(ctx context.Context) (string, error) {
+	text, hash := token()
+	now := a.now()
+	err := a.store.PutOwnerToken(ctx, hash, now, now+OwnerTokenLifetime.Milliseconds())
+	if errors.Is(err, store.ErrConflict) {
+		return "", ErrOwnerExists
+	}
+	return text, err
+}
+
+// HasOwner reports whether somebody owns this relay yet.
+func (a *Access) HasOwner(ctx context.Context) (bool, error) { return a.store.HasOwner(ctx) }
+
+// CreateOwner uses the token up, adds the first person and signs them in.
+// Errors: ErrOwnerToken, ErrOwnerExists, *TriesError, ErrBusy, and *FieldError
+// (several joined) for what was typed.
+func (a *Access) CreateOwner(ctx context.Context, token, name, email, password string, from Client) (Identity, *http.Cookie, error) {
+	if err := a.count(ctx, "address:"+network(from.Address), a.o.Limits.Address); err != nil {
+		return Identity{}, nil, err
+	}
+	hash := hashOf(token)
+	if err := ownerError(a.store.CheckOwnerToken(ctx, hash, a.now())); err != nil {
+		return Identity{}, nil, err
+	}
+	name, email = strings.TrimSpace(norm.NFC.String(name)), strings.TrimSpace(email)
+	if err := errors.Join(checkName(name), checkEmail(email), checkPassword(password)); err != nil {
+		return Identity{}, nil, err
+	}
+	encoded, err := a.hasher.hash(ctx, normalize(password))
+	if err != nil {
+		return Identity{}, nil, err
+	}
+	p := store.Person{ID: store.NewID(), Name: name, Email: email, EmailKey: emailKey(email),
+		Role: store.RoleOwner, PasswordHash: encoded, CreatedAt: a.now()}
+	if err := ownerError(a.store.CreateOwner(ctx, hash, a.now(), p)); err != nil {
+		return Identity{}, nil, err
+	}
+	a.o.Log.Info("the owner's account was made", "person", p.ID, "address", from.Address)
+	return a.letIn(ctx, p, from)
+}
+
+func ownerError(err error) error {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return ErrOwnerToken
+	case errors.Is(err, store.ErrConflict):
+		return ErrOwnerExists
+	case err != nil:
+		return fmt.Errorf("make the owner: %w", err)
+	}
+	return nil
+}
+
+// emailKey is the form in which addresses are compared.
+func emailKey(email string) string {
+	if len(email) > MaxEmail {
+		return "" // nobody's
+	}
+	return norm.NFC.String(strings.ToLower(strings.TrimSpace(email)))
+}
+
+// normalize makes the same password of what different keyboards send for it.
+func normalize(password string) string {
+	if len(password) > MaxPassword {
+		return "" // hashed, and nobody's
+	}
+	return norm.NFC.String(password)
+}
+
+func checkName(name string) error {
+	switch {
+	case name == "":
+		return &FieldError{"name", "write your name"}
+	case len(name) > MaxName:
+		return &FieldError{"name", fmt.Sprintf("a name has at most %d bytes", MaxName)}
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, unprintable):
+		return &FieldError{"name", "this name has characters that cannot be shown"}
+	}
+	return nil
+}
+
+// unprintable are control characters, and format characters that reorder text.
+func unprintable(r rune) bool {
+	return unicode.IsControl(r) || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+}
+
+func checkEmail(email string) error {
+	a, err := mail.ParseAddress(email)
+	if err != nil || a.Address != email || len(email) > MaxEmail || strings.ContainsFunc(email, unprintable) {
+		return &FieldError{"email", "this is not an e-mail address; write it as name@example.com"}
+	}
+	return nil
+}
+
+func checkPassword(password string) error {
+	switch {
+	case !utf8.ValidString(password):
+		return &FieldError{"password", "a password is text in UTF-8"}
+	case len(password) > MaxPassword:
+		return &FieldError{"password", fmt.Sprintf("a password has at most %d bytes", MaxPassword)}
+	case utf8.RuneCountInString(norm.NFC.String(password)) < MinPassword:
+		return &FieldError{"password", fmt.Sprintf("a password has at least %d characters", MinPassword)}
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+package store
+
+import (
+	"context"
+
+	"github.com/uptrace/bun"
+)
+
+// Role words of Person.
+const RoleOwner = "owner"
+
+// Person is somebody who can sign in.
+type Person struct {
+	bun.BaseModel `bun:"table:people"`
+
+	ID           string `bun:",pk"`
+	Name         string
+	Email        string // as its owner writes it
+	EmailKey     string // what is compared: normalized, unique
+	Role         string
+	PasswordHash string // Argon2id, encoded with its parameters
+	CreatedAt    int64
+}
+
+// PersonByEmail finds a person by the normalized address. Errors: ErrNotFound.
+func (s *Store) PersonByEmail(ctx context.Context, key string) (Person, error) {
+	var p Person
+	err := s.db.NewSelect().Model(&p).Where("email_key = ?", key).Scan(ctx)
+	return p, mapped(err)
+}
+
+// HasOwner reports whether the relay has an owner yet.
+func (s *Store) HasOwner(ctx context.Context) (bool, error) { return hasOwner(ctx, s.db) }
+
+func hasOwner(ctx context.Context, db bun.IDB) (bool, error) {
+	found, err := db.NewSelect().Model((*Person)(nil)).Where("role = ?", RoleOwner).Exists(ctx)
+	return found, mapped(err)
+}
+
+// The one token that makes the first owner; there is never more than one, so
+// that two of them cannot be used side by side.
+const ownerToken = "owner"
+
+type oneTimeToken struct {
+	bun.BaseModel `bun:"table:one_time_tokens"`
+
+	Kind      string `bun:",pk"`
+	TokenHash []byte
+	CreatedAt int64
+	ExpiresAt int64
+}
+
+// PutOwnerToken replaces the token that makes the first owner. Errors:
+// ErrConflict when there is an owner.
+func (s *Store) PutOwnerToken(ctx context.Context, hash []byte, now, expires int64) error {
+	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		if found, err := hasOwner(ctx, tx); err != nil || found {
+			return conflictIf(found, err)
+		}
+		_, err := tx.NewInsert().
+			Model(&oneTimeToken{Kind: ownerToken, TokenHash: hash, CreatedAt: now, ExpiresAt: expires}).
+			On("CONFLICT (kind) DO UPDATE").
+			Set("token_hash = EXCLUDED.token_hash, created_at = EXCLUDED.created_at, expires_at = EXCLUDED.expires_at").
+			Exec(ctx)
+		return err
+	})
+}
+
+// CheckOwnerToken reports whether CreateOwner would take the token now, so
+// that no password is hashed for a token that is no good. Errors: ErrNotFound
+// for a wrong, used or expired token, ErrConflict when there is an owner.
+func (s *Store) CheckOwnerToken(ctx context.Context, hash []byte, now int64) error {
+	if found, err := hasOwner(ctx, s.db); err != nil || found {
+		return conflictIf(found, err)
+	}
+	found, err := s.db.NewSelect().Model((*oneTimeToken)(nil)).
+		Where("kind = ? AND token_hash = ? AND expires_at > ?", ownerToken, hash, now).Exists(ctx)
+	if err == nil && !found {
+		return ErrNotFound
+	}
+	return mapped(err)
+}
+
+// CreateOwner uses the token up and adds the first person, both or neither.
+// Errors as CheckOwnerToken; of many at once exactly one succeeds, because the
+// first to delete the token holds its row until the owner is there.
+func (s *Store) CreateOwner(ctx context.Context, hash []byte, now int64, p Person) error {
+	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		used := changed(tx.NewDelete().Model((*oneTimeToken)(nil)).
+			Where("kind = ? AND token_hash = ? AND expires_at > ?", ownerToken, hash, now).Exec(ctx))
+		if found, err := hasOwner(ctx, tx); err != nil || found {
+			return conflictIf(found, err)
+		}
+		if used != nil {
+			return used
+		}
+		_, err := tx.NewInsert().Model(&p).Exec(ctx)
+		return err
+	})
+}
+
+func conflictIf(found bool, err error) error {
+	if err == nil && found {
+		return ErrConflict
+	}
+	return err
+}

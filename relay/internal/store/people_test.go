@@ -1,0 +1,205 @@
+package store_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"oriel/relay/internal/store"
+	"oriel/relay/internal/store/storetest"
+)
+
+func owner(n int) store.Person {
+	email := fmt.Sprintf("Owner%d@example.com", n)
+	return store.Person{ID: store.NewID(), Name: "Ада", Email: email, EmailKey: "owner" + fmt.Sprint(n) + "@example.com",
+		Role: store.RoleOwner, PasswordHash: "$x$", CreatedAt: 1}
+}
+
+func TestOwnerToken(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ctx := t.Context()
+		first, second := []byte("first\x00hash"), []byte("second hash")
+		must(t, s.PutOwnerToken(ctx, first, 10, 100))
+		must(t, s.PutOwnerToken(ctx, second, 20, 200))
+		for _, c := range []struct {
+			what string
+			hash []byte
+			now  int64
+		}{{"a replaced token", first, 50}, {"an expired token", second, 200}, {"a wrong token", []byte("?"), 50}} {
+			if err := s.CheckOwnerToken(ctx, c.hash, c.now); !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("check of %s: %v", c.what, err)
+			}
+			if err := s.CreateOwner(ctx, c.hash, c.now, owner(1)); !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("use of %s: %v", c.what, err)
+			}
+		}
+		if has, err := s.HasOwner(ctx); has || err != nil {
+			t.Fatalf("HasOwner = %v, %v before there is one", has, err)
+		}
+		must(t, s.CheckOwnerToken(ctx, second, 199))
+		want := owner(2)
+		must(t, s.CreateOwner(ctx, second, 199, want))
+		got, err := s.PersonByEmail(ctx, want.EmailKey)
+		if err != nil || got != want {
+			t.Fatalf("stored %+v, %v; want %+v", got, err, want)
+		}
+		if err := s.PutOwnerToken(ctx, first, 210, 300); !errors.Is(err, store.ErrConflict) {
+			t.Errorf("a second token beside an owner: %v", err)
+		}
+		if err := s.CreateOwner(ctx, second, 199, owner(3)); !errors.Is(err, store.ErrConflict) {
+			t.Errorf("a second owner: %v", err)
+		}
+		if err := s.CheckOwnerToken(ctx, second, 199); !errors.Is(err, store.ErrConflict) {
+			t.Errorf("check beside an owner: %v", err)
+		}
+	})
+}
+
+// Many browsers with the link, while other nodes print new links.
+func TestOneOwnerOfMany(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ctx := t.Context()
+		hash := []byte("the token")
+		must(t, s.PutOwnerToken(ctx, hash, 1, 100))
+		var made atomic.Int64
+		var wg sync.WaitGroup
+		for i := range 12 {
+			wg.Go(func() {
+				if i%3 == 2 {
+					if err := s.PutOwnerToken(ctx, hash, 1, 100); err != nil && !errors.Is(err, store.ErrConflict) {
+						t.Error(err)
+					}
+					return
+				}
+				switch err := s.CreateOwner(ctx, hash, 2, owner(i)); {
+				case err == nil:
+					made.Add(1)
+				case !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrNotFound):
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if made.Load() != 1 {
+			t.Fatalf("%d owners were made of one token", made.Load())
+		}
+	})
+}
+
+func TestSignIns(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ctx := t.Context()
+		must(t, s.PutOwnerToken(ctx, []byte("t"), 1, 100))
+		p := owner(1)
+		must(t, s.CreateOwner(ctx, []byte("t"), 2, p))
+		in := store.SignIn{TokenHash: []byte{0, 1, 255, '\''}, ID: store.NewID(), PersonID: p.ID,
+			Address: "192.0.2.1", Browser: "It's \\ a ? browser", CreatedAt: 5, SeenAt: 5}
+		must(t, s.AddSignIn(ctx, in))
+		if err := s.AddSignIn(ctx, in); !errors.Is(err, store.ErrConflict) {
+			t.Errorf("the same token twice: %v", err)
+		}
+		stray := in
+		stray.TokenHash, stray.ID, stray.PersonID = []byte("x"), "x", "nobody"
+		if err := s.AddSignIn(ctx, stray); !errors.Is(err, store.ErrConflict) {
+			t.Errorf("a sign-in of nobody: %v", err)
+		}
+		must(t, s.TouchSignIn(ctx, in.TokenHash, 7))
+		in.SeenAt = 7
+		for _, find := range []func() (store.SignIn, store.Person, error){
+			func() (store.SignIn, store.Person, error) { return s.SignInByToken(ctx, in.TokenHash) },
+			func() (store.SignIn, store.Person, error) { return s.SignInByID(ctx, in.ID) },
+		} {
+			got, who, err := find()
+			if err != nil || fmt.Sprint(got) != fmt.Sprint(in) || who != p {
+				t.Fatalf("found %+v of %+v, %v", got, who, err)
+			}
+		}
+		must(t, s.RemoveSignIns(ctx, 5, 7))
+		if _, _, err := s.SignInByID(ctx, in.ID); err != nil {
+			t.Fatalf("one that is young enough: %v", err)
+		}
+		must(t, s.RemoveSignIns(ctx, 5, 8))
+		if _, _, err := s.SignInByID(ctx, in.ID); !errors.Is(err, store.ErrNotFound) {
+			t.Fatalf("one that was idle too long: %v", err)
+		}
+		if err := s.RemoveSignIn(ctx, in.TokenHash); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("removing what is not there: %v", err)
+		}
+		if err := s.TouchSignIn(ctx, in.TokenHash, 9); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("touching what is not there: %v", err)
+		}
+	})
+}
+
+func TestTries(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ctx := t.Context()
+		count := func(now, end, wantCount, wantEnd int64) {
+			t.Helper()
+			n, e, err := s.CountTry(ctx, "account:x", now, end)
+			if n != wantCount || e != wantEnd || err != nil {
+				t.Fatalf("try at %d: count %d until %d, %v; want %d until %d", now, n, e, err, wantCount, wantEnd)
+			}
+		}
+		count(0, 100, 1, 100)
+		count(50, 150, 2, 100) // the window is not moved on
+		count(99, 199, 3, 100)
+		count(100, 200, 1, 200) // a new one
+		count(101, 201, 2, 200)
+		must(t, s.TakeBackTries(ctx, "account:x", 1))
+		count(102, 202, 2, 200)
+		must(t, s.TakeBackTries(ctx, "account:x", 5))
+		count(103, 203, 1, 203)
+		must(t, s.RemoveTries(ctx, 203))
+		count(104, 204, 1, 204)
+
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				if _, _, err := s.CountTry(ctx, "at once", 1, 2); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if n, _, err := s.CountTry(ctx, "at once", 1, 2); n != 21 || err != nil {
+			t.Fatalf("20 tries at once and one more count as %d, %v", n, err)
+		}
+	})
+}
+
+func TestSecretIsMadeOnce(t *testing.T) {
+	storetest.EachAddress(t, func(t *testing.T, address string) {
+		nodes := []*store.Store{storetest.Open(t, address), storetest.Open(t, address)}
+		var made atomic.Int64
+		got := make([][]byte, 8)
+		var wg sync.WaitGroup
+		for i := range got {
+			wg.Go(func() {
+				v, err := nodes[i%2].Secret(t.Context(), "key", 1, func() ([]byte, error) {
+					return []byte{byte(made.Add(1)), 0, 255}, nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+				got[i] = v
+			})
+		}
+		wg.Wait()
+		for _, v := range got {
+			if !bytes.Equal(v, got[0]) || len(v) != 3 {
+				t.Fatalf("the nodes do not agree: %v", got)
+			}
+		}
+	})
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

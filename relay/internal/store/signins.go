@@ -1,0 +1,115 @@
+package store
+
+import (
+	"context"
+
+	"github.com/uptrace/bun"
+)
+
+// SignIn is one browser in which a person is signed in.
+type SignIn struct {
+	bun.BaseModel `bun:"table:sign_ins"`
+
+	TokenHash []byte `bun:",pk"` // SHA-256 of what the cookie holds
+	ID        string // names it without giving the token away
+	PersonID  string
+	Address   string
+	Browser   string
+	CreatedAt int64
+	SeenAt    int64 // not exact: written once a minute at most
+}
+
+// AddSignIn remembers a sign-in.
+func (s *Store) AddSignIn(ctx context.Context, in SignIn) error {
+	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		_, err := tx.NewInsert().Model(&in).Exec(ctx)
+		return err
+	})
+}
+
+// SignInByToken finds a sign-in and its person. Errors: ErrNotFound.
+func (s *Store) SignInByToken(ctx context.Context, hash []byte) (SignIn, Person, error) {
+	return s.signIn(ctx, "token_hash = ?", hash)
+}
+
+// SignInByID is SignInByToken for who does not have the token.
+func (s *Store) SignInByID(ctx context.Context, id string) (SignIn, Person, error) {
+	return s.signIn(ctx, "id = ?", id)
+}
+
+func (s *Store) signIn(ctx context.Context, where string, arg any) (SignIn, Person, error) {
+	var in SignIn
+	var p Person
+	err := s.db.NewSelect().Model(&in).Where(where, arg).Scan(ctx)
+	if err == nil {
+		err = s.db.NewSelect().Model(&p).Where("id = ?", in.PersonID).Scan(ctx)
+	}
+	return in, p, mapped(err)
+}
+
+// TouchSignIn moves the time a sign-in was last seen. Errors: ErrNotFound.
+func (s *Store) TouchSignIn(ctx context.Context, hash []byte, now int64) error {
+	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		return changed(tx.NewUpdate().Model((*SignIn)(nil)).Set("seen_at = ?", now).
+			Where("token_hash = ?", hash).Exec(ctx))
+	})
+}
+
+// RemoveSignIn ends a sign-in. Errors: ErrNotFound.
+func (s *Store) RemoveSignIn(ctx context.Context, hash []byte) error {
+	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		return changed(tx.NewDelete().Model((*SignIn)(nil)).Where("token_hash = ?", hash).Exec(ctx))
+	})
+}
+
+// RemoveSignIns ends those made before created or not seen since seen.
+func (s *Store) RemoveSignIns(ctx context.Context, created, seen int64) error {
+	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		_, err := tx.NewDelete().Model((*SignIn)(nil)).
+			Where("created_at < ? OR seen_at < ?", created, seen).Exec(ctx)
+		return err
+	})
+}
+
+type tries struct {
+	bun.BaseModel `bun:"table:tries"`
+
+	Subject   string `bun:",pk"`
+	Count     int64
+	ExpiresAt int64
+}
+
+// CountTry counts one more try of subject and returns how many there were in
+// the current window and when it ends. A window begins with its first try.
+func (s *Store) CountTry(ctx context.Context, subject string, now, windowEnd int64) (count, expires int64, err error) {
+	one := tries{Subject: subject, Count: 1, ExpiresAt: windowEnd}
+	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		_, err := tx.NewInsert().Model(&one).
+			On("CONFLICT (subject) DO UPDATE").
+			Set("count = CASE WHEN tries.expires_at <= ? THEN 1 ELSE tries.count + 1 END", now).
+			Set("expires_at = CASE WHEN tries.expires_at <= ? THEN EXCLUDED.expires_at ELSE tries.expires_at END", now).
+			Returning("*").Exec(ctx)
+		return err
+	})
+	return one.Count, one.ExpiresAt, err
+}
+
+// TakeBackTries takes n tries of subject back; what falls to none is forgotten.
+func (s *Store) TakeBackTries(ctx context.Context, subject string, n int64) error {
+	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		_, err := tx.NewUpdate().Model((*tries)(nil)).Set("count = count - ?", n).
+			Where("subject = ?", subject).Exec(ctx)
+		if err == nil {
+			_, err = tx.NewDelete().Model((*tries)(nil)).Where("subject = ? AND count <= 0", subject).Exec(ctx)
+		}
+		return err
+	})
+}
+
+// RemoveTries forgets the windows that ended before now.
+func (s *Store) RemoveTries(ctx context.Context, now int64) error {
+	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		_, err := tx.NewDelete().Model((*tries)(nil)).Where("expires_at <= ?", now).Exec(ctx)
+		return err
+	})
+}
