@@ -1,0 +1,3 @@
+package desktop
+
+func openPortable(o Options) (Desktop, error) { return nil, ErrNoDisplay }
