@@ -99,3 +99,34 @@ func copyPlane(dst []byte, dstStride int, src []byte, srcStride int, r image.Rec
 		copy(dst[y*dstStride+r.Min.X:y*dstStride+r.Max.X], src[y*srcStride+r.Min.X:])
 	}
 }
+
+// Detail counts the pixels inside the rectangles (nil: everywhere) whose luma
+// differs from that of their right neighbour, from a sample of the rows: the
+// text and the edges that cost bits. One is added for each 64 pixels, as even
+// the plainest area costs something.
+func (img *Image) Detail(rects []image.Rectangle) float64 {
+	if len(rects) == 0 {
+		rects = []image.Rectangle{img.Bounds()}
+	}
+	var total float64
+	for _, r := range rects {
+		if r = r.Intersect(img.Bounds()); r.Empty() {
+			continue
+		}
+		step := 1 + r.Dx()*r.Dy()/(1<<18)
+		count, rows := 0, 0
+		for y := r.Min.Y; y < r.Max.Y; y += step {
+			rows++
+			row := img.Y[y*img.StrideY+r.Min.X : y*img.StrideY+r.Max.X]
+			last := row[0]
+			for _, v := range row {
+				if d := int(v) - int(last); d > 12 || d < -12 {
+					count++
+				}
+				last = v
+			}
+		}
+		total += float64(count)*float64(r.Dy())/float64(rows) + float64(r.Dx()*r.Dy())/64
+	}
+	return total
+}

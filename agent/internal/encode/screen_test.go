@@ -135,3 +135,18 @@ func init() {
 		noise[i] = int8(r.IntN(13) - 6)
 	}
 }
+
+// realpage is a page as it is read: words in lines of differing length, white
+// space, a side bar, a picture.
+func (s *screen) realpage() {
+	size := s.pix.Rect.Size()
+	s.pix.fill(s.pix.Rect, color.RGBA{250, 250, 248, 255})
+	s.pix.fill(image.Rect(0, 0, size.X/6, size.Y), color.RGBA{235, 238, 243, 255})
+	for y := 30; y < size.Y; y += 18 {
+		s.text(image.Pt(12, y), s.word(4+s.rand.IntN(14)), ink[0])
+		if s.rand.IntN(5) > 0 {
+			s.text(image.Pt(size.X/6+20, y), s.word(30+s.rand.IntN(80)), ink[s.rand.IntN(20)/19])
+		}
+	}
+	s.video(image.Rect(size.X*3/4, size.Y/8, size.X*15/16, size.Y/3), s.rand.IntN(99))
+}

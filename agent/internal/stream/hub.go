@@ -1,0 +1,62 @@
+package stream
+
+import (
+	"sync"
+
+	"oriel/agent/internal/desktop"
+	"oriel/agent/internal/encode"
+)
+
+// Hub shares streams: one per desktop and codec, one reader per desktop,
+// however many viewers.
+type Hub struct {
+	options Options
+
+	mu      sync.Mutex
+	sources map[desktop.Desktop]*shared
+}
+
+type shared struct {
+	source  *source
+	streams map[encode.Codec]*Stream
+	users   int
+}
+
+// NewHub makes a hub; o is for all its streams.
+func NewHub(o Options) *Hub {
+	return &Hub{options: o, sources: map[desktop.Desktop]*shared{}}
+}
+
+// Subscribe starts to send d in codec to sink, sharing what already runs. d
+// must be comparable (a pointer), and nobody else may call its Next.
+func (h *Hub) Subscribe(d desktop.Desktop, codec encode.Codec, sink Sink) (*Subscription, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	sh := h.sources[d]
+	if sh == nil {
+		sh = &shared{source: newSource(d), streams: map[encode.Codec]*Stream{}}
+		h.sources[d] = sh
+	}
+	s := sh.streams[codec]
+	if s == nil {
+		s = newStream(sh.source, codec, h.options)
+		sh.streams[codec] = s
+	}
+	sub, err := s.subscribe(sink, func() { h.release(d, sh) })
+	if err != nil {
+		if sh.users == 0 {
+			delete(h.sources, d)
+		}
+		return nil, err
+	}
+	sh.users++
+	return sub, nil
+}
+
+func (h *Hub) release(d desktop.Desktop, sh *shared) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if sh.users--; sh.users == 0 && h.sources[d] == sh {
+		delete(h.sources, d)
+	}
+}

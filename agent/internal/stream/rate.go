@@ -1,0 +1,162 @@
+package stream
+
+import (
+	"math"
+	"time"
+
+	"oriel/agent/internal/encode"
+)
+
+// class is what a frame is, for the model of its size.
+type class uint8
+
+const (
+	classKey class = iota
+	classChange
+	classRefine
+	classes
+)
+
+// rate decides when the next frame may go and how coarse it is. Time is an
+// argument: it knows no clock.
+type rate struct {
+	codec  encode.Codec
+	target float64   // bits per second
+	debt   float64   // bits sent that the link has not carried yet
+	at     time.Time // of debt
+	// level is, per class, the learned natural logarithm of bits per unit of
+	// detail at quantizer 30.
+	level [classes]float64
+	known [classes]bool
+}
+
+const (
+	// slack is how much of the link may still be busy when a frame is sent: a
+	// small frame must not wait for the last bit of the one before.
+	slack = 15 * time.Millisecond
+	// firstWindow is how much of the link the first picture may take.
+	firstWindow = 160 * time.Millisecond
+)
+
+func newRate(codec encode.Codec) *rate {
+	r := &rate{codec: codec, target: DefaultTarget}
+	// Priors, from pages of text of 1920×1080 (bits per detailed pixel).
+	prior := map[encode.Codec]float64{encode.AV1: 2.2, encode.VP9: 8, encode.VP8: 8}[codec]
+	r.level = [classes]float64{math.Log(prior), math.Log(prior), math.Log(prior / 2)}
+	return r
+}
+
+// slope is by how much the logarithm of a frame's bits falls for a step of the
+// quantizer. AV1's palettes make text nearly independent of it.
+func (r *rate) slope(c class) float64 {
+	switch {
+	case r.codec == encode.AV1 && c == classKey:
+		return 0.015
+	case r.codec == encode.AV1:
+		return 0.035
+	default:
+		return 0.04
+	}
+}
+
+func (r *rate) setTarget(now time.Time, bitsPerSecond int) {
+	r.drain(now)
+	r.target = float64(bitsPerSecond)
+}
+
+func (r *rate) drain(now time.Time) {
+	if d := now.Sub(r.at); !r.at.IsZero() && d > 0 {
+		r.debt = max(0, r.debt-r.target*d.Seconds())
+	}
+	r.at = now
+}
+
+func (r *rate) sent(now time.Time, bits int) {
+	r.drain(now)
+	r.debt += float64(bits)
+}
+
+// airtime is how long the link needs for so many bits.
+func (r *rate) airtime(bits int) time.Duration {
+	return time.Duration(float64(bits) / r.target * float64(time.Second))
+}
+
+// free is when the link takes another frame.
+func (r *rate) free(now time.Time) time.Time {
+	r.drain(now)
+	return now.Add(max(0, r.airtime(int(r.debt))-slack))
+}
+
+// idle is when the link has carried everything.
+func (r *rate) idle(now time.Time) time.Time {
+	r.drain(now)
+	return now.Add(r.airtime(int(r.debt)))
+}
+
+func (r *rate) firstBudget() int { return int(r.target * firstWindow.Seconds()) }
+
+func (r *rate) bits(c class, detail float64, q int) float64 {
+	return detail * math.Exp(r.level[c]-r.slope(c)*float64(q-30))
+}
+
+// learn corrects the model by what a frame took.
+func (r *rate) learn(c class, detail float64, q, bits int) {
+	if detail < 64 || bits < 800 {
+		return // says nothing
+	}
+	seen := math.Log(float64(bits)/detail) + r.slope(c)*float64(q-30)
+	weight := 0.5
+	if !r.known[c] {
+		weight, r.known[c] = 1, true
+	}
+	r.level[c] += weight * (seen - r.level[c])
+	r.level[c] = min(max(r.level[c], -5), 5)
+}
+
+// fit is the finest quantizer from best to worst whose frame fits.
+func (r *rate) fit(c class, detail float64, budget float64, best, worst int) int {
+	for q := best; q < worst; q++ {
+		if r.bits(c, detail, q) <= budget {
+			return q
+		}
+	}
+	return worst
+}
+
+// key is the quantizer for a key frame of so many bits.
+func (r *rate) key(detail float64, budget int) int {
+	return r.fit(classKey, detail, float64(budget), r.fine(1), encode.MaxQuantizer)
+}
+
+// change is the quantizer for a change that covers a share of the picture and
+// comes since after the last one: after a pause it may take more of the link.
+func (r *rate) change(now time.Time, detail, share float64, since time.Duration) int {
+	r.drain(now)
+	window := min(max(since, 33*time.Millisecond), 120*time.Millisecond)
+	budget := max(r.target*window.Seconds()-r.debt, r.target*0.008)
+	worst := 56
+	if r.codec == encode.AV1 {
+		worst = 52 // coarser saves nothing that can be read
+	}
+	return r.fit(classChange, detail, budget, r.fine(share), worst)
+}
+
+// refine is the next finer quantizer of a picture that stands still.
+func (r *rate) refine(detail float64, from int) int {
+	best := max(encode.MinQuantizer, from/2-3)
+	least := max(encode.MinQuantizer, from-6) // fewer would not be seen
+	return r.fit(classRefine, detail, r.target*0.2, best, max(best, least))
+}
+
+// fine is the quantizer where bits do not matter: what is small is lossless at
+// once and saves the refinement.
+func (r *rate) fine(share float64) int {
+	switch {
+	case share < 0.02:
+		return 8
+	case share < 0.2:
+		return 16
+	default:
+		return 24
+	}
+}

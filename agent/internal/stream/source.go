@@ -1,0 +1,206 @@
+package stream
+
+import (
+	"context"
+	"image"
+	"sync"
+	"time"
+
+	"oriel/agent/internal/desktop"
+	"oriel/agent/internal/encode"
+)
+
+// source reads one desktop for all streams of it. It has the only caller of
+// Next, asks only while a stream wants a picture, and converts what changed
+// once, however many codecs are watching.
+type source struct {
+	desktop desktop.Desktop
+
+	mu       sync.Mutex
+	takers   map[*taker]struct{}
+	img      *encode.Image // the newest picture; nil before the first
+	at       time.Time
+	captured time.Duration
+	why      error // ended with
+	wanted   chan struct{}
+	stop     context.CancelFunc // nil while there are no takers
+	stopped  chan struct{}
+}
+
+func newSource(d desktop.Desktop) *source {
+	done := make(chan struct{})
+	close(done)
+	return &source{desktop: d, takers: map[*taker]struct{}{}, wanted: make(chan struct{}, 1), stopped: done}
+}
+
+// taker is one stream's view of a source.
+type taker struct {
+	src   *source
+	ready chan struct{} // capacity 1: there is something to take
+	ended chan struct{} // closed when the source is
+
+	// protected by src.mu
+	dirty []image.Rectangle
+	asks  bool
+}
+
+func (s *source) attach() (*taker, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.why != nil {
+		return nil, s.why
+	}
+	t := &taker{src: s, ready: make(chan struct{}, 1), ended: make(chan struct{})}
+	if s.stop == nil {
+		s.img = nil // what happened since was not seen
+		before, done := s.stopped, make(chan struct{})
+		ctx, cancel := context.WithCancel(context.Background())
+		s.stop, s.stopped = cancel, done
+		go func() {
+			defer close(done)
+			<-before
+			s.desktop.Refresh()
+			s.run(ctx)
+		}()
+	} else if s.img != nil {
+		t.dirty = []image.Rectangle{s.img.Bounds()}
+	}
+	s.takers[t] = struct{}{}
+	return t, nil
+}
+
+// detach waits for the reader when t was the last.
+func (s *source) detach(t *taker) {
+	s.mu.Lock()
+	delete(s.takers, t)
+	var wait chan struct{}
+	if len(s.takers) == 0 && s.stop != nil {
+		s.stop()
+		s.stop = nil
+		wait = s.stopped
+	}
+	s.mu.Unlock()
+	if wait != nil {
+		<-wait
+	}
+}
+
+func (s *source) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.wanted:
+		}
+		pic, err := s.desktop.Next(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			err = s.accept(pic)
+		}
+		if err != nil {
+			s.mu.Lock()
+			s.why = err
+			for t := range s.takers {
+				close(t.ended)
+			}
+			s.mu.Unlock()
+			return
+		}
+	}
+}
+
+// accept converts a picture and tells everybody what changed.
+func (s *source) accept(pic desktop.Picture) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	dirty := pic.Dirty
+	if s.img == nil || s.img.Size != pic.Size {
+		s.img = encode.NewImage(encode.I420, pic.Size)
+		dirty = []image.Rectangle{s.img.Bounds()}
+	}
+	if err := encode.Convert(s.img, encode.Picture{Pix: pic.Pix, Stride: pic.Stride, Size: pic.Size}, dirty); err != nil {
+		return err
+	}
+	s.at, s.captured = pic.At, time.Since(pic.At)
+	for t := range s.takers {
+		t.dirty = merge(t.dirty, dirty, s.img.Bounds())
+		t.asks = false
+		t.poke()
+	}
+	return nil
+}
+
+// merge adds rectangles to a list that stays short.
+func merge(have, more []image.Rectangle, all image.Rectangle) []image.Rectangle {
+	for _, r := range more {
+		if r = r.Intersect(all); !r.Empty() {
+			have = append(have, r)
+		}
+	}
+	if len(have) > 32 {
+		have = []image.Rectangle{union(have)}
+	}
+	return have
+}
+
+func (t *taker) poke() {
+	select {
+	case t.ready <- struct{}{}:
+	default:
+	}
+}
+
+// want asks for the next change, unless there is one.
+func (t *taker) want() {
+	t.src.mu.Lock()
+	defer t.src.mu.Unlock()
+	if t.asks || len(t.dirty) > 0 {
+		return
+	}
+	t.asks = true
+	select {
+	case t.src.wanted <- struct{}{}:
+	default:
+	}
+}
+
+func (t *taker) pending() bool {
+	t.src.mu.Lock()
+	defer t.src.mu.Unlock()
+	return len(t.dirty) > 0
+}
+
+func (t *taker) failed() <-chan struct{} { return t.ended }
+
+func (t *taker) err() error {
+	t.src.mu.Lock()
+	defer t.src.mu.Unlock()
+	return t.src.why
+}
+
+// taken is what changed since the last take.
+type taken struct {
+	dirty    []image.Rectangle
+	at       time.Time // zero: nothing changed
+	captured time.Duration
+}
+
+// take brings img up to date.
+func (t *taker) take(img **encode.Image) taken {
+	s := t.src
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.img == nil || len(t.dirty) == 0 {
+		return taken{}
+	}
+	if *img == nil || (*img).Size != s.img.Size {
+		*img = encode.NewImage(s.img.Format, s.img.Size)
+		t.dirty = []image.Rectangle{s.img.Bounds()}
+	}
+	(*img).Copy(s.img, t.dirty)
+	got := taken{t.dirty, s.at, s.captured}
+	t.dirty = nil
+	return got
+}

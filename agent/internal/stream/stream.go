@@ -1,0 +1,299 @@
+// Package stream watches one desktop with one codec for all its viewers:
+// capture → convert → encode → send. It runs only while somebody watches.
+//
+//	hub := stream.NewHub(stream.Options{})
+//	sub, err := hub.Subscribe(desk, encode.AV1, track) // one encode for all who ask for the same
+//	sub.RequestKeyFrame()                              // on PLI
+//	sub.SetTarget(bits)                                // from the congestion estimate
+//	sub.Close()
+//
+// # What moves a frame
+//
+// Damage does, and nothing else: the desktop is asked for its next picture only
+// when a frame could be sent, so that what is captured is always the newest;
+// there is no queue of pictures and none of frames. While the link is still
+// busy with what was sent, or a frame of the cap's interval has not passed, the
+// question is simply asked later. Nothing changes → nothing is asked, nothing
+// runs.
+//
+// When the picture stands still it is refined: encoded again in a few steps with
+// finer quantizers until the encoder's own reconstruction differs nowhere that
+// can be seen (encode.Error), then no more. A change at any time goes first.
+//
+// # Rate
+//
+// The quantizer of each frame is ours (rate.go): a leaky bucket drains at the
+// rate of the congestion estimate; the frame after a pause may fill a tenth of a
+// second of it, a frame in motion a frame's share, and the model of the codec
+// says which quantizer that takes. A frame that turned out too large delays the
+// next; it never queues behind itself. With several viewers the slowest
+// viewer's rate is the stream's.
+//
+// # Key frames
+//
+// The first picture of a stream, one for a viewer who joins, one for a PLI, one
+// for a new size: no others. The first must fit the link: it may take a sixth of
+// a second of it, is encoded again coarser when it came out much larger, and is
+// refined after. Requests are merged, answered at once when the last key frame
+// is long past, else when it has had the time to arrive; an answer to a loss is
+// at most half the size of what was lost.
+//
+// # Where pion is
+//
+// This room is pion's door for media: Track (RTP), NewAPI (codecs, header
+// extensions, NACK/RTX, TWCC, congestion estimate), ChooseCodec, Feedback.
+// agent/internal/session is its door for peers and data channels.
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"log/slog"
+	"sync"
+	"time"
+
+	"oriel/agent/internal/desktop"
+	"oriel/agent/internal/encode"
+)
+
+// ErrClosed: the stream, or the subscription, was closed.
+var ErrClosed = errors.New("stream closed")
+
+// Options of a Stream. The zero value works.
+type Options struct {
+	FPS     int          // cap; 0 means 60
+	Target  int          // bits per second until a viewer's SetTarget; 0 means DefaultTarget
+	Threads int          // of the encoder; 0 means by cores
+	Logger  *slog.Logger // nil: none
+}
+
+// Rates in bits per second.
+const (
+	DefaultTarget = 3_000_000
+	MinTarget     = 100_000
+	MaxTarget     = 30_000_000
+)
+
+func (o Options) filled() Options {
+	if o.FPS < 1 {
+		o.FPS = 60
+	}
+	if o.Target < 1 {
+		o.Target = DefaultTarget
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Frame is one encoded picture and how it came about. Sinks share Data and must
+// not change it.
+type Frame struct {
+	Codec encode.Codec
+	Data  []byte
+	Key   bool
+	Size  image.Point
+	At    time.Time // of capture, or for a refined frame of encoding; later than the frame before
+
+	Captured  time.Duration // reading the screen and converting; 0 where the picture was there already
+	Encoded   time.Duration
+	Quantizer int     // 0 finest .. 63
+	PSNR      float64 // of what changed, in decibel
+	Refined   bool    // nothing changed: it is the same picture, finer
+}
+
+// Sink takes frames, in order, from one goroutine. WriteFrame may take its time:
+// frames that come meanwhile are dropped and followed by a key frame. After an
+// error the subscription is closed.
+type Sink interface {
+	WriteFrame(Frame) error
+}
+
+// Stream is one desktop watched with one codec. All methods may be called from
+// any goroutine.
+type Stream struct {
+	codec   encode.Codec
+	options Options
+	source  *source
+	wake    chan struct{} // capacity 1: something below changed
+	stats   statistics
+
+	mu      sync.Mutex
+	subs    map[*Subscription]struct{}
+	wantKey keyReason
+	stop    context.CancelFunc // nil while nobody watches
+	stopped chan struct{}      // closed when the last run ended
+	failed  error              // why the stream cannot go on
+	closed  bool
+}
+
+type keyReason uint8
+
+const (
+	keyNone keyReason = iota
+	keyJoin           // a viewer has nothing yet
+	keyLost           // a viewer lost what was sent
+)
+
+// New makes a stream of its own. Use a Hub where one desktop may be watched
+// with several codecs: a desktop has one reader.
+func New(d desktop.Desktop, codec encode.Codec, o Options) *Stream {
+	return newStream(newSource(d), codec, o)
+}
+
+func newStream(src *source, codec encode.Codec, o Options) *Stream {
+	done := make(chan struct{})
+	close(done)
+	return &Stream{codec: codec, options: o.filled(), source: src, wake: make(chan struct{}, 1), subs: map[*Subscription]struct{}{}, stopped: done}
+}
+
+// Codec is what the stream encodes to.
+func (s *Stream) Codec() encode.Codec { return s.codec }
+
+// Stats is the last second as it was.
+func (s *Stream) Stats() Stats { return s.stats.read(time.Now()) }
+
+// Subscribe starts to send to sink, with a key frame first. Errors: ErrClosed,
+// what stopped the stream, errors.ErrUnsupported for the codec.
+func (s *Stream) Subscribe(sink Sink) (*Subscription, error) { return s.subscribe(sink, nil) }
+
+func (s *Stream) subscribe(sink Sink, onEnd func()) (*Subscription, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, ErrClosed
+	}
+	if s.failed != nil {
+		return nil, s.failed
+	}
+	if s.stop == nil {
+		enc, err := encode.New(s.codec, encode.Config{Threads: s.options.Threads})
+		if err != nil {
+			return nil, err
+		}
+		before, done := s.stopped, make(chan struct{})
+		ctx, cancel := context.WithCancel(context.Background())
+		s.stop, s.stopped = cancel, done
+		go func() {
+			defer close(done)
+			<-before // a run that is just ending
+			s.finish(newLoop(s, enc).run(ctx))
+		}()
+	}
+	sub := newSubscription(s, sink, onEnd)
+	s.subs[sub] = struct{}{}
+	s.wantKey = max(s.wantKey, keyJoin)
+	s.poke()
+	return sub, nil
+}
+
+// finish is called when a run ends: err is nil when it was stopped.
+func (s *Stream) finish(err error) {
+	if err == nil {
+		return
+	}
+	s.options.Logger.Warn("stream ended", "desktop", s.source.desktop.Name(), "codec", s.codec, "error", err)
+	s.mu.Lock()
+	s.failed = err
+	subs := s.subs
+	s.subs = map[*Subscription]struct{}{}
+	if s.stop != nil {
+		s.stop()
+		s.stop = nil
+	}
+	s.mu.Unlock()
+	for sub := range subs {
+		sub.end(err)
+		sub.release()
+	}
+}
+
+// remove takes sub out and stops the run when it was the last.
+func (s *Stream) remove(sub *Subscription) {
+	s.mu.Lock()
+	_, there := s.subs[sub]
+	delete(s.subs, sub)
+	var wait chan struct{}
+	if there && len(s.subs) == 0 && s.stop != nil {
+		s.stop()
+		s.stop = nil
+		wait = s.stopped
+	}
+	s.mu.Unlock()
+	s.poke() // the slowest viewer may have left
+	if wait != nil {
+		<-wait
+	}
+}
+
+// Close ends the stream and its subscriptions and waits for it.
+func (s *Stream) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	subs := make([]*Subscription, 0, len(s.subs))
+	for sub := range s.subs {
+		subs = append(subs, sub)
+	}
+	wait := s.stopped
+	s.mu.Unlock()
+	for _, sub := range subs {
+		sub.Close()
+	}
+	<-wait
+	return nil
+}
+
+func (s *Stream) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (s *Stream) requestKey(why keyReason) {
+	s.mu.Lock()
+	s.wantKey = max(s.wantKey, why)
+	s.mu.Unlock()
+	s.poke()
+}
+
+// wishes is what the viewers want now: the rate of the slowest.
+func (s *Stream) wishes() (target int, key keyReason) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for sub := range s.subs {
+		if t := int(sub.target.Load()); t > 0 && (target == 0 || t < target) {
+			target = t
+		}
+	}
+	if target == 0 {
+		target = s.options.Target
+	}
+	return min(max(target, MinTarget/2), MaxTarget), s.wantKey
+}
+
+// send hands a frame to every viewer.
+func (s *Stream) send(f Frame) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f.Key {
+		s.wantKey = keyNone
+	}
+	for sub := range s.subs {
+		if !sub.offer(f) {
+			s.wantKey = max(s.wantKey, keyLost)
+			s.poke()
+		}
+	}
+}
+
+func (s *Stream) newEncoder() (encode.Encoder, error) {
+	enc, err := encode.New(s.codec, encode.Config{Threads: s.options.Threads})
+	if err != nil {
+		return nil, fmt.Errorf("replace the encoder: %w", err)
+	}
+	return enc, nil
+}

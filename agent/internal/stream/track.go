@@ -1,0 +1,121 @@
+package stream
+
+import (
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/pion/rtp"
+	"github.com/pion/rtp/codecs"
+	"github.com/pion/webrtc/v4"
+
+	"oriel/agent/internal/encode"
+)
+
+const (
+	playoutDelayURI = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
+	clockRate       = 90000
+	// mtu of an RTP packet: with its header extensions, SRTP and TURN it stays
+	// below the 1280 bytes that every IPv6 path carries.
+	mtu = 1180
+)
+
+// Track is a Sink that sends frames to one peer. Two rules keep the viewer's
+// picture young: a frame's RTP time is its own capture time
+// (webrtc.TrackLocalStaticSample adds a duration after the frame, so that
+// irregular frames carry their predecessor's time and the jitter buffer grows to
+// a second), and every packet carries the playout-delay extension 0/0.
+//
+// One Track belongs to one peer connection.
+type Track struct {
+	*webrtc.TrackLocalStaticRTP
+	codec encode.Codec
+
+	mu         sync.Mutex
+	packetizer rtp.Packetizer
+	first      time.Time // capture time of the first frame
+	ticks      int64     // of the last, since first
+	delayID    uint8     // of the playout-delay extension; 0: not negotiated, or not bound
+	bound      bool
+}
+
+// NewTrack makes a video track; id and streamID are what the viewer sees.
+func NewTrack(codec encode.Codec, id, streamID string) (*Track, error) {
+	var payloader rtp.Payloader
+	switch codec {
+	case encode.AV1:
+		payloader = &codecs.AV1Payloader{}
+	case encode.VP9:
+		payloader = &codecs.VP9Payloader{}
+	case encode.VP8:
+		payloader = &codecs.VP8Payloader{EnablePictureID: true}
+	default:
+		return nil, fmt.Errorf("no RTP payload for codec %q", codec)
+	}
+	local, err := webrtc.NewTrackLocalStaticRTP(capability(codec), id, streamID)
+	if err != nil {
+		return nil, err
+	}
+	// Payload type and SSRC are set by the binding.
+	return &Track{TrackLocalStaticRTP: local, codec: codec,
+		packetizer: rtp.NewPacketizer(mtu, 0, 0, payloader, rtp.NewRandomSequencer(), clockRate)}, nil
+}
+
+// Bind is called by the peer connection when the track is negotiated.
+func (t *Track) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.bound {
+		return webrtc.RTPCodecParameters{}, fmt.Errorf("track %s is bound to another peer", t.ID())
+	}
+	p, err := t.TrackLocalStaticRTP.Bind(ctx)
+	if err != nil {
+		return p, err
+	}
+	t.bound = true
+	for _, e := range ctx.HeaderExtensions() {
+		if e.URI == playoutDelayURI {
+			t.delayID = uint8(e.ID)
+		}
+	}
+	return p, nil
+}
+
+// Unbind is called by the peer connection when the track goes.
+func (t *Track) Unbind(ctx webrtc.TrackLocalContext) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.TrackLocalStaticRTP.Unbind(ctx); err != nil {
+		return err
+	}
+	t.bound, t.delayID = false, 0
+	return nil
+}
+
+// WriteFrame sends a frame. Before the track is bound it is dropped, as the
+// network would: the viewer asks for a key frame.
+func (t *Track) WriteFrame(f Frame) error {
+	if f.Codec != t.codec {
+		return fmt.Errorf("frame of %s on a track of %s", f.Codec, t.codec)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.first.IsZero() {
+		t.first = f.At
+	}
+	ticks := int64(math.Round(f.At.Sub(t.first).Seconds() * clockRate))
+	t.packetizer.SkipSamples(uint32(ticks - t.ticks)) // wraps, as RTP time does
+	t.ticks = ticks
+	for _, p := range t.packetizer.Packetize(f.Data, 0) {
+		if t.delayID != 0 {
+			if err := p.SetExtension(t.delayID, []byte{0, 0, 0}); err != nil {
+				return fmt.Errorf("playout delay: %w", err)
+			}
+		}
+		if err := t.WriteRTP(p); err != nil {
+			return fmt.Errorf("send video: %w", err)
+		}
+	}
+	return nil
+}
