@@ -1,0 +1,220 @@
+package link
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"oriel/agent/internal/identity"
+	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/trust"
+	"oriel/protocol/wire"
+)
+
+const (
+	handshakeTimeout = 15 * time.Second
+	nonceSize        = 32
+	// clockWarning is how wrong the machine's clock may be without a word.
+	clockWarning = 2 * time.Minute
+)
+
+// connect dials one address and goes through the handshake.
+func (l *Link) connect(ctx context.Context, address string) (*connection, error) {
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	state := l.id.State()
+
+	conn, err := open(ctx, l.id.Key(), address, state, l.withToken || !state.Enrolled(), l.o.Wire)
+	if unknown(err) && state.Enrolled() && state.Token != "" && !l.withToken {
+		// The relay forgot this machine, and somebody here gave us a new token.
+		l.withToken = true
+		conn, err = open(ctx, l.id.Key(), address, state, true, l.o.Wire)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer closeAfter(ctx, conn)()
+	welcome, err := l.greet(conn, address, state)
+	if err != nil {
+		conn.Close()
+		if ctx.Err() != nil {
+			err = fail(address, "does not finish the greeting; is this an Oriel relay?", ctx.Err())
+		}
+		return nil, err
+	}
+	l.withToken = false
+	return &connection{conn: conn, address: address, welcome: welcome}, nil
+}
+
+// Check looks whether a relay would take this machine, and is the one that was
+// meant, without taking the place of an agent that may be running. It returns
+// the address that answered. Errors: as Run logs them.
+func Check(ctx context.Context, key ed25519.PublicKey, state identity.State) (string, error) {
+	var first error
+	for _, address := range state.Addresses() {
+		err := check(ctx, key, state, address)
+		if err == nil {
+			return address, nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	if first == nil {
+		first = errNoAddress
+	}
+	return "", first
+}
+
+func check(ctx context.Context, key ed25519.PublicKey, state identity.State, address string) error {
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	conn, err := open(ctx, key, address, state, !state.Enrolled(), wire.Options{})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	defer closeAfter(ctx, conn)()
+	challenge, err := receive(conn, address, (*orielv1.ToAgent).GetChallenge)
+	if err != nil {
+		return err
+	}
+	return trusts(address, challenge.GetRelayKey(), state)
+}
+
+// closeAfter closes conn when ctx is done, unless the function it returns was
+// called before.
+func closeAfter(ctx context.Context, conn *wire.Conn) func() bool {
+	return context.AfterFunc(ctx, func() { conn.Close() })
+}
+
+func open(ctx context.Context, key ed25519.PublicKey, address string, state identity.State, withToken bool, o wire.Options) (*wire.Conn, error) {
+	who := `Oriel key="` + base64.RawURLEncoding.EncodeToString(key) + `"`
+	if withToken && state.Token != "" {
+		who += `, token="` + state.Token + `"`
+	}
+	header := http.Header{"Authorization": {who}}
+	config := &tls.Config{RootCAs: roots(state.CA), MinVersion: tls.VersionTLS12}
+	url := "ws" + strings.TrimPrefix(address, "http") + "/agent/v1"
+	conn, resp, err := wire.Dial(ctx, url, header, config, o)
+	if err != nil {
+		return nil, explainDial(address, resp, err)
+	}
+	return conn, nil
+}
+
+// greet is Challenge, Hello, Welcome.
+func (l *Link) greet(conn *wire.Conn, address string, state identity.State) (*orielv1.Welcome, error) {
+	challenge, err := receive(conn, address, (*orielv1.ToAgent).GetChallenge)
+	if err != nil {
+		return nil, err
+	}
+	key := ed25519.PublicKey(challenge.GetRelayKey())
+	if err := trusts(address, key, state); err != nil {
+		return nil, err
+	}
+	hello, err := l.hello(conn, address, challenge)
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.Send(&orielv1.FromAgent{Body: &orielv1.FromAgent_Hello{Hello: hello}}); err != nil {
+		return nil, explainEnd(address, err)
+	}
+	welcome, err := receive(conn, address, (*orielv1.ToAgent).GetWelcome)
+	if err != nil {
+		return nil, err
+	}
+	now := time.UnixMilli(welcome.GetNow())
+	if trust.VerifyWelcome(key, hello.GetNonce(), welcome.GetComputerId(), now, welcome.GetSignature()) != nil ||
+		welcome.GetComputerId() == "" {
+		return nil, refuse(address, "does not prove that it holds its key; somebody may be between this computer and the relay", nil)
+	}
+	l.setClock(now)
+	return welcome, l.id.Welcomed(key, welcome.GetComputerId(), welcome.GetRelays())
+}
+
+// trusts decides whether this is the relay that was meant: the pinned one, or
+// the one that made the token.
+func trusts(address string, key ed25519.PublicKey, state identity.State) error {
+	if len(key) != ed25519.PublicKeySize {
+		return fail(address, "sends no key; is this an Oriel relay?", nil)
+	}
+	if state.Enrolled() {
+		if !bytes.Equal(key, state.RelayKey) {
+			return refuse(address, "has another key than when this computer was enrolled; "+
+				"if the relay was set up anew, enroll again with a token of the new one", nil)
+		}
+		return nil
+	}
+	if state.Token == "" {
+		return refuse(address, "does not know this computer; give it an enrollment token with --token", nil)
+	}
+	token, err := identity.ParseToken(state.Token)
+	if err != nil {
+		return err
+	}
+	if !token.For(key) {
+		return refuse(address, "is not the relay that made this enrollment token; check the address, and copy the token from that relay's console", nil)
+	}
+	return nil
+}
+
+func (l *Link) hello(conn *wire.Conn, address string, challenge *orielv1.Challenge) (*orielv1.Hello, error) {
+	hello := l.o.Hello()
+	hello.Version = orielv1.Version
+	hello.MachineKey = l.id.Key()
+	hello.Nonce = make([]byte, nonceSize)
+	rand.Read(hello.Nonce)
+	signed := trust.Hello{RelayNonce: challenge.GetNonce(), RelayKey: challenge.GetRelayKey(), AgentNonce: hello.Nonce}
+	if challenge.GetBindTls() {
+		if conn.TLS() == nil {
+			return nil, fail(address, "expects an encrypted connection; give its https:// address", nil)
+		}
+		var err error
+		if signed.Exporter, err = conn.TLS().ExportKeyingMaterial(trust.ExporterLabel, nil, 32); err != nil {
+			return nil, fail(address, "cannot be bound to this TLS connection: "+err.Error(), err)
+		}
+	}
+	var err error
+	if hello.Signature, err = trust.SignHello(l.id.Sign, signed); err != nil {
+		return nil, fmt.Errorf("sign hello: %w", err)
+	}
+	return hello, nil
+}
+
+// receive waits for the one message that may come now, or for Refused.
+func receive[T any](conn *wire.Conn, address string, pick func(*orielv1.ToAgent) *T) (*T, error) {
+	for {
+		m := &orielv1.ToAgent{}
+		if err := conn.Receive(m); err != nil {
+			return nil, explainEnd(address, err)
+		}
+		if r := m.GetRefused(); r != nil {
+			return nil, explainRefused(address, r)
+		}
+		if body := pick(m); body != nil {
+			return body, nil
+		}
+		if m.GetBody() != nil {
+			return nil, fail(address, "speaks out of turn; is this an Oriel relay?", nil)
+		}
+		// A message that a newer relay sends and this agent does not know.
+	}
+}
+
+func (l *Link) setClock(now time.Time) {
+	local := time.Now()
+	l.mu.Lock()
+	l.relay, l.local = now, local
+	l.mu.Unlock()
+	if off := local.Sub(now).Round(time.Second); off.Abs() > clockWarning && !l.everUp {
+		l.log.Warn("this computer's clock is wrong; the relay's is used", "off_by", off)
+	}
+}
