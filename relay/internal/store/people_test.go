@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -193,6 +194,24 @@ func TestSecretIsMadeOnce(t *testing.T) {
 			if !bytes.Equal(v, got[0]) || len(v) != 3 {
 				t.Fatalf("the nodes do not agree: %v", got)
 			}
+		}
+	})
+}
+
+// What agents and browsers may send comes back as it was, apart from what no
+// database keeps.
+func TestHostileText(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		must(t, s.PutOwnerToken(t.Context(), []byte("t"), 1, 100))
+		p := owner(1)
+		p.Name = `'"; DROP TABLE people; -- \ \' \\ ? ?0 ?TableAlias $1 :x {{.Bytes}} %s ` + "\u202e\U0001F600\r\n\x1b\x00\xff end"
+		must(t, s.CreateOwner(t.Context(), []byte("t"), 2, p))
+		got, err := s.PersonByEmail(t.Context(), p.EmailKey)
+		if want := strings.ToValidUTF8(strings.ReplaceAll(p.Name, "\x00", "\uFFFD"), "\uFFFD"); err != nil || got.Name != want {
+			t.Fatalf("stored %q, %v; want %q", got.Name, err, want)
+		}
+		if _, err := s.PersonByEmail(t.Context(), "\x00' OR 1=1 --\xff"); !errors.Is(err, store.ErrNotFound) {
+			t.Fatalf("looking for it: %v", err)
 		}
 	})
 }

@@ -167,7 +167,7 @@ func (s *Store) openSQLite(path string) error {
 	db.SetMaxOpenConns(8)
 	db.SetMaxIdleConns(8)
 	s.writer = make(chan struct{}, 1)
-	s.db = bun.NewDB(db, sqlitedialect.New())
+	s.db = bun.NewDB(db, liteDialect{sqlitedialect.New()})
 	return nil
 }
 
@@ -190,7 +190,7 @@ func (s *Store) openPostgreSQL(address string, o Options) error {
 	db.SetMaxOpenConns(n)
 	db.SetMaxIdleConns(n)
 	db.SetConnMaxIdleTime(5 * time.Minute)
-	s.db = bun.NewDB(db, pgdialect.New())
+	s.db = bun.NewDB(db, pgDialect{pgdialect.New()})
 	return nil
 }
 

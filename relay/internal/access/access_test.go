@@ -1,0 +1,476 @@
+package access_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"oriel/relay/internal/access"
+	"oriel/relay/internal/store"
+	"oriel/relay/internal/store/storetest"
+)
+
+func TestMain(m *testing.M) { storetest.Main(m) }
+
+const (
+	password = "correct horse Ω"
+	email    = "Ada@Example.com"
+)
+
+var home = access.Client{Address: "192.0.2.1", Browser: "test"}
+
+// clock is the time of a test, moved by hand.
+type clock struct{ ms atomic.Int64 }
+
+func newClock() *clock {
+	c := &clock{}
+	c.ms.Store(time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC).UnixMilli())
+	return c
+}
+func (c *clock) now() time.Time       { return time.UnixMilli(c.ms.Load()) }
+func (c *clock) pass(d time.Duration) { c.ms.Add(d.Milliseconds()) }
+func cheap(o access.Options) access.Options {
+	o.Hash.MemoryKiB, o.Hash.Passes = 64, 1
+	return o
+}
+
+func open(t *testing.T, s *store.Store, o access.Options) *access.Access {
+	t.Helper()
+	a, err := access.New(t.Context(), s, cheap(o))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// own makes the owner and returns their identity and cookie.
+func own(t *testing.T, a *access.Access) (access.Identity, *http.Cookie) {
+	t.Helper()
+	token, err := a.NewOwnerToken(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	who, c, err := a.CreateOwner(t.Context(), token, "Ada", email, password, home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return who, c
+}
+
+func request(c *http.Cookie) *http.Request {
+	r := httptest.NewRequest("GET", "/", nil)
+	if c != nil {
+		r.AddCookie(c)
+	}
+	return r
+}
+
+func TestSignInAndOut(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ctx, a := t.Context(), open(t, s, access.Options{})
+		owner, first := own(t, a)
+		if who, err := a.Identify(request(first)); err != nil || who.PersonID != owner.PersonID || who.Role != store.RoleOwner {
+			t.Fatalf("after making the owner: %+v, %v", who, err)
+		}
+		// Another case, spaces, and the decomposed form of the same address and password.
+		who, second, err := a.SignIn(ctx, "  ada@EXAMPLE.com ", "correct horse Ω", home)
+		if err != nil || who.PersonID != owner.PersonID || who.SignInID == owner.SignInID {
+			t.Fatalf("sign-in: %+v, %v", who, err)
+		}
+		if second.Value == first.Value || len(second.Value) < 43 {
+			t.Fatalf("the cookies are not two different 32-byte tokens: %q, %q", first.Value, second.Value)
+		}
+		gone, err := a.SignOut(request(second))
+		if err != nil || gone.MaxAge >= 0 || gone.Value != "" || gone.Name != access.CookieName || gone.Path != "/" {
+			t.Fatalf("sign-out: %+v, %v", gone, err)
+		}
+		if _, err := a.Identify(request(second)); !errors.Is(err, access.ErrSignedOut) {
+			t.Fatalf("a cookie that was signed out: %v", err)
+		}
+		if err := a.Can(ctx, who, access.Connect, access.Computer("x")); !errors.Is(err, access.ErrSignedOut) {
+			t.Fatalf("Can after signing out: %v", err)
+		}
+		if _, err := a.Identify(request(first)); err != nil {
+			t.Fatalf("the other browser: %v", err)
+		}
+		for name, c := range map[string]*http.Cookie{
+			"none":     nil,
+			"invented": {Name: access.CookieName, Value: strings.Repeat("A", 43)},
+			"long":     {Name: access.CookieName, Value: strings.Repeat("A", 5000)},
+			"empty":    {Name: access.CookieName, Value: ""},
+		} {
+			if _, err := a.Identify(request(c)); !errors.Is(err, access.ErrSignedOut) {
+				t.Errorf("cookie %s: %v", name, err)
+			}
+		}
+	})
+}
+
+func TestPasswordsAreCompared(t *testing.T) {
+	s := storetest.Open(t, storetest.SQLite(t))
+	a := open(t, s, access.Options{Limits: access.Limits{Account: 1000, Address: 1000}})
+	own(t, a)
+	for _, c := range []struct{ login, password string }{
+		{email, "wrong horse Ω"},
+		{email, ""},
+		{email, password + " "},
+		{email, strings.Repeat("x", 5000)},
+		{"nobody@example.com", password},
+		{"nobody@example.com", ""},
+		{"", ""},
+		{strings.Repeat("x", 5000), password},
+		{"ada@example.com\x00", password},
+		{"' OR 1=1 --", password},
+	} {
+		if _, _, err := a.SignIn(t.Context(), c.login, c.password, home); !errors.Is(err, access.ErrCredentials) {
+			t.Errorf("sign-in as %.30q: %v", c.login, err)
+		}
+	}
+}
+
+func TestCookie(t *testing.T) {
+	for _, secure := range []bool{false, true} {
+		a := open(t, storetest.Open(t, storetest.SQLite(t)), access.Options{Secure: secure})
+		_, c := own(t, a)
+		if c.Name != "oriel_session" || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" ||
+			c.Domain != "" || c.Secure != secure || c.MaxAge != 30*24*3600 {
+			t.Errorf("secure %v: cookie %s", secure, c)
+		}
+	}
+}
+
+func TestSignInEnds(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		day, c := 24*time.Hour, newClock()
+		a := open(t, s, access.Options{Now: c.now})
+		_, cookie := own(t, a)
+		for range 5 { // used every six days
+			c.pass(6*day - time.Hour)
+			if _, err := a.Identify(request(cookie)); err != nil {
+				t.Fatalf("used often enough: %v", err)
+			}
+		}
+		c.pass(day)
+		if _, err := a.Identify(request(cookie)); !errors.Is(err, access.ErrSignedOut) {
+			t.Fatalf("30 days after it was made: %v", err)
+		}
+		_, cookie, err := a.SignIn(t.Context(), email, password, home)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.pass(7*day + time.Minute)
+		if _, err := a.Identify(request(cookie)); !errors.Is(err, access.ErrSignedOut) {
+			t.Fatalf("7 days unused: %v", err)
+		}
+		who, cookie, err := a.SignIn(t.Context(), email, password, home)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Identify(request(cookie)); err != nil {
+			t.Fatalf("the sweep took a live one: %v", err)
+		}
+		c.pass(8 * day)
+		if err := a.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := s.SignInByID(t.Context(), who.SignInID); !errors.Is(err, store.ErrNotFound) {
+			t.Fatalf("the sweep left a dead one: %v", err)
+		}
+	})
+}
+
+func TestTriesAreLimited(t *testing.T) {
+	storetest.EachAddress(t, func(t *testing.T, address string) {
+		c := newClock()
+		// Two nodes on one database share the limit.
+		nodes := []*access.Access{
+			open(t, storetest.Open(t, address), access.Options{Now: c.now}),
+			open(t, storetest.Open(t, address), access.Options{Now: c.now}),
+		}
+		own(t, nodes[0])
+		try := func(i int, login, pass, from string) error {
+			_, _, err := nodes[i%2].SignIn(t.Context(), login, pass, access.Client{Address: from})
+			return err
+		}
+		limited := func(err error) bool {
+			var tries *access.TriesError
+			return errors.As(err, &tries) && tries.RetryAfter > 0 && tries.RetryAfter <= 15*time.Minute
+		}
+		for _, login := range []string{email, "nobody@example.com"} { // unknown accounts behave alike
+			for i := range 10 {
+				if err := try(i, login, "wrong password", fmt.Sprintf("192.0.2.%d", i)); !errors.Is(err, access.ErrCredentials) {
+					t.Fatalf("%s, try %d: %v", login, i, err)
+				}
+			}
+			if err := try(0, strings.ToUpper(login), password, "192.0.2.200"); !limited(err) {
+				t.Fatalf("%s, the right password after ten wrong ones: %v", login, err)
+			}
+		}
+		c.pass(15 * time.Minute)
+		if err := try(1, email, password, "192.0.2.200"); err != nil {
+			t.Fatalf("after a quarter of an hour: %v", err)
+		}
+		// A success takes the account's tries back: nine more are fine.
+		for round := range 3 {
+			for i := range 9 {
+				if err := try(i, email, "wrong", fmt.Sprintf("198.51.%d.%d", round, i)); !errors.Is(err, access.ErrCredentials) {
+					t.Fatalf("round %d, try %d: %v", round, i, err)
+				}
+			}
+			if err := try(round, email, password, "192.0.2.200"); err != nil {
+				t.Fatalf("round %d: %v", round, err)
+			}
+		}
+		// One address, many accounts; all of a /64 is one address.
+		for i := range 30 {
+			err := try(i, fmt.Sprintf("p%d@example.com", i), "wrong", fmt.Sprintf("2001:db8::%x", i+1))
+			if !errors.Is(err, access.ErrCredentials) {
+				t.Fatalf("address, try %d: %v", i, err)
+			}
+		}
+		if err := try(0, email, password, "2001:db8::ffff"); !limited(err) {
+			t.Fatalf("the 31st try of an address: %v", err)
+		}
+		if err := try(0, email, password, "2001:db8:0:1::1"); err != nil {
+			t.Fatalf("the neighbour: %v", err)
+		}
+	})
+}
+
+// All tries are counted before the first password is compared.
+func TestTriesAtOnce(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		a := open(t, s, access.Options{})
+		own(t, a)
+		var looked atomic.Int64
+		var wg sync.WaitGroup
+		for i := range 40 {
+			wg.Go(func() {
+				_, _, err := a.SignIn(context.Background(), email, "wrong", access.Client{Address: fmt.Sprintf("10.0.0.%d", i)})
+				var tries *access.TriesError
+				switch {
+				case errors.Is(err, access.ErrCredentials):
+					looked.Add(1)
+				case !errors.As(err, &tries):
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if looked.Load() != 10 {
+			t.Fatalf("%d of 40 tries at once were looked at, want 10", looked.Load())
+		}
+	})
+}
+
+func TestOwnerLink(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ctx, c := t.Context(), newClock()
+		a := open(t, s, access.Options{Now: c.now})
+		token := func() string {
+			t.Helper()
+			text, err := a.NewOwnerToken(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return text
+		}
+		make := func(token string) error {
+			_, _, err := a.CreateOwner(ctx, token, "Ada", email, password, home)
+			return err
+		}
+		old := token()
+		current := token()
+		for name, bad := range map[string]string{"replaced": old, "empty": "", "wrong": "x", "long": strings.Repeat("x", 10000)} {
+			if err := make(bad); !errors.Is(err, access.ErrOwnerToken) {
+				t.Errorf("a token that is %s: %v", name, err)
+			}
+		}
+		c.pass(24 * time.Hour)
+		if err := make(current); !errors.Is(err, access.ErrOwnerToken) {
+			t.Errorf("a token of yesterday: %v", err)
+		}
+		current = token()
+		_, _, err := a.CreateOwner(ctx, current, " ", "ada", "short", home)
+		var field *access.FieldError
+		if !errors.As(err, &field) || strings.Count(err.Error(), "\n") != 2 {
+			t.Errorf("three bad fields give %q", err)
+		}
+		if err := make(current); err != nil {
+			t.Fatalf("after a typing error: %v", err)
+		}
+		if err := make(current); !errors.Is(err, access.ErrOwnerExists) {
+			t.Errorf("used twice: %v", err)
+		}
+		if _, err := a.NewOwnerToken(ctx); !errors.Is(err, access.ErrOwnerExists) {
+			t.Errorf("a link beside an owner: %v", err)
+		}
+	})
+}
+
+func TestOwnerRace(t *testing.T) {
+	storetest.EachAddress(t, func(t *testing.T, address string) {
+		nodes := []*access.Access{
+			open(t, storetest.Open(t, address), access.Options{}),
+			open(t, storetest.Open(t, address), access.Options{}),
+		}
+		token, err := nodes[0].NewOwnerToken(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var made atomic.Int64
+		var wg sync.WaitGroup
+		for i := range 16 {
+			wg.Go(func() {
+				_, _, err := nodes[i%2].CreateOwner(context.Background(), token, "Ada", fmt.Sprintf("p%d@example.com", i), password,
+					access.Client{Address: fmt.Sprintf("10.0.0.%d", i)})
+				switch {
+				case err == nil:
+					made.Add(1)
+				case !errors.Is(err, access.ErrOwnerExists) && !errors.Is(err, access.ErrOwnerToken):
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if made.Load() != 1 {
+			t.Fatalf("%d owners of one link", made.Load())
+		}
+	})
+}
+
+func TestWhatIsTyped(t *testing.T) {
+	c := newClock()
+	for _, c2 := range []struct{ what, name, email, password, field string }{
+		{"fine", "Ada", email, password, ""},
+		{"ten characters of four bytes", "Ada", email, strings.Repeat("😀", 10), ""},
+		{"nine characters", "Ada", email, "123456789", "password"},
+		{"nine characters, decomposed", "Ada", email, strings.Repeat("e\u0301", 9), "password"},
+		{"1024 bytes", "Ada", email, strings.Repeat("x", 1024), ""},
+		{"1025 bytes", "Ada", email, strings.Repeat("x", 1025), "password"},
+		{"not UTF-8", "Ada", email, "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", "password"},
+		{"no name", "", email, password, "name"},
+		{"name of controls", "A\x1b[31m", email, password, "name"},
+		{"name that turns text round", "A\u202eda", email, password, "name"},
+		{"long name", strings.Repeat("x", 129), email, password, "name"},
+		{"no at", "Ada", "ada", password, "email"},
+		{"with a name", "Ada", "Ada <ada@example.com>", password, "email"},
+		{"two", "Ada", "a@example.com, b@example.com", password, "email"},
+		{"long", "Ada", strings.Repeat("a", 250) + "@example.com", password, "email"},
+		{"line break", "Ada", "a@example.com\nBcc: b", password, "email"},
+	} {
+		t.Run(c2.what, func(t *testing.T) {
+			a := open(t, storetest.Open(t, storetest.SQLite(t)), access.Options{Now: c.now})
+			token, err := a.NewOwnerToken(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _, err = a.CreateOwner(t.Context(), token, c2.name, c2.email, c2.password, home)
+			var field *access.FieldError
+			switch {
+			case c2.field == "" && err != nil:
+				t.Fatal(err)
+			case c2.field != "" && (!errors.As(err, &field) || field.Field != c2.field):
+				t.Fatalf("err = %v, want one about the %s", err, c2.field)
+			case c2.field == "":
+				if _, _, err := a.SignIn(t.Context(), c2.email, c2.password, home); err != nil {
+					t.Fatalf("sign-in with it: %v", err)
+				}
+			}
+		})
+	}
+}
+
+func TestComposedAndDecomposedAreOne(t *testing.T) {
+	a := open(t, storetest.Open(t, storetest.SQLite(t)), access.Options{})
+	token, err := a.NewOwnerToken(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := a.CreateOwner(t.Context(), token, "Zoe\u0308", email, "passe\u0301 compose\u0301", home); err != nil {
+		t.Fatal(err)
+	}
+	who, _, err := a.SignIn(t.Context(), email, "pass\u00e9 compos\u00e9", home)
+	if err != nil || who.Name != "Zo\u00eb" {
+		t.Fatalf("%q, %v", who.Name, err)
+	}
+}
+
+func TestCan(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ctx, c := t.Context(), newClock()
+		a := open(t, s, access.Options{Now: c.now})
+		owner, _ := own(t, a)
+		for _, p := range []access.Permission{access.See, access.Connect, access.Control, access.Manage,
+			access.Enroll, access.Journal, access.EndSession} {
+			if err := a.Can(ctx, owner, p, access.Relay); err != nil {
+				t.Errorf("the owner may not %s: %v", p, err)
+			}
+		}
+		if err := a.Can(ctx, owner, "launch", access.Relay); !errors.Is(err, access.ErrForbidden) {
+			t.Errorf("a permission that nobody defined: %v", err)
+		}
+		other := owner
+		other.PersonID = "somebody"
+		if err := a.Can(ctx, other, access.See, access.Relay); !errors.Is(err, access.ErrForbidden) {
+			t.Errorf("with another's sign-in: %v", err)
+		}
+		if err := a.Can(ctx, access.Identity{Role: store.RoleOwner}, access.See, access.Relay); !errors.Is(err, access.ErrSignedOut) {
+			t.Errorf("with no sign-in: %v", err)
+		}
+		c.pass(31 * 24 * time.Hour)
+		if err := a.Can(ctx, owner, access.See, access.Relay); !errors.Is(err, access.ErrSignedOut) {
+			t.Errorf("with an old one: %v", err)
+		}
+	})
+}
+
+func TestRelayKeyIsOne(t *testing.T) {
+	storetest.EachAddress(t, func(t *testing.T, address string) {
+		a, b := open(t, storetest.Open(t, address), access.Options{}), open(t, storetest.Open(t, address), access.Options{})
+		if !a.PublicKey().Equal(b.PublicKey()) {
+			t.Fatal("two nodes have two keys")
+		}
+		x, err1 := a.Secret(t.Context(), "turn", 32)
+		y, err2 := b.Secret(t.Context(), "turn", 32)
+		if err1 != nil || err2 != nil || !bytes.Equal(x, y) || len(x) != 32 || bytes.Equal(x, make([]byte, 32)) {
+			t.Fatalf("the nodes' secrets: %d and %d bytes, %v, %v", len(x), len(y), err1, err2)
+		}
+	})
+}
+
+// Neither passwords nor tokens get into the log.
+func TestLogHasNoSecrets(t *testing.T) {
+	var log bytes.Buffer
+	a := open(t, storetest.Open(t, storetest.SQLite(t)), access.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	token, err := a.NewOwnerToken(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, cookie, err := a.CreateOwner(t.Context(), token, "Ada", email, password, home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, _ = a.SignIn(t.Context(), email, "a wrong secret", home)
+	_, _, _ = a.SignIn(t.Context(), email, password, home)
+	if log.Len() == 0 {
+		t.Fatal("nothing was logged")
+	}
+	for _, secret := range []string{token, cookie.Value, password, "a wrong secret", email} {
+		if strings.Contains(log.String(), secret) {
+			t.Errorf("the log holds %q:\n%s", secret, &log)
+		}
+	}
+}
