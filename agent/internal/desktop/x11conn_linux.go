@@ -340,16 +340,3 @@ func parseAuthority(r io.Reader, host string, ip net.IP, number string) []byte {
 		}
 	}
 }
-
-func oneLine(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, s)
-	if len(s) > 200 {
-		s = s[:200]
-	}
-	return strings.TrimSpace(s)
-}

@@ -43,10 +43,6 @@ func (d *x11) Move(p image.Point) error {
 	return nil
 }
 
-func clamp(p, size image.Point) image.Point {
-	return image.Pt(min(max(p.X, 0), size.X-1), min(max(p.Y, 0), size.Y-1))
-}
-
 // xButtons by Button. 4 to 7 are the wheel.
 var xButtons = [...]byte{ButtonLeft: 1, ButtonMiddle: 2, ButtonRight: 3, ButtonBack: 8, ButtonForward: 9}
 
@@ -90,12 +86,6 @@ func (d *x11) press(code byte, down bool, held map[byte]bool, press, release byt
 	}
 }
 
-// notch is what one press of a wheel button stands for.
-const notch = 120
-
-// maxNotches bounds what one call may scroll.
-const maxNotches = 100
-
 func (d *x11) Wheel(dx, dy int) error {
 	d.input.mu.Lock()
 	defer d.input.mu.Unlock()
@@ -117,19 +107,6 @@ func (d *x11) scroll(sum *int, by int, less, more byte) {
 		d.fake(xproto.ButtonPress, button, d.hand.root, image.Point{})
 		d.fake(xproto.ButtonRelease, button, d.hand.root, image.Point{})
 	}
-}
-
-// wheelNotches adds by to sum and takes whole notches out of it. A change of
-// direction forgets what was left of the other one.
-func wheelNotches(sum *int, by int) int {
-	by = min(max(by, -maxNotches*notch), maxNotches*notch)
-	if *sum > 0 && by < 0 || *sum < 0 && by > 0 {
-		*sum = 0
-	}
-	*sum += by
-	n := *sum / notch
-	*sum -= n * notch
-	return n
 }
 
 func (d *x11) ReleaseAll() int {

@@ -41,8 +41,6 @@ type slot struct {
 }
 
 const (
-	// maxText is the most runes in one call of Text.
-	maxText = 4096
 	// reuseAfter is how long a code keeps its meaning at least.
 	reuseAfter = 150 * time.Millisecond
 	// tidyAfter is how long bindings stay when nothing is typed.
@@ -90,7 +88,7 @@ func (d *x11) startText() error {
 // locked modifiers are lifted meanwhile.
 func (d *x11) Text(s string) error {
 	if utf8.RuneCountInString(s) > maxText {
-		return fmt.Errorf("text of more than %d characters; send it in parts", maxText)
+		return errTextTooLong
 	}
 	d.input.mu.Lock()
 	defer d.input.mu.Unlock()
