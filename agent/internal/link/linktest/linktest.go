@@ -264,7 +264,7 @@ func (r *Relay) serve(w http.ResponseWriter, req *http.Request) {
 	}
 	defer conn.Close()
 	if r.Mute {
-		<-conn.Done()
+		_ = conn.Receive(&orielv1.FromAgent{})
 		return
 	}
 	key, _ := base64.RawURLEncoding.DecodeString(m[1])
