@@ -1,7 +1,6 @@
 package access
 
 import (
-	"fmt"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -11,22 +10,6 @@ import (
 
 // Proxies are the networks whose word about a client's address is believed.
 type Proxies []netip.Prefix
-
-// ParseProxies reads addresses and networks such as 10.0.0.0/8.
-func ParseProxies(list []string) (Proxies, error) {
-	var p Proxies
-	for _, text := range list {
-		one, err := netip.ParsePrefix(text)
-		if addr, err2 := netip.ParseAddr(text); err2 == nil {
-			one, err = netip.PrefixFrom(addr.Unmap(), addr.Unmap().BitLen()), nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("%q is neither an address nor a network: write 192.0.2.7 or 10.0.0.0/8", text)
-		}
-		p = append(p, one.Masked())
-	}
-	return p, nil
-}
 
 func (p Proxies) trust(a netip.Addr) bool {
 	return slices.ContainsFunc(p, func(n netip.Prefix) bool { return n.Contains(a) })

@@ -1,0 +1,110 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/alecthomas/kong"
+)
+
+// flags is the grammar. Everything is text: see check.go.
+type flags struct {
+	Config kong.ConfigFlag `help:"YAML file with these settings." placeholder:"FILE"`
+
+	Name      string `help:"Name of this relay, shown to people." default:"Oriel"`
+	Listen    string `help:"Address of console, agents and API." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	PublicURL string `name:"public-url" help:"Address that browsers and agents use. Needed unless the relay listens on loopback." placeholder:"URL"`
+	Data      string `help:"Folder for everything that is kept." default:"oriel-data" placeholder:"DIR"`
+	Database  string `help:"sqlite:PATH or postgres://… (default: a file in the data folder)." placeholder:"URL"`
+	NATS      string `name:"nats" help:"nats://… of an external bus, several with commas (default: embedded)." placeholder:"URL"`
+	Blobs     string `help:"file:///… or s3://… for pictures (default: a folder in the data folder)." placeholder:"URL"`
+	Downloads string `help:"Release folder with the agent's packages (default: dist in the data folder)." placeholder:"DIR"`
+	Node      string `help:"Name of this node among others (default: made once and kept in the data folder)." placeholder:"NAME"`
+
+	TLSCert string `name:"tls-cert" help:"Certificate chain, PEM." placeholder:"FILE" group:"TLS"`
+	TLSKey  string `name:"tls-key" help:"Its key, PEM." placeholder:"FILE" group:"TLS"`
+
+	ACMEHosts     []string `name:"acme-hosts" help:"Get certificates for these names; you accept the terms of the CA." placeholder:"HOST,…" group:"TLS"`
+	ACMEEmail     string   `name:"acme-email" help:"Whom the CA writes to." placeholder:"ADDRESS" group:"TLS"`
+	ACMEDirectory string   `name:"acme-directory" help:"The CA." default:"https://acme-v02.api.letsencrypt.org/directory" placeholder:"URL" group:"TLS"`
+	ACMECA        string   `name:"acme-ca" help:"Root certificate of the CA's own server, PEM." placeholder:"FILE" group:"TLS"`
+
+	TURNUDP            string   `name:"turn-udp" help:"STUN and TURN over UDP; off to switch off (default: port 3478 beside listen)." placeholder:"HOST:PORT" group:"TURN"`
+	TURNTCP            string   `name:"turn-tcp" help:"TURN over TCP; off to switch off (default: port 3478 beside listen)." placeholder:"HOST:PORT" group:"TURN"`
+	TURNPublicAddress  string   `name:"turn-public-address" help:"IP address that relayed packets come from. Needed when listening on all addresses." placeholder:"IP" group:"TURN"`
+	TURNPorts          string   `name:"turn-ports" help:"UDP ports of relayed packets (default: any)." placeholder:"MIN-MAX" group:"TURN"`
+	TURNAllowPeers     []string `name:"turn-allow-peers" help:"Private networks that may be relayed into (default: none)." placeholder:"NET,…" group:"TURN"`
+	TURNRealm          string   `name:"turn-realm" help:"Realm of the credentials." default:"oriel" placeholder:"NAME" group:"TURN"`
+	TURNAllocations    string   `name:"turn-allocations" help:"Allocations at once per credential." placeholder:"N" group:"TURN"`
+	TURNBytesPerSecond string   `name:"turn-bytes-per-second" help:"Bandwidth per credential, such as 4M." placeholder:"N" group:"TURN"`
+
+	AgentRelays []string `name:"agent-relays" help:"Addresses that agents connect to, in order (default: the public one)." placeholder:"URL,…"`
+
+	MetricsListen  string   `name:"metrics-listen" help:"Own address of /metrics, without token." placeholder:"HOST:PORT" group:"Watching"`
+	MetricsToken   string   `name:"metrics-token" help:"Bearer token of /metrics." placeholder:"TOKEN" group:"Watching"`
+	TrustedProxies []string `name:"trusted-proxies" help:"Networks whose X-Forwarded-For is believed." placeholder:"NET,…" group:"Watching"`
+	LogLevel       string   `name:"log-level" help:"debug, info, warn or error." default:"info" placeholder:"LEVEL" group:"Watching"`
+	LogFormat      string   `name:"log-format" help:"text or json." default:"text" placeholder:"FORMAT" group:"Watching"`
+
+	Serve  struct{} `cmd:"" help:"Run the relay."`
+	Doctor struct{} `cmd:"" help:"Check everything the relay needs and say what to do."`
+	Owner  struct {
+		Link struct{} `cmd:"" help:"Print a new one-time link for the first owner."`
+	} `cmd:"" help:"The first owner."`
+	OpenAPI struct{} `cmd:"" name:"openapi" help:"Print the description of the REST API."`
+	Version struct{} `cmd:"" help:"Print the version."`
+}
+
+// ErrHelp says that help was asked for and has been printed.
+var ErrHelp = errors.New("help was printed")
+
+// Parse reads the command line, the environment and the file. Errors: ErrHelp,
+// *Problems for settings, and what kong says of an unknown flag or command.
+func Parse(args []string, stdout, stderr io.Writer) (command string, c *Config, err error) {
+	return parse(args, stdout, stderr, DefaultFile)
+}
+
+func parse(args []string, stdout, stderr io.Writer, defaultFile string) (command string, c *Config, err error) {
+	f, problems := &flags{}, &Problems{}
+	type exit struct{}
+	defer func() {
+		switch r := recover(); r.(type) {
+		case nil:
+		case exit:
+			err = ErrHelp
+		default:
+			panic(r)
+		}
+	}()
+	options := []kong.Option{
+		kong.Name("oriel-relay"),
+		kong.Description("The server of Oriel: it authenticates, introduces and remembers."),
+		kong.DefaultEnvars("ORIEL"),
+		kong.Writers(stdout, stderr),
+		kong.Exit(func(int) { panic(exit{}) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	}
+	var found []string
+	if _, err := os.Stat(defaultFile); err == nil {
+		found = append(found, defaultFile)
+	}
+	options = append(options, kong.Configuration(problems.load, found...))
+	parser, err := kong.New(f, options...)
+	if err != nil {
+		return "", nil, fmt.Errorf("read settings: %w", err)
+	}
+	ctx, err := parser.Parse(args)
+	if err != nil {
+		return "", nil, err
+	}
+	if ctx.Command() == Version || ctx.Command() == OpenAPI {
+		return ctx.Command(), nil, nil // need no settings
+	}
+	c = f.check(problems)
+	if err := problems.err(); err != nil {
+		return ctx.Command(), nil, err
+	}
+	return ctx.Command(), c, nil
+}
