@@ -1,0 +1,182 @@
+package session
+
+import (
+	"runtime/debug"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/pion/webrtc/v4"
+
+	"oriel/agent/internal/desktop"
+	orielv1 "oriel/protocol/oriel/v1"
+)
+
+// channelProtocol is the subprotocol both channels are opened with.
+const channelProtocol = "oriel.v1"
+
+// maxPointer bounds a PointerMove: three fields of five bytes and their tags.
+const maxPointer = 64
+
+// channel takes a data channel that the viewer opened, or closes it.
+func (p *peer) channel(dc *webrtc.DataChannel) {
+	p.mu.Lock()
+	p.channels++
+	n, ok := p.channels, false
+	if dc.Protocol() == channelProtocol && !p.closed {
+		switch {
+		case dc.Label() == "control" && p.control == nil && dc.Ordered():
+			p.control, ok = dc, true
+		case dc.Label() == "pointer" && p.moves == nil:
+			p.moves, ok = dc, true
+		}
+	}
+	p.mu.Unlock()
+	switch {
+	case n > maxChannels:
+		p.s.end(orielv1.EndReason_END_REASON_FAILED, orielv1.Code_CODE_INVALID, "the viewer opened too many channels")
+	case !ok:
+		p.s.log.Warn("channel refused", "attempt", p.attempt)
+		// Not from within this callback: the channel is not open yet.
+		dc.OnOpen(func() { _ = dc.Close() })
+	case dc.Label() == "control":
+		dc.OnOpen(func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			if !p.closed {
+				p.wg.Go(p.talk)
+			}
+		})
+		dc.OnMessage(func(m webrtc.DataChannelMessage) { p.guard(func() { p.onControl(m) }) })
+		dc.OnClose(func() {
+			// A viewer that cannot be heard any more holds nothing.
+			p.letGo(true)
+			p.s.lost(p)
+		})
+	default:
+		dc.OnOpen(func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			if !p.closed {
+				p.wg.Go(func() { p.guard(p.movePointer) })
+			}
+		})
+		dc.OnMessage(func(m webrtc.DataChannelMessage) { p.guard(func() { p.onPointer(m) }) })
+	}
+}
+
+// guard ends the session when f panics: a message that can break the agent
+// must not also leave keys pressed.
+func (p *peer) guard(f func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			p.s.log.Error("panic in a handler", "attempt", p.attempt, "panic", r, "stack", string(debug.Stack()))
+			p.letGo(true)
+			p.s.end(orielv1.EndReason_END_REASON_FAILED, orielv1.Code_CODE_INTERNAL,
+				"the agent made a mistake; its log says more")
+		}
+	}()
+	f()
+}
+
+// onControl acts on one message. It runs in the channel's reader, so that a
+// slow desktop slows down the viewer who uses it and nobody else.
+func (p *peer) onControl(raw webrtc.DataChannelMessage) {
+	m := &orielv1.ToDesktop{}
+	if raw.IsString || orielv1.Decode(raw.Data, m) != nil || !p.act(m) {
+		p.letGo(true)
+		p.s.end(orielv1.EndReason_END_REASON_FAILED, orielv1.Code_CODE_INVALID,
+			"the viewer sent a message that cannot be read; reload its page")
+	}
+}
+
+// act does what a well-formed message asks for; false: no viewer of ours says
+// such a thing. A kind that this agent does not know is ignored.
+func (p *peer) act(m *orielv1.ToDesktop) bool {
+	hands, err := &p.s.h.hands, error(nil)
+	switch b := m.GetBody().(type) {
+	case *orielv1.ToDesktop_Key:
+		if b.Key.GetUsage() > 0xffff {
+			return false
+		}
+		if p.allowed(orielv1.Scope_SCOPE_CONTROL) {
+			err = hands.key(&p.hand, desktop.Usage(b.Key.GetUsage()), b.Key.GetDown())
+		}
+	case *orielv1.ToDesktop_Button:
+		if b.Button.GetButton() > 0xff {
+			return false
+		}
+		if p.allowed(orielv1.Scope_SCOPE_CONTROL) {
+			p.pointer.overtake(b.Button.GetSeq())
+			err = hands.button(&p.hand, desktop.Button(b.Button.GetButton()), b.Button.GetDown(), b.Button.GetX(), b.Button.GetY())
+		}
+	case *orielv1.ToDesktop_Wheel:
+		if p.allowed(orielv1.Scope_SCOPE_CONTROL) {
+			err = hands.wheel(&p.hand, notches(b.Wheel.GetDx()), notches(b.Wheel.GetDy()), b.Wheel.GetX(), b.Wheel.GetY())
+		}
+	case *orielv1.ToDesktop_Text:
+		if p.allowed(orielv1.Scope_SCOPE_CONTROL) {
+			if s := typeable(b.Text.GetText()); s != "" {
+				err = hands.text(&p.hand, s)
+			}
+		}
+	case *orielv1.ToDesktop_ReleaseAll:
+		p.letGo(false)
+	case *orielv1.ToDesktop_Stream:
+		if p.allowed(orielv1.Scope_SCOPE_VIEW) {
+			p.setStream(b.Stream)
+		}
+	case *orielv1.ToDesktop_Ping:
+		p.say(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Pong{Pong: &orielv1.Pong{Id: b.Ping.GetId()}}})
+	case *orielv1.ToDesktop_Leave:
+		p.letGo(true)
+		p.s.end(orielv1.EndReason_END_REASON_OPERATOR, 0, "")
+	}
+	if err != nil {
+		// A key this system does not have, or a display that is going away.
+		p.s.log.Debug("input refused by the desktop", "attempt", p.attempt, "error", err)
+	}
+	return true
+}
+
+// maxWheel bounds one Wheel message, in 1/120 notch.
+const maxWheel = 120 * 64
+
+func notches(d int32) int { return int(min(max(d, -maxWheel), maxWheel)) }
+
+// typeable is s without the control characters that no keyboard types.
+func typeable(s string) string {
+	s = strings.ReplaceAll(s, "\r\n", "\n")
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\r':
+			return '\n'
+		case r != '\n' && r != '\t' && unicode.IsControl(r):
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// allowed reports whether the grant has the scope, and says so when it has not.
+func (p *peer) allowed(sc orielv1.Scope) bool {
+	if p.may(sc) {
+		return true
+	}
+	p.mu.Lock()
+	quiet := time.Since(p.denied[sc]) < time.Second
+	if !quiet {
+		p.denied[sc] = time.Now()
+	}
+	p.mu.Unlock()
+	if !quiet {
+		detail := "this session may only be watched"
+		if sc == orielv1.Scope_SCOPE_VIEW {
+			detail = "this session may not see the screen"
+		}
+		p.say(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Denied{Denied: &orielv1.Denied{
+			Scope: sc, Code: orielv1.Code_CODE_SCOPE, Detail: detail,
+		}}})
+	}
+	return false
+}

@@ -1,0 +1,183 @@
+package session
+
+import (
+	"context"
+	"hash/maphash"
+	"image"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"oriel/agent/internal/desktop"
+	orielv1 "oriel/protocol/oriel/v1"
+)
+
+// serve keeps the desktop open until the Host is closed.
+func (h *Host) serve() {
+	wait := h.o.timing.retryMin
+	for h.ctx.Err() == nil {
+		d, err := h.o.Open(h.ctx)
+		if err != nil {
+			if h.ctx.Err() == nil {
+				h.setScreen(nil, err)
+			}
+		} else {
+			opened := time.Now()
+			h.show(d)
+			if time.Since(opened) > h.o.timing.retryMax {
+				wait = h.o.timing.retryMin
+			}
+			if h.ctx.Err() == nil {
+				h.setScreen(nil, desktop.ErrClosed)
+			}
+		}
+		select {
+		case <-h.ctx.Done():
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, h.o.timing.retryMax)
+	}
+}
+
+// show serves one open desktop until it dies or the Host is closed.
+func (h *Host) show(d desktop.Desktop) {
+	h.mu.Lock()
+	h.screens++
+	number := h.screens
+	h.mu.Unlock()
+	s := newScreen(d, number, h.o.timing.idle, func() { h.each((*session).news) })
+	h.setScreen(s, nil)
+
+	ctx, cancel := context.WithCancel(h.ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { s.idle(ctx) })
+	wg.Go(func() { s.cursors(ctx) })
+	wg.Go(func() { h.previews(ctx, s) })
+	select {
+	case <-ctx.Done():
+		// The sessions still release what they hold, unless the display hangs.
+		select {
+		case <-h.allEnded:
+		case <-time.After(2 * time.Second):
+		}
+	case <-s.dead:
+	}
+	cancel()
+	// Closing also ends calls that hang, and with them whoever waits for hands.
+	if err := d.Close(); err != nil {
+		h.log.Debug("close the desktop", "desktop", d.Name(), "error", err)
+	}
+	h.hands.attach(nil)
+	s.die()
+	wg.Wait()
+}
+
+// setScreen makes s (or, with nil, why there is none) known to everybody.
+func (h *Host) setScreen(s *screen, why error) {
+	status := &orielv1.Status{Display: orielv1.Status_DISPLAY_NONE}
+	if s == nil {
+		status.Detail = oneLine(why.Error())
+	} else {
+		h.hands.attach(s.Desktop)
+		status.Display = orielv1.Status_DISPLAY_READY
+		if s.Name() == "demo" {
+			status.Display = orielv1.Status_DISPLAY_DEMO
+		}
+	}
+	h.mu.Lock()
+	h.screen = s
+	close(h.shown)
+	h.shown = make(chan struct{})
+	same := proto.Equal(h.status, status)
+	h.status = status
+	h.mu.Unlock()
+	if !same {
+		if s == nil {
+			h.log.Info("no display", "why", status.Detail)
+		} else {
+			h.log.Info("display open", "desktop", s.Name(), "size", s.Size().String())
+		}
+		h.send(status)
+	}
+	h.each((*session).news)
+}
+
+// oneLine keeps a status text within its bound.
+func oneLine(s string) string {
+	s = strings.ToValidUTF8(strings.Join(strings.Fields(s), " "), "?")
+	if len(s) > 500 {
+		s = strings.ToValidUTF8(s[:500], "")
+	}
+	return s
+}
+
+// previews takes one whenever it is due and the picture has changed.
+func (h *Host) previews(ctx context.Context, s *screen) {
+	seed := maphash.MakeSeed()
+	var sent uint64 // hash of the picture last sent
+	var taken time.Time
+	for ctx.Err() == nil {
+		h.mu.Lock()
+		every := time.Duration(h.settings.GetPreviewSeconds()) * h.o.timing.previewIn
+		applied := h.applied
+		h.mu.Unlock()
+		if every <= 0 {
+			select {
+			case <-ctx.Done():
+			case <-applied:
+				sent, taken = 0, time.Time{}
+			}
+			continue
+		}
+		// Apply ends the waiting, for the time or for a change.
+		waiting, cancel := context.WithCancel(ctx)
+		stop := make(chan struct{})
+		go func() {
+			defer close(stop)
+			select {
+			case <-applied:
+				cancel()
+			case <-waiting.Done():
+			}
+		}()
+		var img *image.RGBA
+		select {
+		case <-waiting.Done():
+		case <-time.After(time.Until(taken.Add(every))):
+			img, _ = s.thumbnail(waiting)
+		}
+		cancel()
+		<-stop
+		select {
+		case <-applied:
+			if sent != 0 {
+				s.again()
+			}
+			sent, taken = 0, time.Time{}
+			continue
+		case <-s.dead:
+			return
+		default:
+		}
+		if img == nil {
+			continue
+		}
+		taken = time.Now()
+		if sum := maphash.Bytes(seed, img.Pix); sum != sent {
+			sent = sum
+			h.sendPreview(img, taken)
+		}
+	}
+}
+
+func (h *Host) sendPreview(img *image.RGBA, at time.Time) {
+	p, err := compress(img)
+	if err != nil {
+		h.log.Warn("no preview", "error", err)
+		return
+	}
+	p.TakenAt = at.UnixMilli()
+	h.send(p)
+}

@@ -1,0 +1,398 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+
+	"oriel/agent/internal/encode"
+	"oriel/agent/internal/stream"
+	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/trust"
+)
+
+const (
+	maxCandidates = 64 // of one peer connection, from the viewer
+	maxChannels   = 8  // that a viewer may open, the two included
+	maxSections   = 8  // of media in an offer
+)
+
+// peer is one peer connection of a session. It lives from the offer to the next
+// one or to the session's end.
+type peer struct {
+	s       *session
+	attempt uint32
+	nonce   []byte
+	granted []orielv1.Scope
+	hand    hand
+	codec   encode.Codec    // set by answer, before anything else sees it
+	ctx     context.Context // ends with close
+	cancel  context.CancelFunc
+	wake    chan struct{} // capacity 1: talk looks for news
+	wg      sync.WaitGroup
+	pointer pointer
+	video   *video // nil without SCOPE_VIEW
+
+	mu         sync.Mutex
+	pc         *webrtc.PeerConnection // nil before answer and when that failed
+	remote     []webrtc.ICECandidateInit
+	described  bool            // the remote description is set
+	candidates int             // taken from the viewer
+	relays     map[string]bool // the viewer's candidates of type relay, host:port
+	local      []*orielv1.Candidate
+	sending    bool // somebody sends them, or they wait for the answer
+	up         bool
+	closed     bool
+	channels   int
+	control    *webrtc.DataChannel // once open
+	moves      *webrtc.DataChannel
+	denied     map[orielv1.Scope]time.Time
+	dropped    int // malformed messages on pointer
+}
+
+func newPeer(s *session, attempt uint32, g *orielv1.Grant) *peer {
+	p := &peer{
+		s: s, attempt: attempt, nonce: g.GetNonce(),
+		wake:    make(chan struct{}, 1),
+		relays:  make(map[string]bool),
+		denied:  make(map[orielv1.Scope]time.Time),
+		sending: true,
+	}
+	for _, sc := range g.GetScopes() {
+		// Only what this agent knows how to do is in force.
+		if sc == orielv1.Scope_SCOPE_VIEW || sc == orielv1.Scope_SCOPE_CONTROL {
+			p.granted = append(p.granted, sc)
+		}
+	}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.pointer.wake = make(chan struct{}, 1)
+	return p
+}
+
+func (p *peer) may(sc orielv1.Scope) bool {
+	for _, g := range p.granted {
+		if g == sc {
+			return true
+		}
+	}
+	return false
+}
+
+// refusal is why an offer was not answered, in words for people.
+type refusal struct {
+	reason orielv1.EndReason
+	code   orielv1.Code
+	detail string
+	err    error // for the log
+}
+
+func (r *refusal) Error() string {
+	if r.err != nil {
+		return r.detail + ": " + r.err.Error()
+	}
+	return r.detail
+}
+
+func refuse(code orielv1.Code, detail string, err error) error {
+	return &refusal{orielv1.EndReason_END_REASON_REFUSED, code, detail, err}
+}
+
+func refusalOf(err error) *refusal {
+	var r *refusal
+	if errors.As(err, &r) {
+		return r
+	}
+	return &refusal{orielv1.EndReason_END_REASON_FAILED, orielv1.Code_CODE_INTERNAL,
+		"the agent could not answer; its log says why", err}
+}
+
+// answer builds the peer connection for an offer and signs what it answers.
+func (p *peer) answer(o *orielv1.Offer) (answer *orielv1.Answer, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		}
+	}()
+	offer := webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: o.GetSdp()}
+	if parsed, err := offer.Unmarshal(); err != nil {
+		return nil, refuse(orielv1.Code_CODE_INVALID, "the viewer's offer cannot be read", err)
+	} else if len(parsed.MediaDescriptions) > maxSections {
+		return nil, refuse(orielv1.Code_CODE_INVALID, "the viewer's offer has too many parts", nil)
+	}
+	if p.may(orielv1.Scope_SCOPE_VIEW) {
+		var err error
+		if p.codec, err = stream.ChooseCodec(offer); err != nil {
+			return nil, refuse(orielv1.Code_CODE_NO_CODEC,
+				"the viewer takes none of this agent's video formats; use a current browser", err)
+		}
+	}
+	pc, err := p.connection(o)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	p.pc = pc
+	p.mu.Unlock()
+	if err := pc.SetRemoteDescription(offer); err != nil {
+		return nil, refuse(orielv1.Code_CODE_INVALID, "the viewer's offer cannot be answered", err)
+	}
+	p.takeCandidates()
+	description, err := pc.CreateAnswer(nil)
+	if err != nil {
+		return nil, refuse(orielv1.Code_CODE_INVALID, "the viewer's offer cannot be answered", err)
+	}
+	if err := pc.SetLocalDescription(description); err != nil {
+		return nil, fmt.Errorf("set local description: %w", err)
+	}
+	sdp := pc.LocalDescription().SDP
+	fingerprint, err := trust.Fingerprint(sdp)
+	if err != nil {
+		return nil, fmt.Errorf("fingerprint of the answer: %w", err)
+	}
+	signature, key, err := p.s.h.o.Sign(p.s.id, p.nonce, fingerprint)
+	if err != nil {
+		return nil, fmt.Errorf("sign the answer: %w", err)
+	}
+	return &orielv1.Answer{
+		SessionId: p.s.id, Attempt: p.attempt, Sdp: sdp, Nonce: p.nonce, MachineKey: key, Signature: signature,
+	}, nil
+}
+
+// connection is a peer connection with all its handlers, before the offer.
+func (p *peer) connection(o *orielv1.Offer) (*webrtc.PeerConnection, error) {
+	opt := p.s.h.o
+	var engine webrtc.SettingEngine
+	engine.LoggerFactory = loggers{p.s.log}
+	engine.SetIncludeLoopbackCandidate(opt.Loopback)
+	engine.SetICETimeouts(opt.timing.silent, opt.timing.silent+opt.timing.lost, 2*time.Second)
+	engine.SetRemoteIPFilter(func(ip net.IP) bool {
+		// A viewer elsewhere has no business with this machine's own loopback.
+		return !ip.IsMulticast() && !ip.IsUnspecified() && (opt.Loopback || !ip.IsLoopback())
+	})
+	api, congestion, err := stream.NewAPI(engine, 0)
+	if err != nil {
+		return nil, err
+	}
+	config := webrtc.Configuration{}
+	for _, server := range o.GetIceServers() {
+		config.ICEServers = append(config.ICEServers, webrtc.ICEServer{
+			URLs: server.GetUrls(), Username: server.GetUsername(), Credential: server.GetCredential(),
+		})
+	}
+	if opt.RelayOnly {
+		config.ICETransportPolicy = webrtc.ICETransportPolicyRelay
+	}
+	pc, err := api.NewPeerConnection(config)
+	if err != nil {
+		return nil, fmt.Errorf("new peer connection: %w", err)
+	}
+	pc.OnICECandidate(p.found)
+	pc.OnConnectionStateChange(p.changed)
+	pc.SCTP().Transport().ICETransport().OnSelectedCandidatePairChange(func(*webrtc.ICECandidatePair) { p.s.poke() })
+	pc.OnDataChannel(p.channel)
+	if err := p.addVideo(pc, congestion); err != nil {
+		_ = pc.Close()
+		return nil, err
+	}
+	return pc, nil
+}
+
+// found sends a candidate of ours on, once the answer is sent.
+func (p *peer) found(c *webrtc.ICECandidate) {
+	out := &orielv1.Candidate{SessionId: p.s.id, Attempt: p.attempt}
+	if c != nil {
+		init := c.ToJSON()
+		out.Candidate = init.Candidate
+		if init.SDPMid != nil {
+			out.SdpMid = *init.SDPMid
+		}
+		if init.SDPMLineIndex != nil {
+			out.SdpMLineIndex = uint32(*init.SDPMLineIndex)
+		}
+		if init.UsernameFragment != nil {
+			out.UsernameFragment = *init.UsernameFragment
+		}
+	}
+	p.mu.Lock()
+	p.local = append(p.local, out)
+	p.mu.Unlock()
+	p.flush()
+}
+
+// answered begins to send our candidates: the answer is out.
+func (p *peer) answered() {
+	p.mu.Lock()
+	p.sending = false
+	p.mu.Unlock()
+	p.flush()
+}
+
+// flush sends our candidates in order, by one goroutine at a time.
+func (p *peer) flush() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.sending {
+		return
+	}
+	p.sending = true
+	for len(p.local) > 0 {
+		next := p.local
+		p.local = nil
+		p.mu.Unlock()
+		for _, c := range next {
+			p.s.h.send(c)
+		}
+		p.mu.Lock()
+	}
+	p.sending = false
+}
+
+// candidate takes one of the viewer's, or keeps it until the offer is set.
+func (p *peer) candidate(c *orielv1.Candidate) {
+	mid, line := c.GetSdpMid(), uint16(min(c.GetSdpMLineIndex(), 0xffff))
+	init := webrtc.ICECandidateInit{Candidate: c.GetCandidate(), SDPMid: &mid, SDPMLineIndex: &line}
+	if u := c.GetUsernameFragment(); u != "" {
+		init.UsernameFragment = &u
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || p.candidates >= maxCandidates {
+		return
+	}
+	p.candidates++
+	if at := relayAddress(c.GetCandidate()); at != "" {
+		p.relays[at] = true
+	}
+	if !p.described {
+		p.remote = append(p.remote, init)
+		return
+	}
+	p.add(init)
+}
+
+func (p *peer) takeCandidates() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.described = true
+	for _, c := range p.remote {
+		p.add(c)
+	}
+	p.remote = nil
+}
+
+func (p *peer) add(c webrtc.ICECandidateInit) {
+	// Without a candidate the rest may do; the viewer is told by the time-out.
+	if err := p.pc.AddICECandidate(c); err != nil {
+		p.s.log.Debug("candidate dropped", "attempt", p.attempt, "error", err)
+	}
+}
+
+// relayAddress is host:port of a candidate of type relay, else empty.
+func relayAddress(candidate string) string {
+	f := strings.Fields(candidate)
+	if len(f) < 8 || f[6] != "typ" || f[7] != "relay" {
+		return ""
+	}
+	return net.JoinHostPort(f[4], f[5])
+}
+
+// changed follows the connection's state.
+func (p *peer) changed(state webrtc.PeerConnectionState) {
+	p.s.log.Debug("peer connection", "attempt", p.attempt, "state", state.String())
+	p.mu.Lock()
+	closed := p.closed
+	p.up = state == webrtc.PeerConnectionStateConnected
+	p.mu.Unlock()
+	if closed {
+		return
+	}
+	switch state {
+	case webrtc.PeerConnectionStateConnected:
+		p.watch()
+		p.s.connected(p)
+	case webrtc.PeerConnectionStateDisconnected:
+		// It may come back; what was held must not stay held until then.
+		p.letGo(false)
+		p.s.lost(p)
+	case webrtc.PeerConnectionStateFailed, webrtc.PeerConnectionStateClosed:
+		p.letGo(true)
+		p.s.lost(p)
+	}
+}
+
+func (p *peer) isConnected() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.up
+}
+
+// letGo releases what this viewer holds down.
+func (p *peer) letGo(forGood bool) {
+	if n := p.s.h.hands.release(&p.hand, forGood); n > 0 {
+		p.s.log.Info("released what was held", "attempt", p.attempt, "count", n)
+	}
+}
+
+// path is how the packets travel.
+func (p *peer) path() orielv1.Path {
+	pair, err := p.pc.SCTP().Transport().ICETransport().GetSelectedCandidatePair()
+	if err != nil || pair == nil {
+		return orielv1.Path_PATH_UNSPECIFIED
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	// A check that overtakes its candidate makes the viewer's relay look
+	// like a peer-reflexive address.
+	at := net.JoinHostPort(pair.Remote.Address, strconv.Itoa(int(pair.Remote.Port)))
+	if pair.Local.Typ == webrtc.ICECandidateTypeRelay || pair.Remote.Typ == webrtc.ICECandidateTypeRelay || p.relays[at] {
+		return orielv1.Path_PATH_RELAYED
+	}
+	return orielv1.Path_PATH_DIRECT
+}
+
+// bytes is what went over this peer connection.
+func (p *peer) bytes() (sent, received uint64) {
+	p.mu.Lock()
+	pc := p.pc
+	p.mu.Unlock()
+	if pc == nil {
+		return 0, 0
+	}
+	stats := pc.SCTP().Transport().ICETransport().Stats()
+	return stats.BytesSent, stats.BytesReceived
+}
+
+// close lets go of everything held, says bye if there is one to say, and waits
+// for what the peer started.
+func (p *peer) close(bye *orielv1.Bye) {
+	p.mu.Lock()
+	again := p.closed
+	p.closed = true
+	pc, dropped := p.pc, p.dropped
+	p.mu.Unlock()
+	if again {
+		return
+	}
+	p.letGo(true)
+	if bye != nil {
+		p.sayBye(bye)
+	}
+	p.cancel()
+	if pc != nil {
+		if err := pc.GracefulClose(); err != nil {
+			p.s.log.Debug("close peer connection", "attempt", p.attempt, "error", err)
+		}
+	}
+	p.wg.Wait()
+	if dropped > 0 {
+		p.s.log.Warn("malformed pointer messages dropped", "attempt", p.attempt, "count", dropped)
+	}
+}
