@@ -441,11 +441,3 @@ func (d *portable) Close() error {
 	portableClose()
 	return nil
 }
-
-// swapRB copies red, green, blue, alpha to blue, green, red, unused.
-func swapRB(dst, src []byte) {
-	src = src[:len(dst)]
-	for i := 0; i+3 < len(dst); i += 4 {
-		dst[i], dst[i+1], dst[i+2], dst[i+3] = src[i+2], src[i+1], src[i], 0
-	}
-}
