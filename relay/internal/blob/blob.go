@@ -35,7 +35,10 @@ var (
 )
 
 // Blobs is an open store. Its methods may be called from any goroutine.
-type Blobs struct{ bucket *blob.Bucket }
+type Blobs struct {
+	bucket *blob.Bucket
+	folder string // empty: none
+}
 
 // Open opens the store at address, one of
 //
@@ -55,7 +58,7 @@ func Open(ctx context.Context, address string) (*Blobs, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open blobs: %w", err)
 	}
-	return &Blobs{b}, nil
+	return &Blobs{bucket: b}, nil
 }
 
 func openFolder(path string) (*Blobs, error) {
@@ -72,7 +75,7 @@ func openFolder(path string) (*Blobs, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open blobs: %w", err)
 	}
-	return &Blobs{b}, nil
+	return &Blobs{bucket: b, folder: path}, nil
 }
 
 // Put saves data under key, in the place of what was there. Errors: ErrKey,
@@ -129,6 +132,11 @@ func (b *Blobs) Delete(ctx context.Context, key string) error {
 
 // Healthy is nil while the store answers.
 func (b *Blobs) Healthy(ctx context.Context) error {
+	if b.folder != "" { // which gocloud does not look for
+		if _, err := os.Stat(b.folder); err != nil {
+			return fmt.Errorf("blobs: %w", err)
+		}
+	}
 	ok, err := b.bucket.IsAccessible(ctx)
 	if err != nil {
 		return fmt.Errorf("blobs: %w", err)

@@ -56,7 +56,7 @@ func (s *Store) BuryNodes(ctx context.Context) (computers []string, err error) {
 	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		dead := "alive_until <= " + s.clock()
 		err := tx.NewDelete().Model((*presence)(nil)).
-			Where("node_id IN (SELECT id FROM nodes WHERE " + dead + ")").
+			Where("node_id IN (SELECT id FROM nodes WHERE "+dead+")").
 			Returning("computer_id").Scan(ctx, &computers)
 		if err != nil {
 			return err
