@@ -96,7 +96,7 @@ func (e *encoder) Encode(img *Image, p Params) (Packet, error) {
 		Quantizer: int(raw.quantizer),
 	}
 	out.Error = compare(img, &raw, dirty)
-	out.Stale = out.Error.Worst > staleMSE(q)
+	out.Stale = !out.Key && out.Error.Worst > staleMSE(q) // a key frame has nothing old
 	return out, nil
 }
 

@@ -203,6 +203,35 @@ func TestQuantizerIsObeyed(t *testing.T) {
 	})
 }
 
+// Whatever the quantizer does from frame to frame, a library must not end the
+// process (libaom 3.6 did at 1) nor a decoder refuse what comes.
+func TestAnyQuantizerAtAnyTime(t *testing.T) {
+	each(t, func(t *testing.T, c encode.Codec) {
+		r := newRig(t, c, image.Pt(160, 120), encode.Config{})
+		r.s.page()
+		for _, q := range []int{0, 1, 2, 63} { // the same for long
+			for range 20 {
+				r.send(encode.Params{Quantizer: q, Dirty: []image.Rectangle{r.s.change()}})
+			}
+		}
+		for i := range 400 {
+			p := encode.Params{Quantizer: r.s.rand.IntN(66) - 1, Key: r.s.rand.IntN(25) == 0}
+			switch r.s.rand.IntN(4) {
+			case 0:
+				r.s.page()
+			case 1: // as it was: refined
+			default:
+				p.Dirty = []image.Rectangle{r.s.change()}
+			}
+			for _, pkt := range r.send(p) {
+				if d := pkt.Quantizer - min(max(p.Quantizer, 0), 63); d < -2 || d > 2 {
+					t.Fatalf("frame %d: quantizer %d asked, %d used", i, p.Quantizer, pkt.Quantizer)
+				}
+			}
+		}
+	})
+}
+
 // After every packet set no luma may be further off than what the quantizer
 // explains: libaom's screen mode leaves blocks as they were.
 func TestNoStaleBlocks(t *testing.T) {

@@ -174,6 +174,11 @@ func (c *Congestion) bind(e cc.BandwidthEstimator) {
 // extensions, NACK and RTX, RTCP reports, transport-wide feedback and the
 // congestion estimate, which starts at start bits per second (0: DefaultTarget).
 func NewAPI(settings webrtc.SettingEngine, start int) (*webrtc.API, *Congestion, error) {
+	return newAPI(settings, start)
+}
+
+// newAPI puts wire between everything else and the network.
+func newAPI(settings webrtc.SettingEngine, start int, wire ...interceptor.Factory) (*webrtc.API, *Congestion, error) {
 	if start < 1 {
 		start = DefaultTarget
 	}
@@ -182,6 +187,9 @@ func NewAPI(settings webrtc.SettingEngine, start int) (*webrtc.API, *Congestion,
 		return nil, nil, err
 	}
 	registry := &interceptor.Registry{}
+	for _, w := range wire {
+		registry.Add(w)
+	}
 	congestion := &Congestion{}
 	controller, err := cc.NewInterceptor(func() (cc.BandwidthEstimator, error) {
 		return gcc.NewSendSideBWE(gcc.SendSideBWEInitialBitrate(start), gcc.SendSideBWEMinBitrate(MinTarget),

@@ -17,7 +17,7 @@ type Subscription struct {
 	frames chan Frame
 	done   chan struct{}
 	ended  chan struct{} // closed when the sink will not be called again
-	onEnd  func() // the hub's; nil without one
+	onEnd  func()        // the hub's; nil without one
 
 	finish, forget sync.Once
 

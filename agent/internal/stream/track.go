@@ -27,6 +27,11 @@ const (
 // irregular frames carry their predecessor's time and the jitter buffer grows to
 // a second), and every packet carries the playout-delay extension 0/0.
 //
+// A third rule keeps it whole: after the last frame of a burst come two packets
+// of padding, 30 and 150 ms later. A receiver notices a lost packet by the next
+// one, so without them a loss at the end of a frame would stay until the screen
+// changes again.
+//
 // One Track belongs to one peer connection.
 type Track struct {
 	*webrtc.TrackLocalStaticRTP
@@ -38,6 +43,8 @@ type Track struct {
 	ticks      int64     // of the last, since first
 	delayID    uint8     // of the playout-delay extension; 0: not negotiated, or not bound
 	bound      bool
+	probe      *time.Timer // runs after the last frame
+	probes     int         // still to send
 }
 
 // NewTrack makes a video track; id and streamID are what the viewer sees.
@@ -89,7 +96,10 @@ func (t *Track) Unbind(ctx webrtc.TrackLocalContext) error {
 	if err := t.TrackLocalStaticRTP.Unbind(ctx); err != nil {
 		return err
 	}
-	t.bound, t.delayID = false, 0
+	t.bound, t.delayID, t.probes = false, 0, 0
+	if t.probe != nil {
+		t.probe.Stop()
+	}
 	return nil
 }
 
@@ -107,7 +117,19 @@ func (t *Track) WriteFrame(f Frame) error {
 	ticks := int64(math.Round(f.At.Sub(t.first).Seconds() * clockRate))
 	t.packetizer.SkipSamples(uint32(ticks - t.ticks)) // wraps, as RTP time does
 	t.ticks = ticks
-	for _, p := range t.packetizer.Packetize(f.Data, 0) {
+	if err := t.write(t.packetizer.Packetize(f.Data, 0)); err != nil {
+		return err
+	}
+	if t.bound {
+		t.probes = len(probeAfter)
+		t.schedule()
+	}
+	return nil
+}
+
+// write sends packets; mu is held.
+func (t *Track) write(packets []*rtp.Packet) error {
+	for _, p := range packets {
 		if t.delayID != 0 {
 			if err := p.SetExtension(t.delayID, []byte{0, 0, 0}); err != nil {
 				return fmt.Errorf("playout delay: %w", err)
@@ -118,4 +140,35 @@ func (t *Track) WriteFrame(f Frame) error {
 		}
 	}
 	return nil
+}
+
+// probeAfter is when padding follows the last frame, each after the one before.
+var probeAfter = [...]time.Duration{30 * time.Millisecond, 120 * time.Millisecond}
+
+// schedule starts the wait for the next probe; mu is held.
+func (t *Track) schedule() {
+	if t.probes == 0 {
+		return
+	}
+	wait := probeAfter[len(probeAfter)-t.probes]
+	if t.probe == nil {
+		t.probe = time.AfterFunc(wait, t.pad)
+		return
+	}
+	t.probe.Reset(wait)
+}
+
+func (t *Track) pad() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.bound || t.probes == 0 {
+		return
+	}
+	t.probes--
+	packets := t.packetizer.GeneratePadding(1)
+	packets[0].Header.PaddingSize = 1
+	if t.write(packets) != nil {
+		return // the next frame says so
+	}
+	t.schedule()
 }

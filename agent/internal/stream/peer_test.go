@@ -1,0 +1,397 @@
+//go:build cgo
+
+package stream
+
+import (
+	"image"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pion/interceptor"
+	"github.com/pion/interceptor/pkg/nack"
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+	"github.com/pion/rtp/codecs"
+	"github.com/pion/webrtc/v4"
+
+	"oriel/agent/internal/encode"
+	"oriel/agent/internal/encode/decodetest"
+)
+
+// viewer is a real pion peer: it receives RTP, puts frames together, decodes
+// them and answers as a browser does.
+type viewer struct {
+	t          testing.TB
+	codec      encode.Codec
+	agent, own *webrtc.PeerConnection
+	sender     *webrtc.RTPSender
+	track      *Track
+	congestion *Congestion
+	wait       sync.WaitGroup
+	connected  chan struct{}
+
+	mu      sync.Mutex
+	drop    func(*rtp.Header) bool // what the network loses
+	packets []rtp.Header
+	times   []uint32 // RTP time of each frame
+	picture *encode.Image
+	lost    bool // needs a key frame
+	delayID uint8
+	plis    int
+}
+
+// watch connects a viewer. lost is called for its requests for a key frame.
+func watch(t testing.TB, codec encode.Codec, lost func()) *viewer {
+	t.Helper()
+	v := &viewer{t: t, codec: codec, connected: make(chan struct{})}
+	settings := webrtc.SettingEngine{}
+	settings.SetIncludeLoopbackCandidate(true)
+	api, congestion, err := newAPI(settings, 0, &lossy{v: v})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.congestion = congestion
+	if v.agent, err = api.NewPeerConnection(webrtc.Configuration{}); err != nil {
+		t.Fatal(err)
+	}
+	media := &webrtc.MediaEngine{}
+	if err := RegisterCodecs(media); err != nil {
+		t.Fatal(err)
+	}
+	registry := &interceptor.Registry{}
+	if err := webrtc.ConfigureTWCCSender(media, registry); err != nil {
+		t.Fatal(err)
+	}
+	generator, err := nack.NewGeneratorInterceptor(nack.GeneratorInterval(10*time.Millisecond),
+		nack.GeneratorMaxNacksPerPacket(3)) // pion does not tell it what came by RTX
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry.Add(generator)
+	if v.own, err = webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(settings)).NewPeerConnection(webrtc.Configuration{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		v.agent.Close()
+		v.own.Close()
+		v.wait.Wait()
+	})
+	if _, err := v.own.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
+		t.Fatal(err)
+	}
+	v.own.OnTrack(func(remote *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
+		for _, e := range receiver.GetParameters().HeaderExtensions {
+			if e.URI == playoutDelayURI {
+				v.delayID = uint8(e.ID)
+			}
+		}
+		v.wait.Go(func() {
+			for {
+				if _, _, err := receiver.ReadRTCP(); err != nil {
+					return
+				}
+			}
+		})
+		v.wait.Go(func() { v.receive(remote) })
+	})
+	v.own.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
+		if s == webrtc.PeerConnectionStateConnected {
+			close(v.connected)
+		}
+	})
+	offer, err := v.own.CreateOffer(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gathered := webrtc.GatheringCompletePromise(v.own)
+	if err := v.own.SetLocalDescription(offer); err != nil {
+		t.Fatal(err)
+	}
+	<-gathered
+	if err := v.agent.SetRemoteDescription(*v.own.LocalDescription()); err != nil {
+		t.Fatal(err)
+	}
+	if v.track, err = NewTrack(codec, "screen", "desktop"); err != nil {
+		t.Fatal(err)
+	}
+	if v.sender, err = v.agent.AddTrack(v.track); err != nil {
+		t.Fatal(err)
+	}
+	v.wait.Go(func() { Feedback(v.sender, lost) })
+	answer, err := v.agent.CreateAnswer(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gathered = webrtc.GatheringCompletePromise(v.agent)
+	if err := v.agent.SetLocalDescription(answer); err != nil {
+		t.Fatal(err)
+	}
+	<-gathered
+	if err := v.own.SetRemoteDescription(*v.agent.LocalDescription()); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-v.connected:
+	case <-time.After(20 * time.Second):
+		t.Fatal("no connection")
+	}
+	return v
+}
+
+// lossy is the network before a viewer: behind all that the agent's side adds,
+// before encryption (a receiver refuses what it decrypted before as a replay).
+type lossy struct {
+	interceptor.NoOp
+	v *viewer
+}
+
+func (l *lossy) NewInterceptor(string) (interceptor.Interceptor, error) { return l, nil }
+
+func (l *lossy) BindLocalStream(_ *interceptor.StreamInfo, w interceptor.RTPWriter) interceptor.RTPWriter {
+	return interceptor.RTPWriterFunc(func(h *rtp.Header, payload []byte, a interceptor.Attributes) (int, error) {
+		l.v.mu.Lock()
+		gone := l.v.drop != nil && l.v.drop(h)
+		l.v.mu.Unlock()
+		if gone {
+			return len(payload), nil
+		}
+		return w.Write(h, payload, a)
+	})
+}
+
+// receive puts packets into frames and shows them. Packets come in order on
+// loopback, but for those that were sent again.
+func (v *viewer) receive(remote *webrtc.TrackRemote) {
+	dec, err := decodetest.New(v.codec)
+	if err != nil {
+		v.t.Error(err)
+		return
+	}
+	defer dec.Close()
+	held := map[uint16]*rtp.Packet{}
+	var next uint16
+	started := false
+	var frame []*rtp.Packet
+	for {
+		p, _, err := remote.ReadRTP()
+		if err != nil {
+			return
+		}
+		if !started {
+			next, started = p.SequenceNumber, true
+		}
+		held[p.SequenceNumber] = p
+		for {
+			p := held[next]
+			if p == nil {
+				break
+			}
+			delete(held, next)
+			next++
+			if len(p.Payload) == 0 {
+				continue
+			}
+			v.mu.Lock()
+			v.packets = append(v.packets, p.Header)
+			v.mu.Unlock()
+			frame = append(frame, p)
+			if p.Marker {
+				v.show(dec, frame)
+				frame = nil
+			}
+		}
+	}
+}
+
+func (v *viewer) show(dec *decodetest.Decoder, frame []*rtp.Packet) {
+	var data []byte
+	var depacketizer rtp.Depacketizer
+	switch v.codec {
+	case encode.AV1:
+		depacketizer = &codecs.AV1Depacketizer{}
+		data = append(data, 0x12, 0) // the temporal delimiter that RTP leaves out
+	case encode.VP9:
+		depacketizer = &codecs.VP9Packet{}
+	case encode.VP8:
+		depacketizer = &codecs.VP8Packet{}
+	}
+	var err error
+	for _, p := range frame {
+		var part []byte
+		if part, err = depacketizer.Unmarshal(p.Payload); err != nil {
+			break
+		}
+		data = append(data, part...)
+	}
+	var img *encode.Image
+	if err == nil {
+		img, err = dec.Decode(data)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.times = append(v.times, frame[0].Timestamp)
+	if err != nil {
+		v.lost = true
+		return
+	}
+	v.lost = false
+	v.picture = img
+}
+
+// pli says that the picture is lost.
+func (v *viewer) pli() {
+	v.t.Helper()
+	v.mu.Lock()
+	v.plis++
+	v.mu.Unlock()
+	if err := v.own.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(v.sender.GetParameters().Encodings[0].SSRC)}}); err != nil {
+		v.t.Fatal(err)
+	}
+}
+
+func (v *viewer) shown() *encode.Image {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.picture
+}
+
+// likeness is the PSNR of what is shown against want; 0 before there is
+// anything of that size.
+func (v *viewer) likeness(want *encode.Image) float64 {
+	got := v.shown()
+	if got == nil || got.Size != want.Size {
+		return 0
+	}
+	return decodetest.PSNR(want, got, want.Bounds())
+}
+
+// eventually polls until f holds.
+func eventually(t testing.TB, what string, f func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !f(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("never: " + what)
+		}
+	}
+}
+
+func eachCodec(t *testing.T, f func(*testing.T, encode.Codec)) {
+	for _, c := range encode.Supported() {
+		t.Run(string(c), func(t *testing.T) { f(t, c) })
+	}
+}
+
+// session subscribes a new viewer to a stream, as agent/internal/session does.
+func session(t testing.TB, s *Stream) (*viewer, *Subscription) {
+	t.Helper()
+	var sub *Subscription
+	ready := make(chan struct{})
+	v := watch(t, s.Codec(), func() { <-ready; sub.RequestKeyFrame() })
+	var err error
+	if sub, err = s.Subscribe(v.track); err != nil {
+		t.Fatal(err)
+	}
+	close(ready)
+	v.congestion.OnChange(sub.SetTarget)
+	t.Cleanup(func() { sub.Close() })
+	return v, sub
+}
+
+func TestPictureReachesThePeer(t *testing.T) {
+	eachCodec(t, func(t *testing.T, c encode.Codec) {
+		d := newScript(image.Pt(641, 403))
+		s := New(d, c, Options{})
+		defer s.Close()
+		v, _ := session(t, s)
+		good := 48.0
+		eventually(t, "the first picture, refined", func() bool { return v.likeness(d.image(t)) > good })
+		for range 20 {
+			d.key()
+			d.scroll(17)
+			want := d.image(t)
+			eventually(t, "the changed picture, refined", func() bool { return v.likeness(want) > good })
+		}
+		d.resize(image.Pt(320, 242))
+		eventually(t, "the picture of another size", func() bool { return v.likeness(d.image(t)) > good })
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		if v.delayID == 0 {
+			t.Fatal("playout delay was not negotiated")
+		}
+		for _, p := range v.packets {
+			if b := p.GetExtension(v.delayID); string(b) != "\x00\x00\x00" {
+				t.Fatalf("playout delay is % x on packet %d", b, p.SequenceNumber)
+			}
+		}
+	})
+}
+
+// A first key frame sent before the receiver is ready is lost: the PLI brings
+// the picture, also when there is no further change.
+func TestLostFirstKeyFrame(t *testing.T) {
+	eachCodec(t, func(t *testing.T, c encode.Codec) {
+		d := newScript(image.Pt(640, 400))
+		s := New(d, c, Options{})
+		defer s.Close()
+		var sub *Subscription
+		ready := make(chan struct{})
+		v := watch(t, c, func() { <-ready; sub.RequestKeyFrame() })
+		early := &counter{}
+		sub, err := s.Subscribe(early) // everything before the receiver is ready goes nowhere
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { sub.Close() }()
+		eventually(t, "the first frames settle", func() bool { return early.frames() > 0 && settled(s) })
+		late := &relay{to: v.track}
+		sub2, err := s.Subscribe(late)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sub.Close()
+		sub = sub2
+		close(ready)
+		late.lose(1 << 30)
+		eventually(t, "what joined is lost", func() bool { return late.lost() > 0 && settled(s) })
+		late.lose(0)
+		v.pli()
+		eventually(t, "the picture after the PLI", func() bool { return v.likeness(d.image(t)) > 45 })
+	})
+}
+
+// Packets that the network loses come again on a stream of their own (RTX).
+func TestLostPacketsComeAgain(t *testing.T) {
+	d := newScript(image.Pt(640, 400))
+	s := New(d, encode.AV1, Options{})
+	defer s.Close()
+	v, _ := session(t, s)
+	eventually(t, "the first picture", func() bool { return v.likeness(d.image(t)) > 45 })
+	if !strings.Contains(v.agent.LocalDescription().SDP, "rtx/90000") {
+		t.Fatal("RTX was not negotiated")
+	}
+	v.mu.Lock()
+	n, again, tails := 0, 0, 0
+	v.drop = func(h *rtp.Header) bool {
+		n++
+		if h.SSRC != uint32(v.sender.GetParameters().Encodings[0].SSRC) {
+			again++
+			return false
+		} else if h.Marker { // nothing follows that would show that it is missing
+			tails++
+			return true
+		}
+		return n%5 == 2
+	}
+	v.mu.Unlock()
+	for range 10 {
+		d.page()
+		eventually(t, "the picture in spite of loss", func() bool { return v.likeness(d.image(t)) > 45 })
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if n < 20 || again < tails || tails < 10 {
+		t.Errorf("%d packets, %d ends of frames lost, %d came again", n, tails, again)
+	}
+}
