@@ -1,0 +1,306 @@
+// Package journal is the record of sessions: who was on which computer, from
+// where, when, how long, by which path, and why it ended.
+//
+// A row is written before anything of a session is forwarded to the agent
+// (Begin), so that there is no session without one. It then follows the
+// agent's reports. It ends once: the first word counts, with one exception.
+// LOST is the relay's own guess, made when nothing was heard of a session for
+// LostAfter, or when its agent came back without it; an agent that knows
+// better corrects it, and one that still runs the session reopens it.
+//
+// The order is newest first by (started_at, id), and a cursor is a place in
+// that order, so that pages stay right while rows arrive.
+//
+// Each change is announced on the bus (journal.changed) with the session's and
+// the computer's id. Agents' text is bounded and made plain before it is kept.
+package journal
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/relay/internal/access"
+	"oriel/relay/internal/bus"
+	"oriel/relay/internal/plain"
+	"oriel/relay/internal/store"
+)
+
+// LostAfter is the silence after which a session is given up. Agents report
+// every 30 seconds.
+const LostAfter = 5 * time.Minute
+
+// ConnectWithin is how long a session may take to connect.
+const ConnectWithin = 2 * time.Minute
+
+// Bounds of a page.
+const (
+	DefaultPage = 50
+	MaxPage     = 100
+)
+
+// Errors that a caller can act on, besides store.ErrNotFound and access's.
+var (
+	ErrEnded  = store.ErrEnded
+	ErrCursor = errors.New("this page does not exist; start again from the first")
+)
+
+// Options of New; all are needed but Log and Now.
+type Options struct {
+	Store  *store.Store
+	Bus    *bus.Bus
+	Access *access.Access
+	Log    *slog.Logger
+	Now    func() time.Time
+}
+
+// Journal is the record. Its methods may be called from any goroutine.
+type Journal struct{ o Options }
+
+// New makes a Journal of what is in the store.
+func New(o Options) *Journal {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Journal{o}
+}
+
+// Start is what is known of a session before it begins.
+type Start struct {
+	ComputerID, ComputerName string
+	Operator                 access.Identity
+	Mode                     orielv1.Mode
+}
+
+// Begin writes the row of a new session.
+func (j *Journal) Begin(ctx context.Context, s Start) (*orielv1.JournalEntry, error) {
+	now := j.o.Now().UnixMilli()
+	row := store.Session{
+		ID:              store.NewID(),
+		ComputerID:      s.ComputerID,
+		ComputerName:    plain.Line(s.ComputerName, 256),
+		OperatorID:      s.Operator.PersonID,
+		OperatorName:    plain.Line(s.Operator.Name, 256),
+		OperatorAddress: plain.Line(s.Operator.Address, 64),
+		Browser:         plain.Line(s.Operator.Browser, 256),
+		SignInID:        s.Operator.SignInID,
+		Mode:            word(s.Mode, "MODE_"),
+		StartedAt:       now,
+		SeenAt:          now,
+	}
+	if err := j.o.Store.AddSession(ctx, row); err != nil {
+		return nil, fmt.Errorf("begin a session: %w", err)
+	}
+	j.o.Log.Info("session begins", "session", row.ID, "computer", row.ComputerID, "person", row.OperatorID)
+	j.changed(row)
+	return entry(row), nil
+}
+
+// Report takes a computer's word on a running session. Errors: ErrEnded when
+// it has ended otherwise, store.ErrNotFound when it is none of this computer's.
+func (j *Journal) Report(ctx context.Context, computer string, r *orielv1.SessionReport) (*orielv1.JournalEntry, error) {
+	now := j.o.Now().UnixMilli()
+	connected := r.GetConnectedAt()
+	if connected > now || connected < now-int64(365*24*time.Hour/time.Millisecond) {
+		connected = now // a clock that cannot be believed
+	}
+	row, err := j.o.Store.ReportSession(ctx, store.Session{
+		ID:            r.GetSessionId(),
+		ComputerID:    computer,
+		ConnectedAt:   connected,
+		SeenAt:        now,
+		Path:          word(r.GetPath(), "PATH_"),
+		BytesSent:     count(r.GetBytesSent()),
+		BytesReceived: count(r.GetBytesReceived()),
+		Codec:         plain.Line(r.GetCodec(), 32),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("report of session: %w", err)
+	}
+	j.changed(row)
+	return entry(row), nil
+}
+
+// EndedByAgent takes a computer's word that a session ended. first is false
+// when the row had ended before. Errors: store.ErrNotFound when it is none of
+// this computer's.
+func (j *Journal) EndedByAgent(ctx context.Context, computer string, e *orielv1.SessionEnded) (_ *orielv1.JournalEntry, first bool, err error) {
+	now := j.o.Now().UnixMilli()
+	at := e.GetEndedAt()
+	if at <= 0 || at > now {
+		at = now
+	}
+	reason := e.GetReason()
+	if reason == orielv1.EndReason_END_REASON_UNSPECIFIED || reason == orielv1.EndReason_END_REASON_LOST {
+		reason = orielv1.EndReason_END_REASON_FAILED // LOST is ours to say
+	}
+	row := ended(e.GetSessionId(), at, reason, e.GetCode(), e.GetDetail())
+	row.ComputerID, row.SeenAt = computer, now
+	row.BytesSent, row.BytesReceived = count(e.GetBytesSent()), count(e.GetBytesReceived())
+	row, first, err = j.o.Store.EndSessionByAgent(ctx, row)
+	return j.afterEnd(row, first, err)
+}
+
+// End ends a session on the relay's own word. first is false when it had ended
+// before. Errors: store.ErrNotFound.
+func (j *Journal) End(ctx context.Context, id string, reason orielv1.EndReason, code orielv1.Code, detail string) (_ *orielv1.JournalEntry, first bool, err error) {
+	row, first, err := j.o.Store.EndSession(ctx, ended(id, j.o.Now().UnixMilli(), reason, code, detail))
+	return j.afterEnd(row, first, err)
+}
+
+func ended(id string, at int64, reason orielv1.EndReason, code orielv1.Code, detail string) store.Session {
+	return store.Session{ID: id, EndedAt: at, EndReason: word(reason, "END_REASON_"),
+		EndCode: word(code, "CODE_"), EndDetail: plain.Line(detail, 1024)}
+}
+
+func (j *Journal) afterEnd(row store.Session, first bool, err error) (*orielv1.JournalEntry, bool, error) {
+	if err != nil {
+		return nil, false, fmt.Errorf("end a session: %w", err)
+	}
+	if first {
+		j.o.Log.Info("session ended", "session", row.ID, "computer", row.ComputerID, "reason", row.EndReason, "code", row.EndCode)
+	}
+	j.changed(row) // also when only its counts were corrected
+	return entry(row), first, nil
+}
+
+// Keep notes that a computer says it runs these sessions. It returns those
+// that it should not: they have ended, or are none of its own.
+func (j *Journal) Keep(ctx context.Context, computer string, ids []string) (over []string, err error) {
+	again, over, err := j.o.Store.KeepSessions(ctx, computer, ids, j.o.Now().UnixMilli())
+	if err != nil {
+		return nil, fmt.Errorf("keep sessions: %w", err)
+	}
+	for _, id := range again {
+		j.o.Log.Info("session goes on", "session", id, "computer", computer)
+		j.changed(store.Session{ID: id, ComputerID: computer})
+	}
+	return over, nil
+}
+
+// Running are the running sessions that r names.
+func (j *Journal) Running(ctx context.Context, r store.Running) ([]*orielv1.JournalEntry, error) {
+	rows, err := j.o.Store.RunningSessions(ctx, r)
+	if err != nil {
+		return nil, fmt.Errorf("running sessions: %w", err)
+	}
+	return entries(rows), nil
+}
+
+// Sweep ends what nothing was heard of for too long, and returns it.
+func (j *Journal) Sweep(ctx context.Context) ([]*orielv1.JournalEntry, error) {
+	now := j.o.Now()
+	var all []*orielv1.JournalEntry
+	for _, kind := range []struct {
+		r      store.Running
+		reason orielv1.EndReason
+		detail string
+	}{
+		{store.Running{SeenBefore: now.Add(-LostAfter).UnixMilli()}, orielv1.EndReason_END_REASON_LOST, "nothing was heard of it any more"},
+		{store.Running{Unconnected: true, Before: now.Add(-ConnectWithin).UnixMilli()}, orielv1.EndReason_END_REASON_TIMEOUT, "no connection came about"},
+	} {
+		rows, err := j.o.Store.RunningSessions(ctx, kind.r)
+		if err != nil {
+			return all, fmt.Errorf("sweep sessions: %w", err)
+		}
+		for _, row := range rows {
+			e, first, err := j.End(ctx, row.ID, kind.reason, 0, kind.detail)
+			if err != nil {
+				return all, err
+			}
+			if first {
+				all = append(all, e)
+			}
+		}
+	}
+	return all, nil
+}
+
+// Lookup are the rows with those ids that exist, newest first. It asks nobody:
+// what it returns is for the relay itself, or for who may read the journal.
+func (j *Journal) Lookup(ctx context.Context, ids ...string) ([]*orielv1.JournalEntry, error) {
+	rows, err := j.o.Store.Sessions(ctx, ids...)
+	if err != nil {
+		return nil, fmt.Errorf("look up sessions: %w", err)
+	}
+	return entries(rows), nil
+}
+
+// Get is one row, for who may read the journal. Errors: store.ErrNotFound,
+// those of access.Can.
+func (j *Journal) Get(ctx context.Context, who access.Identity, id string) (*orielv1.JournalEntry, error) {
+	if err := j.o.Access.Can(ctx, who, access.Journal, access.Session(id)); err != nil {
+		return nil, err
+	}
+	row, err := j.o.Store.Session(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("session %.64q: %w", id, err)
+	}
+	return entry(row), nil
+}
+
+// Filter says which rows; its zero value means all.
+type Filter struct {
+	ComputerID string
+	OperatorID string
+	Running    *bool
+}
+
+// Page is at most limit rows (0: DefaultPage) after cursor (empty: from the
+// newest), and the cursor of the next page, empty when there is none. Errors:
+// ErrCursor, those of access.Can.
+func (j *Journal) Page(ctx context.Context, who access.Identity, f Filter, cursor string, limit int) (_ []*orielv1.JournalEntry, next string, err error) {
+	if err := j.o.Access.Can(ctx, who, access.Journal, access.Relay); err != nil {
+		return nil, "", err
+	}
+	sf := store.SessionFilter{ComputerID: f.ComputerID, OperatorID: f.OperatorID, Running: f.Running}
+	if sf.AfterStarted, sf.AfterID, err = place(cursor); err != nil {
+		return nil, "", err
+	}
+	if limit <= 0 {
+		limit = DefaultPage
+	}
+	limit = min(limit, MaxPage)
+	rows, err := j.o.Store.SessionPage(ctx, sf, int64(limit)+1)
+	if err != nil {
+		return nil, "", fmt.Errorf("journal: %w", err)
+	}
+	if len(rows) > limit {
+		rows = rows[:limit]
+		last := rows[limit-1]
+		next = base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d.%s", last.StartedAt, last.ID))
+	}
+	return entries(rows), next, nil
+}
+
+func place(cursor string) (started int64, id string, err error) {
+	if cursor == "" {
+		return 0, "", nil
+	}
+	b, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil || len(b) > 100 {
+		return 0, "", ErrCursor
+	}
+	first, id, ok := strings.Cut(string(b), ".")
+	if started, err = strconv.ParseInt(first, 10, 64); err != nil || !ok || id == "" {
+		return 0, "", ErrCursor
+	}
+	return started, id, nil
+}
+
+func (j *Journal) changed(row store.Session) {
+	err := j.o.Bus.Publish(bus.JournalChanged, &orielv1.BusMessage{Body: &orielv1.BusMessage_JournalChanged{
+		JournalChanged: &orielv1.BusJournalChanged{SessionId: row.ID, ComputerId: row.ComputerID}}})
+	if err != nil {
+		j.o.Log.Warn("journal change not announced", "session", row.ID, "err", err)
+	}
+}
