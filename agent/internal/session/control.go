@@ -44,7 +44,7 @@ func (p *peer) channel(dc *webrtc.DataChannel) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			if !p.closed {
-				p.wg.Go(p.talk)
+				p.wg.Go(func() { p.guard(p.talk) })
 			}
 		})
 		dc.OnMessage(func(m webrtc.DataChannelMessage) { p.guard(func() { p.onControl(m) }) })

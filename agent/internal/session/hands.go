@@ -71,7 +71,7 @@ func (h *hands) button(by *hand, b desktop.Button, down bool, x, y uint32) error
 		if err := h.place(in, by, x, y); err != nil {
 			return err
 		}
-		return turn(h.buttons, by, b, down, in.Button)
+		return grip(h.buttons, by, b, down, in.Button)
 	})
 }
 
@@ -88,7 +88,7 @@ func (h *hands) wheel(by *hand, dx, dy int, x, y uint32) error {
 // key presses or releases a physical key. A key that this hand does not hold
 // is not released; one that it holds already is passed on, it is a repeat.
 func (h *hands) key(by *hand, u desktop.Usage, down bool) error {
-	return h.do(by, func(in desktop.Desktop) error { return turn(h.keys, by, u, down, in.Key) })
+	return h.do(by, func(in desktop.Desktop) error { return grip(h.keys, by, u, down, in.Key) })
 }
 
 // text types s.
@@ -127,9 +127,9 @@ func (h *hands) moved(by *hand, p image.Point) bool {
 	return false
 }
 
-// turn counts by in or out of the holders of what and acts on the first and
+// grip counts by in or out of the holders of what and acts on the first and
 // the last. What the desktop refused is not held.
-func turn[K comparable](held map[K]map[*hand]bool, by *hand, what K, down bool, act func(K, bool) error) error {
+func grip[K comparable](held map[K]map[*hand]bool, by *hand, what K, down bool, act func(K, bool) error) error {
 	if !down {
 		if !held[what][by] {
 			return nil
@@ -158,7 +158,7 @@ func drop[K comparable](held map[K]map[*hand]bool, by *hand, what K, act func(K,
 		return 0
 	}
 	// An error here means that the display went away, and what it held with it.
-	_ = turn(held, by, what, false, act)
+	_ = grip(held, by, what, false, act)
 	return 1
 }
 

@@ -106,6 +106,7 @@ func NewHost(o Options) *Host {
 	h.hub = stream.NewHub(stream.Options{Logger: h.log})
 	h.hands.attach(nil)
 	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.log.Debug("host starts", "version", o.AgentVersion)
 	h.wg.Go(h.serve)
 	return h
 }

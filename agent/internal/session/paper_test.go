@@ -6,6 +6,7 @@ import (
 	"image"
 	"image/color"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,6 +36,7 @@ type paper struct {
 	moves   []image.Point
 	typed   string
 	panicOn desktop.Usage
+	stuck   atomic.Bool   // somebody hangs
 	hang    chan struct{} // not nil: Text blocks on it, or until Close
 }
 
@@ -227,6 +229,7 @@ func (p *paper) Text(s string) error {
 	hang := p.hang
 	p.mu.Unlock()
 	if hang != nil {
+		p.stuck.Store(true)
 		select {
 		case <-hang:
 		case <-p.gone:

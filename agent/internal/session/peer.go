@@ -127,6 +127,9 @@ func (p *peer) answer(o *orielv1.Offer) (answer *orielv1.Answer, err error) {
 	} else if len(parsed.MediaDescriptions) > maxSections {
 		return nil, refuse(orielv1.Code_CODE_INVALID, "the viewer's offer has too many parts", nil)
 	}
+	if strings.Count(o.GetSdp(), "a=candidate:") > maxCandidates {
+		return nil, refuse(orielv1.Code_CODE_INVALID, "the viewer's offer has too many candidates", nil)
+	}
 	if p.may(orielv1.Scope_SCOPE_VIEW) {
 		var err error
 		if p.codec, err = stream.ChooseCodec(offer); err != nil {
@@ -341,6 +344,19 @@ func (p *peer) letGo(forGood bool) {
 	}
 }
 
+// letGoSoon is letGo for good, but does not wait long for a display that hangs.
+func (p *peer) letGoSoon() {
+	released := make(chan struct{})
+	p.s.wg.Go(func() {
+		defer close(released)
+		p.letGo(true)
+	})
+	select {
+	case <-released:
+	case <-time.After(300 * time.Millisecond):
+	}
+}
+
 // path is how the packets travel.
 func (p *peer) path() orielv1.Path {
 	pair, err := p.pc.SCTP().Transport().ICETransport().GetSelectedCandidatePair()
@@ -381,9 +397,10 @@ func (p *peer) close(bye *orielv1.Bye) {
 	if again {
 		return
 	}
-	p.letGo(true)
 	if bye != nil {
-		p.sayBye(bye)
+		p.sayBye(bye) // whoever says it has let go
+	} else {
+		p.letGoSoon()
 	}
 	p.cancel()
 	if pc != nil {

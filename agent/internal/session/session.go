@@ -247,13 +247,7 @@ func (s *session) finish() {
 		sent, received := p.bytes()
 		end.BytesSent += sent
 		end.BytesReceived += received
-		// A display that hangs must not keep the end from being told.
-		released := make(chan struct{})
-		s.wg.Go(func() { defer close(released); p.letGo(true) })
-		select {
-		case <-released:
-		case <-time.After(300 * time.Millisecond):
-		}
+		p.letGoSoon()
 	}
 	s.log.Info("session ended", "reason", end.GetReason().String(), "code", end.GetCode().String(), "detail", end.GetDetail())
 	s.h.send(end)

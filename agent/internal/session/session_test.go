@@ -351,6 +351,7 @@ func TestEndIsToldAtOnce(t *testing.T) {
 	p.hang = make(chan struct{})
 	p.mu.Unlock()
 	v.text("a desktop that does not answer")
+	eventually(t, "it hangs", p.stuck.Load)
 	asked := time.Now()
 	r.host.End(&orielv1.EndSession{SessionId: "s1", Reason: orielv1.EndReason_END_REASON_ENDED})
 	end := r.expectEnd("s1", orielv1.EndReason_END_REASON_ENDED, 0)
@@ -376,11 +377,11 @@ func TestRefused(t *testing.T) {
 	r.expectEnd("h264", refused, orielv1.Code_CODE_NO_CODEC)
 	r.join(look{id: "blind", noVideo: true})
 	r.expectEnd("blind", refused, orielv1.Code_CODE_NO_CODEC)
-	for name, sdp := range map[string]string{"empty": "", "junk": "v=0\r\nhello", "text": "offer me something"} {
+	for name, sdp := range map[string]string{"junk": "v=0\r\nhello", "text": "offer me something"} {
 		r.host.Offer(&orielv1.Offer{SessionId: name, Sdp: sdp}, &orielv1.Grant{SessionId: name, Scopes: []orielv1.Scope{1}})
 		r.expectEnd(name, refused, orielv1.Code_CODE_INVALID)
 	}
-	r.join(look{id: "mute", mute: true}).close()
+	r.join(look{id: "mute", mute: true, deaf: true})
 	r.join(look{id: "second"})
 	r.expectEnd("second", refused, orielv1.Code_CODE_BUSY)
 	r.expectEnd("mute", orielv1.EndReason_END_REASON_TIMEOUT, orielv1.Code_CODE_UNAVAILABLE)
@@ -426,3 +427,57 @@ func TestCaps(t *testing.T) {
 	eventually(t, "the cap leaves with the viewer", func() bool { return s.pause() == 0 })
 }
 
+func TestHostClosesThoughTheDesktopHangs(t *testing.T) {
+	p := newPaper(t)
+	p.hang = make(chan struct{})
+	r := start(t, Options{}, on(p))
+	v := r.ready(look{})
+	v.text("a desktop that does not answer")
+	eventually(t, "it hangs", p.stuck.Load)
+	r.host.Close(orielv1.EndReason_END_REASON_AGENT_STOPPED)
+	r.expectEnd("s1", orielv1.EndReason_END_REASON_AGENT_STOPPED, 0)
+}
+
+func TestReports(t *testing.T) {
+	p := newPaper(t)
+	r := start(t, Options{timing: timing{report: 30 * time.Millisecond}}, on(p))
+	r.ready(look{})
+	eventually(t, "reports that count up", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		n := len(r.reports)
+		return n > 3 && r.reports[n-1].GetBytesSent() > r.reports[0].GetBytesSent() &&
+			r.reports[n-1].GetConnectedAt() == r.reports[0].GetConnectedAt()
+	})
+}
+
+// A viewer that takes nothing is not sent everything that happened meanwhile.
+func TestNewsDoNotPileUp(t *testing.T) {
+	p := newPaper(t)
+	r := start(t, Options{}, on(p))
+	v := r.ready(look{})
+	v.sync()
+	peer := r.host.session("s1").current()
+	if err := v.pc.SCTP().Transport().ICETransport().Stop(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the channel is full", func() bool {
+		p.setCursor(func(c *desktop.Cursor) {
+			c.Serial++
+			c.Shape = image.NewRGBA(image.Rect(0, 0, 100, 100))
+		})
+		return peer.crowded()
+	})
+	for range 100 {
+		p.setCursor(func(c *desktop.Cursor) { c.Serial++ })
+		peer.news()
+	}
+	if n := peer.control.BufferedAmount(); n > controlFull+50_000 {
+		t.Errorf("%d bytes under way", n)
+	}
+	// What must be said all the same has its end, too.
+	for range 60 {
+		peer.say(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_CursorShape{CursorShape: shapeOf(p.Cursor())}})
+	}
+	r.expectEnd("s1", orielv1.EndReason_END_REASON_NETWORK, orielv1.Code_CODE_UNAVAILABLE)
+}

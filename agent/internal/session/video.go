@@ -96,7 +96,7 @@ func (p *peer) watch() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.closed {
-		p.video.once.Do(func() { p.wg.Go(p.follow) })
+		p.video.once.Do(func() { p.wg.Go(func() { p.guard(p.follow) }) })
 	}
 }
 

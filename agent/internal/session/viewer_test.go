@@ -158,6 +158,7 @@ type viewer struct {
 	r       *rig
 	id      string
 	attempt uint32
+	deaf    bool
 	pc      *webrtc.PeerConnection
 	control *webrtc.DataChannel
 	pointer *webrtc.DataChannel
@@ -175,16 +176,17 @@ type viewer struct {
 
 // look is how a viewer joins.
 type look struct {
-	id        string // "s1" when empty
-	attempt   uint32
-	operator  string
-	viewOnly  bool
-	scopes    []orielv1.Scope // overrides viewOnly
-	codec     string          // offer this one only
-	noVideo   bool
-	mute      bool // send no candidates
-	channels  []string
-	reordered bool // candidates before the offer
+	id       string // "s1" when empty
+	attempt  uint32
+	operator string
+	viewOnly bool
+	scopes   []orielv1.Scope // overrides viewOnly
+	codec    string          // offer this one only
+	noVideo  bool
+	mute     bool // send no candidates
+	deaf     bool // take none
+	channels []string
+	ice      []*orielv1.IceServer // for the agent
 }
 
 func (r *rig) join(l look) *viewer {
@@ -195,7 +197,7 @@ func (r *rig) join(l look) *viewer {
 	if l.attempt == 0 {
 		l.attempt = 1
 	}
-	v := &viewer{t: r.t, r: r, id: l.id, attempt: l.attempt}
+	v := &viewer{t: r.t, r: r, id: l.id, attempt: l.attempt, deaf: l.deaf}
 	settings := webrtc.SettingEngine{}
 	settings.SetIncludeLoopbackCandidate(true)
 	settings.SetICETimeouts(2*time.Second, 5*time.Second, 200*time.Millisecond)
@@ -263,7 +265,7 @@ func (r *rig) join(l look) *viewer {
 		SessionId: l.id, Nonce: []byte(fmt.Sprintf("nonce of %-7d", l.attempt))[:16], Scopes: scopes,
 		Operator: &orielv1.Operator{Id: "operator" + l.operator},
 	}
-	r.host.Offer(&orielv1.Offer{SessionId: l.id, Attempt: l.attempt, Sdp: offer.SDP}, grant)
+	r.host.Offer(&orielv1.Offer{SessionId: l.id, Attempt: l.attempt, Sdp: offer.SDP, IceServers: l.ice}, grant)
 	v.pc.OnICECandidate(func(c *webrtc.ICECandidate) {
 		if l.mute {
 			return
@@ -312,6 +314,9 @@ func (v *viewer) fromAgent(m *orielv1.FromAgent) {
 	}
 	if v.answer == nil {
 		v.t.Error("a candidate before the answer")
+	}
+	if v.deaf {
+		return
 	}
 	mid := m.GetCandidate().GetSdpMid()
 	_ = v.pc.AddICECandidate(webrtc.ICECandidateInit{Candidate: m.GetCandidate().GetCandidate(), SDPMid: &mid})
