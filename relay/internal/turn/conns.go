@@ -1,0 +1,138 @@
+package turn
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// listener gives pion/turn the TCP connections of a socket, or those that
+// Accept was given, within the bounds of the server.
+type listener struct {
+	s      *Server
+	socket net.Listener // nil: only given ones
+	given  chan net.Conn
+	done   chan struct{}
+	once   sync.Once
+}
+
+func newListener(s *Server, socket net.Listener) *listener {
+	return &listener{s: s, socket: socket, given: make(chan net.Conn), done: make(chan struct{})}
+}
+
+func (l *listener) give(c net.Conn) {
+	select {
+	case l.given <- c:
+	case <-l.done:
+		_ = c.Close()
+	}
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.next()
+		if err != nil {
+			return nil, err
+		}
+		if kept := l.s.keep(c); kept != nil {
+			return kept, nil
+		}
+		_ = c.Close()
+	}
+}
+
+func (l *listener) next() (net.Conn, error) {
+	if l.socket != nil {
+		for {
+			c, err := l.socket.Accept()
+			if ne, ok := err.(net.Error); ok && ne.Timeout() {
+				continue
+			}
+			return c, err
+		}
+	}
+	select {
+	case c := <-l.given:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *listener) Addr() net.Addr {
+	if l.socket != nil {
+		return l.socket.Addr()
+	}
+	return &net.TCPAddr{IP: l.s.o.PublicAddress.AsSlice()}
+}
+
+func (l *listener) Close() error {
+	var err error
+	l.once.Do(func() {
+		close(l.done)
+		if l.socket != nil {
+			err = l.socket.Close()
+		}
+	})
+	return err
+}
+
+// conn is a client's TCP or TLS connection.
+type conn struct {
+	net.Conn
+	s    *Server
+	host netip.Addr
+	once sync.Once
+}
+
+func (s *Server) keep(c net.Conn) net.Conn {
+	host, key := addrPort(c.RemoteAddr()).Addr(), c.RemoteAddr().String()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.done || len(s.conns) >= maxConns || s.hosts[host] >= maxConnsPerHost || s.conns[key] != nil {
+		s.refused.Add(1)
+		return nil
+	}
+	k := &conn{Conn: c, s: s, host: host}
+	s.conns[key] = k
+	s.hosts[host]++
+	s.wait.Add(1)
+	k.patience(connPatience)
+	return k
+}
+
+// patience is how long the client may be silent; 0: for ever, the lifetime of
+// its allocation bounds it.
+func (c *conn) patience(d time.Duration) {
+	var t time.Time
+	if d > 0 {
+		t = time.Now().Add(d)
+	}
+	_ = c.SetReadDeadline(t)
+}
+
+// Write drops a client that does not take its packets: a TCP peer that stands
+// still must not hold up the allocation's reader for ever.
+func (c *conn) Write(b []byte) (int, error) {
+	_ = c.SetWriteDeadline(time.Now().Add(10 * time.Second))
+	n, err := c.Conn.Write(b)
+	if err != nil {
+		_ = c.Close()
+	}
+	return n, err
+}
+
+func (c *conn) Close() error {
+	err := c.Conn.Close()
+	c.once.Do(func() {
+		c.s.mu.Lock()
+		delete(c.s.conns, c.RemoteAddr().String())
+		if c.s.hosts[c.host]--; c.s.hosts[c.host] <= 0 {
+			delete(c.s.hosts, c.host)
+		}
+		c.s.mu.Unlock()
+		c.s.wait.Done()
+	})
+	return err
+}

@@ -1,0 +1,83 @@
+package turn
+
+import (
+	"crypto/hmac"
+	"crypto/sha1" //nolint:gosec // the draft's, and what clients compute
+	"encoding/base64"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pion/stun/v4"
+	"github.com/pion/turn/v5"
+)
+
+// Credentials for id (no colon; whose quota they count against) that begin
+// allocations until expiry.
+func (s *Server) Credentials(id string, expiry time.Time) (username, password string) {
+	username = strconv.FormatInt(expiry.Unix(), 10) + ":" + strings.ReplaceAll(id, ":", "")
+	return username, s.password(username)
+}
+
+func (s *Server) password(username string) string {
+	mac := hmac.New(sha1.New, s.o.Secret)
+	mac.Write([]byte(username))
+	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// authenticate gives the key that the request must be signed with; the
+// signature itself is checked by pion/turn.
+func (s *Server) authenticate(r *turn.RequestAttributes) (id string, key []byte, ok bool) {
+	seconds, id, ok := strings.Cut(r.Username, ":")
+	unix, err := strconv.ParseInt(seconds, 10, 64)
+	if !ok || err != nil || id == "" || len(r.Username) > 256 {
+		return "", nil, false
+	}
+	expiry := time.Unix(unix, 0)
+	if late := s.o.Now().Sub(expiry); late > 0 && (late > MaxAllocation || r.Method == stun.MethodAllocate || !s.holds(id, r.SrcAddr)) {
+		s.log.Info("turn credentials have expired", "client", r.SrcAddr.String(), "method", r.Method.String())
+		return "", nil, false
+	}
+	return id, turn.GenerateAuthKey(r.Username, r.Realm, s.password(r.Username)), true
+}
+
+func (s *Server) holds(id string, client net.Addr) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.from[client.String()] == id
+}
+
+func (s *Server) withinQuota(id, _ string, client net.Addr) bool {
+	s.mu.Lock()
+	mine, all := s.byID[id], len(s.from)
+	s.mu.Unlock()
+	if mine < s.o.Allocations && all < s.o.TotalAllocations {
+		return true
+	}
+	s.refused.Add(1)
+	s.log.Warn("turn quota reached", "client", client.String(), "allocations", mine, "total", all)
+	return false
+}
+
+func (s *Server) created(client, _ net.Addr, _, id, _ string, _ net.Addr, _ int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.byID[id]++
+	s.from[client.String()] = id
+	if c := s.conns[client.String()]; c != nil {
+		c.patience(0)
+	}
+}
+
+func (s *Server) deleted(client, _ net.Addr, _, id, _ string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byID[id]--; s.byID[id] <= 0 {
+		delete(s.byID, id)
+	}
+	delete(s.from, client.String())
+	if c := s.conns[client.String()]; c != nil {
+		c.patience(connPatience)
+	}
+}

@@ -1,0 +1,273 @@
+// Package turn is STUN (RFC 8489) and TURN (RFC 8656) over UDP, TCP and,
+// through Accept, TLS on the relay's HTTPS port: the way for pixels of those
+// who find no direct one. It is the only door to pion/turn on the relay.
+//
+// Credentials are short-lived: the user name is "EXPIRY:ID" (Unix seconds, and
+// whose quota it counts against), the password its HMAC-SHA1 under a secret
+// that all nodes share (draft-uberti-behave-turn-rest-00). They are needed to
+// begin an allocation; one that stands may be kept for MaxAllocation, so that
+// a long session does not break when its credentials grow old.
+//
+// Whom it relays to: public unicast addresses, and what AllowPeers names.
+// Loopback, link-local, multicast, private and shared ranges (RFC 6890) and
+// the addresses of this machine are refused, so that nobody reaches the
+// relay's own network through it. The one exception is another allocation of
+// this very server, without which two ends that both need it could not meet:
+// for the server's own address each packet's port must be a live allocation's.
+// Relayed TCP (RFC 6062) is refused.
+//
+// Bounds: allocations per ID and in total, bytes per second and allocation in
+// each direction (more is dropped, as a full link does), TCP connections in
+// all and per address, and 30 s for a TCP connection to begin an allocation.
+package turn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pion/logging"
+	"github.com/pion/turn/v5"
+)
+
+// Bounds that no option changes.
+const (
+	MaxAllocation   = 24 * time.Hour
+	maxConns        = 4096
+	maxConnsPerHost = 512
+	connPatience    = 30 * time.Second // for a TCP connection without allocation
+)
+
+// Options of a Server; Secret is required, the rest of the zero value works.
+type Options struct {
+	UDP, TCP         string     // host:port to listen on; empty: not
+	PublicAddress    netip.Addr // what peers see; invalid: the address listened on
+	MinPort, MaxPort uint16     // of relayed packets; 0: any
+	AllowPeers       []netip.Prefix
+	Realm            string // empty: "oriel"
+	Secret           []byte // at least 16 bytes, the same on all nodes
+	Allocations      int    // at once per ID; 0: 32
+	TotalAllocations int    // 0: 8192
+	BytesPerSecond   int64  // per allocation and direction; 0: 12.5 MB
+	Logger           *slog.Logger
+	Now              func() time.Time // nil: time.Now
+}
+
+// Server runs from Start to Close.
+type Server struct {
+	o     Options
+	inner *turn.Server
+	log   *slog.Logger
+	udp   netip.AddrPort // invalid: off
+	tcp   netip.AddrPort
+	bind  netip.Addr // where relayed packets leave from
+	local map[netip.Addr]bool
+	lines []*listener // TCP, and the one that Accept feeds
+
+	sent, received, dropped, refused atomic.Uint64
+
+	mu    sync.Mutex
+	byID  map[string]int     // protected by mu; live allocations
+	from  map[string]string  // protected by mu; client address of a live allocation to ID
+	ports map[uint16]bool    // protected by mu; relayed ports in use
+	conns map[string]*conn   // protected by mu; TCP and TLS clients by address
+	hosts map[netip.Addr]int // protected by mu; their number by host
+	done  bool               // protected by mu
+	wait  sync.WaitGroup     // of conns
+}
+
+// Start listens. Errors say which address could not be had.
+func Start(o Options) (*Server, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{o: o, log: o.Logger, byID: map[string]int{}, from: map[string]string{}, ports: map[uint16]bool{},
+		conns: map[string]*conn{}, hosts: map[netip.Addr]int{}, local: ownAddresses()}
+	packet, listeners, err := s.listen()
+	if err != nil {
+		return nil, err
+	}
+	config := turn.ServerConfig{
+		Realm: o.Realm, AuthHandler: s.authenticate, QuotaHandler: s.withinQuota,
+		LoggerFactory: quiet{}, // what matters is logged by the handlers here
+		EventHandler:  turn.EventHandler{OnAllocationCreated: s.created, OnAllocationDeleted: s.deleted},
+	}
+	if packet != nil {
+		config.PacketConnConfigs = []turn.PacketConnConfig{{PacketConn: packet, RelayAddressGenerator: s.relays(), PermissionHandler: s.permitted}}
+	}
+	for _, l := range listeners {
+		config.ListenerConfigs = append(config.ListenerConfigs, turn.ListenerConfig{Listener: l, RelayAddressGenerator: s.relays(), PermissionHandler: s.permitted})
+	}
+	if s.inner, err = turn.NewServer(config); err != nil {
+		for _, c := range listeners {
+			_ = c.Close()
+		}
+		if packet != nil {
+			_ = packet.Close()
+		}
+		return nil, fmt.Errorf("start turn: %w", err)
+	}
+	return s, nil
+}
+
+func (o Options) withDefaults() (Options, error) {
+	if len(o.Secret) < 16 {
+		return o, errors.New("turn: the secret is shorter than 16 bytes")
+	}
+	if o.Realm == "" {
+		o.Realm = "oriel"
+	}
+	if o.Allocations == 0 {
+		o.Allocations = 32
+	}
+	if o.TotalAllocations == 0 {
+		o.TotalAllocations = 8192
+	}
+	if o.BytesPerSecond == 0 {
+		o.BytesPerSecond = 12_500_000
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o, nil
+}
+
+// listen opens the sockets and decides where relayed packets leave from.
+func (s *Server) listen() (packet net.PacketConn, listeners []*listener, err error) {
+	var config net.ListenConfig
+	s.bind = s.o.PublicAddress
+	if s.o.UDP != "" {
+		if packet, err = config.ListenPacket(context.Background(), "udp", s.o.UDP); err != nil {
+			return nil, nil, fmt.Errorf("listen for TURN on UDP %s: %w", s.o.UDP, err)
+		}
+		s.udp = addrPort(packet.LocalAddr())
+		s.bind = s.udp.Addr()
+	}
+	if s.o.TCP != "" {
+		l, err := config.Listen(context.Background(), "tcp", s.o.TCP)
+		if err != nil {
+			if packet != nil {
+				_ = packet.Close()
+			}
+			return nil, nil, fmt.Errorf("listen for TURN on TCP %s: %w", s.o.TCP, err)
+		}
+		s.tcp = addrPort(l.Addr())
+		if s.o.UDP == "" {
+			s.bind = s.tcp.Addr()
+		}
+		listeners = append(listeners, newListener(s, l))
+	}
+	listeners = append(listeners, newListener(s, nil))
+	s.lines = listeners
+	if !s.o.PublicAddress.IsValid() {
+		s.o.PublicAddress = s.bind
+	}
+	if !s.bind.IsValid() || s.bind.IsUnspecified() {
+		s.bind = netip.IPv4Unspecified()
+		if s.o.PublicAddress.Is6() {
+			s.bind = netip.IPv6Unspecified()
+		}
+	}
+	if !s.o.PublicAddress.IsValid() || s.o.PublicAddress.IsUnspecified() {
+		for _, l := range listeners {
+			_ = l.Close()
+		}
+		if packet != nil {
+			_ = packet.Close()
+		}
+		return nil, nil, errors.New("turn: listening on all addresses needs the public address that peers can reach")
+	}
+	return packet, listeners, nil
+}
+
+func addrPort(a net.Addr) netip.AddrPort {
+	switch a := a.(type) {
+	case *net.UDPAddr:
+		p := a.AddrPort()
+		return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
+	case *net.TCPAddr:
+		p := a.AddrPort()
+		return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
+	}
+	p, _ := netip.ParseAddrPort(a.String())
+	return p
+}
+
+// UDPAddr and TCPAddr are where the server listens; invalid: not.
+func (s *Server) UDPAddr() netip.AddrPort { return s.udp }
+
+// TCPAddr is like UDPAddr.
+func (s *Server) TCPAddr() netip.AddrPort { return s.tcp }
+
+// URLs are the ICE server addresses (RFC 7064, RFC 7065) for clients that
+// reach this server as host. tlsPort is the port whose connections are given
+// to Accept; 0: there is none.
+func (s *Server) URLs(host string, tlsPort int) []string {
+	var urls []string
+	at := func(port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
+	if s.udp.IsValid() {
+		urls = append(urls, "stun:"+at(int(s.udp.Port())), "turn:"+at(int(s.udp.Port()))+"?transport=udp")
+	}
+	if s.tcp.IsValid() {
+		urls = append(urls, "turn:"+at(int(s.tcp.Port()))+"?transport=tcp")
+	}
+	if tlsPort != 0 {
+		urls = append(urls, "turns:"+at(tlsPort)+"?transport=tcp")
+	}
+	return urls
+}
+
+// Accept takes over a connection that was seen to speak STUN, with TLS removed.
+func (s *Server) Accept(c net.Conn) { s.lines[len(s.lines)-1].give(c) }
+
+// Stats are counters since the start, and gauges.
+type Stats struct {
+	Allocations, Connections int    // now
+	BytesSent, BytesReceived uint64 // to and from peers
+	Dropped                  uint64 // packets over the rate or to where nobody may send
+	Refused                  uint64 // permissions and allocations
+}
+
+// Stats of now.
+func (s *Server) Stats() Stats {
+	s.mu.Lock()
+	conns := len(s.conns)
+	s.mu.Unlock()
+	return Stats{Allocations: s.inner.AllocationCount(), Connections: conns, BytesSent: s.sent.Load(),
+		BytesReceived: s.received.Load(), Dropped: s.dropped.Load(), Refused: s.refused.Load()}
+}
+
+// Close ends all allocations and connections and waits for the latter.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	s.done = true
+	conns := make([]io.Closer, 0, len(s.conns))
+	for _, c := range s.conns {
+		conns = append(conns, c)
+	}
+	s.mu.Unlock()
+	err := s.inner.Close()
+	for _, c := range conns {
+		_ = c.Close()
+	}
+	s.wait.Wait()
+	return err
+}
+
+type quiet struct{}
+
+func (quiet) NewLogger(string) logging.LeveledLogger {
+	return logging.NewDefaultLeveledLoggerForScope("turn", logging.LogLevelDisabled, io.Discard)
+}
