@@ -223,3 +223,10 @@ func planes(t testing.TB, pix []byte, stride int, size image.Point) *encode.Imag
 	}
 	return img
 }
+
+// read is how often the screen was read.
+func (s *script) read() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reads
+}
