@@ -173,10 +173,16 @@ func checkName(name string) error {
 		return &FieldError{"name", "write your name"}
 	case len(name) > MaxName:
 		return &FieldError{"name", fmt.Sprintf("a name has at most %d bytes", MaxName)}
-	case !utf8.ValidString(name) || strings.ContainsFunc(name, unprintable):
+	case !Printable(name):
 		return &FieldError{"name", "this name has characters that cannot be shown"}
 	}
 	return nil
+}
+
+// Printable reports whether text that a person typed can be shown to others as
+// it is: UTF-8 without control characters and without what reorders text.
+func Printable(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, unprintable)
 }
 
 // unprintable are control characters, and format characters that reorder text.
@@ -186,7 +192,7 @@ func unprintable(r rune) bool {
 
 func checkEmail(email string) error {
 	a, err := mail.ParseAddress(email)
-	if err != nil || a.Address != email || len(email) > MaxEmail || strings.ContainsFunc(email, unprintable) {
+	if err != nil || a.Address != email || len(email) > MaxEmail || !Printable(email) {
 		return &FieldError{"email", "this is not an e-mail address; write it as name@example.com"}
 	}
 	return nil

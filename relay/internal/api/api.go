@@ -1,0 +1,180 @@
+// Package api is REST under /api/v1: it decodes, asks a room, encodes.
+//
+// JSON in snake_case, times in RFC 3339, bytes in base64, ids as text. The
+// description (OpenAPI 3.1) comes out of the code; protocol/openapi.yaml is its
+// generated copy, from which the console's client is made.
+//
+// Every operation needs a signed-in person unless it says Public; a route that
+// forgets to say anything is closed. Whether the person may is asked of
+// access.Can by the room or here, never by the console. Errors are RFC 9457
+// problems with a code for programs (Problem).
+//
+// This package is the only door to huma.
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"oriel/relay/internal/access"
+)
+
+// Prefix of all routes.
+const Prefix = "/api/v1"
+
+// maxBody bounds every request's body; ours are small.
+const maxBody = 64 << 10
+
+// Options of New; all but Log are needed, except for YAML alone.
+type Options struct {
+	Version string
+	Name    string
+	Access  *access.Access
+	Fleet   Fleet
+	Journal Journal
+	Broker  Broker
+	Relay   Relay
+	// SignedOut tells the tabs of a sign-in that it has ended.
+	SignedOut func(signInID string)
+	Log       *slog.Logger // nil: none
+}
+
+// Relay is what the API tells of the relay itself.
+type Relay interface {
+	PublicURL() string
+	AgentFiles() []AgentFile
+}
+
+// API is the routes of /api/v1.
+type API struct {
+	o      Options
+	mux    *http.ServeMux
+	huma   huma.API
+	routes []Route
+}
+
+// Route is one of the API's.
+type Route struct {
+	Method, Path string // Path with {names}, Prefix included
+	Public       bool   // answers without a sign-in
+}
+
+// New builds the routes.
+func New(o Options) *API {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	a := &API{o: o, mux: http.NewServeMux()}
+	c := huma.DefaultConfig("Oriel relay", o.Version)
+	c.OpenAPIPath, c.DocsPath, c.SchemasPath, c.CreateHooks = "", "", "", nil
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"cookie": {Type: "apiKey", In: "cookie", Name: access.CookieName},
+	}
+	c.Security = []map[string][]string{{"cookie": {}}}
+	a.huma = humago.New(a.mux, c)
+	a.huma.UseMiddleware(a.identify)
+	a.people()
+	a.computers()
+	a.tokens()
+	a.sessions()
+	a.relay()
+	a.mux.HandleFunc("/", a.nothing)
+	return a
+}
+
+// Handler serves everything under /api/.
+func (a *API) Handler() http.Handler { return a.mux }
+
+// Routes lists every operation.
+func (a *API) Routes() []Route { return a.routes }
+
+// YAML is the description of the API.
+func (a *API) YAML() ([]byte, error) { return a.huma.OpenAPI().YAML() }
+
+type marker string
+
+const public marker = "public"
+
+// operation registers one operation. id is the name of the client's method.
+func operation[I, O any](a *API, method, path, id, summary string, fn func(context.Context, *I) (*O, error), more ...func(*huma.Operation)) {
+	op := huma.Operation{OperationID: id, Method: method, Path: Prefix + path, Summary: summary, MaxBodyBytes: maxBody}
+	for _, m := range more {
+		m(&op)
+	}
+	_, open := op.Metadata[string(public)]
+	a.routes = append(a.routes, Route{Method: method, Path: op.Path, Public: open})
+	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
+		out, err := fn(ctx, in)
+		if err != nil {
+			return nil, a.problem(ctx, op.OperationID, err)
+		}
+		return out, nil
+	})
+}
+
+// open marks an operation that needs no sign-in.
+func open(op *huma.Operation) {
+	op.Metadata = map[string]any{string(public): true}
+	op.Security = []map[string][]string{}
+}
+
+// tag groups operations in the description.
+func tag(name string) func(*huma.Operation) {
+	return func(op *huma.Operation) { op.Tags = []string{name} }
+}
+
+// status of success, where it is not 200 or 204.
+func status(code int) func(*huma.Operation) {
+	return func(op *huma.Operation) { op.DefaultStatus = code }
+}
+
+// caller is what an operation knows of who asks.
+type caller struct {
+	who access.Identity // zero for a public operation
+	r   *http.Request
+}
+
+type callerKey struct{}
+
+func callerOf(ctx context.Context) caller { return ctx.Value(callerKey{}).(caller) }
+
+// identify lets no one in who is not signed in, except to public operations.
+func (a *API) identify(ctx huma.Context, next func(huma.Context)) {
+	r, w := humago.Unwrap(ctx)
+	ctx.SetHeader("Cache-Control", "no-store")
+	c := caller{r: r}
+	if _, open := ctx.Operation().Metadata[string(public)]; !open {
+		var err error
+		if c.who, err = a.o.Access.Identify(r); err != nil {
+			a.refuse(w, r, err)
+			return
+		}
+	}
+	next(huma.WithValue(ctx, callerKey{}, c))
+}
+
+// nothing answers for routes that do not exist, and only to who is signed in.
+func (a *API) nothing(w http.ResponseWriter, r *http.Request) {
+	_, err := a.o.Access.Identify(r)
+	if err == nil {
+		err = errNoRoute
+	}
+	a.refuse(w, r, err)
+}
+
+func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	var p *Problem
+	if e := a.problem(r.Context(), r.URL.Path, err); errors.As(e, &p) {
+		WriteProblem(w, p)
+	}
+}
+
+// can asks access for the caller.
+func (a *API) can(ctx context.Context, what access.Permission, on access.Object) error {
+	return a.o.Access.Can(ctx, callerOf(ctx).who, what, on)
+}

@@ -1,0 +1,210 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/relay/internal/access"
+)
+
+// Computer is one row of the list.
+type Computer struct {
+	ID            string     `json:"id"`
+	Name          string     `json:"name" doc:"The display name, else the host's."`
+	Status        string     `json:"status" enum:"online,in_session,offline,never_seen,blocked"`
+	HostName      string     `json:"host_name"`
+	OS            string     `json:"os" doc:"linux, windows, darwin"`
+	OSName        string     `json:"os_name"`
+	Arch          string     `json:"arch"`
+	User          string     `json:"user" doc:"Signed in at the screen; may be empty."`
+	Addresses     []string   `json:"addresses" nullable:"false" doc:"The computer's own."`
+	Address       string     `json:"address" doc:"As the relay sees it."`
+	AgentVersion  string     `json:"agent_version"`
+	Display       string     `json:"display" enum:"unknown,none,ready,demo"`
+	DisplayDetail string     `json:"display_detail" doc:"Why there is no display."`
+	Operators     []string   `json:"operators" nullable:"false" doc:"Names of those in session."`
+	MayControl    bool       `json:"may_control" doc:"The person who asks may type on it."`
+	AddedAt       time.Time  `json:"added_at"`
+	LastSeen      *time.Time `json:"last_seen,omitempty"`
+	PreviewAt     *time.Time `json:"preview_at,omitempty" doc:"When the preview was taken; absent: there is none."`
+}
+
+func computerOf(c *orielv1.Computer) Computer {
+	s := c.GetSummary()
+	return Computer{
+		ID: c.GetId(), Name: c.GetName(), Status: word(c.GetStatus(), "STATUS_"), HostName: s.GetHostName(), OS: s.GetOs(),
+		OSName: s.GetOsName(), Arch: s.GetArch(), User: s.GetUser(), Addresses: list(s.GetAddresses()), Address: c.GetAddress(),
+		AgentVersion: c.GetAgentVersion(), Display: word(c.GetDisplay(), "DISPLAY_"), DisplayDetail: c.GetDisplayDetail(),
+		Operators: list(c.GetOperators()), AddedAt: when(c.GetAddedAt()), LastSeen: maybe(c.GetLastSeen()), PreviewAt: maybe(c.GetPreviewAt()),
+	}
+}
+
+// word is the name of an enum's value without its prefix: STATUS_IN_SESSION is in_session.
+func word(v interface{ String() string }, prefix string) string {
+	w := strings.ToLower(strings.TrimPrefix(v.String(), prefix))
+	if w == "unspecified" {
+		return "unknown"
+	}
+	return w
+}
+
+func when(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
+
+func maybe(ms int64) *time.Time {
+	if ms == 0 {
+		return nil
+	}
+	t := when(ms)
+	return &t
+}
+
+// list is never null in JSON.
+func list[T any](l []T) []T {
+	if l == nil {
+		return []T{}
+	}
+	return l
+}
+
+type idIn struct {
+	ID string `path:"id" maxLength:"64"`
+}
+
+type computerOut struct{ Body Computer }
+
+type computersOut struct {
+	Body struct {
+		Computers []Computer `json:"computers" nullable:"false"`
+	}
+}
+
+type renameIn struct {
+	idIn
+	Body struct {
+		Name string `json:"name" maxLength:"256" doc:"Empty: the host's name."`
+	}
+}
+
+type previewIn struct {
+	idIn
+	IfNoneMatch string `header:"If-None-Match"`
+}
+
+type previewOut struct {
+	Status          int
+	ContentType     string `header:"Content-Type"`
+	CacheControl    string `header:"Cache-Control"`
+	ETag            string `header:"ETag"`
+	ContentSecurity string `header:"Content-Security-Policy"`
+	Body            []byte
+}
+
+func (a *API) computers() {
+	of := tag("computers")
+	operation(a, "GET", "/computers", "listComputers", "All computers that one may see", a.listComputers, of)
+	operation(a, "GET", "/computers/{id}", "getComputer", "One computer", a.getComputer, of)
+	operation(a, "PATCH", "/computers/{id}", "renameComputer", "Change the display name", a.renameComputer, of)
+	operation(a, "DELETE", "/computers/{id}", "removeComputer", "Remove a computer; its agent is refused from then on", a.removeComputer, of, status(http.StatusNoContent))
+	operation(a, "GET", "/computers/{id}/inventory", "getInventory", "What is known of the machine", a.inventory, of)
+	operation(a, "POST", "/computers/{id}/refresh", "refreshInventory", "Ask the agent for its inventory and wait for it", a.refresh, of)
+	operation(a, "GET", "/computers/{id}/preview", "getPreview", "The newest picture of the screen", a.preview, of, picture)
+}
+
+// picture describes an answer that is no JSON.
+func picture(op *huma.Operation) {
+	op.Responses = map[string]*huma.Response{
+		"200": {Description: "The picture", Content: map[string]*huma.MediaType{"image/jpeg": {Schema: &huma.Schema{Type: "string", Format: "binary"}}}},
+		"304": {Description: "The picture has not changed"},
+	}
+}
+
+// may asks for a permission on the computer, after finding that it exists, and
+// returns it.
+func (a *API) may(ctx context.Context, what access.Permission, id string) (Computer, error) {
+	if err := a.can(ctx, what, access.Computer(id)); err != nil {
+		return Computer{}, err
+	}
+	c, err := a.o.Fleet.Get(ctx, id)
+	if err != nil {
+		return Computer{}, err
+	}
+	return a.seen(ctx, c), nil
+}
+
+// seen is a computer as the caller sees it.
+func (a *API) seen(ctx context.Context, c *orielv1.Computer) Computer {
+	shown := computerOf(c)
+	shown.MayControl = a.can(ctx, access.Control, access.Computer(shown.ID)) == nil
+	return shown
+}
+
+func (a *API) listComputers(ctx context.Context, _ *nothingIn) (*computersOut, error) {
+	if err := a.can(ctx, access.See, access.Relay); err != nil {
+		return nil, err
+	}
+	all, err := a.o.Fleet.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// One role today, so one question for all; roles per computer will ask for each.
+	control := a.can(ctx, access.Control, access.Relay) == nil
+	out := &computersOut{}
+	out.Body.Computers = make([]Computer, len(all))
+	for i, c := range all {
+		out.Body.Computers[i] = computerOf(c)
+		out.Body.Computers[i].MayControl = control
+	}
+	return out, nil
+}
+
+func (a *API) getComputer(ctx context.Context, in *idIn) (*computerOut, error) {
+	c, err := a.may(ctx, access.See, in.ID)
+	return &computerOut{c}, err
+}
+
+func (a *API) renameComputer(ctx context.Context, in *renameIn) (*computerOut, error) {
+	if _, err := a.may(ctx, access.Manage, in.ID); err != nil {
+		return nil, err
+	}
+	name := strings.TrimSpace(in.Body.Name)
+	if !access.Printable(name) {
+		return nil, &access.FieldError{Field: "name", Reason: "this name has characters that cannot be shown"}
+	}
+	if err := a.o.Fleet.Rename(ctx, in.ID, name); err != nil {
+		return nil, err
+	}
+	return a.getComputer(ctx, &in.idIn)
+}
+
+func (a *API) removeComputer(ctx context.Context, in *idIn) (*struct{}, error) {
+	if _, err := a.may(ctx, access.Manage, in.ID); err != nil {
+		return nil, err
+	}
+	return nil, a.o.Fleet.Remove(ctx, in.ID)
+}
+
+func (a *API) preview(ctx context.Context, in *previewIn) (*previewOut, error) {
+	// Never shown to who may not connect.
+	if _, err := a.may(ctx, access.Connect, in.ID); err != nil {
+		return nil, err
+	}
+	data, kind, tag, err := a.o.Fleet.Preview(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	// What an agent calls a picture is shown as a picture or not at all.
+	if kind != "image/jpeg" {
+		return nil, NewProblem(http.StatusNotFound, "", "the agent sent a preview in a form that cannot be shown")
+	}
+	out := &previewOut{Status: http.StatusOK, ContentType: kind, CacheControl: "private, no-cache", ETag: `"` + tag + `"`,
+		ContentSecurity: "default-src 'none'; sandbox", Body: data}
+	if in.IfNoneMatch == out.ETag {
+		out.Status, out.Body = http.StatusNotModified, nil
+	}
+	return out, nil
+}

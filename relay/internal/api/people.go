@@ -1,0 +1,89 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"oriel/relay/internal/access"
+)
+
+// Person is who is signed in.
+type Person struct {
+	ID    string `json:"id"`
+	Name  string `json:"name"`
+	Email string `json:"email"`
+	Role  string `json:"role" enum:"owner"`
+}
+
+func personOf(who access.Identity) Person {
+	return Person{ID: who.PersonID, Name: who.Name, Email: who.Email, Role: who.Role}
+}
+
+type nothingIn struct{}
+
+type personOut struct{ Body Person }
+
+type cookieOut struct {
+	SetCookie http.Cookie `header:"Set-Cookie"`
+}
+
+type signedInOut struct {
+	cookieOut
+	personOut
+}
+
+type signInIn struct {
+	Body struct {
+		Login    string `json:"login" maxLength:"254" doc:"The e-mail address."`
+		Password string `json:"password" maxLength:"1024"`
+	}
+}
+
+type ownerIn struct {
+	Body struct {
+		Token    string `json:"token" maxLength:"128" doc:"From the owner's link."`
+		Name     string `json:"name" maxLength:"128"`
+		Email    string `json:"email" maxLength:"254"`
+		Password string `json:"password" maxLength:"1024" doc:"At least 10 characters."`
+	}
+}
+
+func (a *API) people() {
+	of := tag("people")
+	operation(a, "POST", "/sign-in", "signIn", "Sign in", a.signIn, of, open)
+	operation(a, "POST", "/sign-out", "signOut", "Sign out", a.signOut, of)
+	operation(a, "GET", "/me", "me", "Who is signed in", a.me, of)
+	operation(a, "POST", "/owner", "createOwner", "Make the first owner with the one-time token", a.createOwner, of, open)
+}
+
+func (a *API) signIn(ctx context.Context, in *signInIn) (*signedInOut, error) {
+	from := a.o.Access.Client(callerOf(ctx).r)
+	return signedIn(a.o.Access.SignIn(ctx, in.Body.Login, in.Body.Password, from))
+}
+
+func (a *API) createOwner(ctx context.Context, in *ownerIn) (*signedInOut, error) {
+	from := a.o.Access.Client(callerOf(ctx).r)
+	b := in.Body
+	return signedIn(a.o.Access.CreateOwner(ctx, b.Token, b.Name, b.Email, b.Password, from))
+}
+
+func signedIn(who access.Identity, c *http.Cookie, err error) (*signedInOut, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &signedInOut{cookieOut{*c}, personOut{personOf(who)}}, nil
+}
+
+func (a *API) signOut(ctx context.Context, _ *nothingIn) (*cookieOut, error) {
+	caller := callerOf(ctx)
+	c, err := a.o.Access.SignOut(caller.r)
+	if err != nil {
+		return nil, err
+	}
+	a.o.SignedOut(caller.who.SignInID)
+	return &cookieOut{*c}, nil
+}
+
+func (a *API) me(ctx context.Context, _ *nothingIn) (*personOut, error) {
+	return &personOut{personOf(callerOf(ctx).who)}, nil
+}

@@ -1,0 +1,36 @@
+package api
+
+import "context"
+
+// RelayInfo is what the console shows of the relay and offers to install.
+type RelayInfo struct {
+	Version    string      `json:"version"`
+	Name       string      `json:"name"`
+	PublicURL  string      `json:"public_url"`
+	AgentFiles []AgentFile `json:"agent_files" nullable:"false"`
+}
+
+// AgentFile is one package of the agent.
+type AgentFile struct {
+	OS     string `json:"os" doc:"linux, windows, darwin"`
+	Arch   string `json:"arch" doc:"amd64, arm64"`
+	Kind   string `json:"kind" doc:"deb, rpm, tar.gz …"`
+	Name   string `json:"name"`
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+	URL    string `json:"url"`
+}
+
+type relayOut struct{ Body RelayInfo }
+
+func (a *API) relay() {
+	operation(a, "GET", "/relay", "relay", "The relay itself", a.relayInfo, tag("relay"))
+}
+
+func (a *API) relayInfo(context.Context, *nothingIn) (*relayOut, error) {
+	files := a.o.Relay.AgentFiles()
+	if files == nil {
+		files = []AgentFile{}
+	}
+	return &relayOut{RelayInfo{Version: a.o.Version, Name: a.o.Name, PublicURL: a.o.Relay.PublicURL(), AgentFiles: files}}, nil
+}

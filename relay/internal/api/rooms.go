@@ -1,0 +1,38 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/relay/internal/access"
+	"oriel/relay/internal/store"
+)
+
+// Fleet is what the API asks of the room of computers.
+type Fleet interface {
+	List(ctx context.Context) ([]*orielv1.Computer, error)
+	Get(ctx context.Context, id string) (*orielv1.Computer, error)
+	Rename(ctx context.Context, id, name string) error
+	Remove(ctx context.Context, id string) error
+	Inventory(ctx context.Context, id string) (*orielv1.Inventory, error)
+	Preview(ctx context.Context, id string) (data []byte, kind, tag string, err error)
+	CreateToken(ctx context.Context, by, note string, uses int, lifetime time.Duration) (text string, t store.EnrollmentToken, err error)
+	Tokens(ctx context.Context) ([]store.EnrollmentToken, error)
+	RevokeToken(ctx context.Context, id string) error
+}
+
+// Journal is what the API asks of the record of sessions.
+type Journal interface {
+	// Page is at most limit entries, newest first, after cursor; next is empty at the end.
+	Page(ctx context.Context, f store.SessionFilter, cursor string, limit int) (page []*orielv1.JournalEntry, next string, err error)
+	Get(ctx context.Context, id string) (*orielv1.JournalEntry, error)
+}
+
+// Broker is what the API asks of the room of live sessions.
+type Broker interface {
+	// End ends a session on both sides; one that has ended is no error.
+	End(ctx context.Context, who access.Identity, session string) error
+	// Refresh has the agent send its inventory and waits until it is there.
+	Refresh(ctx context.Context, who access.Identity, computer string) error
+}

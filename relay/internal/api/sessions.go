@@ -1,0 +1,109 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/relay/internal/access"
+	"oriel/relay/internal/store"
+)
+
+// Session is one row of the journal.
+type Session struct {
+	ID              string     `json:"id"`
+	ComputerID      string     `json:"computer_id"`
+	ComputerName    string     `json:"computer_name" doc:"As it was called then."`
+	OperatorID      string     `json:"operator_id"`
+	OperatorName    string     `json:"operator_name"`
+	OperatorAddress string     `json:"operator_address"`
+	Browser         string     `json:"browser"`
+	Mode            string     `json:"mode" enum:"control,view,unknown"`
+	StartedAt       time.Time  `json:"started_at"`
+	ConnectedAt     *time.Time `json:"connected_at,omitempty"`
+	EndedAt         *time.Time `json:"ended_at,omitempty" doc:"Absent: it runs."`
+	EndReason       string     `json:"end_reason" doc:"Empty while it runs."`
+	EndCode         string     `json:"end_code" doc:"Empty without a fault."`
+	EndDetail       string     `json:"end_detail"`
+	Path            string     `json:"path" doc:"direct, relayed; empty: not known"`
+	Bytes           uint64     `json:"bytes" doc:"Both ways."`
+	Codec           string     `json:"codec"`
+}
+
+func sessionOf(e *orielv1.JournalEntry) Session {
+	s := Session{
+		ID: e.GetSessionId(), ComputerID: e.GetComputerId(), ComputerName: e.GetComputerName(), OperatorID: e.GetOperatorId(),
+		OperatorName: e.GetOperatorName(), OperatorAddress: e.GetOperatorAddress(), Browser: e.GetBrowser(),
+		Mode: word(e.GetMode(), "MODE_"), StartedAt: when(e.GetStartedAt()), ConnectedAt: maybe(e.GetConnectedAt()),
+		EndedAt: maybe(e.GetEndedAt()), EndDetail: e.GetEndDetail(), Bytes: e.GetBytes(), Codec: e.GetCodec(),
+	}
+	if e.GetEndReason() != orielv1.EndReason_END_REASON_UNSPECIFIED {
+		s.EndReason = word(e.GetEndReason(), "END_REASON_")
+	}
+	if e.GetEndCode() != orielv1.Code_CODE_UNSPECIFIED {
+		s.EndCode = word(e.GetEndCode(), "CODE_")
+	}
+	if e.GetPath() != orielv1.Path_PATH_UNSPECIFIED {
+		s.Path = word(e.GetPath(), "PATH_")
+	}
+	return s
+}
+
+type sessionsIn struct {
+	Limit    int    `query:"limit" minimum:"1" maximum:"100" default:"20"`
+	Cursor   string `query:"cursor" maxLength:"128" doc:"next of the page before."`
+	Computer string `query:"computer" maxLength:"64"`
+	Operator string `query:"operator" maxLength:"64"`
+	Running  string `query:"running" enum:"true,false"`
+}
+
+type sessionsOut struct {
+	Body struct {
+		Sessions []Session `json:"sessions" nullable:"false" doc:"Newest first."`
+		Next     string    `json:"next" doc:"Cursor of the next page; empty: this is the last."`
+	}
+}
+
+type sessionOut struct{ Body Session }
+
+func (a *API) sessions() {
+	of := tag("sessions")
+	operation(a, "GET", "/sessions", "listSessions", "The journal of sessions", a.listSessions, of)
+	operation(a, "GET", "/sessions/{id}", "getSession", "One session", a.getSession, of)
+	operation(a, "POST", "/sessions/{id}/end", "endSession", "End a session on both sides", a.endSession, of, status(http.StatusNoContent))
+}
+
+func (a *API) listSessions(ctx context.Context, in *sessionsIn) (*sessionsOut, error) {
+	if err := a.can(ctx, access.Journal, access.Relay); err != nil {
+		return nil, err
+	}
+	f := store.SessionFilter{ComputerID: in.Computer, OperatorID: in.Operator}
+	if in.Running != "" {
+		running := in.Running == "true"
+		f.Running = &running
+	}
+	page, next, err := a.o.Journal.Page(ctx, f, in.Cursor, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	out := &sessionsOut{}
+	out.Body.Sessions, out.Body.Next = each(page, sessionOf), next
+	return out, nil
+}
+
+func (a *API) getSession(ctx context.Context, in *idIn) (*sessionOut, error) {
+	if err := a.can(ctx, access.Journal, access.Session(in.ID)); err != nil {
+		return nil, err
+	}
+	e, err := a.o.Journal.Get(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &sessionOut{sessionOf(e)}, nil
+}
+
+func (a *API) endSession(ctx context.Context, in *idIn) (*struct{}, error) {
+	// The broker asks Can at its own door, and knows whose session it is.
+	return nil, a.o.Broker.End(ctx, callerOf(ctx).who, in.ID)
+}

@@ -1,0 +1,100 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"time"
+
+	"oriel/relay/internal/access"
+	"oriel/relay/internal/store"
+)
+
+// EnrollmentToken lets computers in.
+type EnrollmentToken struct {
+	ID        string     `json:"id"`
+	Note      string     `json:"note"`
+	CreatedAt time.Time  `json:"created_at"`
+	ExpiresAt time.Time  `json:"expires_at"`
+	UsesLeft  int64      `json:"uses_left"`
+	Used      int64      `json:"used"`
+	RevokedAt *time.Time `json:"revoked_at,omitempty"`
+}
+
+// NewEnrollmentToken has what is told only once.
+type NewEnrollmentToken struct {
+	EnrollmentToken
+	Token   string `json:"token" doc:"Told this once."`
+	Command string `json:"command" doc:"Installs the agent and enrolls it, on the command line of the new computer."`
+}
+
+func tokenOf(t store.EnrollmentToken) EnrollmentToken {
+	return EnrollmentToken{ID: t.ID, Note: t.Note, CreatedAt: when(t.CreatedAt), ExpiresAt: when(t.ExpiresAt),
+		UsesLeft: t.UsesLeft, Used: t.Used, RevokedAt: maybe(t.RevokedAt)}
+}
+
+type tokensOut struct {
+	Body struct {
+		Tokens []EnrollmentToken `json:"tokens" nullable:"false"`
+	}
+}
+
+type newTokenIn struct {
+	Body struct {
+		Note           string `json:"note,omitempty" maxLength:"256"`
+		Uses           int    `json:"uses,omitempty" minimum:"1" maximum:"100000" default:"1" doc:"How many computers may enroll with it."`
+		ExpiresInHours int    `json:"expires_in_hours,omitempty" minimum:"1" maximum:"8760" default:"24"`
+	}
+}
+
+type newTokenOut struct{ Body NewEnrollmentToken }
+
+func (a *API) tokens() {
+	of := tag("enrollment")
+	operation(a, "GET", "/enrollment-tokens", "listEnrollmentTokens", "All enrollment tokens, newest first", a.listTokens, of)
+	operation(a, "POST", "/enrollment-tokens", "createEnrollmentToken", "Make one", a.createToken, of, status(http.StatusCreated))
+	operation(a, "DELETE", "/enrollment-tokens/{id}", "revokeEnrollmentToken", "Make one useless from now on", a.revokeToken, of, status(http.StatusNoContent))
+}
+
+func (a *API) listTokens(ctx context.Context, _ *nothingIn) (*tokensOut, error) {
+	if err := a.can(ctx, access.Enroll, access.Relay); err != nil {
+		return nil, err
+	}
+	all, err := a.o.Fleet.Tokens(ctx)
+	out := &tokensOut{}
+	out.Body.Tokens = each(all, tokenOf)
+	return out, err
+}
+
+func (a *API) createToken(ctx context.Context, in *newTokenIn) (*newTokenOut, error) {
+	if err := a.can(ctx, access.Enroll, access.Relay); err != nil {
+		return nil, err
+	}
+	note := strings.TrimSpace(in.Body.Note)
+	if !access.Printable(note) {
+		return nil, &access.FieldError{Field: "note", Reason: "this note has characters that cannot be shown"}
+	}
+	lifetime := time.Duration(in.Body.ExpiresInHours) * time.Hour
+	text, t, err := a.o.Fleet.CreateToken(ctx, callerOf(ctx).who.PersonID, note, in.Body.Uses, lifetime)
+	if err != nil {
+		return nil, err
+	}
+	return &newTokenOut{NewEnrollmentToken{EnrollmentToken: tokenOf(t), Token: text, Command: a.command(text)}}, nil
+}
+
+// command for the shell of the new computer: the script where there are
+// packages, else the agent that is there already.
+func (a *API) command(token string) string {
+	url := a.o.Relay.PublicURL()
+	if len(a.o.Relay.AgentFiles()) == 0 {
+		return "oriel-agent run --relay " + url + " --token " + token
+	}
+	return "curl -fsSL " + url + "/install.sh | sudo sh -s -- --token " + token
+}
+
+func (a *API) revokeToken(ctx context.Context, in *idIn) (*struct{}, error) {
+	if err := a.can(ctx, access.Enroll, access.Relay); err != nil {
+		return nil, err
+	}
+	return nil, a.o.Fleet.RevokeToken(ctx, in.ID)
+}

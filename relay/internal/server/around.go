@@ -1,0 +1,200 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"crypto/tls"
+	"encoding/hex"
+	"iter"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"oriel/relay/internal/api"
+)
+
+// origin of an address, as browsers write it.
+func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }
+
+// foreign answers a request that a page of another origin made.
+func foreign(w http.ResponseWriter, _ *http.Request) {
+	api.WriteProblem(w, api.NewProblem(http.StatusForbidden, "cross_origin",
+		"this request came from a page of another site; open the console at its own address"))
+}
+
+// sameOrigin refuses a WebSocket that a page of another origin opens. What
+// names no origin is no browser, and brings no cookie of somebody else.
+func (s *Server) sameOrigin(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		scheme := "http"
+		if r.TLS != nil {
+			scheme = "https"
+		}
+		for _, o := range r.Header.Values("Origin") {
+			if !strings.EqualFold(o, scheme+"://"+r.Host) && !strings.EqualFold(o, origin(s.o.PublicURL)) {
+				foreign(w, r)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// headers sets what holds for every answer.
+func (s *Server) headers(next http.Handler) http.Handler {
+	// 'self' covers ws: of the same host in newer browsers only.
+	csp := strings.Join([]string{
+		"default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' blob: data:",
+		"connect-src 'self' ws://" + s.o.PublicURL.Host + " wss://" + s.o.PublicURL.Host,
+		"media-src blob: 'self'", "font-src 'self'", "manifest-src 'self'", "worker-src 'self'",
+		"frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'",
+	}, "; ")
+	if s.o.TLS != nil {
+		csp = strings.Replace(csp, "ws://"+s.o.PublicURL.Host+" ", "", 1)
+	}
+	permissions := strings.Join([]string{
+		"fullscreen=(self)", "keyboard-map=(self)", "clipboard-read=(self)", "clipboard-write=(self)",
+		"screen-wake-lock=(self)", "autoplay=(self)", "camera=()", "microphone=()", "geolocation=()",
+		"display-capture=()", "payment=()", "usb=()", "serial=()", "hid=()", "midi=()",
+	}, ", ")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", csp)
+		h.Set("Permissions-Policy", permissions)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		if s.o.PublicURL.Scheme == "https" {
+			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// outermost gives a request its id, counts and logs it, and catches panics.
+func (s *Server) outermost(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if state := tlsOf(r.Context()); state != nil && r.TLS == nil {
+			r.TLS = state
+		}
+		id := requestID()
+		a := &answer{ResponseWriter: w}
+		a.Header().Set("X-Request-Id", id)
+		start := time.Now()
+		defer func() {
+			if p := recover(); p != nil {
+				if p == http.ErrAbortHandler {
+					panic(p)
+				}
+				s.o.Log.Error("panic", "request", id, "method", r.Method, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+				if a.status == 0 {
+					api.WriteProblem(a, api.NewProblem(http.StatusInternalServerError, "internal",
+						"something went wrong here; the log of the relay has it as request "+id))
+				}
+			}
+			took := time.Since(start)
+			s.metrics.count(r, a.code(), took)
+			level := s.o.Log.Debug
+			if a.code() >= 500 {
+				level = s.o.Log.Warn
+			}
+			level("request", "request", id, "method", r.Method, "path", r.URL.Path, "status", a.code(), "ms", took.Milliseconds())
+		}()
+		next.ServeHTTP(a, r)
+	})
+}
+
+func requestID() string {
+	b := make([]byte, 8)
+	_, _ = rand.Read(b) // never fails
+	return hex.EncodeToString(b)
+}
+
+// answer remembers the status.
+type answer struct {
+	http.ResponseWriter
+	status int
+}
+
+func (a *answer) code() int {
+	if a.status == 0 {
+		return http.StatusOK
+	}
+	return a.status
+}
+
+func (a *answer) WriteHeader(code int) {
+	if a.status == 0 && code >= 200 {
+		a.status = code
+	}
+	a.ResponseWriter.WriteHeader(code)
+}
+
+func (a *answer) Write(b []byte) (int, error) {
+	if a.status == 0 {
+		a.status = http.StatusOK
+	}
+	return a.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+// Hijack is what a WebSocket is upgraded with.
+func (a *answer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, rw, err := http.NewResponseController(a.ResponseWriter).Hijack()
+	if err == nil {
+		a.status = http.StatusSwitchingProtocols
+	}
+	return c, rw, err
+}
+
+// bearer lets only who knows the token pass.
+func bearer(token string, next http.Handler) http.Handler {
+	want := []byte("Bearer " + token)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), want) != 1 {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			api.WriteProblem(w, api.NewProblem(http.StatusUnauthorized, "", "send the token of the setting metrics-token"))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func sorted[V any](m map[string]V) iter.Seq2[string, V] {
+	return func(yield func(string, V) bool) {
+		for _, k := range slices.Sorted(maps.Keys(m)) {
+			if !yield(k, m[k]) {
+				return
+			}
+		}
+	}
+}
+
+type tlsKey struct{}
+
+// withTLS keeps the TLS connection below a sniffed one, which net/http does not know.
+func withTLS(ctx context.Context, c net.Conn) context.Context {
+	if p, ok := c.(*peeked); ok {
+		return context.WithValue(ctx, tlsKey{}, p.Conn)
+	}
+	return ctx
+}
+
+func tlsOf(ctx context.Context) *tls.ConnectionState {
+	c, ok := ctx.Value(tlsKey{}).(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	state := c.ConnectionState()
+	return &state
+}
