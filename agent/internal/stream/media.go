@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/pion/interceptor"
 	"github.com/pion/interceptor/pkg/cc"
@@ -128,48 +127,6 @@ func Feedback(sender *webrtc.RTPSender, lost func()) {
 	}
 }
 
-// Congestion is the estimate of the way to one peer (GCC on transport-wide
-// feedback).
-type Congestion struct {
-	mu        sync.Mutex
-	estimator cc.BandwidthEstimator
-	changed   func(bitsPerSecond int)
-}
-
-// Target is the estimate in bits per second; 0 before there is a peer.
-func (c *Congestion) Target() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.estimator == nil {
-		return 0
-	}
-	return c.estimator.GetTargetBitrate()
-}
-
-// OnChange calls f, from any goroutine, whenever the estimate changed:
-// congestion.OnChange(sub.SetTarget).
-func (c *Congestion) OnChange(f func(bitsPerSecond int)) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.changed = f
-}
-
-func (c *Congestion) bind(e cc.BandwidthEstimator) {
-	e.OnTargetBitrateChange(func(int) {
-		// pion calls from a new goroutine each time, in any order: ask.
-		bits := e.GetTargetBitrate()
-		c.mu.Lock()
-		f := c.changed
-		c.mu.Unlock()
-		if f != nil {
-			f(bits)
-		}
-	})
-	c.mu.Lock()
-	c.estimator = e
-	c.mu.Unlock()
-}
-
 // NewAPI makes what ONE peer connection with a Track needs: codecs, header
 // extensions, NACK and RTX, RTCP reports, transport-wide feedback and the
 // congestion estimate, which starts at start bits per second (0: DefaultTarget).
@@ -190,10 +147,10 @@ func newAPI(settings webrtc.SettingEngine, start int, wire ...interceptor.Factor
 	for _, w := range wire {
 		registry.Add(w)
 	}
-	congestion := &Congestion{}
+	congestion := &Congestion{pacer: &straight{}}
 	controller, err := cc.NewInterceptor(func() (cc.BandwidthEstimator, error) {
 		return gcc.NewSendSideBWE(gcc.SendSideBWEInitialBitrate(start), gcc.SendSideBWEMinBitrate(MinTarget),
-			gcc.SendSideBWEMaxBitrate(MaxTarget), gcc.SendSideBWEPacer(&straight{}))
+			gcc.SendSideBWEMaxBitrate(MaxTarget), gcc.SendSideBWEPacer(congestion.pacer))
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("congestion control: %w", err)

@@ -3,6 +3,7 @@ package stream
 import (
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/pion/interceptor"
 	"github.com/pion/rtp"
@@ -16,6 +17,7 @@ type straight struct {
 	mu      sync.RWMutex
 	writers map[uint32]interceptor.RTPWriter
 	any     interceptor.RTPWriter
+	bits    meter
 }
 
 func (s *straight) AddStream(ssrc uint32, w interceptor.RTPWriter) {
@@ -38,9 +40,46 @@ func (s *straight) Write(h *rtp.Header, payload []byte, a interceptor.Attributes
 	if w == nil {
 		return 0, fmt.Errorf("no stream for SSRC %d", h.SSRC)
 	}
+	s.bits.add(time.Now(), 8*(h.MarshalSize()+len(payload)))
 	return w.Write(h, payload, a)
 }
 
 func (s *straight) SetTargetBitrate(int) {}
 
 func (s *straight) Close() error { return nil }
+
+// meter counts what was sent in the last half second, in tenths of it.
+type meter struct {
+	mu    sync.Mutex
+	slots [10]int
+	at    int64 // number of the newest slot
+}
+
+const slot = 50 * time.Millisecond
+
+func (m *meter) add(now time.Time, bits int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.turn(now)
+	m.slots[m.at%int64(len(m.slots))] += bits
+}
+
+// rate is in bits per second.
+func (m *meter) rate(now time.Time) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.turn(now)
+	sum := 0
+	for _, bits := range m.slots {
+		sum += bits
+	}
+	return sum * int(time.Second/slot) / len(m.slots)
+}
+
+func (m *meter) turn(now time.Time) {
+	at := now.UnixNano() / int64(slot)
+	for i := max(m.at+1, at-int64(len(m.slots))+1); i <= at; i++ {
+		m.slots[i%int64(len(m.slots))] = 0
+	}
+	m.at = max(m.at, at)
+}

@@ -1,0 +1,132 @@
+package stream
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+
+	"oriel/agent/internal/encode"
+)
+
+func sdp(lines ...string) webrtc.SessionDescription {
+	head := "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
+	return webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: head + strings.Join(lines, "\r\n") + "\r\n"}
+}
+
+func TestChooseCodec(t *testing.T) {
+	if len(encode.Supported()) == 0 {
+		t.Skip("no encoders in this build")
+	}
+	const video = "m=video 9 UDP/TLS/RTP/SAVPF 96 97 98 99 100"
+	for name, c := range map[string]struct {
+		offer webrtc.SessionDescription
+		want  encode.Codec
+	}{
+		"a current browser":     {sdp(video, "a=rtpmap:96 VP8/90000", "a=rtpmap:98 VP9/90000", "a=fmtp:98 profile-id=0", "a=rtpmap:99 AV1/90000", "a=fmtp:99 level-idx=5;profile=0;tier=0", "a=rtpmap:100 H264/90000"), encode.AV1},
+		"AV1 without a profile": {sdp(video, "a=rtpmap:96 VP8/90000", "a=rtpmap:99 AV1/90000"), encode.AV1},
+		"AV1 in 4:4:4 only":     {sdp(video, "a=rtpmap:99 AV1/90000", "a=fmtp:99 level-idx=5;profile=1;tier=0", "a=rtpmap:98 VP9/90000", "a=fmtp:98 profile-id=0"), encode.VP9},
+		"VP9 in 10 bits only":   {sdp(video, "a=rtpmap:98 VP9/90000", "a=fmtp:98 profile-id=2", "a=rtpmap:96 VP8/90000"), encode.VP8},
+		"both profiles of VP9":  {sdp(video, "a=rtpmap:98 VP9/90000", "a=fmtp:98 profile-id=2", "a=rtpmap:99 vp9/90000", "a=fmtp:99 profile-id=0"), encode.VP9},
+		"VP8 in lower case":     {sdp(video, "a=rtpmap:96 vp8/90000"), encode.VP8},
+		"nothing of ours":       {sdp(video, "a=rtpmap:100 H264/90000"), ""},
+		"sound only":            {sdp("m=audio 9 UDP/TLS/RTP/SAVPF 96", "a=rtpmap:96 VP8/90000"), ""},
+		"not SDP":               {webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: "\x00"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := ChooseCodec(c.offer)
+			if got != c.want || (err == nil) != (c.want != "") {
+				t.Errorf("%q, %v; want %q", got, err, c.want)
+			}
+		})
+	}
+}
+
+func TestTrackRefusesAnotherCodec(t *testing.T) {
+	track, err := NewTrack(encode.VP9, "a", "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if track.WriteFrame(Frame{Codec: encode.AV1, Data: []byte{1}}) == nil {
+		t.Error("a frame of another codec was sent")
+	}
+	if err := track.WriteFrame(Frame{Codec: encode.VP9, Data: []byte{1}}); err != nil {
+		t.Errorf("before it is bound: %v", err)
+	}
+	if _, err := NewTrack("H261", "a", "b"); err == nil {
+		t.Error("a track of an unknown codec")
+	}
+}
+
+func TestFallsAreBelievedWhileTheLinkIsInUse(t *testing.T) {
+	at := time.Unix(1000, 0)
+	g := guard{target: 3_000_000, last: 3_000_000}
+	say := func(after time.Duration, estimate, sent, want int) {
+		t.Helper()
+		at = at.Add(after)
+		if got := g.update(at, estimate, sent); got != want {
+			t.Errorf("estimate %d, %d sent: target %d, want %d", estimate, sent, got, want)
+		}
+	}
+	say(time.Second, 3_200_000, 50_000, 3_200_000)      // it rises
+	say(time.Second, 100_000, 50_000, 2_720_000)        // hardly used: give way a little
+	say(10*time.Millisecond, 90_000, 50_000, 2_720_000) // but not again at once
+	say(time.Second, 110_000, 50_000, 2_720_000)        // on its way back: no news
+	say(time.Second, 1_800_000, 2_500_000, 2_720_000)   // rising, and in use
+	say(time.Second, 1_500_000, 2_500_000, 1_500_000)   // in use and falling: believed
+	say(time.Second, 2_000_000, 100_000, 2_000_000)     // it rises
+	for i := range 30 {                                 // a link that is gone
+		say(time.Second, 100_000-i, 1000, max(100_000-i, int(giveWay*float64(g.target))))
+	}
+	if g.target > 100_000 {
+		t.Errorf("after 30 falls: %d", g.target)
+	}
+}
+
+func TestMeter(t *testing.T) {
+	var m meter
+	at := time.Unix(1000, 0)
+	for range 100 {
+		m.add(at, 1000)
+		at = at.Add(10 * time.Millisecond)
+	}
+	if r := m.rate(at); r < 90_000 || r > 101_000 {
+		t.Errorf("%d bits per second, 100000 were sent", r)
+	}
+	if r := m.rate(at.Add(time.Second)); r != 0 {
+		t.Errorf("%d bits per second after a second of nothing", r)
+	}
+	if r := m.rate(at); r != 0 {
+		t.Errorf("%d bits per second for a clock that went back", r)
+	}
+}
+
+// The model finds the quantizer a budget takes, for whatever the picture costs.
+func TestRateLearns(t *testing.T) {
+	for _, c := range []encode.Codec{encode.AV1, encode.VP9, encode.VP8} {
+		for _, cost := range []float64{0.2, 1, 5, 25} {
+			t.Run(fmt.Sprint(c, cost), func(t *testing.T) {
+				r := newRate(c)
+				now := time.Unix(0, 0)
+				r.setTarget(now, 4_000_000)
+				late := time.Duration(0)
+				for range 100 {
+					next := r.free(now)
+					late = max(late, next.Sub(now))
+					now = next.Add(33 * time.Millisecond)
+					q := r.change(now, 10_000, 1, 33*time.Millisecond)
+					truth := newRate(c)
+					truth.level[classChange] += 0.7 * cost / 10
+					bits := int(truth.bits(classChange, 10_000*cost, q))
+					r.sent(now, bits)
+					r.learn(classChange, 10_000, q, bits)
+				}
+				if w := r.free(now).Sub(now); w > 2*time.Second {
+					t.Errorf("the next frame waits %v", w)
+				}
+			})
+		}
+	}
+}
