@@ -58,15 +58,20 @@ const (
 
 // keyboard is the state of the server's keyboard when a text begins.
 type keyboard struct {
-	first  byte
-	width  int // keysyms a code
-	syms   []xproto.Keysym
-	mods   []byte // key codes that are modifiers
-	shift  byte   // a code that is Shift; 0: none
-	numLk  byte   // modifier mask of Num Lock
-	group  byte   // active layout
-	locked byte   // locked modifiers
-	down   [32]byte
+	first byte
+	width int // keysyms a code
+	syms  []xproto.Keysym
+	mods  []byte // key codes that are modifiers or act as such
+	shift byte   // a code that is Shift; 0: none
+	numLk byte   // modifier mask of Num Lock
+	down  [32]byte
+	xkbState
+}
+
+// xkbState is what modifiers do just now, however they came to it.
+type xkbState struct {
+	base, latched, locked byte // modifiers that are held, wait for one key, stay
+	group                 byte // active layout
 }
 
 func (k *keyboard) sym(code byte, column int) uint32 {
@@ -194,8 +199,8 @@ var mainBlock = func() (codes []byte) {
 // direct is what the layout's own keys type, by keysym as keysyms gives them.
 func (k *keyboard) direct() map[uint32]stroke {
 	m := make(map[uint32]stroke)
-	if slices.ContainsFunc(k.mods, k.isDown) {
-		return m // somebody holds one; what keys mean is not ours to say
+	if k.base != 0 {
+		return m // somebody at the machine holds one; what keys mean is not ours to say
 	}
 	for _, named := range []struct {
 		code byte
@@ -425,16 +430,28 @@ func (d *x11) readKeyboard() (*keyboard, error) {
 			k.numLk |= 1 << row
 		}
 	}
-	if k.group, k.locked, err = d.xkbState(); err != nil {
+	// The core protocol does not know all: AltGr acts through the keyboard
+	// extension and is in no row of its table.
+	for c := int(first); c <= int(last); c++ {
+		if code := byte(c); actsAsModifier(k.sym(code, 0)) && !slices.Contains(k.mods, code) {
+			k.mods = append(k.mods, code)
+		}
+	}
+	if k.xkbState, err = d.modifiers(); err != nil {
 		return nil, err
 	}
 	return k, nil
 }
 
+// actsAsModifier: Shift_L to Hyper_R, Mode_switch, Num_Lock, ISO_Lock to ISO_Level5_Lock.
+func actsAsModifier(sym uint32) bool {
+	return sym >= 0xffe1 && sym <= 0xffee || sym == 0xff7e || sym == symNumLock || sym >= 0xfe01 && sym <= 0xfe13
+}
+
 // liftModifiers lets go of what we hold and unlocks Caps Lock and its like. Of
-// what somebody holds at the machine nothing can be lifted; k.down shows it.
+// what somebody holds at the machine nothing can be lifted; k.base shows it.
 func (d *x11) liftModifiers(k *keyboard) (lifted []byte, err error) {
-	asked := false
+	asked := k.base != 0
 	for _, code := range k.mods {
 		if k.isDown(code) {
 			asked = true
@@ -444,22 +461,22 @@ func (d *x11) liftModifiers(k *keyboard) (lifted []byte, err error) {
 			}
 		}
 	}
-	if lock := k.locked &^ k.numLk; lock != 0 {
-		d.xkbLock(lock, 0)
+	if k.locked&^k.numLk != 0 || k.latched != 0 {
+		d.lockModifiers(k.locked&^k.numLk, 0)
 	}
 	if asked {
-		held, err := xproto.QueryKeymap(d.hand.Conn).Reply()
+		now, err := d.modifiers()
 		if err != nil {
 			return nil, err
 		}
-		copy(k.down[:], held.Keys)
+		k.base = now.base
 	}
 	return lifted, nil
 }
 
 func (d *x11) restoreModifiers(k *keyboard, lifted []byte) {
 	if lock := k.locked &^ k.numLk; lock != 0 {
-		d.xkbLock(lock, lock)
+		d.lockModifiers(lock, lock)
 	}
 	for _, code := range lifted {
 		d.tap(xproto.KeyPress, code)
@@ -487,26 +504,28 @@ func (d *x11) useXKB() error {
 	return err
 }
 
-func (d *x11) xkbState() (group, locked byte, err error) {
+func (d *x11) modifiers() (s xkbState, err error) {
 	buf := make([]byte, 8)
 	xgb.Put16(buf[4:], xkbUseCoreKbd)
 	reply, err := d.hand.request("XKEYBOARD", xkbGetState, buf, true)
 	if errors.Is(err, errors.ErrUnsupported) {
-		return 0, 0, nil
+		return s, nil
 	}
 	if err != nil {
-		return 0, 0, err
+		return s, err
 	}
 	if len(reply) < 14 {
-		return 0, 0, errors.New("short keyboard state")
+		return s, errors.New("short keyboard state")
 	}
-	return reply[12], reply[11], nil
+	return xkbState{base: reply[9], latched: reply[10], locked: reply[11], group: reply[12]}, nil
 }
 
-func (d *x11) xkbLock(affect, locks byte) {
+// lockModifiers sets the locks in affect to locks, and forgets latches.
+func (d *x11) lockModifiers(affect, locks byte) {
 	buf := make([]byte, 16)
 	xgb.Put16(buf[4:], xkbUseCoreKbd)
 	buf[6], buf[7] = affect, locks
+	buf[10] = 0xff
 	if _, err := d.hand.request("XKEYBOARD", xkbLatchLockState, buf, false); err != nil {
 		d.log.Debug("change locked modifiers", "desktop", d.name, "error", err)
 	}

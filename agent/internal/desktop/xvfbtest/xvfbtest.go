@@ -31,6 +31,7 @@ type Options struct {
 	Openbox       bool     // start the openbox window manager
 	XTerm         bool     // start a terminal that runs a shell, full screen if there is no window manager
 	Display       string   // a display to take (":93"), for one that comes back; a free one when empty
+	Authority     string   // an Xauthority file; everybody is let in when empty
 	Args          []string // more arguments for Xvfb, "-extension", "MIT-SHM"
 }
 
@@ -61,10 +62,15 @@ func Start(tb testing.TB, o Options) *Server {
 	}
 	defer r.Close()
 	args := append([]string{
-		"-displayfd", "3", "-nolisten", "tcp", "-ac", "-noreset",
+		"-displayfd", "3", "-nolisten", "tcp", "-noreset",
 		"-screen", "0", fmt.Sprintf("%dx%dx%d", o.Width, o.Height, o.Depth),
 		"+extension", "RANDR",
 	}, o.Args...)
+	if o.Authority != "" {
+		args = append(args, "-auth", o.Authority)
+	} else {
+		args = append(args, "-ac")
+	}
 	if o.Display != "" {
 		args = append([]string{o.Display}, args...)
 	}
