@@ -121,42 +121,36 @@ type Given struct {
 	CA     string   // PEM certificates to trust besides the system's; empty: as before
 }
 
-// Configure takes g over and saves it. A token for another relay than the
-// pinned one undoes the enrollment; so does nothing else. Errors: ErrToken,
+// Configure takes g over (see State.With) and saves it. Errors: ErrToken,
 // ErrAddress, those of the file system.
 func (i *Identity) Configure(g Given) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	next := i.state.clone()
-	if len(g.Relays) > 0 {
-		next.Relays = nil
-		for _, r := range g.Relays {
-			address, err := RelayAddress(r)
-			if err != nil {
-				return err
-			}
-			if !slices.Contains(next.Relays, address) {
-				next.Relays = append(next.Relays, address)
-			}
-		}
-	}
-	if g.CA != "" {
-		if !x509.NewCertPool().AppendCertsFromPEM([]byte(g.CA)) {
-			return errors.New("the CA file holds no certificate in PEM form")
-		}
-		next.CA = g.CA
-	}
-	if g.Token != "" {
-		token, err := ParseToken(g.Token)
-		if err != nil {
-			return err
-		}
-		next.Token = token.String()
-		if next.Enrolled() && !token.For(next.RelayKey) {
-			next.RelayKey, next.ComputerID, next.Learned = nil, "", nil
-		}
+	next, err := i.state.With(g)
+	if err != nil {
+		return err
 	}
 	return i.save(next)
+}
+
+// Remove deletes the directory of an agent that does not run, and nothing but
+// what an agent keeps there. Errors: ErrInUse, those of the file system.
+func Remove(dir string) error {
+	lock, err := lockDir(filepath.Join(dir, lockFile))
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{keyFile, stateFile, lockFile} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			lock.Close()
+			return fmt.Errorf("remove data: %w", err)
+		}
+	}
+	lock.Close()
+	if err := os.Remove(dir); err != nil {
+		return fmt.Errorf("remove data directory: %w", err)
+	}
+	return nil
 }
 
 // Welcomed saves what an accepted Welcome says. The token is used up by it.

@@ -3,6 +3,7 @@ package identity
 import (
 	"bytes"
 	"crypto/ed25519"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -41,6 +42,42 @@ func (s State) Addresses() []string {
 		}
 	}
 	return all
+}
+
+// With is s with what g says taken over. A token for another relay than the
+// pinned one undoes the enrollment; nothing else does. Errors: ErrToken,
+// ErrAddress.
+func (s State) With(g Given) (State, error) {
+	next := s.clone()
+	if len(g.Relays) > 0 {
+		next.Relays = nil
+		for _, r := range g.Relays {
+			address, err := RelayAddress(r)
+			if err != nil {
+				return s, err
+			}
+			if !slices.Contains(next.Relays, address) {
+				next.Relays = append(next.Relays, address)
+			}
+		}
+	}
+	if g.CA != "" {
+		if !x509.NewCertPool().AppendCertsFromPEM([]byte(g.CA)) {
+			return s, errors.New("the CA file holds no certificate in PEM form")
+		}
+		next.CA = g.CA
+	}
+	if g.Token != "" {
+		token, err := ParseToken(g.Token)
+		if err != nil {
+			return s, err
+		}
+		next.Token = token.String()
+		if next.Enrolled() && !token.For(next.RelayKey) {
+			next.RelayKey, next.ComputerID, next.Learned = nil, "", nil
+		}
+	}
+	return next, next.check()
 }
 
 // ParseState reads a state file and checks it whole.

@@ -60,6 +60,9 @@ type Options struct {
 	// ReturnEvery is how often an agent on a later address looks for an
 	// earlier one; 0: five minutes.
 	ReturnEvery time.Duration
+	// KeepTrying: Run goes on, slowly, when the relay refuses for good a
+	// machine that was never enrolled.
+	KeepTrying bool
 }
 
 // Link is the connection. Send and Now may be called from any goroutine.
@@ -126,7 +129,7 @@ func (l *Link) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if errors.Is(err, ErrRefused) && !l.id.State().Enrolled() {
+		if errors.Is(err, ErrRefused) && !l.o.KeepTrying && !l.id.State().Enrolled() {
 			return err
 		}
 		r.failed(err)

@@ -1,0 +1,117 @@
+package node
+
+import (
+	"slices"
+	"time"
+
+	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/trust"
+)
+
+// dispatch is all that a relay may say after Welcome. It must not block: the
+// next message is read when it returns.
+func (n *Node) dispatch(m *orielv1.ToAgent) {
+	switch body := m.GetBody().(type) {
+	case *orielv1.ToAgent_Offer:
+		n.offer(body.Offer)
+	case *orielv1.ToAgent_Candidate:
+		n.desktop.Candidate(body.Candidate)
+	case *orielv1.ToAgent_EndSession:
+		n.endSession(body.EndSession)
+	case *orielv1.ToAgent_SessionEndedAck:
+		n.mu.Lock()
+		n.ended.ack(body.SessionEndedAck.GetSessionId())
+		n.mu.Unlock()
+	case *orielv1.ToAgent_SendInventory:
+		select {
+		case n.asks <- m.GetId():
+		default:
+			n.fault(m.GetId(), orielv1.Code_CODE_BUSY, "too many asks at once")
+		}
+	case *orielv1.ToAgent_Settings:
+		n.desktop.Apply(body.Settings)
+	case *orielv1.ToAgent_Challenge, *orielv1.ToAgent_Welcome, *orielv1.ToAgent_Refused:
+		n.fault(m.GetId(), orielv1.Code_CODE_INVALID, "the greeting is over")
+	default:
+		n.fault(m.GetId(), orielv1.Code_CODE_UNIMPLEMENTED, "this agent does not know that; update it")
+	}
+}
+
+// fault answers an ask; what nobody waits for is not answered.
+func (n *Node) fault(ask uint64, code orielv1.Code, detail string) {
+	if ask != 0 {
+		n.send(&orielv1.FromAgent{ReplyTo: ask, Body: &orielv1.FromAgent_Fault{Fault: &orielv1.Fault{Code: code, Detail: detail}}})
+	}
+}
+
+func (n *Node) offer(offer *orielv1.Offer) {
+	n.mu.Lock()
+	verifier := n.verifier // non-nil: welcomed
+	n.mu.Unlock()
+	grant, err := verifier.Verify(offer)
+	if err != nil {
+		n.refuse(offer, err)
+		return
+	}
+	n.log.Info("session offered", "session", grant.GetSessionId(), "operator", grant.GetOperator().GetId(),
+		"address", grant.GetOperator().GetAddress(), "mode", grant.GetMode())
+	n.mu.Lock()
+	n.ended.ack(offer.GetSessionId()) // it runs again
+	n.mu.Unlock()
+	n.desktop.Offer(offer, grant)
+}
+
+// refuse answers an offer whose grant is no good. A running session of that
+// id goes on: only this attempt at it has ended.
+func (n *Node) refuse(offer *orielv1.Offer, err error) {
+	n.log.Warn("session refused", "session", offer.GetSessionId(), "error", err)
+	e := &orielv1.SessionEnded{
+		SessionId: offer.GetSessionId(), Reason: orielv1.EndReason_END_REASON_REFUSED,
+		Code: trust.CodeOf(err), Detail: err.Error(), EndedAt: time.Now().UnixMilli(),
+	}
+	if slices.Contains(n.desktop.Running(), offer.GetSessionId()) {
+		e.Attempt = offer.GetAttempt()
+	}
+	n.fromDesktop(ended(e))
+}
+
+// endSession ends a running session. The end of one that is over already is
+// said again as it was.
+func (n *Node) endSession(e *orielv1.EndSession) {
+	n.mu.Lock()
+	over := n.ended.get(e.GetSessionId())
+	n.mu.Unlock()
+	if over != nil {
+		n.send(ended(over))
+		return
+	}
+	n.desktop.End(e)
+}
+
+// maxUnacked bounds what a relay that never acknowledges can make us keep.
+const maxUnacked = 1024
+
+// unacked are the ends of sessions that the relay has not acknowledged, the
+// oldest first.
+type unacked struct{ list []*orielv1.SessionEnded }
+
+func (u *unacked) add(e *orielv1.SessionEnded) {
+	u.ack(e.GetSessionId())
+	if len(u.list) >= maxUnacked {
+		u.list = slices.Delete(u.list, 0, 1)
+	}
+	u.list = append(u.list, e)
+}
+
+func (u *unacked) ack(session string) {
+	u.list = slices.DeleteFunc(u.list, func(e *orielv1.SessionEnded) bool { return e.GetSessionId() == session })
+}
+
+func (u *unacked) get(session string) *orielv1.SessionEnded {
+	for _, e := range u.list {
+		if e.GetSessionId() == session {
+			return e
+		}
+	}
+	return nil
+}
