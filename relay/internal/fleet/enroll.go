@@ -1,0 +1,191 @@
+package fleet
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/relay/internal/access"
+	"oriel/relay/internal/plain"
+	"oriel/relay/internal/store"
+)
+
+// Bounds of an enrollment token.
+const (
+	MaxTokenUses     = 100_000
+	MaxTokenLifetime = 365 * 24 * time.Hour
+)
+
+// Token lets computers in. Its text is not in it.
+type Token struct {
+	ID, Note, CreatedBy  string
+	CreatedAt, ExpiresAt time.Time
+	UsesLeft, Used       int
+	Revoked              bool
+}
+
+// TokenOptions of CreateToken; zero: used once, within a day.
+type TokenOptions struct {
+	Note     string
+	Uses     int
+	Lifetime time.Duration
+}
+
+var tokenForm = regexp.MustCompile(`^oriel-([a-z2-7]{26})-[0-9a-f]{16}$`)
+
+// hashOf is what the database knows a token by; nil for what is no token.
+func hashOf(token string) []byte {
+	m := tokenForm.FindStringSubmatch(token)
+	if m == nil {
+		return nil
+	}
+	h := sha256.Sum256([]byte(m[1]))
+	return h[:]
+}
+
+// CreateToken makes a token. Its text is returned here and never again.
+// Errors: *FieldError, those of access.Can.
+func (f *Fleet) CreateToken(ctx context.Context, who access.Identity, o TokenOptions) (_ Token, text string, err error) {
+	if err := f.o.Access.Can(ctx, who, access.Enroll, access.Relay); err != nil {
+		return Token{}, "", err
+	}
+	if o.Uses == 0 {
+		o.Uses = 1
+	}
+	if o.Lifetime == 0 {
+		o.Lifetime = 24 * time.Hour
+	}
+	switch {
+	case o.Uses < 0 || o.Uses > MaxTokenUses:
+		return Token{}, "", &FieldError{Field: "uses", Reason: fmt.Sprintf("a token is used 1 to %d times", MaxTokenUses)}
+	case o.Lifetime < 0 || o.Lifetime > MaxTokenLifetime:
+		return Token{}, "", &FieldError{Field: "expires_in_hours", Reason: "a token is good for at most a year"}
+	case len(o.Note) > 256:
+		return Token{}, "", &FieldError{Field: "note", Reason: "a note has at most 256 bytes"}
+	}
+	secret := make([]byte, 16)
+	_, _ = rand.Read(secret) // never fails
+	relay := sha256.Sum256(f.o.RelayKey)
+	text = "oriel-" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(secret)) +
+		"-" + hex.EncodeToString(relay[:8])
+	now := f.o.Now()
+	row := store.EnrollmentToken{ID: store.NewID(), TokenHash: hashOf(text), Note: plain.Line(o.Note, 256),
+		CreatedBy: who.PersonID, CreatedAt: now.UnixMilli(), ExpiresAt: now.Add(o.Lifetime).UnixMilli(), UsesLeft: int64(o.Uses)}
+	if err := f.o.Store.AddToken(ctx, row); err != nil {
+		return Token{}, "", fmt.Errorf("create enrollment token: %w", err)
+	}
+	f.o.Log.Info("enrollment token made", "token", row.ID, "person", who.PersonID, "uses", o.Uses)
+	return tokenOf(row), text, nil
+}
+
+// Tokens are all tokens, newest first. Errors: those of access.Can.
+func (f *Fleet) Tokens(ctx context.Context, who access.Identity) ([]Token, error) {
+	if err := f.o.Access.Can(ctx, who, access.Enroll, access.Relay); err != nil {
+		return nil, err
+	}
+	rows, err := f.o.Store.Tokens(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list enrollment tokens: %w", err)
+	}
+	all := make([]Token, len(rows))
+	for i, row := range rows {
+		all[i] = tokenOf(row)
+	}
+	return all, nil
+}
+
+// RevokeToken makes a token useless. Errors: store.ErrNotFound, those of
+// access.Can.
+func (f *Fleet) RevokeToken(ctx context.Context, who access.Identity, id string) error {
+	if err := f.o.Access.Can(ctx, who, access.Enroll, access.Relay); err != nil {
+		return err
+	}
+	if err := f.o.Store.RevokeToken(ctx, id, f.now()); err != nil {
+		return fmt.Errorf("revoke enrollment token: %w", err)
+	}
+	return nil
+}
+
+func tokenOf(row store.EnrollmentToken) Token {
+	return Token{ID: row.ID, Note: row.Note, CreatedBy: row.CreatedBy,
+		CreatedAt: time.UnixMilli(row.CreatedAt), ExpiresAt: time.UnixMilli(row.ExpiresAt),
+		UsesLeft: int(row.UsesLeft), Used: int(row.Used), Revoked: row.RevokedAt != 0}
+}
+
+// Authenticate says whether an agent that claims a machine key may try to
+// prove it: the key is known, or token is good. It uses nothing up. Errors:
+// ErrUnauthorized, ErrBlocked.
+func (f *Fleet) Authenticate(ctx context.Context, key ed25519.PublicKey, token string) error {
+	if len(key) != ed25519.PublicKeySize {
+		return ErrUnauthorized
+	}
+	row, err := f.o.Store.ComputerByKey(ctx, key)
+	switch {
+	case err == nil && row.Blocked:
+		return ErrBlocked
+	case err == nil:
+		return nil
+	case !errors.Is(err, store.ErrNotFound):
+		return fmt.Errorf("look up machine key: %w", err)
+	}
+	hash := hashOf(token)
+	if hash == nil {
+		return ErrUnauthorized
+	}
+	err = f.o.Store.TokenUsable(ctx, hash, f.now())
+	if errors.Is(err, store.ErrNotFound) {
+		return ErrUnauthorized
+	}
+	return err
+}
+
+// Admit takes in an agent that has proved its machine key. A key that is not
+// known is enrolled with one use of token. Errors: ErrUnauthorized, ErrBlocked.
+func (f *Fleet) Admit(ctx context.Context, hello *orielv1.Hello, token, address string) (r Record, enrolled bool, err error) {
+	row := store.Computer{MachineKey: hello.GetMachineKey(), MachineID: plain.Line(hello.GetMachineId(), 128),
+		AgentVersion: plain.Line(hello.GetAgentVersion(), 64), Address: plain.Line(address, 64)}
+	summarize(&row, hello.GetSummary())
+	known, err := f.o.Store.ComputerByKey(ctx, row.MachineKey)
+	if errors.Is(err, store.ErrNotFound) {
+		hash := hashOf(token)
+		if hash == nil {
+			return Record{}, false, ErrUnauthorized
+		}
+		row.ID, row.AddedAt = store.NewID(), f.now()
+		err = f.o.Store.AddComputer(ctx, &row, hash)
+		switch {
+		case err == nil:
+			f.o.Log.Info("computer enrolled", "computer", row.ID, "token", row.AddedWith, "address", row.Address)
+			if row.SameMachineAs != "" {
+				f.o.Log.Warn("an enrolled computer has this machine id already", "computer", row.ID, "older", row.SameMachineAs)
+			}
+			f.changed(row.ID)
+			return Record{ID: row.ID, Name: nameOf(row), Key: row.MachineKey}, true, nil
+		case errors.Is(err, store.ErrNotFound):
+			return Record{}, false, ErrUnauthorized
+		case errors.Is(err, store.ErrConflict): // the same agent, twice at once
+			known, err = f.o.Store.ComputerByKey(ctx, row.MachineKey)
+		}
+	}
+	if err != nil {
+		return Record{}, false, fmt.Errorf("admit computer: %w", err)
+	}
+	if known.Blocked {
+		return Record{}, false, ErrBlocked
+	}
+	row.ID = known.ID
+	if err := f.o.Store.SaveComputer(ctx, row, store.ColumnsOfSummary); err != nil {
+		return Record{}, false, fmt.Errorf("admit computer: %w", err)
+	}
+	row.Name = known.Name
+	return Record{ID: row.ID, Name: nameOf(row), Key: row.MachineKey}, false, nil
+}

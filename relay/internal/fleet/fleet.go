@@ -1,0 +1,237 @@
+// Package fleet is the computers: who may enroll and connect as one, what they
+// last said of themselves, who is connected, and what a list shows of them.
+//
+// # Enrollment
+//
+// An agent proves that it holds a machine key (package hub checks that). A key
+// that is known is its computer for ever; there is no other proof, so the same
+// machine with a new key becomes a new computer, flagged as maybe the same one
+// (its machine id) and never merged by the relay. A key that is not known
+// needs an enrollment token: one use is counted together with the new
+// computer's row, or neither. The token's text is
+//
+//	oriel-<secret: 26 of a-z2-7>-<first 16 hex digits of SHA-256(relay's public key)>
+//
+// of which the relay keeps SHA-256(secret) only, and the agent uses the last
+// part to know the relay that made it.
+//
+// # Presence
+//
+// A connection is a row in the database, valid while its node's heartbeat is
+// (NodeLifetime), by the database's clock. The newest connection of a computer
+// counts; the node with an older one is told to close it. A node that starts
+// clears what an earlier run of it left; every node buries those that died.
+//
+// # Changes
+//
+// Every change is announced on the bus (fleet.changed) with the computers'
+// ids; who shows them looks them up again. Agents' text is bounded and made
+// plain before it is kept.
+package fleet
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/relay/internal/access"
+	"oriel/relay/internal/blob"
+	"oriel/relay/internal/bus"
+	"oriel/relay/internal/plain"
+	"oriel/relay/internal/store"
+)
+
+// NodeLifetime is how long after its last heartbeat a node counts as alive.
+const NodeLifetime = 12 * time.Second
+
+// Errors that a caller can act on, besides store.ErrNotFound and access's.
+var (
+	ErrUnauthorized = errors.New("this computer is not enrolled, and brings no enrollment token that is good")
+	ErrBlocked      = errors.New("this computer is blocked")
+	ErrOffline      = errors.New("this computer is not connected")
+	ErrNoAnswer     = errors.New("the computer did not answer in time; try again")
+)
+
+// FieldError says what is wrong with one thing a person asked for.
+type FieldError = access.FieldError
+
+// Options of New; all are needed but Log, Now and Lifetime.
+type Options struct {
+	Store    *store.Store
+	Bus      *bus.Bus
+	Blobs    *blob.Store
+	Access   *access.Access
+	RelayKey ed25519.PublicKey
+	Node     string // of this relay process; the same after a restart
+	Log      *slog.Logger
+	Now      func() time.Time
+	Lifetime time.Duration // of this node without a heartbeat; 0: NodeLifetime
+}
+
+// Fleet is the computers. Its methods may be called from any goroutine.
+type Fleet struct{ o Options }
+
+// New makes a Fleet of what is in the store.
+func New(o Options) *Fleet {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Lifetime == 0 {
+		o.Lifetime = NodeLifetime
+	}
+	return &Fleet{o}
+}
+
+func (f *Fleet) now() int64 { return f.o.Now().UnixMilli() }
+
+// List is all computers that who may see, oldest first. Errors: those of
+// access.Can.
+func (f *Fleet) List(ctx context.Context, who access.Identity) ([]*orielv1.Computer, error) {
+	if err := f.o.Access.Can(ctx, who, access.See, access.Relay); err != nil {
+		return nil, err
+	}
+	return f.Lookup(ctx, who)
+}
+
+// Get is one computer. Errors: store.ErrNotFound, those of access.Can.
+func (f *Fleet) Get(ctx context.Context, who access.Identity, id string) (*orielv1.Computer, error) {
+	if err := f.o.Access.Can(ctx, who, access.See, access.Computer(id)); err != nil {
+		return nil, err
+	}
+	all, err := f.Lookup(ctx, who, id)
+	if err == nil && len(all) == 0 {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("computer %.64q: %w", id, err)
+	}
+	return all[0], nil
+}
+
+// Lookup is those of the computers with the given ids that exist, or all
+// without any, as who sees them. The caller has asked access whether who may.
+func (f *Fleet) Lookup(ctx context.Context, who access.Identity, ids ...string) ([]*orielv1.Computer, error) {
+	rows, err := f.o.Store.Computers(ctx, ids...)
+	if err != nil {
+		return nil, fmt.Errorf("look up computers: %w", err)
+	}
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	operators, err := f.o.Store.Operators(ctx, ids...)
+	if err != nil {
+		return nil, fmt.Errorf("look up operators: %w", err)
+	}
+	control := f.o.Access.Can(ctx, who, access.Control, access.Relay) == nil
+	now := f.now()
+	all := make([]*orielv1.Computer, len(rows))
+	for i, row := range rows {
+		all[i] = shown(row, operators[row.ID], now)
+		all[i].MayControl = control
+	}
+	return all, nil
+}
+
+// Record is a computer's key and name, for those who speak to it.
+type Record struct {
+	ID, Name string
+	Key      ed25519.PublicKey
+	Blocked  bool
+}
+
+// Record of one computer. Errors: store.ErrNotFound.
+func (f *Fleet) Record(ctx context.Context, id string) (Record, error) {
+	row, err := f.o.Store.Computer(ctx, id)
+	if err != nil {
+		return Record{}, fmt.Errorf("computer %.64q: %w", id, err)
+	}
+	return Record{ID: row.ID, Name: nameOf(row), Key: row.MachineKey, Blocked: row.Blocked}, nil
+}
+
+// Rename gives a computer a name; an empty one gives the host name back.
+// Errors: *FieldError, store.ErrNotFound, those of access.Can.
+func (f *Fleet) Rename(ctx context.Context, who access.Identity, id, name string) (*orielv1.Computer, error) {
+	if err := f.o.Access.Can(ctx, who, access.Manage, access.Computer(id)); err != nil {
+		return nil, err
+	}
+	if len(name) > 256 {
+		return nil, &FieldError{Field: "name", Reason: "a computer's name has at most 256 bytes"}
+	}
+	row := store.Computer{ID: id, Name: plain.Line(name, 256)}
+	if err := f.o.Store.SaveComputer(ctx, row, store.ColumnsOfName); err != nil {
+		return nil, fmt.Errorf("rename computer: %w", err)
+	}
+	f.changed(id)
+	return f.Get(ctx, who, id)
+}
+
+// Block keeps a computer out, or lets it in again. Errors: store.ErrNotFound,
+// those of access.Can.
+func (f *Fleet) Block(ctx context.Context, who access.Identity, id string, blocked bool) error {
+	if err := f.o.Access.Can(ctx, who, access.Manage, access.Computer(id)); err != nil {
+		return err
+	}
+	if err := f.o.Store.SaveComputer(ctx, store.Computer{ID: id, Blocked: blocked}, store.ColumnsOfBlock); err != nil {
+		return fmt.Errorf("block computer: %w", err)
+	}
+	if blocked {
+		f.drop(id, orielv1.Code_CODE_FORBIDDEN, ErrBlocked.Error())
+	}
+	f.changed(id)
+	return nil
+}
+
+// Remove forgets a computer; its agent is disconnected and needs a new token.
+// Errors: store.ErrNotFound, those of access.Can.
+func (f *Fleet) Remove(ctx context.Context, who access.Identity, id string) error {
+	if err := f.o.Access.Can(ctx, who, access.Manage, access.Computer(id)); err != nil {
+		return err
+	}
+	if err := f.o.Store.RemoveComputer(ctx, id); err != nil {
+		return fmt.Errorf("remove computer: %w", err)
+	}
+	f.o.Log.Info("computer removed", "computer", id, "person", who.PersonID)
+	f.drop(id, orielv1.Code_CODE_NOT_FOUND, "this computer was removed from the relay")
+	f.announce(true, id)
+	if err := f.o.Blobs.Delete(ctx, previewKey(id)); err != nil {
+		f.o.Log.Warn("preview of a removed computer stays", "computer", id, "err", err)
+	}
+	return nil
+}
+
+func (f *Fleet) drop(id string, code orielv1.Code, detail string) {
+	f.toAgent(id, &orielv1.BusMessage{Body: &orielv1.BusMessage_AgentDrop{
+		AgentDrop: &orielv1.BusAgentDrop{Code: code, Detail: detail}}})
+}
+
+func (f *Fleet) toAgent(id string, m *orielv1.BusMessage) {
+	subject, err := bus.Agent(id)
+	if err == nil {
+		err = f.o.Bus.Publish(subject, m)
+	}
+	if err != nil {
+		f.o.Log.Warn("agent's node not told", "computer", id, "err", err)
+	}
+}
+
+func (f *Fleet) changed(ids ...string) { f.announce(false, ids...) }
+
+func (f *Fleet) announce(removed bool, ids ...string) {
+	const most = 1000 // as BusFleetChanged allows
+	for len(ids) > 0 {
+		n := min(len(ids), most)
+		err := f.o.Bus.Publish(bus.FleetChanged, &orielv1.BusMessage{Body: &orielv1.BusMessage_FleetChanged{
+			FleetChanged: &orielv1.BusFleetChanged{ComputerIds: ids[:n], Removed: removed}}})
+		if err != nil {
+			f.o.Log.Warn("change of the fleet not announced", "computers", n, "err", err)
+		}
+		ids = ids[n:]
+	}
+}

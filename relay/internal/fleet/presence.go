@@ -1,0 +1,78 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	orielv1 "oriel/protocol/oriel/v1"
+)
+
+// Run keeps this node alive in the database, and buries nodes that died, until
+// ctx ends. It returns an error only when the first heartbeat fails.
+func (f *Fleet) Run(ctx context.Context) error {
+	left, err := f.o.Store.ClearNode(ctx, f.o.Node)
+	if err == nil {
+		err = f.beat(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("first heartbeat: %w", err)
+	}
+	f.changed(left...)
+	beat := time.NewTicker(f.o.Lifetime / 4)
+	defer beat.Stop()
+	seen := time.NewTicker(time.Minute)
+	defer seen.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-seen.C:
+			if err := f.o.Store.SeenOnNode(ctx, f.o.Node, f.now()); err != nil && ctx.Err() == nil {
+				f.o.Log.Warn("last seen not saved", "err", err)
+			}
+		case <-beat.C:
+			if err := f.beat(ctx); err != nil && ctx.Err() == nil {
+				f.o.Log.Warn("heartbeat failed", "err", err)
+			}
+		}
+	}
+}
+
+func (f *Fleet) beat(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, f.o.Lifetime/2)
+	defer cancel()
+	if err := f.o.Store.Heartbeat(ctx, f.o.Node, f.o.Lifetime); err != nil {
+		return err
+	}
+	gone, err := f.o.Store.BuryNodes(ctx)
+	if len(gone) > 0 {
+		f.o.Log.Warn("another node died", "computers", len(gone))
+		f.changed(gone...)
+	}
+	return err
+}
+
+// Connected notes that a computer is connected to this node now; a connection
+// that it had before, here or elsewhere, is closed by whoever holds it.
+func (f *Fleet) Connected(ctx context.Context, computer, conn string) error {
+	if err := f.o.Store.SetPresence(ctx, computer, f.o.Node, conn, f.now()); err != nil {
+		return fmt.Errorf("note connection: %w", err)
+	}
+	f.toAgent(computer, &orielv1.BusMessage{Body: &orielv1.BusMessage_AgentReplaced{
+		AgentReplaced: &orielv1.BusAgentReplaced{Connection: conn}}})
+	f.changed(computer)
+	return nil
+}
+
+// Disconnected notes that a connection ended.
+func (f *Fleet) Disconnected(ctx context.Context, computer, conn string) error {
+	gone, err := f.o.Store.DropPresence(ctx, computer, conn, f.now())
+	if gone {
+		f.changed(computer)
+	}
+	if err != nil {
+		return fmt.Errorf("note the end of a connection: %w", err)
+	}
+	return nil
+}

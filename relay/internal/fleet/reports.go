@@ -1,0 +1,219 @@
+package fleet
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"image/jpeg"
+	"time"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/relay/internal/access"
+	"oriel/relay/internal/blob"
+	"oriel/relay/internal/bus"
+	"oriel/relay/internal/plain"
+	"oriel/relay/internal/store"
+)
+
+// Bounds of a preview.
+const (
+	MaxPreviewWidth  = 640
+	MaxPreviewHeight = 2160
+)
+
+// ErrPreview: what an agent sent is no preview.
+var ErrPreview = errors.New("no JPEG picture of a preview's size")
+
+// SaveStatus keeps what an agent says of its display.
+func (f *Fleet) SaveStatus(ctx context.Context, computer string, s *orielv1.Status) error {
+	row := store.Computer{ID: computer, Display: displays[s.GetDisplay()],
+		DisplayDetail: plain.Line(s.GetDetail(), 1024), UserName: plain.Line(s.GetUser(), 256)}
+	columns := store.ColumnsOfDisplay
+	if row.UserName == "" {
+		columns = columns[:2] // the summary knows better
+	}
+	if err := f.o.Store.SaveComputer(ctx, row, columns); err != nil {
+		return fmt.Errorf("save status: %w", err)
+	}
+	f.changed(computer)
+	return nil
+}
+
+// SaveInventory keeps what an agent says of its machine.
+func (f *Fleet) SaveInventory(ctx context.Context, computer string, i *orielv1.Inventory) error {
+	now := f.now()
+	if i.TakenAt <= 0 || i.TakenAt > now {
+		i.TakenAt = now
+	}
+	clean(i.ProtoReflect())
+	data, err := orielv1.Encode(i)
+	if err == nil {
+		err = f.o.Store.SaveInventory(ctx, computer, i.TakenAt, data)
+	}
+	if err != nil {
+		return fmt.Errorf("save inventory: %w", err)
+	}
+	return nil
+}
+
+// clean makes every text of a message plain, in place. Nothing gets longer, so
+// that it keeps the bounds it was decoded with.
+func clean(m protoreflect.Message) {
+	m.SetUnknown(nil)
+	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case fd.IsList():
+			list := v.List()
+			for i := range list.Len() {
+				switch fd.Kind() {
+				case protoreflect.StringKind:
+					text := list.Get(i).String()
+					list.Set(i, protoreflect.ValueOfString(plain.Line(text, len(text))))
+				case protoreflect.MessageKind:
+					clean(list.Get(i).Message())
+				}
+			}
+		case fd.Kind() == protoreflect.StringKind:
+			m.Set(fd, protoreflect.ValueOfString(plain.Line(v.String(), len(v.String()))))
+		case fd.Kind() == protoreflect.MessageKind:
+			clean(v.Message())
+		}
+		return true
+	})
+}
+
+// Inventory is what a computer told last. Errors: store.ErrNotFound, those of
+// access.Can.
+func (f *Fleet) Inventory(ctx context.Context, who access.Identity, id string) (*orielv1.Inventory, error) {
+	if err := f.o.Access.Can(ctx, who, access.See, access.Computer(id)); err != nil {
+		return nil, err
+	}
+	data, err := f.o.Store.Inventory(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	i := &orielv1.Inventory{}
+	return i, orielv1.Decode(data, i)
+}
+
+// Refresh asks a computer for its inventory and returns it. Errors:
+// ErrOffline, ErrNoAnswer, those of Inventory.
+func (f *Fleet) Refresh(ctx context.Context, who access.Identity, id string) (*orielv1.Inventory, error) {
+	if err := f.o.Access.Can(ctx, who, access.See, access.Computer(id)); err != nil {
+		return nil, err
+	}
+	if _, err := f.o.Store.Computer(ctx, id); err != nil {
+		return nil, fmt.Errorf("computer %.64q: %w", id, err)
+	}
+	err := f.Ask(ctx, id, &orielv1.ToAgent{Body: &orielv1.ToAgent_SendInventory{SendInventory: &orielv1.SendInventory{}}}, true)
+	if err != nil {
+		return nil, err
+	}
+	return f.Inventory(ctx, who, id)
+}
+
+// askWithin bounds an ask whose answer somebody waits for.
+const (
+	sendWithin = 3 * time.Second
+	askWithin  = 20 * time.Second
+)
+
+// AskError is a computer's or its node's word that an ask failed.
+type AskError struct {
+	Code   orielv1.Code
+	Detail string
+}
+
+func (e *AskError) Error() string { return "the computer answers: " + e.Detail }
+
+// Ask sends m to a computer, on whichever node it is; nil m asks only whether
+// it is there. With wait it returns when the computer has answered. Errors:
+// ErrOffline, ErrNoAnswer, *AskError.
+func (f *Fleet) Ask(ctx context.Context, computer string, m *orielv1.ToAgent, wait bool) error {
+	subject, err := bus.Agent(computer)
+	if err != nil {
+		return store.ErrNotFound
+	}
+	within := sendWithin
+	if wait {
+		within = askWithin
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	answer, err := f.o.Bus.Request(ctx, subject, &orielv1.BusMessage{Body: &orielv1.BusMessage_Ask{
+		Ask: &orielv1.BusAsk{Message: m, Wait: wait}}})
+	switch {
+	case errors.Is(err, bus.ErrNobody):
+		return ErrOffline
+	case errors.Is(err, context.DeadlineExceeded):
+		return ErrNoAnswer
+	case err != nil:
+		return fmt.Errorf("ask computer: %w", err)
+	}
+	switch r := answer.GetReceipt(); r.GetCode() {
+	case orielv1.Code_CODE_UNSPECIFIED:
+		return nil
+	case orielv1.Code_CODE_UNAVAILABLE:
+		return ErrOffline
+	default:
+		return &AskError{r.GetCode(), r.GetDetail()}
+	}
+}
+
+// Preview is a picture of a computer's screen.
+type Preview struct {
+	Type    string // image/jpeg
+	Data    []byte
+	ETag    string // changes with the picture; without quotes
+	TakenAt time.Time
+}
+
+func previewKey(computer string) string { return "previews/" + computer }
+
+// SavePreview keeps a picture in the place of the one before. Errors:
+// ErrPreview for what is no JPEG of a preview's size.
+func (f *Fleet) SavePreview(ctx context.Context, computer string, p *orielv1.Preview) error {
+	config, err := jpeg.DecodeConfig(bytes.NewReader(p.GetData()))
+	if err != nil || p.GetType() != "image/jpeg" || config.Width > MaxPreviewWidth || config.Height > MaxPreviewHeight {
+		return ErrPreview
+	}
+	if err := f.o.Blobs.Put(ctx, previewKey(computer), p.GetData()); err != nil {
+		return fmt.Errorf("save preview: %w", err)
+	}
+	sum := sha256.Sum256(p.GetData())
+	row := store.Computer{ID: computer, PreviewAt: f.now(), PreviewType: "image/jpeg", PreviewTag: hex.EncodeToString(sum[:12])}
+	if err := f.o.Store.SaveComputer(ctx, row, store.ColumnsOfPreview); err != nil {
+		return fmt.Errorf("save preview: %w", err)
+	}
+	f.changed(computer)
+	return nil
+}
+
+// Preview is the newest picture of a computer, for who may watch its screen.
+// Errors: store.ErrNotFound, those of access.Can.
+func (f *Fleet) Preview(ctx context.Context, who access.Identity, id string) (Preview, error) {
+	if err := f.o.Access.Can(ctx, who, access.Connect, access.Computer(id)); err != nil {
+		return Preview{}, err
+	}
+	row, err := f.o.Store.Computer(ctx, id)
+	if err != nil {
+		return Preview{}, fmt.Errorf("preview: %w", err)
+	}
+	if row.PreviewAt == 0 {
+		return Preview{}, fmt.Errorf("preview: %w", store.ErrNotFound)
+	}
+	data, err := f.o.Blobs.Get(ctx, previewKey(row.ID))
+	if errors.Is(err, blob.ErrNotFound) {
+		return Preview{}, fmt.Errorf("preview: %w", store.ErrNotFound)
+	}
+	if err != nil {
+		return Preview{}, fmt.Errorf("preview: %w", err)
+	}
+	sum := sha256.Sum256(data) // of what is sent, even if it was replaced just now
+	return Preview{Type: row.PreviewType, Data: data, ETag: hex.EncodeToString(sum[:12]), TakenAt: time.UnixMilli(row.PreviewAt)}, nil
+}
