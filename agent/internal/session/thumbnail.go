@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"image"
 	"image/jpeg"
@@ -23,31 +24,34 @@ const (
 // leaves the picture no smaller than a preview. The result is this package's
 // own, opaque.
 func reduce(p desktop.Picture) *image.RGBA {
-	k := max(1, max(p.Size.X, p.Size.Y)/maxPreviewSide)
+	// Two sums share 32 bits, which is why k is at most 16.
+	k := min(max(1, max(p.Size.X, p.Size.Y)/maxPreviewSide), 16, p.Size.X, p.Size.Y)
 	w, h := p.Size.X/k, p.Size.Y/k
 	out := image.NewRGBA(image.Rect(0, 0, w, h))
-	sums := make([]uint32, 3*w)
+	type sum struct{ redBlue, green uint32 }
+	sums := make([]sum, w)
 	half, area := uint32(k*k/2), uint32(k*k)
 	for y := range h {
 		clear(sums)
 		for dy := range k {
 			row := p.Pix[(y*k+dy)*p.Stride:][:w*k*4]
-			for x, i := 0, 0; x < w; x++ {
-				var b, g, r uint32
+			for x := range sums {
+				var s sum
 				for range k {
-					b, g, r = b+uint32(row[i]), g+uint32(row[i+1]), r+uint32(row[i+2])
-					i += 4
+					v := binary.LittleEndian.Uint32(row)
+					row = row[4:]
+					s.redBlue += v & 0xff00ff
+					s.green += v >> 8 & 0xff
 				}
-				sums[3*x] += b
-				sums[3*x+1] += g
-				sums[3*x+2] += r
+				sums[x].redBlue += s.redBlue
+				sums[x].green += s.green
 			}
 		}
-		to := out.Pix[y*out.Stride:]
-		for x := range w {
-			to[4*x] = uint8((sums[3*x+2] + half) / area)
-			to[4*x+1] = uint8((sums[3*x+1] + half) / area)
-			to[4*x+2] = uint8((sums[3*x] + half) / area)
+		to := out.Pix[y*out.Stride:][:4*w]
+		for x, s := range sums {
+			to[4*x] = uint8((s.redBlue>>16 + half) / area)
+			to[4*x+1] = uint8((s.green + half) / area)
+			to[4*x+2] = uint8((s.redBlue&0xffff + half) / area)
 			to[4*x+3] = 255
 		}
 	}
