@@ -1,10 +1,9 @@
-// Package blob keeps what is too large for rows: previews now, recordings
-// later. It is the only door to gocloud.dev/blob: a folder (the default), an
-// S3-compatible store, or memory for tests.
+// Package blob keeps what is too big for the database: previews now,
+// recordings and files later. A folder by default, an S3-compatible store by
+// URL. It is the only door to gocloud.dev.
 //
-// A key is a path of lower-case letters, digits, '-' and '.', with '/' between
-// ("previews/<computer id>"), chosen by the relay and never by a peer. A blob
-// is replaced as a whole and small enough to be held in memory (MaxSize).
+// Keys are slash-separated ("previews/ID.jpg") and made by the relay, never
+// from text that an agent sent; Put refuses anything else.
 package blob
 
 import (
@@ -15,154 +14,137 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/fileblob"
-	_ "gocloud.dev/blob/memblob"
-	_ "gocloud.dev/blob/s3blob"
+	_ "gocloud.dev/blob/memblob" // mem://, for tests
+	_ "gocloud.dev/blob/s3blob"  // s3://
 	"gocloud.dev/gcerrors"
 )
 
-// MaxSize of one blob in bytes.
-const MaxSize = 16 << 20
+// MaxSize of one blob that Get reads, in bytes.
+const MaxSize = 64 << 20
 
-// Errors that a caller can act on.
-var (
-	ErrNotFound = errors.New("no such blob")
-	ErrKey      = errors.New("no key for a blob")
-	ErrTooLarge = errors.New("blob too large")
-)
+// ErrNotFound: there is no blob of that key.
+var ErrNotFound = errors.New("no such blob")
 
-// Blobs is an open store. Its methods may be called from any goroutine.
-type Blobs struct {
+var validKey = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*(/[a-z0-9][a-z0-9._-]*)*$`)
+
+func isKey(key string) bool { return len(key) <= 256 && validKey.MatchString(key) }
+
+// Store is one open bucket. Its methods may be called from any goroutine.
+type Store struct {
 	bucket *blob.Bucket
 	folder string // empty: none
 }
 
-// Open opens the store at address, one of
-//
-//	/path, file:///path              a folder, made when missing, read by nobody else
-//	s3://bucket?endpoint=…&region=…  credentials come from the environment as with AWS's own tools
-//	mem://                           memory, for tests
-func Open(ctx context.Context, address string) (*Blobs, error) {
-	path, folder := strings.CutPrefix(address, "file://")
-	if folder || filepath.IsAbs(address) {
-		return openFolder(path)
+// Open opens the bucket at address (file:///…, s3://BUCKET?region=…, mem://),
+// or the folder, made when it is missing.
+func Open(ctx context.Context, address, folder string) (*Store, error) {
+	if address == "" {
+		return openFolder(folder)
 	}
-	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "s3" && u.Scheme != "mem" {
-		return nil, errors.New("open blobs: give a folder's absolute path or s3://BUCKET?region=…")
+	if u, err := url.Parse(address); err == nil && u.Scheme == "file" {
+		return openFolder(filepath.FromSlash(u.Path))
 	}
 	b, err := blob.OpenBucket(ctx, address)
 	if err != nil {
-		return nil, fmt.Errorf("open blobs: %w", err)
+		return nil, fmt.Errorf("open blobs: %w", redacted(err, address))
 	}
-	return &Blobs{bucket: b}, nil
+	return &Store{bucket: b}, nil
 }
 
-func openFolder(path string) (*Blobs, error) {
-	if !filepath.IsAbs(path) {
-		return nil, fmt.Errorf("open blobs: %q is no absolute path", path)
-	}
-	if err := os.MkdirAll(path, 0o700); err != nil {
+func openFolder(folder string) (*Store, error) {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, fmt.Errorf("open blobs: %w", err)
 	}
-	// Temporary files beside the final ones: renaming works on one file system only.
-	b, err := fileblob.OpenBucket(path, &fileblob.Options{
-		NoTempDir: true, Metadata: fileblob.MetadataDontWrite, DirFileMode: 0o700,
-	})
+	// NoTempDir: the temporary file must be on the same file system to be renamed.
+	b, err := fileblob.OpenBucket(folder, &fileblob.Options{NoTempDir: true, Metadata: fileblob.MetadataDontWrite})
 	if err != nil {
-		return nil, fmt.Errorf("open blobs: %w", err)
+		return nil, fmt.Errorf("open blobs in %s: %w", folder, err)
 	}
-	return &Blobs{bucket: b, folder: path}, nil
+	return &Store{bucket: b, folder: folder}, nil
 }
 
-// Put saves data under key, in the place of what was there. Errors: ErrKey,
-// ErrTooLarge.
-func (b *Blobs) Put(ctx context.Context, key string, data []byte) error {
-	if err := check(key); err != nil {
-		return err
+// redacted keeps what an address may hold of secrets out of errors.
+func redacted(err error, address string) error {
+	u, perr := url.Parse(address)
+	if perr != nil {
+		return errors.New("the address is not a URL")
 	}
-	if len(data) > MaxSize {
-		return ErrTooLarge
+	return fmt.Errorf("%s://%s: %s", u.Scheme, u.Host, strings.ReplaceAll(err.Error(), address, u.Scheme+"://"+u.Host))
+}
+
+// Put writes the blob whole or not at all.
+func (s *Store) Put(ctx context.Context, key string, data []byte) error {
+	if !isKey(key) {
+		return fmt.Errorf("put blob: %.64q is not a key", key)
 	}
-	if err := b.bucket.WriteAll(ctx, key, data, &blob.WriterOptions{
-		ContentType: "application/octet-stream", // never guessed from hostile bytes
-	}); err != nil {
-		return fmt.Errorf("save blob %s: %w", key, err)
+	if err := s.bucket.WriteAll(ctx, key, data, nil); err != nil {
+		return fmt.Errorf("put blob %s: %w", key, err)
 	}
 	return nil
 }
 
-// Get reads the blob of that key. Errors: ErrNotFound, ErrKey, ErrTooLarge.
-func (b *Blobs) Get(ctx context.Context, key string) ([]byte, error) {
-	if err := check(key); err != nil {
-		return nil, err
-	}
-	r, err := b.bucket.NewReader(ctx, key, nil)
-	if gcerrors.Code(err) == gcerrors.NotFound {
+// Get reads a blob of at most MaxSize. Errors: ErrNotFound.
+func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
+	if !isKey(key) {
 		return nil, ErrNotFound
 	}
+	r, err := s.bucket.NewReader(ctx, key, nil)
 	if err != nil {
-		return nil, fmt.Errorf("read blob %s: %w", key, err)
+		return nil, s.wrap("get", key, err)
 	}
 	defer r.Close()
-	data, err := io.ReadAll(io.LimitReader(r, MaxSize+1))
+	if r.Size() > MaxSize {
+		return nil, fmt.Errorf("get blob %s: %d bytes are too many", key, r.Size())
+	}
+	b, err := io.ReadAll(io.LimitReader(r, MaxSize))
 	if err != nil {
-		return nil, fmt.Errorf("read blob %s: %w", key, err)
+		return nil, s.wrap("get", key, err)
 	}
-	if len(data) > MaxSize {
-		return nil, ErrTooLarge
-	}
-	return data, nil
+	return b, nil
 }
 
-// Delete forgets the blob of that key; that there is none is no error.
-func (b *Blobs) Delete(ctx context.Context, key string) error {
-	if err := check(key); err != nil {
-		return err
+// Delete removes a blob; one that is not there is no error.
+func (s *Store) Delete(ctx context.Context, key string) error {
+	if !isKey(key) {
+		return nil
 	}
-	err := b.bucket.Delete(ctx, key)
-	if err != nil && gcerrors.Code(err) != gcerrors.NotFound {
-		return fmt.Errorf("delete blob %s: %w", key, err)
+	if err := s.wrap("delete", key, s.bucket.Delete(ctx, key)); err != nil && !errors.Is(err, ErrNotFound) {
+		return err
 	}
 	return nil
 }
 
-// Healthy is nil while the store answers.
-func (b *Blobs) Healthy(ctx context.Context) error {
-	if b.folder != "" { // which gocloud does not look for
-		if _, err := os.Stat(b.folder); err != nil {
+// Check reports whether the store answers, for readiness and doctor.
+func (s *Store) Check(ctx context.Context) error {
+	if s.folder != "" { // which gocloud does not look for
+		if _, err := os.Stat(s.folder); err != nil {
 			return fmt.Errorf("blobs: %w", err)
 		}
 	}
-	ok, err := b.bucket.IsAccessible(ctx)
+	ok, err := s.bucket.IsAccessible(ctx)
+	if err == nil && !ok {
+		err = errors.New("the bucket is not accessible")
+	}
 	if err != nil {
 		return fmt.Errorf("blobs: %w", err)
-	}
-	if !ok {
-		return errors.New("blobs: the folder or bucket is not there")
 	}
 	return nil
 }
 
-// Close lets go of the store.
-func (b *Blobs) Close() error { return b.bucket.Close() }
+// Close ends it.
+func (s *Store) Close() error { return s.bucket.Close() }
 
-func check(key string) error {
-	if key == "" || len(key) > 200 {
-		return ErrKey
+func (s *Store) wrap(what, key string, err error) error {
+	if err == nil {
+		return nil
 	}
-	for part := range strings.SplitSeq(key, "/") {
-		if part == "" || part[0] == '.' {
-			return fmt.Errorf("%w: %q", ErrKey, key)
-		}
-		for _, c := range []byte(part) {
-			if (c < '0' || c > '9') && (c < 'a' || c > 'z') && c != '-' && c != '.' {
-				return fmt.Errorf("%w: %q", ErrKey, key)
-			}
-		}
+	if gcerrors.Code(err) == gcerrors.NotFound {
+		return fmt.Errorf("%s blob %s: %w", what, key, ErrNotFound)
 	}
-	return nil
+	return fmt.Errorf("%s blob %s: %w", what, key, err)
 }
