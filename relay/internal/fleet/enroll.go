@@ -14,7 +14,6 @@ import (
 	"time"
 
 	orielv1 "oriel/protocol/oriel/v1"
-	"oriel/relay/internal/access"
 	"oriel/relay/internal/plain"
 	"oriel/relay/internal/store"
 )
@@ -24,21 +23,6 @@ const (
 	MaxTokenUses     = 100_000
 	MaxTokenLifetime = 365 * 24 * time.Hour
 )
-
-// Token lets computers in. Its text is not in it.
-type Token struct {
-	ID, Note, CreatedBy  string
-	CreatedAt, ExpiresAt time.Time
-	UsesLeft, Used       int
-	Revoked              bool
-}
-
-// TokenOptions of CreateToken; zero: used once, within a day.
-type TokenOptions struct {
-	Note     string
-	Uses     int
-	Lifetime time.Duration
-}
 
 var tokenForm = regexp.MustCompile(`^oriel-([a-z2-7]{26})-[0-9a-f]{16}$`)
 
@@ -52,73 +36,41 @@ func hashOf(token string) []byte {
 	return h[:]
 }
 
-// CreateToken makes a token. Its text is returned here and never again.
-// Errors: *FieldError, those of access.Can.
-func (f *Fleet) CreateToken(ctx context.Context, who access.Identity, o TokenOptions) (_ Token, text string, err error) {
-	if err := f.o.Access.Can(ctx, who, access.Enroll, access.Relay); err != nil {
-		return Token{}, "", err
-	}
-	if o.Uses == 0 {
-		o.Uses = 1
-	}
-	if o.Lifetime == 0 {
-		o.Lifetime = 24 * time.Hour
-	}
-	switch {
-	case o.Uses < 0 || o.Uses > MaxTokenUses:
-		return Token{}, "", &FieldError{Field: "uses", Reason: fmt.Sprintf("a token is used 1 to %d times", MaxTokenUses)}
-	case o.Lifetime < 0 || o.Lifetime > MaxTokenLifetime:
-		return Token{}, "", &FieldError{Field: "expires_in_hours", Reason: "a token is good for at most a year"}
-	case len(o.Note) > 256:
-		return Token{}, "", &FieldError{Field: "note", Reason: "a note has at most 256 bytes"}
-	}
+// CreateToken makes a token for somebody (a person's id) that is good so often
+// and so long, both clamped to the bounds. Its text is returned here and never
+// again.
+func (f *Fleet) CreateToken(ctx context.Context, by, note string, uses int, lifetime time.Duration) (text string, t store.EnrollmentToken, err error) {
 	secret := make([]byte, 16)
 	_, _ = rand.Read(secret) // never fails
 	relay := sha256.Sum256(f.o.RelayKey)
 	text = "oriel-" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(secret)) +
 		"-" + hex.EncodeToString(relay[:8])
 	now := f.o.Now()
-	row := store.EnrollmentToken{ID: store.NewID(), TokenHash: hashOf(text), Note: plain.Line(o.Note, 256),
-		CreatedBy: who.PersonID, CreatedAt: now.UnixMilli(), ExpiresAt: now.Add(o.Lifetime).UnixMilli(), UsesLeft: int64(o.Uses)}
-	if err := f.o.Store.AddToken(ctx, row); err != nil {
-		return Token{}, "", fmt.Errorf("create enrollment token: %w", err)
+	t = store.EnrollmentToken{ID: store.NewID(), TokenHash: hashOf(text), Note: plain.Line(note, 256), CreatedBy: by,
+		CreatedAt: now.UnixMilli(), ExpiresAt: now.Add(min(lifetime, MaxTokenLifetime)).UnixMilli(),
+		UsesLeft: int64(min(max(uses, 1), MaxTokenUses))}
+	if err := f.o.Store.AddToken(ctx, t); err != nil {
+		return "", store.EnrollmentToken{}, fmt.Errorf("create enrollment token: %w", err)
 	}
-	f.o.Log.Info("enrollment token made", "token", row.ID, "person", who.PersonID, "uses", o.Uses)
-	return tokenOf(row), text, nil
+	f.o.Log.Info("enrollment token made", "token", t.ID, "person", by, "uses", t.UsesLeft)
+	return text, t, nil
 }
 
-// Tokens are all tokens, newest first. Errors: those of access.Can.
-func (f *Fleet) Tokens(ctx context.Context, who access.Identity) ([]Token, error) {
-	if err := f.o.Access.Can(ctx, who, access.Enroll, access.Relay); err != nil {
-		return nil, err
-	}
-	rows, err := f.o.Store.Tokens(ctx)
+// Tokens are all tokens, newest first.
+func (f *Fleet) Tokens(ctx context.Context) ([]store.EnrollmentToken, error) {
+	all, err := f.o.Store.Tokens(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list enrollment tokens: %w", err)
-	}
-	all := make([]Token, len(rows))
-	for i, row := range rows {
-		all[i] = tokenOf(row)
 	}
 	return all, nil
 }
 
-// RevokeToken makes a token useless. Errors: store.ErrNotFound, those of
-// access.Can.
-func (f *Fleet) RevokeToken(ctx context.Context, who access.Identity, id string) error {
-	if err := f.o.Access.Can(ctx, who, access.Enroll, access.Relay); err != nil {
-		return err
-	}
+// RevokeToken makes a token useless. Errors: store.ErrNotFound.
+func (f *Fleet) RevokeToken(ctx context.Context, id string) error {
 	if err := f.o.Store.RevokeToken(ctx, id, f.now()); err != nil {
 		return fmt.Errorf("revoke enrollment token: %w", err)
 	}
 	return nil
-}
-
-func tokenOf(row store.EnrollmentToken) Token {
-	return Token{ID: row.ID, Note: row.Note, CreatedBy: row.CreatedBy,
-		CreatedAt: time.UnixMilli(row.CreatedAt), ExpiresAt: time.UnixMilli(row.ExpiresAt),
-		UsesLeft: int(row.UsesLeft), Used: int(row.Used), Revoked: row.RevokedAt != 0}
 }
 
 // Authenticate says whether an agent that claims a machine key may try to

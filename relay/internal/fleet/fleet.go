@@ -27,6 +27,9 @@
 // Every change is announced on the bus (fleet.changed) with the computers'
 // ids; who shows them looks them up again. Agents' text is bounded and made
 // plain before it is kept.
+//
+// Whether a person may is asked of access by whoever speaks for one: the API,
+// the hub's tabs, the broker.
 package fleet
 
 import (
@@ -38,7 +41,6 @@ import (
 	"time"
 
 	orielv1 "oriel/protocol/oriel/v1"
-	"oriel/relay/internal/access"
 	"oriel/relay/internal/blob"
 	"oriel/relay/internal/bus"
 	"oriel/relay/internal/plain"
@@ -48,7 +50,7 @@ import (
 // NodeLifetime is how long after its last heartbeat a node counts as alive.
 const NodeLifetime = 12 * time.Second
 
-// Errors that a caller can act on, besides store.ErrNotFound and access's.
+// Errors that a caller can act on, besides store.ErrNotFound.
 var (
 	ErrUnauthorized = errors.New("this computer is not enrolled, and brings no enrollment token that is good")
 	ErrBlocked      = errors.New("this computer is blocked")
@@ -56,15 +58,14 @@ var (
 	ErrNoAnswer     = errors.New("the computer did not answer in time; try again")
 )
 
-// FieldError says what is wrong with one thing a person asked for.
-type FieldError = access.FieldError
+// MaxName is the length of a computer's name in bytes.
+const MaxName = 256
 
 // Options of New; all are needed but Log, Now and Lifetime.
 type Options struct {
 	Store    *store.Store
 	Bus      *bus.Bus
-	Blobs    *blob.Store
-	Access   *access.Access
+	Blobs    *blob.Blobs
 	RelayKey ed25519.PublicKey
 	Node     string // of this relay process; the same after a restart
 	Log      *slog.Logger
@@ -91,21 +92,12 @@ func New(o Options) *Fleet {
 
 func (f *Fleet) now() int64 { return f.o.Now().UnixMilli() }
 
-// List is all computers that who may see, oldest first. Errors: those of
-// access.Can.
-func (f *Fleet) List(ctx context.Context, who access.Identity) ([]*orielv1.Computer, error) {
-	if err := f.o.Access.Can(ctx, who, access.See, access.Relay); err != nil {
-		return nil, err
-	}
-	return f.Lookup(ctx, who)
-}
+// List is all computers, oldest first.
+func (f *Fleet) List(ctx context.Context) ([]*orielv1.Computer, error) { return f.Lookup(ctx) }
 
-// Get is one computer. Errors: store.ErrNotFound, those of access.Can.
-func (f *Fleet) Get(ctx context.Context, who access.Identity, id string) (*orielv1.Computer, error) {
-	if err := f.o.Access.Can(ctx, who, access.See, access.Computer(id)); err != nil {
-		return nil, err
-	}
-	all, err := f.Lookup(ctx, who, id)
+// Get is one computer. Errors: store.ErrNotFound.
+func (f *Fleet) Get(ctx context.Context, id string) (*orielv1.Computer, error) {
+	all, err := f.Lookup(ctx, id)
 	if err == nil && len(all) == 0 {
 		err = store.ErrNotFound
 	}
@@ -116,8 +108,8 @@ func (f *Fleet) Get(ctx context.Context, who access.Identity, id string) (*oriel
 }
 
 // Lookup is those of the computers with the given ids that exist, or all
-// without any, as who sees them. The caller has asked access whether who may.
-func (f *Fleet) Lookup(ctx context.Context, who access.Identity, ids ...string) ([]*orielv1.Computer, error) {
+// without any. MayControl is for the caller to fill in.
+func (f *Fleet) Lookup(ctx context.Context, ids ...string) ([]*orielv1.Computer, error) {
 	rows, err := f.o.Store.Computers(ctx, ids...)
 	if err != nil {
 		return nil, fmt.Errorf("look up computers: %w", err)
@@ -129,12 +121,10 @@ func (f *Fleet) Lookup(ctx context.Context, who access.Identity, ids ...string) 
 	if err != nil {
 		return nil, fmt.Errorf("look up operators: %w", err)
 	}
-	control := f.o.Access.Can(ctx, who, access.Control, access.Relay) == nil
 	now := f.now()
 	all := make([]*orielv1.Computer, len(rows))
 	for i, row := range rows {
 		all[i] = shown(row, operators[row.ID], now)
-		all[i].MayControl = control
 	}
 	return all, nil
 }
@@ -156,28 +146,18 @@ func (f *Fleet) Record(ctx context.Context, id string) (Record, error) {
 }
 
 // Rename gives a computer a name; an empty one gives the host name back.
-// Errors: *FieldError, store.ErrNotFound, those of access.Can.
-func (f *Fleet) Rename(ctx context.Context, who access.Identity, id, name string) (*orielv1.Computer, error) {
-	if err := f.o.Access.Can(ctx, who, access.Manage, access.Computer(id)); err != nil {
-		return nil, err
-	}
-	if len(name) > 256 {
-		return nil, &FieldError{Field: "name", Reason: "a computer's name has at most 256 bytes"}
-	}
-	row := store.Computer{ID: id, Name: plain.Line(name, 256)}
+// Errors: store.ErrNotFound.
+func (f *Fleet) Rename(ctx context.Context, id, name string) error {
+	row := store.Computer{ID: id, Name: plain.Line(name, MaxName)}
 	if err := f.o.Store.SaveComputer(ctx, row, store.ColumnsOfName); err != nil {
-		return nil, fmt.Errorf("rename computer: %w", err)
+		return fmt.Errorf("rename computer: %w", err)
 	}
 	f.changed(id)
-	return f.Get(ctx, who, id)
+	return nil
 }
 
-// Block keeps a computer out, or lets it in again. Errors: store.ErrNotFound,
-// those of access.Can.
-func (f *Fleet) Block(ctx context.Context, who access.Identity, id string, blocked bool) error {
-	if err := f.o.Access.Can(ctx, who, access.Manage, access.Computer(id)); err != nil {
-		return err
-	}
+// Block keeps a computer out, or lets it in again. Errors: store.ErrNotFound.
+func (f *Fleet) Block(ctx context.Context, id string, blocked bool) error {
 	if err := f.o.Store.SaveComputer(ctx, store.Computer{ID: id, Blocked: blocked}, store.ColumnsOfBlock); err != nil {
 		return fmt.Errorf("block computer: %w", err)
 	}
@@ -189,15 +169,12 @@ func (f *Fleet) Block(ctx context.Context, who access.Identity, id string, block
 }
 
 // Remove forgets a computer; its agent is disconnected and needs a new token.
-// Errors: store.ErrNotFound, those of access.Can.
-func (f *Fleet) Remove(ctx context.Context, who access.Identity, id string) error {
-	if err := f.o.Access.Can(ctx, who, access.Manage, access.Computer(id)); err != nil {
-		return err
-	}
+// Errors: store.ErrNotFound.
+func (f *Fleet) Remove(ctx context.Context, id string) error {
 	if err := f.o.Store.RemoveComputer(ctx, id); err != nil {
 		return fmt.Errorf("remove computer: %w", err)
 	}
-	f.o.Log.Info("computer removed", "computer", id, "person", who.PersonID)
+	f.o.Log.Info("computer removed", "computer", id)
 	f.drop(id, orielv1.Code_CODE_NOT_FOUND, "this computer was removed from the relay")
 	f.announce(true, id)
 	if err := f.o.Blobs.Delete(ctx, previewKey(id)); err != nil {

@@ -13,7 +13,6 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	orielv1 "oriel/protocol/oriel/v1"
-	"oriel/relay/internal/access"
 	"oriel/relay/internal/blob"
 	"oriel/relay/internal/bus"
 	"oriel/relay/internal/plain"
@@ -87,12 +86,8 @@ func clean(m protoreflect.Message) {
 	})
 }
 
-// Inventory is what a computer told last. Errors: store.ErrNotFound, those of
-// access.Can.
-func (f *Fleet) Inventory(ctx context.Context, who access.Identity, id string) (*orielv1.Inventory, error) {
-	if err := f.o.Access.Can(ctx, who, access.See, access.Computer(id)); err != nil {
-		return nil, err
-	}
+// Inventory is what a computer told last. Errors: store.ErrNotFound.
+func (f *Fleet) Inventory(ctx context.Context, id string) (*orielv1.Inventory, error) {
 	data, err := f.o.Store.Inventory(ctx, id)
 	if err != nil {
 		return nil, err
@@ -101,20 +96,13 @@ func (f *Fleet) Inventory(ctx context.Context, who access.Identity, id string) (
 	return i, orielv1.Decode(data, i)
 }
 
-// Refresh asks a computer for its inventory and returns it. Errors:
-// ErrOffline, ErrNoAnswer, those of Inventory.
-func (f *Fleet) Refresh(ctx context.Context, who access.Identity, id string) (*orielv1.Inventory, error) {
-	if err := f.o.Access.Can(ctx, who, access.See, access.Computer(id)); err != nil {
-		return nil, err
-	}
+// Refresh asks a computer for its inventory and returns when it was saved.
+// Errors: store.ErrNotFound, those of Ask.
+func (f *Fleet) Refresh(ctx context.Context, id string) error {
 	if _, err := f.o.Store.Computer(ctx, id); err != nil {
-		return nil, fmt.Errorf("computer %.64q: %w", id, err)
+		return fmt.Errorf("computer %.64q: %w", id, err)
 	}
-	err := f.Ask(ctx, id, &orielv1.ToAgent{Body: &orielv1.ToAgent_SendInventory{SendInventory: &orielv1.SendInventory{}}}, true)
-	if err != nil {
-		return nil, err
-	}
-	return f.Inventory(ctx, who, id)
+	return f.Ask(ctx, id, &orielv1.ToAgent{Body: &orielv1.ToAgent_SendInventory{SendInventory: &orielv1.SendInventory{}}}, true)
 }
 
 // askWithin bounds an ask whose answer somebody waits for.
@@ -165,14 +153,6 @@ func (f *Fleet) Ask(ctx context.Context, computer string, m *orielv1.ToAgent, wa
 	}
 }
 
-// Preview is a picture of a computer's screen.
-type Preview struct {
-	Type    string // image/jpeg
-	Data    []byte
-	ETag    string // changes with the picture; without quotes
-	TakenAt time.Time
-}
-
 func previewKey(computer string) string { return "previews/" + computer }
 
 // SavePreview keeps a picture in the place of the one before. Errors:
@@ -185,8 +165,7 @@ func (f *Fleet) SavePreview(ctx context.Context, computer string, p *orielv1.Pre
 	if err := f.o.Blobs.Put(ctx, previewKey(computer), p.GetData()); err != nil {
 		return fmt.Errorf("save preview: %w", err)
 	}
-	sum := sha256.Sum256(p.GetData())
-	row := store.Computer{ID: computer, PreviewAt: f.now(), PreviewType: "image/jpeg", PreviewTag: hex.EncodeToString(sum[:12])}
+	row := store.Computer{ID: computer, PreviewAt: f.now(), PreviewType: "image/jpeg", PreviewTag: tagOf(p.GetData())}
 	if err := f.o.Store.SaveComputer(ctx, row, store.ColumnsOfPreview); err != nil {
 		return fmt.Errorf("save preview: %w", err)
 	}
@@ -194,26 +173,26 @@ func (f *Fleet) SavePreview(ctx context.Context, computer string, p *orielv1.Pre
 	return nil
 }
 
-// Preview is the newest picture of a computer, for who may watch its screen.
-// Errors: store.ErrNotFound, those of access.Can.
-func (f *Fleet) Preview(ctx context.Context, who access.Identity, id string) (Preview, error) {
-	if err := f.o.Access.Can(ctx, who, access.Connect, access.Computer(id)); err != nil {
-		return Preview{}, err
-	}
+// Preview is the newest picture of a computer: its bytes, media type and a tag
+// that changes with it. Errors: store.ErrNotFound.
+func (f *Fleet) Preview(ctx context.Context, id string) (data []byte, kind, tag string, err error) {
 	row, err := f.o.Store.Computer(ctx, id)
-	if err != nil {
-		return Preview{}, fmt.Errorf("preview: %w", err)
+	if err == nil && row.PreviewAt == 0 {
+		err = store.ErrNotFound
 	}
-	if row.PreviewAt == 0 {
-		return Preview{}, fmt.Errorf("preview: %w", store.ErrNotFound)
+	if err == nil {
+		data, err = f.o.Blobs.Get(ctx, previewKey(row.ID))
 	}
-	data, err := f.o.Blobs.Get(ctx, previewKey(row.ID))
 	if errors.Is(err, blob.ErrNotFound) {
-		return Preview{}, fmt.Errorf("preview: %w", store.ErrNotFound)
+		err = store.ErrNotFound
 	}
 	if err != nil {
-		return Preview{}, fmt.Errorf("preview: %w", err)
+		return nil, "", "", fmt.Errorf("preview of %.64q: %w", id, err)
 	}
-	sum := sha256.Sum256(data) // of what is sent, even if it was replaced just now
-	return Preview{Type: row.PreviewType, Data: data, ETag: hex.EncodeToString(sum[:12]), TakenAt: time.UnixMilli(row.PreviewAt)}, nil
+	return data, row.PreviewType, tagOf(data), nil // of what is sent, even if it was replaced just now
+}
+
+func tagOf(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:12])
 }

@@ -13,6 +13,8 @@
 //
 // Each change is announced on the bus (journal.changed) with the session's and
 // the computer's id. Agents' text is bounded and made plain before it is kept.
+// Whether a person may read the journal is asked of access by whoever speaks
+// for one.
 package journal
 
 import (
@@ -45,7 +47,7 @@ const (
 	MaxPage     = 100
 )
 
-// Errors that a caller can act on, besides store.ErrNotFound and access's.
+// Errors that a caller can act on, besides store.ErrNotFound.
 var (
 	ErrEnded  = store.ErrEnded
 	ErrCursor = errors.New("this page does not exist; start again from the first")
@@ -53,11 +55,10 @@ var (
 
 // Options of New; all are needed but Log and Now.
 type Options struct {
-	Store  *store.Store
-	Bus    *bus.Bus
-	Access *access.Access
-	Log    *slog.Logger
-	Now    func() time.Time
+	Store *store.Store
+	Bus   *bus.Bus
+	Log   *slog.Logger
+	Now   func() time.Time
 }
 
 // Journal is the record. Its methods may be called from any goroutine.
@@ -225,8 +226,7 @@ func (j *Journal) Sweep(ctx context.Context) ([]*orielv1.JournalEntry, error) {
 	return all, nil
 }
 
-// Lookup are the rows with those ids that exist, newest first. It asks nobody:
-// what it returns is for the relay itself, or for who may read the journal.
+// Lookup are the rows with those ids that exist, newest first.
 func (j *Journal) Lookup(ctx context.Context, ids ...string) ([]*orielv1.JournalEntry, error) {
 	rows, err := j.o.Store.Sessions(ctx, ids...)
 	if err != nil {
@@ -235,12 +235,8 @@ func (j *Journal) Lookup(ctx context.Context, ids ...string) ([]*orielv1.Journal
 	return entries(rows), nil
 }
 
-// Get is one row, for who may read the journal. Errors: store.ErrNotFound,
-// those of access.Can.
-func (j *Journal) Get(ctx context.Context, who access.Identity, id string) (*orielv1.JournalEntry, error) {
-	if err := j.o.Access.Can(ctx, who, access.Journal, access.Session(id)); err != nil {
-		return nil, err
-	}
+// Get is one row. Errors: store.ErrNotFound.
+func (j *Journal) Get(ctx context.Context, id string) (*orielv1.JournalEntry, error) {
 	row, err := j.o.Store.Session(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("session %.64q: %w", id, err)
@@ -248,29 +244,18 @@ func (j *Journal) Get(ctx context.Context, who access.Identity, id string) (*ori
 	return entry(row), nil
 }
 
-// Filter says which rows; its zero value means all.
-type Filter struct {
-	ComputerID string
-	OperatorID string
-	Running    *bool
-}
-
-// Page is at most limit rows (0: DefaultPage) after cursor (empty: from the
-// newest), and the cursor of the next page, empty when there is none. Errors:
-// ErrCursor, those of access.Can.
-func (j *Journal) Page(ctx context.Context, who access.Identity, f Filter, cursor string, limit int) (_ []*orielv1.JournalEntry, next string, err error) {
-	if err := j.o.Access.Can(ctx, who, access.Journal, access.Relay); err != nil {
-		return nil, "", err
-	}
-	sf := store.SessionFilter{ComputerID: f.ComputerID, OperatorID: f.OperatorID, Running: f.Running}
-	if sf.AfterStarted, sf.AfterID, err = place(cursor); err != nil {
+// Page is at most limit rows (0: DefaultPage) that f names after cursor
+// (empty: from the newest; f's own place is not looked at), and the cursor of
+// the next page, empty when there is none. Errors: ErrCursor.
+func (j *Journal) Page(ctx context.Context, f store.SessionFilter, cursor string, limit int) (_ []*orielv1.JournalEntry, next string, err error) {
+	if f.AfterStarted, f.AfterID, err = place(cursor); err != nil {
 		return nil, "", err
 	}
 	if limit <= 0 {
 		limit = DefaultPage
 	}
 	limit = min(limit, MaxPage)
-	rows, err := j.o.Store.SessionPage(ctx, sf, int64(limit)+1)
+	rows, err := j.o.Store.SessionPage(ctx, f, int64(limit)+1)
 	if err != nil {
 		return nil, "", fmt.Errorf("journal: %w", err)
 	}
