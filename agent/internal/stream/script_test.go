@@ -19,7 +19,10 @@ import (
 	"oriel/agent/internal/encode"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// xvfbtest keeps one thread for all its servers.
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("oriel/agent/internal/desktop/xvfbtest.starterLoop"))
+}
 
 // script is a desktop that the test draws, with the contract of the real ones:
 // Next blocks until there is damage and gives the newest picture with all of it.
