@@ -8,7 +8,9 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"oriel/agent/internal/desktop/xvfbtest"
 )
@@ -35,6 +37,7 @@ t.focus(); send()
 
 // page is a Chromium on a display that shows typedPage.
 type page struct {
+	pid         int
 	mu          sync.Mutex
 	text, codes string
 	loaded      bool
@@ -62,9 +65,10 @@ func startChromium(t *testing.T, s *xvfbtest.Server, busy string) *page {
 		p.loaded = true
 	}))
 	t.Cleanup(web.Close)
-	s.Command("chromium", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+	cmd := s.Command("chromium", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
 		"--disable-component-update", "--disable-sync", "--ozone-platform=x11", "--disable-dev-shm-usage", "--window-position=0,0", "--window-size=900,700",
 		"--user-data-dir="+t.TempDir()+"/profile", "--app="+web.URL)
+	p.pid = cmd.Process.Pid
 	s.Run("xdotool", "windowfocus", "--sync", s.Window("typed page"))
 	eventually(t, "the page is loaded", func() bool { _, _, ok := p.get(); return ok })
 	return p
@@ -102,4 +106,28 @@ func TestTextInChromium(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A program that does not come to its events for a while must still find every
+// code bound to what it was pressed for.
+func TestTextWaitsForALateProgram(t *testing.T) {
+	s := xvfbtest.Start(t, xvfbtest.Options{Layout: "us", Openbox: true})
+	d := openX(t, s)
+	p := startChromium(t, s, "0")
+	const text = "天地玄黃宇宙洪荒日月盈昃辰宿列張寒來暑往秋收冬藏閏餘成歲律呂調陽雲騰致雨露結為霜"
+	syscall.Kill(p.pid, syscall.SIGSTOP)
+	defer syscall.Kill(p.pid, syscall.SIGCONT)
+	typed := make(chan error, 1)
+	go func() { typed <- d.Text(text) }()
+	eventually(t, "the program is waited for", d.input.text.pinger.waiting.Load)
+	since := time.Now()
+	eventually(t, "more time than programs get that do not answer", func() bool { return time.Since(since) > 3*reuseAfter })
+	if !d.input.text.pinger.waiting.Load() {
+		t.Error("it is not waited for any more")
+	}
+	syscall.Kill(p.pid, syscall.SIGCONT)
+	if err := <-typed; err != nil {
+		t.Fatal(err)
+	}
+	p.expect(t, text)
 }

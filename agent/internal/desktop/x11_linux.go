@@ -52,12 +52,13 @@ func openNative(o Options) (Desktop, error) {
 		closing: make(chan struct{}),
 	}
 	d.pointer.init()
+	d.input.text.pinger.pong = make(chan uint32, 4)
 	// Until eye is set, events are those of our own requests below.
 	var err error
 	if d.eye, err = dialX(display, o.XAuthority, d.event); err != nil {
 		return nil, err
 	}
-	if d.hand, err = dialX(display, o.XAuthority, nil); err != nil {
+	if d.hand, err = dialX(display, o.XAuthority, d.input.text.pinger.answer); err != nil {
 		d.eye.hangUp()
 		<-d.eye.closed
 		return nil, err

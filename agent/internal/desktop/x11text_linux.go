@@ -85,6 +85,9 @@ func (k *keyboard) sym(code byte, column int) uint32 {
 func (k *keyboard) isDown(code byte) bool { return k.down[code/8]&(1<<(code%8)) != 0 }
 
 func (d *x11) startText() error {
+	if err := d.startPing(); err != nil {
+		return err
+	}
 	return d.useXKB()
 }
 
@@ -124,6 +127,7 @@ func (d *x11) typeSyms(syms []uint32) error {
 	d.findSlots(k)
 	direct := k.direct()
 	t := &d.input.text
+	t.pinger.silent = 0
 	shift := false
 	defer func() {
 		if shift {
@@ -273,17 +277,13 @@ func (d *x11) bind(syms []uint32, direct map[uint32]stroke) (int, error) {
 
 // settle waits until presses at that time have been looked up.
 func (d *x11) settle(used time.Time) error {
-	wait := time.Until(used.Add(reuseAfter))
-	if used.IsZero() || wait <= 0 && time.Since(used) > tidyAfter {
+	if used.IsZero() || time.Since(used) > tidyAfter {
 		return nil
 	}
 	if d.ping() {
 		return nil
 	}
-	if wait <= 0 {
-		return nil
-	}
-	timer := time.NewTimer(wait)
+	timer := time.NewTimer(time.Until(used.Add(reuseAfter)))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
