@@ -65,7 +65,7 @@ const MaxName = 256
 type Options struct {
 	Store    *store.Store
 	Bus      *bus.Bus
-	Blobs    *blob.Blobs
+	Blobs    *blob.Store
 	RelayKey ed25519.PublicKey
 	Node     string // of this relay process; the same after a restart
 	Log      *slog.Logger
