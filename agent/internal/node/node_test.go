@@ -1,0 +1,401 @@
+package node_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"fmt"
+	"image"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pion/webrtc/v4"
+	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
+
+	"oriel/agent/internal/desktop"
+	"oriel/agent/internal/identity"
+	"oriel/agent/internal/link/linktest"
+	"oriel/agent/internal/node"
+	"oriel/agent/internal/session"
+	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/trust"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// agent is a whole node: link, host facts and a real session.Host on the demo
+// desktop, against a relay that speaks the real wire.
+type agent struct {
+	id  *identity.Identity
+	end func()
+}
+
+func run(t *testing.T, relay *linktest.Relay, with ...func(*node.Options)) *agent {
+	t.Helper()
+	id, err := identity.Open(filepath.Join(t.TempDir(), "data"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { id.Close() })
+	if err := id.Configure(identity.Given{Relays: []string{relay.URL()}, Token: relay.Token()}); err != nil {
+		t.Fatal(err)
+	}
+	o := node.Options{Version: "1.2.3", Desktop: func(out node.Outlet) node.Desktop {
+		return session.NewHost(session.Options{
+			Open: func(context.Context) (desktop.Desktop, error) { return desktop.Demo(image.Pt(320, 200)), nil },
+			Sign: out.Sign, Send: out.Send, Loopback: true,
+		})
+	}}
+	for _, w := range with {
+		w(&o)
+	}
+	n := node.New(id, o)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- n.Run(ctx) }()
+	a := &agent{id: id, end: sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})}
+	t.Cleanup(a.end)
+	return a
+}
+
+// viewer is the browser's side: a pion peer that wants to see.
+type viewer struct {
+	*webrtc.PeerConnection
+	sdp  string
+	open chan struct{} // closed when the control channel is open
+}
+
+func newViewer(t *testing.T) *viewer {
+	t.Helper()
+	var s webrtc.SettingEngine
+	s.SetIncludeLoopbackCandidate(true)
+	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(s)).NewPeerConnection(webrtc.Configuration{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { pc.GracefulClose() })
+	v := &viewer{PeerConnection: pc, open: make(chan struct{})}
+	protocol := "oriel.v1"
+	control, err := pc.CreateDataChannel("control", &webrtc.DataChannelInit{Protocol: &protocol})
+	if err != nil {
+		t.Fatal(err)
+	}
+	control.OnOpen(func() { close(v.open) })
+	if _, err := pc.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
+		t.Fatal(err)
+	}
+	offer, err := pc.CreateOffer(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gathered := webrtc.GatheringCompletePromise(pc)
+	if err := pc.SetLocalDescription(offer); err != nil {
+		t.Fatal(err)
+	}
+	<-gathered
+	v.sdp = pc.LocalDescription().SDP
+	return v
+}
+
+// take sets the agent's answer.
+func (v *viewer) take(t *testing.T, a *orielv1.Answer) {
+	t.Helper()
+	if err := v.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: a.GetSdp()}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var sessions atomic.Int64
+
+// grant is a good one for v; change makes it something else.
+func grant(t *testing.T, relay *linktest.Relay, machine ed25519.PublicKey, v *viewer) *orielv1.Grant {
+	t.Helper()
+	fingerprint, err := trust.Fingerprint(v.sdp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nonce := make([]byte, 16)
+	rand.Read(nonce)
+	now := relay.Now()
+	return &orielv1.Grant{
+		SessionId: fmt.Sprintf("session-%d", sessions.Add(1)), Nonce: nonce, ComputerId: relay.Computer, ComputerKey: machine,
+		Operator: &orielv1.Operator{Id: "p1", Name: "Ada"}, Scopes: []orielv1.Scope{orielv1.Scope_SCOPE_VIEW, orielv1.Scope_SCOPE_CONTROL},
+		IssuedAt: now.UnixMilli(), ExpiresAt: now.Add(trust.GrantLifetime).UnixMilli(), Fingerprint: fingerprint, Mode: orielv1.Mode_MODE_CONTROL,
+	}
+}
+
+func offer(t *testing.T, key ed25519.PrivateKey, g *orielv1.Grant, v *viewer, attempt uint32) *orielv1.ToAgent {
+	t.Helper()
+	signed, err := trust.SignGrant(trust.Key(key), g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &orielv1.ToAgent{Body: &orielv1.ToAgent_Offer{Offer: &orielv1.Offer{SessionId: g.GetSessionId(), Grant: signed, Sdp: v.sdp, Attempt: attempt}}}
+}
+
+func answered(session string) func(*orielv1.FromAgent) bool {
+	return func(m *orielv1.FromAgent) bool { return m.GetAnswer().GetSessionId() == session }
+}
+
+func endedWith(session string) func(*orielv1.FromAgent) bool {
+	return func(m *orielv1.FromAgent) bool { return m.GetSessionEnded().GetSessionId() == session }
+}
+
+// passCandidates hands the agent's candidates to the viewer as they come.
+func passCandidates(viewers map[string]*viewer, mu *sync.Mutex) func(*linktest.Relay) {
+	return func(r *linktest.Relay) {
+		r.Received = func(_ *linktest.Agent, m *orielv1.FromAgent) {
+			c := m.GetCandidate()
+			mu.Lock()
+			v := viewers[c.GetSessionId()]
+			mu.Unlock()
+			if v == nil || c.GetCandidate() == "" || v.RemoteDescription() == nil {
+				return
+			}
+			index := uint16(c.GetSdpMLineIndex())
+			_ = v.AddICECandidate(webrtc.ICECandidateInit{Candidate: c.GetCandidate(), SDPMid: proto.String(c.GetSdpMid()), SDPMLineIndex: &index})
+		}
+	}
+}
+
+func TestGrants(t *testing.T) {
+	relay := linktest.Start(t, func(r *linktest.Relay) { r.Skew = -3 * time.Hour }) // the relay's clock counts
+	a := run(t, relay)
+	peer := relay.Agent(1)
+	v := newViewer(t)
+	other, another, _ := ed25519.GenerateKey(rand.Reader)
+
+	for _, c := range []struct {
+		name   string
+		key    ed25519.PrivateKey // nil: the relay's
+		change func(*orielv1.Grant, *orielv1.Offer)
+		want   orielv1.Code
+	}{
+		{"expired", nil, func(g *orielv1.Grant, _ *orielv1.Offer) {
+			g.IssuedAt -= 120_000
+			g.ExpiresAt -= 120_000
+		}, orielv1.Code_CODE_GRANT_EXPIRED},
+		{"good by this machine's wrong clock only", nil, func(g *orielv1.Grant, _ *orielv1.Offer) {
+			g.IssuedAt = time.Now().UnixMilli()
+			g.ExpiresAt = time.Now().Add(time.Minute).UnixMilli()
+		}, orielv1.Code_CODE_GRANT_EXPIRED},
+		{"for another computer", nil, func(g *orielv1.Grant, _ *orielv1.Offer) { g.ComputerId = "computer-2" }, orielv1.Code_CODE_GRANT_COMPUTER},
+		{"for another machine key", nil, func(g *orielv1.Grant, _ *orielv1.Offer) { g.ComputerKey = other }, orielv1.Code_CODE_GRANT_COMPUTER},
+		{"for another browser", nil, func(g *orielv1.Grant, _ *orielv1.Offer) { g.Fingerprint[0] ^= 1 }, orielv1.Code_CODE_GRANT_FINGERPRINT},
+		{"signed by another key", another, nil, orielv1.Code_CODE_GRANT_SIGNATURE},
+		{"altered after it was signed", nil, func(_ *orielv1.Grant, o *orielv1.Offer) { o.Grant.Grant[5] ^= 1 }, orielv1.Code_CODE_GRANT_SIGNATURE},
+		{"none", nil, func(_ *orielv1.Grant, o *orielv1.Offer) { o.Grant = nil }, orielv1.Code_CODE_GRANT_SIGNATURE},
+		{"of another session", nil, func(_ *orielv1.Grant, o *orielv1.Offer) { o.SessionId = "other-" + o.SessionId }, orielv1.Code_CODE_INVALID},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			key := c.key
+			if key == nil {
+				key = relay.Key
+			}
+			g := grant(t, relay, a.id.Key(), v)
+			if c.change != nil {
+				c.change(g, &orielv1.Offer{Grant: &orielv1.SignedGrant{Grant: make([]byte, 10)}})
+			}
+			m := offer(t, key, g, v, 1)
+			if c.change != nil {
+				c.change(proto.CloneOf(g), m.GetOffer())
+			}
+			peer.Send(m)
+			e := peer.Wait(t, "the refusal", endedWith(m.GetOffer().GetSessionId())).GetSessionEnded()
+			if e.GetReason() != orielv1.EndReason_END_REASON_REFUSED || e.GetCode() != c.want || e.GetAttempt() != 0 || e.GetDetail() == "" {
+				t.Fatalf("got %v, want %v", e, c.want)
+			}
+		})
+	}
+
+	t.Run("replayed", func(t *testing.T) {
+		g := grant(t, relay, a.id.Key(), v)
+		m := offer(t, relay.Key, g, v, 1)
+		peer.Send(m)
+		answer := peer.Wait(t, "the answer", answered(g.GetSessionId())).GetAnswer()
+		fingerprint, err := trust.Fingerprint(answer.GetSdp())
+		if err != nil || trust.VerifyAnswer(a.id.Key(), g.GetSessionId(), g.GetNonce(), fingerprint, answer.GetSignature()) != nil {
+			t.Fatalf("the answer is not signed with the machine key: %v", err)
+		}
+		again := proto.CloneOf(m)
+		again.GetOffer().Attempt = 2
+		peer.Send(again)
+		e := peer.Wait(t, "the refusal", endedWith(g.GetSessionId())).GetSessionEnded()
+		if e.GetCode() != orielv1.Code_CODE_GRANT_REPLAYED || e.GetAttempt() != 2 {
+			t.Fatalf("got %v, want REPLAYED for attempt 2 only: the session runs on", e)
+		}
+	})
+}
+
+func TestSessionOutlivesTheRelayAndItsEndIsSaidUntilHeard(t *testing.T) {
+	viewers, mu := map[string]*viewer{}, &sync.Mutex{}
+	relay := linktest.Start(t, passCandidates(viewers, mu))
+	a := run(t, relay)
+	peer := relay.Agent(1)
+	v := newViewer(t)
+	g := grant(t, relay, a.id.Key(), v)
+	id := g.GetSessionId()
+	mu.Lock()
+	viewers[id] = v
+	mu.Unlock()
+	peer.Send(offer(t, relay.Key, g, v, 1))
+	v.take(t, peer.Wait(t, "the answer", answered(id)).GetAnswer())
+	select {
+	case <-v.open:
+	case <-time.After(linktest.Deadline):
+		t.Fatal("no connection")
+	}
+	peer.Wait(t, "a report", func(m *orielv1.FromAgent) bool { return m.GetSessionReport().GetConnectedAt() > 0 })
+
+	relay.Stop()
+	relay.Restart()
+	second := relay.Agent(2)
+	if !slices.Contains(second.Hello.GetSessions(), id) {
+		t.Fatalf("the running session is not in Hello: %v", second.Hello.GetSessions())
+	}
+	second.Wait(t, "the report again", func(m *orielv1.FromAgent) bool { return m.GetSessionReport().GetSessionId() == id })
+
+	second.Send(&orielv1.ToAgent{Body: &orielv1.ToAgent_EndSession{EndSession: &orielv1.EndSession{SessionId: id, Reason: orielv1.EndReason_END_REASON_ENDED}}})
+	first := second.Wait(t, "the end", endedWith(id)).GetSessionEnded()
+	if first.GetReason() != orielv1.EndReason_END_REASON_ENDED {
+		t.Fatalf("ended with %v", first)
+	}
+	// Not acknowledged: it is said again, the same, to the next relay …
+	relay.Stop()
+	relay.Restart()
+	third := relay.Agent(3)
+	if got := third.Wait(t, "the end again", endedWith(id)).GetSessionEnded(); !proto.Equal(got, first) {
+		t.Fatalf("said %v, then %v", first, got)
+	}
+	// … and when asked to end what has ended.
+	third.Send(&orielv1.ToAgent{Body: &orielv1.ToAgent_EndSession{EndSession: &orielv1.EndSession{SessionId: id, Reason: orielv1.EndReason_END_REASON_OPERATOR}}})
+	relay.Until("the end once more", func() bool {
+		return len(slices.DeleteFunc(third.Got(), func(m *orielv1.FromAgent) bool { return !proto.Equal(m.GetSessionEnded(), first) })) == 2
+	})
+	// Acknowledged: not a word more.
+	third.Send(&orielv1.ToAgent{Body: &orielv1.ToAgent_SessionEndedAck{SessionEndedAck: &orielv1.SessionEndedAck{SessionId: id}}})
+	third.Send(&orielv1.ToAgent{Id: 77})
+	third.Wait(t, "the fault, so the ack was read", func(m *orielv1.FromAgent) bool { return m.GetReplyTo() == 77 })
+	relay.Stop()
+	relay.Restart()
+	fourth := relay.Agent(4)
+	fourth.Wait(t, "status", func(m *orielv1.FromAgent) bool { return m.GetStatus() != nil })
+	if slices.ContainsFunc(fourth.Got(), endedWith(id)) {
+		t.Fatal("said again after it was acknowledged")
+	}
+	if len(fourth.Hello.GetSessions()) != 0 {
+		t.Fatalf("sessions in Hello: %v", fourth.Hello.GetSessions())
+	}
+}
+
+func TestStopEndsTheSessions(t *testing.T) {
+	relay := linktest.Start(t)
+	a := run(t, relay)
+	peer := relay.Agent(1)
+	v := newViewer(t)
+	g := grant(t, relay, a.id.Key(), v)
+	peer.Send(offer(t, relay.Key, g, v, 1))
+	peer.Wait(t, "the answer", answered(g.GetSessionId()))
+	a.end()
+	e := peer.Wait(t, "the end", endedWith(g.GetSessionId())).GetSessionEnded()
+	if e.GetReason() != orielv1.EndReason_END_REASON_AGENT_STOPPED {
+		t.Fatalf("ended with %v", e)
+	}
+	select {
+	case <-peer.Done():
+	case <-time.After(linktest.Deadline):
+		t.Fatal("the link stayed")
+	}
+}
+
+func TestWhatTheRelayAsks(t *testing.T) {
+	relay := linktest.Start(t)
+	run(t, relay)
+	peer := relay.Agent(1)
+	if s := peer.Hello.GetSummary(); s.GetHostName() == "" || s.GetOs() == "" || peer.Hello.GetMachineId() == "" || peer.Hello.GetAgentVersion() != "1.2.3" {
+		t.Errorf("hello: %v", peer.Hello)
+	}
+	inv := peer.Wait(t, "the inventory at start", func(m *orielv1.FromAgent) bool { return m.GetInventory() != nil })
+	if inv.GetReplyTo() != 0 || inv.GetInventory().GetGeneral().GetAgentVersion() != "1.2.3" {
+		t.Errorf("inventory at start: %v", inv)
+	}
+	peer.Wait(t, "the demo desktop", func(m *orielv1.FromAgent) bool {
+		return m.GetStatus().GetDisplay() == orielv1.Status_DISPLAY_DEMO || m.GetStatus().GetDisplay() == orielv1.Status_DISPLAY_READY
+	})
+
+	peer.Send(&orielv1.ToAgent{Id: 42, Body: &orielv1.ToAgent_SendInventory{SendInventory: &orielv1.SendInventory{}}})
+	peer.Wait(t, "the inventory asked for", func(m *orielv1.FromAgent) bool { return m.GetReplyTo() == 42 && m.GetInventory() != nil })
+
+	peer.Send(&orielv1.ToAgent{Id: 43}) // what a newer relay may ask
+	fault := peer.Wait(t, "the fault", func(m *orielv1.FromAgent) bool { return m.GetReplyTo() == 43 }).GetFault()
+	if fault.GetCode() != orielv1.Code_CODE_UNIMPLEMENTED {
+		t.Errorf("unknown ask: %v", fault)
+	}
+	peer.Send(&orielv1.ToAgent{Id: 44, Body: &orielv1.ToAgent_Welcome{Welcome: &orielv1.Welcome{}}})
+	fault = peer.Wait(t, "the fault", func(m *orielv1.FromAgent) bool { return m.GetReplyTo() == 44 }).GetFault()
+	if fault.GetCode() != orielv1.Code_CODE_INVALID {
+		t.Errorf("a second welcome: %v", fault)
+	}
+
+	peer.Send(&orielv1.ToAgent{Body: &orielv1.ToAgent_Settings{Settings: &orielv1.Settings{PreviewSeconds: 1}}})
+	preview := peer.Wait(t, "a preview", func(m *orielv1.FromAgent) bool { return m.GetPreview() != nil }).GetPreview()
+	if !strings.HasPrefix(preview.GetType(), "image/") || len(preview.GetData()) == 0 {
+		t.Errorf("preview: %s, %d bytes", preview.GetType(), len(preview.GetData()))
+	}
+
+	peer.Send(&orielv1.ToAgent{Body: &orielv1.ToAgent_EndSession{EndSession: &orielv1.EndSession{SessionId: "nobody", Reason: orielv1.EndReason_END_REASON_ENDED}}})
+	if e := peer.Wait(t, "the end", endedWith("nobody")).GetSessionEnded(); e.GetReason() != orielv1.EndReason_END_REASON_ENDED {
+		t.Errorf("the end of what does not run: %v", e)
+	}
+}
+
+func TestInventoryIsSentAgainOnlyWhenDue(t *testing.T) {
+	count := func(a *linktest.Agent) int {
+		n := 0
+		for _, m := range a.Got() {
+			if m.GetInventory() != nil {
+				n++
+			}
+		}
+		return n
+	}
+	t.Run("daily", func(t *testing.T) {
+		relay := linktest.Start(t)
+		run(t, relay, func(o *node.Options) { o.CheckEvery, o.RepeatEvery = 20*time.Millisecond, 50*time.Millisecond })
+		peer := relay.Agent(1)
+		relay.Until("three", func() bool { return count(peer) >= 3 })
+	})
+	t.Run("not on reconnecting, but on enrolling anew", func(t *testing.T) {
+		relay := linktest.Start(t)
+		a := run(t, relay)
+		peer := relay.Agent(1)
+		relay.Until("the first", func() bool { return count(peer) == 1 })
+		relay.Stop()
+		relay.Restart()
+		second := relay.Agent(2)
+		second.Send(&orielv1.ToAgent{Id: 5, Body: &orielv1.ToAgent_SendInventory{SendInventory: &orielv1.SendInventory{}}})
+		second.Wait(t, "the one asked for", func(m *orielv1.FromAgent) bool { return m.GetReplyTo() == 5 })
+		if n := count(second); n != 1 {
+			t.Fatalf("%d inventories after reconnecting, want the one that was asked for", n)
+		}
+		if err := a.id.Configure(identity.Given{Token: relay.Token()}); err != nil {
+			t.Fatal(err)
+		}
+		relay.Stop()
+		relay.Forget()
+		relay.Restart()
+		third := relay.Agent(3)
+		relay.Until("one for the relay that forgot", func() bool { return count(third) == 1 })
+	})
+}
