@@ -84,14 +84,14 @@ type computersOut struct {
 }
 
 type renameIn struct {
-	idIn
+	ID   string `path:"id" maxLength:"64"`
 	Body struct {
 		Name string `json:"name" maxLength:"256" doc:"Empty: the host's name."`
 	}
 }
 
 type previewIn struct {
-	idIn
+	ID          string `path:"id" maxLength:"64"`
 	IfNoneMatch string `header:"If-None-Match"`
 }
 
@@ -178,7 +178,7 @@ func (a *API) renameComputer(ctx context.Context, in *renameIn) (*computerOut, e
 	if err := a.o.Fleet.Rename(ctx, in.ID, name); err != nil {
 		return nil, err
 	}
-	return a.getComputer(ctx, &in.idIn)
+	return a.getComputer(ctx, &idIn{in.ID})
 }
 
 func (a *API) removeComputer(ctx context.Context, in *idIn) (*struct{}, error) {

@@ -119,7 +119,7 @@ func (a *API) refresh(ctx context.Context, in *idIn) (*inventoryOut, error) {
 	if _, err := a.may(ctx, access.See, in.ID); err != nil {
 		return nil, err
 	}
-	if err := a.o.Broker.Refresh(ctx, callerOf(ctx).who, in.ID); err != nil {
+	if err := a.o.Fleet.Refresh(ctx, in.ID); err != nil {
 		return nil, err
 	}
 	return a.inventory(ctx, in)

@@ -28,8 +28,8 @@ type cookieOut struct {
 }
 
 type signedInOut struct {
-	cookieOut
-	personOut
+	SetCookie http.Cookie `header:"Set-Cookie"`
+	Body      Person
 }
 
 type signInIn struct {
@@ -71,7 +71,7 @@ func signedIn(who access.Identity, c *http.Cookie, err error) (*signedInOut, err
 	if err != nil {
 		return nil, err
 	}
-	return &signedInOut{cookieOut{*c}, personOut{personOf(who)}}, nil
+	return &signedInOut{*c, personOf(who)}, nil
 }
 
 func (a *API) signOut(ctx context.Context, _ *nothingIn) (*cookieOut, error) {

@@ -12,6 +12,10 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"oriel/relay/internal/access"
+	"oriel/relay/internal/bus"
+	"oriel/relay/internal/fleet"
+	"oriel/relay/internal/journal"
+	"oriel/relay/internal/plain"
 	"oriel/relay/internal/store"
 )
 
@@ -92,17 +96,21 @@ var known = []struct {
 	err    error
 	status int
 	code   string
+	detail string // empty: the error's own
 }{
-	{access.ErrSignedOut, http.StatusUnauthorized, "unauthorized"},
-	{access.ErrCredentials, http.StatusUnauthorized, "bad_credentials"},
-	{access.ErrForbidden, http.StatusForbidden, "forbidden"},
-	{access.ErrOwnerExists, http.StatusConflict, "owner_exists"},
-	{access.ErrOwnerToken, http.StatusForbidden, "owner_token"},
-	{access.ErrBusy, http.StatusServiceUnavailable, "busy"},
-	{store.ErrNotFound, http.StatusNotFound, "not_found"},
-	{store.ErrConflict, http.StatusConflict, "conflict"},
-	{store.ErrEnded, http.StatusConflict, "ended"},
-	{context.DeadlineExceeded, http.StatusServiceUnavailable, "unavailable"},
+	{access.ErrSignedOut, http.StatusUnauthorized, "unauthorized", ""},
+	{access.ErrCredentials, http.StatusUnauthorized, "bad_credentials", ""},
+	{access.ErrForbidden, http.StatusForbidden, "forbidden", ""},
+	{access.ErrOwnerExists, http.StatusConflict, "owner_exists", ""},
+	{access.ErrOwnerToken, http.StatusForbidden, "owner_token", ""},
+	{access.ErrBusy, http.StatusServiceUnavailable, "busy", ""},
+	{fleet.ErrOffline, http.StatusConflict, "offline", ""},
+	{fleet.ErrNoAnswer, http.StatusGatewayTimeout, "no_answer", ""},
+	{journal.ErrCursor, http.StatusBadRequest, "cursor", ""},
+	{store.ErrEnded, http.StatusConflict, "ended", ""},
+	{store.ErrNotFound, http.StatusNotFound, "not_found", "this is not here, or not here any more"},
+	{bus.ErrUnavailable, http.StatusServiceUnavailable, "unavailable", "the relay's nodes cannot reach each other; try again in a moment"},
+	{context.DeadlineExceeded, http.StatusServiceUnavailable, "unavailable", "the relay is too busy; try again in a moment"},
 }
 
 // problem is what the caller is told of err. What is not known stays in the log.
@@ -131,8 +139,16 @@ func (a *API) problemOf(ctx context.Context, where string, err error) *Problem {
 	}
 	for _, k := range known {
 		if errors.Is(err, k.err) {
-			return NewProblem(k.status, k.code, k.err.Error())
+			p := NewProblem(k.status, k.code, k.detail)
+			if p.Detail == "" {
+				p.Detail = k.err.Error()
+			}
+			return p
 		}
+	}
+	var ask *fleet.AskError
+	if errors.As(err, &ask) {
+		return NewProblem(http.StatusBadGateway, "agent", "the computer says: "+plain.Line(ask.Detail, 256))
 	}
 	if ctx.Err() == nil { // else the caller has gone away, and that is all there is to it
 		a.o.Log.Error("request failed", "operation", where, "error", err)

@@ -16,6 +16,8 @@ type Fleet interface {
 	Rename(ctx context.Context, id, name string) error
 	Remove(ctx context.Context, id string) error
 	Inventory(ctx context.Context, id string) (*orielv1.Inventory, error)
+	// Refresh has the agent send its inventory and waits until it is there.
+	Refresh(ctx context.Context, id string) error
 	Preview(ctx context.Context, id string) (data []byte, kind, tag string, err error)
 	CreateToken(ctx context.Context, by, note string, uses int, lifetime time.Duration) (text string, t store.EnrollmentToken, err error)
 	Tokens(ctx context.Context) ([]store.EnrollmentToken, error)
@@ -33,6 +35,4 @@ type Journal interface {
 type Broker interface {
 	// End ends a session on both sides; one that has ended is no error.
 	End(ctx context.Context, who access.Identity, session string) error
-	// Refresh has the agent send its inventory and waits until it is there.
-	Refresh(ctx context.Context, who access.Identity, computer string) error
 }

@@ -1,0 +1,233 @@
+package api_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+
+	"oriel/relay/internal/access"
+	"oriel/relay/internal/api"
+	"oriel/relay/internal/store"
+	"oriel/relay/internal/store/storetest"
+)
+
+func TestMain(m *testing.M) { storetest.Main(m) }
+
+func TestOpenAPIIsFresh(t *testing.T) {
+	want, err := api.New(api.Options{Version: "1"}).YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile("../../../protocol/openapi.yaml")
+	if err != nil || !bytes.Equal(got, want) {
+		t.Fatalf("protocol/openapi.yaml is stale: run make generate (%v)", err)
+	}
+}
+
+// Whoever adds a public route has to say so here too.
+func TestPublicRoutes(t *testing.T) {
+	var public []string
+	for _, r := range api.New(api.Options{}).Routes() {
+		if r.Public {
+			public = append(public, r.Method+" "+r.Path)
+		}
+		if !strings.HasPrefix(r.Path, api.Prefix+"/") {
+			t.Errorf("%s is outside of %s", r.Path, api.Prefix)
+		}
+	}
+	if got := strings.Join(public, ", "); got != "POST /api/v1/sign-in, POST /api/v1/owner" {
+		t.Fatalf("public routes: %s", got)
+	}
+}
+
+// client is a browser as far as the API can tell.
+type client struct {
+	t      *testing.T
+	h      http.Handler
+	cookie string
+}
+
+type answer struct {
+	*http.Response
+	body string
+}
+
+func (c *client) do(method, path, body string) answer {
+	c.t.Helper()
+	r := httptest.NewRequest(method, "http://127.0.0.1"+path, strings.NewReader(body))
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if c.cookie != "" {
+		r.Header.Set("Cookie", c.cookie)
+	}
+	w := httptest.NewRecorder()
+	c.h.ServeHTTP(w, r)
+	res := w.Result()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for _, k := range res.Cookies() {
+		c.cookie = k.Name + "=" + k.Value
+	}
+	return answer{res, string(b)}
+}
+
+// problem checks that a is a problem of that status and code.
+func (c *client) problem(a answer, status int, code string) api.Problem {
+	c.t.Helper()
+	var p api.Problem
+	if err := json.Unmarshal([]byte(a.body), &p); err != nil || a.StatusCode != status || p.Status != status || p.Code != code ||
+		p.Title == "" || p.Detail == "" || a.Header.Get("Content-Type") != "application/problem+json" ||
+		a.Header.Get("Cache-Control") != "no-store" {
+		c.t.Fatalf("got %s %v %s, want the problem %d %s", a.Status, a.Header, a.body, status, code)
+	}
+	return p
+}
+
+func setup(t *testing.T, s *store.Store, o access.Options) (*access.Access, *client, *[]string) {
+	t.Helper()
+	o.Hash = access.HashCost{MemoryKiB: 64, Passes: 1}
+	a, err := access.New(t.Context(), s, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := &[]string{}
+	rest := api.New(api.Options{Version: "1.2.3", Access: a, SignedOut: func(id string) { *out = append(*out, id) }})
+	return a, &client{t: t, h: rest.Handler()}, out
+}
+
+func TestPeople(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		a, c, out := setup(t, s, access.Options{})
+		c.problem(c.do("GET", "/api/v1/me", ""), 401, "unauthorized")
+		c.problem(c.do("POST", "/api/v1/owner", `{"token":"x","name":"Ada","email":"ada@example.com","password":"correct horse"}`), 403, "owner_token")
+
+		token, err := a.NewOwnerToken(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := c.problem(c.do("POST", "/api/v1/owner", `{"token":"`+token+`","name":" ","email":"ada","password":"secret-9c"}`), 422, "invalid")
+		if len(p.Errors) != 3 || p.Errors[0].Location != "body.name" || p.Errors[2].Location != "body.password" {
+			t.Fatalf("three bad fields: %+v", p)
+		}
+		made := c.do("POST", "/api/v1/owner", `{"token":"`+token+`","name":"Ada","email":"ada@example.com","password":"correct horse"}`)
+		var ada api.Person
+		if err := json.Unmarshal([]byte(made.body), &ada); err != nil || made.StatusCode != 200 || ada.ID == "" ||
+			ada.Role != "owner" || ada.Name != "Ada" || ada.Email != "ada@example.com" {
+			t.Fatalf("%s %s", made.Status, made.body)
+		}
+		set := made.Header.Get("Set-Cookie")
+		if !strings.HasPrefix(set, "oriel_session=") || !strings.Contains(set, "HttpOnly") || !strings.Contains(set, "SameSite=Lax") || !strings.Contains(set, "Path=/") {
+			t.Fatalf("cookie %s", set)
+		}
+		if me := c.do("GET", "/api/v1/me", ""); me.StatusCode != 200 || me.body != made.body || me.Header.Get("Cache-Control") != "no-store" {
+			t.Fatalf("me: %s %s", me.Status, me.body)
+		}
+		c.problem(c.do("POST", "/api/v1/owner", `{"token":"`+token+`","name":"Eve","email":"eve@example.com","password":"correct horse"}`), 409, "owner_exists")
+		c.problem(c.do("GET", "/api/v1/nothing", ""), 404, "not_found")
+		c.problem(c.do("GET", "/api/v2/me", ""), 404, "not_found")
+
+		old := c.cookie
+		if gone := c.do("POST", "/api/v1/sign-out", ""); gone.StatusCode != 204 || !strings.Contains(gone.Header.Get("Set-Cookie"), "Max-Age=0") {
+			t.Fatalf("sign-out: %s %v", gone.Status, gone.Header)
+		}
+		if len(*out) != 1 || (*out)[0] == "" {
+			t.Fatalf("the tabs of %q were told", *out)
+		}
+		c.cookie = old
+		c.problem(c.do("GET", "/api/v1/me", ""), 401, "unauthorized")
+		c.problem(c.do("GET", "/api/v1/nothing", ""), 401, "unauthorized")
+
+		c.problem(c.do("POST", "/api/v1/sign-in", `{"login":"ada@example.com","password":"wrong wrong"}`), 401, "bad_credentials")
+		if in := c.do("POST", "/api/v1/sign-in", `{"login":"ADA@example.com","password":"correct horse"}`); in.StatusCode != 200 || in.body != made.body {
+			t.Fatalf("sign-in: %s %s", in.Status, in.body)
+		}
+	})
+}
+
+func TestTooManyTries(t *testing.T) {
+	_, c, _ := setup(t, storetest.Open(t, storetest.SQLite(t)), access.Options{Limits: access.Limits{Account: 2}})
+	for range 2 {
+		c.problem(c.do("POST", "/api/v1/sign-in", `{"login":"a@example.com","password":"wrong wrong"}`), 401, "bad_credentials")
+	}
+	a := c.do("POST", "/api/v1/sign-in", `{"login":"a@example.com","password":"wrong wrong"}`)
+	c.problem(a, 429, "too_many_tries")
+	if s := a.Header.Get("Retry-After"); s != "900" && s != "899" {
+		t.Fatalf("Retry-After: %q", s)
+	}
+}
+
+// What is no request of ours is refused without saying back what was sent.
+func TestBadRequests(t *testing.T) {
+	_, c, _ := setup(t, storetest.Open(t, storetest.SQLite(t)), access.Options{})
+	for _, b := range []struct {
+		body   string
+		status int
+		code   string
+	}{
+		{`{`, 400, "invalid"},
+		{`[]`, 422, "invalid"},
+		{`{"login":"a@example.com"}`, 422, "invalid"},
+		{`{"login":"a@example.com","password":12345678901}`, 422, "invalid"},
+		{`{"login":"a@example.com","password":"hush-hush-hush","admin":true}`, 422, "invalid"},
+		{`{"login":"a@example.com","password":"` + strings.Repeat("hush", 300) + `"}`, 422, "invalid"},
+		{`{"login":"a@example.com","password":"` + strings.Repeat("x", 1<<17) + `"}`, 413, "too_large"},
+	} {
+		a := c.do("POST", "/api/v1/sign-in", b.body)
+		c.problem(a, b.status, b.code)
+		if strings.Contains(a.body, "hush") || strings.Contains(a.body, "12345678901") {
+			t.Errorf("%.60s: the password comes back: %s", b.body, a.body)
+		}
+	}
+}
+
+// A fault of the database is told as such, and not how it came about.
+func TestInternalErrorsStayInside(t *testing.T) {
+	s, err := store.Open(t.Context(), storetest.SQLite(t), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, c, _ := setup(t, s, access.Options{})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	a := c.do("POST", "/api/v1/sign-in", `{"login":"a@example.com","password":"wrong wrong"}`)
+	c.problem(a, 500, "internal")
+	if strings.Contains(a.body, "sql") || strings.Contains(a.body, "database is closed") {
+		t.Fatalf("it says %s", a.body)
+	}
+	c.cookie = "oriel_session=" + strings.Repeat("A", 43)
+	c.problem(c.do("GET", "/api/v1/me", ""), 500, "internal")
+}
+
+func FuzzSignIn(f *testing.F) {
+	f.Add(`{"login":"a@example.com","password":"x"}`)
+	f.Add(`{"login":null}`)
+	f.Add("\x00\xff")
+	s, err := store.Open(f.Context(), storetest.SQLite(f), store.Options{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _ = s.Close() })
+	a, err := access.New(f.Context(), s, access.Options{Hash: access.HashCost{MemoryKiB: 64, Passes: 1},
+		Limits: access.Limits{Account: 1 << 30, Address: 1 << 30}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	h := api.New(api.Options{Access: a}).Handler()
+	f.Fuzz(func(t *testing.T, body string) {
+		c := &client{t: t, h: h}
+		res := c.do("POST", "/api/v1/sign-in", body)
+		if res.StatusCode < 400 || res.StatusCode >= 500 || !json.Valid([]byte(res.body)) {
+			t.Fatal(fmt.Sprint(res.Status, res.body))
+		}
+	})
+}
