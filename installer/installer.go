@@ -10,7 +10,7 @@
 //	curl -fsSL RELAY/install.sh | sudo sh -s -- --token TOKEN
 //
 // The script picks the file for the machine, checks size and SHA-256, installs
-// it and runs `oriel-agent install --relay RELAY --token TOKEN`. The agent's
+// it and runs `oriel-agent install --relay RELAY` with the token. The agent's
 // service (systemd, or SysV where there is none) is written by that command and
 // by nothing else, so that it is the same whichever way the program came; the
 // agent's packages carry no unit. The relay's packages do: it runs hardened and

@@ -21,12 +21,20 @@ import (
 // executable that links to the C library, as the agent does.
 const noting = `
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 int main(int argc, char **argv) {
 	if (argc < 2 || !strcmp(argv[1], "version")) return 0;
+	if (!strcmp(argv[1], "status")) {
+		int service = !access("/called", F_OK);
+		puts(service ? "service:  running" : "service:  not installed");
+		return service ? 0 : 3;
+	}
 	FILE *f = fopen("/called", "a");
 	if (!f) return 1;
-	for (int i = 0; i < argc; i++) fprintf(f, "%s%s", argv[i], i + 1 < argc ? "|" : "\n");
+	for (int i = 0; i < argc; i++) fprintf(f, "%s|", argv[i]);
+	fprintf(f, "token=%s\n", getenv("ORIEL_TOKEN"));
 	return fclose(f) != 0;
 }`
 
@@ -128,7 +136,7 @@ func TestContents(t *testing.T) {
 	dir, m := pack(t)
 	agentFiles := []string{"/usr/bin/oriel-agent", "/usr/share/doc/oriel-agent/copyright"}
 	relayFiles := []string{
-		"/etc/oriel-relay/relay.env", "/usr/bin/oriel-relay", "/usr/lib/systemd/system/oriel-relay.service",
+		"/etc/oriel/relay.yaml", "/usr/bin/oriel-relay", "/usr/lib/systemd/system/oriel-relay.service",
 		"/usr/share/doc/oriel-relay/copyright", "/usr/share/oriel-relay/downloads/manifest.json",
 	}
 	for _, f := range m.Of(installer.Agent) {
@@ -208,7 +216,7 @@ func TestRelayPackage(t *testing.T) {
 	url := server.URL + "/" + filepath.Base(fileOf(t, dir, m, installer.Relay, installer.Debian))
 
 	here.must(t, `curl -fsS -o /tmp/relay.deb "$1" && dpkg -i /tmp/relay.deb`, url)
-	if got, want := here.must(t, `stat -c '%U:%G %a' /var/lib/oriel-relay /etc/oriel-relay/relay.env`), "oriel:oriel 700\nroot:oriel 640"; got != want {
+	if got, want := here.must(t, `stat -c '%U:%G %a' /var/lib/oriel-relay /etc/oriel/relay.yaml`), "oriel:oriel 700\nroot:oriel 640"; got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
 	if got := here.must(t, `getent passwd oriel | cut -d: -f6-`); got != "/var/lib/oriel-relay:/usr/sbin/nologin" {
@@ -225,8 +233,8 @@ func TestRelayPackage(t *testing.T) {
 	here.must(t, `systemd-analyze security --offline=true --threshold=25 /usr/lib/systemd/system/oriel-relay.service`)
 
 	// Installed again it keeps what the administrator wrote.
-	here.must(t, `echo ORIEL_TEST=1 >>/etc/oriel-relay/relay.env; echo keep >/var/lib/oriel-relay/oriel.db; dpkg -i --force-confold /tmp/relay.deb`)
-	here.must(t, `grep -q ORIEL_TEST /etc/oriel-relay/relay.env`)
-	here.must(t, `dpkg -r oriel-relay && [ -e /var/lib/oriel-relay/oriel.db ] && [ -e /etc/oriel-relay/relay.env ]`)
-	here.must(t, `dpkg -P oriel-relay && [ ! -e /var/lib/oriel-relay ] && [ ! -e /etc/oriel-relay ] && ! getent passwd oriel`)
+	here.must(t, `echo name: Test >>/etc/oriel/relay.yaml; echo keep >/var/lib/oriel-relay/oriel.db; dpkg -i --force-confold /tmp/relay.deb`)
+	here.must(t, `grep -q "name: Test" /etc/oriel/relay.yaml`)
+	here.must(t, `dpkg -r oriel-relay && [ -e /var/lib/oriel-relay/oriel.db ] && [ -e /etc/oriel/relay.yaml ]`)
+	here.must(t, `dpkg -P oriel-relay && [ ! -e /var/lib/oriel-relay ] && [ ! -e /etc/oriel ] && ! getent passwd oriel`)
 }

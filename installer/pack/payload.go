@@ -63,7 +63,7 @@ func agentPayload(support string) payload {
 func relayPayload(support, release, downloads string, agents []installer.File) payload {
 	p := payload{
 		description: "Oriel relay: signs people in, introduces browsers to computers, keeps the journal.\n" +
-			"Configure it in /etc/oriel-relay/relay.env, then: systemctl enable --now oriel-relay",
+			"Configure it in /etc/oriel/relay.yaml, then: systemctl enable --now oriel-relay",
 		scripts: nfpm.Scripts{
 			PostInstall: filepath.Join(support, "relay.postinst"),
 			PreRemove:   filepath.Join(support, "relay.prerm"),
@@ -73,7 +73,7 @@ func relayPayload(support, release, downloads string, agents []installer.File) p
 		rpmDepends: []string{"/usr/sbin/useradd", "/usr/sbin/groupadd"},
 		contents: []content{
 			{source: filepath.Join(support, "oriel-relay.service"), installed: "/usr/lib/systemd/system/oriel-relay.service", archived: "oriel-relay.service"},
-			{source: filepath.Join(support, "relay.env"), installed: "/etc/oriel-relay/relay.env", archived: "relay.env", config: true},
+			{source: filepath.Join(support, "relay.yaml"), installed: "/etc/oriel/relay.yaml", archived: "relay.yaml", config: true},
 			{source: filepath.Join(downloads, installer.ManifestName), installed: "/usr/share/oriel-relay/downloads/" + installer.ManifestName, archived: "downloads/" + installer.ManifestName},
 		},
 	}

@@ -65,14 +65,18 @@ func TestScriptInstalls(t *testing.T) {
 			if out, code := here.run(t, get, args...); code != 0 || !strings.Contains(out, "done; this computer is now in the list at "+url) {
 				t.Fatalf("exit code %d\n%s", code, out)
 			}
-			want := test.agent + "|install|--relay|" + url + "|--token|" + token
+			want := test.agent + "|install|--relay|" + url + "|token=" + token
 			if got := here.must(t, `cat /called`); got != want {
 				t.Errorf("the agent was called as %s\nnot %s", got, want)
 			}
 			here.must(t, test.check)
-			// Again, over itself.
-			if out, code := here.run(t, get, args...); code != 0 {
+			// Again, over itself: the enrollment stays, the service runs what is new.
+			if out, code := here.run(t, get, args...); code != 0 || !strings.Contains(out, "updated") {
 				t.Errorf("the second time: exit code %d\n%s", code, out)
+			}
+			want = test.agent + "|stop|token=(null)\n" + test.agent + "|start|token=(null)"
+			if got := here.must(t, `tail -n +2 /called`); got != want {
+				t.Errorf("for the update the agent was called as %s\nnot %s", got, want)
 			}
 			if left := here.must(t, `ls -d /tmp/oriel.* 2>/dev/null || true`); left != "" {
 				t.Errorf("left behind: %s", left)
@@ -85,7 +89,7 @@ func TestScriptTakesATokenFromTheEnvironment(t *testing.T) {
 	url, _ := offer(t, nil)
 	here := newMachine(t)
 	here.must(t, `curl -fsSL "$1/install.sh" | ORIEL_TOKEN=$2 sh -s -- --ca /etc/passwd`, url, token)
-	if got := here.must(t, `cat /called`); !strings.Contains(got, "|--token|"+token+"|--ca|/etc/passwd") {
+	if got := here.must(t, `cat /called`); !strings.Contains(got, "|--ca|/etc/passwd|token="+token) {
 		t.Error(got)
 	}
 }

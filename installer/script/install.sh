@@ -58,11 +58,10 @@ main() {
 
   # A build for a newer C library would fail here, before anything is enrolled.
   "$agent" version >/dev/null 2>&1 </dev/null || die "$agent does not run on this system: $("$agent" version 2>&1 </dev/null | head -n 1)"
-  say "enrolling at $relay"
-  set -- install --relay "$relay" --token "$token"
-  [ -z "$ca" ] || set -- "$@" --ca "$ca"
-  "$agent" "$@" </dev/null || die "the agent is installed and not enrolled; see above, then run this again"
-  say "done; this computer is now in the list at $relay"
+  case $("$agent" status 2>/dev/null </dev/null) in
+  *'service:  not installed'*) enroll ;;
+  *) restart ;;
+  esac
 }
 
 say() { printf 'oriel: %s\n' "$*" >&2; }
@@ -183,6 +182,23 @@ install_tar() {
   # Beside the old one, then in its place: a running agent keeps its file.
   { cp "$dir"/oriel-agent-*/oriel-agent "$agent.new" && chmod 755 "$agent.new" && mv -f "$agent.new" "$agent"; } ||
     die "could not write $agent"
+}
+
+enroll() {
+  say "enrolling at $relay"
+  set -- install --relay "$relay"
+  [ -z "$ca" ] || set -- "$@" --ca "$ca"
+  # In the environment, where the list of processes does not show it.
+  ORIEL_TOKEN=$token "$agent" "$@" </dev/null || die "the program is installed, the agent is not; see above, then run this again"
+  say "done; this computer is now in the list at $relay"
+}
+
+# Whoever has a service has an enrollment, which a new program keeps.
+restart() {
+  unset ORIEL_TOKEN
+  "$agent" stop </dev/null >/dev/null || true
+  "$agent" start </dev/null >/dev/null || die "the agent was updated and does not start; see $agent status"
+  say "updated; to enroll at another relay, run $agent uninstall --purge first, then this again"
 }
 
 main "$@"
