@@ -27,7 +27,7 @@ test: setup-test binaries ## every test: Go with -race, console, fuzzers, end to
 build: setup-build binaries ## build/oriel-agent and build/oriel-relay
 
 .PHONY: lint
-lint: setup-test console ## formatting, vet, staticcheck, protobuf, console, stale generated code, house rules
+lint: setup-test ## formatting, vet, staticcheck, protobuf, console, stale generated code, house rules
 	@.ci/lint
 
 .PHONY: bench
@@ -35,7 +35,7 @@ bench: setup-test binaries ## capture, convert, encode, and what a person at the
 	@.ci/bench
 
 .PHONY: generate
-generate: setup-build console ## protobuf code, openapi.yaml and the console's client types, anew
+generate: setup-build ## protobuf code, openapi.yaml and the console's client types, anew
 	@.ci/generate
 
 .PHONY: dist
