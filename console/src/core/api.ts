@@ -1,0 +1,66 @@
+/**
+ * The relay's REST interface: a client typed by its OpenAPI description
+ * (api.gen.ts, generated). A call that fails throws ApiError, whose code a
+ * program can tell apart; i18n/words.ts has the sentence for people.
+ */
+import createClient, { type Middleware } from 'openapi-fetch';
+import type { components, paths } from './api.gen';
+
+type Schemas = components['schemas'];
+export type Person = Schemas['Person'];
+export type Inventory = Schemas['Inventory'];
+export type EnrollmentToken = Schemas['Token'];
+export type SessionRow = Schemas['Session'];
+export type RelayInfo = Schemas['Relay'];
+export type AgentFile = Schemas['AgentFile'];
+
+export class ApiError extends Error {
+  override readonly name = 'ApiError';
+  readonly status: number; // 0: the relay was not reached
+  readonly code: string;
+  readonly retryAfter: number | undefined; // seconds
+
+  constructor(status: number, code: string, detail: string, retryAfter?: number) {
+    super(detail);
+    this.status = status;
+    this.code = code;
+    this.retryAfter = retryAfter;
+  }
+}
+
+const failures: Middleware = {
+  async onResponse({ response }) {
+    if (response.ok) return;
+    const problem: unknown = await response.json().catch(() => undefined);
+    const text = (name: string) => {
+      const value: unknown =
+        typeof problem === 'object' && problem !== null ? Reflect.get(problem, name) : undefined;
+      return typeof value === 'string' ? value : '';
+    };
+    const wait = Number(response.headers.get('Retry-After') ?? NaN);
+    throw new ApiError(
+      response.status,
+      text('code') || (response.status === 401 ? 'unauthorized' : ''),
+      text('detail') || text('title'),
+      Number.isFinite(wait) ? wait : undefined,
+    );
+  },
+  onError({ error }) {
+    return new ApiError(0, 'unreachable', error instanceof Error ? error.message : '');
+  },
+};
+
+export const api = createClient<paths>({ baseUrl: globalThis.location?.origin ?? '' });
+api.use(failures);
+
+/** The data of a call; failures have been thrown already. */
+export async function take<T>(call: Promise<{ data?: T }>): Promise<T> {
+  const { data } = await call;
+  if (data === undefined) throw new ApiError(0, 'unreachable', 'empty answer');
+  return data;
+}
+
+/** Where a computer's preview is; at makes the address new when the picture is. */
+export function previewUrl(computerId: string, at: bigint): string {
+  return `/api/v1/computers/${encodeURIComponent(computerId)}/preview?at=${at}`;
+}

@@ -1,0 +1,182 @@
+/**
+ * One peer connection: one attempt of a session. It offers (video to receive
+ * and the two data channels), takes the answer, trickles candidates, and says
+ * when it is connected and when it is lost. The viewer makes a new one for
+ * every attempt; nobody else touches it.
+ */
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { decode, encode } from './codec';
+import {
+  FromDesktopSchema,
+  PointerMoveSchema,
+  ToDesktopSchema,
+  type FromDesktop,
+} from './wire/oriel/v1/channel_pb';
+import type { IceServer } from './wire/oriel/v1/session_pb';
+
+export interface PeerOptions {
+  iceServers: IceServer[];
+  /** Tests force the way through TURN. */
+  relayOnly?: boolean;
+  /** 'AV1', 'VP9' …: offered alone; otherwise all that the browser has. */
+  codec?: string;
+}
+
+export interface PeerEvents {
+  candidate(candidate: RTCIceCandidate | null): void;
+  connected(): void;
+  /** The network is silent; it may come back by itself. */
+  unsteady(silent: boolean): void;
+  /** For good: this connection is of no more use. Called once. */
+  lost(): void;
+  track(stream: MediaStream): void;
+  message(message: FromDesktop): void;
+}
+
+export type DesktopMessage = Exclude<MessageInitShape<typeof ToDesktopSchema>['body'], undefined>;
+
+const PATIENCE = 2_000; // ms of 'disconnected' before the connection counts as lost
+const CONNECT_TIMEOUT = 15_000; // ms from the answer
+const PROTOCOL = 'oriel.v1';
+// Moves are worth nothing when they are late: better none than a queue.
+const POINTER_BACKLOG = 4_096;
+
+export class Peer {
+  #pc: RTCPeerConnection;
+  #pointer: RTCDataChannel;
+  #control: RTCDataChannel;
+  #events: PeerEvents;
+  #early: RTCIceCandidateInit[] | undefined = []; // until the answer is set
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #closed = false;
+  #connected = false;
+
+  constructor(options: PeerOptions, events: PeerEvents) {
+    this.#events = events;
+    this.#pc = new RTCPeerConnection({
+      iceServers: options.iceServers.map(({ urls, username, credential }) => ({
+        urls,
+        username,
+        credential,
+      })),
+      iceTransportPolicy: options.relayOnly ? 'relay' : 'all',
+      bundlePolicy: 'max-bundle',
+    });
+    const { receiver } = this.#addVideo(options.codec);
+    // The newest picture at once, no smoothing. Browsers know one of the two names.
+    const eager = receiver as RTCRtpReceiver & { playoutDelayHint?: number; jitterBufferTarget?: number };
+    eager.jitterBufferTarget = 0;
+    eager.playoutDelayHint = 0;
+    this.#pointer = this.#pc.createDataChannel('pointer', {
+      ordered: false,
+      maxRetransmits: 0,
+      protocol: PROTOCOL,
+    });
+    this.#control = this.#pc.createDataChannel('control', { protocol: PROTOCOL });
+    this.#control.binaryType = 'arraybuffer';
+    this.#listen();
+  }
+
+  /** Starts gathering and returns the session description to send. */
+  async offer(): Promise<string> {
+    await this.#pc.setLocalDescription(await this.#pc.createOffer());
+    return this.#pc.localDescription?.sdp ?? '';
+  }
+
+  async answer(sdp: string): Promise<void> {
+    this.#timer = setTimeout(() => this.#lose(), CONNECT_TIMEOUT);
+    await this.#pc.setRemoteDescription({ type: 'answer', sdp });
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    for (const candidate of early) this.addCandidate(candidate);
+  }
+
+  addCandidate(candidate: RTCIceCandidateInit): void {
+    if (this.#early) {
+      if (this.#early.length < 256) this.#early.push(candidate);
+      return;
+    }
+    // A candidate that this browser does not understand is one way less, no more.
+    this.#pc.addIceCandidate(candidate).catch((error: unknown) => console.debug('candidate', error));
+  }
+
+  get open(): boolean {
+    return this.#control.readyState === 'open';
+  }
+
+  send(body: DesktopMessage): boolean {
+    if (!this.open) return false;
+    this.#control.send(encode(ToDesktopSchema, create(ToDesktopSchema, { body })));
+    return true;
+  }
+
+  move(seq: number, x: number, y: number): void {
+    if (this.#pointer.readyState !== 'open' || this.#pointer.bufferedAmount > POINTER_BACKLOG) return;
+    this.#pointer.send(encode(PointerMoveSchema, create(PointerMoveSchema, { seq, x, y })));
+  }
+
+  stats(): Promise<RTCStatsReport> {
+    return this.#pc.getStats();
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#pc.close();
+  }
+
+  #addVideo(codec: string | undefined): RTCRtpTransceiver {
+    const transceiver = this.#pc.addTransceiver('video', { direction: 'recvonly' });
+    const wanted = codec?.toLowerCase();
+    const known = wanted ? (RTCRtpReceiver.getCapabilities('video')?.codecs ?? []) : [];
+    const chosen = known.filter((c) => [`video/${wanted}`, 'video/rtx'].includes(c.mimeType.toLowerCase()));
+    if (chosen.some((c) => c.mimeType.toLowerCase() !== 'video/rtx')) transceiver.setCodecPreferences(chosen);
+    return transceiver;
+  }
+
+  #listen(): void {
+    const pc = this.#pc;
+    const events = this.#events;
+    pc.onicecandidate = (e) => !this.#closed && events.candidate(e.candidate);
+    pc.ontrack = (e) => !this.#closed && events.track(e.streams[0] ?? new MediaStream([e.track]));
+    pc.onconnectionstatechange = pc.oniceconnectionstatechange = () => this.#changed();
+    this.#control.onopen = () => this.#changed();
+    this.#control.onclose = () => this.#lose();
+    this.#control.onmessage = (e) => this.#receive(e.data);
+  }
+
+  #changed(): void {
+    if (this.#closed) return;
+    const { connectionState, iceConnectionState } = this.#pc;
+    if (connectionState === 'failed' || connectionState === 'closed' || iceConnectionState === 'failed')
+      return this.#lose();
+    if (connectionState === 'disconnected' || iceConnectionState === 'disconnected') {
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.#lose(), PATIENCE);
+      return this.#connected ? this.#events.unsteady(true) : undefined;
+    }
+    if (connectionState !== 'connected' || !this.open) return;
+    clearTimeout(this.#timer);
+    if (this.#connected) return this.#events.unsteady(false);
+    this.#connected = true;
+    this.#events.connected();
+  }
+
+  #receive(data: unknown): void {
+    if (this.#closed || !(data instanceof ArrayBuffer)) return;
+    let message: FromDesktop;
+    try {
+      message = decode(FromDesktopSchema, new Uint8Array(data));
+    } catch (error) {
+      console.error('control: bad message', error);
+      return this.#lose();
+    }
+    this.#events.message(message);
+  }
+
+  #lose(): void {
+    if (this.#closed) return;
+    this.close();
+    this.#events.lost();
+  }
+}

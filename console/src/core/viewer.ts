@@ -1,0 +1,566 @@
+/**
+ * Viewer is one computer's screen in one element: an object with properties,
+ * methods and events, which alone touches the peer connection.
+ *
+ *	const viewer = new Viewer(element, live, { computerId, label, pins })
+ *	viewer.on('state', …)
+ *
+ * It opens by itself: as soon as the live socket is there it offers, waits for
+ * a computer that is offline, verifies the computer's answer (core/trust.ts)
+ * and shows the picture. Every peer connection is an attempt with a number of
+ * its own; what belongs to an older attempt is ignored. A connection that is
+ * lost is followed by a new attempt in the same session, a session that the
+ * network or the agent ended by a new session; what a person ended stays
+ * ended. The loss of the live socket alone changes nothing: the session is
+ * attached to the next one.
+ */
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { Emitter } from './emitter';
+import { RemoteCursor } from './cursor';
+import { Keyboard } from './keyboard';
+import type { Chord } from './keys';
+import type { Live } from './live';
+import { Peer, type DesktopMessage } from './peer';
+import { Pointer } from './pointer';
+import { Stage, type Place, type Scale } from './stage';
+import { StatsReader, type ViewerStats } from './stats';
+import { judge, type Pins } from './trust';
+import type { FromDesktop, Stats as AgentStats, StreamSettingsSchema } from './wire/oriel/v1/channel_pb';
+import type { Problem, SessionOpened } from './wire/oriel/v1/live_pb';
+import { Code, EndReason, Mode, Scope, type Answer, type SessionEnded } from './wire/oriel/v1/session_pb';
+
+export type ViewerState =
+  | { name: 'relay' } // waits for the live socket
+  | { name: 'asking' } // has offered
+  | { name: 'offline' } // waits for the computer
+  | { name: 'connecting' } // the relay has introduced the two
+  | { name: 'live' }
+  | { name: 'resuming' } // the connection was lost, a new one is on its way
+  | { name: 'changed'; known: Uint8Array; shown: Uint8Array } // the computer's key is another one
+  | { name: 'forged' } // the answer does not prove that it is the computer's
+  | { name: 'ended'; reason: EndReason; code: Code; detail: string };
+
+export interface ViewerEvents {
+  state: ViewerState;
+  /** Scopes of the grant; control is or is not among them. */
+  scopes: readonly Scope[];
+  /** Once a second while live. */
+  stats: ViewerStats;
+  /** The agent refused something that the grant does not allow. */
+  denied: { scope: Scope; detail: string };
+  /** The computer's display went away (with the reason) or came back (undefined). */
+  display: string | undefined;
+  /** The network is silent (true), or speaks again. */
+  unsteady: boolean;
+  /** Size or scale of the picture changed. */
+  layout: undefined;
+  /** The operator asked for the toolbar by keyboard. */
+  escape: undefined;
+  /** The first picture of this page is on the screen. */
+  picture: undefined;
+}
+
+export interface ViewerOptions {
+  computerId: string;
+  /** What the picture is called to a screen reader. */
+  label: string;
+  pins: Pins;
+  mode?: Mode;
+  relayOnly?: boolean;
+  codec?: string;
+}
+
+const RETRY_FIRST = 250;
+const RETRY_LONGEST = 4_000;
+const ASK_TIMEOUT = 15_000; // ms from the offer to the answer
+const STATS_EVERY = 1_000;
+// After these, a new session may be had without anybody being asked again.
+const COMES_BACK = new Set([EndReason.NETWORK, EndReason.AGENT_STOPPED, EndReason.LOST]);
+const PASSING = new Set([Code.UNAVAILABLE, Code.BUSY, Code.GRANT_EXPIRED, Code.GRANT_REPLAYED]);
+
+interface Attempt {
+  number: number;
+  peer: Peer;
+  opened: SessionOpened | undefined;
+  /** Our candidates, until the relay has opened the session. */
+  held: (RTCIceCandidate | null)[];
+}
+
+export class Viewer extends Emitter<ViewerEvents> {
+  readonly #live: Live;
+  readonly #options: ViewerOptions;
+  readonly #stage: Stage;
+  readonly #cursor: RemoteCursor;
+  readonly #keyboard: Keyboard;
+  readonly #pointer: Pointer;
+  readonly #forget: (() => void)[] = [];
+  #state: ViewerState = { name: 'relay' };
+  #mode: Mode;
+  #attempt: Attempt | undefined;
+  #attempts = 0;
+  #sessionId = '';
+  #scopes: readonly Scope[] = [];
+  #viewOnly = false;
+  #seq = 0;
+  #pause = RETRY_FIRST;
+  #timer: Timer; // the next attempt, or the end of patience with this one
+  #statsTimer: Timer;
+  #agentStats: AgentStats | undefined;
+  #pictured = false;
+
+  constructor(target: HTMLElement, live: Live, options: ViewerOptions) {
+    super();
+    this.#live = live;
+    this.#options = options;
+    this.#mode = options.mode ?? Mode.CONTROL;
+    this.#stage = new Stage(target, options.label);
+    this.#cursor = new RemoteCursor(this.#stage);
+    this.#stage.onlayout = () => {
+      this.#cursor.draw();
+      this.emit('layout', undefined);
+    };
+    this.#keyboard = new Keyboard(this.#stage.root, this.#stage.field, {
+      key: (usage, down) => this.#input({ case: 'key', value: { usage, down } }),
+      text: (text) => this.sendText(text),
+      releaseAll: () => this.#input({ case: 'releaseAll', value: {} }),
+      escape: () => this.emit('escape', undefined),
+    });
+    this.#pointer = new Pointer(this.#stage, {
+      move: (place) => this.#move(place),
+      button: (button, down, { x, y }) =>
+        this.#input({ case: 'button', value: { button, down, x, y, seq: ++this.#seq } }),
+      wheel: (dx, dy, { x, y }) => this.#input({ case: 'wheel', value: { dx, dy, x, y } }),
+      mouse: (here) => this.#cursor.setMouse(here),
+    });
+    this.#stage.video.addEventListener('loadeddata', () => this.#firstPicture());
+    this.#listen();
+    this.#allowInput();
+    if (live.state === 'open') this.#open();
+  }
+
+  get state(): ViewerState {
+    return this.#state;
+  }
+
+  get sessionId(): string {
+    return this.#sessionId;
+  }
+
+  get scopes(): readonly Scope[] {
+    return this.#scopes;
+  }
+
+  get mode(): Mode {
+    return this.#mode;
+  }
+
+  /** Another mode is another grant: the session goes on over a new connection. */
+  set mode(mode: Mode) {
+    if (mode === this.#mode) return;
+    this.#mode = mode;
+    if (this.#attempt || this.#state.name === 'live') this.#open();
+  }
+
+  /** Keeps this page from sending input; what may be done at all is the grant's and the agent's matter. */
+  get viewOnly(): boolean {
+    return this.#viewOnly;
+  }
+
+  set viewOnly(on: boolean) {
+    if (on) this.#releaseAll();
+    this.#viewOnly = on;
+    this.#allowInput();
+  }
+
+  get scale(): Scale {
+    return this.#stage.scale;
+  }
+
+  set scale(scale: Scale) {
+    this.#stage.scale = scale;
+  }
+
+  get percent(): number {
+    return this.#stage.percent;
+  }
+
+  get size(): { width: number; height: number } {
+    return this.#stage.size;
+  }
+
+  get textMode(): boolean {
+    return this.#keyboard.textMode;
+  }
+
+  set textMode(on: boolean) {
+    this.#keyboard.releaseAll();
+    this.#keyboard.textMode = on;
+    this.focus();
+  }
+
+  get pressed(): ReadonlySet<string> {
+    return this.#keyboard.pressed;
+  }
+
+  focus(): void {
+    const { root, field } = this.#stage;
+    (this.#keyboard.textMode ? field : root).focus({ preventScroll: true });
+  }
+
+  /** Presses and releases keys that the browser would keep for itself. */
+  sendKeys(chord: Chord): void {
+    this.#keyboard.send(chord);
+  }
+
+  /** Presses or releases one key by itself. Returns whether it is down now. */
+  toggleKey(code: string): boolean {
+    return this.#keyboard.toggle(code);
+  }
+
+  /** Types text as it is, whatever the remote layout. */
+  sendText(text: string): void {
+    // At most 4096 bytes a message; a code point takes at most 4.
+    const points = [...text];
+    for (let i = 0; i < points.length; i += 1000)
+      this.#input({ case: 'text', value: { text: points.slice(i, i + 1000).join('') } });
+  }
+
+  setStream(settings: MessageInitShape<typeof StreamSettingsSchema>): void {
+    this.#send({ case: 'stream', value: settings });
+  }
+
+  /** Ends the session, as the operator. */
+  disconnect(): void {
+    this.#releaseAll();
+    this.#send({ case: 'leave', value: {} });
+    this.#closeSession();
+    this.#end({ name: 'ended', reason: EndReason.OPERATOR, code: Code.UNSPECIFIED, detail: '' });
+  }
+
+  /** Opens a new session after an end. */
+  retry(): void {
+    this.#sessionId = '';
+    this.#pause = RETRY_FIRST;
+    this.#open();
+  }
+
+  /** Remembers the key that a warning was shown for, and connects. Only in state 'changed'. */
+  trustNewKey(): void {
+    if (this.#state.name !== 'changed') return;
+    this.#options.pins.set(this.#options.computerId, this.#state.shown);
+    this.retry();
+  }
+
+  /** Leaves everything as if the viewer had never been. */
+  close(): void {
+    if (this.#sessionId && this.#state.name !== 'ended') {
+      this.#releaseAll();
+      this.#send({ case: 'leave', value: {} });
+      this.#closeSession();
+    }
+    this.#dropAttempt();
+    clearTimeout(this.#timer);
+    for (const forget of this.#forget) forget();
+    this.forgetListeners();
+    this.#keyboard.close();
+    this.#pointer.close();
+    this.#cursor.close();
+    this.#stage.close();
+  }
+
+  #listen(): void {
+    const { computerId } = this.#options;
+    const mine = (number: number) => this.#attempt !== undefined && number === this.#attempt.number;
+    const on: Live['on'] = (name, listener) => {
+      const off = this.#live.on(name, listener);
+      this.#forget.push(off);
+      return off;
+    };
+    on('state', (state) => state === 'open' && this.#relayBack());
+    on('sessionWaiting', (v) => mine(v.attempt) && v.computerId === computerId && this.#waiting());
+    on('sessionOpened', (v) => mine(v.attempt) && this.#opened(v));
+    on('answer', (v) => mine(v.attempt) && v.sessionId === this.#sessionId && void this.#answered(v));
+    on('candidate', (v) => {
+      if (!mine(v.attempt) || v.candidate === '') return;
+      const { candidate, sdpMid, sdpMLineIndex, usernameFragment } = v;
+      this.#attempt?.peer.addCandidate({
+        candidate,
+        sdpMid: sdpMid || null,
+        sdpMLineIndex,
+        usernameFragment: usernameFragment || null,
+      });
+    });
+    on(
+      'problem',
+      (v) => (mine(v.attempt) || (v.attempt === 0 && this.#isSession(v.sessionId))) && this.#problem(v),
+    );
+    on('sessionEnded', (v) => this.#isSession(v.sessionId) && this.#sessionEnded(v));
+    on('iceServers', () => this.#state.name === 'offline' && this.#open());
+  }
+
+  #isSession(id: string): boolean {
+    return id !== '' && id === this.#sessionId;
+  }
+
+  // The live socket is open, perhaps again.
+  #relayBack(): void {
+    if (this.#state.name === 'live')
+      this.#live.send({ case: 'attachSession', value: { sessionId: this.#sessionId } });
+    else if (!final(this.#state)) this.#open();
+  }
+
+  #open(): void {
+    clearTimeout(this.#timer);
+    this.#dropAttempt();
+    if (this.#live.state !== 'open')
+      return this.#enter(this.#sessionId ? { name: 'resuming' } : { name: 'relay' });
+    const number = ++this.#attempts;
+    const { relayOnly, codec } = this.#options;
+    const own = () => this.#attempt?.number === number;
+    const peer = new Peer(
+      { iceServers: this.#live.iceServers, ...(relayOnly && { relayOnly }), ...(codec && { codec }) },
+      {
+        candidate: (candidate) => own() && this.#candidate(candidate),
+        connected: () => own() && this.#connected(),
+        unsteady: (silent) => own() && this.emit('unsteady', silent),
+        lost: () => own() && this.#lost(),
+        track: (stream) => own() && this.#show(stream),
+        message: (message) => own() && this.#message(message),
+      },
+    );
+    this.#attempt = { number, peer, opened: undefined, held: [] };
+    this.#enter(this.#sessionId ? { name: 'resuming' } : { name: 'asking' });
+    void this.#offer(this.#attempt);
+  }
+
+  async #offer(attempt: Attempt): Promise<void> {
+    let sdp: string;
+    try {
+      sdp = await attempt.peer.offer();
+    } catch (error) {
+      return this.#fail(attempt, error);
+    }
+    if (attempt !== this.#attempt) return;
+    this.#timer = setTimeout(() => this.#lost(), ASK_TIMEOUT);
+    const { computerId } = this.#options;
+    this.#live.send({
+      case: 'openSession',
+      value: { attempt: attempt.number, computerId, mode: this.#mode, sdp, sessionId: this.#sessionId },
+    });
+  }
+
+  #waiting(): void {
+    clearTimeout(this.#timer);
+    this.#enter({ name: 'offline' });
+  }
+
+  #opened(opened: SessionOpened): void {
+    const attempt = this.#attempt;
+    if (!attempt) return;
+    attempt.opened = opened;
+    this.#sessionId = opened.sessionId;
+    this.#scopes = opened.scopes;
+    this.emit('scopes', this.#scopes);
+    this.#allowInput();
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#lost(), ASK_TIMEOUT);
+    if (this.#state.name !== 'resuming') this.#enter({ name: 'connecting' });
+    for (const candidate of attempt.held.splice(0)) this.#candidate(candidate);
+  }
+
+  #candidate(candidate: RTCIceCandidate | null): void {
+    const attempt = this.#attempt;
+    if (!attempt) return;
+    if (!attempt.opened) return void attempt.held.push(candidate);
+    this.#live.send({
+      case: 'candidate',
+      value: {
+        attempt: attempt.number,
+        sessionId: attempt.opened.sessionId,
+        candidate: candidate?.candidate ?? '',
+        sdpMid: candidate?.sdpMid ?? '',
+        sdpMLineIndex: candidate?.sdpMLineIndex ?? 0,
+        usernameFragment: candidate?.usernameFragment ?? '',
+      },
+    });
+  }
+
+  async #answered(answer: Answer): Promise<void> {
+    const attempt = this.#attempt;
+    if (!attempt?.opened) return;
+    clearTimeout(this.#timer);
+    const { computerKey, nonce, sessionId } = attempt.opened;
+    const { computerId, pins } = this.#options;
+    const verdict = judge({ computerId, sessionId, nonce, relaysKey: computerKey, answer }, pins);
+    if (!verdict.ok) {
+      this.#closeSession();
+      return this.#end(
+        verdict.why === 'changed'
+          ? { name: 'changed', known: verdict.known, shown: verdict.shown }
+          : { name: 'forged' },
+      );
+    }
+    try {
+      await attempt.peer.answer(answer.sdp);
+    } catch (error) {
+      this.#fail(attempt, error);
+    }
+  }
+
+  #connected(): void {
+    this.#pause = RETRY_FIRST;
+    this.emit('unsteady', false);
+    this.#enter({ name: 'live' });
+    const reader = new StatsReader();
+    const attempt = this.#attempt;
+    const look = async () => {
+      if (!attempt || attempt !== this.#attempt) return;
+      const report = await attempt.peer.stats();
+      if (attempt !== this.#attempt) return;
+      this.emit('stats', reader.read(report, this.#agentStats));
+      this.#statsTimer = setTimeout(look, STATS_EVERY);
+    };
+    void look();
+  }
+
+  #show(stream: MediaStream): void {
+    const { video } = this.#stage;
+    video.srcObject = stream;
+    video.play().catch(() => undefined); // muted video may play; if it may not, nothing else helps
+  }
+
+  #firstPicture(): void {
+    this.#stage.thaw();
+    this.#stage.layout();
+    if (this.#pictured) return;
+    this.#pictured = true;
+    this.emit('picture', undefined);
+  }
+
+  #message({ body }: FromDesktop): void {
+    switch (body.case) {
+      case 'ready':
+        this.#scopes = body.value.scopes;
+        this.emit('scopes', this.#scopes);
+        this.#allowInput();
+        return;
+      case 'cursorShape':
+        return this.#cursor.setShape(body.value);
+      case 'cursorPlace':
+        return this.#cursor.setPlace(body.value);
+      case 'denied':
+        return this.emit('denied', { scope: body.value.scope, detail: body.value.detail });
+      case 'display':
+        return this.emit('display', body.value.available ? undefined : body.value.detail);
+      case 'stats':
+        this.#agentStats = body.value;
+        return;
+      case 'bye':
+        return this.#over(body.value.reason, body.value.code, body.value.detail);
+    }
+  }
+
+  // This connection is gone; the session may not be.
+  #lost(): void {
+    if (final(this.#state)) return;
+    this.#stage.freeze();
+    this.#dropAttempt();
+    this.#enter(this.#sessionId ? { name: 'resuming' } : { name: 'asking' });
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#open(), this.#pause * (0.5 + Math.random() / 2));
+    this.#pause = Math.min(this.#pause * 2, RETRY_LONGEST);
+  }
+
+  #problem(problem: Problem): void {
+    if (PASSING.has(problem.code)) return this.#lost();
+    // The session to go on with is over: a new one will do.
+    if (problem.code === Code.NOT_FOUND && this.#sessionId) {
+      this.#sessionId = '';
+      return this.#lost();
+    }
+    this.#end({ name: 'ended', reason: EndReason.FAILED, code: problem.code, detail: problem.detail });
+  }
+
+  #sessionEnded(ended: SessionEnded): void {
+    if (ended.attempt === 0) return this.#over(ended.reason, ended.code, ended.detail);
+    if (ended.attempt === this.#attempt?.number) this.#lost();
+  }
+
+  #over(reason: EndReason, code: Code, detail: string): void {
+    if (final(this.#state)) return;
+    this.#sessionId = '';
+    if (COMES_BACK.has(reason)) return this.#lost();
+    this.#end({ name: 'ended', reason, code, detail });
+  }
+
+  #fail(attempt: Attempt, error: unknown): void {
+    if (attempt !== this.#attempt) return;
+    console.error('viewer', error);
+    this.#closeSession();
+    const detail = error instanceof Error ? error.message : '';
+    this.#end({ name: 'ended', reason: EndReason.FAILED, code: Code.INTERNAL, detail });
+  }
+
+  #end(state: ViewerState): void {
+    clearTimeout(this.#timer);
+    this.#stage.freeze();
+    this.#dropAttempt();
+    this.#sessionId = '';
+    this.#enter(state);
+  }
+
+  #closeSession(): void {
+    if (this.#sessionId) this.#live.send({ case: 'closeSession', value: { sessionId: this.#sessionId } });
+  }
+
+  #dropAttempt(): void {
+    clearTimeout(this.#statsTimer);
+    this.#agentStats = undefined;
+    this.#attempt?.peer.close();
+    this.#attempt = undefined;
+  }
+
+  #enter(state: ViewerState): void {
+    const before = this.#state.name;
+    this.#state = state;
+    if (before === 'live' && state.name !== 'live') this.#keyboard.releaseAll();
+    this.#allowInput();
+    if (before !== state.name) this.emit('state', state);
+  }
+
+  #move(place: Place): void {
+    if (!this.#maySend() || !this.#scopes.includes(Scope.CONTROL)) return;
+    this.#cursor.follow(place);
+    this.#attempt?.peer.move(++this.#seq, place.x, place.y);
+  }
+
+  // Keys and buttons go out even without the scope: the agent's refusal is what the operator is told.
+  #input(body: DesktopMessage): void {
+    if (this.#maySend()) this.#send(body);
+  }
+
+  #maySend(): boolean {
+    return this.#state.name === 'live' && !this.#viewOnly;
+  }
+
+  #send(body: DesktopMessage): void {
+    this.#attempt?.peer.send(body);
+  }
+
+  #releaseAll(): void {
+    this.#pointer.releaseAll();
+    this.#keyboard.releaseAll();
+  }
+
+  #allowInput(): void {
+    const may = this.#maySend();
+    this.#keyboard.enabled = may;
+    this.#pointer.enabled = may;
+    this.#cursor.controls = may && this.#scopes.includes(Scope.CONTROL);
+    this.#cursor.draw();
+  }
+}
+
+type Timer = ReturnType<typeof setTimeout> | undefined;
+
+const final = (state: ViewerState) => ['ended', 'changed', 'forged'].includes(state.name);

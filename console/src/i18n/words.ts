@@ -1,0 +1,138 @@
+/** Words for what programs tell apart by number or code. */
+import { ApiError } from '../core/api';
+import { Computer_Status } from '../core/wire/oriel/v1/live_pb';
+import { Code, EndReason, Mode, Path } from '../core/wire/oriel/v1/session_pb';
+import { m } from '../paraglide/messages.js';
+
+/** What went wrong with a call of the REST interface, and what to do. */
+export function problemWords(error: unknown): string {
+  if (!(error instanceof ApiError)) return m.problem_unknown();
+  switch (error.code) {
+    case 'unreachable':
+      return m.problem_unreachable();
+    case 'bad_credentials':
+      return m.problem_bad_credentials();
+    case 'too_many_tries':
+      return m.problem_too_many_tries({ minutes: Math.max(Math.ceil((error.retryAfter ?? 60) / 60), 1) });
+    case 'unauthorized':
+      return m.problem_unauthorized();
+    case 'forbidden':
+      return m.problem_forbidden();
+    case 'not_found':
+      return m.problem_not_found();
+  }
+  return error.message ? m.problem_detail({ detail: error.message }) : m.problem_unknown();
+}
+
+export function statusWords(status: Computer_Status): string {
+  switch (status) {
+    case Computer_Status.ONLINE:
+      return m.status_online();
+    case Computer_Status.IN_SESSION:
+      return m.status_in_session();
+    case Computer_Status.OFFLINE:
+      return m.status_offline();
+    case Computer_Status.NEVER_SEEN:
+      return m.status_never_seen();
+    case Computer_Status.BLOCKED:
+      return m.status_blocked();
+    default:
+      return m.status_unknown();
+  }
+}
+
+/** Why a session failed or was refused; empty if the code says nothing more than the reason. */
+export function codeWords(code: Code): string {
+  switch (code) {
+    case Code.INTERNAL:
+      return m.code_internal();
+    case Code.UNIMPLEMENTED:
+      return m.code_unimplemented();
+    case Code.INVALID:
+      return m.code_invalid();
+    case Code.FORBIDDEN:
+      return m.code_forbidden();
+    case Code.NOT_FOUND:
+      return m.code_not_found();
+    case Code.BUSY:
+      return m.code_busy();
+    case Code.UNAVAILABLE:
+      return m.code_unavailable();
+    case Code.GRANT_EXPIRED:
+      return m.code_grant_expired();
+    case Code.GRANT_REPLAYED:
+      return m.code_grant_replayed();
+    case Code.GRANT_COMPUTER:
+      return m.code_grant_computer();
+    case Code.GRANT_FINGERPRINT:
+      return m.code_grant_fingerprint();
+    case Code.GRANT_SIGNATURE:
+      return m.code_grant_signature();
+    case Code.NO_DISPLAY:
+      return m.code_no_display();
+    case Code.NO_CODEC:
+      return m.code_no_codec();
+    case Code.SCOPE:
+      return m.code_scope();
+    default:
+      return '';
+  }
+}
+
+/** How a session ended, in a word or two: for the journal. */
+export function reasonWords(reason: EndReason): string {
+  switch (reason) {
+    case EndReason.OPERATOR:
+      return m.reason_operator();
+    case EndReason.ENDED:
+      return m.reason_ended();
+    case EndReason.CUSTOMER:
+      return m.reason_customer();
+    case EndReason.NETWORK:
+      return m.reason_network();
+    case EndReason.AGENT_STOPPED:
+      return m.reason_agent_stopped();
+    case EndReason.REFUSED:
+      return m.reason_refused();
+    case EndReason.OFFLINE:
+      return m.reason_offline();
+    case EndReason.TIMEOUT:
+      return m.reason_timeout();
+    case EndReason.LOST:
+      return m.reason_lost();
+    case EndReason.FAILED:
+      return m.reason_failed();
+    default:
+      return m.reason_unknown();
+  }
+}
+
+/** How a session ended, as a sentence: for the viewer. */
+export function endWords(reason: EndReason, code: Code): string {
+  switch (reason) {
+    case EndReason.OPERATOR:
+      return m.end_operator();
+    case EndReason.ENDED:
+      return m.end_ended();
+    case EndReason.CUSTOMER:
+      return m.end_customer();
+    case EndReason.OFFLINE:
+      return m.end_offline();
+    case EndReason.TIMEOUT:
+      return m.end_timeout();
+    default:
+      return codeWords(code) || m.end_failed();
+  }
+}
+
+export const modeWords = (mode: Mode) => (mode === Mode.VIEW ? m.mode_view() : m.mode_control());
+
+export function pathWords(path: Path): string {
+  if (path === Path.DIRECT) return m.path_direct();
+  return path === Path.RELAYED ? m.path_relayed() : m.path_unknown();
+}
+
+/** The product's name of an operating system, for those that report only a kernel's. */
+export function osWords(os: string | undefined): string {
+  return { linux: 'Linux', windows: 'Windows', darwin: 'macOS' }[os ?? ''] ?? m.os_unknown();
+}

@@ -1,0 +1,65 @@
+/** Who is signed in, and the live connection that belongs to it. */
+import { api, ApiError, take, type Person } from '../core/api';
+import { Live, liveUrl, type LiveState } from '../core/live';
+
+class Account {
+  person = $state<Person>();
+  status = $state<'unknown' | 'out' | 'in'>('unknown');
+  connection = $state<LiveState>('connecting');
+  live = $state.raw<Live>();
+
+  /** Asks the relay; the error is left to the caller when it cannot be reached. */
+  async load(): Promise<void> {
+    try {
+      this.#enter(await take(api.GET('/api/v1/me')));
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status !== 401) throw error;
+      this.#leave();
+    }
+  }
+
+  async signIn(login: string, password: string): Promise<void> {
+    this.#enter(await take(api.POST('/api/v1/sign-in', { body: { login, password } })));
+  }
+
+  /** Makes the relay's first account with the token of its one-time link. */
+  async makeOwner(token: string, name: string, email: string, password: string): Promise<void> {
+    this.#enter(await take(api.POST('/api/v1/owner', { body: { token, name, email, password } })));
+  }
+
+  async signOut(): Promise<void> {
+    await api.POST('/api/v1/sign-out');
+    this.#leave();
+  }
+
+  #enter(person: Person): void {
+    this.live?.close();
+    this.person = person;
+    this.status = 'in';
+    const live = new Live(liveUrl(), { signedIn });
+    this.live = live;
+    this.connection = live.state;
+    live.on('state', (state) => {
+      this.connection = state;
+      if (state === 'signed-out') this.#leave();
+    });
+  }
+
+  #leave(): void {
+    this.live?.close();
+    this.live = undefined;
+    this.person = undefined;
+    this.status = 'out';
+  }
+}
+
+async function signedIn(): Promise<boolean | undefined> {
+  try {
+    await api.GET('/api/v1/me');
+    return true;
+  } catch (error) {
+    return error instanceof ApiError && error.status === 401 ? false : undefined;
+  }
+}
+
+export const account = new Account();

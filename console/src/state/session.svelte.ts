@@ -1,0 +1,83 @@
+/** One viewer as the page sees it: core/viewer.ts in runes. */
+import type { Live } from '../core/live';
+import type { ViewerStats } from '../core/stats';
+import type { Scale } from '../core/stage';
+import { BrowserPins } from '../core/trust';
+import { Viewer, type ViewerOptions, type ViewerState } from '../core/viewer';
+import { Mode, Scope } from '../core/wire/oriel/v1/session_pb';
+
+export class Session {
+  readonly viewer: Viewer;
+  state = $state.raw<ViewerState>({ name: 'relay' });
+  stats = $state.raw<ViewerStats>();
+  scopes = $state.raw<readonly Scope[]>([]);
+  unsteady = $state(false);
+  /** Why the computer shows no display; undefined: it shows one. */
+  displayGone = $state<string>();
+  pictured = $state(false);
+  denied = $state(0); // counts, so that the same refusal twice is seen twice
+  percent = $state(100);
+  pressed = $state.raw<ReadonlySet<string>>(new Set());
+  #scale = $state<Scale>('fit');
+  #viewOnly = $state(false);
+  #textMode = $state(false);
+
+  /** onescape: the operator asked for the toolbar by keyboard. */
+  constructor(target: HTMLElement, live: Live, options: Omit<ViewerOptions, 'pins'>, onescape: () => void) {
+    const viewer = new Viewer(target, live, { ...options, pins: new BrowserPins() });
+    this.viewer = viewer;
+    this.state = viewer.state;
+    viewer.on('state', (state) => (this.state = state));
+    viewer.on('stats', (stats) => (this.stats = stats));
+    viewer.on('scopes', (scopes) => (this.scopes = scopes));
+    viewer.on('unsteady', (silent) => (this.unsteady = silent));
+    viewer.on('display', (why) => (this.displayGone = why));
+    viewer.on('picture', () => (this.pictured = true));
+    viewer.on('denied', () => this.denied++);
+    viewer.on('layout', () => (this.percent = viewer.percent));
+    viewer.on('escape', onescape);
+  }
+
+  get mayControl(): boolean {
+    return this.scopes.includes(Scope.CONTROL);
+  }
+
+  get scale(): Scale {
+    return this.#scale;
+  }
+
+  set scale(scale: Scale) {
+    this.viewer.scale = scale;
+    this.#scale = this.viewer.scale;
+  }
+
+  get viewOnly(): boolean {
+    return this.#viewOnly || this.viewer.mode === Mode.VIEW;
+  }
+
+  /** Control that this session was not opened with is asked for anew. */
+  set viewOnly(on: boolean) {
+    this.viewer.viewOnly = on;
+    this.#viewOnly = on;
+    if (!on && !this.mayControl) this.viewer.mode = Mode.CONTROL;
+  }
+
+  get textMode(): boolean {
+    return this.#textMode;
+  }
+
+  set textMode(on: boolean) {
+    this.viewer.textMode = on;
+    this.#textMode = on;
+  }
+
+  toggleKey(code: string): void {
+    this.viewer.toggleKey(code);
+    this.pressed = new Set(this.viewer.pressed);
+  }
+
+  sendKeys(chord: readonly string[]): void {
+    this.viewer.sendKeys(chord);
+    this.viewer.focus();
+  }
+}
