@@ -4,190 +4,17 @@
  */
 
 export interface paths {
-    "/api/v1/sign-in": {
+    "/api/v1/computers": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        get?: never;
-        put?: never;
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        login: string;
-                        password: string;
-                    };
-                };
-            };
-            responses: {
-                /** @description ok */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Person"];
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/sign-out": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description ok */
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/me": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description ok */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Person"];
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
+        /** All computers that one may see */
+        get: operations["listComputers"];
         put?: never;
         post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/owner": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        token: string;
-                        name: string;
-                        email: string;
-                        password: string;
-                    };
-                };
-            };
-            responses: {
-                /** @description ok */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Person"];
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
         delete?: never;
         options?: never;
         head?: never;
@@ -201,75 +28,16 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** One computer */
+        get: operations["getComputer"];
         put?: never;
         post?: never;
-        delete: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description ok */
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
+        /** Remove a computer; its agent is refused from then on */
+        delete: operations["removeComputer"];
         options?: never;
         head?: never;
-        patch: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        name: string;
-                    };
-                };
-            };
-            responses: {
-                /** @description ok */
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
+        /** Change the display name */
+        patch: operations["renameComputer"];
         trace?: never;
     };
     "/api/v1/computers/{id}/inventory": {
@@ -279,37 +47,25 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description ok */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Inventory"];
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
+        /** What is known of the machine */
+        get: operations["getInventory"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/computers/{id}/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
+        /** The newest picture of the screen */
+        get: operations["getPreview"];
         put?: never;
         post?: never;
         delete?: never;
@@ -327,35 +83,8 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description ok */
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
+        /** Ask the agent for its inventory and wait for it */
+        post: operations["refreshInventory"];
         delete?: never;
         options?: never;
         head?: never;
@@ -369,45 +98,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** All enrollment tokens, newest first */
+        get: operations["listEnrollmentTokens"];
         put?: never;
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        note?: string;
-                        uses?: number;
-                        expires_in_hours?: number;
-                    };
-                };
-            };
-            responses: {
-                /** @description ok */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Token"];
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
+        /** Make one */
+        post: operations["createEnrollmentToken"];
         delete?: never;
         options?: never;
         head?: never;
@@ -424,35 +119,59 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        delete: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description ok */
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
+        /** Make one useless from now on */
+        delete: operations["revokeEnrollmentToken"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
+        /** Who is signed in */
+        get: operations["me"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/owner": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make the first owner with the one-time token */
+        post: operations["createOwner"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/relay": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The relay itself */
+        get: operations["relay"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -465,41 +184,25 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: {
-            parameters: {
-                query?: {
-                    limit?: number;
-                    cursor?: string;
-                    computer?: string;
-                    operator?: string;
-                    running?: boolean;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description ok */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["SessionPage"];
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
+        /** The journal of sessions */
+        get: operations["listSessions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
+        /** One session */
+        get: operations["getSession"];
         put?: never;
         post?: never;
         delete?: never;
@@ -517,79 +220,42 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description ok */
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
+        /** End a session on both sides */
+        post: operations["endSession"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/api/v1/relay": {
+    "/api/v1/sign-in": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                /** @description ok */
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Relay"];
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
+        get?: never;
         put?: never;
-        post?: never;
+        /** Sign in */
+        post: operations["signIn"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sign-out": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sign out */
+        post: operations["signOut"];
         delete?: never;
         options?: never;
         head?: never;
@@ -600,140 +266,311 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        Person: {
+        Adapter: {
+            addresses: string[];
+            mac: string;
+            /** Format: int32 */
+            mtu: number;
+            name: string;
+            up: boolean;
+        };
+        AgentFile: {
+            /** @description amd64, arm64 */
+            arch: string;
+            /** @description deb, rpm, tar.gz … */
+            kind: string;
+            name: string;
+            /** @description linux, windows, darwin */
+            os: string;
+            sha256: string;
+            /** Format: int64 */
+            size: number;
+            url: string;
+        };
+        Computer: {
+            /** Format: date-time */
+            added_at: string;
+            /** @description As the relay sees it. */
+            address: string;
+            /** @description The computer's own. */
+            addresses: string[];
+            agent_version: string;
+            arch: string;
+            /** @enum {string} */
+            display: "unknown" | "none" | "ready" | "demo";
+            /** @description Why there is no display. */
+            display_detail: string;
+            host_name: string;
             id: string;
+            /** Format: date-time */
+            last_seen?: string;
+            /** @description The person who asks may type on it. */
+            may_control: boolean;
+            /** @description The display name, else the host's. */
             name: string;
-            email: string;
-            role: string;
+            /** @description Names of those in session. */
+            operators: string[];
+            /** @description linux, windows, darwin */
+            os: string;
+            os_name: string;
+            /**
+             * Format: date-time
+             * @description When the preview was taken; absent: there is none.
+             */
+            preview_at?: string;
+            /** @enum {string} */
+            status: "online" | "in_session" | "offline" | "never_seen" | "blocked";
+            /** @description Signed in at the screen; may be empty. */
+            user: string;
         };
-        Volume: {
-            path: string;
-            device: string;
-            file_system: string;
-            total: number;
-            used: number;
-        };
-        Processor: {
-            model: string;
-            cores: number;
-            mhz: number;
-        };
-        Monitor: {
-            name: string;
-            width: number;
-            height: number;
-            primary: boolean;
+        ComputersOutBody: {
+            computers: components["schemas"]["Computer"][];
         };
         Disk: {
-            name: string;
             model: string;
+            name: string;
+            /**
+             * Format: int64
+             * @description Bytes.
+             */
             size: number;
         };
-        Adapter: {
-            name: string;
-            mac: string;
+        EnrollmentToken: {
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            expires_at: string;
+            id: string;
+            note: string;
+            /** Format: date-time */
+            revoked_at?: string;
+            /** Format: int64 */
+            used: number;
+            /** Format: int64 */
+            uses_left: number;
+        };
+        Fault: {
+            /** @description Such as body.email. */
+            location: string;
+            message: string;
+        };
+        General: {
             addresses: string[];
-            mtu: number;
-            up: boolean;
+            agent_version: string;
+            arch: string;
+            /** Format: date-time */
+            booted_at?: string;
+            cpu: string;
+            /**
+             * Format: int32
+             * @description Logical processors.
+             */
+            cpus: number;
+            domain: string;
+            host_name: string;
+            kernel: string;
+            /**
+             * Format: int64
+             * @description Bytes.
+             */
+            memory_total: number;
+            /**
+             * Format: int64
+             * @description Bytes.
+             */
+            memory_used: number;
+            os: string;
+            os_name: string;
+            os_version: string;
+            time_zone: string;
+            users: string[];
+            virtualization: string;
+            volumes: components["schemas"]["Volume"][];
+        };
+        Hardware: {
+            adapters: components["schemas"]["Adapter"][];
+            batteries: string[];
+            bios: string;
+            board: string;
+            disks: components["schemas"]["Disk"][];
+            gpus: string[];
+            /**
+             * Format: int64
+             * @description Bytes.
+             */
+            memory_total: number;
+            monitors: components["schemas"]["Monitor"][];
+            printers: string[];
+            processors: components["schemas"]["Processor"][];
+            serial: string;
+            software: components["schemas"]["Software"][];
+            /**
+             * Format: int64
+             * @description Bytes.
+             */
+            swap_total: number;
+            /** @description Vendor and model. */
+            system: string;
+            volumes: components["schemas"]["Volume"][];
+        };
+        Inventory: {
+            general: components["schemas"]["General"];
+            hardware: components["schemas"]["Hardware"];
+            /** Format: date-time */
+            taken_at: string;
+        };
+        Monitor: {
+            /** Format: int32 */
+            height: number;
+            name: string;
+            primary: boolean;
+            /** Format: int32 */
+            width: number;
+        };
+        NewEnrollmentToken: {
+            /** @description Installs the agent and enrolls it, on the command line of the new computer. */
+            command: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            expires_at: string;
+            id: string;
+            note: string;
+            /** Format: date-time */
+            revoked_at?: string;
+            /** @description Told this once. */
+            token: string;
+            /** Format: int64 */
+            used: number;
+            /** Format: int64 */
+            uses_left: number;
+        };
+        NewTokenInBody: {
+            /**
+             * Format: int64
+             * @default 24
+             */
+            expires_in_hours: number;
+            note?: string;
+            /**
+             * Format: int64
+             * @description How many computers may enroll with it.
+             * @default 1
+             */
+            uses: number;
+        };
+        OwnerInBody: {
+            email: string;
+            name: string;
+            /** @description At least 10 characters. */
+            password: string;
+            /** @description From the owner's link. */
+            token: string;
+        };
+        Person: {
+            email: string;
+            id: string;
+            name: string;
+            /** @enum {string} */
+            role: "owner";
+        };
+        Problem: {
+            /** @description For programs: bad_credentials, too_many_tries, not_found … */
+            code: string;
+            /** @description One line for people, saying what to do. */
+            detail: string;
+            /** @description What is wrong with single fields. */
+            errors?: components["schemas"]["Fault"][] | null;
+            /** Format: int64 */
+            status: number;
+            /** @description The HTTP status in words. */
+            title: string;
+            /** @description Always about:blank; code tells problems apart. */
+            type?: string;
+        };
+        Processor: {
+            /** Format: int32 */
+            cores: number;
+            /** Format: int32 */
+            mhz: number;
+            model: string;
+        };
+        RelayInfo: {
+            agent_files: components["schemas"]["AgentFile"][];
+            name: string;
+            public_url: string;
+            version: string;
+        };
+        RenameInBody: {
+            /** @description Empty: the host's name. */
+            name: string;
+        };
+        Session: {
+            browser: string;
+            /**
+             * Format: int64
+             * @description Both ways.
+             */
+            bytes: number;
+            codec: string;
+            computer_id: string;
+            /** @description As it was called then. */
+            computer_name: string;
+            /** Format: date-time */
+            connected_at?: string;
+            /** @description Empty without a fault. */
+            end_code: string;
+            end_detail: string;
+            /** @description Empty while it runs. */
+            end_reason: string;
+            /**
+             * Format: date-time
+             * @description Absent: it runs.
+             */
+            ended_at?: string;
+            id: string;
+            /** @enum {string} */
+            mode: "control" | "view" | "unknown";
+            operator_address: string;
+            operator_id: string;
+            operator_name: string;
+            /** @description direct, relayed; empty: not known */
+            path: string;
+            /** Format: date-time */
+            started_at: string;
+        };
+        SessionsOutBody: {
+            /** @description Cursor of the next page; empty: this is the last. */
+            next: string;
+            /** @description Newest first. */
+            sessions: components["schemas"]["Session"][];
+        };
+        SignInInBody: {
+            /** @description The e-mail address. */
+            login: string;
+            password: string;
         };
         Software: {
             name: string;
             version: string;
         };
-        General: {
-            os: string;
-            os_name: string;
-            os_version: string;
-            kernel: string;
-            arch: string;
-            host_name: string;
-            domain: string;
-            users: string[];
-            time_zone: string;
-            booted_at: string;
-            addresses: string[];
-            agent_version: string;
-            cpu: string;
-            cpus: number;
-            memory_total: number;
-            memory_used: number;
-            volumes: components["schemas"]["Volume"][];
-            virtualization: string;
+        TokensOutBody: {
+            tokens: components["schemas"]["EnrollmentToken"][];
         };
-        Hardware: {
-            board: string;
-            bios: string;
-            system: string;
-            serial: string;
-            processors: components["schemas"]["Processor"][];
-            memory_total: number;
-            swap_total: number;
-            gpus: string[];
-            monitors: components["schemas"]["Monitor"][];
-            disks: components["schemas"]["Disk"][];
-            volumes: components["schemas"]["Volume"][];
-            adapters: components["schemas"]["Adapter"][];
-            batteries: string[];
-            printers: string[];
-            software: components["schemas"]["Software"][];
-        };
-        Inventory: {
-            taken_at: string;
-            general: components["schemas"]["General"];
-            hardware: components["schemas"]["Hardware"];
-        };
-        Session: {
-            id: string;
-            computer_id: string;
-            computer_name: string;
-            operator_id: string;
-            operator_name: string;
-            operator_address: string;
-            browser: string;
-            mode: string;
-            started_at: string;
-            connected_at?: string;
-            ended_at?: string;
-            end_reason: string;
-            end_code: string;
-            end_detail: string;
+        Volume: {
+            device: string;
+            file_system: string;
             path: string;
-            bytes: number;
-            codec: string;
-        };
-        SessionPage: {
-            sessions: components["schemas"]["Session"][];
-            next_cursor?: string;
-        };
-        Token: {
-            id: string;
-            token: string;
-            command: string;
-            note: string;
-            expires_at: string;
-            uses_left: number;
-        };
-        AgentFile: {
-            os: string;
-            arch: string;
-            kind: string;
-            name: string;
-            size: number;
-            sha256: string;
-            url: string;
-        };
-        Relay: {
-            version: string;
-            name: string;
-            public_url: string;
-            agent_files: components["schemas"]["AgentFile"][];
-        };
-        Problem: {
-            type: string;
-            title: string;
-            status: number;
-            detail: string;
-            code: string;
+            /**
+             * Format: int64
+             * @description Bytes.
+             */
+            total: number;
+            /**
+             * Format: int64
+             * @description Bytes.
+             */
+            used: number;
         };
     };
     responses: never;
@@ -743,4 +580,567 @@ export interface components {
     pathItems: never;
 }
 export type $defs = Record<string, never>;
-export type operations = Record<string, never>;
+export interface operations {
+    listComputers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ComputersOutBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getComputer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Computer"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    removeComputer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    renameComputer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RenameInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Computer"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getInventory: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Inventory"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getPreview: {
+        parameters: {
+            query?: never;
+            header?: {
+                "If-None-Match"?: string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The picture */
+            200: {
+                headers: {
+                    "Cache-Control"?: string;
+                    "Content-Security-Policy"?: string;
+                    "Content-Type"?: string;
+                    ETag?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": string;
+                };
+            };
+            /** @description The picture has not changed */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    refreshInventory: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Inventory"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listEnrollmentTokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokensOutBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createEnrollmentToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewTokenInBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewEnrollmentToken"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revokeEnrollmentToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    me: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Person"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    createOwner: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OwnerInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Person"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    relay: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RelayInfo"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listSessions: {
+        parameters: {
+            query?: {
+                limit?: number;
+                /** @description next of the page before. */
+                cursor?: string;
+                computer?: string;
+                operator?: string;
+                running?: "true" | "false";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionsOutBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    endSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    signIn: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SignInInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Person"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    signOut: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+}

@@ -9,9 +9,9 @@ import type { components, paths } from './api.gen';
 type Schemas = components['schemas'];
 export type Person = Schemas['Person'];
 export type Inventory = Schemas['Inventory'];
-export type EnrollmentToken = Schemas['Token'];
+export type EnrollmentToken = Schemas['NewEnrollmentToken'];
 export type SessionRow = Schemas['Session'];
-export type RelayInfo = Schemas['Relay'];
+export type RelayInfo = Schemas['RelayInfo'];
 export type AgentFile = Schemas['AgentFile'];
 
 export class ApiError extends Error {

@@ -65,7 +65,7 @@ export class Journal {
       const query = { limit: PAGE, ...(this.#cursor && { cursor: this.#cursor }) };
       const page = await take(api.GET('/api/v1/sessions', { params: { query } }));
       for (const row of page.sessions ?? []) this.#put(fromRest(row));
-      this.#cursor = page.next_cursor || undefined;
+      this.#cursor = page.next || undefined;
       this.#paged = true;
     } finally {
       this.loading = false;
