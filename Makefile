@@ -17,7 +17,7 @@ help: ## say what there is (this)
 
 .PHONY: run
 run: setup-run binaries ## relay and a demo computer on this machine, until Ctrl-C
-	@.ci/try
+	@node .ci/try.mjs
 
 .PHONY: test
 test: setup-test binaries ## every test: Go with -race, console, fuzzers, end to end in Chromium
@@ -40,7 +40,9 @@ generate: setup-build ## protobuf code, openapi.yaml and the console's client ty
 
 .PHONY: dist
 dist: setup-build binaries ## dist/: .tar.gz, .deb and .rpm of agent and relay, with their manifest
-	go run ./installer/pack -version '$(VERSION)' -build build -out dist
+	CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o build/static/oriel-relay ./relay
+	SOURCE_DATE_EPOCH=$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)} go run ./installer/pack \
+		-version '$(VERSION)' -agent build/oriel-agent -relay build/static/oriel-relay -out dist
 
 .PHONY: clean
 clean: ## remove what was built (node_modules and data stay)

@@ -1,0 +1,247 @@
+// `make run`: a relay on 127.0.0.1 and a demo computer enrolled in it, until
+// Ctrl-C or SIGTERM. What they keep is in ./data (ORIEL_DATA names another
+// folder); a second start goes on with it.
+//
+// The demo computer is a real X display (Xvfb) with a window manager, a
+// terminal and a page to scroll, where those programs are installed; else the
+// agent draws a desktop itself.
+//
+// Every program is started as the leader of its own process group and ended
+// with the whole group, last one first: nothing is left behind, and a Ctrl-C
+// reaches the programs through here, in order.
+import { spawn, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { delimiter, join, resolve } from 'node:path';
+
+const root = resolve(import.meta.dirname ?? new URL('.', import.meta.url).pathname, '..');
+const data = resolve(process.env.ORIEL_DATA || join(root, 'data'));
+const relayData = join(data, 'relay');
+const agentData = join(data, 'demo-computer');
+const relay = join(root, 'build', 'oriel-relay');
+const agent = join(root, 'build', 'oriel-agent');
+
+const started = []; // { name, child, ended }
+let stopping = false;
+
+// start runs a program; its words go to data/NAME.log. once: the whole demo
+// ends when this program does.
+function start(name, program, args, { env = {}, once = true, stdio = [] } = {}) {
+  const log = openSync(join(data, `${name}.log`), 'a');
+  const child = spawn(program, args, {
+    cwd: data,
+    detached: true,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', log, log, ...stdio],
+  });
+  closeSync(log);
+  const one = { name, child, ended: null };
+  one.ended = new Promise((done) => {
+    child.once('error', (err) => done(err.message));
+    child.once('exit', (code, signal) => done(signal ?? `exit code ${code}`));
+  });
+  if (once)
+    void one.ended.then((how) => {
+      if (!stopping) fail(`${name} ended (${how}); its last words are in ${join(data, `${name}.log`)}:\n${tail(name)}`);
+    });
+  started.push(one);
+  return one;
+}
+
+const tail = (name) => readFileSync(join(data, `${name}.log`), 'utf8').trimEnd().split('\n').slice(-5).join('\n');
+
+// keep starts a program again when it ends: closing a window is no reason to
+// lose it. A program that keeps failing is left alone.
+function keep(name, program, args, env) {
+  let tries = 0;
+  const again = () => {
+    const begun = Date.now();
+    const one = start(name, program, args, { env, once: false });
+    void one.ended.then(() => {
+      started.splice(started.indexOf(one), 1);
+      tries = Date.now() - begun > 5000 ? 0 : tries + 1;
+      if (!stopping && tries < 5) setTimeout(() => stopping || again(), 500);
+    });
+  };
+  again();
+}
+
+function signal(one, what) {
+  try {
+    process.kill(-one.child.pid, what);
+  } catch {
+    // gone already
+  }
+}
+
+async function stop() {
+  stopping = true;
+  for (const one of started.reverse()) {
+    if (one.child.pid === undefined) continue;
+    signal(one, 'SIGTERM');
+    const patience = setTimeout(() => signal(one, 'SIGKILL'), 8000);
+    await one.ended;
+    clearTimeout(patience);
+    signal(one, 'SIGKILL'); // what it left in its group
+  }
+}
+
+let failed = false;
+function fail(message) {
+  if (failed || stopping) return;
+  failed = true;
+  console.error(`run: ${message}`);
+  void stop().then(() => process.exit(1));
+}
+
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'])
+  process.on(name, () => {
+    if (stopping) return;
+    console.log('\nrun: stopping');
+    void stop().then(() => process.exit(0));
+  });
+
+// until polls: a value, or null to be asked again.
+async function until(what, seconds, ask) {
+  const deadline = Date.now() + seconds * 1000;
+  for (;;) {
+    const value = await ask();
+    if (value || stopping) return value;
+    if (Date.now() > deadline) throw new Error(`${what} within ${seconds} s: that did not happen; see the logs in ${data}`);
+    await new Promise((next) => setTimeout(next, 50));
+  }
+}
+
+// freePort is the first port from this one on that nobody listens on.
+async function freePort(port) {
+  for (; port < 65536; port++) {
+    const free = await new Promise((done) => {
+      const server = createServer();
+      server.once('error', () => done(false));
+      server.listen({ port, host: '127.0.0.1', exclusive: true }, () => server.close(() => done(true)));
+    });
+    if (free) return port;
+  }
+  throw new Error('no free port');
+}
+
+const find = (...names) =>
+  names
+    .flatMap((name) => (process.env.PATH ?? '').split(delimiter).map((dir) => join(dir, name)))
+    .find((path) => existsSync(path));
+
+// ask runs a command to its end and returns what it printed.
+function ask(program, args, env = {}) {
+  const done = spawnSync(program, args, { cwd: data, env: { ...process.env, ...env }, encoding: 'utf8' });
+  return { ok: done.status === 0, text: (done.stdout ?? '').trim(), error: (done.stderr ?? '').trim() };
+}
+
+async function startRelay() {
+  const port = await freePort(Number(process.env.ORIEL_PORT) || 8080);
+  const turn = await freePort(3478);
+  const url = `http://127.0.0.1:${port}`;
+  const settings = {
+    ORIEL_LISTEN: `127.0.0.1:${port}`,
+    ORIEL_PUBLIC_URL: url,
+    ORIEL_TURN_UDP: `127.0.0.1:${turn}`,
+    ORIEL_TURN_TCP: `127.0.0.1:${turn}`,
+    ORIEL_DATA: relayData,
+    ORIEL_DOWNLOADS: join(root, 'dist'),
+  };
+  start('relay', relay, ['serve'], { env: settings });
+  await until('the relay answers', 30, async () => (await fetch(`${url}/readyz`).catch(() => null))?.ok);
+  return { url, settings };
+}
+
+// screen starts the demo computer's display and returns the environment of
+// programs on it, or null where that cannot be had.
+async function screen() {
+  const xvfb = find('Xvfb');
+  const xauth = find('xauth');
+  const xterm = find('xterm');
+  if (!xvfb || !xauth || !xterm) {
+    const missing = Object.entries({ Xvfb: xvfb, xauth, xterm }).filter(([, path]) => !path);
+    console.log(`run: no ${missing.map(([name]) => name).join(', ')}; the demo computer draws its own screen`);
+    return null;
+  }
+  // Only who has the cookie may look at the display.
+  const authority = join(data, 'xauthority');
+  const cookie = randomBytes(16).toString('hex');
+  rmSync(authority, { force: true });
+  writeFileSync(authority, '', { mode: 0o600 });
+  ask(xauth, ['-q', '-f', authority, 'add', ':0', '.', cookie]);
+
+  const x = start('screen', xvfb, ['-displayfd', '3', '-screen', '0', '1280x800x24', '-nolisten', 'tcp', '-auth', authority], { stdio: ['pipe'] });
+  let number = '';
+  x.child.stdio[3].on('data', (text) => (number += text));
+  await until('the display starts', 20, () => /^\d+\n/.test(number));
+  const display = `:${number.trim()}`;
+  ask(xauth, ['-q', '-f', authority, 'add', display, '.', cookie]);
+  const env = { DISPLAY: display, XAUTHORITY: authority, WAYLAND_DISPLAY: '' };
+
+  const openbox = find('openbox');
+  if (openbox) keep('windows', openbox, [], env);
+  const font = ['-fa', 'DejaVu Sans Mono', '-fs', '11'];
+  const hello = 'echo; echo "  This is the demo computer. Type here: it is a shell of yours."; echo; exec "${SHELL:-/bin/sh}"';
+  keep('terminal', xterm, [...font, '-geometry', '80x24+40+420', '-title', 'Terminal', '-e', '/bin/sh', '-c', hello], env);
+  page(env, xterm, font);
+  return env;
+}
+
+// page shows something to scroll: in a browser, or in a terminal.
+function page(env, xterm, font) {
+  const text = ['README.md', 'LICENSE'].map((name) => readFileSync(join(root, name), 'utf8')).join('\n\n');
+  const browser = find('chromium', 'chromium-browser', 'google-chrome');
+  if (!browser) {
+    writeFileSync(join(data, 'page.txt'), text);
+    keep('page', xterm, [...font, '-geometry', '90x30+560+20', '-title', 'Page', '-e', 'less', join(data, 'page.txt')], env);
+    return;
+  }
+  const escaped = text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
+  const style = 'font:17px/1.5 "DejaVu Sans",sans-serif;max-width:44em;margin:2em auto;white-space:pre-wrap;overflow-wrap:anywhere';
+  const html = `<!doctype html><meta charset="utf-8"><title>A page to scroll</title><body style='${style}'>${escaped}`;
+  writeFileSync(join(data, 'page.html'), html);
+  const flags = [
+    `--user-data-dir=${join(data, 'browser')}`,
+    '--app=file://' + join(data, 'page.html'),
+    '--window-position=420,30',
+    '--window-size=820,620',
+    '--no-first-run',
+    '--disable-gpu',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+    '--password-store=basic',
+  ];
+  // As root, and where the system has no user namespaces, Chromium has no sandbox.
+  if (process.getuid?.() === 0) flags.push('--no-sandbox', '--test-type');
+  keep('page', browser, flags, env);
+}
+
+async function main() {
+  mkdirSync(data, { recursive: true, mode: 0o700 });
+  const { url, settings } = await startRelay();
+  const env = await screen();
+
+  const enrolled = /enrolled: yes/.test(ask(agent, ['status', '--data', agentData]).text);
+  const token = enrolled ? '' : enrollmentToken(settings);
+  const args = ['run', '--relay', url, '--data', agentData, ...(env ? ['--display', env.DISPLAY] : ['--demo'])];
+  start('agent', agent, args, { env: { ...env, ORIEL_TOKEN: token } });
+  await until('the demo computer connects', 30, () => /enrolled: yes/.test(ask(agent, ['status', '--data', agentData]).text));
+  if (stopping) return;
+
+  const link = ask(relay, ['owner', 'link'], settings);
+  console.log(`\n  Oriel runs at   ${url}\n`);
+  if (link.ok) console.log(`  Make yourself its owner, by this link that works once:\n\n    ${link.text}\n`);
+  console.log(`  The demo computer is in the list. Everything is kept in ${data}.`);
+  console.log('  Ctrl-C stops it all.\n');
+}
+
+function enrollmentToken(settings) {
+  const made = ask(relay, ['token', 'create', '--note', 'demo computer', '--uses', '1'], settings);
+  if (!made.ok) throw new Error(`no enrollment token: ${made.error}`);
+  return made.text;
+}
+
+main().catch((err) => fail(err.message));
