@@ -220,7 +220,8 @@ func (l *loop) step() error {
 	l.unsettled = nil
 	l.encoded = true
 	l.finish(f, p, pkt, detail, start)
-	for i := 0; pkt.Stale && i < 2; i++ {
+	// Where much changed the next frame, or the refinement, is soon there.
+	for i := 0; pkt.Stale && i < 2 && share(p.Dirty, l.img.Size) < 0.25; i++ {
 		again := time.Now()
 		p.Key = false
 		if pkt, err = l.enc.Encode(l.img, p); err != nil {

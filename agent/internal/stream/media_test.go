@@ -103,28 +103,34 @@ func TestMeter(t *testing.T) {
 	}
 }
 
-// The model finds the quantizer a budget takes, for whatever the picture costs.
+// Whatever a picture costs beyond what the model thought, no more is sent than
+// the link takes, and where there is room the quantizer is fine.
 func TestRateLearns(t *testing.T) {
+	const target = 4_000_000
 	for _, c := range []encode.Codec{encode.AV1, encode.VP9, encode.VP8} {
-		for _, cost := range []float64{0.2, 1, 5, 25} {
+		for _, cost := range []float64{0.05, 1, 5, 25} {
 			t.Run(fmt.Sprint(c, cost), func(t *testing.T) {
-				r := newRate(c)
-				now := time.Unix(0, 0)
-				r.setTarget(now, 4_000_000)
-				late := time.Duration(0)
-				for range 100 {
-					next := r.free(now)
-					late = max(late, next.Sub(now))
-					now = next.Add(33 * time.Millisecond)
-					q := r.change(now, 10_000, 1, 33*time.Millisecond)
-					truth := newRate(c)
-					truth.level[classChange] += 0.7 * cost / 10
+				r, truth := newRate(c), newRate(c)
+				began := time.Unix(0, 0)
+				now := began
+				r.setTarget(now, target)
+				sent, q := 0, 0
+				for range 200 {
+					if next := r.free(now); next.After(now) {
+						now = next
+					}
+					q = r.change(now, 10_000, 1, 33*time.Millisecond)
 					bits := int(truth.bits(classChange, 10_000*cost, q))
+					sent += bits
 					r.sent(now, bits)
 					r.learn(classChange, 10_000, q, bits)
+					now = now.Add(33 * time.Millisecond)
 				}
-				if w := r.free(now).Sub(now); w > 2*time.Second {
-					t.Errorf("the next frame waits %v", w)
+				if rate := float64(sent) / now.Sub(began).Seconds(); rate > 1.1*target {
+					t.Errorf("%.0f bits per second on a link of %d", rate, target)
+				}
+				if fine := truth.bits(classChange, 10_000*cost, 24) < target/40; fine && q != 24 {
+					t.Errorf("quantizer %d though the link has room", q)
 				}
 			})
 		}

@@ -149,9 +149,12 @@ func (r *rate) refine(detail float64, from int) int {
 }
 
 // fine is the quantizer where bits do not matter: what is small is lossless at
-// once and saves the refinement.
+// once and saves the refinement. VP8 codes the whole picture again for another
+// quantizer, so there it stays.
 func (r *rate) fine(share float64) int {
 	switch {
+	case r.codec == encode.VP8:
+		return 24
 	case share < 0.02:
 		return 8
 	case share < 0.2:

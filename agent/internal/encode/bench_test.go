@@ -1,0 +1,130 @@
+//go:build cgo
+
+package encode_test
+
+import (
+	"image"
+	"testing"
+
+	"oriel/agent/internal/encode"
+)
+
+// hd is what the benchmarks measure on.
+var hd = image.Pt(1920, 1080)
+
+// scripts are what a desktop does; each call changes the screen.
+var scripts = []struct {
+	name      string
+	quantizer int
+	change    func(*screen, int) image.Rectangle
+}{
+	{"typing", 8, func(s *screen, _ int) image.Rectangle { return s.change() }},
+	{"scrolling", 24, func(s *screen, _ int) image.Rectangle { s.scroll(18); return s.pix.Rect }},
+	{"video", 36, func(s *screen, t int) image.Rectangle {
+		r := image.Rect(320, 180, 1600, 900)
+		s.video(r, t)
+		return r
+	}},
+}
+
+func BenchmarkEncode(b *testing.B) {
+	for _, c := range encode.Supported() {
+		for _, script := range scripts {
+			b.Run(string(c)+"/"+script.name, func(b *testing.B) {
+				enc, err := encode.New(c, encode.Config{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer enc.Close()
+				s := newScreen(hd)
+				s.realpage()
+				img := encode.NewImage(encode.I420, hd)
+				encodeOne := func(p encode.Params) []encode.Packet {
+					all, err := encode.EncodeAll(enc, img, p)
+					if err != nil {
+						b.Fatal(err)
+					}
+					return all
+				}
+				convert(b, img, s, s.pix.Rect)
+				encodeOne(encode.Params{Quantizer: script.quantizer})
+				var bits, packets int
+				var quality float64
+				for i := 0; b.Loop(); i++ {
+					b.StopTimer()
+					r := script.change(s, i)
+					convert(b, img, s, r)
+					b.StartTimer()
+					all := encodeOne(encode.Params{Quantizer: script.quantizer, Dirty: []image.Rectangle{r}})
+					for _, p := range all {
+						bits += 8 * len(p.Data)
+					}
+					packets += len(all)
+					quality += all[len(all)-1].Error.PSNR()
+				}
+				n := float64(b.N)
+				b.ReportMetric(float64(b.Elapsed().Microseconds())/n/1000, "ms/frame")
+				b.ReportMetric(float64(bits)/n/1000, "kbit/frame")
+				b.ReportMetric(float64(packets)/n, "packets/frame")
+				b.ReportMetric(quality/n, "dB")
+				b.ReportMetric(0, "ns/op")
+			})
+		}
+	}
+}
+
+func convert(tb testing.TB, img *encode.Image, s *screen, r image.Rectangle) {
+	if err := encode.Convert(img, s.picture(), []image.Rectangle{r}); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// BenchmarkConvert shows what libyuv saves over a loop in Go.
+func BenchmarkConvert(b *testing.B) {
+	s := newScreen(hd)
+	s.realpage()
+	img := encode.NewImage(encode.I420, hd)
+	for _, c := range []struct {
+		name string
+		rect image.Rectangle
+		f    func(image.Rectangle)
+	}{
+		{"libyuv/whole", s.pix.Rect, func(r image.Rectangle) { convert(b, img, s, r) }},
+		{"libyuv/400x200", image.Rect(100, 100, 500, 300), func(r image.Rectangle) { convert(b, img, s, r) }},
+		{"go/whole", s.pix.Rect, func(r image.Rectangle) { plainConvert(img, s.picture(), r) }},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			for b.Loop() {
+				c.f(c.rect)
+			}
+		})
+	}
+}
+
+// plainConvert is the same conversion as a loop: the benchmark's reference, and
+// what the converter is tested against.
+func plainConvert(img *encode.Image, p encode.Picture, r image.Rectangle) {
+	at := func(x, y int) (b, g, r int) {
+		x, y = min(x, p.Size.X-1), min(y, p.Size.Y-1)
+		o := y*p.Stride + 4*x
+		return int(p.Pix[o]), int(p.Pix[o+1]), int(p.Pix[o+2])
+	}
+	for y := r.Min.Y; y < r.Max.Y; y++ {
+		for x := r.Min.X; x < r.Max.X; x++ {
+			b, g, r := at(x, y)
+			img.Y[y*img.StrideY+x] = byte((66*r + 129*g + 25*b + 128 + 16*256) >> 8)
+		}
+	}
+	for y := r.Min.Y / 2; y < (r.Max.Y+1)/2; y++ {
+		for x := r.Min.X / 2; x < (r.Max.X+1)/2; x++ {
+			var b, g, r int
+			for i := range 4 {
+				b1, g1, r1 := at(2*x+i&1, 2*y+i>>1)
+				b, g, r = b+b1, g+g1, r+r1
+			}
+			b, g, r = b/4, g/4, r/4
+			img.U[y*img.StrideC+x] = byte((112*b - 74*g - 38*r + 128 + 128*256) >> 8)
+			img.V[y*img.StrideC+x] = byte((112*r - 94*g - 18*b + 128 + 128*256) >> 8)
+		}
+	}
+}

@@ -1,0 +1,84 @@
+//go:build cgo
+
+package encode_test
+
+import (
+	"image"
+	"testing"
+
+	"oriel/agent/internal/encode"
+	"oriel/agent/internal/encode/decodetest"
+)
+
+// The converter is held to a loop that says what BT.601 is, also at odd sizes.
+func TestConvertIsBT601(t *testing.T) {
+	for _, size := range []image.Point{{64, 48}, {63, 47}, {1, 1}, {130, 3}} {
+		s := newScreen(size)
+		s.video(s.pix.Rect, 3)
+		got, want := encode.NewImage(encode.I420, size), encode.NewImage(encode.I420, size)
+		convert(t, got, s, s.pix.Rect)
+		plainConvert(want, s.picture(), s.pix.Rect)
+		if most, at := decodetest.Furthest(want, got, want.Bounds()); most > 1 {
+			t.Errorf("%v: luma off by %d at %v", size, most, at)
+		}
+		if most := decodetest.FurthestChroma(want, got); most > 2 {
+			t.Errorf("%v: chroma off by %d", size, most)
+		}
+	}
+}
+
+// Only the rectangles are touched, and they are what a whole conversion gives.
+func TestConvertOnlyWhatChanged(t *testing.T) {
+	for _, format := range []encode.Format{encode.I420, encode.I444} {
+		size := image.Pt(161, 99)
+		s := newScreen(size)
+		s.page()
+		part := encode.NewImage(format, size)
+		convert(t, part, s, s.pix.Rect)
+		for range 200 {
+			convert(t, part, s, s.change())
+		}
+		whole := encode.NewImage(format, size)
+		convert(t, whole, s, s.pix.Rect)
+		if most, at := decodetest.Furthest(whole, part, whole.Bounds()); most > 0 {
+			t.Errorf("luma differs by %d at %v", most, at)
+		}
+		if most := decodetest.FurthestChroma(whole, part); most > 0 {
+			t.Errorf("chroma differs by %d", most)
+		}
+		copied := encode.NewImage(format, size)
+		copied.Copy(whole, []image.Rectangle{image.Rect(-5, 0, 81, 200), image.Rect(81, 0, 161, 99)})
+		if most, at := decodetest.Furthest(whole, copied, whole.Bounds()); most > 0 || decodetest.FurthestChroma(whole, copied) > 0 {
+			t.Errorf("copy differs by %d at %v", most, at)
+		}
+
+		before := encode.NewImage(format, size)
+		convert(t, before, s, image.Rect(40, 40, 60, 60))
+		black := encode.NewImage(format, size)
+		for _, outside := range []image.Rectangle{image.Rect(0, 0, 161, 40), image.Rect(0, 60, 161, 99), image.Rect(0, 0, 40, 99), image.Rect(60, 0, 161, 99)} {
+			if most, at := decodetest.Furthest(black, before, outside); most > 0 {
+				t.Errorf("a pixel outside was touched: %v", at)
+			}
+		}
+	}
+}
+
+func TestConvertRefuses(t *testing.T) {
+	img := encode.NewImage(encode.I420, image.Pt(16, 16))
+	all := []image.Rectangle{img.Bounds()}
+	for name, p := range map[string]encode.Picture{
+		"too few bytes":  {Pix: make([]byte, 4*16*16-1), Stride: 64, Size: image.Pt(16, 16)},
+		"a short stride": {Pix: make([]byte, 4*16*16), Stride: 63, Size: image.Pt(16, 16)},
+		"another size":   {Pix: make([]byte, 4*16*32), Stride: 64, Size: image.Pt(16, 32)},
+		"no size":        {},
+		"too large":      {Pix: make([]byte, 16), Stride: 1 << 20, Size: image.Pt(1<<18, 1)},
+	} {
+		if encode.Convert(img, p, all) == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	p := encode.Picture{Pix: make([]byte, 4*16*16), Stride: 64, Size: image.Pt(16, 16)}
+	if err := encode.Convert(img, p, []image.Rectangle{image.Rect(-9, -9, 99, 99), {}, image.Rect(20, 20, 30, 30)}); err != nil {
+		t.Errorf("rectangles beyond the picture are clipped: %v", err)
+	}
+}
