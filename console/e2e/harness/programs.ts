@@ -1,0 +1,139 @@
+/** The relay and the agent, as a person would start them. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { binary } from './binaries.ts';
+import { Proc } from './proc.ts';
+
+/** A TCP port that is free now. */
+export async function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const s = createServer();
+    s.once('error', reject);
+    s.listen(0, '127.0.0.1', () => {
+      const a = s.address();
+      s.close(() => (a && typeof a === 'object' ? resolve(a.port) : reject(new Error('no port'))));
+    });
+  });
+}
+
+export function tempDir(name: string): string {
+  const dir = mkdtempSync(join(tmpdir(), `oriel-${name}-`));
+  process.on('exit', () => rmSync(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+export type RelayOptions = { port?: number; data?: string; args?: string[]; scheme?: 'http' | 'https' };
+
+export class Relay {
+  private constructor(
+    readonly url: string,
+    readonly port: number,
+    readonly data: string,
+    private options: RelayOptions,
+    private proc: Proc,
+  ) {}
+
+  static async start(options: RelayOptions = {}): Promise<Relay> {
+    const port = options.port ?? (await freePort());
+    const data = options.data ?? tempDir('relay');
+    const turn = await freePort();
+    const args = [
+      'serve',
+      ...['--data', data, '--listen', `127.0.0.1:${port}`],
+      ...['--turn-udp', `127.0.0.1:${turn}`, '--turn-tcp', `127.0.0.1:${turn}`],
+      ...['--turn-allow-peers', '127.0.0.0/8'],
+      ...(options.args ?? []),
+    ];
+    const full = { ...options, port, data, args: args.slice(1) };
+    const url = `${options.scheme ?? 'http'}://127.0.0.1:${port}`;
+    return new Relay(url, port, data, full, await Relay.launch(url, args));
+  }
+
+  private static async launch(url: string, args: string[]): Promise<Proc> {
+    const proc = Proc.start('relay', binary('oriel-relay'), args);
+    await proc.line(new RegExp(`${url}`), 30_000);
+    return proc;
+  }
+
+  async ownerLink(): Promise<string> {
+    const [link] = await this.proc.line(/https?:\/\/\S+\/owner#\S+/);
+    return link;
+  }
+
+  get pid(): number {
+    return this.proc.pid;
+  }
+
+  log(): string {
+    return this.proc.text();
+  }
+
+  /** SIGKILL: no goodbye, nothing flushed. */
+  async crash(): Promise<void> {
+    this.proc.kill('SIGKILL');
+    await this.proc.exit();
+  }
+
+  /** Starts again on the same port and data. */
+  async restart(): Promise<void> {
+    this.proc = await Relay.launch(this.url, ['serve', ...(this.options.args ?? [])]);
+  }
+
+  async stop(): Promise<void> {
+    await this.proc.stop();
+  }
+}
+
+export type AgentOptions = { relays: string[]; token?: string; data?: string; display?: string; args?: string[] };
+
+export class Agent {
+  readonly data: string;
+  private proc: Proc;
+
+  constructor(private options: AgentOptions) {
+    this.data = options.data ?? tempDir('agent');
+    this.proc = this.launch();
+  }
+
+  private launch(): Proc {
+    const o = this.options;
+    const env: Record<string, string> = { DISPLAY: '', WAYLAND_DISPLAY: '' };
+    return Proc.start(
+      'agent',
+      binary('oriel-agent'),
+      [
+        'run',
+        ...o.relays.flatMap((r) => ['--relay', r]),
+        ...['--data', this.data],
+        ...(o.token ? ['--token', o.token] : []),
+        ...(o.display ? ['--display', o.display] : []),
+        ...(o.args ?? []),
+      ],
+      { env },
+    );
+  }
+
+  get pid(): number {
+    return this.proc.pid;
+  }
+
+  cpuSeconds(): number {
+    return this.proc.cpuSeconds();
+  }
+
+  log(): string {
+    return this.proc.text();
+  }
+
+  async restart(change: Partial<AgentOptions> = {}): Promise<void> {
+    await this.stop();
+    this.options = { ...this.options, ...change };
+    this.proc = this.launch();
+  }
+
+  async stop(): Promise<void> {
+    await this.proc.stop();
+  }
+}

@@ -1,0 +1,122 @@
+/** Every page, looked at: light, dark, on a phone, by axe and by keyboard alone. */
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Page } from 'playwright-core';
+import { newContext } from './harness/browser.ts';
+import { addComputer, card, live, owner } from './harness/pages.ts';
+import { until } from './harness/proc.ts';
+import { shot } from './harness/shots.ts';
+import { World } from './harness/world.ts';
+
+const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+type Finding = { id: string; impact: string | null; nodes: { html: string }[] };
+
+async function seriousFindings(page: Page): Promise<string[]> {
+  await page.evaluate(axeSource);
+  const found = await page.evaluate(async () => {
+    const axe = (window as unknown as { axe: { run(): Promise<{ violations: Finding[] }> } }).axe;
+    return (await axe.run()).violations;
+  });
+  return found
+    .filter((v) => v.impact === 'serious' || v.impact === 'critical')
+    .map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join(' ')}`);
+}
+
+const looks = {
+  light: { colorScheme: 'light', viewport: { width: 1440, height: 900 } },
+  dark: { colorScheme: 'dark', viewport: { width: 1440, height: 900 } },
+  phone: { colorScheme: 'light', viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true },
+} as const;
+
+describe('the pages', () => {
+  let w: World;
+  let id: string | null;
+  beforeAll(async () => {
+    w = await World.start();
+    id = await card(w.page).getAttribute('data-id');
+  });
+  afterAll(async () => w?.stop());
+
+  it.each(Object.entries(looks))('look right and pass axe: %s', async (look, options) => {
+    const { context, errors } = await newContext(w.browser, { ...options });
+    const page = await context.newPage();
+    await page.goto(w.relay.url + '/');
+    await page.getByLabel('E-mail').waitFor();
+    expect(await seriousFindings(page)).toEqual([]);
+    await shot(page, `sign-in-${look}`);
+    await page.getByLabel('E-mail').fill(owner.email);
+    await page.getByLabel('Password').fill(owner.password);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await card(page).waitFor();
+    await page.waitForLoadState('networkidle');
+
+    const stops: [string, () => Promise<unknown>][] = [
+      ['computers', async () => undefined],
+      ['add-computer', () => addComputer(page)],
+      ['computer', () => page.goto(`${w.relay.url}/computers/${id}`)],
+      ['journal', () => page.goto(`${w.relay.url}/journal`)],
+      ['not-found', () => page.goto(`${w.relay.url}/nothing/here`)],
+      ['viewer', () => page.goto(`${w.relay.url}/computers/${id}/view`).then(() => live(page))],
+    ];
+    for (const [name, go] of stops) {
+      await go();
+      await page.locator('h1, [role=dialog] h2').first().waitFor({ state: 'attached' });
+      expect(await seriousFindings(page), name).toEqual([]);
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+      expect(wide, `${name} is wider than the window`).toBeLessThanOrEqual(0);
+      await shot(page, `${name}-${look}`);
+    }
+    expect(errors).toEqual([]);
+    await context.close();
+  });
+
+  it('can be used with the keyboard alone', async () => {
+    const { context } = await newContext(w.browser);
+    const page = await context.newPage();
+    await page.goto(w.relay.url + '/');
+    await page.getByLabel('E-mail').waitFor();
+    const focused = (): Promise<string> =>
+      page.evaluate(() => {
+        const e = document.activeElement;
+        return `${e?.getAttribute('aria-label') ?? ''} ${e?.textContent ?? ''} ${e?.id ?? ''}`;
+      });
+    const tabTo = async (what: RegExp): Promise<void> => {
+      await until(
+        `Tab to reach ${what}`,
+        async () => {
+          if (what.test(await focused())) return true;
+          await page.keyboard.press('Tab');
+          return what.test(await focused());
+        },
+        10_000,
+      );
+    };
+    await page.getByLabel('E-mail').focus();
+    await page.keyboard.type(owner.email);
+    await page.keyboard.press('Tab');
+    await page.keyboard.type(owner.password);
+    await page.keyboard.press('Enter');
+    await card(page).waitFor();
+    await tabTo(/^Connect to/);
+    const opened = context.waitForEvent('page');
+    await page.keyboard.press('Enter');
+    const view = await opened;
+    await live(view);
+    await context.close();
+  });
+
+  it('refuse a wrong password without saying what was wrong', async () => {
+    const { context } = await newContext(w.browser);
+    const page = await context.newPage();
+    for (const login of [owner.email, 'nobody@example.org']) {
+      await page.goto(w.relay.url + '/');
+      await page.getByLabel('E-mail').fill(login);
+      await page.getByLabel('Password').fill('not the password');
+      await page.getByRole('button', { name: 'Sign in' }).click();
+      await page.getByText('E-mail or password is wrong.').waitFor();
+    }
+    await context.close();
+  });
+});
