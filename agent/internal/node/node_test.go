@@ -4,17 +4,14 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"fmt"
 	"image"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/pion/webrtc/v4"
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 
@@ -22,6 +19,7 @@ import (
 	"oriel/agent/internal/identity"
 	"oriel/agent/internal/link/linktest"
 	"oriel/agent/internal/node"
+	"oriel/agent/internal/node/nodetest"
 	"oriel/agent/internal/session"
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/trust"
@@ -69,81 +67,6 @@ func run(t *testing.T, relay *linktest.Relay, with ...func(*node.Options)) *agen
 	return a
 }
 
-// viewer is the browser's side: a pion peer that wants to see.
-type viewer struct {
-	*webrtc.PeerConnection
-	sdp  string
-	open chan struct{} // closed when the control channel is open
-}
-
-func newViewer(t *testing.T) *viewer {
-	t.Helper()
-	var s webrtc.SettingEngine
-	s.SetIncludeLoopbackCandidate(true)
-	pc, err := webrtc.NewAPI(webrtc.WithSettingEngine(s)).NewPeerConnection(webrtc.Configuration{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { pc.GracefulClose() })
-	v := &viewer{PeerConnection: pc, open: make(chan struct{})}
-	protocol := "oriel.v1"
-	control, err := pc.CreateDataChannel("control", &webrtc.DataChannelInit{Protocol: &protocol})
-	if err != nil {
-		t.Fatal(err)
-	}
-	control.OnOpen(func() { close(v.open) })
-	if _, err := pc.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
-		t.Fatal(err)
-	}
-	offer, err := pc.CreateOffer(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	gathered := webrtc.GatheringCompletePromise(pc)
-	if err := pc.SetLocalDescription(offer); err != nil {
-		t.Fatal(err)
-	}
-	<-gathered
-	v.sdp = pc.LocalDescription().SDP
-	return v
-}
-
-// take sets the agent's answer.
-func (v *viewer) take(t *testing.T, a *orielv1.Answer) {
-	t.Helper()
-	if err := v.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: a.GetSdp()}); err != nil {
-		t.Fatal(err)
-	}
-}
-
-var sessions atomic.Int64
-
-// grant is a good one for v; change makes it something else.
-func grant(t *testing.T, relay *linktest.Relay, machine ed25519.PublicKey, v *viewer) *orielv1.Grant {
-	t.Helper()
-	fingerprint, err := trust.Fingerprint(v.sdp)
-	if err != nil {
-		t.Fatal(err)
-	}
-	nonce := make([]byte, 16)
-	rand.Read(nonce)
-	now := relay.Now()
-	return &orielv1.Grant{
-		SessionId: fmt.Sprintf("session-%d", sessions.Add(1)), Nonce: nonce, ComputerId: relay.Computer, ComputerKey: machine,
-		Operator: &orielv1.Operator{Id: "p1", Name: "Ada"}, Scopes: []orielv1.Scope{orielv1.Scope_SCOPE_VIEW, orielv1.Scope_SCOPE_CONTROL},
-		IssuedAt: now.UnixMilli(), ExpiresAt: now.Add(trust.GrantLifetime).UnixMilli(), Fingerprint: fingerprint, Mode: orielv1.Mode_MODE_CONTROL,
-	}
-}
-
-func offer(t *testing.T, key ed25519.PrivateKey, g *orielv1.Grant, v *viewer, attempt uint32) *orielv1.ToAgent {
-	t.Helper()
-	signed, err := trust.SignGrant(trust.Key(key), g)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &orielv1.ToAgent{Body: &orielv1.ToAgent_Offer{Offer: &orielv1.Offer{SessionId: g.GetSessionId(), Grant: signed, Sdp: v.sdp, Attempt: attempt}}}
-}
-
 func answered(session string) func(*orielv1.FromAgent) bool {
 	return func(m *orielv1.FromAgent) bool { return m.GetAnswer().GetSessionId() == session }
 }
@@ -152,28 +75,11 @@ func endedWith(session string) func(*orielv1.FromAgent) bool {
 	return func(m *orielv1.FromAgent) bool { return m.GetSessionEnded().GetSessionId() == session }
 }
 
-// passCandidates hands the agent's candidates to the viewer as they come.
-func passCandidates(viewers map[string]*viewer, mu *sync.Mutex) func(*linktest.Relay) {
-	return func(r *linktest.Relay) {
-		r.Received = func(_ *linktest.Agent, m *orielv1.FromAgent) {
-			c := m.GetCandidate()
-			mu.Lock()
-			v := viewers[c.GetSessionId()]
-			mu.Unlock()
-			if v == nil || c.GetCandidate() == "" || v.RemoteDescription() == nil {
-				return
-			}
-			index := uint16(c.GetSdpMLineIndex())
-			_ = v.AddICECandidate(webrtc.ICECandidateInit{Candidate: c.GetCandidate(), SDPMid: proto.String(c.GetSdpMid()), SDPMLineIndex: &index})
-		}
-	}
-}
-
 func TestGrants(t *testing.T) {
 	relay := linktest.Start(t, func(r *linktest.Relay) { r.Skew = -3 * time.Hour }) // the relay's clock counts
 	a := run(t, relay)
 	peer := relay.Agent(1)
-	v := newViewer(t)
+	v := nodetest.NewViewer(t)
 	other, another, _ := ed25519.GenerateKey(rand.Reader)
 
 	for _, c := range []struct {
@@ -203,11 +109,11 @@ func TestGrants(t *testing.T) {
 			if key == nil {
 				key = relay.Key
 			}
-			g := grant(t, relay, a.id.Key(), v)
+			g := nodetest.Grant(t, relay, a.id.Key(), v)
 			if c.change != nil {
 				c.change(g, &orielv1.Offer{Grant: &orielv1.SignedGrant{Grant: make([]byte, 10)}})
 			}
-			m := offer(t, key, g, v, 1)
+			m := nodetest.Offer(t, key, g, v, 1)
 			if c.change != nil {
 				c.change(proto.CloneOf(g), m.GetOffer())
 			}
@@ -220,8 +126,8 @@ func TestGrants(t *testing.T) {
 	}
 
 	t.Run("replayed", func(t *testing.T) {
-		g := grant(t, relay, a.id.Key(), v)
-		m := offer(t, relay.Key, g, v, 1)
+		g := nodetest.Grant(t, relay, a.id.Key(), v)
+		m := nodetest.Offer(t, relay.Key, g, v, 1)
 		peer.Send(m)
 		answer := peer.Wait(t, "the answer", answered(g.GetSessionId())).GetAnswer()
 		fingerprint, err := trust.Fingerprint(answer.GetSdp())
@@ -239,23 +145,17 @@ func TestGrants(t *testing.T) {
 }
 
 func TestSessionOutlivesTheRelayAndItsEndIsSaidUntilHeard(t *testing.T) {
-	viewers, mu := map[string]*viewer{}, &sync.Mutex{}
-	relay := linktest.Start(t, passCandidates(viewers, mu))
+	v := nodetest.NewViewer(t)
+	relay := linktest.Start(t, func(r *linktest.Relay) {
+		r.Received = func(_ *linktest.Agent, m *orielv1.FromAgent) { v.Candidate(m.GetCandidate()) }
+	})
 	a := run(t, relay)
 	peer := relay.Agent(1)
-	v := newViewer(t)
-	g := grant(t, relay, a.id.Key(), v)
+	g := nodetest.Grant(t, relay, a.id.Key(), v)
 	id := g.GetSessionId()
-	mu.Lock()
-	viewers[id] = v
-	mu.Unlock()
-	peer.Send(offer(t, relay.Key, g, v, 1))
-	v.take(t, peer.Wait(t, "the answer", answered(id)).GetAnswer())
-	select {
-	case <-v.open:
-	case <-time.After(linktest.Deadline):
-		t.Fatal("no connection")
-	}
+	peer.Send(nodetest.Offer(t, relay.Key, g, v, 1))
+	v.Take(t, peer.Wait(t, "the answer", answered(id)).GetAnswer())
+	v.Connected(t)
 	peer.Wait(t, "a report", func(m *orielv1.FromAgent) bool { return m.GetSessionReport().GetConnectedAt() > 0 })
 
 	relay.Stop()
@@ -303,9 +203,9 @@ func TestStopEndsTheSessions(t *testing.T) {
 	relay := linktest.Start(t)
 	a := run(t, relay)
 	peer := relay.Agent(1)
-	v := newViewer(t)
-	g := grant(t, relay, a.id.Key(), v)
-	peer.Send(offer(t, relay.Key, g, v, 1))
+	v := nodetest.NewViewer(t)
+	g := nodetest.Grant(t, relay, a.id.Key(), v)
+	peer.Send(nodetest.Offer(t, relay.Key, g, v, 1))
 	peer.Wait(t, "the answer", answered(g.GetSessionId()))
 	a.end()
 	e := peer.Wait(t, "the end", endedWith(g.GetSessionId())).GetSessionEnded()
