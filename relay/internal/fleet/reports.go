@@ -153,6 +153,16 @@ func (f *Fleet) Ask(ctx context.Context, computer string, m *orielv1.ToAgent, wa
 	}
 }
 
+// Tell sends m to a computer if it is connected, and does not wait. Errors:
+// store.ErrNotFound for what is no computer's id, those of the bus.
+func (f *Fleet) Tell(computer string, m *orielv1.ToAgent) error {
+	subject, err := bus.Agent(computer)
+	if err != nil {
+		return store.ErrNotFound
+	}
+	return f.o.Bus.Publish(subject, &orielv1.BusMessage{Body: &orielv1.BusMessage_Ask{Ask: &orielv1.BusAsk{Message: m}}})
+}
+
 func previewKey(computer string) string { return "previews/" + computer }
 
 // SavePreview keeps a picture in the place of the one before. Errors:

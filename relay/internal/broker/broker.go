@@ -1,0 +1,257 @@
+// Package broker brings an operator's tab and a computer's agent together and
+// ends what they have: it decides whether a session may be, writes it down,
+// signs the grant, and carries offer, answer and candidates. It never sees a
+// picture or a key.
+//
+// # Opening
+//
+// A tab says OpenSession. The broker asks access (connect, and control if that
+// is the mode), looks whether the computer is there, writes the journal's row,
+// and only then forwards anything: a grant for this computer and for the DTLS
+// certificate that the tab's SDP names, good for a minute and once. If the
+// computer is not there, the tab is told that it waits, and the request is
+// kept until the tab leaves; the grant is made anew when the computer comes,
+// and access is asked again. OpenSession with the id of a running session of
+// the same person goes on with that session over a new peer connection: same
+// row, same mode, new grant.
+//
+// # Carrying
+//
+// The node that holds the tab holds the session: it listens on session.<id>,
+// and the agent's node passes there what the agent says, with the computer's
+// id. A message is passed on only between the session's own tab and its own
+// computer, and, where it belongs to one peer connection (attempt), only to
+// that one. What a tab says is checked against what this node knows of its
+// sessions, what an agent says against the journal's rows of its computer.
+//
+// A tab that goes leaves the session to go on for TabGrace, in which it may
+// come back with AttachSession, here or on another node. After it a session
+// that never connected ends; one that did is left to the agent's reports,
+// which need no tab.
+//
+// # Ending
+//
+// Whoever ends a session, the row is ended first (once), then both sides are
+// told. An agent that was away learns it when it comes back: it says which
+// sessions it runs, is told to end those that are over, and rows of it that it
+// does not run any more are ended as LOST.
+//
+// Bounds: MaxWaiting requests a tab, MaxSessions running sessions a person,
+// MaxCandidates early candidates a request.
+package broker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/trust"
+	"oriel/relay/internal/access"
+	"oriel/relay/internal/bus"
+	"oriel/relay/internal/fleet"
+	"oriel/relay/internal/journal"
+	"oriel/relay/internal/store"
+)
+
+// Bounds and times.
+const (
+	MaxWaiting    = 8
+	MaxSessions   = 64
+	MaxCandidates = 64
+	TabGrace      = 30 * time.Second
+)
+
+// Options of New; all are needed but ICE, Log, Now and Grace.
+type Options struct {
+	Bus     *bus.Bus
+	Fleet   *fleet.Fleet
+	Journal *journal.Journal
+	Access  *access.Access
+	Signer  trust.Signer // of the relay's key
+	// ICE gives servers and short-lived credentials that count against id (a
+	// person's or a computer's), and when they expire; nil: none.
+	ICE   func(id string) ([]*orielv1.IceServer, time.Time)
+	Log   *slog.Logger
+	Now   func() time.Time
+	Grace time.Duration // 0: TabGrace
+}
+
+// Broker is the live sessions whose tabs are on this node. Its methods may be
+// called from any goroutine.
+type Broker struct {
+	o     Options
+	retry chan string // computers that came, for Run
+
+	mu       sync.Mutex
+	waiting  map[*request]bool // protected by mu; true while it is being tried
+	sessions map[string]*live  // protected by mu; by session id
+}
+
+// New makes a Broker. It works while Run does.
+func New(o Options) *Broker {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Grace == 0 {
+		o.Grace = TabGrace
+	}
+	if o.ICE == nil {
+		o.ICE = func(string) ([]*orielv1.IceServer, time.Time) { return nil, time.Time{} }
+	}
+	return &Broker{o: o, retry: make(chan string, 1024),
+		waiting: make(map[*request]bool), sessions: make(map[string]*live)}
+}
+
+// How often Run looks by itself, besides being told.
+const (
+	retryEvery = 5 * time.Second
+	sweepEvery = 20 * time.Second
+)
+
+// Run forwards waiting requests when their computer comes, and ends sessions
+// that nothing is heard of, until ctx ends.
+func (b *Broker) Run(ctx context.Context) error {
+	removed := make(chan string, 256)
+	sub, err := b.o.Bus.Subscribe(bus.FleetChanged, func(m *orielv1.BusMessage, _ bus.Reply) {
+		for _, id := range m.GetFleetChanged().GetComputerIds() {
+			to := b.retry
+			if m.GetFleetChanged().GetRemoved() {
+				to = removed
+			} else if !b.awaited(id) {
+				continue
+			}
+			select {
+			case to <- id:
+			default: // the next tick, or the sweep, finds it
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	defer sub.Close()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	retry, sweep := time.NewTicker(retryEvery), time.NewTicker(sweepEvery)
+	defer retry.Stop()
+	defer sweep.Stop()
+	sweeping := make(chan struct{}, 1)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case id := <-b.retry:
+			for _, r := range b.idle(id) {
+				wg.Go(func() { b.try(ctx, r) })
+			}
+		case id := <-removed:
+			wg.Go(func() {
+				if err := b.EndComputer(ctx, id, nil); err != nil {
+					b.o.Log.Warn("sessions of a removed computer", "computer", id, "err", err)
+				}
+			})
+		case <-retry.C:
+			for _, r := range b.idle("") {
+				wg.Go(func() { b.try(ctx, r) })
+			}
+		case <-sweep.C:
+			select {
+			case sweeping <- struct{}{}:
+				wg.Go(func() { b.sweep(ctx); <-sweeping })
+			default: // the one before is not done
+			}
+		}
+	}
+}
+
+// awaited reports whether a request waits for that computer.
+func (b *Broker) awaited(computer string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for r := range b.waiting {
+		if r.computer == computer {
+			return true
+		}
+	}
+	return false
+}
+
+// idle are the requests for a computer (empty: any) that nobody tries now.
+func (b *Broker) idle(computer string) []*request {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var all []*request
+	for r, busy := range b.waiting {
+		if !busy && (computer == "" || r.computer == computer) {
+			all = append(all, r)
+		}
+	}
+	return all
+}
+
+func (b *Broker) sweep(ctx context.Context) {
+	over, err := b.o.Journal.Sweep(ctx)
+	if err != nil && ctx.Err() == nil {
+		b.o.Log.Warn("sweep of sessions failed", "err", err)
+	}
+	for _, e := range over {
+		b.announceEnd(e)
+	}
+}
+
+// ICE are servers and credentials for one who is signed in.
+func (b *Broker) ICE(who access.Identity) (servers []*orielv1.IceServer, expiresAt int64) {
+	servers, expires := b.o.ICE(who.PersonID)
+	if len(servers) == 0 {
+		return nil, 0
+	}
+	return servers, expires.UnixMilli()
+}
+
+// Refresh has a computer send its inventory and returns when it is saved.
+// Errors: store.ErrNotFound, fleet.ErrOffline, fleet.ErrNoAnswer,
+// *fleet.AskError, those of access.Can.
+func (b *Broker) Refresh(ctx context.Context, who access.Identity, computer string) error {
+	if err := b.o.Access.Can(ctx, who, access.See, access.Computer(computer)); err != nil {
+		return err
+	}
+	return b.o.Fleet.Refresh(ctx, computer)
+}
+
+// codeOf tells a program, and detailOf a person, why something was refused.
+func codeOf(err error) (orielv1.Code, string) {
+	for _, k := range []struct {
+		err  error
+		code orielv1.Code
+		text string
+	}{
+		{access.ErrSignedOut, orielv1.Code_CODE_FORBIDDEN, "you are signed out; sign in again"},
+		{access.ErrForbidden, orielv1.Code_CODE_FORBIDDEN, "you may not do this on this computer"},
+		{store.ErrNotFound, orielv1.Code_CODE_NOT_FOUND, "this does not exist any more"},
+		{fleet.ErrOffline, orielv1.Code_CODE_UNAVAILABLE, fleet.ErrOffline.Error()},
+		{fleet.ErrNoAnswer, orielv1.Code_CODE_UNAVAILABLE, fleet.ErrNoAnswer.Error()},
+		{fleet.ErrBlocked, orielv1.Code_CODE_FORBIDDEN, fleet.ErrBlocked.Error()},
+		{bus.ErrUnavailable, orielv1.Code_CODE_UNAVAILABLE, "the relay is not connected to its other nodes; try again in a moment"},
+		{trust.ErrMalformed, orielv1.Code_CODE_INVALID, "the browser's offer has no usable certificate fingerprint"},
+		{errBusy, orielv1.Code_CODE_BUSY, errBusy.Error()},
+		{errMode, orielv1.Code_CODE_INVALID, errMode.Error()},
+		{errOver, orielv1.Code_CODE_NOT_FOUND, errOver.Error()},
+	} {
+		if errors.Is(err, k.err) {
+			return k.code, k.text
+		}
+	}
+	return orielv1.Code_CODE_INTERNAL, "something went wrong on the relay; its log says what"
+}
+
+var (
+	errBusy = errors.New("too many sessions at once; end one and try again")
+	errMode = errors.New("ask for control or view")
+	errOver = errors.New("this session has ended")
+)

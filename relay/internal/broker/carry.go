@@ -1,0 +1,204 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/relay/internal/access"
+	"oriel/relay/internal/bus"
+	"oriel/relay/internal/store"
+)
+
+// recent is how long a session may be on its way to an agent that just came.
+const recent = 5 * time.Second
+
+// AgentConnected settles which sessions a computer runs, on its own word,
+// after it connected: those that are over it is told to end, and the rows that
+// it does not run are ended as lost.
+func (b *Broker) AgentConnected(ctx context.Context, computer string, sessions []string) error {
+	over, err := b.o.Journal.Keep(ctx, computer, sessions)
+	if err != nil {
+		return err
+	}
+	for _, id := range over {
+		b.tell(computer, endMessage(id, orielv1.EndReason_END_REASON_ENDED))
+	}
+	lost, err := b.o.Journal.Running(ctx, store.Running{ComputerID: computer, Except: sessions,
+		Before: b.o.Now().Add(-recent).UnixMilli()})
+	if err != nil {
+		return err
+	}
+	for _, e := range lost {
+		if err := b.end(ctx, e.GetSessionId(), orielv1.EndReason_END_REASON_LOST, 0, "the agent came back without it"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// FromAgent takes what a computer's agent says about a session; reply goes
+// back to that agent. What is not about sessions is not for this room.
+func (b *Broker) FromAgent(ctx context.Context, computer string, m *orielv1.FromAgent, reply func(*orielv1.ToAgent)) error {
+	switch body := m.GetBody().(type) {
+	case *orielv1.FromAgent_Answer:
+		return b.toTab(body.Answer.GetSessionId(), &orielv1.BusSession{ComputerId: computer,
+			Body: &orielv1.BusSession_Answer{Answer: body.Answer}})
+	case *orielv1.FromAgent_Candidate:
+		return b.toTab(body.Candidate.GetSessionId(), &orielv1.BusSession{ComputerId: computer,
+			Body: &orielv1.BusSession_Candidate{Candidate: body.Candidate}})
+	case *orielv1.FromAgent_SessionReport:
+		_, err := b.o.Journal.Report(ctx, computer, body.SessionReport)
+		if errors.Is(err, store.ErrEnded) || errors.Is(err, store.ErrNotFound) {
+			reply(endMessage(body.SessionReport.GetSessionId(), orielv1.EndReason_END_REASON_ENDED))
+			return nil
+		}
+		return err
+	case *orielv1.FromAgent_SessionEnded:
+		return b.agentEnded(ctx, computer, body.SessionEnded, reply)
+	}
+	return nil
+}
+
+func (b *Broker) agentEnded(ctx context.Context, computer string, ended *orielv1.SessionEnded, reply func(*orielv1.ToAgent)) error {
+	id := ended.GetSessionId()
+	if ended.GetAttempt() == 0 {
+		e, _, err := b.o.Journal.EndedByAgent(ctx, computer, ended)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err // no ack: the agent says it again
+		}
+		reply(&orielv1.ToAgent{Body: &orielv1.ToAgent_SessionEndedAck{SessionEndedAck: &orielv1.SessionEndedAck{SessionId: id}}})
+		if err != nil {
+			return nil
+		}
+		ended = endedOf(e)
+	}
+	return b.toTab(id, &orielv1.BusSession{ComputerId: computer, Body: &orielv1.BusSession_Ended{Ended: ended}})
+}
+
+func (b *Broker) toTab(session string, m *orielv1.BusSession) error {
+	subject, err := bus.Session(session)
+	if err != nil {
+		return nil // no id of ours: nobody listens there
+	}
+	return b.o.Bus.Publish(subject, &orielv1.BusMessage{Body: &orielv1.BusMessage_Session{Session: m}})
+}
+
+// fromBus passes on to l's tab what its own computer says. It runs in the
+// subscription's handler.
+func (b *Broker) fromBus(l *live, m *orielv1.BusSession) {
+	if m.GetComputerId() != l.computer {
+		b.o.Log.Warn("a computer speaks of another's session", "session", l.id, "computer", m.GetComputerId())
+		return
+	}
+	<-l.ready
+	b.mu.Lock()
+	seat, current := l.seat, b.sessions[l.id] == l
+	mine := func(attempt uint32) bool { return l.any || attempt == l.attempt }
+	var out *orielv1.ToConsole
+	over := false
+	switch body := m.GetBody().(type) {
+	case *orielv1.BusSession_Answer:
+		if mine(body.Answer.GetAttempt()) {
+			out = &orielv1.ToConsole{Body: &orielv1.ToConsole_Answer{Answer: body.Answer}}
+		}
+	case *orielv1.BusSession_Candidate:
+		if mine(body.Candidate.GetAttempt()) {
+			out = &orielv1.ToConsole{Body: &orielv1.ToConsole_Candidate{Candidate: body.Candidate}}
+		}
+	case *orielv1.BusSession_Ended:
+		over = body.Ended.GetAttempt() == 0
+		if over || mine(body.Ended.GetAttempt()) {
+			out = &orielv1.ToConsole{Body: &orielv1.ToConsole_SessionEnded{SessionEnded: body.Ended}}
+		}
+	case *orielv1.BusSession_Taken:
+		if seat == nil || body.Taken.GetTab() != seat.tab.ID() {
+			over = true
+			out = &orielv1.ToConsole{Body: &orielv1.ToConsole_Problem{Problem: &orielv1.Problem{SessionId: l.id,
+				Code: orielv1.Code_CODE_BUSY, Detail: "this session goes on in another window"}}}
+		}
+	}
+	if over && current {
+		b.forget(l)
+	}
+	b.mu.Unlock()
+	if over {
+		l.sub.CloseFromHandler()
+	}
+	if out != nil && seat != nil && current {
+		seat.tab.Send(out)
+	}
+}
+
+// End ends a session on a person's word, on both sides; one that has ended is
+// no error. Errors: store.ErrNotFound, those of access.Can.
+func (b *Broker) End(ctx context.Context, who access.Identity, session string) error {
+	if err := b.o.Access.Can(ctx, who, access.EndSession, access.Session(session)); err != nil {
+		return err
+	}
+	return b.end(ctx, session, orielv1.EndReason_END_REASON_ENDED, 0, "ended by "+who.Name)
+}
+
+// EndComputer ends all sessions of a computer that was removed or blocked.
+// toAgent, if not nil, is its connection, which is about to be closed.
+func (b *Broker) EndComputer(ctx context.Context, computer string, toAgent func(*orielv1.ToAgent)) error {
+	running, err := b.o.Journal.Running(ctx, store.Running{ComputerID: computer})
+	for _, e := range running {
+		if toAgent != nil {
+			toAgent(endMessage(e.GetSessionId(), orielv1.EndReason_END_REASON_ENDED))
+		}
+		err = errors.Join(err, b.end(ctx, e.GetSessionId(), orielv1.EndReason_END_REASON_ENDED, 0, "the computer was removed or blocked"))
+	}
+	return err
+}
+
+// SignedOut ends the sessions that were opened under a sign-in.
+func (b *Broker) SignedOut(ctx context.Context, signIn string) error {
+	if signIn == "" {
+		return nil
+	}
+	running, err := b.o.Journal.Running(ctx, store.Running{SignInID: signIn})
+	for _, e := range running {
+		err = errors.Join(err, b.end(ctx, e.GetSessionId(), orielv1.EndReason_END_REASON_OPERATOR, 0, "the operator signed out"))
+	}
+	return err
+}
+
+// end ends the row, then tells both sides.
+func (b *Broker) end(ctx context.Context, session string, reason orielv1.EndReason, code orielv1.Code, detail string) error {
+	e, _, err := b.o.Journal.End(ctx, session, reason, code, detail)
+	if err != nil {
+		return err
+	}
+	b.announceEnd(e) // also if it had ended: one side may not know
+	return nil
+}
+
+func (b *Broker) announceEnd(e *orielv1.JournalEntry) {
+	b.tell(e.GetComputerId(), endMessage(e.GetSessionId(), e.GetEndReason()))
+	err := b.toTab(e.GetSessionId(), &orielv1.BusSession{ComputerId: e.GetComputerId(),
+		Body: &orielv1.BusSession_Ended{Ended: endedOf(e)}})
+	if err != nil {
+		b.o.Log.Warn("tab not told of the end", "session", e.GetSessionId(), "err", err)
+	}
+}
+
+func (b *Broker) tell(computer string, m *orielv1.ToAgent) {
+	if err := b.o.Fleet.Tell(computer, m); err != nil {
+		b.o.Log.Warn("agent not told", "computer", computer, "err", err)
+	}
+}
+
+func endMessage(session string, reason orielv1.EndReason) *orielv1.ToAgent {
+	return &orielv1.ToAgent{Body: &orielv1.ToAgent_EndSession{EndSession: &orielv1.EndSession{SessionId: session, Reason: reason}}}
+}
+
+func endedOf(e *orielv1.JournalEntry) *orielv1.SessionEnded {
+	return &orielv1.SessionEnded{SessionId: e.GetSessionId(), Reason: e.GetEndReason(), Code: e.GetEndCode(),
+		Detail: e.GetEndDetail(), EndedAt: e.GetEndedAt()}
+}
+
+func endedMessage(e *orielv1.JournalEntry) *orielv1.ToConsole {
+	return &orielv1.ToConsole{Body: &orielv1.ToConsole_SessionEnded{SessionEnded: endedOf(e)}}
+}

@@ -1,0 +1,288 @@
+package broker
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/trust"
+	"oriel/relay/internal/access"
+	"oriel/relay/internal/bus"
+	"oriel/relay/internal/fleet"
+	"oriel/relay/internal/journal"
+	"oriel/relay/internal/plain"
+	"oriel/relay/internal/store"
+)
+
+// request is one OpenSession.
+type request struct {
+	seat        *Seat
+	attempt     uint32
+	computer    string
+	mode        orielv1.Mode
+	sdp         string
+	fingerprint []byte
+	session     string // to go on with; empty: a new one
+
+	// Protected by Broker.mu.
+	told  bool // that it waits
+	again bool // the computer came while it was being tried
+	early []*orielv1.Candidate
+	live  *live // once it is forwarded
+}
+
+// scopes of each mode: what the grant allows on the computer.
+var scopes = map[orielv1.Mode][]orielv1.Scope{
+	orielv1.Mode_MODE_VIEW:    {orielv1.Scope_SCOPE_VIEW},
+	orielv1.Mode_MODE_CONTROL: {orielv1.Scope_SCOPE_VIEW, orielv1.Scope_SCOPE_CONTROL},
+}
+
+// Open opens a session, or goes on with one. What comes of it the tab is told:
+// SessionOpened, SessionWaiting or Problem.
+func (s *Seat) Open(ctx context.Context, m *orielv1.OpenSession) {
+	r := &request{seat: s, attempt: m.GetAttempt(), computer: m.GetComputerId(), mode: m.GetMode(),
+		sdp: m.GetSdp(), session: m.GetSessionId()}
+	if err := s.accept(ctx, r); err != nil {
+		s.problem(r.attempt, r.session, err)
+		return
+	}
+	s.b.try(ctx, r)
+}
+
+// accept checks what can be checked now, and lets r wait.
+func (s *Seat) accept(ctx context.Context, r *request) (err error) {
+	b := s.b
+	if scopes[r.mode] == nil {
+		return errMode
+	}
+	if r.fingerprint, err = trust.Fingerprint(r.sdp); err != nil {
+		return err
+	}
+	if _, err := b.allowed(ctx, r); err != nil {
+		return err
+	}
+	if r.session == "" {
+		running, err := b.o.Journal.Running(ctx, store.Running{OperatorID: s.tab.Who().PersonID})
+		if err != nil {
+			return err
+		}
+		if len(running) >= MaxSessions {
+			return errBusy
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if s.left {
+		return store.ErrNotFound
+	}
+	mine := 0
+	for w := range b.waiting {
+		if w.seat != s {
+			continue
+		}
+		if w.computer == r.computer || w.attempt == r.attempt { // the newer one counts
+			delete(b.waiting, w)
+			delete(s.requests, w.attempt)
+			continue
+		}
+		mine++
+	}
+	if mine >= MaxWaiting || len(s.requests) >= MaxWaiting+MaxSessions {
+		return errBusy
+	}
+	b.waiting[r] = false
+	s.requests[r.attempt] = r
+	return nil
+}
+
+// allowed asks access, and knows the computer. It is asked when the request
+// comes and again when it is forwarded, which may be much later.
+func (b *Broker) allowed(ctx context.Context, r *request) (fleet.Record, error) {
+	who, on := r.seat.tab.Who(), access.Computer(r.computer)
+	err := b.o.Access.Can(ctx, who, access.Connect, on)
+	if err == nil && r.mode == orielv1.Mode_MODE_CONTROL {
+		err = b.o.Access.Can(ctx, who, access.Control, on)
+	}
+	if err != nil {
+		return fleet.Record{}, err
+	}
+	c, err := b.o.Fleet.Record(ctx, r.computer)
+	if err == nil && c.Blocked {
+		err = fleet.ErrBlocked
+	}
+	return c, err
+}
+
+// try forwards r if its computer is there, or leaves it waiting. One goroutine
+// at a time works on a request.
+func (b *Broker) try(ctx context.Context, r *request) {
+	b.mu.Lock()
+	if busy, waits := b.waiting[r]; busy || !waits {
+		r.again = true
+		b.mu.Unlock()
+		return
+	}
+	b.waiting[r] = true
+	b.mu.Unlock()
+	for {
+		err := b.attempt(ctx, r)
+		b.mu.Lock()
+		_, waits := b.waiting[r]
+		if !waits || !errors.Is(err, fleet.ErrOffline) {
+			delete(b.waiting, r)
+			if err != nil && r.seat.requests[r.attempt] == r {
+				delete(r.seat.requests, r.attempt)
+			}
+			l := r.live
+			b.mu.Unlock()
+			switch {
+			case err != nil && waits:
+				r.seat.problem(r.attempt, r.session, err)
+			case err == nil && !waits && r.session == "":
+				b.unwanted(ctx, l)
+			}
+			return
+		}
+		// Not there. Once it is noted that r waits, the computer may have come
+		// unnoticed: look once more then, and whenever it came meanwhile.
+		first := !r.told
+		once := first || r.again
+		r.told, r.again = true, false
+		if !once || ctx.Err() != nil {
+			b.waiting[r] = false
+			b.mu.Unlock()
+			return
+		}
+		b.mu.Unlock()
+		if first {
+			r.seat.tab.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_SessionWaiting{
+				SessionWaiting: &orielv1.SessionWaiting{Attempt: r.attempt, ComputerId: r.computer}}})
+		}
+	}
+}
+
+// unwanted ends a session whose tab left, or asked anew, while it was opened.
+func (b *Broker) unwanted(ctx context.Context, l *live) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := b.end(ctx, l.id, orielv1.EndReason_END_REASON_OPERATOR, 0, ""); err != nil {
+		b.o.Log.Warn("session not ended", "session", l.id, "err", err)
+	}
+}
+
+// attempt forwards r now. Errors: fleet.ErrOffline when the computer is not
+// there; any other ends the request.
+func (b *Broker) attempt(ctx context.Context, r *request) error {
+	if err := b.o.Fleet.Ask(ctx, r.computer, nil, false); err != nil {
+		if errors.Is(err, fleet.ErrNoAnswer) || errors.Is(err, bus.ErrUnavailable) {
+			err = fleet.ErrOffline // as far as this node can tell now
+		}
+		return err
+	}
+	computer, err := b.allowed(ctx, r)
+	if err != nil {
+		return err
+	}
+	e, err := b.begin(ctx, r, computer)
+	if err != nil {
+		return err
+	}
+	l, err := b.hold(r.seat, e, r.attempt, false)
+	if err != nil {
+		return b.failed(ctx, r, e, nil, err)
+	}
+	now := b.o.Now()
+	g := b.grant(r, e, computer, now)
+	signed, err := trust.SignGrant(b.o.Signer, g)
+	if err != nil {
+		return b.failed(ctx, r, e, l, err)
+	}
+	// Told first, because the answer may be quick.
+	r.seat.tab.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_SessionOpened{SessionOpened: &orielv1.SessionOpened{
+		SessionId: l.id, Attempt: r.attempt, ComputerKey: computer.Key, Nonce: g.GetNonce(), Scopes: g.GetScopes()}}})
+	servers, _ := b.o.ICE(r.computer)
+	err = b.o.Fleet.Ask(ctx, r.computer, &orielv1.ToAgent{Body: &orielv1.ToAgent_Offer{Offer: &orielv1.Offer{
+		SessionId: l.id, Grant: signed, Sdp: r.sdp, IceServers: servers, Attempt: r.attempt}}}, false)
+	if err != nil {
+		return b.failed(ctx, r, e, l, err)
+	}
+	b.mu.Lock()
+	early := r.early
+	r.early, r.live = nil, l
+	b.mu.Unlock()
+	for _, c := range early {
+		b.candidate(l, c)
+	}
+	return nil
+}
+
+// begin is the session's row: a new one, or the one to go on with.
+func (b *Broker) begin(ctx context.Context, r *request, c fleet.Record) (*orielv1.JournalEntry, error) {
+	if r.session == "" {
+		return b.o.Journal.Begin(ctx, journal.Start{ComputerID: c.ID, ComputerName: c.Name, Operator: r.seat.tab.Who(), Mode: r.mode})
+	}
+	e, err := r.seat.own(ctx, r.session)
+	if err != nil {
+		return nil, err
+	}
+	if e.GetComputerId() != r.computer {
+		return nil, store.ErrNotFound
+	}
+	if e.GetMode() == orielv1.Mode_MODE_CONTROL && r.mode != e.GetMode() {
+		return e, nil // access was asked for less than the session has: the grant gives what was asked
+	}
+	if e.GetMode() != r.mode {
+		return nil, fmt.Errorf("%w: this session is for viewing", access.ErrForbidden)
+	}
+	return e, nil
+}
+
+// failed takes back what was begun. A new session's row is ended, so that the
+// next try begins another; one that was to go on stays.
+func (b *Broker) failed(ctx context.Context, r *request, e *orielv1.JournalEntry, l *live, err error) error {
+	if l != nil {
+		b.mu.Lock()
+		if b.sessions[l.id] == l {
+			delete(b.sessions, l.id)
+		}
+		l.stop()
+		b.mu.Unlock()
+		l.sub.Close()
+	}
+	if r.session == "" {
+		reason, code := orielv1.EndReason_END_REASON_OFFLINE, orielv1.Code_CODE_UNSPECIFIED
+		if !errors.Is(err, fleet.ErrOffline) {
+			reason = orielv1.EndReason_END_REASON_FAILED
+			code, _ = codeOf(err)
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if _, _, err := b.o.Journal.End(ctx, e.GetSessionId(), reason, code, ""); err != nil {
+			b.o.Log.Warn("session not ended", "session", e.GetSessionId(), "err", err)
+		}
+		// It may have got there although no receipt came back.
+		b.tell(r.computer, endMessage(e.GetSessionId(), reason))
+	}
+	return err
+}
+
+func (b *Broker) grant(r *request, e *orielv1.JournalEntry, c fleet.Record, now time.Time) *orielv1.Grant {
+	nonce := make([]byte, 16)
+	_, _ = rand.Read(nonce) // never fails
+	who := r.seat.tab.Who()
+	return &orielv1.Grant{
+		SessionId:   e.GetSessionId(),
+		Nonce:       nonce,
+		ComputerId:  c.ID,
+		ComputerKey: c.Key,
+		Operator:    &orielv1.Operator{Id: who.PersonID, Name: plain.Line(who.Name, 256), Address: who.Address},
+		Scopes:      scopes[r.mode],
+		IssuedAt:    now.UnixMilli(),
+		ExpiresAt:   now.Add(trust.GrantLifetime).UnixMilli(),
+		Fingerprint: r.fingerprint,
+		Mode:        r.mode,
+	}
+}
