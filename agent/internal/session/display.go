@@ -99,7 +99,7 @@ func (h *Host) setScreen(s *screen, why error) {
 		} else {
 			h.log.Info("display open", "desktop", s.Name(), "size", s.Size().String())
 		}
-		h.send(status)
+		h.send(proto.Clone(status)) // the receiver may add to it
 	}
 	h.each((*session).news)
 }

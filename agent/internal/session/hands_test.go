@@ -117,6 +117,18 @@ func quiet(t testing.TB, p *paper, scopes ...orielv1.Scope) (*Host, *peer) {
 	return h, newPeer(newSession(h, "fuzz", g), 1, g)
 }
 
+// What comes before the offer is set is kept, within bounds.
+func TestEarlyCandidatesAreBounded(t *testing.T) {
+	h, p := quiet(t, newPaper(t))
+	defer h.Close(0)
+	for range 5 * maxCandidates {
+		p.candidate(&orielv1.Candidate{Candidate: "candidate:1 1 udp 1 192.0.2.7 5 typ host"})
+	}
+	if len(p.remote) != maxCandidates {
+		t.Errorf("%d candidates are kept", len(p.remote))
+	}
+}
+
 // messages cuts data into messages: a length byte before each.
 func messages(data []byte) (all [][]byte) {
 	for len(data) > 0 {

@@ -19,7 +19,8 @@ type Options struct {
 	Open func(context.Context) (desktop.Desktop, error)
 
 	// Sign signs an answer's DTLS fingerprint (32 bytes) for one grant with
-	// the machine key. It may block; it is never called from within Offer.
+	// the machine key. It may block, but not for ever; it is never called from
+	// within Offer.
 	Sign func(sessionID string, nonce, fingerprint []byte) (signature, machineKey []byte, err error)
 
 	// Send takes Answer, Candidate, SessionReport, SessionEnded, Preview and

@@ -18,7 +18,6 @@ import (
 	"github.com/pion/rtp"
 	"github.com/pion/rtp/codecs"
 	"github.com/pion/webrtc/v4"
-	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 
 	"oriel/agent/internal/desktop"
@@ -28,26 +27,6 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/trust"
 )
-
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, leakOptions()...)
-}
-
-// eventually polls until ok says yes.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	within(t, 20*time.Second, what, ok)
-}
-
-func within(t testing.TB, d time.Duration, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(d); !ok(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", d, what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-}
 
 // rig is a Host and what the relay would see of it.
 type rig struct {
@@ -166,7 +145,6 @@ type viewer struct {
 	seq     uint32
 
 	mu       sync.Mutex
-	early    []webrtc.ICECandidateInit
 	answer   *orielv1.Answer
 	state    webrtc.PeerConnectionState
 	told     []*orielv1.FromDesktop
