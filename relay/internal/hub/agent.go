@@ -1,0 +1,372 @@
+package hub
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+	"google.golang.org/protobuf/proto"
+
+	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/trust"
+	"oriel/protocol/wire"
+	"oriel/relay/internal/bus"
+	"oriel/relay/internal/fleet"
+	"oriel/relay/internal/store"
+)
+
+// Agent is the handler of /agent/v1.
+func (h *Hub) Agent() http.Handler { return http.HandlerFunc(h.serveAgent) }
+
+var authorization = regexp.MustCompile(`^Oriel key="([A-Za-z0-9_-]{43})"(?:, *token="([a-z0-9-]{1,64})")?$`)
+
+// credentials of an agent's upgrade; nil without.
+func credentials(r *http.Request) (key ed25519.PublicKey, token string) {
+	m := authorization.FindStringSubmatch(r.Header.Get("Authorization"))
+	if m == nil {
+		return nil, ""
+	}
+	k, err := base64.RawURLEncoding.DecodeString(m[1])
+	if err != nil || len(k) != ed25519.PublicKeySize {
+		return nil, ""
+	}
+	return k, m[2]
+}
+
+func (h *Hub) serveAgent(w http.ResponseWriter, r *http.Request) {
+	key, token := credentials(r)
+	if key == nil {
+		refuse(w, http.StatusUnauthorized, "unauthorized", "say who you are: Authorization: Oriel key=...")
+		return
+	}
+	if h.isDraining() {
+		refuse(w, http.StatusServiceUnavailable, "unavailable", "the relay is shutting down; try again")
+		return
+	}
+	select {
+	case h.greeting <- struct{}{}:
+	default:
+		refuse(w, http.StatusServiceUnavailable, "busy", "too many computers connect at once; try again")
+		return
+	}
+	greeted := sync.OnceFunc(func() { <-h.greeting })
+	defer greeted()
+	ctx, cancel := context.WithTimeout(r.Context(), dbWithin)
+	err := h.o.Fleet.Authenticate(ctx, key, token)
+	cancel()
+	switch {
+	case errors.Is(err, fleet.ErrUnauthorized):
+		refuse(w, http.StatusUnauthorized, "unauthorized", fleet.ErrUnauthorized.Error())
+		return
+	case errors.Is(err, fleet.ErrBlocked):
+		refuse(w, http.StatusForbidden, "blocked", fleet.ErrBlocked.Error())
+		return
+	case err != nil:
+		h.o.Log.Error("authenticate agent", "err", err)
+		refuse(w, http.StatusInternalServerError, "internal", "something went wrong on the relay; its log says what")
+		return
+	}
+	conn, err := wire.Upgrade(w, r, h.o.Wire)
+	if err != nil {
+		return // answered
+	}
+	defer conn.Close()
+	leave, ok := h.enter(conn)
+	if !ok {
+		_ = conn.CloseWith(wire.CloseGoingAway, "the relay is shutting down; connect again")
+		return
+	}
+	defer leave()
+	a := &agent{h: h, conn: conn, id: store.NewID(), address: h.o.Access.Client(r).Address, asks: make(map[uint64]func(orielv1.Code, string))}
+	hello, err := a.greet(r.Context(), key, token)
+	greeted()
+	if err != nil {
+		h.o.Log.Info("agent not taken in", "address", a.address, "err", err)
+		return
+	}
+	a.serve(r.Context(), hello)
+}
+
+// agent is one agent's connection.
+type agent struct {
+	h       *Hub
+	conn    *wire.Conn
+	id      string // of the connection
+	address string
+	fleet.Record
+
+	mu   sync.Mutex
+	last uint64                                // protected by mu; the newest ask
+	asks map[uint64]func(orielv1.Code, string) // protected by mu; what waits for an answer
+}
+
+// greet is Challenge, Hello, Welcome; or Refused, and an error.
+func (a *agent) greet(ctx context.Context, key ed25519.PublicKey, token string) (*orielv1.Hello, error) {
+	ctx, cancel := context.WithTimeout(ctx, greetWithin)
+	defer cancel()
+	// Not waiting for the writer: it may be what hangs.
+	defer context.AfterFunc(ctx, func() { _ = a.conn.CloseWith(wire.ClosePolicy, "the greeting took too long") })()
+
+	signed := trust.Hello{RelayNonce: make([]byte, 32), RelayKey: a.h.o.RelayKey}
+	_, _ = rand.Read(signed.RelayNonce) // never fails
+	bind := a.conn.TLS() != nil
+	if bind {
+		var err error
+		if signed.Exporter, err = a.conn.TLS().ExportKeyingMaterial(trust.ExporterLabel, nil, 32); err != nil {
+			return nil, fmt.Errorf("export keying material: %w", err)
+		}
+	}
+	_ = a.conn.Send(&orielv1.ToAgent{Body: &orielv1.ToAgent_Challenge{Challenge: &orielv1.Challenge{
+		Version: orielv1.Version, Nonce: signed.RelayNonce, RelayKey: signed.RelayKey, BindTls: bind}}})
+	m := &orielv1.FromAgent{}
+	if err := a.conn.Receive(m); err != nil {
+		return nil, err
+	}
+	hello := m.GetHello()
+	switch {
+	case hello == nil:
+		return nil, a.refuse(orielv1.Code_CODE_INVALID, "the first message must be hello", true)
+	case hello.GetVersion() < 1:
+		return nil, a.refuse(orielv1.Code_CODE_UNIMPLEMENTED, "this agent is too old for this relay; update it", true)
+	case !bytes.Equal(hello.GetMachineKey(), key), len(hello.GetNonce()) < 16:
+		return nil, a.refuse(orielv1.Code_CODE_INVALID, "hello names another key than the request", true)
+	}
+	signed.AgentNonce = hello.GetNonce()
+	if trust.VerifyHello(key, signed, hello.GetSignature()) != nil {
+		return nil, a.refuse(orielv1.Code_CODE_FORBIDDEN, "the machine key is not proved; if a proxy opens the TLS connection between here and the relay, take it out of the way", false)
+	}
+	record, enrolled, err := a.h.o.Fleet.Admit(ctx, hello, token, a.address)
+	switch {
+	case errors.Is(err, fleet.ErrUnauthorized), errors.Is(err, fleet.ErrBlocked):
+		return nil, a.refuse(orielv1.Code_CODE_FORBIDDEN, err.Error(), true)
+	case err != nil:
+		a.h.o.Log.Error("admit agent", "err", err)
+		return nil, a.refuse(orielv1.Code_CODE_INTERNAL, "something went wrong on the relay; its log says what", false)
+	}
+	a.Record = record
+	now := a.h.o.Now()
+	signature, err := trust.SignWelcome(a.h.o.Signer, hello.GetNonce(), a.ID, now)
+	if err != nil {
+		return nil, fmt.Errorf("sign welcome: %w", err)
+	}
+	return hello, a.conn.Send(&orielv1.ToAgent{Body: &orielv1.ToAgent_Welcome{Welcome: &orielv1.Welcome{
+		ComputerId: a.ID, Signature: signature, Now: now.UnixMilli(), Relays: a.h.o.Relays(), Address: a.address,
+		Settings: &orielv1.Settings{PreviewSeconds: a.h.o.PreviewSeconds}, Enrolled: enrolled}}})
+}
+
+func (a *agent) refuse(code orielv1.Code, detail string, final bool) error {
+	_ = a.conn.Send(&orielv1.ToAgent{Body: &orielv1.ToAgent_Refused{Refused: &orielv1.Refused{Code: code, Detail: detail, Final: final}}})
+	_ = a.conn.CloseWith(wire.ClosePolicy, "refused")
+	return fmt.Errorf("refused: %s", detail)
+}
+
+// serve is the life of a greeted agent.
+func (a *agent) serve(ctx context.Context, hello *orielv1.Hello) {
+	h := a.h
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	subject, err := bus.Agent(a.ID)
+	if err != nil {
+		h.o.Log.Error("agent", "err", err)
+		return
+	}
+	sub, err := h.o.Bus.Subscribe(subject, func(m *orielv1.BusMessage, reply bus.Reply) { a.fromBus(m, reply) })
+	if err != nil {
+		h.o.Log.Error("agent", "computer", a.ID, "err", err)
+		_ = a.conn.CloseWith(wire.CloseTryAgain, "the relay is not ready; try again")
+		return
+	}
+	h.mu.Lock()
+	h.agents[a] = true
+	h.mu.Unlock()
+	defer func() {
+		h.mu.Lock()
+		delete(h.agents, a)
+		h.mu.Unlock()
+		sub.Close()
+		a.forgetAsks()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dbWithin)
+		defer cancel()
+		if err := h.o.Fleet.Disconnected(ctx, a.ID, a.id); err != nil {
+			h.o.Log.Warn("agent", "computer", a.ID, "err", err)
+		}
+		h.o.Log.Info("agent gone", "computer", a.ID, "why", reason(a.conn.Err()))
+	}()
+	if err := a.begin(ctx, hello); err != nil {
+		h.o.Log.Error("agent", "computer", a.ID, "err", err)
+		_ = a.conn.CloseWith(wire.CloseTryAgain, "the relay is not ready; try again")
+		return
+	}
+	h.o.Log.Info("agent connected", "computer", a.ID, "address", a.address)
+	limit := rate.NewLimiter(AgentRate, burst)
+	previews := rate.NewLimiter(rate.Every(5*time.Second), 3)
+	for {
+		m := &orielv1.FromAgent{}
+		if a.conn.Receive(m) != nil {
+			return
+		}
+		if !limit.Allow() {
+			_ = a.conn.CloseWith(wire.ClosePolicy, "too many messages")
+			return
+		}
+		if m.GetPreview() != nil && !previews.Allow() {
+			continue
+		}
+		if err := a.dispatch(ctx, m); err != nil {
+			h.o.Log.Warn("from agent", "computer", a.ID, "err", err)
+		}
+	}
+}
+
+func (a *agent) begin(ctx context.Context, hello *orielv1.Hello) error {
+	ctx, cancel := context.WithTimeout(ctx, dbWithin)
+	defer cancel()
+	if s := hello.GetStatus(); s != nil {
+		if err := a.h.o.Fleet.SaveStatus(ctx, a.ID, s); err != nil {
+			return err
+		}
+	}
+	if err := a.h.o.Fleet.Connected(ctx, a.ID, a.id); err != nil {
+		return err
+	}
+	return a.h.o.Broker.AgentConnected(ctx, a.ID, hello.GetSessions())
+}
+
+// dispatch hands a message to the room it is for.
+func (a *agent) dispatch(ctx context.Context, m *orielv1.FromAgent) error {
+	ctx, cancel := context.WithTimeout(ctx, dbWithin)
+	defer cancel()
+	var err error
+	code, detail := orielv1.Code_CODE_UNSPECIFIED, ""
+	switch body := m.GetBody().(type) {
+	case *orielv1.FromAgent_Inventory:
+		if err = a.h.o.Fleet.SaveInventory(ctx, a.ID, body.Inventory); err != nil {
+			code, detail = orielv1.Code_CODE_INTERNAL, "the inventory could not be saved"
+		}
+	case *orielv1.FromAgent_Preview:
+		err = a.h.o.Fleet.SavePreview(ctx, a.ID, body.Preview)
+	case *orielv1.FromAgent_Status:
+		err = a.h.o.Fleet.SaveStatus(ctx, a.ID, body.Status)
+	case *orielv1.FromAgent_Fault:
+		code, detail = body.Fault.GetCode(), body.Fault.GetDetail()
+		if code == orielv1.Code_CODE_UNSPECIFIED {
+			code = orielv1.Code_CODE_INTERNAL
+		}
+	case nil, *orielv1.FromAgent_Hello: // newer than this relay, or out of place
+	default:
+		err = a.h.o.Broker.FromAgent(ctx, a.ID, m, a.send)
+	}
+	a.answered(m.GetReplyTo(), code, detail)
+	return err
+}
+
+func (a *agent) send(m *orielv1.ToAgent) { _ = a.conn.Send(m) }
+
+// fromBus takes what other rooms and nodes have for this agent.
+func (a *agent) fromBus(m *orielv1.BusMessage, reply bus.Reply) {
+	switch body := m.GetBody().(type) {
+	case *orielv1.BusMessage_Ask:
+		a.ask(body.Ask, func(code orielv1.Code, detail string) {
+			reply(&orielv1.BusMessage{Body: &orielv1.BusMessage_Receipt{Receipt: &orielv1.BusReceipt{Code: code, Detail: detail}}})
+		})
+	case *orielv1.BusMessage_AgentReplaced:
+		if body.AgentReplaced.GetConnection() != a.id {
+			a.h.wait.Go(func() { _ = a.conn.CloseWith(wire.CloseSuperseded, "this computer connected anew") })
+		}
+	case *orielv1.BusMessage_AgentDrop:
+		a.h.wait.Go(func() { a.drop(body.AgentDrop) })
+	}
+}
+
+// drop disconnects a computer that was removed or blocked.
+func (a *agent) drop(d *orielv1.BusAgentDrop) {
+	ctx, cancel := context.WithTimeout(context.Background(), dbWithin)
+	defer cancel()
+	if err := a.h.o.Broker.EndComputer(ctx, a.ID, a.send); err != nil {
+		a.h.o.Log.Warn("sessions of a computer that is dropped", "computer", a.ID, "err", err)
+	}
+	_ = a.refuse(d.GetCode(), d.GetDetail(), true)
+}
+
+// maxAsks that wait for this agent's answer.
+const maxAsks = 64
+
+func (a *agent) ask(ask *orielv1.BusAsk, done func(orielv1.Code, string)) {
+	switch {
+	case a.conn.Err() != nil:
+		done(orielv1.Code_CODE_UNAVAILABLE, "the connection is lost")
+		return
+	case ask.GetMessage() == nil:
+		done(0, "")
+		return
+	case !ask.GetWait():
+		a.sendAsked(ask.GetMessage(), done)
+		return
+	}
+	a.mu.Lock()
+	if len(a.asks) >= maxAsks {
+		a.mu.Unlock()
+		done(orielv1.Code_CODE_BUSY, "the computer has much to do; try again")
+		return
+	}
+	a.last++
+	id := a.last
+	late := time.AfterFunc(time.Minute, func() { a.answered(id, orielv1.Code_CODE_UNAVAILABLE, "no answer") })
+	a.asks[id] = func(code orielv1.Code, detail string) { late.Stop(); done(code, detail) }
+	a.mu.Unlock()
+	m := proto.CloneOf(ask.GetMessage())
+	m.Id = id
+	if err := a.conn.Send(m); err != nil {
+		a.answered(id, orielv1.Code_CODE_UNAVAILABLE, "the connection is lost")
+	}
+}
+
+func (a *agent) sendAsked(m *orielv1.ToAgent, done func(orielv1.Code, string)) {
+	if err := a.conn.Send(m); err != nil {
+		done(orielv1.Code_CODE_UNAVAILABLE, "the connection is lost")
+		return
+	}
+	done(0, "")
+}
+
+func (a *agent) answered(id uint64, code orielv1.Code, detail string) {
+	a.mu.Lock()
+	done := a.asks[id]
+	delete(a.asks, id)
+	a.mu.Unlock()
+	if done != nil {
+		done(code, detail)
+	}
+}
+
+func (a *agent) forgetAsks() {
+	a.mu.Lock()
+	all := a.asks
+	a.asks = make(map[uint64]func(orielv1.Code, string))
+	a.mu.Unlock()
+	for _, done := range all {
+		done(orielv1.Code_CODE_UNAVAILABLE, "the connection is lost")
+	}
+}
+
+// reason is why a connection ended, as a log may hold it.
+func reason(err error) string {
+	var closed *wire.CloseError
+	switch {
+	case err == nil, errors.Is(err, io.EOF):
+		return "closed"
+	case errors.As(err, &closed):
+		return fmt.Sprintf("closed (%d)", closed.Code) // its text is the peer's
+	}
+	return err.Error()
+}

@@ -1,0 +1,274 @@
+// Package hub is the agents and the consoles' tabs that are connected to this
+// node: it lets them in, reads what they say, hands it to the room it is for,
+// and brings them what the bus has for them.
+//
+// # Agents
+//
+// The upgrade names a machine key, and a token when it is not enrolled (else
+// 401, and 403 when it is blocked). The agent then signs the relay's challenge
+// with that key, over TLS together with the connection's exporter (RFC 5705,
+// when TLS ends in this process), so that nobody can pass the proof on. Then
+// Welcome, or Refused with a code. The node listens on agent.<computer> for as
+// long as the connection stands, and closes it when the computer has a newer
+// one, on whichever node (close code 4001).
+//
+// # Tabs
+//
+// Origin and sign-in are checked before. A tab is told what it watches: a
+// snapshot, then what changed, collected for Gather, so that a change shows
+// within two seconds and many changes cost one message each. It is closed when
+// its sign-in ends (SignedOut, close code 4002): at once when that is said,
+// within RecheckEvery otherwise.
+//
+// # Bounds
+//
+// Messages keep the bounds of the .proto; an agent sends at most AgentRate, a
+// tab TabRate messages a second on average; a slow peer is dropped rather than
+// waited for (package wire). MaxTabs a person, MaxGreeting agents that have not
+// proved themselves yet.
+package hub
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/trust"
+	"oriel/protocol/wire"
+	"oriel/relay/internal/access"
+	"oriel/relay/internal/broker"
+	"oriel/relay/internal/bus"
+	"oriel/relay/internal/fleet"
+	"oriel/relay/internal/journal"
+)
+
+// Bounds and times.
+const (
+	AgentRate    = 30 // messages a second
+	TabRate      = 30
+	burst        = 300
+	MaxTabs      = 64
+	MaxGreeting  = 512
+	greetWithin  = 15 * time.Second
+	Gather       = 250 * time.Millisecond
+	RecheckEvery = 15 * time.Second
+	// dbWithin bounds what one message may cost.
+	dbWithin = 15 * time.Second
+)
+
+// Options of New; all are needed but Version, Relays, PreviewSeconds, Log,
+// Now, Wire and Recheck.
+type Options struct {
+	Bus      *bus.Bus
+	Fleet    *fleet.Fleet
+	Journal  *journal.Journal
+	Broker   *broker.Broker
+	Access   *access.Access
+	RelayKey ed25519.PublicKey
+	Signer   trust.Signer
+
+	Version        string          // of the relay
+	Relays         func() []string // addresses for agents, in order; nil: none are named
+	PreviewSeconds uint32          // 0: no previews
+	Log            *slog.Logger
+	Now            func() time.Time
+	Wire           wire.Options
+	Recheck        time.Duration // 0: RecheckEvery
+}
+
+// Hub is this node's connections. Its methods may be called from any goroutine.
+type Hub struct {
+	o        Options
+	greeting chan struct{} // a place for each agent that is being greeted
+	feed     *feed
+	wait     sync.WaitGroup // of connections and what they started
+
+	mu       sync.Mutex
+	draining bool                  // protected by mu
+	agents   map[*agent]bool       // protected by mu
+	tabs     map[*tab]bool         // protected by mu
+	conns    map[*wire.Conn]func() // protected by mu; every connection, and how to close it
+	people   map[string]int        // protected by mu; tabs by person
+}
+
+// New makes a Hub. Connections are served at once; what tabs watch and the end
+// of sign-ins need Run.
+func New(o Options) *Hub {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Relays == nil {
+		o.Relays = func() []string { return nil }
+	}
+	if o.Recheck == 0 {
+		o.Recheck = RecheckEvery
+	}
+	return &Hub{o: o, greeting: make(chan struct{}, MaxGreeting), feed: newFeed(),
+		agents: make(map[*agent]bool), tabs: make(map[*tab]bool), conns: make(map[*wire.Conn]func()), people: make(map[string]int)}
+}
+
+// Run brings tabs what they watch, and sees sign-ins end, until ctx ends.
+func (h *Hub) Run(ctx context.Context) error {
+	for _, s := range []struct {
+		subject string
+		fn      func(*orielv1.BusMessage)
+	}{
+		{bus.FleetChanged, func(m *orielv1.BusMessage) {
+			h.feed.computers(m.GetFleetChanged().GetComputerIds()...)
+		}},
+		{bus.JournalChanged, func(m *orielv1.BusMessage) {
+			h.feed.session(m.GetJournalChanged().GetSessionId(), m.GetJournalChanged().GetComputerId())
+		}},
+		{bus.SignedOut, func(m *orielv1.BusMessage) { h.signedOut(m.GetSignedOut().GetSignInId()) }},
+	} {
+		sub, err := h.o.Bus.Subscribe(s.subject, func(m *orielv1.BusMessage, _ bus.Reply) { s.fn(m) })
+		if err != nil {
+			return err
+		}
+		defer sub.Close()
+	}
+	// What was announced while the bus was away is lost: show all of it anew.
+	h.o.Bus.OnReconnect(func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		for t := range h.tabs {
+			h.feed.snapshot(t)
+		}
+	})
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { h.recheck(ctx) })
+	h.runFeed(ctx)
+	return nil
+}
+
+// Stats are plain numbers for metrics.
+type Stats struct{ Agents, Tabs int }
+
+// Stats of this moment.
+func (h *Hub) Stats() Stats {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return Stats{len(h.agents), len(h.tabs)}
+}
+
+// enter counts a connection in, unless the node drains. leave is for its end.
+func (h *Hub) enter(c *wire.Conn) (leave func(), ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.draining {
+		return nil, false
+	}
+	h.wait.Add(1)
+	h.conns[c] = func() { _ = c.CloseWith(wire.CloseGoingAway, "the relay is shutting down; connect again") }
+	return func() {
+		h.mu.Lock()
+		delete(h.conns, c)
+		h.mu.Unlock()
+		h.wait.Done()
+	}, true
+}
+
+func (h *Hub) isDraining() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.draining
+}
+
+// Drain takes nobody in any more, sends everybody elsewhere (close code 1001)
+// and waits until they are gone. Sessions go on. It is safe to call twice.
+func (h *Hub) Drain(ctx context.Context) error {
+	h.mu.Lock()
+	h.draining = true
+	var closing sync.WaitGroup
+	for _, c := range h.conns {
+		closing.Go(c)
+	}
+	h.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		closing.Wait()
+		h.wait.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return errors.New("drain: some connections did not end in time")
+	}
+}
+
+// SignedOut ends the sessions of a sign-in, and its tabs on all nodes.
+func (h *Hub) SignedOut(signInID string) {
+	ctx, cancel := context.WithTimeout(context.Background(), dbWithin)
+	defer cancel()
+	if err := h.o.Broker.SignedOut(ctx, signInID); err != nil {
+		h.o.Log.Warn("sessions of a sign-in that ended", "err", err)
+	}
+	err := h.o.Bus.Publish(bus.SignedOut, &orielv1.BusMessage{Body: &orielv1.BusMessage_SignedOut{
+		SignedOut: &orielv1.BusSignedOut{SignInId: signInID}}})
+	if err != nil {
+		h.o.Log.Warn("end of a sign-in not announced", "err", err)
+		h.signedOut(signInID)
+	}
+}
+
+// signedOut closes this node's tabs of a sign-in.
+func (h *Hub) signedOut(signInID string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for t := range h.tabs {
+		if t.who.SignInID == signInID {
+			h.wait.Go(t.signOut)
+		}
+	}
+}
+
+// recheck finds sign-ins that ended without a word: too old, or removed.
+func (h *Hub) recheck(ctx context.Context) {
+	tick := time.NewTicker(h.o.Recheck)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		h.mu.Lock()
+		all := make([]*tab, 0, len(h.tabs))
+		for t := range h.tabs {
+			all = append(all, t)
+		}
+		h.mu.Unlock()
+		ended := make(map[string]bool)
+		for _, t := range all {
+			if id := t.who.SignInID; !ended[id] && errors.Is(t.permissions(ctx), access.ErrSignedOut) {
+				ended[id] = true
+				h.SignedOut(id)
+			}
+		}
+	}
+}
+
+// refuse answers a handshake that does not become a connection.
+func refuse(w http.ResponseWriter, status int, code, message string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Oriel")
+	}
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "2")
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(`{"code":"` + code + `","message":"` + message + `"}` + "\n"))
+}

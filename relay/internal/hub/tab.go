@@ -1,0 +1,186 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+
+	"golang.org/x/time/rate"
+
+	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/wire"
+	"oriel/relay/internal/access"
+	"oriel/relay/internal/broker"
+	"oriel/relay/internal/store"
+)
+
+// tabMessage bounds what a tab sends: an offer is the largest.
+const tabMessage = 256 << 10
+
+// tab is one tab of a console. It is the broker's Tab.
+type tab struct {
+	h    *Hub
+	conn *wire.Conn
+	id   string
+	who  access.Identity
+	seat *broker.Seat
+
+	mu      sync.Mutex
+	watch   orielv1.Watch // protected by mu; what it asked for
+	see     bool          // protected by mu; may watch computers
+	read    bool          // protected by mu; may watch the journal
+	control bool          // protected by mu; may control computers
+}
+
+func (t *tab) ID() string                { return t.id }
+func (t *tab) Who() access.Identity      { return t.who }
+func (t *tab) Send(m *orielv1.ToConsole) { _ = t.conn.Send(m) }
+
+// Live takes over the WebSocket of a tab whose origin and sign-in were checked.
+func (h *Hub) Live(w http.ResponseWriter, r *http.Request, who access.Identity) {
+	if h.isDraining() {
+		refuse(w, http.StatusServiceUnavailable, "unavailable", "the relay is shutting down; try again")
+		return
+	}
+	if !h.sit(who.PersonID) {
+		refuse(w, http.StatusTooManyRequests, "busy", "too many windows at once; close some")
+		return
+	}
+	defer h.stand(who.PersonID)
+	o := h.o.Wire
+	o.MaxMessage, o.Queue = orielv1.MaxMessage, 4096
+	conn, err := wire.Upgrade(w, r, o)
+	if err != nil {
+		return // answered
+	}
+	defer conn.Close()
+	leave, ok := h.enter(conn)
+	if !ok {
+		_ = conn.CloseWith(wire.CloseGoingAway, "the relay is shutting down; connect again")
+		return
+	}
+	defer leave()
+	t := &tab{h: h, conn: conn, id: store.NewID(), who: who}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	if errors.Is(t.permissions(ctx), access.ErrSignedOut) {
+		t.signOut()
+		return
+	}
+	servers, expires := h.o.Broker.ICE(who)
+	t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_Welcome{Welcome: &orielv1.LiveWelcome{PersonId: who.PersonID,
+		RelayVersion: h.o.Version, IceServers: servers, IceExpiresAt: expires, Now: h.o.Now().UnixMilli()}}})
+	t.seat = h.o.Broker.Join(t)
+	defer t.seat.Leave()
+	h.mu.Lock()
+	h.tabs[t] = true
+	h.mu.Unlock()
+	defer func() {
+		h.mu.Lock()
+		delete(h.tabs, t)
+		h.mu.Unlock()
+	}()
+	// What was asked of other rooms ends with the connection.
+	h.wait.Go(func() {
+		select {
+		case <-conn.Done():
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	t.serve(ctx)
+}
+
+func (t *tab) serve(ctx context.Context) {
+	limit := rate.NewLimiter(TabRate, burst)
+	for {
+		m := &orielv1.FromConsole{}
+		if t.conn.Receive(m) != nil {
+			return
+		}
+		if !limit.Allow() {
+			_ = t.conn.CloseWith(wire.ClosePolicy, "too many messages")
+			return
+		}
+		ctx, cancel := context.WithTimeout(ctx, dbWithin)
+		t.dispatch(ctx, m)
+		cancel()
+	}
+}
+
+func (t *tab) dispatch(ctx context.Context, m *orielv1.FromConsole) {
+	switch body := m.GetBody().(type) {
+	case *orielv1.FromConsole_Watch:
+		t.mu.Lock()
+		t.watch.Computers, t.watch.Journal = body.Watch.GetComputers(), body.Watch.GetJournal()
+		t.mu.Unlock()
+		t.h.feed.snapshot(t)
+	case *orielv1.FromConsole_OpenSession:
+		t.seat.Open(ctx, body.OpenSession)
+	case *orielv1.FromConsole_Candidate:
+		t.seat.Candidate(body.Candidate)
+	case *orielv1.FromConsole_CloseSession:
+		t.seat.Close(ctx, body.CloseSession.GetSessionId())
+	case *orielv1.FromConsole_AttachSession:
+		t.seat.Attach(ctx, body.AttachSession.GetSessionId())
+	case *orielv1.FromConsole_RenewIce:
+		if err := t.permissions(ctx); err != nil {
+			return // the next recheck closes it
+		}
+		servers, expires := t.h.o.Broker.ICE(t.who)
+		t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_IceServers{IceServers: &orielv1.IceServers{
+			IceServers: servers, IceExpiresAt: expires}}})
+	}
+}
+
+// permissions asks access anew. Its error is that of the last question that
+// was not answered with yes or no: access.ErrSignedOut, or the database's.
+func (t *tab) permissions(ctx context.Context) error {
+	var failed error
+	may := func(what access.Permission) bool {
+		err := t.h.o.Access.Can(ctx, t.who, what, access.Relay)
+		if err != nil && !errors.Is(err, access.ErrForbidden) {
+			failed = err
+		}
+		return err == nil
+	}
+	see, read, control := may(access.See), may(access.Journal), may(access.Control)
+	if failed != nil {
+		return failed
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.see, t.read, t.control = see, read, control
+	return nil
+}
+
+// watches is what this tab asked for and may see.
+func (t *tab) watches() (computers, journal, control bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.watch.GetComputers() && t.see, t.watch.GetJournal() && t.read, t.control
+}
+
+func (t *tab) signOut() {
+	t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_SignedOut{SignedOut: &orielv1.SignedOut{}}})
+	_ = t.conn.CloseWith(wire.CloseSignedOut, "signed out")
+}
+
+func (h *Hub) sit(person string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.people[person] >= MaxTabs {
+		return false
+	}
+	h.people[person]++
+	return true
+}
+
+func (h *Hub) stand(person string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.people[person]--; h.people[person] == 0 {
+		delete(h.people, person)
+	}
+}
