@@ -8,9 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"oriel/agent/internal/desktop/xvfbtest"
 )
@@ -106,28 +104,4 @@ func TestTextInChromium(t *testing.T) {
 			}
 		})
 	}
-}
-
-// A program that does not come to its events for a while must still find every
-// code bound to what it was pressed for.
-func TestTextWaitsForALateProgram(t *testing.T) {
-	s := xvfbtest.Start(t, xvfbtest.Options{Layout: "us", Openbox: true})
-	d := openX(t, s)
-	p := startChromium(t, s, "0")
-	const text = "天地玄黃宇宙洪荒日月盈昃辰宿列張寒來暑往秋收冬藏閏餘成歲律呂調陽雲騰致雨露結為霜"
-	syscall.Kill(p.pid, syscall.SIGSTOP)
-	defer syscall.Kill(p.pid, syscall.SIGCONT)
-	typed := make(chan error, 1)
-	go func() { typed <- d.Text(text) }()
-	eventually(t, "the program is waited for", d.input.text.pinger.waiting.Load)
-	since := time.Now()
-	eventually(t, "more time than programs get that do not answer", func() bool { return time.Since(since) > 3*reuseAfter })
-	if !d.input.text.pinger.waiting.Load() {
-		t.Error("it is not waited for any more")
-	}
-	syscall.Kill(p.pid, syscall.SIGCONT)
-	if err := <-typed; err != nil {
-		t.Fatal(err)
-	}
-	p.expect(t, text)
 }

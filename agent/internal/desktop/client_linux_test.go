@@ -221,6 +221,7 @@ func setMode(t testing.TB, s *xvfbtest.Server, n int, size image.Point) {
 
 // terminal is an xterm in which cat writes what is typed to a file.
 type terminal struct {
+	pid  int
 	file string
 	seen int
 }
@@ -231,8 +232,9 @@ func startTerminal(t testing.TB, s *xvfbtest.Server) *terminal {
 	t.Helper()
 	c := &terminal{file: filepath.Join(t.TempDir(), "typed")}
 	title := fmt.Sprintf("terminal%d", terminals.Add(1))
-	s.Command("xterm", "-u8", "-title", title, "-geometry", "100x30+0+0", "-e", "sh", "-c",
+	cmd := s.Command("xterm", "-u8", "-title", title, "-geometry", "100x30+0+0", "-e", "sh", "-c",
 		"stty -echo -icanon min 1 time 0 -icrnl -ixon -isig -iexten; : > "+c.file+"; exec cat >> "+c.file)
+	c.pid = cmd.Process.Pid
 	id := s.Window(title)
 	s.Run("xdotool", "windowfocus", "--sync", id)
 	eventually(t, "cat runs", func() bool { _, err := os.Stat(c.file); return err == nil })

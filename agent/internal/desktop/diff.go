@@ -33,30 +33,51 @@ func (v view) row(x0, x1, y int) []byte {
 
 // diff appends to boxes the bounding box of what differs between frame and now
 // within each tile of now. If copying is set, frame is made equal to now there.
+// It goes through both by whole rows, as memory likes it.
 func diff(boxes []image.Rectangle, frame, now view, copying bool) []image.Rectangle {
 	r := now.at.Intersect(frame.at)
+	if r.Empty() {
+		return boxes
+	}
+	left := r.Min.X - r.Min.X%tileW
+	columns := (r.Max.X - left + tileW - 1) / tileW
 	for ty := r.Min.Y - r.Min.Y%tileH; ty < r.Max.Y; ty += tileH {
-		y0, y1 := max(ty, r.Min.Y), min(ty+tileH, r.Max.Y)
-		for tx := r.Min.X - r.Min.X%tileW; tx < r.Max.X; tx += tileW {
-			x0, x1 := max(tx, r.Min.X), min(tx+tileW, r.Max.X)
-			box := image.Rectangle{Min: image.Pt(x1, y1), Max: image.Pt(x0, y0)}
-			for y := y0; y < y1; y++ {
-				was, is := frame.row(x0, x1, y), now.row(x0, x1, y)
-				if bytes.Equal(was, is) {
+		first := len(boxes)
+		for y := max(ty, r.Min.Y); y < min(ty+tileH, r.Max.Y); y++ {
+			was, is := frame.row(r.Min.X, r.Max.X, y), now.row(r.Min.X, r.Max.X, y)
+			if bytes.Equal(was, is) {
+				continue
+			}
+			if len(boxes) == first {
+				for range columns {
+					boxes = append(boxes, image.Rectangle{})
+				}
+			}
+			for c := range columns {
+				x0, x1 := max(left+c*tileW, r.Min.X), min(left+(c+1)*tileW, r.Max.X)
+				i, j := (x0-r.Min.X)*4, (x1-r.Min.X)*4
+				if bytes.Equal(was[i:j], is[i:j]) {
 					continue
 				}
-				box.Min.Y = min(box.Min.Y, y)
-				box.Max.Y = y + 1
-				box.Min.X = min(box.Min.X, x0+firstDiff(was, is, box.Min.X-x0))
-				box.Max.X = max(box.Max.X, x0+lastDiff(was, is, box.Max.X-x0))
-				if copying {
-					copy(was, is)
+				box := &boxes[first+c]
+				if box.Empty() {
+					*box = image.Rectangle{Min: image.Pt(x1, y), Max: image.Pt(x0, y)}
 				}
+				box.Max.Y = y + 1
+				box.Min.X = min(box.Min.X, x0+firstDiff(was[i:j], is[i:j], box.Min.X-x0))
+				box.Max.X = max(box.Max.X, x0+lastDiff(was[i:j], is[i:j], box.Max.X-x0))
 			}
-			if box.Max.Y > box.Min.Y && box.Max.X > box.Min.X {
-				boxes = append(boxes, box)
+			if copying {
+				copy(was, is)
 			}
 		}
+		kept := boxes[:first]
+		for _, box := range boxes[first:] {
+			if !box.Empty() {
+				kept = append(kept, box)
+			}
+		}
+		boxes = kept
 	}
 	return boxes
 }

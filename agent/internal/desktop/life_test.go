@@ -10,9 +10,11 @@ import (
 	"image"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/jezek/xgb/xproto"
 	"go.uber.org/goleak"
 
 	"oriel/agent/internal/desktop/xvfbtest"
@@ -246,4 +248,45 @@ func TestUnwatchedDesktopIsQuiet(t *testing.T) {
 	}
 	d.damaged.Store(true)
 	w.settled(t, r)
+}
+
+// Close does not wait for the end of a long text, and leaves all as it was.
+func TestCloseStopsText(t *testing.T) {
+	t.Parallel()
+	s := xvfbtest.Start(t, xvfbtest.Options{})
+	p := newPainter(t, s)
+	p.focus()
+	before := p.keymap()
+	d := openX(t, s)
+	d.Key(0xe1, true)
+	var sb strings.Builder
+	for r := range rune(maxText) {
+		sb.WriteRune(0x4e00 + r)
+	}
+	typed := make(chan error, 1)
+	go func() { typed <- d.Text(sb.String()) }()
+	p.wait(xproto.KeyPress)
+	done := make(chan struct{})
+	defer close(done)
+	go func() { // more than the painter would hold
+		for {
+			select {
+			case <-p.events:
+			case <-done:
+				return
+			}
+		}
+	}()
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-typed; !errors.Is(err, ErrClosed) {
+		t.Errorf("text: %v", err)
+	}
+	if down := p.keysDown(); down != nil {
+		t.Errorf("still down: %v", down)
+	}
+	if !slices.Equal(p.keymap(), before) {
+		t.Error("the keyboard map is not restored")
+	}
 }

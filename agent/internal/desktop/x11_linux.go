@@ -38,6 +38,9 @@ type x11 struct {
 	mu      sync.Mutex    // protects the closing of closing and every running.Go
 	closing chan struct{} // closed by Close and by the end of a connection
 	running sync.WaitGroup
+
+	ending  chan struct{} // closed when Close begins: Text stops where it is
+	endOnce sync.Once
 }
 
 func openNative(o Options) (Desktop, error) {
@@ -50,6 +53,7 @@ func openNative(o Options) (Desktop, error) {
 		log:     o.Logger,
 		wake:    make(chan struct{}, 1),
 		closing: make(chan struct{}),
+		ending:  make(chan struct{}),
 	}
 	d.pointer.init()
 	d.input.text.pinger.pong = make(chan uint32, 4)
@@ -149,6 +153,7 @@ func (d *x11) run(f func()) {
 const grace = 2 * time.Second
 
 func (d *x11) Close() error {
+	d.endOnce.Do(func() { close(d.ending) })
 	if !d.isClosed() {
 		done := make(chan struct{})
 		go func() {

@@ -1,8 +1,6 @@
 package desktop
 
 import (
-	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/jezek/xgb"
@@ -18,12 +16,9 @@ type pinger struct {
 	protocols, ping xproto.Atom
 	serial          uint32        // of the last question
 	pong            chan uint32   // serials of answers; capacity 4, more are dropped
-	waiting         atomic.Bool   // for tests
-	silent          xproto.Window // did not answer in time
+	silent          xproto.Window // did not answer in time; this and the next for one Text
+	restless        bool          // never had nothing to do
 }
-
-// pongWithin is how long a program that knows the question may take.
-const pongWithin = 3 * time.Second
 
 func (d *x11) startPing() error {
 	p := &d.input.text.pinger
@@ -49,13 +44,9 @@ func (p *pinger) answer(ev []byte) {
 	}
 }
 
-// ping reports whether the program that has the keyboard answered.
-func (d *x11) ping() bool {
+// ping reports whether the program that win belongs to answered.
+func (d *x11) ping(win xproto.Window) bool {
 	p := &d.input.text.pinger
-	win := d.pingable()
-	if win == 0 || win == p.silent {
-		return false
-	}
 	c, root := d.hand.Conn, d.hand.root
 	listen := func(mask uint32) { xproto.ChangeWindowAttributes(c, root, xproto.CwEventMask, []uint32{mask}) }
 	listen(xproto.EventMaskSubstructureNotify)
@@ -66,9 +57,7 @@ func (d *x11) ping() bool {
 		Data: xproto.ClientMessageDataUnionData32New([]uint32{uint32(p.ping), p.serial, uint32(win), 0, 0}),
 	}
 	xproto.SendEvent(c, false, win, 0, string(message.Bytes()))
-	p.waiting.Store(true)
-	defer p.waiting.Store(false)
-	timer := time.NewTimer(pongWithin)
+	timer := time.NewTimer(settleWithin)
 	defer timer.Stop()
 	for {
 		select {
@@ -78,6 +67,8 @@ func (d *x11) ping() bool {
 			}
 		case <-timer.C:
 			p.silent = win
+			return false
+		case <-d.ending:
 			return false
 		case <-d.closing:
 			return false
@@ -90,21 +81,9 @@ func (d *x11) ping() bool {
 func (d *x11) pingable() xproto.Window {
 	c := d.hand.Conn
 	p := &d.input.text.pinger
-	focus, err := xproto.GetInputFocus(c).Reply()
-	if err != nil {
-		return 0
-	}
-	win := focus.Focus
-	if win == xproto.InputFocusPointerRoot {
-		at, err := xproto.QueryPointer(c, d.hand.root).Reply()
-		if err != nil {
-			return 0
-		}
-		win = at.Child
-	}
-	const deep = 16
-	for range deep {
-		if win <= xproto.InputFocusPointerRoot || win == d.hand.root {
+	win := d.focus()
+	for range maxDepth {
+		if win == 0 || win == d.hand.root {
 			return 0
 		}
 		prop, err := xproto.GetProperty(c, false, win, p.protocols, xproto.AtomAtom, 0, 64).Reply()
@@ -112,12 +91,10 @@ func (d *x11) pingable() xproto.Window {
 			return 0
 		}
 		if prop.Format == 32 {
-			atoms := make([]uint32, 0, 64)
 			for i := 0; i+4 <= len(prop.Value); i += 4 {
-				atoms = append(atoms, xgb.Get32(prop.Value[i:]))
-			}
-			if slices.Contains(atoms, uint32(p.ping)) {
-				return win
+				if xproto.Atom(xgb.Get32(prop.Value[i:])) == p.ping {
+					return win
+				}
 			}
 		}
 		tree, err := xproto.QueryTree(c, win).Reply()

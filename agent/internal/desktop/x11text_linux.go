@@ -22,10 +22,8 @@ import (
 // the press itself. The news of the change goes before the press in every
 // connection, so a program that reads late sees a newer map, never an older
 // one. It follows that a code must keep its meaning until the press has been
-// looked up. Nobody can know when that is, but: a program that answers
-// _NET_WM_PING has then handled everything before it, and others (xterm) get
-// reuseAfter. Bindings are kept while typing goes on, and a text with few
-// characters beyond the layout changes the map once.
+// looked up: see settle. Bindings are kept while typing goes on, and a text with
+// few characters beyond the layout changes the map once.
 type typewriter struct {
 	slots    []slot // the spare codes
 	tidy     *time.Timer
@@ -41,8 +39,6 @@ type slot struct {
 }
 
 const (
-	// reuseAfter is how long a code keeps its meaning at least.
-	reuseAfter = 150 * time.Millisecond
 	// tidyAfter is how long bindings stay when nothing is typed.
 	tidyAfter = 2 * time.Second
 	// chunk is how many characters go out before the server is waited for.
@@ -85,6 +81,7 @@ func (k *keyboard) sym(code byte, column int) uint32 {
 func (k *keyboard) isDown(code byte) bool { return k.down[code/8]&(1<<(code%8)) != 0 }
 
 func (d *x11) startText() error {
+	d.hand.use("X-Resource")
 	if err := d.startPing(); err != nil {
 		return err
 	}
@@ -108,7 +105,7 @@ func (d *x11) Text(s string) error {
 		return nil
 	}
 	err := d.typeSyms(syms)
-	if err != nil && (d.isClosed() || isClosedError(err) && !errors.Is(err, errors.ErrUnsupported)) {
+	if err != nil && (d.isClosed() || d.isEnding() || isClosedError(err) && !errors.Is(err, errors.ErrUnsupported)) {
 		return ErrClosed
 	}
 	return err
@@ -127,7 +124,7 @@ func (d *x11) typeSyms(syms []uint32) error {
 	d.findSlots(k)
 	direct := k.direct()
 	t := &d.input.text
-	t.pinger.silent = 0
+	t.pinger.silent, t.pinger.restless = 0, false
 	shift := false
 	defer func() {
 		if shift {
@@ -145,6 +142,7 @@ func (d *x11) typeSyms(syms []uint32) error {
 			key, ok := direct[sym]
 			if !ok {
 				s := t.slot(sym)
+				s.used = time.Now()
 				key = stroke{code: s.code, any: true}
 			}
 			if !key.any && key.shift != shift {
@@ -161,12 +159,9 @@ func (d *x11) typeSyms(syms []uint32) error {
 				if err := d.sync(); err != nil {
 					return err
 				}
-			}
-		}
-		now := time.Now()
-		for _, sym := range syms[:n] {
-			if s := t.slot(sym); s != nil {
-				s.used = now
+				if d.isEnding() {
+					return ErrClosed
+				}
 			}
 		}
 		syms = syms[n:]
@@ -275,24 +270,6 @@ func (d *x11) bind(syms []uint32, direct map[uint32]stroke) (int, error) {
 	return n, d.sync()
 }
 
-// settle waits until presses at that time have been looked up.
-func (d *x11) settle(used time.Time) error {
-	if used.IsZero() || time.Since(used) > tidyAfter {
-		return nil
-	}
-	if d.ping() {
-		return nil
-	}
-	timer := time.NewTimer(time.Until(used.Add(reuseAfter)))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-d.closing:
-		return ErrClosed
-	}
-}
-
 // changeKey binds a code on both levels, so that Shift and Caps Lock change nothing.
 func (d *x11) changeKey(code byte, sym uint32) {
 	xproto.ChangeKeyboardMapping(d.hand.Conn, 1, xproto.Keycode(code), 2,
@@ -391,8 +368,22 @@ func (d *x11) closeText() {
 	if t.lastUsed.IsZero() || !slices.ContainsFunc(t.slots, func(s slot) bool { return s.sym != 0 }) {
 		return
 	}
-	if d.settle(t.lastUsed) == nil {
+	// Not settle: that ends at once when Close has begun.
+	timer := time.NewTimer(time.Until(t.lastUsed.Add(reuseAfter)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
 		d.tidyNow()
+	case <-d.closing:
+	}
+}
+
+func (d *x11) isEnding() bool {
+	select {
+	case <-d.ending:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -1,0 +1,174 @@
+package desktop
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/jezek/xgb/res"
+	"github.com/jezek/xgb/xproto"
+)
+
+const (
+	// reuseAfter is how long a code keeps its meaning when nothing can be
+	// learned about the program that it was pressed for.
+	reuseAfter = 150 * time.Millisecond
+	// settleWithin is how long a program may take whose doings we can see.
+	settleWithin = 3 * time.Second
+	// A program that did nothing at all for three looks has nothing left to do;
+	// one that was always seen waiting for twenty, but not always for the same
+	// thing, has a clock of its own.
+	lookPause      = 10 * time.Millisecond
+	looksIdle      = 3
+	looksAnimation = 20
+)
+
+// settle waits until presses at that time have been looked up by the program
+// that has the keyboard. In this order: it answers a ping; it runs on this
+// machine and is seen to wait for something to do; a while has passed.
+func (d *x11) settle(used time.Time) error {
+	if used.IsZero() || time.Since(used) > settleWithin {
+		return nil
+	}
+	p := &d.input.text.pinger
+	if win := d.pingable(); win != 0 && p.silent != win {
+		if d.ping(win) || d.isEnding() || d.isClosed() {
+			return d.ended()
+		}
+	}
+	if process := d.focusProcess(); process != "" && !p.restless {
+		idle, err := d.untilIdle(process)
+		if idle || err != nil {
+			return err
+		}
+		p.restless = true
+	}
+	return d.pause(time.Until(used.Add(reuseAfter)))
+}
+
+func (d *x11) ended() error {
+	if d.isEnding() || d.isClosed() {
+		return ErrClosed
+	}
+	return nil
+}
+
+// pause waits, unless Text is to end.
+func (d *x11) pause(wait time.Duration) error {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-d.ending:
+	case <-d.closing:
+	}
+	return ErrClosed
+}
+
+// untilIdle looks at a process until it has nothing to do. A program that has
+// not come to its events yet is runnable, stopped or busy; one that waits for
+// the server's answer to a question has it after our own next question.
+func (d *x11) untilIdle(process string) (idle bool, err error) {
+	var was activity
+	same, waiting := 0, 0
+	for deadline := time.Now().Add(settleWithin); time.Now().Before(deadline); {
+		if err := d.sync(); err != nil {
+			return false, err
+		}
+		is, ok := readActivity(process)
+		if !ok {
+			return false, nil
+		}
+		switch {
+		case !is.waits:
+			same, waiting = 0, 0
+		case is == was:
+			same, waiting = same+1, waiting+1
+		default:
+			same, waiting = 0, waiting+1
+		}
+		if same >= looksIdle || waiting >= looksAnimation {
+			return true, nil
+		}
+		was = is
+		if err := d.pause(lookPause); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// activity is what the kernel tells everybody about a process.
+type activity struct {
+	waits bool      // it is not running and does not want to
+	runs  [3]uint64 // time run, time waited for a processor, times run
+}
+
+func readActivity(process string) (a activity, ok bool) {
+	stat, err := os.ReadFile(process + "/stat")
+	if err != nil {
+		return a, false
+	}
+	// The name before the state is in brackets and may hold anything.
+	i := bytes.LastIndexByte(stat, ')')
+	if i < 0 || i+2 >= len(stat) {
+		return a, false
+	}
+	a.waits = stat[i+2] == 'S'
+	sched, err := os.ReadFile(process + "/schedstat")
+	if err != nil {
+		return a, false
+	}
+	n, _ := fmt.Sscan(string(sched), &a.runs[0], &a.runs[1], &a.runs[2])
+	return a, n == 3
+}
+
+// focusProcess is the directory in /proc of the program that has the keyboard;
+// empty when that cannot be known: it runs elsewhere, or the server does not say.
+func (d *x11) focusProcess() string {
+	if _, ok := d.hand.ext["X-Resource"]; !ok {
+		return ""
+	}
+	win := d.focus()
+	if win == 0 {
+		return ""
+	}
+	const localPid = 2
+	reply, err := res.QueryClientIds(d.hand.Conn, 1, []res.ClientIdSpec{{Client: uint32(win), Mask: localPid}}).Reply()
+	if err != nil || len(reply.Ids) == 0 || len(reply.Ids[0].Value) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("/proc/%d", reply.Ids[0].Value[0])
+}
+
+// focus is the window that keys go to; 0 for none.
+func (d *x11) focus() xproto.Window {
+	reply, err := xproto.GetInputFocus(d.hand.Conn).Reply()
+	if err != nil {
+		return 0
+	}
+	if reply.Focus != xproto.InputFocusPointerRoot {
+		return reply.Focus
+	}
+	// Keys go to whatever is under the pointer, as deep as it goes.
+	win := d.hand.root
+	for range maxDepth {
+		at, err := xproto.QueryPointer(d.hand.Conn, win).Reply()
+		if err != nil {
+			return 0
+		}
+		if at.Child == 0 {
+			break
+		}
+		win = at.Child
+	}
+	if win == d.hand.root {
+		return 0
+	}
+	return win
+}
+
+// maxDepth bounds how far the tree of windows is followed.
+const maxDepth = 32
