@@ -303,9 +303,10 @@ func (r *Relay) talk(conn *wire.Conn, key ed25519.PublicKey, name string) {
 			go other.conn.CloseWith(wire.CloseSuperseded, "")
 		}
 	}
+	// Whoever sees the agent may send to it, and Welcome comes first.
+	conn.Send(&orielv1.ToAgent{Body: &orielv1.ToAgent_Welcome{Welcome: r.welcome(hello.GetNonce(), enrolled)}})
 	r.agents = append(r.agents, a)
 	r.mu.Unlock()
-	conn.Send(&orielv1.ToAgent{Body: &orielv1.ToAgent_Welcome{Welcome: r.welcome(hello.GetNonce(), enrolled)}})
 	for {
 		m := &orielv1.FromAgent{}
 		if conn.Receive(m) != nil {
