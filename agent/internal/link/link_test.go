@@ -338,9 +338,7 @@ func TestCheckDoesNotTakeTheAgentsPlace(t *testing.T) {
 	if err != nil || address != relay.URL() {
 		t.Fatalf("Check: %q, %v", address, err)
 	}
-	if err := a.Send(&orielv1.FromAgent{ReplyTo: 5}); err != nil {
-		t.Fatal(err)
-	}
+	relay.Until("the agent is up", func() bool { return a.Send(&orielv1.FromAgent{ReplyTo: 5}) == nil })
 	agent.Wait(t, "the agent is still there", func(m *orielv1.FromAgent) bool { return m.GetReplyTo() == 5 })
 }
 
