@@ -120,9 +120,14 @@ func squeeze(b []byte) []byte {
 }
 
 func (c *console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		plain(w, http.StatusMethodNotAllowed, "405: this can only be read\n")
+		return
+	}
 	name := strings.TrimPrefix(path.Clean(r.URL.Path), "/")
 	a := c.files[name]
-	if a == nil && !strings.Contains(path.Base(name), ".") {
+	if a == nil && !strings.Contains(path.Base("/"+name), ".") {
 		a = c.index // a page of the app
 	}
 	if a == nil {

@@ -130,7 +130,8 @@ func (s *Server) build() error {
 	if err != nil {
 		return fmt.Errorf("read the console's files: %w", err)
 	}
-	s.handle("GET", "/", true, false, console)
+	s.mux.Handle("/", console) // without a method: it would conflict with /api/
+	s.routes = append(s.routes, Route{Method: "GET", Path: "/", Public: true})
 
 	protect := http.NewCrossOriginProtection()
 	if err := protect.AddTrustedOrigin(origin(s.o.PublicURL)); err != nil {
