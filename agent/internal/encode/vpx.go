@@ -30,7 +30,13 @@ func openVPX(codec Codec) func(*Image, Config) (library, error) {
 		if img.Format == I444 {
 			i444 = 1
 		}
-		c := C.oriel_vpx_open(vp9, C.int(img.Size.X), C.int(img.Size.Y), C.int(cfg.Threads), i444, &why)
+		threads := cfg.Threads
+		if codec == VP8 {
+			// Its threads wait for each other by spinning: on a machine with
+			// something else to do a frame takes ten times as long.
+			threads = 1
+		}
+		c := C.oriel_vpx_open(vp9, C.int(img.Size.X), C.int(img.Size.Y), C.int(threads), i444, &why)
 		if c == nil {
 			return nil, errors.New("libvpx: " + C.GoString(why))
 		}
