@@ -49,7 +49,8 @@ describe('two relays', () => {
       await two.crash();
       await until(
         'the agent to be on the first node',
-        async () => /In session/.test(await card(page).innerText()) && /connected|enrolled/i.test(agent.log()),
+        async () =>
+          /In session/.test(await card(page).innerText()) && /connected|enrolled/i.test(agent.log()),
         20_000,
         () => agent.log(),
       );
@@ -59,11 +60,16 @@ describe('two relays', () => {
 
       // A new session through the only node left shows that it is really there.
       await view.close();
-      const again = await until('a session through the first node', async () => {
-        const v = await connect(context, page);
-        await live(v, 10_000);
-        return v;
-      }, 30_000, () => `${one.log()}\n${agent.log()}`);
+      const again = await until(
+        'a session through the first node',
+        async () => {
+          const v = await connect(context, page);
+          await live(v, 10_000);
+          return v;
+        },
+        30_000,
+        () => `${one.log()}\n${agent.log()}`,
+      );
       const d = cell(40);
       await again.keyboard.press('d');
       await videoShows(again, d.x, d.y, blue);

@@ -17,7 +17,11 @@ describe('a display', () => {
     const w = await World.start({ display: false, agent: { display: `:${number}` } });
     try {
       const view = await connect(w.context, w.page);
-      await until('the viewer to say so', async () => /no display/i.test(await view.locator('body').innerText()), 20_000);
+      await until(
+        'the viewer to say so',
+        async () => /no display/i.test(await view.locator('body').innerText()),
+        20_000,
+      );
       await shot(view, 'no-display');
       expect(await card(w.page).innerText()).toContain('In session');
 
@@ -43,15 +47,23 @@ describe('a display', () => {
       const number = w.display.number;
       await view.keyboard.down('a');
       await w.display.crash();
-      await until('the viewer to say so', async () => /no display/i.test(await view.locator('body').innerText()), 20_000);
+      await until(
+        'the viewer to say so',
+        async () => /no display/i.test(await view.locator('body').innerText()),
+        20_000,
+      );
       expect(w.agent.pid).toBe(pid);
       expect(await card(w.page).innerText()).toContain('In session');
 
       w.display = await Display.start(1024, 640, number); // another size, too
       w.target = await Target.start(w.display);
-      await until('the new picture', async () => {
-        return (await view.locator('video').evaluate((v) => (v as HTMLVideoElement).videoWidth)) === 1024;
-      }, 20_000);
+      await until(
+        'the new picture',
+        async () => {
+          return (await view.locator('video').evaluate((v) => (v as HTMLVideoElement).videoWidth)) === 1024;
+        },
+        20_000,
+      );
       const s = cell(39);
       await view.keyboard.press('s');
       await videoShows(view, s.x, s.y, blue);

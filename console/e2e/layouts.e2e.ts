@@ -10,7 +10,7 @@ import type { Page } from 'playwright-core';
 
 // Physical keys, and what each layout prints on them.
 const keys = ['KeyQ', 'KeyZ', 'KeyY', 'Semicolon', 'KeyA', 'Digit3'];
-const printed = { us: "qzy;a3", de: 'qyzöa3', fr: 'awymq"', ru: 'йянжф3' } as const;
+const printed = { us: 'qzy;a3', de: 'qyzöa3', fr: 'awymq"', ru: 'йянжф3' } as const;
 const text = 'Zürich “naïve” кириллица 漢字 😀 a@b ~^`';
 
 describe('keyboard layouts', () => {
@@ -26,11 +26,30 @@ describe('keyboard layouts', () => {
   /** A real terminal that writes down what it is given. */
   async function terminal(): Promise<{ file: string; proc: Proc }> {
     const file = join(tempDir('typed'), 'text');
-    const proc = Proc.start('xterm', 'xterm', ['-u8', '-fa', 'DejaVu Sans Mono', '-e', `stty -echo; echo ready > ${file}.up; exec cat > ${file}`], {
-      env: { DISPLAY: w.display.name, LC_ALL: 'C.UTF-8' },
-    });
-    await until('the terminal', () => existsSync(`${file}.up`), 15_000, () => proc.text());
-    w.display.run('xdotool', 'search', '--sync', '--onlyvisible', '--class', 'xterm', 'windowfocus', '--sync');
+    const proc = Proc.start(
+      'xterm',
+      'xterm',
+      ['-u8', '-fa', 'DejaVu Sans Mono', '-e', `stty -echo; echo ready > ${file}.up; exec cat > ${file}`],
+      {
+        env: { DISPLAY: w.display.name, LC_ALL: 'C.UTF-8' },
+      },
+    );
+    await until(
+      'the terminal',
+      () => existsSync(`${file}.up`),
+      15_000,
+      () => proc.text(),
+    );
+    w.display.run(
+      'xdotool',
+      'search',
+      '--sync',
+      '--onlyvisible',
+      '--class',
+      'xterm',
+      'windowfocus',
+      '--sync',
+    );
     return { file, proc };
   }
 
@@ -42,17 +61,20 @@ describe('keyboard layouts', () => {
     });
   }
 
-  it.each(Object.entries(printed))('%s: physical keys give what is printed on them there', async (layout, want) => {
-    w.display.layout(layout);
-    const t = await terminal();
-    try {
-      await view.locator('video').hover();
-      for (const k of keys) await view.keyboard.press(k);
-      expect(await typed(t.file)).toBe(want);
-    } finally {
-      await t.proc.stop();
-    }
-  });
+  it.each(Object.entries(printed))(
+    '%s: physical keys give what is printed on them there',
+    async (layout, want) => {
+      w.display.layout(layout);
+      const t = await terminal();
+      try {
+        await view.locator('video').hover();
+        for (const k of keys) await view.keyboard.press(k);
+        expect(await typed(t.file)).toBe(want);
+      } finally {
+        await t.proc.stop();
+      }
+    },
+  );
 
   it.each(Object.keys(printed))('%s: text mode gives what was typed here', async (layout) => {
     w.display.layout(layout);

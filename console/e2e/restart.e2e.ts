@@ -29,12 +29,19 @@ describe('a relay that dies', () => {
       const started = Date.now();
       await until(
         'the agent to be back in the list',
-        async () => /In session|Online/.test(await card(w.page).innerText().catch(() => '')),
+        async () =>
+          /In session|Online/.test(
+            await card(w.page)
+              .innerText()
+              .catch(() => ''),
+          ),
         20_000,
         () => w.logs(),
       );
       expect(Date.now() - started).toBeLessThan(10_000);
-      await until('the list to say it is in session', async () => /In session/.test(await card(w.page).innerText()));
+      await until('the list to say it is in session', async () =>
+        /In session/.test(await card(w.page).innerText()),
+      );
 
       const e = cell(26);
       await view.keyboard.press('e');
@@ -46,7 +53,9 @@ describe('a relay that dies', () => {
 
       // The end still finds its way into the same row.
       await disconnect(view);
-      await expect.poll(() => w.page.getByTestId('session').first().innerText(), { timeout: 10_000 }).toContain('Disconnected');
+      await expect
+        .poll(() => w.page.getByTestId('session').first().innerText(), { timeout: 10_000 })
+        .toContain('Disconnected');
       expect(await w.page.getByTestId('session').count()).toBe(1);
     } catch (e) {
       throw new Error(`${String(e)}\n${w.logs()}`, { cause: e });

@@ -29,8 +29,20 @@ describe('a live session', () => {
     const screen = w.display.pixels();
     expect(preview.width).toBeLessThanOrEqual(640);
     // Points in the middle of large patches, where scaling changes nothing.
-    for (const [x, y] of [[520, 100], [600, 100], [680, 100], [760, 100], [840, 100], [1000, 100], [200, 600]] as const) {
-      const there = at(preview, Math.round((x * preview.width) / screen.width), Math.round((y * preview.height) / screen.height));
+    for (const [x, y] of [
+      [520, 100],
+      [600, 100],
+      [680, 100],
+      [760, 100],
+      [840, 100],
+      [1000, 100],
+      [200, 600],
+    ] as const) {
+      const there = at(
+        preview,
+        Math.round((x * preview.width) / screen.width),
+        Math.round((y * preview.height) / screen.height),
+      );
       expect(near(there, at(screen, x, y), 24), `at ${x},${y}: ${there} for ${at(screen, x, y)}`).toBe(true);
     }
   });
@@ -71,7 +83,9 @@ describe('a live session', () => {
     expect((await wire(view)).codec).toBe('video/AV1');
     await shot(view, 'viewer');
     await disconnect(view);
-    await until('the viewer to say so', async () => (await view.locator('body').innerText()).includes('You disconnected'));
+    await until('the viewer to say so', async () =>
+      (await view.locator('body').innerText()).includes('You disconnected'),
+    );
 
     await w.page.goto(w.relay.url + '/journal');
     const row = w.page.getByTestId('session').first();
@@ -97,7 +111,10 @@ describe('a live session', () => {
     const p = await pagePoint(view, 400, 600);
     await view.mouse.click(p.x, p.y);
     await say(view, { case: 'key', value: { usage: 5, down: true } });
-    await say(view, { case: 'button', value: { button: 0, down: true, x: 30000, y: 50000, seq: 4_000_000_000 } });
+    await say(view, {
+      case: 'button',
+      value: { button: 0, down: true, x: 30000, y: 50000, seq: 4_000_000_000 },
+    });
     await say(view, { case: 'text', value: { text: 'b' } });
     await move(view, 4_000_000_001, 60000, 60000);
     const denied = await until('the agent to refuse', async () =>
@@ -113,7 +130,12 @@ describe('a live session', () => {
     await videoShows(view, 610, 660, [0, 255, 0]);
     const b = cell(56);
     await videoShows(view, b.x, b.y, idle);
-    expect(w.target.events().slice(before).filter((e) => e.kind !== 'ready')).toEqual([]);
+    expect(
+      w.target
+        .events()
+        .slice(before)
+        .filter((e) => e.kind !== 'ready'),
+    ).toEqual([]);
     await view.close();
   });
 
@@ -128,11 +150,17 @@ describe('a live session', () => {
     await row.getByTestId('end-session').click();
     const started = Date.now();
     await w.page.getByRole('dialog').getByRole('button', { name: 'End session' }).click();
-    await until('the viewer to end', async () => (await view.locator('body').innerText()).includes('ended the session from the journal'), 5_000);
+    await until(
+      'the viewer to end',
+      async () => (await view.locator('body').innerText()).includes('ended the session from the journal'),
+      5_000,
+    );
     await w.target.saw('the key to be released', (e) => e.kind === 'key' && e.code === 54 && !e.down);
     const took = Date.now() - started;
     expect(took, `it took ${took} ms`).toBeLessThan(1_500); // a second, and the test's own polling
-    await expect.poll(() => w.page.getByTestId('session').first().innerText()).toContain('Ended from the journal');
+    await expect
+      .poll(() => w.page.getByTestId('session').first().innerText())
+      .toContain('Ended from the journal');
     expect(await w.page.locator('[data-testid=session]:not([data-state=ended])').count()).toBe(0);
     await view.close();
   });

@@ -31,7 +31,10 @@ describe('the key of a computer', () => {
       const again = await connect(w.context, w.page);
       await until('the warning', async () => (await state(again)) === 'changed');
       expect(await again.locator('body').innerText()).toContain('has changed');
-      expect(await again.locator('video').count() === 0 || (await again.locator('video').evaluate((v) => (v as HTMLVideoElement).videoWidth)) === 0).toBe(true);
+      expect(
+        (await again.locator('video').count()) === 0 ||
+          (await again.locator('video').evaluate((v) => (v as HTMLVideoElement).videoWidth)) === 0,
+      ).toBe(true);
       await shot(again, 'key-changed');
       const before = w.target.events().length;
       await again.keyboard.press('z');
@@ -61,7 +64,12 @@ describe('the key of a computer', () => {
       rmSync(w.agent.data, { recursive: true });
       await w.agent.restart();
       // Its token is used up and its key is unknown: it is refused, and says why.
-      await until('a refusal that a person can act on', () => /token|enroll/i.test(w.agent.log()), 10_000, () => w.agent.log());
+      await until(
+        'a refusal that a person can act on',
+        () => /token|enroll/i.test(w.agent.log()),
+        10_000,
+        () => w.agent.log(),
+      );
       expect(await card(w.page).count()).toBe(1);
     } finally {
       await w.stop();

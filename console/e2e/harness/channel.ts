@@ -39,7 +39,10 @@ async function send(page: Page, label: string, bytes: Uint8Array): Promise<void>
   );
 }
 
-export async function say(page: Page, body: NonNullable<MessageInitShape<typeof ToDesktopSchema>['body']>): Promise<void> {
+export async function say(
+  page: Page,
+  body: NonNullable<MessageInitShape<typeof ToDesktopSchema>['body']>,
+): Promise<void> {
   await send(page, 'control', toBinary(ToDesktopSchema, create(ToDesktopSchema, { body })));
 }
 

@@ -21,7 +21,9 @@ export async function addComputer(page: Page): Promise<string> {
     .first()
     .click();
   const dialog = page.getByRole('dialog');
-  const command = await until('the command line', async () => (await dialog.innerText()).match(/oriel-[a-z2-7]{26}-[0-9a-f]{16}/));
+  const command = await until('the command line', async () =>
+    (await dialog.innerText()).match(/oriel-[a-z2-7]{26}-[0-9a-f]{16}/),
+  );
   return command[0];
 }
 
@@ -38,7 +40,9 @@ export async function closeDialog(page: Page): Promise<void> {
 /** Clicks the card and gives the tab that opens. */
 export async function connect(context: BrowserContext, page: Page, name?: string): Promise<Page> {
   const opened = context.waitForEvent('page');
-  await card(page, name).getByRole('link', { name: /^Connect to/ }).click();
+  await card(page, name)
+    .getByRole('link', { name: /^Connect to/ })
+    .click();
   return opened;
 }
 
@@ -46,7 +50,8 @@ export async function connect(context: BrowserContext, page: Page, name?: string
 export async function live(view: Page, ms = 30_000): Promise<void> {
   await until(
     'a picture in the viewer',
-    async () => (await view.getByTestId('view').getAttribute('data-state')) === 'live' && (await videoPixels(view)),
+    async () =>
+      (await view.getByTestId('view').getAttribute('data-state')) === 'live' && (await videoPixels(view)),
     ms,
     () => `the page is ${view.url()}`,
   ).catch(async (e: unknown) => {

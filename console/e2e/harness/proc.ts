@@ -74,7 +74,8 @@ export class Proc {
       `${this.name} to print ${pattern}`,
       () => {
         const m = find();
-        if (!m && this.ended) throw new Error(`${this.name} ended (${this.code ?? this.signal}):\n${this.text()}`);
+        if (!m && this.ended)
+          throw new Error(`${this.name} ended (${this.code ?? this.signal}):\n${this.text()}`);
         return m;
       },
       ms,
@@ -129,7 +130,13 @@ function cpu(pid: number): number {
     const f = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     const ticks = Number(f[11]) + Number(f[12]);
     const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
-    return ticks / 100 + children.split(' ').filter(Boolean).reduce((sum, c) => sum + cpu(Number(c)), 0);
+    return (
+      ticks / 100 +
+      children
+        .split(' ')
+        .filter(Boolean)
+        .reduce((sum, c) => sum + cpu(Number(c)), 0)
+    );
   } catch {
     return 0;
   }

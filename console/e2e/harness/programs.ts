@@ -86,7 +86,13 @@ export class Relay {
   }
 }
 
-export type AgentOptions = { relays: string[]; token?: string; data?: string; display?: string; args?: string[] };
+export type AgentOptions = {
+  relays: string[];
+  token?: string;
+  data?: string;
+  display?: string;
+  args?: string[];
+};
 
 export class Agent {
   readonly data: string;

@@ -20,9 +20,11 @@ export class Postgres {
     const dir = tempDir('pg');
     const port = await freePort();
     // PostgreSQL refuses to run as root: then it runs as the user of its package.
-    const su = userInfo().uid === 0 ? ['setpriv', '--reuid=postgres', '--regid=postgres', '--clear-groups'] : [];
+    const su =
+      userInfo().uid === 0 ? ['setpriv', '--reuid=postgres', '--regid=postgres', '--clear-groups'] : [];
     if (su.length > 0) {
-      const id = (flag: string): number => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }));
+      const id = (flag: string): number =>
+        Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' }));
       chownSync(dir, id('-u'), id('-g'));
     }
     chmodSync(dir, 0o700);
@@ -31,7 +33,9 @@ export class Postgres {
       return [command, rest];
     };
     const data = join(dir, 'data');
-    execFileSync(...run('initdb', '-D', data, '-U', 'oriel', '-A', 'trust', '-E', 'UTF8', '--no-sync'), { stdio: 'pipe' });
+    execFileSync(...run('initdb', '-D', data, '-U', 'oriel', '-A', 'trust', '-E', 'UTF8', '--no-sync'), {
+      stdio: 'pipe',
+    });
     const [command, args] = run(
       'postgres',
       ...['-D', data, '-p', String(port), '-k', dir, '-h', '127.0.0.1', '-c', 'fsync=off'],
@@ -56,7 +60,12 @@ export class Nats {
   static async start(): Promise<Nats> {
     const port = await freePort();
     const proc = Proc.start('nats-server', binary('nats-server'), ['-a', '127.0.0.1', '-p', String(port)]);
-    await until('NATS', () => /Server is ready/.test(proc.text()), 10_000, () => proc.text());
+    await until(
+      'NATS',
+      () => /Server is ready/.test(proc.text()),
+      10_000,
+      () => proc.text(),
+    );
     return new Nats(`nats://127.0.0.1:${port}`, proc);
   }
 

@@ -4,7 +4,13 @@ import type { Display } from './display.ts';
 import { Proc, until } from './proc.ts';
 import type { Rgb } from './pixels.ts';
 
-export type TargetEvent = { kind: 'ready' | 'key' | 'button'; code: number; down: boolean; x: number; y: number };
+export type TargetEvent = {
+  kind: 'ready' | 'key' | 'button';
+  code: number;
+  down: boolean;
+  x: number;
+  y: number;
+};
 
 export const green: Rgb = [0x20, 0xe0, 0x20];
 export const blue: Rgb = [0x20, 0x40, 0xff];
@@ -34,7 +40,12 @@ export class Target {
   }
 
   async saw(what: string, match: (e: TargetEvent) => boolean, ms = 5_000): Promise<TargetEvent> {
-    return until(what, () => this.events().find(match), ms, () => JSON.stringify(this.events().slice(-20)));
+    return until(
+      what,
+      () => this.events().find(match),
+      ms,
+      () => JSON.stringify(this.events().slice(-20)),
+    );
   }
 
   clear(): void {
