@@ -7,12 +7,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
 
+	"oriel/console"
+	"oriel/relay/internal/access"
 	"oriel/relay/internal/api"
 	"oriel/relay/internal/config"
+	"oriel/relay/internal/doctor"
+	"oriel/relay/internal/node"
+	"oriel/relay/internal/store"
 )
 
 // Set by the linker (-X main.version=…).
@@ -20,22 +26,31 @@ var version = "0.0.0-dev"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
 }
 
 // run does what args say and returns the exit code: 0, 1 for a failure, 2 for
 // settings that are wrong.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	command, _, err := config.Parse(args, stdout, stderr)
-	if errors.Is(err, config.ErrHelp) {
+	command, c, err := config.Parse(args, stdout, stderr)
+	switch {
+	case errors.Is(err, config.ErrHelp):
 		return 0
-	}
-	if err != nil {
+	case err != nil:
 		fmt.Fprintln(stderr, "oriel-relay:", err)
 		return 2
 	}
 	switch command {
+	case config.Serve:
+		err = serve(ctx, c, stdout, stderr)
+	case config.OwnerLink:
+		err = ownerLink(ctx, c, stdout)
+	case config.Doctor:
+		if !doctor.Examine(ctx, c, stdout) {
+			return 1
+		}
 	case config.Version:
 		_, err = fmt.Fprintln(stdout, "oriel-relay", version)
 	case config.OpenAPI:
@@ -46,6 +61,71 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 1
 	}
 	return 0
+}
+
+func serve(ctx context.Context, c *config.Config, stdout, stderr io.Writer) error {
+	log := logger(c, stderr)
+	files, err := console.Files()
+	if err != nil {
+		log.Warn("the relay runs without its console", "error", err)
+	}
+	n, err := node.New(ctx, c, node.Options{Version: version, Console: files, Log: log})
+	if err != nil {
+		return err
+	}
+	if err := greet(ctx, n, stdout); err != nil {
+		return errors.Join(err, n.Close())
+	}
+	return errors.Join(n.Run(ctx), n.Close())
+}
+
+// greet says where the relay is, and how to become its owner. The link goes to
+// standard output only: it is a secret and no log line.
+func greet(ctx context.Context, n *node.Node, w io.Writer) error {
+	if _, err := fmt.Fprintf(w, "Oriel relay %s: %s\n", version, n.URL()); err != nil {
+		return err
+	}
+	link, err := n.OwnerLink(ctx)
+	if errors.Is(err, access.ErrOwnerExists) {
+		return nil
+	}
+	if err == nil {
+		err = printLink(w, link)
+	}
+	return err
+}
+
+func printLink(w io.Writer, link string) error {
+	_, err := fmt.Fprintf(w, "This relay has no owner yet. Open this link to become it (good once, for 24 hours):\n  %s\n", link)
+	return err
+}
+
+// ownerLink prints a new link; a relay that runs may go on running.
+func ownerLink(ctx context.Context, c *config.Config, stdout io.Writer) error {
+	s, err := store.Open(ctx, c.Database, store.Options{})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	a, err := access.New(ctx, s, access.Options{})
+	if err != nil {
+		return err
+	}
+	link, err := node.OwnerLink(ctx, a, node.PublicURL(c, c.Listen))
+	if err != nil {
+		return err
+	}
+	return printLink(stdout, link)
+}
+
+func logger(c *config.Config, w io.Writer) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.LogLevel)) // checked by config
+	o := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, o))
+	}
+	return slog.New(slog.NewTextHandler(w, o))
 }
 
 // openAPI prints the description of the REST API. Its version is the API's,

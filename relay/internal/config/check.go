@@ -131,6 +131,9 @@ func (f *flags) checkTURN(c *Config, p *Problems, host string) {
 	beside := func(name, text string) string {
 		switch text {
 		case "":
+			if _, port, _ := net.SplitHostPort(f.Listen); port == "0" {
+				return net.JoinHostPort(host, "0") // any, as it was asked for
+			}
 			return net.JoinHostPort(host, "3478")
 		case "off":
 			return ""

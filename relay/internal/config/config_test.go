@@ -192,6 +192,13 @@ func TestValues(t *testing.T) {
 	}
 }
 
+func TestAnyPort(t *testing.T) {
+	clean(t)
+	if c := good(t, "serve", "--listen", "127.0.0.1:0"); c.TURN.UDP != "127.0.0.1:0" || c.TURN.TCP != "127.0.0.1:0" {
+		t.Errorf("%+v", c.TURN)
+	}
+}
+
 func TestCommands(t *testing.T) {
 	clean(t)
 	for args, want := range map[string]string{"serve": Serve, "doctor": Doctor, "owner link": OwnerLink, "openapi": OpenAPI, "version": Version} {

@@ -153,8 +153,15 @@ func (s *Server) Routes() []Route { return s.routes }
 // Handler answers every request, for tests without a listener.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// Registry is where rooms register what they count.
-func (s *Server) Registry() prometheus.Registerer { return s.metrics.registry }
+// Gauge adds a value that goes up and down to the metrics; before Serve.
+func (s *Server) Gauge(name, help string, value func() float64) {
+	s.metrics.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+}
+
+// Counter adds a value that only goes up; before Serve.
+func (s *Server) Counter(name, help string, value func() float64) {
+	s.metrics.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, value))
+}
 
 // MetricsHandler is /metrics for a listener of its own, without token.
 func (s *Server) MetricsHandler() http.Handler { return s.metrics.handler() }

@@ -256,3 +256,10 @@ func changed(r sql.Result, err error) error {
 	}
 	return err
 }
+
+// Now is the database's own time, which all nodes share.
+func (s *Store) Now(ctx context.Context) (time.Time, error) {
+	var ms int64
+	err := s.db.NewRaw("SELECT "+s.clock()).Scan(ctx, &ms)
+	return time.UnixMilli(ms), mapped(err)
+}

@@ -1,0 +1,350 @@
+// Package node is one running relay: it builds the rooms, connects them, and
+// owns their lifetime. It has the name and the task of the agent's node, and is
+// a room of its own, not part of main, so that the tests of the whole relay run
+// exactly what main runs.
+//
+// New opens everything in the order of need: data folder, listener, database,
+// people, bus, blobs, certificates, TURN, the rooms, the door. Run serves until
+// its context ends and then drains: readiness says no, the listener closes,
+// agents and tabs are sent elsewhere (close 1001), requests under way finish.
+// That takes DrainWithin at most. No session is ended: what runs directly
+// between browser and agent does not notice. Close gives back what New took.
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"oriel/relay/internal/access"
+	"oriel/relay/internal/api"
+	"oriel/relay/internal/blob"
+	"oriel/relay/internal/broker"
+	"oriel/relay/internal/bus"
+	"oriel/relay/internal/config"
+	"oriel/relay/internal/fleet"
+	"oriel/relay/internal/hub"
+	"oriel/relay/internal/journal"
+	"oriel/relay/internal/server"
+	"oriel/relay/internal/store"
+	"oriel/relay/internal/turn"
+)
+
+// DrainWithin bounds a graceful end.
+const DrainWithin = 10 * time.Second
+
+// PreviewSeconds is how often an agent looks whether its picture changed.
+const PreviewSeconds = 60
+
+// Options of New that are no settings of a relay's operator.
+type Options struct {
+	Version string
+	Console fs.FS           // nil: this binary has none
+	Log     *slog.Logger    // nil: none
+	Hash    access.HashCost // cheap in tests
+}
+
+// Node is one relay process.
+type Node struct {
+	Access *access.Access
+
+	c         *config.Config
+	o         Options
+	publicURL *url.URL
+	listener  net.Listener
+	metrics   net.Listener // nil: none of its own
+
+	store  *store.Store
+	bus    *bus.Bus
+	turn   *turn.Server
+	fleet  *fleet.Fleet
+	broker *broker.Broker
+	hub    *hub.Hub
+	server *server.Server
+
+	closers []func() error // in the order of opening
+}
+
+// New opens everything and listens; nothing is answered before Run.
+func New(ctx context.Context, c *config.Config, o Options) (*Node, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	n := &Node{c: c, o: o}
+	if err := n.open(ctx); err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n, nil
+}
+
+// Close gives back what New took, after Run has returned.
+func (n *Node) Close() error {
+	var errs []error
+	for i := len(n.closers) - 1; i >= 0; i-- {
+		errs = append(errs, n.closers[i]())
+	}
+	n.closers = nil
+	return errors.Join(errs...)
+}
+
+// closing has fn called by Close.
+func (n *Node) closing(fn func() error) { n.closers = append(n.closers, fn) }
+
+// URL is the address that browsers and agents use.
+func (n *Node) URL() string { return n.publicURL.String() }
+
+// OwnerLink makes a new one-time link for the first owner. Errors:
+// access.ErrOwnerExists.
+func (n *Node) OwnerLink(ctx context.Context) (string, error) {
+	return OwnerLink(ctx, n.Access, n.publicURL)
+}
+
+// OwnerLink is the link with a new token in the fragment, which no browser
+// sends and no log keeps.
+func OwnerLink(ctx context.Context, a *access.Access, public *url.URL) (string, error) {
+	token, err := a.NewOwnerToken(ctx)
+	if err != nil {
+		return "", err
+	}
+	return public.JoinPath("owner").String() + "#" + token, nil
+}
+
+// PublicURL is the setting, or what follows from the address listened on.
+func PublicURL(c *config.Config, listening string) *url.URL {
+	if c.PublicURL != nil {
+		return c.PublicURL
+	}
+	host, port, _ := net.SplitHostPort(listening) // checked by config, or a listener's own
+	if asked, _, _ := net.SplitHostPort(c.Listen); asked == "localhost" {
+		host = asked // as a certificate would call it
+	}
+	u := &url.URL{Scheme: "http", Host: net.JoinHostPort(host, port)}
+	if c.TLS.On() {
+		u.Scheme = "https"
+	}
+	return u
+}
+
+func (n *Node) open(ctx context.Context) error {
+	c, log := n.c, n.o.Log
+	if err := n.openData(); err != nil {
+		return err
+	}
+	var err error
+	if n.listener, err = net.Listen("tcp", c.Listen); err != nil {
+		return fmt.Errorf("%w; choose another address with --listen", err)
+	}
+	n.closing(func() error { return closed(n.listener.Close()) })
+	n.publicURL = PublicURL(c, n.listener.Addr().String())
+	if c.MetricsListen != "" {
+		if n.metrics, err = net.Listen("tcp", c.MetricsListen); err != nil {
+			return fmt.Errorf("%w; choose another address with --metrics-listen", err)
+		}
+		n.closing(func() error { return closed(n.metrics.Close()) })
+	}
+
+	if n.store, err = store.Open(ctx, c.Database, store.Options{}); err != nil {
+		return err
+	}
+	n.closing(n.store.Close)
+	n.Access, err = access.New(ctx, n.store, access.Options{Secure: n.publicURL.Scheme == "https",
+		Proxies: c.TrustedProxies, Hash: n.o.Hash, Log: log})
+	if err != nil {
+		return err
+	}
+	name, err := n.name()
+	if err != nil {
+		return err
+	}
+	if n.bus, err = bus.Open(ctx, bus.Options{URL: c.NATS, Name: name, Logger: log}); err != nil {
+		return err
+	}
+	n.closing(func() error { n.bus.Close(); return nil })
+	blobs, err := blob.Open(ctx, c.Blobs, filepath.Join(c.Data, "blobs"))
+	if err != nil {
+		return fmt.Errorf("open blobs: %w", err)
+	}
+	n.closing(blobs.Close)
+	secure, err := n.openTLS(ctx)
+	if err != nil {
+		return err
+	}
+	if err := n.openTURN(ctx); err != nil {
+		return err
+	}
+
+	n.fleet = fleet.New(fleet.Options{Store: n.store, Bus: n.bus, Blobs: blobs, RelayKey: n.Access.PublicKey(), Node: name, Log: log})
+	record := journal.New(journal.Options{Store: n.store, Bus: n.bus, Log: log})
+	n.broker = broker.New(broker.Options{Bus: n.bus, Fleet: n.fleet, Journal: record, Access: n.Access,
+		Signer: n.Access.Signer(), ICE: n.ice, Log: log})
+	n.hub = hub.New(hub.Options{Bus: n.bus, Fleet: n.fleet, Journal: record, Broker: n.broker, Access: n.Access,
+		RelayKey: n.Access.PublicKey(), Signer: n.Access.Signer(), Version: n.o.Version, Relays: n.relays,
+		PreviewSeconds: PreviewSeconds, Log: log})
+
+	rest := api.New(api.Options{Version: n.o.Version, Name: c.Name, Access: n.Access, Fleet: n.fleet, Journal: record,
+		Broker: n.broker, Relay: n, SignedOut: n.hub.SignedOut, Log: log})
+	n.server, err = server.New(server.Options{
+		PublicURL: n.publicURL, API: rest, Access: n.Access, Console: n.o.Console, Live: n.hub.Live, Agent: n.hub.Agent(),
+		Downloads: c.Downloads, MetricsToken: c.MetricsToken, TLS: secure, TURN: n.acceptTURN(), Log: log,
+		Ready: map[string]func(context.Context) error{
+			"database": n.store.Ping,
+			"bus":      func(context.Context) error { return n.bus.Healthy() },
+			"blobs":    blobs.Check,
+		},
+	})
+	if err != nil {
+		return err
+	}
+	n.measure()
+	return nil
+}
+
+// closed is err, unless it says that somebody closed it before.
+func closed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// openData makes the data folder and takes it for this process alone.
+func (n *Node) openData() error {
+	if err := os.MkdirAll(n.c.Data, 0o700); err != nil {
+		return fmt.Errorf("make the data folder: %w; choose another with --data", err)
+	}
+	unlock, err := lock(filepath.Join(n.c.Data, "lock"))
+	if err != nil {
+		return fmt.Errorf("%s: %w", n.c.Data, err)
+	}
+	n.closing(unlock)
+	return nil
+}
+
+// name of this node, the same after a restart, so that it clears what an
+// earlier run of it left.
+func (n *Node) name() (string, error) {
+	if n.c.Node != "" {
+		return n.c.Node, nil
+	}
+	path := filepath.Join(n.c.Data, "node")
+	b, err := os.ReadFile(path)
+	if name := strings.TrimSpace(string(b)); err == nil && name != "" && len(name) <= 64 {
+		return name, nil
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", fmt.Errorf("read the node's name: %w", err)
+	}
+	raw := make([]byte, 8)
+	_, _ = rand.Read(raw) // never fails
+	name := "node-" + hex.EncodeToString(raw)
+	if err := os.WriteFile(path, []byte(name+"\n"), 0o600); err != nil {
+		return "", fmt.Errorf("keep the node's name: %w", err)
+	}
+	return name, nil
+}
+
+func (n *Node) openTLS(ctx context.Context) (*tls.Config, error) {
+	t := n.c.TLS
+	switch {
+	case t.Cert != "":
+		c, err := server.Files(t.Cert, t.Key)
+		if err != nil {
+			return nil, err
+		}
+		return c, nil
+	case len(t.ACME.Hosts) > 0:
+		c, stop, err := server.FromACME(context.WithoutCancel(ctx), server.ACME{Hosts: t.ACME.Hosts, Email: t.ACME.Email,
+			Directory: t.ACME.Directory, CA: t.ACME.CA, Folder: filepath.Join(n.c.Data, "certificates")}, n.o.Log)
+		if err != nil {
+			return nil, err
+		}
+		n.closing(func() error { stop(); return nil })
+		return c, nil
+	}
+	return nil, nil
+}
+
+func (n *Node) openTURN(ctx context.Context) error {
+	t := n.c.TURN
+	if t.UDP == "" && t.TCP == "" {
+		return nil
+	}
+	secret, err := n.Access.Secret(ctx, "turn", 32)
+	if err != nil {
+		return fmt.Errorf("read the secret of TURN: %w", err)
+	}
+	n.turn, err = turn.Start(turn.Options{UDP: t.UDP, TCP: t.TCP, PublicAddress: t.PublicAddress, MinPort: t.MinPort, MaxPort: t.MaxPort,
+		AllowPeers: t.AllowPeers, Realm: t.Realm, Secret: secret, Allocations: t.Allocations, BytesPerSecond: t.BytesPerSecond, Logger: n.o.Log})
+	if err != nil {
+		return fmt.Errorf("%w; choose other addresses with --turn-udp and --turn-tcp, or off", err)
+	}
+	n.closing(n.turn.Close)
+	return nil
+}
+
+// acceptTURN takes TURN over TLS, where there is TURN at all.
+func (n *Node) acceptTURN() func(net.Conn) {
+	if n.turn == nil {
+		return nil
+	}
+	return n.turn.Accept
+}
+
+// relays are the addresses that agents are told, in order.
+func (n *Node) relays() []string {
+	if len(n.c.AgentRelays) > 0 {
+		return n.c.AgentRelays
+	}
+	return []string{n.URL()}
+}
+
+// PublicURL is for the API.
+func (n *Node) PublicURL() string { return n.URL() }
+
+// AgentFiles are for the API.
+func (n *Node) AgentFiles() []api.AgentFile { return n.server.AgentFiles() }
+
+// Handler is what the listener answers with, for tests of every route.
+func (n *Node) Handler() http.Handler { return n.server.Handler() }
+
+// Routes are all addresses of the listener, for the same tests.
+func (n *Node) Routes() []server.Route { return n.server.Routes() }
+
+// port that the public address names.
+func port(u *url.URL) int {
+	if p, err := strconv.Atoi(u.Port()); err == nil {
+		return p
+	}
+	if u.Scheme == "https" {
+		return 443
+	}
+	return 80
+}
+
+// turnHost is where clients find the UDP and TCP listeners of TURN, which no
+// proxy in front of the HTTP port passes on.
+func (n *Node) turnHost() string {
+	if a := n.c.TURN.PublicAddress; a.IsValid() {
+		return a.String()
+	}
+	for _, listening := range []netip.AddrPort{n.turn.UDPAddr(), n.turn.TCPAddr()} {
+		if a := listening.Addr(); a.IsValid() && !a.IsUnspecified() {
+			return a.String()
+		}
+	}
+	return n.publicURL.Hostname()
+}

@@ -1,0 +1,122 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	orielv1 "oriel/protocol/oriel/v1"
+)
+
+// Run serves until ctx ends, then drains. It returns an error when something
+// broke before, or when draining took too long.
+func (n *Node) Run(ctx context.Context) error {
+	// The rooms outlive ctx by the time of draining.
+	rooms, stop := context.WithCancel(context.WithoutCancel(ctx))
+	broken := make(chan error, 1)
+	var wg sync.WaitGroup
+	run := func(name string, fn func() error) {
+		wg.Go(func() {
+			if err := fn(); err != nil && rooms.Err() == nil {
+				select {
+				case broken <- fmt.Errorf("%s: %w", name, err):
+				default:
+				}
+			}
+		})
+	}
+	run("fleet", func() error { return n.fleet.Run(rooms) })
+	run("broker", func() error { return n.broker.Run(rooms) })
+	run("hub", func() error { return n.hub.Run(rooms) })
+	run("access", func() error { return n.sweep(rooms) })
+	run("server", func() error { return n.server.Serve(n.listener) })
+	watcher := &http.Server{Handler: n.server.MetricsHandler(), ReadHeaderTimeout: 10 * time.Second}
+	if n.metrics != nil {
+		run("metrics", func() error {
+			if err := watcher.Serve(n.metrics); !errors.Is(err, http.ErrServerClosed) {
+				return err
+			}
+			return nil
+		})
+	}
+
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-broken:
+	}
+	err = errors.Join(err, n.drain(rooms))
+	n.broker.Close()
+	err = errors.Join(err, watcher.Close())
+	stop()
+	wg.Wait()
+	return err
+}
+
+// drain lets go of everybody in an orderly way.
+func (n *Node) drain(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, DrainWithin)
+	defer cancel()
+	n.server.Drain()
+	n.o.Log.Info("draining")
+	var wg sync.WaitGroup
+	var err1, err2 error
+	wg.Go(func() { err1 = n.server.Shutdown(ctx) })
+	wg.Go(func() { err2 = n.hub.Drain(ctx) })
+	wg.Wait()
+	return errors.Join(err1, err2)
+}
+
+// sweep forgets expired sign-ins and tries every hour.
+func (n *Node) sweep(ctx context.Context) error {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		if err := n.Access.Sweep(ctx); err != nil && ctx.Err() == nil {
+			n.o.Log.Warn("sweep", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// iceLifetime is how long TURN credentials begin allocations; a tab renews
+// them, an agent gets new ones with every offer.
+const iceLifetime = time.Hour
+
+// ice are the STUN and TURN addresses, with credentials for id.
+func (n *Node) ice(id string) ([]*orielv1.IceServer, time.Time) {
+	expires := time.Now().Add(iceLifetime)
+	if n.turn == nil {
+		return nil, expires
+	}
+	user, password := n.turn.Credentials(id, expires)
+	urls := n.turn.URLs(n.turnHost(), 0)
+	if n.c.TLS.On() {
+		all := n.turn.URLs(n.publicURL.Hostname(), port(n.publicURL))
+		urls = append(urls, all[len(all)-1])
+	}
+	return []*orielv1.IceServer{{Urls: urls, Username: user, Credential: password}}, expires
+}
+
+// measure registers what the rooms count.
+func (n *Node) measure() {
+	gauge, counter := n.server.Gauge, n.server.Counter
+	gauge("oriel_agents", "Agents connected to this node.", func() float64 { return float64(n.hub.Stats().Agents) })
+	gauge("oriel_tabs", "Tabs of the console connected to this node.", func() float64 { return float64(n.hub.Stats().Tabs) })
+	if n.turn == nil {
+		return
+	}
+	gauge("oriel_turn_allocations", "TURN allocations.", func() float64 { return float64(n.turn.Stats().Allocations) })
+	gauge("oriel_turn_connections", "TCP and TLS connections to TURN.", func() float64 { return float64(n.turn.Stats().Connections) })
+	counter("oriel_turn_sent_bytes_total", "Bytes relayed to peers.", func() float64 { return float64(n.turn.Stats().BytesSent) })
+	counter("oriel_turn_received_bytes_total", "Bytes relayed from peers.", func() float64 { return float64(n.turn.Stats().BytesReceived) })
+	counter("oriel_turn_dropped_packets_total", "Packets over the rate or to where nobody may send.", func() float64 { return float64(n.turn.Stats().Dropped) })
+	counter("oriel_turn_refused_total", "Allocations and permissions refused.", func() float64 { return float64(n.turn.Stats().Refused) })
+}
