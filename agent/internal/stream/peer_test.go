@@ -395,3 +395,45 @@ func TestLostPacketsComeAgain(t *testing.T) {
 		t.Errorf("%d packets, %d ends of frames lost, %d came again", n, tails, again)
 	}
 }
+
+// The RTP time of each frame is its own capture time, however irregular.
+func TestRTPTimeIsCaptureTime(t *testing.T) {
+	d := newScript(image.Pt(320, 200))
+	s := New(d, encode.AV1, Options{})
+	defer s.Close()
+	v := watch(t, encode.AV1, func() {})
+	sent := &counter{}
+	sub, err := s.Subscribe(sinkFunc(func(f Frame) error {
+		if err := v.track.WriteFrame(f); err != nil {
+			return err
+		}
+		return sent.WriteFrame(f)
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Close()
+	eventually(t, "the first picture", func() bool { return v.likeness(d.image(t)) > 48 })
+	for _, wait := range []time.Duration{1, 120, 15, 400, 33, 33, 700} {
+		<-time.After(wait * time.Millisecond) // irregular on purpose
+		d.key()
+		want := d.image(t)
+		eventually(t, "the change", func() bool { return v.likeness(want) > 44 })
+	}
+	received := func() []uint32 {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		return append([]uint32(nil), v.times...)
+	}
+	eventually(t, "all frames arrive", func() bool { return len(received()) == sent.frames() })
+	frames, times := sent.all(), received()
+	if len(frames) < 8 {
+		t.Fatalf("%d frames", len(frames))
+	}
+	for i, f := range frames {
+		want := f.At.Sub(frames[0].At).Seconds() * clockRate
+		if got := float64(times[i] - times[0]); got < want-1 || got > want+1 {
+			t.Errorf("frame %d: %.0f ticks after the first, it was captured %.0f after", i, got, want)
+		}
+	}
+}
