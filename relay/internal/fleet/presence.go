@@ -2,10 +2,12 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/relay/internal/store"
 )
 
 // Run keeps this node alive in the database, and buries nodes that died, until
@@ -63,6 +65,19 @@ func (f *Fleet) Connected(ctx context.Context, computer, conn string) error {
 		AgentReplaced: &orielv1.BusAgentReplaced{Connection: conn}}})
 	f.changed(computer)
 	return nil
+}
+
+// Replaced reports whether a computer has another connection than this one,
+// which was Connected.
+func (f *Fleet) Replaced(ctx context.Context, computer, conn string) (bool, error) {
+	now, err := f.o.Store.PresentConn(ctx, computer)
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look up connection: %w", err)
+	}
+	return now != conn, nil
 }
 
 // Disconnected notes that a connection ended.

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"regexp"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -104,6 +105,7 @@ type agent struct {
 	id      string // of the connection
 	address string
 	fleet.Record
+	begun atomic.Bool // it is known to be this computer's connection
 
 	mu   sync.Mutex
 	last uint64                                // protected by mu; the newest ask
@@ -239,6 +241,8 @@ func (a *agent) begin(ctx context.Context, hello *orielv1.Hello) error {
 	if err := a.h.o.Fleet.Connected(ctx, a.ID, a.id); err != nil {
 		return err
 	}
+	a.begun.Store(true)
+	a.replaced() // a newer one may have said so before it counted here
 	return a.h.o.Broker.AgentConnected(ctx, a.ID, hello.GetSessions())
 }
 
@@ -280,11 +284,23 @@ func (a *agent) fromBus(m *orielv1.BusMessage, reply bus.Reply) {
 			reply(&orielv1.BusMessage{Body: &orielv1.BusMessage_Receipt{Receipt: &orielv1.BusReceipt{Code: code, Detail: detail}}})
 		})
 	case *orielv1.BusMessage_AgentReplaced:
-		if body.AgentReplaced.GetConnection() != a.id {
-			a.h.wait.Go(func() { _ = a.conn.CloseWith(wire.CloseSuperseded, "this computer connected anew") })
+		if body.AgentReplaced.GetConnection() != a.id && a.begun.Load() {
+			a.h.wait.Go(a.replaced)
 		}
 	case *orielv1.BusMessage_AgentDrop:
 		a.h.wait.Go(func() { a.drop(body.AgentDrop) })
+	}
+}
+
+// replaced closes this connection if the computer has a newer one. The word on
+// the bus may be that of an older one, which was slow: the database knows.
+func (a *agent) replaced() {
+	ctx, cancel := context.WithTimeout(context.Background(), dbWithin)
+	defer cancel()
+	if yes, err := a.h.o.Fleet.Replaced(ctx, a.ID, a.id); err != nil {
+		a.h.o.Log.Warn("agent", "computer", a.ID, "err", err)
+	} else if yes {
+		_ = a.conn.CloseWith(wire.CloseSuperseded, "this computer connected anew")
 	}
 }
 

@@ -82,6 +82,13 @@ func (s *Store) SetPresence(ctx context.Context, computer, node, conn string, no
 	})
 }
 
+// PresentConn is the connection that a computer has now. Errors: ErrNotFound.
+func (s *Store) PresentConn(ctx context.Context, computer string) (conn string, err error) {
+	var p presence
+	err = s.db.NewSelect().Model(&p).Where("computer_id = ?", computer).Scan(ctx)
+	return p.ConnID, mapped(err)
+}
+
 // DropPresence notes that a connection ended; gone is false when the computer
 // has another one by now.
 func (s *Store) DropPresence(ctx context.Context, computer, conn string, now int64) (gone bool, err error) {

@@ -1,0 +1,151 @@
+package hub_test
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/wire"
+	"oriel/relay/internal/relaytest"
+	"oriel/relay/internal/store/storetest"
+)
+
+func TestTabNeedsASignIn(t *testing.T) {
+	n := relaytest.StartNode(t, relaytest.NodeOptions{})
+	_, cookie := n.Owner(t)
+	for name, c := range map[string]*http.Cookie{"none": nil, "made up": {Name: cookie.Name, Value: "x"}} {
+		if _, resp, err := relaytest.DialTab(t.Context(), n, c); err == nil || resp == nil || resp.StatusCode != 401 {
+			t.Errorf("%s: %v, %v", name, resp, err)
+		}
+	}
+}
+
+func computers(m *orielv1.ToConsole) bool { return m.GetComputers() != nil }
+func entries(m *orielv1.ToConsole) bool   { return m.GetJournal() != nil }
+
+func TestSnapshotThenDeltas(t *testing.T) {
+	each(t, relaytest.NodeOptions{}, func(t *testing.T, n *relaytest.Node) {
+		who, cookie := n.Owner(t)
+		first := relaytest.NewMachine("first").Connect(t, n, n.Token(t, 1))
+		relaytest.Until(t, "online", func() bool { return n.Fleet.Ask(t.Context(), first.Welcome.GetComputerId(), nil, false) == nil })
+		tab, quiet := relaytest.OpenTab(t, n, cookie), relaytest.OpenTab(t, n, cookie)
+		if tab.Welcome.GetPersonId() != who.PersonID || tab.Welcome.GetRelayVersion() != "test" || tab.Welcome.GetNow() == 0 {
+			t.Fatal(tab.Welcome)
+		}
+		tab.Watch(true, true)
+		all := tab.Take("computers", computers).GetComputers().GetComputers()
+		if len(all) != 1 || all[0].GetName() != "first" || !all[0].GetMayControl() {
+			t.Fatal(all)
+		}
+		if e := tab.Take("journal", entries).GetJournal().GetEntries(); len(e) != 0 {
+			t.Fatal(e)
+		}
+		second := relaytest.NewMachine("second").Connect(t, n, n.Token(t, 1))
+		id := second.Welcome.GetComputerId()
+		tab.Computer(id, orielv1.Computer_STATUS_ONLINE)
+		if err := n.Fleet.Rename(t.Context(), id, "named"); err != nil {
+			t.Fatal(err)
+		}
+		tab.Take("the new name", func(m *orielv1.ToConsole) bool { return m.GetComputer().GetName() == "named" })
+		_ = second.Conn.Close()
+		tab.Computer(id, orielv1.Computer_STATUS_OFFLINE)
+		if err := n.Fleet.Remove(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		tab.Take("removal", func(m *orielv1.ToConsole) bool { return m.GetComputerRemoved().GetId() == id })
+		if quiet.Has(func(*orielv1.ToConsole) bool { return true }) {
+			t.Fatal("a tab that watches nothing was told something")
+		}
+		// What is watched is replaced, not added to.
+		tab.Watch(false, false)
+		tab.Watch(true, false)
+		tab.Take("computers", computers)
+	})
+}
+
+func TestChangesOnOtherNodesAndDeadNodes(t *testing.T) {
+	nats, db := relaytest.StartNATS(t), storetest.PostgreSQL(t)
+	n1 := relaytest.StartNode(t, relaytest.NodeOptions{Name: "n1", Database: db, NATS: nats, Lifetime: 2 * time.Second})
+	n2 := relaytest.StartNode(t, relaytest.NodeOptions{Name: "n2", Database: db, NATS: nats, Lifetime: 2 * time.Second})
+	_, cookie := n1.Owner(t)
+	tab := relaytest.OpenTab(t, n1, cookie)
+	tab.Watch(true, false)
+	tab.Take("computers", computers)
+	m := relaytest.NewMachine("pc")
+	id := m.Connect(t, n2, n2.Token(t, 1)).Welcome.GetComputerId()
+	tab.Computer(id, orielv1.Computer_STATUS_ONLINE)
+	n2.Kill()
+	tab.Computer(id, orielv1.Computer_STATUS_OFFLINE)
+	m.Connect(t, n1, "")
+	tab.Computer(id, orielv1.Computer_STATUS_ONLINE)
+}
+
+func TestRestartClearsOwnPresence(t *testing.T) {
+	each(t, relaytest.NodeOptions{}, func(t *testing.T, n *relaytest.Node) {
+		ctx := t.Context()
+		a := relaytest.NewMachine("pc").Connect(t, n, n.Token(t, 1))
+		id := a.Welcome.GetComputerId()
+		_ = a.Conn.Close()
+		relaytest.Until(t, "offline", func() bool {
+			c, err := n.Fleet.Get(ctx, id)
+			return err == nil && c.GetStatus() == orielv1.Computer_STATUS_OFFLINE
+		})
+		if err := n.Store.SetPresence(ctx, id, "node", "of an earlier run", 1); err != nil {
+			t.Fatal(err)
+		}
+		if c, _ := n.Fleet.Get(ctx, id); c.GetStatus() != orielv1.Computer_STATUS_ONLINE {
+			t.Fatal("the test's own fault:", c)
+		}
+		if left, err := n.Store.ClearNode(ctx, "node"); err != nil || len(left) != 1 {
+			t.Fatal(left, err)
+		}
+		if c, _ := n.Fleet.Get(ctx, id); c.GetStatus() != orielv1.Computer_STATUS_OFFLINE {
+			t.Fatal(c)
+		}
+	})
+}
+
+func TestTabsEndWithTheirSignIn(t *testing.T) {
+	nats, db := relaytest.StartNATS(t), storetest.PostgreSQL(t)
+	n1 := relaytest.StartNode(t, relaytest.NodeOptions{Name: "n1", Database: db, NATS: nats})
+	n2 := relaytest.StartNode(t, relaytest.NodeOptions{Name: "n2", Database: db, NATS: nats, Recheck: 50 * time.Millisecond})
+	who, cookie := n1.Owner(t)
+	_, other := n1.Owner(t)
+	here, there, stays := relaytest.OpenTab(t, n1, cookie), relaytest.OpenTab(t, n2, cookie), relaytest.OpenTab(t, n1, other)
+	signOut := func(c *http.Cookie) {
+		r, _ := http.NewRequest("POST", n1.URL, nil)
+		r.AddCookie(c)
+		if _, err := n1.Access.SignOut(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	signOut(cookie)
+	n1.Hub.SignedOut(who.SignInID)
+	for _, tab := range []*relaytest.Tab{here, there} {
+		tab.Take("signed out", func(m *orielv1.ToConsole) bool { return m.GetSignedOut() != nil })
+		relaytest.Until(t, "closed", func() bool { return tab.Conn.Err() != nil })
+		if closeCode(tab.Conn.Err()) != wire.CloseSignedOut {
+			t.Fatal(tab.Conn.Err())
+		}
+	}
+	if stays.Conn.Err() != nil {
+		t.Fatal("another sign-in's tab ended:", stays.Conn.Err())
+	}
+	// Nobody says anything: the nodes look by themselves.
+	lone := relaytest.OpenTab(t, n2, other)
+	signOut(other)
+	lone.Take("signed out", func(m *orielv1.ToConsole) bool { return m.GetSignedOut() != nil })
+	stays.Take("signed out", func(m *orielv1.ToConsole) bool { return m.GetSignedOut() != nil })
+}
+
+func TestTabsAPersonMayHave(t *testing.T) {
+	n := relaytest.StartNode(t, relaytest.NodeOptions{})
+	_, cookie := n.Owner(t)
+	for range 64 {
+		relaytest.OpenTab(t, n, cookie)
+	}
+	if _, resp, err := relaytest.DialTab(t.Context(), n, cookie); err == nil || resp == nil || resp.StatusCode != 429 {
+		t.Fatal(resp, err)
+	}
+}

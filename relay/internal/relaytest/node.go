@@ -1,0 +1,293 @@
+// Package relaytest is the relay for tests: its rooms wired in this process
+// behind a real listener on 127.0.0.1:0 (Node), alone or as one of several on
+// one database and one bus, and the other sides of its wire (Agent, Tab), which
+// speak the real protocol over real sockets. It is only imported by tests.
+package relaytest
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/wire"
+	"oriel/relay/internal/access"
+	"oriel/relay/internal/blob"
+	"oriel/relay/internal/broker"
+	"oriel/relay/internal/bus"
+	"oriel/relay/internal/fleet"
+	"oriel/relay/internal/hub"
+	"oriel/relay/internal/journal"
+	"oriel/relay/internal/store"
+	"oriel/relay/internal/store/storetest"
+)
+
+// NodeOptions of StartNode; the zero value is a node alone on SQLite.
+type NodeOptions struct {
+	Name     string        // empty: "node"
+	Database string        // address; empty: a new SQLite file
+	NATS     string        // URL; empty: embedded
+	Blobs    string        // folder; empty: a new one
+	TLS      bool          // Agents and Tabs then trust the node's own certificate
+	Lifetime time.Duration // of the node without a heartbeat; 0: fleet.NodeLifetime
+	Grace    time.Duration // of a session without its tab; 0: broker.TabGrace
+	Recheck  time.Duration // of sign-ins; 0: hub.RecheckEvery
+	Wire     wire.Options
+	Now      func() time.Time
+	ICE      func(id string) ([]*orielv1.IceServer, time.Time)
+}
+
+// Node is the rooms of one relay process.
+type Node struct {
+	Store   *store.Store
+	Access  *access.Access
+	Bus     *bus.Bus
+	Fleet   *fleet.Fleet
+	Journal *journal.Journal
+	Broker  *broker.Broker
+	Hub     *hub.Hub
+
+	URL string // http(s)://127.0.0.1:port
+	TLS *tls.Config
+
+	server *httptest.Server
+	cancel context.CancelFunc
+	wait   sync.WaitGroup
+	once   sync.Once
+}
+
+// StartNode starts a node and stops it when the test ends.
+func StartNode(t testing.TB, o NodeOptions) *Node {
+	t.Helper()
+	if o.Database == "" {
+		o.Database = storetest.SQLite(t)
+	}
+	if o.Blobs == "" {
+		o.Blobs = filepath.Join(t.TempDir(), "blobs")
+	}
+	if o.Name == "" {
+		o.Name = "node"
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	n := &Node{cancel: cancel}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var err error
+	n.Store, err = store.Open(ctx, o.Database, store.Options{Connections: 8})
+	must(err)
+	blobs, err := blob.Open(ctx, "", o.Blobs)
+	must(err)
+	n.Access, err = access.New(ctx, n.Store, access.Options{Hash: access.HashCost{MemoryKiB: 64, Passes: 1}})
+	must(err)
+	n.Bus, err = bus.Open(ctx, bus.Options{URL: o.NATS, Name: o.Name})
+	must(err)
+	n.Fleet = fleet.New(fleet.Options{Store: n.Store, Bus: n.Bus, Blobs: blobs, RelayKey: n.Access.PublicKey(),
+		Node: o.Name, Lifetime: o.Lifetime, Now: o.Now})
+	n.Journal = journal.New(journal.Options{Store: n.Store, Bus: n.Bus, Now: o.Now})
+	n.Broker = broker.New(broker.Options{Bus: n.Bus, Fleet: n.Fleet, Journal: n.Journal, Access: n.Access,
+		Signer: n.Access.Signer(), ICE: o.ICE, Grace: o.Grace, Now: o.Now})
+	n.Hub = hub.New(hub.Options{Bus: n.Bus, Fleet: n.Fleet, Journal: n.Journal, Broker: n.Broker, Access: n.Access,
+		RelayKey: n.Access.PublicKey(), Signer: n.Access.Signer(), Version: "test", Wire: o.Wire, Recheck: o.Recheck,
+		PreviewSeconds: 60, Relays: func() []string { return []string{n.URL} }})
+
+	mux := http.NewServeMux()
+	mux.Handle("GET /agent/v1", n.Hub.Agent())
+	mux.HandleFunc("GET /live/v1", func(w http.ResponseWriter, r *http.Request) {
+		who, err := n.Access.Identify(r)
+		if err != nil {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		n.Hub.Live(w, r, who)
+	})
+	n.server = httptest.NewUnstartedServer(mux)
+	if o.TLS {
+		n.server.StartTLS()
+		n.TLS = n.server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	} else {
+		n.server.Start()
+	}
+	n.URL = n.server.URL
+	for _, run := range []func(context.Context) error{n.Fleet.Run, n.Broker.Run, n.Hub.Run} {
+		n.wait.Go(func() {
+			if err := run(ctx); err != nil && ctx.Err() == nil {
+				t.Error(err)
+			}
+		})
+	}
+	t.Cleanup(func() { n.Stop(); _ = blobs.Close(); _ = n.Store.Close() })
+	return n
+}
+
+// Stop drains the node and ends it.
+func (n *Node) Stop() {
+	n.once.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		_ = n.Hub.Drain(ctx)
+		n.end()
+	})
+}
+
+// Kill ends the node as a crash would, as far as others can see: connections
+// break without a word, its heartbeat stops, presence stays in the database.
+func (n *Node) Kill() {
+	n.once.Do(func() {
+		n.Bus.Close()
+		_ = n.Store.Close()
+		n.server.CloseClientConnections()
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		n.cancel()
+		_ = n.Hub.Drain(ctx)
+		n.end()
+	})
+}
+
+func (n *Node) end() {
+	n.cancel()
+	n.wait.Wait()
+	n.Broker.Close()
+	n.server.Close()
+	n.Bus.Close()
+}
+
+// Owner is the relay's owner, made when there is none, at a browser of its own.
+func (n *Node) Owner(t testing.TB) (access.Identity, *http.Cookie) {
+	t.Helper()
+	const email, password = "owner@example.com", "correct horse battery"
+	from := access.Client{Address: "192.0.2.7", Browser: "Test/1.0"}
+	token, err := n.Access.NewOwnerToken(t.Context())
+	if err == nil {
+		who, cookie, err := n.Access.CreateOwner(t.Context(), token, "Olivia Owner", email, password, from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return who, cookie
+	}
+	who, cookie, err := n.Access.SignIn(t.Context(), email, password, from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return who, cookie
+}
+
+// Token is a new enrollment token.
+func (n *Node) Token(t testing.TB, uses int) string {
+	t.Helper()
+	text, _, err := n.Fleet.CreateToken(t.Context(), "somebody", "", uses, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// StartNATS starts an external bus and returns its URL.
+func StartNATS(t testing.TB) string {
+	t.Helper()
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	if !s.ReadyForConnections(10 * time.Second) {
+		t.Fatal("NATS is not ready")
+	}
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	return s.ClientURL()
+}
+
+// Until polls a condition for at most 20 seconds.
+func Until(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("not within 20 s: " + what)
+		}
+	}
+}
+
+func socket(url, path string) string { return "ws" + strings.TrimPrefix(url, "http") + path }
+
+// inbox holds what came from the relay until a test looks for it.
+type inbox[T any] struct {
+	t    testing.TB
+	mu   sync.Mutex
+	all  []T           // protected by mu; not looked at yet
+	more chan struct{} // closed and replaced when all or err changes; protected by mu
+	err  error         // protected by mu; why nothing more comes
+	show func(T) string
+}
+
+func (b *inbox[T]) put(m T, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err != nil {
+		b.err = err
+	} else {
+		b.all = append(b.all, m)
+	}
+	close(b.more)
+	b.more = make(chan struct{})
+}
+
+// take waits for the first message for which is holds, and takes it out.
+func (b *inbox[T]) take(what string, is func(T) bool) T {
+	b.t.Helper()
+	timeout := time.After(20 * time.Second)
+	for {
+		b.mu.Lock()
+		for i, m := range b.all {
+			if is(m) {
+				b.all = append(b.all[:i:i], b.all[i+1:]...)
+				b.mu.Unlock()
+				return m
+			}
+		}
+		more, err := b.more, b.err
+		b.mu.Unlock()
+		if err != nil {
+			b.t.Fatalf("waiting for %s: %v; there is %s", what, err, b)
+		}
+		select {
+		case <-more:
+		case <-timeout:
+			b.t.Fatalf("no %s within 20 s; there is %s", what, b)
+		}
+	}
+}
+
+// has reports whether such a message is there now.
+func (b *inbox[T]) has(is func(T) bool) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, m := range b.all {
+		if is(m) {
+			return true
+		}
+	}
+	return false
+}
+
+func (b *inbox[T]) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var s []string
+	for _, m := range b.all {
+		s = append(s, fmt.Sprintf("%.200s", b.show(m)))
+	}
+	return fmt.Sprintf("%d messages %q", len(s), s)
+}
