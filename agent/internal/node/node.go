@@ -235,7 +235,7 @@ func (n *Node) relayTime(ms int64) int64 {
 	if ms == 0 {
 		return 0
 	}
-	return ms + n.link.Now().Sub(time.Now()).Milliseconds()
+	return ms + time.Until(n.link.Now()).Milliseconds()
 }
 
 func (n *Node) sign(sessionID string, nonce, fingerprint []byte) (signature, machineKey []byte, err error) {
