@@ -1,0 +1,212 @@
+package journal_test
+
+import (
+	"encoding/base64"
+	"errors"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/relay/internal/access"
+	"oriel/relay/internal/bus"
+	"oriel/relay/internal/journal"
+	"oriel/relay/internal/store"
+	"oriel/relay/internal/store/storetest"
+)
+
+func TestMain(m *testing.M) { storetest.Main(m) }
+
+// clock is a time that tests move.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+func each(t *testing.T, fn func(t *testing.T, j *journal.Journal, s *store.Store, c *clock, changed func() []string)) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		b, err := bus.Open(t.Context(), bus.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(b.Close)
+		var mu sync.Mutex
+		var ids []string
+		sub, err := b.Subscribe(bus.JournalChanged, func(m *orielv1.BusMessage, _ bus.Reply) {
+			mu.Lock()
+			defer mu.Unlock()
+			ids = append(ids, m.GetJournalChanged().GetSessionId())
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(sub.Close)
+		c := &clock{now: time.Now()}
+		fn(t, journal.New(journal.Options{Store: s, Bus: b, Now: c.Now}), s, c, func() []string {
+			mu.Lock()
+			defer mu.Unlock()
+			return slices.Clone(ids)
+		})
+	})
+}
+
+func begin(t *testing.T, j *journal.Journal, computer string) string {
+	t.Helper()
+	e, err := j.Begin(t.Context(), journal.Start{ComputerID: computer, ComputerName: "pc", Mode: orielv1.Mode_MODE_VIEW,
+		Operator: access.Identity{PersonID: "p", Name: "Pat\u202e<b>", SignInID: "s", Client: access.Client{Address: "192.0.2.1", Browser: "B\x00"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e.GetSessionId()
+}
+
+func TestWhatIsKept(t *testing.T) {
+	each(t, func(t *testing.T, j *journal.Journal, _ *store.Store, c *clock, changed func() []string) {
+		ctx := t.Context()
+		id := begin(t, j, "c")
+		e, err := j.Report(ctx, "c", &orielv1.SessionReport{SessionId: id, ConnectedAt: math.MaxInt64, BytesSent: math.MaxUint64,
+			BytesReceived: math.MaxUint64, Codec: "AV1\n\x1b[31m", Path: 99})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.GetOperatorName() != "Pat<b>" || e.GetBrowser() != "B" || e.GetCodec() != "AV1 [31m" || e.GetPath() != orielv1.Path_PATH_UNSPECIFIED ||
+			e.GetConnectedAt() != c.Now().UnixMilli() || e.GetBytes() > math.MaxInt64 || e.GetMode() != orielv1.Mode_MODE_VIEW {
+			t.Fatal(e)
+		}
+		e, first, err := j.EndedByAgent(ctx, "c", &orielv1.SessionEnded{SessionId: id, Reason: orielv1.EndReason_END_REASON_LOST,
+			Code: orielv1.Code_CODE_NO_DISPLAY, Detail: "a\r\nb\u2066", EndedAt: -5})
+		if err != nil || !first || e.GetEndReason() != orielv1.EndReason_END_REASON_FAILED || e.GetEndCode() != orielv1.Code_CODE_NO_DISPLAY ||
+			e.GetEndDetail() != "a b" || e.GetEndedAt() != c.Now().UnixMilli() {
+			t.Fatal(e, first, err)
+		}
+		if _, err := j.Report(ctx, "c", &orielv1.SessionReport{SessionId: id}); !errors.Is(err, journal.ErrEnded) {
+			t.Fatal(err)
+		}
+		if _, _, err := j.EndedByAgent(ctx, "d", &orielv1.SessionEnded{SessionId: id}); !errors.Is(err, store.ErrNotFound) {
+			t.Fatal(err)
+		}
+		if got, err := j.Get(ctx, id); err != nil || got.GetComputerName() != "pc" {
+			t.Fatal(got, err)
+		}
+		if got, err := j.Lookup(ctx, id, "?"); err != nil || len(got) != 1 {
+			t.Fatal(got, err)
+		}
+		deadline := time.After(20 * time.Second)
+		for len(changed()) < 3 {
+			select {
+			case <-deadline:
+				t.Fatal("changes announced:", changed())
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	})
+}
+
+func TestEveryReasonAndCodeComesBack(t *testing.T) {
+	each(t, func(t *testing.T, j *journal.Journal, _ *store.Store, _ *clock, _ func() []string) {
+		for n := range orielv1.EndReason_name {
+			id := begin(t, j, "c")
+			if e, _, err := j.End(t.Context(), id, orielv1.EndReason(n), 0, ""); err != nil || e.GetEndReason() != orielv1.EndReason(n) {
+				t.Error(n, e, err)
+			}
+		}
+		for n := range orielv1.Code_name {
+			id := begin(t, j, "c")
+			if e, _, err := j.End(t.Context(), id, orielv1.EndReason_END_REASON_FAILED, orielv1.Code(n), ""); err != nil || e.GetEndCode() != orielv1.Code(n) {
+				t.Error(n, e, err)
+			}
+		}
+	})
+}
+
+func TestSweep(t *testing.T) {
+	each(t, func(t *testing.T, j *journal.Journal, _ *store.Store, c *clock, _ func() []string) {
+		ctx := t.Context()
+		connected, opening, alive := begin(t, j, "c"), begin(t, j, "c"), begin(t, j, "c")
+		for _, id := range []string{connected, alive} {
+			if _, err := j.Report(ctx, "c", &orielv1.SessionReport{SessionId: id, ConnectedAt: c.Now().UnixMilli()}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if over, err := j.Sweep(ctx); err != nil || len(over) != 0 {
+			t.Fatal(over, err)
+		}
+		c.add(journal.ConnectWithin + time.Second)
+		over, err := j.Sweep(ctx)
+		if err != nil || len(over) != 1 || over[0].GetSessionId() != opening || over[0].GetEndReason() != orielv1.EndReason_END_REASON_TIMEOUT {
+			t.Fatal(over, err)
+		}
+		c.add(journal.LostAfter)
+		if over, err := j.Keep(ctx, "c", []string{alive, opening}); err != nil || !slices.Equal(over, []string{opening}) {
+			t.Fatal(over, err)
+		}
+		over, err = j.Sweep(ctx)
+		if err != nil || len(over) != 1 || over[0].GetSessionId() != connected || over[0].GetEndReason() != orielv1.EndReason_END_REASON_LOST {
+			t.Fatal(over, err)
+		}
+		// The agent comes back and runs it still: the same row goes on.
+		if over, err := j.Keep(ctx, "c", []string{connected}); err != nil || len(over) != 0 {
+			t.Fatal(over, err)
+		}
+		if e, err := j.Get(ctx, connected); err != nil || e.GetEndedAt() != 0 {
+			t.Fatal(e, err)
+		}
+	})
+}
+
+func TestPages(t *testing.T) {
+	each(t, func(t *testing.T, j *journal.Journal, _ *store.Store, c *clock, _ func() []string) {
+		ctx := t.Context()
+		var want []string
+		for i := range 130 {
+			if i%3 == 0 {
+				c.add(time.Millisecond)
+			}
+			want = append(want, begin(t, j, "c"))
+		}
+		slices.Reverse(want)
+		var got []string
+		cursor, pages := "", 0
+		for {
+			page, next, err := j.Page(ctx, store.SessionFilter{OperatorID: "p"}, cursor, 1000)
+			if err != nil || len(page) > journal.MaxPage {
+				t.Fatal(len(page), err)
+			}
+			for _, e := range page {
+				got = append(got, e.GetSessionId())
+			}
+			pages++
+			begin(t, j, "c") // a row arrives
+			if cursor = next; cursor == "" {
+				break
+			}
+		}
+		if !slices.Equal(got, want) || pages != 2 {
+			t.Fatal("wrong order or rows:", len(got), pages)
+		}
+		if page, next, err := j.Page(ctx, store.SessionFilter{ComputerID: "other"}, "", 0); err != nil || len(page) != 0 || next != "" {
+			t.Fatal(page, next, err)
+		}
+		for _, bad := range []string{"x", "!", base64.RawURLEncoding.EncodeToString([]byte("1")), base64.RawURLEncoding.EncodeToString([]byte("a.b")),
+			base64.RawURLEncoding.EncodeToString([]byte("1.")), strings.Repeat("A", 1000)} {
+			if _, _, err := j.Page(ctx, store.SessionFilter{}, bad, 0); !errors.Is(err, journal.ErrCursor) {
+				t.Errorf("%.20q: %v", bad, err)
+			}
+		}
+	})
+}
