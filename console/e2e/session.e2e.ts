@@ -8,6 +8,7 @@ import { until } from './harness/proc.ts';
 import { wire } from './harness/rtc.ts';
 import { shot } from './harness/shots.ts';
 import { blue, cell, green, idle, magenta, red } from './harness/target.ts';
+import type { Page } from 'playwright-core';
 import { World } from './harness/world.ts';
 import { decodeImage } from './harness/image.ts';
 
@@ -146,18 +147,37 @@ describe('a live session', () => {
     await view.keyboard.down('c'); // held when the end comes
     await w.target.saw('the key', (e) => e.kind === 'key' && e.code === 54 && e.down);
     await w.page.goto(w.relay.url + '/journal');
+    // Timed where it happens: in the two pages and at the X server.
+    await view.evaluate(() => {
+      const now = (): number => performance.timeOrigin + performance.now();
+      const main = document.querySelector('[data-testid=view]');
+      if (!main) throw new Error('no viewer');
+      new MutationObserver(() => {
+        if (main.getAttribute('data-state') === 'ended')
+          (window as unknown as { __at: number }).__at ??= now();
+      }).observe(main, { attributes: true });
+    });
     const row = w.page.locator('[data-testid=session][data-state=running]').first();
     await row.getByTestId('end-session').click();
-    const started = Date.now();
-    await w.page.getByRole('dialog').getByRole('button', { name: 'End session' }).click();
-    await until(
-      'the viewer to end',
-      async () => (await view.locator('body').innerText()).includes('ended the session from the journal'),
-      5_000,
+    await w.page.evaluate(() =>
+      window.addEventListener(
+        'click',
+        (e) => ((window as unknown as { __at: number }).__at = performance.timeOrigin + e.timeStamp),
+        { capture: true },
+      ),
     );
-    await w.target.saw('the key to be released', (e) => e.kind === 'key' && e.code === 54 && !e.down);
-    const took = Date.now() - started;
-    expect(took, `it took ${took} ms`).toBeLessThan(1_500); // a second, and the test's own polling
+    await w.page.getByRole('dialog').getByRole('button', { name: 'End session' }).click();
+    const when = (p: Page): Promise<number> =>
+      until('the time', () => p.evaluate(() => (window as unknown as { __at?: number }).__at), 5_000);
+    const viewer = (await when(view)) - (await when(w.page));
+    const released = await w.target.saw(
+      'the key to be released',
+      (e) => e.kind === 'key' && e.code === 54 && !e.down,
+    );
+    const agent = released.at - (await when(w.page));
+    expect(await view.locator('body').innerText()).toContain('ended the session from the journal');
+    expect(viewer, 'ms until the viewer ended').toBeLessThan(1_000);
+    expect(agent, 'ms until the agent let go of the key').toBeLessThan(1_000);
     await expect
       .poll(() => w.page.getByTestId('session').first().innerText())
       .toContain('Ended from the journal');

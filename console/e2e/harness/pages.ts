@@ -3,6 +3,8 @@ import type { BrowserContext, Locator, Page } from 'playwright-core';
 import { until } from './proc.ts';
 import { videoPixels } from './browser.ts';
 
+const addName = /^Add (computer|your first computer)$/;
+
 export const owner = { name: 'Ada Operator', email: 'ada@example.org', password: 'a long enough password' };
 
 export async function makeOwner(page: Page, link: string): Promise<void> {
@@ -11,15 +13,12 @@ export async function makeOwner(page: Page, link: string): Promise<void> {
   await page.getByLabel('E-mail').fill(owner.email);
   await page.getByLabel('Password').fill(owner.password);
   await page.getByRole('button', { name: 'Create account' }).click();
-  await page.getByTestId('computers').waitFor();
+  await page.getByRole('button', { name: addName }).first().waitFor();
 }
 
 /** Makes an enrollment token in the dialog and gives it; the dialog stays open. */
 export async function addComputer(page: Page): Promise<string> {
-  await page
-    .getByRole('button', { name: /^Add (computer|your first computer)$/ })
-    .first()
-    .click();
+  await page.getByRole('button', { name: addName }).first().click();
   const dialog = page.getByRole('dialog');
   const command = await until('the command line', async () =>
     (await dialog.innerText()).match(/oriel-[a-z2-7]{26}-[0-9a-f]{16}/),

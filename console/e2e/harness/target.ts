@@ -10,6 +10,8 @@ export type TargetEvent = {
   down: boolean;
   x: number;
   y: number;
+  /** Unix milliseconds */
+  at: number;
 };
 
 export const green: Rgb = [0x20, 0xe0, 0x20];

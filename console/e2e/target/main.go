@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/jezek/xgb"
 	"github.com/jezek/xgb/xproto"
@@ -37,6 +38,7 @@ type event struct {
 	Down bool   `json:"down"`
 	X    int    `json:"x"`
 	Y    int    `json:"y"`
+	At   int64  `json:"at"` // Unix milliseconds
 }
 
 type target struct {
@@ -110,7 +112,7 @@ func (t *target) handle(ev xgb.Event) {
 	case xproto.ExposeEvent:
 		if e.Count == 0 {
 			t.draw()
-			_ = t.out.Encode(event{Kind: "ready", X: t.width, Y: t.height})
+			t.say(event{Kind: "ready", X: t.width, Y: t.height})
 		}
 	case xproto.KeyPressEvent:
 		t.key(int(e.Detail), true)
@@ -121,6 +123,11 @@ func (t *target) handle(ev xgb.Event) {
 	case xproto.ButtonReleaseEvent:
 		t.button(int(e.Detail), false, int(e.EventX), int(e.EventY))
 	}
+}
+
+func (t *target) say(e event) {
+	e.At = time.Now().UnixMilli()
+	_ = t.out.Encode(e)
 }
 
 // draw is the pattern: patches of colour, fine lines and a ramp of grey, so
@@ -154,7 +161,7 @@ func (t *target) key(k int, down bool) {
 		colour = 0x20e020
 	}
 	t.cell(k, colour)
-	_ = t.out.Encode(event{Kind: "key", Code: k, Down: down})
+	t.say(event{Kind: "key", Code: k, Down: down})
 }
 
 func (t *target) button(b int, down bool, x, y int) {
@@ -171,7 +178,7 @@ func (t *target) button(b int, down bool, x, y int) {
 	default:
 		t.fill(x-6, y-6, 12, 12, 0xffffff)
 	}
-	_ = t.out.Encode(event{Kind: "button", Code: b, Down: down, X: x, Y: y})
+	t.say(event{Kind: "button", Code: b, Down: down, X: x, Y: y})
 }
 
 func (t *target) fill(x, y, w, h int, colour uint32) {
