@@ -17,6 +17,7 @@ import (
 	"oriel/relay/internal/api"
 	"oriel/relay/internal/config"
 	"oriel/relay/internal/doctor"
+	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/node"
 	"oriel/relay/internal/store"
 )
@@ -46,7 +47,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case config.Serve:
 		err = serve(ctx, c, stdout, stderr)
 	case config.OwnerLink:
-		err = ownerLink(ctx, c, stdout)
+		err = ownerLink(ctx, c, stdout, stderr)
+	case config.NewToken:
+		err = newToken(ctx, c, stdout)
 	case config.Doctor:
 		if !doctor.Examine(ctx, c, stdout) {
 			return 1
@@ -90,32 +93,62 @@ func greet(ctx context.Context, n *node.Node, w io.Writer) error {
 		return nil
 	}
 	if err == nil {
-		err = printLink(w, link)
+		_, err = fmt.Fprintf(w, "%s\n  %s\n", ownerHint, link)
 	}
 	return err
 }
 
-func printLink(w io.Writer, link string) error {
-	_, err := fmt.Fprintf(w, "This relay has no owner yet. Open this link to become it (good once, for 24 hours):\n  %s\n", link)
-	return err
+const ownerHint = "This relay has no owner yet. Open this link to become it (good once, for 24 hours):"
+
+// people opens what the commands beside a relay need of it; one that runs may
+// go on running.
+func people(ctx context.Context, c *config.Config) (*store.Store, *access.Access, error) {
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return nil, nil, fmt.Errorf("make the data folder: %w", err)
+	}
+	s, err := store.Open(ctx, c.Database, store.Options{})
+	if err != nil {
+		return nil, nil, err
+	}
+	a, err := access.New(ctx, s, access.Options{})
+	if err != nil {
+		return nil, nil, errors.Join(err, s.Close())
+	}
+	return s, a, nil
 }
 
-// ownerLink prints a new link; a relay that runs may go on running.
-func ownerLink(ctx context.Context, c *config.Config, stdout io.Writer) error {
-	s, err := store.Open(ctx, c.Database, store.Options{})
+// ownerLink prints a new link, alone on standard output.
+func ownerLink(ctx context.Context, c *config.Config, stdout, stderr io.Writer) error {
+	s, a, err := people(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	a, err := access.New(ctx, s, access.Options{})
-	if err != nil {
-		return err
-	}
 	link, err := node.OwnerLink(ctx, a, node.PublicURL(c, c.Listen))
 	if err != nil {
 		return err
 	}
-	return printLink(stdout, link)
+	fmt.Fprintln(stderr, ownerHint)
+	_, err = fmt.Fprintln(stdout, link)
+	return err
+}
+
+// newToken prints a new enrollment token, alone on standard output.
+func newToken(ctx context.Context, c *config.Config, stdout io.Writer) error {
+	s, a, err := people(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	// Whoever can read the database is not one of its people.
+	const nobody = ""
+	text, _, err := fleet.New(fleet.Options{Store: s, RelayKey: a.PublicKey()}).
+		CreateToken(ctx, nobody, c.Token.Note, c.Token.Uses, c.Token.Lifetime)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(stdout, text)
+	return err
 }
 
 func logger(c *config.Config, w io.Writer) *slog.Logger {

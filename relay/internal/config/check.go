@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"oriel/relay/internal/store"
 )
@@ -38,6 +39,8 @@ func (f *flags) check(p *Problems) *Config {
 		p.add("agent-relays: an agent remembers 16 addresses at most")
 	}
 	f.checkWatching(c, p)
+	c.Token = Token{Note: f.Token.Create.Note, Uses: int(p.number("uses", f.Token.Create.Uses, 100_000)),
+		Lifetime: time.Duration(p.number("hours", f.Token.Create.Hours, 365*24)) * time.Hour}
 	return c
 }
 

@@ -20,6 +20,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // DefaultFile is read when it is there and --config names no other.
@@ -30,6 +31,7 @@ const (
 	Serve     = "serve"
 	Doctor    = "doctor"
 	OwnerLink = "owner link"
+	NewToken  = "token create"
 	OpenAPI   = "openapi"
 	Version   = "version"
 )
@@ -57,6 +59,15 @@ type Config struct {
 
 	LogLevel  string // debug, info, warn, error
 	LogFormat string // text, json
+
+	Token Token // of NewToken
+}
+
+// Token is the enrollment token that NewToken shall make.
+type Token struct {
+	Note     string
+	Uses     int
+	Lifetime time.Duration
 }
 
 // TLS of the listener: none, files, or ACME.

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 // clean gives the test an environment without settings of this machine.
@@ -52,7 +53,7 @@ func TestDefaults(t *testing.T) {
 	want := &Config{Name: "Oriel", Listen: "127.0.0.1:8080", Data: "/srv/oriel", Database: "sqlite:/srv/oriel/relay.db",
 		Downloads: "/srv/oriel/dist", LogLevel: "info", LogFormat: "text",
 		TLS:  TLS{ACME: ACME{Directory: "https://acme-v02.api.letsencrypt.org/directory"}},
-		TURN: TURN{UDP: "127.0.0.1:3478", TCP: "127.0.0.1:3478", Realm: "oriel"}}
+		TURN: TURN{UDP: "127.0.0.1:3478", TCP: "127.0.0.1:3478", Realm: "oriel"}, Token: Token{Uses: 1, Lifetime: 24 * time.Hour}}
 	if !reflect.DeepEqual(c, want) {
 		t.Fatalf("got  %+v\nwant %+v", c, want)
 	}
@@ -201,10 +202,14 @@ func TestAnyPort(t *testing.T) {
 
 func TestCommands(t *testing.T) {
 	clean(t)
-	for args, want := range map[string]string{"serve": Serve, "doctor": Doctor, "owner link": OwnerLink, "openapi": OpenAPI, "version": Version} {
+	for args, want := range map[string]string{"serve": Serve, "doctor": Doctor, "owner link": OwnerLink, "token create": NewToken, "openapi": OpenAPI, "version": Version} {
 		if got, _, err := run(t, strings.Fields(args)...); got != want || err != nil {
 			t.Errorf("%s is %q, %v", args, got, err)
 		}
+	}
+	_, c, err := run(t, "token", "create", "--note", "lab", "--uses", "30", "--hours", "2")
+	if err != nil || c.Token != (Token{Note: "lab", Uses: 30, Lifetime: 2 * time.Hour}) {
+		t.Errorf("%+v, %v", c, err)
 	}
 	// What prints and ends needs no settings.
 	if _, _, err := run(t, "version", "--listen", "nonsense"); err != nil {

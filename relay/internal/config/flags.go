@@ -53,6 +53,13 @@ type flags struct {
 	Owner  struct {
 		Link struct{} `cmd:"" help:"Print a new one-time link for the first owner."`
 	} `cmd:"" help:"The first owner."`
+	Token struct {
+		Create struct {
+			Note  string `help:"What it is for, shown in the list." placeholder:"TEXT"`
+			Uses  string `help:"How many computers may enroll with it." default:"1" placeholder:"N"`
+			Hours string `help:"How long it is good." default:"24" placeholder:"N"`
+		} `cmd:"" help:"Print a new token that lets computers enroll."`
+	} `cmd:"" help:"Enrollment tokens."`
 	OpenAPI struct{} `cmd:"" name:"openapi" help:"Print the description of the REST API."`
 	Version struct{} `cmd:"" help:"Print the version."`
 }
