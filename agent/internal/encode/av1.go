@@ -22,24 +22,16 @@ type av1 struct{ c *C.oriel_av1 }
 
 func openAV1(img *Image, cfg Config) (library, error) {
 	var why *C.char
-	i444 := C.int(0)
-	if img.Format == I444 {
-		i444 = 1
-	}
-	c := C.oriel_av1_open(C.int(img.Size.X), C.int(img.Size.Y), C.int(cfg.Threads), i444, &why)
+	c := C.oriel_av1_open(C.int(img.Size.X), C.int(img.Size.Y), C.int(cfg.Threads), truth(img.Format == I444), &why)
 	if c == nil {
 		return nil, errors.New("libaom: " + C.GoString(why))
 	}
 	return av1{c}, nil
 }
 
-func (a av1) encode(img *Image, pts int64, q int, key bool, _ []image.Rectangle, p *C.oriel_packet) error {
-	force := C.int(0)
-	if key {
-		force = 1
-	}
+func (a av1) encode(img *Image, pts int64, q int, key, again bool, _ []image.Rectangle, p *C.oriel_packet) error {
 	why := C.oriel_av1_encode(a.c, (*C.uint8_t)(&img.Y[0]), (*C.uint8_t)(&img.U[0]), (*C.uint8_t)(&img.V[0]),
-		C.int(img.StrideY), C.int(img.StrideC), C.int64_t(pts), C.int(max(q, av1Floor)), force, p)
+		C.int(img.StrideY), C.int(img.StrideC), C.int64_t(pts), C.int(max(q, av1Floor)), truth(key), truth(again), p)
 	if why != nil {
 		return errors.New("libaom: " + C.GoString(why))
 	}

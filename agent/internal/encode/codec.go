@@ -29,7 +29,7 @@ func newEncoder(c Codec, cfg Config) (Encoder, error) {
 // library is one open codec for one size of picture.
 type library interface {
 	// encode fills p; what it points to stays until the next call.
-	encode(img *Image, pts int64, q int, key bool, dirty []image.Rectangle, p *C.oriel_packet) error
+	encode(img *Image, pts int64, q int, key, again bool, dirty []image.Rectangle, p *C.oriel_packet) error
 	close()
 }
 
@@ -86,7 +86,7 @@ func (e *encoder) Encode(img *Image, p Params) (Packet, error) {
 	q := min(max(p.Quantizer, MinQuantizer), MaxQuantizer)
 
 	var raw C.oriel_packet
-	if err := e.lib.encode(img, e.frames, q, key, dirty, &raw); err != nil {
+	if err := e.lib.encode(img, e.frames, q, key, p.Again, dirty, &raw); err != nil {
 		return Packet{}, fmt.Errorf("encode %s: %w", e.codec, err)
 	}
 	e.frames++
@@ -98,6 +98,13 @@ func (e *encoder) Encode(img *Image, p Params) (Packet, error) {
 	out.Error = compare(img, &raw, dirty)
 	out.Stale = !out.Key && out.Error.Worst > staleMSE(q) // a key frame has nothing old
 	return out, nil
+}
+
+func truth(b bool) C.int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // compare measures the reconstructed picture against img inside the rectangles.

@@ -20,9 +20,12 @@
 // the dirty rectangles and reports it: Packet.Error says how far the decoded
 // picture is from the source and where, and Packet.Stale that a block is so far
 // off that no quantizer explains it. The answer to Stale is to encode the same
-// Image with the same rectangles again at once, as a frame of its own (the
-// decoder needs both): EncodeAll does that; a caller who wants the first packet
-// on the wire before the second is made does it himself. The same figures
+// Image with the same rectangles again at once (Params.Again), as a frame of its
+// own (the decoder needs both): EncodeAll does that; a caller who wants the first
+// packet on the wire before the second is made does it himself. With libaom 3.6
+// and given quantizers it is chroma that stays, where luma happens to fit; a
+// third of those blocks stay for good unless Again takes a slower speed for that
+// one frame, which mended all of them. libvpx has no such fault. The same figures
 // drive refinement: a picture that stands still is encoded again with a finer
 // quantizer until Error.Lossless.
 //
@@ -85,6 +88,7 @@ type Encoder interface {
 type Params struct {
 	Quantizer int               // ceiling, clamped to MinQuantizer..MaxQuantizer
 	Key       bool              // make it a key frame
+	Again     bool              // img is the one before, once more: after Stale, or finer. Slower and more careful
 	Dirty     []image.Rectangle // what may differ from the last frame, or is wanted finer; empty means everything
 }
 
@@ -159,7 +163,7 @@ func EncodeAll(e Encoder, img *Image, p Params) ([]Packet, error) {
 		if !pkt.Stale {
 			break
 		}
-		p.Key = false
+		p.Key, p.Again = false, true
 	}
 	return all, nil
 }

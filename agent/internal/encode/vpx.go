@@ -23,20 +23,13 @@ type vpx struct {
 func openVPX(codec Codec) func(*Image, Config) (library, error) {
 	return func(img *Image, cfg Config) (library, error) {
 		var why *C.char
-		vp9, i444 := C.int(0), C.int(0)
-		if codec == VP9 {
-			vp9 = 1
-		}
-		if img.Format == I444 {
-			i444 = 1
-		}
 		threads := cfg.Threads
 		if codec == VP8 {
 			// Its threads wait for each other by spinning: on a machine with
 			// something else to do a frame takes ten times as long.
 			threads = 1
 		}
-		c := C.oriel_vpx_open(vp9, C.int(img.Size.X), C.int(img.Size.Y), C.int(threads), i444, &why)
+		c := C.oriel_vpx_open(truth(codec == VP9), C.int(img.Size.X), C.int(img.Size.Y), C.int(threads), truth(img.Format == I444), &why)
 		if c == nil {
 			return nil, errors.New("libvpx: " + C.GoString(why))
 		}
@@ -46,17 +39,13 @@ func openVPX(codec Codec) func(*Image, Config) (library, error) {
 	}
 }
 
-func (v *vpx) encode(img *Image, pts int64, q int, key bool, dirty []image.Rectangle, p *C.oriel_packet) error {
-	force := C.int(0)
-	if key {
-		force = 1
-	}
+func (v *vpx) encode(img *Image, pts int64, q int, key, _ bool, dirty []image.Rectangle, p *C.oriel_packet) error {
 	var active *C.uint8_t
 	if v.vp9 && !key && v.mark(img, dirty) {
 		active = (*C.uint8_t)(&v.active[0])
 	}
 	why := C.oriel_vpx_encode(v.c, (*C.uint8_t)(&img.Y[0]), (*C.uint8_t)(&img.U[0]), (*C.uint8_t)(&img.V[0]),
-		C.int(img.StrideY), C.int(img.StrideC), C.int64_t(pts), C.int(q), force, active, p)
+		C.int(img.StrideY), C.int(img.StrideC), C.int64_t(pts), C.int(q), truth(key), active, p)
 	if why != nil {
 		return errors.New("libvpx: " + C.GoString(why))
 	}

@@ -194,6 +194,7 @@ func (l *loop) step() error {
 		budget = l.keyBudget(why)
 		p.Quantizer = l.rate.key(detail, budget)
 	case refined:
+		p.Again = true
 		p.Quantizer = l.rate.refine(detail, l.rough.quantizer)
 	default:
 		p.Quantizer = l.rate.change(start, detail, share(p.Dirty, l.img.Size), start.Sub(l.changed))
@@ -221,9 +222,9 @@ func (l *loop) step() error {
 	l.encoded = true
 	l.finish(f, p, pkt, detail, start)
 	// Where much changed the next frame, or the refinement, is soon there.
-	for i := 0; pkt.Stale && i < 2 && share(p.Dirty, l.img.Size) < 0.25; i++ {
+	for i := 0; pkt.Stale && i < 2 && (refined || share(p.Dirty, l.img.Size) < 0.25); i++ {
 		again := time.Now()
-		p.Key = false
+		p.Key, p.Again = false, true
 		if pkt, err = l.enc.Encode(l.img, p); err != nil {
 			l.unsettled = p.Dirty
 			return err

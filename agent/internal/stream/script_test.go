@@ -133,7 +133,13 @@ func (s *script) resize(size image.Point) {
 	s.page()
 }
 
-var paper, ink = image.NewUniform(color.RGBA{248, 250, 250, 255}), image.NewUniform(color.RGBA{30, 20, 20, 255})
+var paper = image.NewUniform(color.RGBA{248, 250, 250, 255})
+
+// inks are blue, green, red; the coloured ones have much the same luma.
+var inks = []*image.Uniform{
+	image.NewUniform(color.RGBA{30, 20, 20, 255}), image.NewUniform(color.RGBA{200, 90, 20, 255}),
+	image.NewUniform(color.RGBA{30, 40, 220, 255}), image.NewUniform(color.RGBA{60, 120, 10, 255}),
+}
 
 const letters = "etaoin shrdlu cmfwyp vbgk ETAOIN 0123456789.(){}"
 
@@ -142,7 +148,7 @@ func (s *script) line(dst *image.RGBA, p image.Point, n int) {
 	for i := range b {
 		b[i] = letters[s.rand.IntN(len(letters))]
 	}
-	d := font.Drawer{Dst: dst, Src: ink, Face: basicfont.Face7x13, Dot: fixed.P(p.X, p.Y)}
+	d := font.Drawer{Dst: dst, Src: inks[max(0, s.rand.IntN(9)-5)], Face: basicfont.Face7x13, Dot: fixed.P(p.X, p.Y)}
 	d.DrawString(string(b))
 }
 
@@ -164,6 +170,16 @@ func (s *script) key() image.Rectangle {
 		r := image.Rectangle{at, at.Add(image.Pt(9, 16))}
 		draw.Draw(p, r, paper, image.Point{}, draw.Src)
 		s.line(p, at.Add(image.Pt(1, 11)), 1)
+		return r
+	})
+}
+
+// button fills a small rectangle with a colour.
+func (s *script) button() image.Rectangle {
+	return s.draw(func(p *image.RGBA) image.Rectangle {
+		at := image.Pt(s.rand.IntN(p.Rect.Max.X-90), s.rand.IntN(p.Rect.Max.Y-40))
+		r := image.Rectangle{at, at.Add(image.Pt(20+s.rand.IntN(60), 8+s.rand.IntN(30)))}
+		draw.Draw(p, r, inks[s.rand.IntN(len(inks))], image.Point{}, draw.Src)
 		return r
 	})
 }
