@@ -62,8 +62,9 @@ export class RemoteCursor {
   follow(place: { x: number; y: number }): void {
     this.#place = { x: place.x / 65536, y: place.y / 65536 };
     this.#mine = true;
-    if (!this.#url) this.draw();
-    else if (!this.#canvas.hidden) this.#canvas.hidden = true;
+    // Under the mouse the browser's cursor has moved already.
+    if (this.#url && this.#mouse) this.#canvas.hidden = true;
+    else this.draw();
   }
 
   /** Fingers do not show a cursor of their own. */

@@ -50,6 +50,7 @@ export class Peer {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
   #connected = false;
+  #silent = false;
 
   constructor(options: PeerOptions, events: PeerEvents) {
     this.#events = events;
@@ -153,13 +154,19 @@ export class Peer {
     if (connectionState === 'disconnected' || iceConnectionState === 'disconnected') {
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.#lose(), PATIENCE);
-      return this.#connected ? this.#events.unsteady(true) : undefined;
+      return this.#connected ? this.#tellSilence(true) : undefined;
     }
     if (connectionState !== 'connected' || !this.open) return;
     clearTimeout(this.#timer);
-    if (this.#connected) return this.#events.unsteady(false);
+    if (this.#connected) return this.#tellSilence(false);
     this.#connected = true;
     this.#events.connected();
+  }
+
+  #tellSilence(silent: boolean): void {
+    if (silent === this.#silent) return;
+    this.#silent = silent;
+    this.#events.unsteady(silent);
   }
 
   #receive(data: unknown): void {

@@ -1,0 +1,174 @@
+/** The other sides, for tests: a WebSocket and a peer connection made of arrays. */
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { decode, encode } from './codec';
+import {
+  FromDesktopSchema,
+  ToDesktopSchema,
+  type FromDesktop,
+  type ToDesktop,
+} from './wire/oriel/v1/channel_pb';
+import {
+  FromConsoleSchema,
+  ToConsoleSchema,
+  type FromConsole,
+  type ToConsole,
+} from './wire/oriel/v1/live_pb';
+
+type ToConsoleBody = Exclude<MessageInitShape<typeof ToConsoleSchema>['body'], undefined>;
+type FromDesktopBody = Exclude<MessageInitShape<typeof FromDesktopSchema>['body'], undefined>;
+
+export class FakeSocket {
+  static all: FakeSocket[] = [];
+  static open = (url: string) => new FakeSocket(url) as unknown as WebSocket;
+  /** The newest. */
+  static get last(): FakeSocket {
+    const socket = FakeSocket.all.at(-1);
+    if (!socket) throw new Error('no socket was opened');
+    return socket;
+  }
+
+  binaryType = '';
+  closed = false;
+  sent: FromConsole['body'][] = [];
+  onopen: (() => void) | null = null;
+  onmessage: ((event: { data: unknown }) => void) | null = null;
+  onclose: (() => void) | null = null;
+  onerror: (() => void) | null = null;
+
+  constructor(readonly url: string) {
+    FakeSocket.all.push(this);
+  }
+
+  send(bytes: Uint8Array): void {
+    this.sent.push(decode(FromConsoleSchema, bytes).body);
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+
+  /** What was sent of one kind. */
+  of<C extends Exclude<FromConsole['body']['case'], undefined>>(name: C) {
+    return this.sent.filter((b): b is Extract<FromConsole['body'], { case: C }> => b.case === name);
+  }
+
+  deliver(body: ToConsoleBody): void {
+    const bytes = encode(ToConsoleSchema, create(ToConsoleSchema, { body }) as ToConsole);
+    this.onmessage?.({ data: bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) });
+  }
+
+  greet(): void {
+    this.onopen?.();
+    this.deliver({ case: 'welcome', value: { personId: 'p', iceServers: [] } });
+  }
+
+  /** The other side or the network closes it. */
+  drop(): void {
+    this.onclose?.();
+  }
+}
+
+class FakeChannel {
+  readyState = 'connecting';
+  binaryType = '';
+  bufferedAmount = 0;
+  sent: Uint8Array[] = [];
+  onopen: (() => void) | null = null;
+  onclose: (() => void) | null = null;
+  onmessage: ((event: { data: unknown }) => void) | null = null;
+
+  constructor(
+    readonly label: string,
+    readonly options: RTCDataChannelInit,
+  ) {}
+
+  send(bytes: Uint8Array): void {
+    this.sent.push(bytes);
+  }
+}
+
+export class FakePeerConnection {
+  static all: FakePeerConnection[] = [];
+  static get last(): FakePeerConnection {
+    const peer = FakePeerConnection.all.at(-1);
+    if (!peer) throw new Error('no peer connection was made');
+    return peer;
+  }
+
+  connectionState = 'new';
+  iceConnectionState = 'new';
+  localDescription: { sdp: string } | null = null;
+  remote: string | undefined;
+  candidates: RTCIceCandidateInit[] = [];
+  channels: FakeChannel[] = [];
+  closed = false;
+  receiver: Record<string, unknown> = {};
+  onicecandidate: ((event: { candidate: unknown }) => void) | null = null;
+  ontrack: ((event: unknown) => void) | null = null;
+  onconnectionstatechange: (() => void) | null = null;
+  oniceconnectionstatechange: (() => void) | null = null;
+
+  constructor(readonly configuration: RTCConfiguration) {
+    FakePeerConnection.all.push(this);
+  }
+
+  addTransceiver() {
+    return { receiver: this.receiver, setCodecPreferences: () => undefined };
+  }
+
+  createDataChannel(label: string, options: RTCDataChannelInit) {
+    const channel = new FakeChannel(label, options);
+    this.channels.push(channel);
+    return channel;
+  }
+
+  async createOffer() {
+    return { type: 'offer', sdp: `offer ${FakePeerConnection.all.indexOf(this)}` };
+  }
+
+  async setLocalDescription(description: { sdp: string }) {
+    this.localDescription = description;
+  }
+
+  async setRemoteDescription({ sdp }: { sdp: string }) {
+    this.remote = sdp;
+  }
+
+  async addIceCandidate(candidate: RTCIceCandidateInit) {
+    this.candidates.push(candidate);
+  }
+
+  async getStats() {
+    return new Map();
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+
+  channel(label: string): FakeChannel {
+    const found = this.channels.find((c) => c.label === label);
+    if (!found) throw new Error(`no channel ${label}`);
+    return found;
+  }
+
+  become(state: string): void {
+    this.connectionState = this.iceConnectionState = state;
+    if (state === 'connected')
+      for (const channel of this.channels) {
+        channel.readyState = 'open';
+        channel.onopen?.();
+      }
+    this.onconnectionstatechange?.();
+  }
+
+  /** The control messages that the viewer sent. */
+  get control(): ToDesktop['body'][] {
+    return this.channel('control').sent.map((bytes) => decode(ToDesktopSchema, bytes).body);
+  }
+
+  say(body: FromDesktopBody): void {
+    const bytes = encode(FromDesktopSchema, create(FromDesktopSchema, { body }) as FromDesktop);
+    this.channel('control').onmessage?.({ data: bytes.buffer });
+  }
+}

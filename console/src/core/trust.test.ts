@@ -1,0 +1,148 @@
+import { ed25519 } from '@noble/curves/ed25519.js';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
+import {
+  BrowserPins,
+  fingerprintOf,
+  judge,
+  keyForPeople,
+  verifyAnswer,
+  type Claim,
+  type Pins,
+} from './trust';
+
+interface Vector {
+  name: string;
+  machine_key: string;
+  session: string;
+  nonce: string;
+  fingerprint: string;
+  signature: string;
+  valid: boolean;
+}
+const file = join(import.meta.dirname, '../../../protocol/testdata/answers.json');
+const vectors = JSON.parse(readFileSync(file, 'utf8')) as Vector[];
+const hex = (text: string) => Uint8Array.from(Buffer.from(text, 'hex'));
+const vector = (name: string) => {
+  const found = vectors.find((v) => v.name === name);
+  if (!found) throw new Error(`no vector ${name}`);
+  return found;
+};
+const colons = (fingerprint: string) => (fingerprint.match(/../g) ?? []).join(':').toUpperCase();
+const sdpOf = (fingerprint: string) => `v=0\r\na=fingerprint:sha-256 ${colons(fingerprint)}\r\nm=video\r\n`;
+
+describe('verifyAnswer agrees with the Go side', () => {
+  it('has vectors of both kinds', () => {
+    expect(vectors.filter((v) => v.valid)).not.toHaveLength(0);
+    expect(vectors.filter((v) => !v.valid)).not.toHaveLength(0);
+  });
+
+  it.each(vectors)('$name', (v) => {
+    const [key, nonce, fingerprint, signature] = [v.machine_key, v.nonce, v.fingerprint, v.signature].map(
+      hex,
+    );
+    if (!key || !nonce || !fingerprint || !signature) throw new Error('bad vector');
+    expect(verifyAnswer(key, v.session, nonce, fingerprint, signature)).toBe(v.valid);
+  });
+
+  it('never throws on rubbish', () => {
+    const key = new Uint8Array(32).fill(255);
+    expect(verifyAnswer(key, '', new Uint8Array(), new Uint8Array(), new Uint8Array(64))).toBe(false);
+    expect(verifyAnswer(new Uint8Array(3), '', key, key, new Uint8Array(64))).toBe(false);
+  });
+});
+
+describe('fingerprintOf', () => {
+  const line = `a=fingerprint:sha-256 ${colons('07'.repeat(32))}`;
+  it.each([
+    ['one', `v=0\r\n${line}\r\n`, true],
+    ['the same twice, in other letters', `${line}\r\n${line.toLowerCase()}\r\n`, true],
+    ['none', 'v=0\r\n', false],
+    ['two that differ', `${line}\r\na=fingerprint:sha-256 ${colons('08'.repeat(32))}\r\n`, false],
+    ['another hash beside it', `${line}\r\na=fingerprint:sha-1 ${colons('08'.repeat(20))}\r\n`, false],
+    ['one that is too short', `a=fingerprint:sha-256 ${colons('07'.repeat(31))}\r\n`, false],
+  ])('%s', (_name, sdp, good) => {
+    expect(fingerprintOf(sdp)).toEqual(good ? hex('07'.repeat(32)) : undefined);
+  });
+});
+
+class MemoryPins implements Pins {
+  keys = new Map<string, Uint8Array>();
+  get = (id: string) => this.keys.get(id);
+  set = (id: string, key: Uint8Array) => void this.keys.set(id, key);
+}
+
+describe('judge', () => {
+  const v = vector('good');
+  const key = hex(v.machine_key);
+  const other = ed25519.getPublicKey(new Uint8Array(32).fill(5));
+  const claim = (): Claim => ({
+    computerId: 'c1',
+    sessionId: v.session,
+    nonce: hex(v.nonce),
+    relaysKey: key,
+    answer: {
+      sdp: sdpOf(v.fingerprint),
+      nonce: hex(v.nonce),
+      machineKey: key,
+      signature: hex(v.signature),
+    },
+  });
+
+  it('trusts a computer at first sight and remembers its key', () => {
+    const pins = new MemoryPins();
+    expect(judge(claim(), pins)).toEqual({ ok: true });
+    expect(pins.get('c1')).toEqual(key);
+    expect(judge(claim(), pins)).toEqual({ ok: true });
+  });
+
+  it('says loudly that a key changed, and does not touch what it knew', () => {
+    const pins = new MemoryPins();
+    pins.set('c1', other);
+    expect(judge(claim(), pins)).toEqual({ ok: false, why: 'changed', known: other, shown: key });
+    expect(pins.get('c1')).toEqual(other);
+  });
+
+  it.each<[string, (c: Claim) => void]>([
+    ['another certificate', (c) => (c.answer.sdp = sdpOf('08'.repeat(32)))],
+    ['no certificate', (c) => (c.answer.sdp = 'v=0')],
+    ['another nonce', (c) => (c.answer.nonce = new Uint8Array(16))],
+    ['a nonce that the relay did not give', (c) => (c.nonce = new Uint8Array(16))],
+    ['another session', (c) => (c.sessionId = 's-2')],
+    ['a key other than the relay says', (c) => (c.relaysKey = other)],
+    ['a spoilt signature', (c) => (c.answer.signature = hex(vector('a spoilt signature').signature))],
+  ])('refuses %s, and remembers nothing', (_name, spoil) => {
+    const pins = new MemoryPins();
+    const spoilt = claim();
+    spoil(spoilt);
+    expect(judge(spoilt, pins)).toEqual({ ok: false, why: 'forged' });
+    expect(pins.get('c1')).toBeUndefined();
+  });
+});
+
+describe('BrowserPins', () => {
+  beforeEach(() => localStorage.clear());
+
+  it('outlive the page', () => {
+    new BrowserPins().set('c1', new Uint8Array(32).fill(3));
+    expect(new BrowserPins().get('c1')).toEqual(new Uint8Array(32).fill(3));
+    expect(new BrowserPins().get('c2')).toBeUndefined();
+  });
+
+  it('do for the page where there is no storage', () => {
+    vi.spyOn(Storage.prototype, 'setItem').mockImplementation(() => {
+      throw new DOMException('denied');
+    });
+    vi.spyOn(Storage.prototype, 'getItem').mockImplementation(() => {
+      throw new DOMException('denied');
+    });
+    const pins = new BrowserPins();
+    pins.set('c1', new Uint8Array(32).fill(3));
+    expect(pins.get('c1')).toEqual(new Uint8Array(32).fill(3));
+  });
+});
+
+it('shows a key in groups that people can compare', () => {
+  expect(keyForPeople(new Uint8Array(32))).toMatch(/^([0-9a-f]{4} ){15}[0-9a-f]{4}$/);
+});
