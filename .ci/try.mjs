@@ -26,14 +26,14 @@ const started = []; // { name, child, ended }
 let stopping = false;
 
 // start runs a program; its words go to data/NAME.log. once: the whole demo
-// ends when this program does.
-function start(name, program, args, { env = {}, once = true, stdio = [] } = {}) {
+// ends when this program does. mute: what it prints is not for a log.
+function start(name, program, args, { env = {}, once = true, mute = false, stdio = [] } = {}) {
   const log = openSync(join(data, `${name}.log`), 'a');
   const child = spawn(program, args, {
     cwd: data,
     detached: true,
     env: { ...process.env, ...env },
-    stdio: ['ignore', log, log, ...stdio],
+    stdio: ['ignore', mute ? 'ignore' : log, log, ...stdio],
   });
   closeSync(log);
   const one = { name, child, ended: null };
@@ -59,9 +59,10 @@ function keep(name, program, args, env) {
     const begun = Date.now();
     const one = start(name, program, args, { env, once: false });
     void one.ended.then(() => {
+      if (stopping) return;
       started.splice(started.indexOf(one), 1);
       tries = Date.now() - begun > 5000 ? 0 : tries + 1;
-      if (!stopping && tries < 5) setTimeout(() => stopping || again(), 500);
+      if (tries < 5) setTimeout(() => stopping || again(), 500);
     });
   };
   again();
@@ -149,7 +150,8 @@ async function startRelay() {
     ORIEL_DATA: relayData,
     ORIEL_DOWNLOADS: join(root, 'dist'),
   };
-  start('relay', relay, ['serve'], { env: settings });
+  // It prints the owner's link, which is a secret; the one below takes its place.
+  start('relay', relay, ['serve'], { env: settings, mute: true });
   await until('the relay answers', 30, async () => (await fetch(`${url}/readyz`).catch(() => null))?.ok);
   return { url, settings };
 }
@@ -182,9 +184,11 @@ async function screen() {
 
   const openbox = find('openbox');
   if (openbox) keep('windows', openbox, [], env);
+  const xsetroot = find('xsetroot');
+  if (xsetroot) ask(xsetroot, ['-solid', '#35506b'], env);
   const font = ['-fa', 'DejaVu Sans Mono', '-fs', '11'];
   const hello = 'echo; echo "  This is the demo computer. Type here: it is a shell of yours."; echo; exec "${SHELL:-/bin/sh}"';
-  keep('terminal', xterm, [...font, '-geometry', '80x24+40+420', '-title', 'Terminal', '-e', '/bin/sh', '-c', hello], env);
+  keep('terminal', xterm, [...font, '-geometry', '62x18+24+400', '-title', 'Terminal', '-e', '/bin/sh', '-c', hello], env);
   page(env, xterm, font);
   return env;
 }
@@ -195,18 +199,15 @@ function page(env, xterm, font) {
   const browser = find('chromium', 'chromium-browser', 'google-chrome');
   if (!browser) {
     writeFileSync(join(data, 'page.txt'), text);
-    keep('page', xterm, [...font, '-geometry', '90x30+560+20', '-title', 'Page', '-e', 'less', join(data, 'page.txt')], env);
+    keep('page', xterm, [...font, '-geometry', '74x38+620+24', '-title', 'Page', '-e', 'less', join(data, 'page.txt')], env);
     return;
   }
-  const escaped = text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
-  const style = 'font:17px/1.5 "DejaVu Sans",sans-serif;max-width:44em;margin:2em auto;white-space:pre-wrap;overflow-wrap:anywhere';
-  const html = `<!doctype html><meta charset="utf-8"><title>A page to scroll</title><body style='${style}'>${escaped}`;
-  writeFileSync(join(data, 'page.html'), html);
+  writeFileSync(join(data, 'page.html'), html(text));
   const flags = [
     `--user-data-dir=${join(data, 'browser')}`,
     '--app=file://' + join(data, 'page.html'),
-    '--window-position=420,30',
-    '--window-size=820,620',
+    '--window-position=600,16',
+    '--window-size=660,760',
     '--no-first-run',
     '--disable-gpu',
     '--disable-background-networking',
@@ -219,16 +220,35 @@ function page(env, xterm, font) {
   keep('page', browser, flags, env);
 }
 
+// html makes a readable page of Markdown: headings and paragraphs.
+function html(text) {
+  const style =
+    'body{font:16px/1.6 "DejaVu Sans",sans-serif;color:#1c2733;margin:2.5em 3em}' +
+    'h1,h2{line-height:1.2;color:#12405f}pre{font:13px/1.5 "DejaVu Sans Mono",monospace;white-space:pre-wrap;background:#eef3f7;padding:1em}';
+  const blocks = text
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replace(/^!\[.*$/gm, '')
+    .replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')
+    .replace(/\*\*?([^*\n]+)\*\*?/g, '<em>$1</em>')
+    .split(/\n{2,}/)
+    .map((block) => {
+      const [, marks, title] = /^(#+) (.*)$/.exec(block) ?? [];
+      if (marks) return `<h${marks.length}>${title}</h${marks.length}>`;
+      return /^(```|\||\s{2,}|\d+\. )/.test(block) ? `<pre>${block.replace(/^```.*\n?/gm, '')}</pre>` : `<p>${block}</p>`;
+    });
+  return `<!doctype html><meta charset="utf-8"><title>A page to scroll</title><style>${style}</style>${blocks.join('\n')}`;
+}
+
 async function main() {
   mkdirSync(data, { recursive: true, mode: 0o700 });
   const { url, settings } = await startRelay();
   const env = await screen();
 
-  const enrolled = /enrolled: yes/.test(ask(agent, ['status', '--data', agentData]).text);
-  const token = enrolled ? '' : enrollmentToken(settings);
+  const token = enrolled() ? '' : enrollmentToken(settings);
   const args = ['run', '--relay', url, '--data', agentData, ...(env ? ['--display', env.DISPLAY] : ['--demo'])];
-  start('agent', agent, args, { env: { ...env, ORIEL_TOKEN: token } });
-  await until('the demo computer connects', 30, () => /enrolled: yes/.test(ask(agent, ['status', '--data', agentData]).text));
+  start('agent', agent, args, { env: { ...env, ...(token && { ORIEL_TOKEN: token }) } });
+  await until('the demo computer enrolls', 30, enrolled);
   if (stopping) return;
 
   const link = ask(relay, ['owner', 'link'], settings);
@@ -236,6 +256,12 @@ async function main() {
   if (link.ok) console.log(`  Make yourself its owner, by this link that works once:\n\n    ${link.text}\n`);
   console.log(`  The demo computer is in the list. Everything is kept in ${data}.`);
   console.log('  Ctrl-C stops it all.\n');
+}
+
+// enrolled: whether the relay knows the demo computer already.
+function enrolled() {
+  const state = join(agentData, 'state.json');
+  return existsSync(state) && Boolean(JSON.parse(readFileSync(state, 'utf8')).computer_id);
 }
 
 function enrollmentToken(settings) {
