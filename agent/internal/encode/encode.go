@@ -2,8 +2,8 @@
 // browser lacks AV1, VP8 last. It is the only room with cgo (libaom, libvpx,
 // libyuv, all linked statically) and imports no other room.
 //
-// A Converter keeps an Image (YUV planes, BT.601, studio range) in step with a
-// BGRX picture and touches only the rectangles that changed. An Encoder turns
+// Convert keeps an Image (YUV planes, BT.601, studio range) in step with a BGRX
+// picture and touches only the rectangles that changed. An Encoder turns
 // Images into Packets, one per call and never late: no look-ahead, no frame is
 // dropped or held back by the library. Time is not the encoder's: packets are
 // stamped by whoever sends them.
@@ -28,6 +28,11 @@
 // one frame, which mended all of them. libvpx has no such fault. The same figures
 // drive refinement: a picture that stands still is encoded again with a finer
 // quantizer until Error.Lossless.
+//
+// What a quantizer costs differs: AV1's palettes make a page of text nearly as
+// cheap at 24 (50 kB of 1080p, 52 dB) as at 60 (32 kB, 36 dB), so a coarse page
+// saves little and is paid for twice; VP9 goes from 38 to 184 kB. VP8 keeps some
+// chroma errors until its next key frame.
 //
 // Sizes may be odd; a change of size is a key frame. Everything here is used
 // by one goroutine at a time.
