@@ -25,20 +25,18 @@ type loop struct {
 	rate  *rate
 	rough roughness
 
-	sent      time.Time // when the last frame was
-	changed   time.Time // when the last frame with a change was
-	stamp     time.Time // Frame.At of the last
-	key       keyState
-	encoded   bool // the encoder has a picture
-	unsettled []image.Rectangle
-	failures  int
+	sent     time.Time // when the last frame was
+	changed  time.Time // when the last frame with a change was
+	stamp    time.Time // Frame.At of the last
+	key      keyState
+	encoded  bool // the encoder has a picture
+	failures int
 }
 
 // keyState remembers the last key frame, to answer a loss with less.
 type keyState struct {
 	at   time.Time
 	bits int
-	lost int // answered losses in a row
 }
 
 func newLoop(s *Stream, enc encode.Encoder) *loop {
@@ -176,12 +174,12 @@ func (l *loop) step() error {
 		why = keyNone // not yet; the change goes first
 	}
 	p.Key = why != keyNone || !l.encoded || size != l.img.Size
-	if len(l.unsettled) > 0 { // a frame that failed
-		got.dirty = append(got.dirty, l.unsettled...)
-	}
 	p.Dirty = got.dirty
 	refined := len(got.dirty) == 0 && !p.Key
 	if refined {
+		if !l.rough.any() {
+			return nil // what was asked for has been answered
+		}
 		p.Dirty = []image.Rectangle{l.rough.where}
 	} else if p.Key {
 		p.Dirty = nil
@@ -199,12 +197,8 @@ func (l *loop) step() error {
 	default:
 		p.Quantizer = l.rate.change(start, detail, share(p.Dirty, l.img.Size), start.Sub(l.changed))
 	}
-	if got.at.IsZero() {
+	if got.at.IsZero() { // nothing new: the picture is that of now
 		f.At = start
-	}
-	l.unsettled = p.Dirty
-	if p.Key {
-		l.unsettled = []image.Rectangle{l.img.Bounds()}
 	}
 	pkt, err := l.enc.Encode(l.img, p)
 	if err != nil {
@@ -218,7 +212,6 @@ func (l *loop) step() error {
 			return err
 		}
 	}
-	l.unsettled = nil
 	l.encoded = true
 	l.finish(f, p, pkt, detail, start)
 	// Where much changed the next frame, or the refinement, is soon there.
@@ -226,7 +219,6 @@ func (l *loop) step() error {
 		again := time.Now()
 		p.Key, p.Again = false, true
 		if pkt, err = l.enc.Encode(l.img, p); err != nil {
-			l.unsettled = p.Dirty
 			return err
 		}
 		f.At, f.Captured = again, 0
@@ -266,10 +258,8 @@ func (l *loop) finish(f Frame, p encode.Params, pkt encode.Packet, detail float6
 func (l *loop) keyBudget(why keyReason) int {
 	budget := l.rate.firstBudget()
 	if why == keyLost && time.Since(l.key.at) < 3*time.Second {
-		l.key.lost++
 		return min(budget, l.key.bits/2)
 	}
-	l.key.lost = 0
 	return budget
 }
 
