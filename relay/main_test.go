@@ -1,0 +1,200 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// words of a program that runs.
+type words struct {
+	mu sync.Mutex
+	b  bytes.Buffer // protected by mu
+}
+
+func (w *words) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.b.Write(b)
+}
+
+func (w *words) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.b.String()
+}
+
+// command runs oriel-relay to its end.
+func command(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, err words
+	code = run(t.Context(), args, &out, &err)
+	return code, out.String(), err.String()
+}
+
+// serving runs `serve` until stop; stop returns its exit code.
+func serving(t *testing.T, data string, more ...string) (url string, out, log *words, stop func() int) {
+	t.Helper()
+	out, log = &words{}, &words{}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data}, more...), out, log)
+	}()
+	deadline := time.Now().Add(20 * time.Second)
+	for ; url == ""; time.Sleep(5 * time.Millisecond) {
+		if found := regexp.MustCompile(`http://127\.0\.0\.1:\d+\n`).FindString(out.String()); found != "" {
+			url = strings.TrimSpace(found)
+		}
+		select {
+		case code := <-ended:
+			t.Fatalf("serve ended with %d: %s%s", code, out, log)
+		default:
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("serve says no address: %s%s", out, log)
+		}
+	}
+	once := sync.OnceValue(func() int { cancel(); return <-ended })
+	t.Cleanup(func() { once() })
+	return url, out, log, once
+}
+
+func get(t *testing.T, url string) (status int, body string) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
+	res, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(b)
+}
+
+var linkForm = regexp.MustCompile(`http://127\.0\.0\.1:\d+/owner#([A-Za-z0-9_-]{43})\n`)
+
+func TestServe(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "new", "data")
+	url, out, log, stop := serving(t, data, "--log-level", "debug", "--log-format", "json")
+	for path, want := range map[string]string{"/healthz": "ok\n", "/readyz": "blobs: ok\nbus: ok\ndatabase: ok\n"} {
+		if status, body := get(t, url+path); status != 200 || body != want {
+			t.Errorf("%s: %d %q", path, status, body)
+		}
+	}
+	link := linkForm.FindStringSubmatch(out.String())
+	if link == nil {
+		t.Fatalf("no owner's link in %q", out)
+	}
+	// Beside the relay that runs: a new link, which replaces the first, and a token.
+	listen := strings.TrimPrefix(url, "http://")
+	code, again, hint := command(t, "owner", "link", "--data", data, "--listen", listen)
+	second := linkForm.FindStringSubmatch(again)
+	if code != 0 || second == nil || second[0] != again || second[1] == link[1] || !strings.HasPrefix(again, url) || hint == "" {
+		t.Errorf("owner link: %d %q %q", code, again, hint)
+	}
+	code, token, _ := command(t, "token", "create", "--data", data, "--note", "lab", "--uses", "2")
+	if code != 0 || !regexp.MustCompile(`^oriel-[a-z2-7]{26}-[0-9a-f]{16}\n$`).MatchString(token) {
+		t.Errorf("token create: %d %q", code, token)
+	}
+	owner := func(token string) int {
+		body := fmt.Sprintf(`{"token":%q,"name":"Ada","email":"ada@example.com","password":"correct horse"}`, token)
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
+		res, err := client.Post(url+"/api/v1/owner", "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		return res.StatusCode
+	}
+	if s := owner(link[1]); s != 403 {
+		t.Errorf("the replaced link: %d", s)
+	}
+	if second != nil {
+		if s := owner(second[1]); s != 200 {
+			t.Errorf("the link: %d", s)
+		}
+	}
+	if code, out, err := command(t, "owner", "link", "--data", data); code != 1 || out != "" || !strings.Contains(err, "has an owner") {
+		t.Errorf("a link beside an owner: %d %q %q", code, out, err)
+	}
+	if code := stop(); code != 0 {
+		t.Errorf("it ends with %d: %s", code, log)
+	}
+	for _, secret := range []string{link[1], "correct horse", strings.TrimSpace(token)} {
+		if strings.Contains(log.String(), secret) {
+			t.Errorf("the log holds %q", secret)
+		}
+	}
+	if !strings.HasPrefix(log.String(), `{"time":`) {
+		t.Errorf("the log is no JSON: %.100s", log)
+	}
+	_, out, _, stop = serving(t, data)
+	if linkForm.MatchString(out.String()) {
+		t.Error("a link is printed though there is an owner")
+	}
+	if code := stop(); code != 0 {
+		t.Errorf("it ends with %d", code)
+	}
+}
+
+func TestServeSaysWhy(t *testing.T) {
+	data := t.TempDir()
+	if err := os.WriteFile(filepath.Join(data, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"--data", filepath.Join(data, "file", "below")}, 1, "not a directory; choose another with --data"},
+		{[]string{"--data", data, "--database", "postgres://nobody@127.0.0.1:1/none"}, 1, "open database"},
+		{[]string{"--data", data, "--listen", "nonsense", "--log-level", "loud"}, 2, "2 problems:\n  - listen: "},
+		{[]string{"--data", data, "--tls-cert", filepath.Join(data, "file"), "--tls-key", filepath.Join(data, "file")}, 1, "certificate"},
+	} {
+		code, out, err := command(t, append([]string{"serve", "--listen", "127.0.0.1:0"}, c.args...)...)
+		if code != c.code || out != "" || !strings.HasPrefix(err, "oriel-relay: ") || !strings.Contains(err, c.want) {
+			t.Errorf("%q: %d %q %q, want %d %q", c.args, code, out, err, c.code, c.want)
+		}
+	}
+}
+
+func TestOtherCommands(t *testing.T) {
+	if code, out, _ := command(t, "version"); code != 0 || out != "oriel-relay "+version+"\n" {
+		t.Errorf("version: %d %q", code, out)
+	}
+	if code, out, _ := command(t, "--help"); code != 0 || !strings.Contains(out, "owner link") || !strings.Contains(out, "token create") {
+		t.Errorf("help: %d %q", code, out)
+	}
+	if code, _, err := command(t, "serv"); code != 2 || !strings.Contains(err, "serv") {
+		t.Errorf("a command that is none: %d %q", code, err)
+	}
+	code, out, _ := command(t, "openapi")
+	want, err := os.ReadFile("../protocol/openapi.yaml")
+	if err != nil || code != 0 || out != string(want) {
+		t.Errorf("openapi: %d, %v; protocol/openapi.yaml is stale: run make generate", code, err)
+	}
+	if code, out, _ := command(t, "doctor", "--listen", "127.0.0.1:0", "--data", t.TempDir()); code != 0 || !strings.Contains(out, "ok    database") {
+		t.Errorf("doctor: %d %s", code, out)
+	}
+	if code, out, _ := command(t, "doctor", "--listen", "127.0.0.1:0", "--data", "/proc/none"); code != 1 || !strings.Contains(out, "FAIL  data") {
+		t.Errorf("doctor: %d %s", code, out)
+	}
+}
