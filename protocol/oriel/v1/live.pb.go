@@ -930,9 +930,12 @@ func (x *SessionWaiting) GetComputerId() string {
 	return ""
 }
 
+// CloseSession ends a session, or takes back an OpenSession that waits or is
+// not answered yet (session_id empty).
 type CloseSession struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	SessionId     string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	Attempt       uint32                 `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"` // of that OpenSession
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -972,6 +975,13 @@ func (x *CloseSession) GetSessionId() string {
 		return x.SessionId
 	}
 	return ""
+}
+
+func (x *CloseSession) GetAttempt() uint32 {
+	if x != nil {
+		return x.Attempt
+	}
+	return 0
 }
 
 // AttachSession is said on a new WebSocket by a tab whose session runs on
@@ -1636,10 +1646,11 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"\x0eSessionWaiting\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12%\n" +
 	"\vcomputer_id\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\n" +
-	"computerId\"3\n" +
+	"computerId\"M\n" +
 	"\fCloseSession\x12#\n" +
 	"\n" +
-	"session_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\"4\n" +
+	"session_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\x12\x18\n" +
+	"\aattempt\x18\x02 \x01(\rR\aattempt\"4\n" +
 	"\rAttachSession\x12#\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\"\x8b\x01\n" +

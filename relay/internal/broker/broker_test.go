@@ -204,6 +204,35 @@ func TestRequestGoesWithItsTab(t *testing.T) {
 	}
 }
 
+func TestRequestIsTakenBack(t *testing.T) {
+	n := relaytest.StartNode(t, relaytest.NodeOptions{})
+	w := start(t, n, n)
+	takeBack := func(attempt uint32) {
+		w.tab.Say(&orielv1.FromConsole{Body: &orielv1.FromConsole_CloseSession{CloseSession: &orielv1.CloseSession{Attempt: attempt}}})
+	}
+	// Opened, but the tab does not know its session yet.
+	attempt := w.tab.Open(w.computer, orielv1.Mode_MODE_VIEW, "")
+	takeBack(attempt)
+	o, _ := w.agent.Offer()
+	w.agent.EndSession(o.GetSessionId())
+	w.row(t, o.GetSessionId(), "ended", endedBy(orielv1.EndReason_END_REASON_OPERATOR))
+	// Waiting.
+	_ = w.agent.Conn.Close()
+	relaytest.Until(t, "offline", func() bool { return n.Hub.Stats().Agents == 0 })
+	attempt = w.tab.Open(w.computer, orielv1.Mode_MODE_VIEW, "")
+	w.tab.Waiting(attempt)
+	takeBack(attempt)
+	takeBack(99) // nothing of this tab's
+	w.tab.Watch(true, false)
+	w.tab.Take("computers", func(m *orielv1.ToConsole) bool { return m.GetComputers() != nil }) // all before was handled
+	agent := w.machine.Connect(t, n, "")
+	next := w.tab.Open(w.computer, orielv1.Mode_MODE_VIEW, "")
+	w.tab.Opened(next)
+	if o, _ := agent.Offer(); o.GetAttempt() != next || agent.Has(func(m *orielv1.ToAgent) bool { return m.GetOffer() != nil }) {
+		t.Fatal("what was taken back was forwarded:", o.GetAttempt())
+	}
+}
+
 func TestResume(t *testing.T) {
 	each(t, relaytest.NodeOptions{Grace: time.Minute}, func(t *testing.T, w *world) {
 		id, first := w.session(t, orielv1.Mode_MODE_CONTROL)

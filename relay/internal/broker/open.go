@@ -212,6 +212,9 @@ func (b *Broker) attempt(ctx context.Context, r *request) error {
 	b.mu.Lock()
 	early := r.early
 	r.early, r.live = nil, l
+	if b.sessions[l.id] != l && r.seat.requests[r.attempt] == r { // it ended meanwhile
+		delete(r.seat.requests, r.attempt)
+	}
 	b.mu.Unlock()
 	for _, c := range early {
 		b.candidate(l, c)

@@ -83,8 +83,14 @@ func (b *Broker) candidate(l *live, c *orielv1.Candidate) {
 	b.tell(l.computer, &orielv1.ToAgent{Body: &orielv1.ToAgent_Candidate{Candidate: c}})
 }
 
-// Close ends a session of this person: the operator's disconnect.
-func (s *Seat) Close(ctx context.Context, session string) {
+// Close ends a session of this person: the operator's disconnect. Without a
+// session it takes back the request of that attempt.
+func (s *Seat) Close(ctx context.Context, session string, attempt uint32) {
+	if session == "" {
+		if session = s.withdraw(attempt); session == "" {
+			return
+		}
+	}
 	e, err := s.own(ctx, session)
 	if err == nil {
 		err = s.b.end(ctx, e.GetSessionId(), orielv1.EndReason_END_REASON_OPERATOR, 0, "")
@@ -92,6 +98,22 @@ func (s *Seat) Close(ctx context.Context, session string) {
 	if err != nil && !errors.Is(err, errOver) {
 		s.problem(0, session, err)
 	}
+}
+
+// withdraw takes a request back, or returns the session that it became.
+func (s *Seat) withdraw(attempt uint32) (session string) {
+	s.b.mu.Lock()
+	defer s.b.mu.Unlock()
+	r := s.requests[attempt]
+	if r == nil {
+		return ""
+	}
+	if r.live != nil {
+		return r.live.id
+	}
+	delete(s.b.waiting, r) // whoever tries it just now ends what comes of it
+	delete(s.requests, attempt)
+	return ""
 }
 
 // own is the running session of that id, if it is this person's. Errors:

@@ -15,9 +15,6 @@ import (
 	"oriel/relay/internal/store"
 )
 
-// tabMessage bounds what a tab sends: an offer is the largest.
-const tabMessage = 256 << 10
-
 // tab is one tab of a console. It is the broker's Tab.
 type tab struct {
 	h    *Hub
@@ -121,7 +118,7 @@ func (t *tab) dispatch(ctx context.Context, m *orielv1.FromConsole) {
 	case *orielv1.FromConsole_Candidate:
 		t.seat.Candidate(body.Candidate)
 	case *orielv1.FromConsole_CloseSession:
-		t.seat.Close(ctx, body.CloseSession.GetSessionId())
+		t.seat.Close(ctx, body.CloseSession.GetSessionId(), body.CloseSession.GetAttempt())
 	case *orielv1.FromConsole_AttachSession:
 		t.seat.Attach(ctx, body.AttachSession.GetSessionId())
 	case *orielv1.FromConsole_RenewIce:

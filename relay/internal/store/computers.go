@@ -64,7 +64,7 @@ func (s *Store) Computers(ctx context.Context, ids ...string) ([]Computer, error
 	var all []Computer
 	q := s.computers(s.db, &all).OrderExpr("c.id")
 	if len(ids) > 0 {
-		q = q.Where("c.id IN (?)", bun.In(ids))
+		q = q.Where("c.id IN (?)", bun.List(ids))
 	}
 	return all, mapped(q.Scan(ctx))
 }

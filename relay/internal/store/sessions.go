@@ -59,7 +59,7 @@ func (s *Store) Sessions(ctx context.Context, ids ...string) ([]Session, error) 
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	return rows, mapped(s.db.NewSelect().Model(&rows).Where("id IN (?)", bun.In(ids)).
+	return rows, mapped(s.db.NewSelect().Model(&rows).Where("id IN (?)", bun.List(ids)).
 		Order("started_at DESC", "id DESC").Scan(ctx))
 }
 
@@ -92,14 +92,14 @@ func (s *Store) KeepSessions(ctx context.Context, computer string, ids []string,
 	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		err := tx.NewUpdate().Model((*Session)(nil)).
 			Set("ended_at = 0").Set("end_reason = ''").Set("end_code = ''").Set("end_detail = ''").
-			Where("id IN (?) AND computer_id = ?", bun.In(ids), computer).
+			Where("id IN (?) AND computer_id = ?", bun.List(ids), computer).
 			Where("ended_at <> 0 AND end_reason = ?", Lost).Returning("id").Scan(ctx, &again)
 		if err != nil {
 			return err
 		}
 		var running []string
 		err = tx.NewUpdate().Model((*Session)(nil)).Set("seen_at = ?", now).
-			Where("id IN (?) AND computer_id = ? AND ended_at = 0", bun.In(ids), computer).
+			Where("id IN (?) AND computer_id = ? AND ended_at = 0", bun.List(ids), computer).
 			Returning("id").Scan(ctx, &running)
 		if err != nil {
 			return err
@@ -217,7 +217,7 @@ func (r Running) where(q *bun.SelectQuery) *bun.SelectQuery {
 		q = q.Where("started_at < ?", r.Before)
 	}
 	if len(r.Except) > 0 {
-		q = q.Where("id NOT IN (?)", bun.In(r.Except))
+		q = q.Where("id NOT IN (?)", bun.List(r.Except))
 	}
 	return q
 }
@@ -235,7 +235,7 @@ func (s *Store) Operators(ctx context.Context, computers ...string) (map[string]
 	q := s.db.NewSelect().Model(&rows).Column("computer_id", "operator_name").
 		Where("ended_at = 0 AND connected_at <> 0").Order("started_at", "id")
 	if len(computers) > 0 {
-		q = q.Where("computer_id IN (?)", bun.In(computers))
+		q = q.Where("computer_id IN (?)", bun.List(computers))
 	}
 	if err := q.Scan(ctx); err != nil {
 		return nil, mapped(err)
