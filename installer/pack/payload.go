@@ -89,10 +89,7 @@ func relayPayload(support, release, downloads string, agents []installer.File) p
 
 // archive writes a .tar.gz with everything in one folder.
 func (p payload) archive(w io.Writer) error {
-	zipped, err := gzip.NewWriterLevel(w, gzip.BestCompression)
-	if err != nil {
-		return err
-	}
+	zipped := gzip.NewWriter(w)
 	out := tar.NewWriter(zipped)
 	folder := fmt.Sprintf("%s-%s-linux-%s", p.program, p.version, p.binary.arch)
 	add := func(name, source string, mode int64) error {
