@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { newContext, startBrowser, videoShows } from './harness/browser.ts';
 import { Display } from './harness/display.ts';
 import { addComputer, card, closeDialog, connect, live, makeOwner, owner } from './harness/pages.ts';
-import { Agent, Relay } from './harness/programs.ts';
+import { Agent, Relay, tempDir } from './harness/programs.ts';
 import { until } from './harness/proc.ts';
 import { watchPeers } from './harness/rtc.ts';
 import { Postgres, Nats } from './harness/services.ts';
@@ -12,6 +12,7 @@ import { blue, cell, Target } from './harness/target.ts';
 describe('two relays', () => {
   it('are one: console here, agent there, and a node may die', async () => {
     const closers: (() => Promise<unknown>)[] = [];
+    const logs: (() => string)[] = [];
     const keep = <T extends { stop(): Promise<unknown> }>(x: T): T => {
       closers.unshift(() => x.stop());
       return x;
@@ -19,9 +20,20 @@ describe('two relays', () => {
     try {
       const database = keep(await Postgres.start());
       const nats = keep(await Nats.start());
-      const shared = ['--database', database.url, '--nats', nats.url];
+      const shared = [
+        '--database',
+        database.url,
+        '--nats',
+        nats.url,
+        '--blobs',
+        `file://${tempDir('blobs')}`,
+      ];
       const one = keep(await Relay.start({ args: shared }));
       const two = keep(await Relay.start({ args: shared }));
+      logs.push(
+        () => `one:\n${one.log()}`,
+        () => `two:\n${two.log()}`,
+      );
       const display = keep(await Display.start());
       const target = keep(await Target.start(display));
 
@@ -30,7 +42,8 @@ describe('two relays', () => {
       const { context } = await newContext(browser);
       await watchPeers(context);
       const page = await context.newPage();
-      await makeOwner(page, await one.ownerLink());
+      // The newest link counts; its token is good at either node.
+      await makeOwner(page, (await two.ownerLink()).replace(two.url, one.url));
       const token = await addComputer(page);
 
       // The agent is on the second node, with the first as its next address.
@@ -75,6 +88,8 @@ describe('two relays', () => {
       await videoShows(again, d.x, d.y, blue);
       expect(target.events().some((e) => e.kind === 'key' && e.code === 40)).toBe(true);
       expect(owner.email).toContain('@');
+    } catch (e) {
+      throw new Error(`${String(e)}\n${logs.map((l) => l()).join('\n')}`, { cause: e });
     } finally {
       for (const close of closers) await close().catch(() => undefined);
     }

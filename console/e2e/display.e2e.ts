@@ -1,7 +1,7 @@
 /** A computer whose display is not there, dies, or comes later. */
 import { describe, expect, it } from 'vitest';
 import { videoShows } from './harness/browser.ts';
-import { Display } from './harness/display.ts';
+import { Display, freeNumber } from './harness/display.ts';
 import { card, connect, live } from './harness/pages.ts';
 import { until } from './harness/proc.ts';
 import { shot } from './harness/shots.ts';
@@ -10,10 +10,7 @@ import { World } from './harness/world.ts';
 
 describe('a display', () => {
   it('that is not there yet is said, and shown when it appears', async () => {
-    // A number that is free: taken and given back.
-    const free = await Display.start();
-    const number = free.number;
-    await free.stop();
+    const number = freeNumber();
     const w = await World.start({ display: false, agent: { display: `:${number}` } });
     try {
       const view = await connect(w.context, w.page);
@@ -39,12 +36,12 @@ describe('a display', () => {
   });
 
   it('that dies in mid-session leaves agent and session standing', async () => {
-    const w = await World.start();
+    const number = freeNumber();
+    const w = await World.start({ display: { width: 1280, height: 720, number } });
     try {
       const pid = w.agent.pid;
       const view = await connect(w.context, w.page);
       await live(view);
-      const number = w.display.number;
       await view.keyboard.down('a');
       await w.display.crash();
       await until(

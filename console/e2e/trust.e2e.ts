@@ -43,7 +43,7 @@ describe('the key of a computer', () => {
       await again.getByText('Compare the keys').click();
       const trust = again.getByRole('button', { name: 'Trust the new key' });
       expect(await trust.isDisabled()).toBe(true);
-      await again.getByRole('textbox').fill(name);
+      await again.getByTestId('trust-name').fill(name);
       await trust.click();
       await live(again);
       expect(w.target.events().slice(before)).toEqual([]);

@@ -1,11 +1,19 @@
 /** A real X display (Xvfb) whose frame buffer the test can read by itself. */
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Proc } from './proc.ts';
 
 export type Pixels = { width: number; height: number; /** RGB, 3 bytes a pixel */ data: Uint8Array };
+
+/** A display number of its own for a test that needs the same one twice; others take the lowest. */
+export function freeNumber(): number {
+  for (;;) {
+    const n = 1_000 + Math.floor(Math.random() * 8_000);
+    if (!existsSync(`/tmp/.X11-unix/X${n}`) && !existsSync(`/tmp/.X${n}-lock`)) return n;
+  }
+}
 
 export class Display {
   private constructor(

@@ -18,9 +18,15 @@ export async function freePort(): Promise<number> {
   });
 }
 
+const dirs: string[] = [];
+process.on('exit', () => {
+  for (const d of dirs) rmSync(d, { recursive: true, force: true });
+});
+
+/** A folder that is gone when the tests are over. */
 export function tempDir(name: string): string {
   const dir = mkdtempSync(join(tmpdir(), `oriel-${name}-`));
-  process.on('exit', () => rmSync(dir, { recursive: true, force: true }));
+  dirs.push(dir);
   return dir;
 }
 

@@ -11,7 +11,7 @@ export type WorldOptions = {
   relay?: RelayOptions;
   agent?: Partial<AgentOptions>;
   /** false: a computer without a screen */
-  display?: { width: number; height: number } | false;
+  display?: { width: number; height: number; number?: number } | false;
   browserArgs?: string[];
   ice?: Transport;
 };
@@ -43,7 +43,11 @@ export class World {
   private async open(options: WorldOptions): Promise<void> {
     this.relay = await Relay.start(options.relay);
     if (options.display !== false) {
-      this.display = await Display.start(options.display?.width, options.display?.height);
+      this.display = await Display.start(
+        options.display?.width,
+        options.display?.height,
+        options.display?.number,
+      );
       this.target = await Target.start(this.display);
     }
     this.browser = await startBrowser(options.browserArgs);
