@@ -34,6 +34,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -76,6 +77,7 @@ type Server struct {
 	metrics  *metrics
 	release  *release
 	draining atomic.Bool
+	fresh    fresh
 }
 
 // Route is one address that the server answers.
@@ -102,6 +104,7 @@ func New(o Options) (*Server, error) {
 		TLSConfig:         o.TLS,
 		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 		ConnContext:       withTLS,
+		ConnState:         s.fresh.note,
 	}
 	return s, nil
 }
@@ -187,10 +190,46 @@ func (s *Server) Drain() { s.draining.Store(true) }
 // what is left when ctx ends. WebSockets belong to who took them over.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.Drain()
+	s.fresh.stop()
 	if err := s.http.Shutdown(ctx); err != nil {
 		return errors.Join(err, s.http.Close())
 	}
 	return nil
+}
+
+// fresh are connections that have not asked for anything yet: browsers open
+// them ahead of need. http.Server.Shutdown would wait five seconds for each.
+type fresh struct {
+	mu       sync.Mutex
+	conns    map[net.Conn]struct{} // protected by mu
+	stopping bool                  // protected by mu
+}
+
+func (f *fresh) note(c net.Conn, state http.ConnState) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if state != http.StateNew {
+		delete(f.conns, c)
+		return
+	}
+	if f.stopping {
+		_ = c.Close()
+		return
+	}
+	if f.conns == nil {
+		f.conns = map[net.Conn]struct{}{}
+	}
+	f.conns[c] = struct{}{}
+}
+
+// stop closes them, and whichever still comes.
+func (f *fresh) stop() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.stopping = true
+	for c := range f.conns {
+		_ = c.Close()
+	}
 }
 
 func (s *Server) live(w http.ResponseWriter, r *http.Request) {

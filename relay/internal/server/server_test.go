@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -17,13 +18,21 @@ import (
 	"testing/fstest"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/api"
 	"oriel/relay/internal/store"
 	"oriel/relay/internal/store/storetest"
 )
 
-func TestMain(m *testing.M) { storetest.Main(m) }
+func TestMain(m *testing.M) {
+	storetest.Main(m,
+		// certmagic's rate limiter is one for the process and has no end; what
+		// keeps its lock files fresh looks only every five seconds whether it may go.
+		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.(*RingBufferRateLimiter).loop"),
+		goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.keepLockfileFresh"))
+}
 
 var consoleFiles = fstest.MapFS{
 	"index.html":           {Data: []byte("<!doctype html><title>Oriel</title>")},
@@ -398,6 +407,42 @@ func TestShutdownWaits(t *testing.T) {
 	if text := <-got; text != "done" {
 		t.Fatalf("the request under way got %q", text)
 	}
+}
+
+// A connection that a browser opened ahead of need does not hold up the end.
+func TestShutdownDoesNotWaitForNothing(t *testing.T) {
+	s, _ := open(t, nil)
+	l := listen(t)
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for deadline := time.Now().Add(10 * time.Second); s.fresh.count() == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the connection is not noticed")
+		}
+	}
+	// net/http would wait for five seconds: within three it says that it could not.
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-served; err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Read(make([]byte, 1)); n != 0 || err == nil {
+		t.Error("the connection is open")
+	}
+}
+
+func (f *fresh) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.conns)
 }
 
 func TestLiveWithoutDatabase(t *testing.T) {

@@ -88,9 +88,10 @@ func Open(t testing.TB, address string) *store.Store {
 	return s
 }
 
-// Main runs the tests, stops PostgreSQL, checks for leaked goroutines and exits.
-func Main(m *testing.M) {
-	goleak.VerifyTestMain(stopping{m})
+// Main runs the tests, stops PostgreSQL, checks for leaked goroutines (but
+// those that o excepts) and exits.
+func Main(m *testing.M, o ...goleak.Option) {
+	goleak.VerifyTestMain(stopping{m}, o...)
 }
 
 type stopping struct{ m *testing.M }
