@@ -10,12 +10,12 @@ import (
 
 func init() {
 	backends = append(backends, backend{
-		name: "portable", x: true, alone: true, polls: true, start: startPortable,
+		name: "portable", x: true, alone: true, start: startPortable,
 	})
 }
 
 func startPortable(t *testing.T) *rig {
-	s := xvfbtest.Start(t, xvfbtest.Options{})
+	s := xvfbtest.Start(t, xvfbtest.Options{Width: rigSize.X, Height: rigSize.Y})
 	t.Setenv("DISPLAY", s.Display)
 	p := newPainter(t, s)
 	d, err := Open(Options{Portable: true})
