@@ -20,7 +20,7 @@
 // its pointer followed, takes 21 ms of one core. Text is typed at some 10,000
 // characters a second where the layout has them; beyond that a layout's spare
 // key codes (19 on a PC keyboard) are given new meanings for every 19 different
-// characters, which takes 30 ms while the program that is typed into has
+// characters, which takes 30 to 65 ms while the program that is typed into has
 // nothing else to do, and up to 3 s when it hangs. Locked and held modifiers do not matter, except
 // that those held at the machine itself act on what is typed, as they must.
 //
