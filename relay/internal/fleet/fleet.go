@@ -20,7 +20,9 @@
 // A connection is a row in the database, valid while its node's heartbeat is
 // (NodeLifetime), by the database's clock. The newest connection of a computer
 // counts; the node with an older one is told to close it. A node that starts
-// clears what an earlier run of it left; every node buries those that died.
+// clears what an earlier run of it left; every node buries those that died. A
+// node that was buried alive (its database was out of reach for too long)
+// notes its connections again.
 //
 // # Changes
 //
@@ -38,6 +40,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	orielv1 "oriel/protocol/oriel/v1"
@@ -74,7 +77,13 @@ type Options struct {
 }
 
 // Fleet is the computers. Its methods may be called from any goroutine.
-type Fleet struct{ o Options }
+type Fleet struct {
+	o   Options
+	run string // of this node, told from earlier ones
+
+	mu   sync.Mutex
+	here map[string]string // protected by mu; connections to this node by computer
+}
 
 // New makes a Fleet of what is in the store.
 func New(o Options) *Fleet {
@@ -87,7 +96,7 @@ func New(o Options) *Fleet {
 	if o.Lifetime == 0 {
 		o.Lifetime = NodeLifetime
 	}
-	return &Fleet{o}
+	return &Fleet{o: o, run: store.NodeRun(o.Node), here: make(map[string]string)}
 }
 
 func (f *Fleet) now() int64 { return f.o.Now().UnixMilli() }

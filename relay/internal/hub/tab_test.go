@@ -1,13 +1,16 @@
 package hub_test
 
 import (
+	"context"
 	"net/http"
 	"testing"
 	"time"
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/wire"
+	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/relaytest"
+	"oriel/relay/internal/store"
 	"oriel/relay/internal/store/storetest"
 )
 
@@ -91,19 +94,56 @@ func TestRestartClearsOwnPresence(t *testing.T) {
 			c, err := n.Fleet.Get(ctx, id)
 			return err == nil && c.GetStatus() == orielv1.Computer_STATUS_OFFLINE
 		})
-		if err := n.Store.SetPresence(ctx, id, "node", "of an earlier run", 1); err != nil {
+		earlier := store.NodeRun("node") // which was killed a moment ago
+		if err := n.Store.Heartbeat(ctx, earlier, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if err := n.Store.SetPresence(ctx, id, earlier, "its connection", 1); err != nil {
 			t.Fatal(err)
 		}
 		if c, _ := n.Fleet.Get(ctx, id); c.GetStatus() != orielv1.Computer_STATUS_ONLINE {
 			t.Fatal("the test's own fault:", c)
 		}
-		if left, err := n.Store.ClearNode(ctx, "node"); err != nil || len(left) != 1 {
-			t.Fatal(left, err)
-		}
-		if c, _ := n.Fleet.Get(ctx, id); c.GetStatus() != orielv1.Computer_STATUS_OFFLINE {
-			t.Fatal(c)
+		again := fleet.New(fleet.Options{Store: n.Store, Bus: n.Bus, RelayKey: n.Access.PublicKey(), Node: "node"})
+		stopping, stop := context.WithCancel(ctx)
+		done := make(chan error, 1)
+		go func() { done <- again.Run(stopping) }()
+		relaytest.Until(t, "offline", func() bool {
+			c, err := again.Get(ctx, id)
+			return err == nil && c.GetStatus() == orielv1.Computer_STATUS_OFFLINE
+		})
+		stop()
+		if err := <-done; err != nil {
+			t.Fatal(err)
 		}
 	})
+}
+
+func TestNodeThatWasBuriedAlive(t *testing.T) {
+	each(t, relaytest.NodeOptions{Lifetime: time.Second}, func(t *testing.T, n *relaytest.Node) {
+		_, cookie := n.Owner(t)
+		id := relaytest.NewMachine("pc").Connect(t, n, n.Token(t, 1)).Welcome.GetComputerId()
+		tab := relaytest.OpenTab(t, n, cookie)
+		tab.Watch(true, false)
+		tab.Take("computers", computers)
+		if gone, err := n.Store.ClearNode(t.Context(), store.NodeRun("node")); err != nil || len(gone) != 1 {
+			t.Fatal(gone, err)
+		}
+		tab.Computer(id, orielv1.Computer_STATUS_ONLINE)
+	})
+}
+
+func TestDeadTabIsDropped(t *testing.T) {
+	n := relaytest.StartNode(t, relaytest.NodeOptions{Wire: wire.Options{PingEvery: 20 * time.Millisecond}})
+	_, cookie := n.Owner(t)
+	conn, _, err := relaytest.DialTab(t.Context(), n, cookie)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	relaytest.Until(t, "the tab is there", func() bool { return n.Hub.Stats().Tabs == 1 })
+	// Nothing is read, so no ping is answered.
+	relaytest.Until(t, "the tab is dropped", func() bool { return n.Hub.Stats().Tabs == 0 })
 }
 
 func TestTabsEndWithTheirSignIn(t *testing.T) {

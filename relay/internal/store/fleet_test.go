@@ -151,13 +151,14 @@ func TestPresence(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		beat("n1", time.Minute)
-		beat("n1", time.Minute) // again: the row is there
+		n1 := store.NodeRun("n1")
+		beat(n1, time.Minute)
+		beat(n1, time.Minute) // again: the row is there
 		beat("n2", time.Minute)
 		if online() {
 			t.Fatal("online before it came")
 		}
-		for _, conn := range []struct{ id, node string }{{"c1", "n1"}, {"c2", "n2"}} {
+		for _, conn := range []struct{ id, node string }{{"c1", n1}, {"c2", "n2"}} {
 			if err := s.SetPresence(ctx, c.ID, conn.node, conn.id, 77); err != nil {
 				t.Fatal(err)
 			}
@@ -181,19 +182,28 @@ func TestPresence(t *testing.T) {
 		if got, err := s.BuryNodes(ctx); err != nil || len(got) != 0 {
 			t.Fatal(got, err)
 		}
-		if err := s.SetPresence(ctx, c.ID, "n1", "c3", 90); err != nil {
+		if err := s.SetPresence(ctx, c.ID, n1, "c3", 90); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.SeenOnNode(ctx, "n1", 95); err != nil {
+		if err := s.SeenOnNode(ctx, n1, 95); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := s.ClearNode(ctx, "n1"); err != nil || !slices.Equal(got, []string{c.ID}) {
+		if got, err := s.ClearNode(ctx, n1); err != nil || len(got) != 0 {
+			t.Fatal("this run's own connection was cleared", got, err)
+		}
+		if got, err := s.ClearNode(ctx, store.NodeRun("n")); s.Kind() == store.PostgreSQL && (err != nil || len(got) != 0) {
+			t.Fatal("another node's connection was cleared", got, err)
+		}
+		if err := s.SetPresence(ctx, c.ID, n1, "c3", 95); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.ClearNode(ctx, store.NodeRun("n1")); err != nil || !slices.Equal(got, []string{c.ID}) {
 			t.Fatal(got, err)
 		}
 		if got, _ := s.Computer(ctx, c.ID); got.Online || got.LastSeen != 95 {
 			t.Fatalf("%+v", got)
 		}
-		if err := s.SetPresence(ctx, "nobody", "n1", "c4", 90); err == nil {
+		if err := s.SetPresence(ctx, "nobody", n1, "c4", 90); err == nil {
 			t.Fatal("an unknown computer is present")
 		}
 	})

@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/uptrace/bun"
 )
@@ -24,18 +26,31 @@ type node struct {
 	AliveUntil int64
 }
 
-// ClearNode forgets what an earlier run of this node left behind; on SQLite,
+// NodeRun is the id of one run of a node, so that what an earlier run left can
+// be told from what this one has.
+func NodeRun(node string) string { return node + "/" + NewID() }
+
+// ClearNode forgets what earlier runs of this node left behind; on SQLite,
 // where there is one node only, what any left. It returns the computers that
 // were connected.
-func (s *Store) ClearNode(ctx context.Context, id string) (computers []string, err error) {
-	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		q := tx.NewDelete().Model((*presence)(nil)).Returning("computer_id")
-		if s.kind == PostgreSQL {
-			q = q.Where("node_id = ?", id)
-		} else {
-			q = q.Where("TRUE")
+func (s *Store) ClearNode(ctx context.Context, run string) (computers []string, err error) {
+	earlier := func(column string) (string, []any) {
+		if s.kind != PostgreSQL {
+			return column + " <> ?", []any{run}
 		}
-		return q.Scan(ctx, &computers)
+		name := run[:strings.LastIndexByte(run, '/')+1]
+		return column + " <> ? AND length(" + column + ") = ? AND substr(" + column + ", 1, ?) = ?",
+			[]any{run, utf8.RuneCountInString(run), utf8.RuneCountInString(name), name}
+	}
+	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		where, args := earlier("node_id")
+		err := tx.NewDelete().Model((*presence)(nil)).Where(where, args...).Returning("computer_id").Scan(ctx, &computers)
+		if err != nil {
+			return err
+		}
+		where, args = earlier("id")
+		_, err = tx.NewDelete().Model((*node)(nil)).Where(where, args...).Exec(ctx)
+		return err
 	})
 	return computers, err
 }
@@ -80,6 +95,39 @@ func (s *Store) SetPresence(ctx context.Context, computer, node, conn string, no
 		return changed(tx.NewUpdate().Model((*Computer)(nil)).Set("last_seen = ?", now).
 			Where("id = ?", computer).Exec(ctx))
 	})
+}
+
+// PresentOn is the connections, by computer, that a run of a node has.
+func (s *Store) PresentOn(ctx context.Context, run string) (map[string]string, error) {
+	var rows []presence
+	if err := s.db.NewSelect().Model(&rows).Where("node_id = ?", run).Scan(ctx); err != nil {
+		return nil, mapped(err)
+	}
+	all := make(map[string]string, len(rows))
+	for _, row := range rows {
+		all[row.ComputerID] = row.ConnID
+	}
+	return all, nil
+}
+
+// RestorePresence notes a connection again that was forgotten although it
+// stands; there is false when the computer has another one, or is gone.
+func (s *Store) RestorePresence(ctx context.Context, computer, run, conn string, now int64) (there bool, err error) {
+	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		n, err := tx.NewSelect().Model((*Computer)(nil)).Where("id = ?", computer).Count(ctx)
+		if err != nil || n == 0 {
+			return err
+		}
+		r, err := tx.NewInsert().Model(&presence{ComputerID: computer, NodeID: run, ConnID: conn, Since: now}).
+			On("CONFLICT (computer_id) DO NOTHING").Exec(ctx)
+		if err != nil {
+			return err
+		}
+		rows, err := r.RowsAffected()
+		there = rows > 0
+		return err
+	})
+	return there, err
 }
 
 // PresentConn is the connection that a computer has now. Errors: ErrNotFound.
