@@ -10,7 +10,6 @@ import (
 	"github.com/pion/interceptor/pkg/cc"
 	"github.com/pion/interceptor/pkg/gcc"
 	"github.com/pion/interceptor/pkg/nack"
-	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
 
 	"oriel/agent/internal/encode"
@@ -110,19 +109,16 @@ func parameter(fmtp, name, missing string) string {
 	return missing
 }
 
-// Feedback reads what the peer says about a sender until it is closed, as pion
-// wants, and calls lost for each request for a key frame. It blocks.
+// Feedback reads what the peer says about a Track's sender until it is closed, as
+// pion wants, and calls lost when the viewer needs a key frame. It blocks.
 func Feedback(sender *webrtc.RTPSender, lost func()) {
 	for {
 		packets, _, err := sender.ReadRTCP()
 		if err != nil {
 			return
 		}
-		for _, p := range packets {
-			switch p.(type) {
-			case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
-				lost()
-			}
+		if t, ok := sender.Track().(*Track); ok && t.hear(packets) {
+			lost()
 		}
 	}
 }
@@ -169,6 +165,7 @@ func newAPI(settings webrtc.SettingEngine, start int, wire ...interceptor.Factor
 	if err != nil {
 		return nil, nil, fmt.Errorf("retransmission: %w", err)
 	}
+	registry.Add(ownHeaders{})
 	registry.Add(responder)
 	return webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(settings)), congestion, nil
 }

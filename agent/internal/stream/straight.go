@@ -48,6 +48,20 @@ func (s *straight) SetTargetBitrate(int) {}
 
 func (s *straight) Close() error { return nil }
 
+// ownHeaders gives every packet that is sent again a header of its own. pion's
+// responder hands out the one that it keeps, from a goroutine for each NACK, and
+// the interceptors nearer to the wire write to it.
+type ownHeaders struct{ interceptor.NoOp }
+
+func (ownHeaders) NewInterceptor(string) (interceptor.Interceptor, error) { return &ownHeaders{}, nil }
+
+func (*ownHeaders) BindLocalStream(_ *interceptor.StreamInfo, w interceptor.RTPWriter) interceptor.RTPWriter {
+	return interceptor.RTPWriterFunc(func(h *rtp.Header, payload []byte, a interceptor.Attributes) (int, error) {
+		own := h.Clone()
+		return w.Write(&own, payload, a)
+	})
+}
+
 // meter counts what was sent in the last half second, in tenths of it.
 type meter struct {
 	mu    sync.Mutex

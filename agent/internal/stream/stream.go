@@ -34,9 +34,11 @@
 // The first picture of a stream, one for a viewer who joins, one for a PLI, one
 // for a new size: no others. The first must fit the link: it may take a sixth of
 // a second of it, is encoded again coarser when it came out much larger, and is
-// refined after. Requests are merged, answered at once when the last key frame
+// refined after. Requests are merged and answered at once when the last key frame
 // is long past, else when it has had the time to arrive; an answer to a loss is
-// at most half the size of what was lost.
+// at most half the size of what was lost. A browser also asks for one when it has
+// seen nothing for three seconds; Feedback answers that only where something
+// did get lost (arrived.go), or an idle screen would be sent for ever.
 //
 // # Where pion is
 //

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/rtp/codecs"
 	"github.com/pion/webrtc/v4"
@@ -43,6 +44,8 @@ type Track struct {
 	ticks      int64     // of the last, since first
 	delayID    uint8     // of the playout-delay extension; 0: not negotiated, or not bound
 	bound      bool
+	ssrc       uint32 // of the binding
+	arrived    arrived
 	probe      *time.Timer // runs after the last frame
 	probes     int         // still to send
 }
@@ -56,7 +59,9 @@ func NewTrack(codec encode.Codec, id, streamID string) (*Track, error) {
 	case encode.VP9:
 		payloader = &codecs.VP9Payloader{}
 	case encode.VP8:
-		payloader = &codecs.VP8Payloader{EnablePictureID: true}
+		// Without picture ids: pion leaves the first frame without one, and
+		// Chromium then finds no beginning to those that have.
+		payloader = &codecs.VP8Payloader{}
 	default:
 		return nil, fmt.Errorf("no RTP payload for codec %q", codec)
 	}
@@ -80,7 +85,7 @@ func (t *Track) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, e
 	if err != nil {
 		return p, err
 	}
-	t.bound = true
+	t.bound, t.ssrc, t.arrived = true, uint32(ctx.SSRC()), arrived{}
 	for _, e := range ctx.HeaderExtensions() {
 		if e.URI == playoutDelayURI {
 			t.delayID = uint8(e.ID)
@@ -117,6 +122,9 @@ func (t *Track) WriteFrame(f Frame) error {
 	ticks := int64(math.Round(f.At.Sub(t.first).Seconds() * clockRate))
 	t.packetizer.SkipSamples(uint32(ticks - t.ticks)) // wraps, as RTP time does
 	t.ticks = ticks
+	if f.Key {
+		t.arrived.key()
+	}
 	if err := t.write(t.packetizer.Packetize(f.Data, 0)); err != nil {
 		return err
 	}
@@ -129,7 +137,9 @@ func (t *Track) WriteFrame(f Frame) error {
 
 // write sends packets; mu is held.
 func (t *Track) write(packets []*rtp.Packet) error {
+	now := time.Now()
 	for _, p := range packets {
+		t.arrived.packet(now, p.SequenceNumber)
 		if t.delayID != 0 {
 			if err := p.SetExtension(t.delayID, []byte{0, 0, 0}); err != nil {
 				return fmt.Errorf("playout delay: %w", err)
@@ -140,6 +150,21 @@ func (t *Track) write(packets []*rtp.Packet) error {
 		}
 	}
 	return nil
+}
+
+// hear takes feedback and reports whether it says that the viewer needs a key
+// frame.
+func (t *Track) hear(packets []rtcp.Packet) (lost bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, p := range packets {
+		t.arrived.hear(p, t.ssrc)
+		switch p.(type) {
+		case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
+			lost = true
+		}
+	}
+	return lost && !t.arrived.whole(time.Now())
 }
 
 // probeAfter is when padding follows the last frame, each after the one before.

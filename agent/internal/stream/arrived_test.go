@@ -1,0 +1,64 @@
+package stream
+
+import (
+	"testing"
+	"time"
+
+	"github.com/pion/rtcp"
+)
+
+func TestWhatArrived(t *testing.T) {
+	const ssrc = 7
+	report := func(ssrc, seq uint32) rtcp.Packet {
+		return &rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: ssrc, LastSequenceNumber: seq}}}
+	}
+	nack := func(ssrc uint32, seq uint16) rtcp.Packet {
+		return &rtcp.TransportLayerNack{MediaSSRC: ssrc, Nacks: rtcp.NackPairsFromSequenceNumbers([]uint16{seq})}
+	}
+	times := func(n int, p rtcp.Packet) (all []rtcp.Packet) {
+		for range n {
+			all = append(all, p)
+		}
+		return all
+	}
+	for name, c := range map[string]struct {
+		heard []rtcp.Packet
+		after time.Duration
+		key   bool // one was sent after that
+		whole bool
+	}{
+		"everything, then silence":          {[]rtcp.Packet{report(ssrc, 3<<16|100)}, 3 * time.Second, false, true},
+		"everything, just now":              {[]rtcp.Packet{report(ssrc, 3<<16|100)}, time.Second, false, false},
+		"nothing heard":                     {nil, 3 * time.Second, false, false},
+		"the end did not arrive":            {[]rtcp.Packet{report(ssrc, 99)}, 3 * time.Second, false, false},
+		"another stream's report":           {[]rtcp.Packet{report(8, 100)}, 3 * time.Second, false, false},
+		"a loss that was mended":            {append(times(2, nack(ssrc, 90)), report(ssrc, 100)), 3 * time.Second, false, true},
+		"a loss that was not":               {append(times(5, nack(ssrc, 90)), report(ssrc, 100)), 3 * time.Second, false, false},
+		"not mended, but before a key":      {append(times(5, nack(ssrc, 90)), report(ssrc, 100)), 3 * time.Second, true, true},
+		"another stream's loss":             {append(times(9, nack(8, 90)), report(ssrc, 100)), 3 * time.Second, false, true},
+		"a report that comes with a report": {[]rtcp.Packet{&rtcp.SenderReport{Reports: []rtcp.ReceptionReport{{SSRC: ssrc, LastSequenceNumber: 100}}}}, 3 * time.Second, false, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var a arrived
+			now := time.Unix(1000, 0)
+			a.packet(now, 100)
+			for _, p := range c.heard {
+				a.hear(p, ssrc)
+			}
+			if c.key {
+				a.key()
+			}
+			if got := a.whole(now.Add(c.after)); got != c.whole {
+				t.Errorf("whole is %v", got)
+			}
+		})
+	}
+	// Numbers of packets that a hostile peer asks for stay few.
+	var a arrived
+	for seq := range 1 << 16 {
+		a.hear(nack(ssrc, uint16(seq)), ssrc)
+	}
+	if len(a.asked) > 5000 {
+		t.Errorf("%d numbers kept", len(a.asked))
+	}
+}

@@ -1,0 +1,132 @@
+//go:build cgo
+
+package stream
+
+import (
+	"image"
+	"testing"
+	"time"
+
+	"oriel/agent/internal/encode"
+)
+
+// On 1 Mbit/s the first picture fits, is refined after, and a page that scrolls
+// is never old: what does not fit is left out, not queued.
+func TestSlowLink(t *testing.T) {
+	virtually(t, func(t *testing.T, c encode.Codec) {
+		const rate = 1e6
+		d := newScript(image.Pt(1280, 720))
+		s := New(d, c, Options{})
+		defer s.Close()
+		v := newLink(t, c, rate, 50*time.Millisecond)
+		began := time.Now()
+		sub := subscribe(t, s, v, rate*9/10)
+		defer sub.Close()
+		time.Sleep(10 * time.Second)
+		all := v.all()
+		if first := all[0].at.Sub(began); first > time.Second {
+			t.Errorf("first picture after %v, %d bytes", first, len(all[0].frame.Data))
+		}
+		sharp := time.Duration(0)
+		for _, a := range all {
+			sharp = a.at.Sub(began)
+		}
+		if p := v.likeness(d.image(t)); p < 45 || sharp > 6*time.Second {
+			t.Errorf("settled at %.1f dB after %v", p, sharp)
+		}
+		before := len(all)
+		for range 90 { // 3 seconds
+			d.scroll(9)
+			time.Sleep(33 * time.Millisecond)
+		}
+		var oldest, newest time.Duration
+		moving := v.all()[before:]
+		for i, a := range moving {
+			oldest = max(oldest, a.age)
+			if i >= len(moving)-5 {
+				newest = max(newest, a.age)
+			}
+		}
+		t.Logf("first %d bytes at %d, scroll: %.1f frames/s, oldest %v, at the end %v, %d at the end", len(all[0].frame.Data), all[0].frame.Quantizer, float64(len(moving))/3, oldest, newest, moving[len(moving)-1].frame.Quantizer)
+		if oldest > 1500*time.Millisecond || newest > 700*time.Millisecond {
+			t.Errorf("scroll: oldest %v, at the end %v", oldest, newest)
+		}
+		if len(moving) < 6 {
+			t.Errorf("scroll: %d frames in 3 s", len(moving))
+		}
+		time.Sleep(8 * time.Second)
+		if p := v.likeness(d.image(t)); p < 45 {
+			t.Errorf("settled at %.1f dB after the scroll", p)
+		}
+	})
+}
+
+// A key on a slow link does not wait for the refinement of the page.
+func TestSmallFrameIsNotDelayed(t *testing.T) {
+	virtually(t, func(t *testing.T, c encode.Codec) {
+		d := newScript(image.Pt(1280, 720))
+		s := New(d, c, Options{})
+		defer s.Close()
+		v := newLink(t, c, 2e6, 0)
+		sub := subscribe(t, s, v, 2e6)
+		defer sub.Close()
+		time.Sleep(10 * time.Second)
+		before := len(v.all())
+		var worst time.Duration
+		for range 20 {
+			at := time.Now()
+			d.key()
+			time.Sleep(200 * time.Millisecond)
+			for _, a := range v.all()[before:] {
+				if !a.frame.At.Before(at) && !a.frame.Refined {
+					worst = max(worst, a.at.Sub(at))
+					break
+				}
+			}
+			before = len(v.all())
+		}
+		// VP8 chooses its effort by the time it has: a busy machine shows in bits.
+		if worst > map[encode.Codec]time.Duration{encode.AV1: 80, encode.VP9: 80, encode.VP8: 300}[c]*time.Millisecond {
+			t.Errorf("a key took %v", worst)
+		}
+	})
+}
+
+// The rate falls to a twentieth while the page scrolls, and rises again.
+func TestRateFallsAndRises(t *testing.T) {
+	virtually(t, func(t *testing.T, c encode.Codec) {
+		d := newScript(image.Pt(960, 540))
+		s := New(d, c, Options{})
+		defer s.Close()
+		v := newLink(t, c, 20e6, 20*time.Millisecond)
+		sub := subscribe(t, s, v, 18e6)
+		defer sub.Close()
+		scroll := func(n int) (last time.Duration, frames int) {
+			before := len(v.all())
+			for range n {
+				d.scroll(9)
+				time.Sleep(33 * time.Millisecond)
+			}
+			got := v.all()[before:]
+			return got[len(got)-1].age, len(got)
+		}
+		if age, n := scroll(60); age > 150*time.Millisecond || n < 50 {
+			t.Errorf("20 Mbit/s: %d frames, the last %v old", n, age)
+		}
+		v.rate(1e6)
+		scroll(6)              // before the estimate knows
+		sub.SetTarget(900_000) // now it does
+		if age, n := scroll(90); age > 700*time.Millisecond {
+			t.Errorf("1 Mbit/s: %d frames, the last %v old", n, age)
+		}
+		v.rate(20e6)
+		sub.SetTarget(18e6)
+		if age, n := scroll(60); age > 150*time.Millisecond || n < 50 {
+			t.Errorf("20 Mbit/s again: %d frames, the last %v old", n, age)
+		}
+		time.Sleep(2 * time.Second)
+		if p := v.likeness(d.image(t)); p < 48 {
+			t.Errorf("settled at %.1f dB", p)
+		}
+	})
+}
