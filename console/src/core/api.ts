@@ -50,7 +50,10 @@ const failures: Middleware = {
   },
 };
 
-export const api = createClient<paths>({ baseUrl: globalThis.location?.origin ?? '' });
+export const api = createClient<paths>({
+  baseUrl: globalThis.location?.origin ?? '',
+  fetch: (request) => fetch(request),
+});
 api.use(failures);
 
 /** The data of a call; failures have been thrown already. */

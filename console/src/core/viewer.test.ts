@@ -351,6 +351,17 @@ describe('ending', () => {
     expect(FakePeerConnection.all).toHaveLength(1);
   });
 
+  it('takes back a request that waits', async () => {
+    await start();
+    relay().deliver({ case: 'sessionWaiting', value: { attempt: 1, computerId: 'c1' } });
+    viewer.close();
+    expect(
+      relay()
+        .of('closeSession')
+        .map((b) => b.value),
+    ).toMatchObject([{ sessionId: '', attempt: 1 }]);
+  });
+
   it('shows what the relay objects to', async () => {
     await start();
     relay().deliver({ case: 'problem', value: { attempt: 1, code: Code.FORBIDDEN, detail: 'no' } });
@@ -401,11 +412,17 @@ describe('input', () => {
     expect(denied).toEqual(['view only']);
   });
 
-  it('of another mode needs another grant, in the same session', async () => {
+  it('of another mode is another session', async () => {
     await connect({ mode: Mode.VIEW }, [Scope.VIEW]);
     viewer.mode = Mode.CONTROL;
     await settle();
-    expect(opens().at(-1)).toMatchObject({ attempt: 2, mode: Mode.CONTROL, sessionId: 's1' });
+    expect(opens().at(-1)).toMatchObject({ attempt: 2, mode: Mode.CONTROL, sessionId: '' });
+    expect(
+      relay()
+        .of('closeSession')
+        .map((b) => b.value.sessionId),
+    ).toEqual(['s1']);
+    expect(controls('leave')).toHaveLength(1);
   });
 
   it('of long text is cut between characters', async () => {

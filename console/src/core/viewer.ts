@@ -154,11 +154,13 @@ export class Viewer extends Emitter<ViewerEvents> {
     return this.#mode;
   }
 
-  /** Another mode is another grant: the session goes on over a new connection. */
+  /** A session is journaled with its mode: another mode is another session. */
   set mode(mode: Mode) {
     if (mode === this.#mode) return;
     this.#mode = mode;
-    if (this.#attempt || this.#state.name === 'live') this.#open();
+    if (final(this.#state)) return;
+    this.#leave();
+    this.retry();
   }
 
   /** Keeps this page from sending input; what may be done at all is the grant's and the agent's matter. */
@@ -231,9 +233,7 @@ export class Viewer extends Emitter<ViewerEvents> {
 
   /** Ends the session, as the operator. */
   disconnect(): void {
-    this.#releaseAll();
-    this.#send({ case: 'leave', value: {} });
-    this.#closeSession();
+    this.#leave();
     this.#end({ name: 'ended', reason: EndReason.OPERATOR, code: Code.UNSPECIFIED, detail: '' });
   }
 
@@ -253,11 +253,7 @@ export class Viewer extends Emitter<ViewerEvents> {
 
   /** Leaves everything as if the viewer had never been. */
   close(): void {
-    if (this.#sessionId && this.#state.name !== 'ended') {
-      this.#releaseAll();
-      this.#send({ case: 'leave', value: {} });
-      this.#closeSession();
-    }
+    if (!final(this.#state)) this.#leave();
     this.#dropAttempt();
     clearTimeout(this.#timer);
     for (const forget of this.#forget) forget();
@@ -509,8 +505,18 @@ export class Viewer extends Emitter<ViewerEvents> {
     this.#enter(state);
   }
 
+  // Said on both ways, since either may be out of order.
+  #leave(): void {
+    this.#releaseAll();
+    this.#send({ case: 'leave', value: {} });
+    this.#closeSession();
+  }
+
   #closeSession(): void {
-    if (this.#sessionId) this.#live.send({ case: 'closeSession', value: { sessionId: this.#sessionId } });
+    const attempt = this.#attempt?.number ?? 0;
+    // Without a session there may be a request that waits.
+    const value = this.#sessionId ? { sessionId: this.#sessionId } : { attempt };
+    if (this.#sessionId || attempt > 0) this.#live.send({ case: 'closeSession', value });
   }
 
   #dropAttempt(): void {

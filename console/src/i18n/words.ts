@@ -132,6 +132,32 @@ export function pathWords(path: Path): string {
   return path === Path.RELAYED ? m.path_relayed() : m.path_unknown();
 }
 
+const BROWSERS = [
+  ['Edge', /\bEdg(?:e|A|iOS)?\/(\d+)/],
+  ['Opera', /\bOPR\/(\d+)/],
+  ['Firefox', /\b(?:Firefox|FxiOS)\/(\d+)/],
+  ['Chrome', /(?:Chrome|CriOS)\/(\d+)/],
+  ['Safari', /\bVersion\/(\d+).*Safari/],
+] as const;
+const SYSTEMS = [
+  ['Android', /Android/],
+  ['iOS', /iPhone|iPad/],
+  ['Windows', /Windows/],
+  ['macOS', /Mac OS X/],
+  ['ChromeOS', /CrOS/],
+  ['Linux', /Linux/],
+] as const;
+
+/** A browser's User-Agent as people say it: Firefox 141, Windows. Others are left as they are. */
+export function browserWords(agent: string): string {
+  for (const [name, pattern] of BROWSERS) {
+    const version = pattern.exec(agent)?.[1];
+    const system = SYSTEMS.find(([, sign]) => sign.test(agent))?.[0];
+    if (version !== undefined) return [`${name} ${version}`, system].filter(Boolean).join(', ');
+  }
+  return agent;
+}
+
 /** The product's name of an operating system, for those that report only a kernel's. */
 export function osWords(os: string | undefined): string {
   return { linux: 'Linux', windows: 'Windows', darwin: 'macOS' }[os ?? ''] ?? m.os_unknown();

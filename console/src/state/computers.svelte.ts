@@ -71,11 +71,13 @@ export const isOnline = (c: Computer) =>
 const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: 'base' });
 const byName = (a: Computer, b: Computer) => collator.compare(a.name, b.name) || (a.id < b.id ? -1 : 1);
 
+const seenAt = (c: Computer) => (isOnline(c) ? Number.MAX_SAFE_INTEGER : Number(c.lastSeen));
+
 const comparers = {
   name: byName,
   status: (a, b) => (rank[a.status] ?? 9) - (rank[b.status] ?? 9),
-  // Online ones are being seen now; the newest first.
-  seen: (a, b) => Number(isOnline(b)) - Number(isOnline(a)) || Number(b.lastSeen - a.lastSeen),
+  // Online ones are being seen now, all of them.
+  seen: (a, b) => seenAt(b) - seenAt(a) || 0,
 } satisfies Record<SortKey, (a: Computer, b: Computer) => number>;
 
 function searchable(c: Computer): string {
