@@ -47,19 +47,22 @@ pc.ontrack = e => { e.receiver.jitterBufferTarget = 0; video.srcObject = new Med
 })();
 </script>`
 
+// report is what Chromium says about its video.
+type report struct {
+	like float64 // to the desktop, in decibel
+
+	FramesDecoded, KeyFramesDecoded, PliCount, NackCount int
+	JitterBufferDelay, JitterBufferEmittedCount          float64
+}
+
 // What real Chromium shows is what is on the desktop.
 func TestChromiumShowsThePicture(t *testing.T) {
 	eachCodec(t, func(t *testing.T, c encode.Codec) {
 		d := newScript(image.Pt(640, 400))
 		s := New(d, c, Options{})
 		defer s.Close()
-		var like float64
-		var stats struct {
-			FramesDecoded, KeyFramesDecoded, PliCount, NackCount int
-			JitterBufferDelay                                    float64
-			JitterBufferEmittedCount                             float64
-		}
-		shown := make(chan float64)
+		var now report // the newest
+		shown := make(chan report)
 		done := make(chan struct{})
 		mux := http.NewServeMux()
 		mux.HandleFunc("GET /", func(w http.ResponseWriter, _ *http.Request) {
@@ -148,10 +151,12 @@ func TestChromiumShowsThePicture(t *testing.T) {
 		mux.HandleFunc("POST /shown", func(w http.ResponseWriter, r *http.Request) {
 			var size image.Point
 			fmt.Sscan(r.FormValue("w")+" "+r.FormValue("h"), &size.X, &size.Y)
-			json.Unmarshal([]byte(r.FormValue("stats")), &stats)
+			var got report
+			json.Unmarshal([]byte(r.FormValue("stats")), &got)
 			pix, _ := io.ReadAll(io.LimitReader(r.Body, 1<<24))
+			got.like = d.likeRGBA(pix, size)
 			select {
-			case shown <- d.likeRGBA(pix, size):
+			case shown <- got:
 			case <-done:
 			}
 		})
@@ -180,12 +185,12 @@ func TestChromiumShowsThePicture(t *testing.T) {
 			late := time.After(40 * time.Second)
 			for {
 				select {
-				case like = <-shown:
-					if like > 38 {
+				case now = <-shown:
+					if now.like > 38 {
 						return
 					}
 				case <-late:
-					t.Fatalf("never: %s; %.1f dB, %+v", what, like, stats)
+					t.Fatalf("never: %s; %+v", what, now)
 				}
 			}
 		}
@@ -200,9 +205,9 @@ func TestChromiumShowsThePicture(t *testing.T) {
 		if c == encode.AV1 {
 			// It asks for a key frame when it sees nothing for three seconds. On
 			// an idle screen it gets none.
-			eventually(t, "the stream settles", func() bool { <-shown; return settled(s) })
-			frames, asked := s.Stats().Frames, stats.PliCount
-			eventually(t, "Chromium grows impatient", func() bool { <-shown; return stats.PliCount > asked })
+			eventually(t, "the stream settles", func() bool { now = <-shown; return settled(s) })
+			frames, asked := s.Stats().Frames, now.PliCount
+			eventually(t, "Chromium grows impatient", func() bool { now = <-shown; return now.PliCount > asked })
 			for end := time.Now().Add(time.Second); time.Now().Before(end); {
 				<-shown
 			}
@@ -210,8 +215,8 @@ func TestChromiumShowsThePicture(t *testing.T) {
 				t.Errorf("%d frames of an idle screen", n)
 			}
 		}
-		t.Logf("%.1f dB; %d frames, %d key frames, %d PLI, %d NACK, %.0f ms in the jitter buffer", like, stats.FramesDecoded,
-			stats.KeyFramesDecoded, stats.PliCount, stats.NackCount, 1000*stats.JitterBufferDelay/max(1, stats.JitterBufferEmittedCount))
+		t.Logf("%.1f dB; %d frames, %d key frames, %d PLI, %d NACK, %.0f ms in the jitter buffer", now.like, now.FramesDecoded,
+			now.KeyFramesDecoded, now.PliCount, now.NackCount, 1000*now.JitterBufferDelay/max(1, now.JitterBufferEmittedCount))
 	})
 }
 
