@@ -3,7 +3,6 @@ package api_test
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -175,6 +174,10 @@ func TestBadRequests(t *testing.T) {
 	}{
 		{`{`, 400, "invalid"},
 		{`[]`, 422, "invalid"},
+		{`null`, 422, "invalid"},
+		{"\x00\xff", 400, "invalid"},
+		{strings.Repeat("[", 30000), 400, "invalid"},
+		{`{"login":{"login":"x"},"password":["x"]}`, 422, "invalid"},
 		{`{"login":"a@example.com"}`, 422, "invalid"},
 		{`{"login":"a@example.com","password":12345678901}`, 422, "invalid"},
 		{`{"login":"a@example.com","password":"hush-hush-hush","admin":true}`, 422, "invalid"},
@@ -206,28 +209,4 @@ func TestInternalErrorsStayInside(t *testing.T) {
 	}
 	c.cookie = "oriel_session=" + strings.Repeat("A", 43)
 	c.problem(c.do("GET", "/api/v1/me", ""), 500, "internal")
-}
-
-func FuzzSignIn(f *testing.F) {
-	f.Add(`{"login":"a@example.com","password":"x"}`)
-	f.Add(`{"login":null}`)
-	f.Add("\x00\xff")
-	s, err := store.Open(f.Context(), storetest.SQLite(f), store.Options{})
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Cleanup(func() { _ = s.Close() })
-	a, err := access.New(f.Context(), s, access.Options{Hash: access.HashCost{MemoryKiB: 64, Passes: 1},
-		Limits: access.Limits{Account: 1 << 30, Address: 1 << 30}})
-	if err != nil {
-		f.Fatal(err)
-	}
-	h := api.New(api.Options{Access: a}).Handler()
-	f.Fuzz(func(t *testing.T, body string) {
-		c := &client{t: t, h: h}
-		res := c.do("POST", "/api/v1/sign-in", body)
-		if res.StatusCode < 400 || res.StatusCode >= 500 || !json.Valid([]byte(res.body)) {
-			t.Fatal(fmt.Sprint(res.Status, res.body))
-		}
-	})
 }

@@ -185,12 +185,12 @@ func (d *doctor) bus(ctx context.Context) (string, error) {
 	if d.c.NATS == "" {
 		return "embedded", nil
 	}
+	until := time.After(answerWithin)
 	b, err := bus.Open(ctx, bus.Options{URL: d.c.NATS, Name: "doctor"})
 	if err != nil {
 		return "", fmt.Errorf("%w; check the setting nats", err)
 	}
 	defer b.Close()
-	until := time.After(answerWithin)
 	for b.Healthy() != nil {
 		select {
 		case <-until:

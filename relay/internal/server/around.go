@@ -20,6 +20,12 @@ import (
 	"oriel/relay/internal/api"
 )
 
+// How long an answer may take, to the last byte.
+const (
+	answerWithin   = 2 * time.Minute
+	downloadWithin = 2 * time.Hour
+)
+
 // origin of an address, as browsers write it.
 func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }
 
@@ -85,6 +91,12 @@ func (s *Server) outermost(next http.Handler) http.Handler {
 		if state := tlsOf(r.Context()); state != nil && r.TLS == nil {
 			r.TLS = state
 		}
+		// A client that reads nothing holds an answer this long; a WebSocket has deadlines of its own.
+		within := answerWithin
+		if strings.HasPrefix(r.URL.Path, "/download/") {
+			within = downloadWithin
+		}
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(within))
 		id := requestID()
 		a := &answer{ResponseWriter: w}
 		a.Header().Set("X-Request-Id", id)
