@@ -1,6 +1,8 @@
 # Oriel. `make` explains itself; CI runs `make lint test` (.ci/run).
 
-VERSION ?= $(shell .ci/version)
+ifndef VERSION
+VERSION := $(shell .ci/version)
+endif
 
 # One set of flags for everything, so that all steps share one build cache.
 # purego,x11: robotgo without cgo. readonly: a build never changes go.mod.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -141,6 +142,38 @@ func TestAComputerJoinsByTheScript(t *testing.T) {
 	here.must(t, `dpkg -r oriel-agent`)
 	waitFor(t, "the removed computer is offline", func() bool { return status() == "offline" })
 	here.must(t, `[ ! -e /etc/init.d/oriel-agent ] && [ -e /var/lib/oriel-agent ]; dpkg -P oriel-agent; [ ! -e /var/lib/oriel-agent ]`)
+}
+
+// The settings that a relay's package brings are settings of this relay.
+func TestRelayUnderstandsItsSettings(t *testing.T) {
+	text, err := supportFiles.ReadFile("files/relay.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const data = "data: /var/lib/oriel-relay\n"
+	if !strings.Contains(string(text), data) {
+		t.Fatalf("the settings have no %q", data)
+	}
+	path := filepath.Join(t.TempDir(), "relay.yaml")
+	if err := os.WriteFile(path, []byte(strings.Replace(string(text), data, "data: "+t.TempDir()+"\n", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	doctor := exec.Command(built(t, installer.Relay), "doctor", "--config", path)
+	doctor.Env = append(os.Environ(), "ORIEL_LISTEN=127.0.0.1:0", "ORIEL_TURN_UDP=off", "ORIEL_TURN_TCP=off")
+	if out, err := doctor.CombinedOutput(); err != nil || !strings.Contains(string(out), "/usr/share/oriel-relay/downloads") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	// What is commented out is understood as well.
+	whole := regexp.MustCompile(`(?m)^#([a-z-]+: )`).ReplaceAllString(string(text), "$1")
+	whole = regexp.MustCompile(`(?m)^(public-url|tls-cert|tls-key|listen|database): .*\n`).ReplaceAllString(whole, "")
+	if err := os.WriteFile(path, []byte(strings.Replace(whole, data, "data: "+t.TempDir()+"\n", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	doctor = exec.Command(built(t, installer.Relay), "doctor", "--config", path)
+	doctor.Env = append(os.Environ(), "ORIEL_LISTEN=127.0.0.1:0", "ORIEL_TURN_UDP=off", "ORIEL_TURN_TCP=off")
+	if out, _ := doctor.CombinedOutput(); doctor.ProcessState.ExitCode() == 2 {
+		t.Errorf("the settings that are commented out are not understood: %s", out)
+	}
 }
 
 func waitFor(t *testing.T, what string, is func() bool) {
