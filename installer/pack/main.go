@@ -30,6 +30,7 @@ func run(args []string) error {
 	flags.StringVar(&r.version, "version", "", "the release's `version`, without a v")
 	flags.Func("agent", "an oriel-agent `binary`", func(path string) error { r.agents = append(r.agents, path); return nil })
 	flags.Func("relay", "an oriel-relay `binary`", func(path string) error { r.relays = append(r.relays, path); return nil })
+	flags.StringVar(&r.kind, "kind", "", "make one `kind` only: tar.gz, deb or rpm")
 	flags.StringVar(&r.license, "license", "LICENSE", "the license's `file`")
 	flags.StringVar(&r.out, "out", "dist", "the release's `folder`; what lies in it is replaced")
 	if err := flags.Parse(args); err != nil {

@@ -45,7 +45,7 @@ func TestAComputerJoinsByTheScript(t *testing.T) {
 	here := newMachine(t)
 	dist := filepath.Join(t.TempDir(), "dist")
 	t.Setenv("SOURCE_DATE_EPOCH", "1750000000")
-	if err := run([]string{"-version", version, "-agent", agent, "-license", "../../LICENSE", "-out", dist}); err != nil {
+	if err := run([]string{"-version", version, "-kind", installer.Debian, "-agent", agent, "-license", "../../LICENSE", "-out", dist}); err != nil {
 		t.Fatal(err)
 	}
 

@@ -20,6 +20,7 @@ import (
 type release struct {
 	version        string
 	agents, relays []string // binaries, one for each processor
+	kind           string   // the only one to make; empty: all
 	license        string
 	out            string
 	at             time.Time // of every file in the release
@@ -102,6 +103,9 @@ func (r release) pack(dir, program, path string, p payload) ([]installer.File, e
 		{installer.Debian, payload.debian},
 		{installer.RedHat, payload.redHat},
 	} {
+		if r.kind != "" && r.kind != kind.name {
+			continue
+		}
 		file := installer.File{
 			Name:    fmt.Sprintf("%s_%s_linux_%s.%s", program, r.version, bin.arch, kind.name),
 			Program: program, OS: "linux", Arch: bin.arch, Kind: kind.name,
@@ -120,6 +124,9 @@ func (r release) pack(dir, program, path string, p payload) ([]installer.File, e
 		}
 		file.SHA256 = hex.EncodeToString(sum.Sum(nil))
 		made = append(made, file)
+	}
+	if len(made) == 0 {
+		return nil, fmt.Errorf("%s is no kind of package; there are tar.gz, deb and rpm", r.kind)
 	}
 	return made, nil
 }
