@@ -48,7 +48,8 @@ dist: setup-build binaries ## dist/: .tar.gz, .deb and .rpm of agent and relay, 
 
 .PHONY: clean
 clean: ## remove what was built (node_modules and data stay)
-	rm -rf build dist console/dist
+	rm -rf build dist
+	cd console && node scripts/clean.mjs
 
 # What the above are made of.
 

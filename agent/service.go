@@ -14,6 +14,7 @@ import (
 	"oriel/agent/internal/link"
 	"oriel/agent/internal/node"
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/trust"
 )
 
 // serviceFlags say which service is meant.
@@ -171,6 +172,10 @@ func (c *statusCommand) Run() error {
 	fmt.Println("service: ", state)
 	if dir, err := c.dir(); err == nil {
 		fmt.Println("enrolled:", enrollment(dir))
+		if _, key, err := identity.Peek(dir); err == nil && key != nil {
+			// What a viewer that warns of a changed key shows as well.
+			fmt.Println("key:     ", trust.KeyText(key))
+		}
 	}
 	if state != daemon.Running {
 		return stoppedError{}

@@ -20,10 +20,12 @@ package trust
 import (
 	"bytes"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -154,6 +156,17 @@ func SignAnswer(s Signer, session string, nonce, fingerprint []byte) ([]byte, er
 // VerifyAnswer checks sig as the viewer does. Errors: ErrSignature.
 func VerifyAnswer(machine ed25519.PublicKey, session string, nonce, fingerprint, sig []byte) error {
 	return verify(machine, answer(session, nonce, fingerprint), sig)
+}
+
+// KeyText is a key as two people compare it, on the machine and in the
+// viewer's warning: its SHA-256 in groups of four hexadecimal digits.
+func KeyText(key ed25519.PublicKey) string {
+	sum := sha256.Sum256(key)
+	groups := make([]string, 0, len(sum)/2)
+	for pair := range slices.Chunk(sum[:], 2) {
+		groups = append(groups, hex.EncodeToString(pair))
+	}
+	return strings.Join(groups, " ")
 }
 
 // Verifier checks grants on an agent and remembers those used, until they

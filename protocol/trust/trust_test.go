@@ -210,6 +210,7 @@ func TestHelloAndWelcome(t *testing.T) {
 type vector struct {
 	Name        string `json:"name"`
 	MachineKey  string `json:"machine_key"`
+	KeyText     string `json:"key_text"` // as people compare it
 	Session     string `json:"session"`
 	Nonce       string `json:"nonce"`
 	Fingerprint string `json:"fingerprint"`
@@ -226,7 +227,7 @@ func vectors(t *testing.T) []vector {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good := vector{"good", hex.EncodeToString(pub(k)), "s-1", hex.EncodeToString(nonce),
+	good := vector{"good", hex.EncodeToString(pub(k)), KeyText(pub(k)), "s-1", hex.EncodeToString(nonce),
 		hex.EncodeToString(fp), hex.EncodeToString(sig), true}
 	bad := func(name string, f func(*vector)) vector {
 		v := good
@@ -236,7 +237,7 @@ func vectors(t *testing.T) []vector {
 	}
 	other := hex.EncodeToString(bytes.Repeat([]byte{8}, 32))
 	return []vector{good,
-		bad("another machine", func(v *vector) { v.MachineKey = hex.EncodeToString(pub(key(3))) }),
+		bad("another machine", func(v *vector) { v.MachineKey, v.KeyText = hex.EncodeToString(pub(key(3))), KeyText(pub(key(3))) }),
 		bad("another session", func(v *vector) { v.Session = "s-2" }),
 		bad("another nonce", func(v *vector) { v.Nonce = other[:32] }),
 		bad("another certificate", func(v *vector) { v.Fingerprint = other }),
@@ -274,6 +275,9 @@ func TestAnswerVectors(t *testing.T) {
 		err := VerifyAnswer(unhex(v.MachineKey), v.Session, unhex(v.Nonce), unhex(v.Fingerprint), unhex(v.Signature))
 		if (err == nil) != v.Valid {
 			t.Errorf("%s: %v", v.Name, err)
+		}
+		if text := KeyText(unhex(v.MachineKey)); text != v.KeyText {
+			t.Errorf("%s: people compare %s", v.Name, text)
 		}
 	}
 }

@@ -15,6 +15,7 @@ import {
 interface Vector {
   name: string;
   machine_key: string;
+  key_text: string;
   session: string;
   nonce: string;
   fingerprint: string;
@@ -44,6 +45,7 @@ describe('verifyAnswer agrees with the Go side', () => {
     );
     if (!key || !nonce || !fingerprint || !signature) throw new Error('bad vector');
     expect(verifyAnswer(key, v.session, nonce, fingerprint, signature)).toBe(v.valid);
+    expect(keyForPeople(key)).toBe(v.key_text);
   });
 
   it('never throws on rubbish', () => {
