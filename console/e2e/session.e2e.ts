@@ -82,7 +82,7 @@ describe('a live session', () => {
     expect(Math.abs(clicked.y - 600)).toBeLessThanOrEqual(1);
 
     expect((await wire(view)).codec).toBe('video/AV1');
-    await shot(view, 'viewer');
+    await shot(view, 'test-card');
     await disconnect(view);
     await until('the viewer to say so', async () =>
       (await view.locator('body').innerText()).includes('You disconnected'),

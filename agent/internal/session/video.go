@@ -193,7 +193,7 @@ func (p *peer) tellStats() {
 	}
 	p.say(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Stats{Stats: &orielv1.Stats{
 		Frames: uint32(st.FPS), Bytes: uint32(st.Bits / 8),
-		CaptureUs: uint32(st.Captured.Microseconds()), EncodeUs: uint32(st.Encoded.Microseconds()),
+		CaptureUs: uint32(st.Captured.Microseconds()), ConvertUs: uint32(st.Converted.Microseconds()), EncodeUs: uint32(st.Encoded.Microseconds()),
 		EstimateKbps: uint32(v.congestion.Target() / 1000), Quantizer: uint32(st.Quantizer), Settled: still,
 	}}})
 }

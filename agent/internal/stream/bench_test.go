@@ -35,7 +35,7 @@ func BenchmarkStream(b *testing.B) {
 				sub.SetTarget(MaxTarget)
 				<-frames
 				var bits, n int
-				var captured, encoded, whole time.Duration
+				var captured, converted, encoded, whole time.Duration
 				for i := 0; b.Loop(); i++ {
 					b.StopTimer()
 					at := time.Now()
@@ -46,6 +46,7 @@ func BenchmarkStream(b *testing.B) {
 						bits += 8 * len(f.Data)
 						if !f.At.Before(at) && f.Captured > 0 {
 							captured += f.Captured
+							converted += f.Converted
 							encoded += f.Encoded
 							whole += time.Since(drawn)
 							n++
@@ -55,6 +56,7 @@ func BenchmarkStream(b *testing.B) {
 				}
 				per := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(n) / 1000 }
 				b.ReportMetric(per(captured), "capture-ms")
+				b.ReportMetric(per(converted), "convert-ms")
 				b.ReportMetric(per(encoded), "encode-ms")
 				b.ReportMetric(per(whole), "ms/frame")
 				b.ReportMetric(float64(bits)/float64(n)/1000, "kbit/frame")

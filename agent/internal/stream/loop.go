@@ -185,7 +185,7 @@ func (l *loop) step() error {
 		p.Dirty = nil
 	}
 	detail := l.img.Detail(p.Dirty)
-	f := Frame{Codec: l.s.codec, Size: l.img.Size, At: got.at, Captured: got.captured, Refined: refined}
+	f := Frame{Codec: l.s.codec, Size: l.img.Size, At: got.at, Captured: got.captured, Converted: got.converted, Refined: refined}
 	var budget int
 	switch {
 	case p.Key:
@@ -221,7 +221,7 @@ func (l *loop) step() error {
 		if pkt, err = l.enc.Encode(l.img, p); err != nil {
 			return err
 		}
-		f.At, f.Captured = again, 0
+		f.At, f.Captured, f.Converted = again, 0, 0
 		l.finish(f, p, pkt, detail, again)
 	}
 	if !refined {

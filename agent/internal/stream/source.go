@@ -16,15 +16,16 @@ import (
 type source struct {
 	desktop desktop.Desktop
 
-	mu       sync.Mutex
-	takers   map[*taker]struct{}
-	img      *encode.Image // the newest picture; nil before the first
-	at       time.Time
-	captured time.Duration
-	why      error // ended with
-	wanted   chan struct{}
-	stop     context.CancelFunc // nil while there are no takers
-	stopped  chan struct{}
+	mu        sync.Mutex
+	takers    map[*taker]struct{}
+	img       *encode.Image // the newest picture; nil before the first
+	at        time.Time
+	captured  time.Duration // reading it from the screen
+	converted time.Duration
+	why       error // ended with
+	wanted    chan struct{}
+	stop      context.CancelFunc // nil while there are no takers
+	stopped   chan struct{}
 }
 
 func newSource(d desktop.Desktop) *source {
@@ -113,6 +114,7 @@ func (s *source) run(ctx context.Context) {
 
 // accept converts a picture and tells everybody what changed.
 func (s *source) accept(pic desktop.Picture) error {
+	captured := time.Since(pic.At) // which is when reading began
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	dirty := pic.Dirty
@@ -120,10 +122,11 @@ func (s *source) accept(pic desktop.Picture) error {
 		s.img = encode.NewImage(encode.I420, pic.Size)
 		dirty = []image.Rectangle{s.img.Bounds()}
 	}
+	begun := time.Now()
 	if err := encode.Convert(s.img, encode.Picture{Pix: pic.Pix, Stride: pic.Stride, Size: pic.Size}, dirty); err != nil {
 		return err
 	}
-	s.at, s.captured = pic.At, time.Since(pic.At)
+	s.at, s.captured, s.converted = pic.At, captured, time.Since(begun)
 	for t := range s.takers {
 		t.dirty = merge(t.dirty, dirty, s.img.Bounds())
 		t.asks = false
@@ -182,9 +185,10 @@ func (t *taker) err() error {
 
 // taken is what changed since the last take.
 type taken struct {
-	dirty    []image.Rectangle
-	at       time.Time // zero: nothing changed
-	captured time.Duration
+	dirty     []image.Rectangle
+	at        time.Time // zero: nothing changed
+	captured  time.Duration
+	converted time.Duration
 }
 
 // take brings img up to date.
@@ -200,7 +204,7 @@ func (t *taker) take(img **encode.Image) taken {
 		t.dirty = []image.Rectangle{s.img.Bounds()}
 	}
 	(*img).Copy(s.img, t.dirty)
-	got := taken{t.dirty, s.at, s.captured}
+	got := taken{t.dirty, s.at, s.captured, s.converted}
 	t.dirty = nil
 	return got
 }

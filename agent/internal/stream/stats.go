@@ -9,7 +9,8 @@ import (
 type Stats struct {
 	FPS       int           // frames sent
 	Bits      int           // sent
-	Captured  time.Duration // mean of reading and converting a change
+	Captured  time.Duration // mean of reading a change
+	Converted time.Duration // mean of converting it
 	Encoded   time.Duration // mean
 	Quantizer int           // of the last frame
 	Frames    uint64        // since the stream was made
@@ -24,16 +25,16 @@ type statistics struct {
 }
 
 type sample struct {
-	at                time.Time
-	bits, quantizer   int
-	captured, encoded time.Duration
+	at                           time.Time
+	bits, quantizer              int
+	captured, converted, encoded time.Duration
 }
 
 func (s *statistics) add(now time.Time, f Frame) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.trim(now)
-	s.recent = append(s.recent, sample{now, 8 * len(f.Data), f.Quantizer, f.Captured, f.Encoded})
+	s.recent = append(s.recent, sample{now, 8 * len(f.Data), f.Quantizer, f.Captured, f.Converted, f.Encoded})
 	s.total.Frames++
 	s.total.Quantizer = f.Quantizer
 	if f.Key {
@@ -64,10 +65,12 @@ func (s *statistics) read(now time.Time) Stats {
 		out.Encoded += r.encoded
 		if r.captured > 0 {
 			out.Captured += r.captured
+			out.Converted += r.converted
 			captures++
 		}
 	}
 	out.Encoded /= time.Duration(max(1, out.FPS))
 	out.Captured /= time.Duration(max(1, captures))
+	out.Converted /= time.Duration(max(1, captures))
 	return out
 }

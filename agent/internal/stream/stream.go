@@ -100,7 +100,8 @@ type Frame struct {
 	Size  image.Point
 	At    time.Time // of capture, or for a refined frame of encoding; later than the frame before
 
-	Captured  time.Duration // reading the screen and converting; 0 where the picture was there already
+	Captured  time.Duration // reading the screen; 0 where the picture was there already
+	Converted time.Duration // to the encoder's planes; 0 as for Captured
 	Encoded   time.Duration
 	Quantizer int     // 0 finest .. 63
 	PSNR      float64 // of what changed, in decibel
