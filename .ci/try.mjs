@@ -174,7 +174,8 @@ async function screen() {
   writeFileSync(authority, '', { mode: 0o600 });
   ask(xauth, ['-q', '-f', authority, 'add', ':0', '.', cookie]);
 
-  const x = start('screen', xvfb, ['-displayfd', '3', '-screen', '0', '1280x800x24', '-nolisten', 'tcp', '-auth', authority], { stdio: ['pipe'] });
+  // -noreset: the server would start anew, in black, when the first program that asked it something ends.
+  const x = start('screen', xvfb, ['-displayfd', '3', '-screen', '0', '1280x800x24', '-nolisten', 'tcp', '-noreset', '-auth', authority], { stdio: ['pipe'] });
   let number = '';
   x.child.stdio[3].on('data', (text) => (number += text));
   await until('the display starts', 20, () => /^\d+\n/.test(number));

@@ -60,11 +60,11 @@ it('make run shows a computer that can be watched and typed on', async () => {
     const click = await pagePoint(view, terminal.x + 100, terminal.y + terminal.height - 60);
     await view.mouse.click(click.x, click.y);
     const before = crop(await videoPixels(view), terminal);
-    await view.keyboard.type('ls -l --color /', { delay: 20 });
+    await view.keyboard.type('clear; ls -l --color /usr', { delay: 20 });
     await view.keyboard.press('Enter');
     await until(
       'the terminal to answer',
-      async () => compare(crop(await videoPixels(view), terminal), before).off > 0.03,
+      async () => compare(crop(await videoPixels(view), terminal), before).off > 0.02,
     );
     await view.getByRole('button', { name: 'Statistics' }).click();
     await until('the statistics', async () =>

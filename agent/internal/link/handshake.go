@@ -6,7 +6,6 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/tls"
-	"encoding/base64"
 	"fmt"
 	"net/http"
 	"strings"
@@ -96,11 +95,11 @@ func closeAfter(ctx context.Context, conn *wire.Conn) func() bool {
 }
 
 func open(ctx context.Context, key ed25519.PublicKey, address string, state identity.State, withToken bool, o wire.Options) (*wire.Conn, error) {
-	who := `Oriel key="` + base64.RawURLEncoding.EncodeToString(key) + `"`
-	if withToken && state.Token != "" {
-		who += `, token="` + state.Token + `"`
+	token := ""
+	if withToken {
+		token = state.Token
 	}
-	header := http.Header{"Authorization": {who}}
+	header := http.Header{"Authorization": {trust.Authorization(key, token)}}
 	config := &tls.Config{RootCAs: roots(state.CA), MinVersion: tls.VersionTLS12}
 	url := "ws" + strings.TrimPrefix(address, "http") + "/agent/v1"
 	conn, resp, err := wire.Dial(ctx, url, header, config, o)

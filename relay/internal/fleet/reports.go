@@ -10,8 +10,6 @@ import (
 	"image/jpeg"
 	"time"
 
-	"google.golang.org/protobuf/reflect/protoreflect"
-
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/relay/internal/blob"
 	"oriel/relay/internal/bus"
@@ -49,7 +47,7 @@ func (f *Fleet) SaveInventory(ctx context.Context, computer string, i *orielv1.I
 	if i.TakenAt <= 0 || i.TakenAt > now {
 		i.TakenAt = now
 	}
-	clean(i.ProtoReflect())
+	plain.Message(i.ProtoReflect())
 	data, err := orielv1.Encode(i)
 	if err == nil {
 		err = f.o.Store.SaveInventory(ctx, computer, i.TakenAt, data)
@@ -58,32 +56,6 @@ func (f *Fleet) SaveInventory(ctx context.Context, computer string, i *orielv1.I
 		return fmt.Errorf("save inventory: %w", err)
 	}
 	return nil
-}
-
-// clean makes every text of a message plain, in place. Nothing gets longer, so
-// that it keeps the bounds it was decoded with.
-func clean(m protoreflect.Message) {
-	m.SetUnknown(nil)
-	m.Range(func(fd protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		switch {
-		case fd.IsList():
-			list := v.List()
-			for i := range list.Len() {
-				switch fd.Kind() {
-				case protoreflect.StringKind:
-					text := list.Get(i).String()
-					list.Set(i, protoreflect.ValueOfString(plain.Line(text, len(text))))
-				case protoreflect.MessageKind:
-					clean(list.Get(i).Message())
-				}
-			}
-		case fd.Kind() == protoreflect.StringKind:
-			m.Set(fd, protoreflect.ValueOfString(plain.Line(v.String(), len(v.String()))))
-		case fd.Kind() == protoreflect.MessageKind:
-			clean(v.Message())
-		}
-		return true
-	})
 }
 
 // Inventory is what a computer told last. Errors: store.ErrNotFound.

@@ -5,12 +5,10 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,23 +27,8 @@ import (
 // Agent is the handler of /agent/v1.
 func (h *Hub) Agent() http.Handler { return http.HandlerFunc(h.serveAgent) }
 
-var authorization = regexp.MustCompile(`^Oriel key="([A-Za-z0-9_-]{43})"(?:, *token="([a-z0-9-]{1,64})")?$`)
-
-// credentials of an agent's upgrade; nil without.
-func credentials(r *http.Request) (key ed25519.PublicKey, token string) {
-	m := authorization.FindStringSubmatch(r.Header.Get("Authorization"))
-	if m == nil {
-		return nil, ""
-	}
-	k, err := base64.RawURLEncoding.DecodeString(m[1])
-	if err != nil || len(k) != ed25519.PublicKeySize {
-		return nil, ""
-	}
-	return k, m[2]
-}
-
 func (h *Hub) serveAgent(w http.ResponseWriter, r *http.Request) {
-	key, token := credentials(r)
+	key, token := trust.ParseAuthorization(r.Header.Get("Authorization"))
 	if key == nil {
 		refuse(w, http.StatusUnauthorized, "unauthorized", "say who you are: Authorization: Oriel key=...")
 		return

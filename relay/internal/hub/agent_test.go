@@ -140,9 +140,11 @@ func TestHelloThatProvesNothing(t *testing.T) {
 func TestProofIsBoundToTLS(t *testing.T) {
 	n := relaytest.StartNode(t, relaytest.NodeOptions{TLS: true})
 	m := relaytest.NewMachine("pc")
-	if _, _, err := m.Dial(t.Context(), n, n.Token(t, 1)); err != nil {
+	enrolled, _, err := m.Dial(t.Context(), n, n.Token(t, 1))
+	if err != nil {
 		t.Fatal(err)
 	}
+	defer enrolled.Close()
 	// A hello that is good but for its binding, as a proxy that opens the TLS
 	// connection would pass it on.
 	conn, _, err := wire.Dial(t.Context(), "ws"+strings.TrimPrefix(n.URL, "http")+"/agent/v1", m.Header(""), n.TLS, wire.Options{})

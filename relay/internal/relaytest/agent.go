@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"fmt"
 	"net/http"
 	"strings"
@@ -43,11 +42,7 @@ func (m *Machine) Public() ed25519.PublicKey { return m.Key.Public().(ed25519.Pu
 
 // Header of the upgrade.
 func (m *Machine) Header(token string) http.Header {
-	who := `Oriel key="` + base64.RawURLEncoding.EncodeToString(m.Public()) + `"`
-	if token != "" {
-		who += `, token="` + token + `"`
-	}
-	return http.Header{"Authorization": {who}}
+	return http.Header{"Authorization": {trust.Authorization(m.Public(), token)}}
 }
 
 // Agent is a machine's connection.

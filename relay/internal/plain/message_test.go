@@ -1,4 +1,4 @@
-package fleet
+package plain
 
 import (
 	"testing"
@@ -6,10 +6,9 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	orielv1 "oriel/protocol/oriel/v1"
-	"oriel/relay/internal/plain"
 )
 
-func FuzzClean(f *testing.F) {
+func FuzzMessage(f *testing.F) {
 	b, err := proto.Marshal(&orielv1.Inventory{General: &orielv1.General{HostName: "a\x00b", Users: []string{"c\u202ed"}},
 		Hardware: &orielv1.Hardware{Software: []*orielv1.Software{{Name: "e\nf"}}}})
 	if err != nil {
@@ -21,12 +20,12 @@ func FuzzClean(f *testing.F) {
 		if orielv1.Decode(b, i) != nil {
 			return
 		}
-		clean(i.ProtoReflect())
+		Message(i.ProtoReflect())
 		if err := orielv1.Check(i); err != nil {
 			t.Fatal("it kept its bounds before:", err)
 		}
 		for _, s := range append(i.GetGeneral().GetUsers(), i.GetGeneral().GetHostName()) {
-			if plain.Line(s, len(s)) != s {
+			if Line(s, len(s)) != s {
 				t.Fatalf("%q is not plain", s)
 			}
 		}
