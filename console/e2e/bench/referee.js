@@ -25,7 +25,8 @@ const page127 = (port) => `http://127.0.0.1:${port}`;
 
 let relay, agent, proxy, data, settings;
 
-const ask = (...args) => execFileSync(program('oriel-relay'), args, { env: settings, encoding: 'utf8' }).trim();
+const ask = (...args) =>
+  execFileSync(program('oriel-relay'), args, { env: settings, encoding: 'utf8' }).trim();
 
 module.exports = {
   canvas: 'video',
