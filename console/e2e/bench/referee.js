@@ -67,6 +67,13 @@ module.exports = {
     const card = page.getByTestId('computer');
     await card.getByText('Online').waitFor();
     await card.locator('a.open').evaluate((link) => link.removeAttribute('target'));
+    // The viewer takes pointer events, after which there is no mousedown for the referee to note.
+    await page.evaluate(() => {
+      const noted = (e) =>
+        e.isTrusted &&
+        window.__probe.inputs.push({ type: 'mousedown', at: performance.timeOrigin + e.timeStamp });
+      window.addEventListener('pointerdown', noted, { capture: true });
+    });
   },
 
   async connect(page) {
