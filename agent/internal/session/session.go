@@ -92,6 +92,7 @@ func (s *session) answer(p *peer, o *orielv1.Offer) {
 	}
 	s.h.send(answer)
 	p.answered()
+	p.prepare()
 	s.poke()
 }
 

@@ -19,6 +19,7 @@ type video struct {
 	track      *stream.Track
 	congestion *stream.Congestion
 	once       sync.Once
+	reached    chan struct{} // closed when the viewer can be sent to
 
 	mu      sync.Mutex
 	sub     *stream.Subscription // nil while there is no display
@@ -41,7 +42,7 @@ func (p *peer) addVideo(pc *webrtc.PeerConnection, c *stream.Congestion) error {
 	if err != nil {
 		return fmt.Errorf("add video track: %w", err)
 	}
-	p.video = &video{track: track, congestion: c}
+	p.video = &video{track: track, congestion: c, reached: make(chan struct{})}
 	c.OnChange(func(int) { p.video.steer() })
 	p.wg.Go(func() { stream.Feedback(t.Sender(), p.video.lost) })
 	return nil
@@ -88,15 +89,23 @@ func (p *peer) setStream(s *orielv1.StreamSettings) {
 	v.steer()
 }
 
-// watch begins to send the picture; the peer is connected.
-func (p *peer) watch() {
+// prepare has the first picture made while the peers find each other; the
+// answer is out.
+func (p *peer) prepare() {
 	if p.video == nil {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.closed {
-		p.video.once.Do(func() { p.wg.Go(func() { p.guard(p.follow) }) })
+		p.wg.Go(func() { p.guard(p.follow) })
+	}
+}
+
+// watch begins to send the picture; the peer is connected.
+func (p *peer) watch() {
+	if p.video != nil {
+		p.video.once.Do(func() { close(p.video.reached) })
 	}
 }
 
@@ -147,7 +156,7 @@ func (p *peer) send(s *screen) error {
 	s.watch(p, v.maxFPS)
 	v.mu.Unlock()
 	defer s.unwatch(p)
-	sub, err := p.s.h.hub.Subscribe(s, p.codec, v.track)
+	sub, err := p.s.h.hub.Prepare(s, p.codec, v.track)
 	if err != nil {
 		if errors.Is(err, desktop.ErrClosed) {
 			s.die()
@@ -158,10 +167,19 @@ func (p *peer) send(s *screen) error {
 	v.sub, v.screen = sub, s
 	v.mu.Unlock()
 	v.steer()
-	select {
-	case <-p.ctx.Done():
-	case <-s.dead:
-	case <-sub.Done():
+	over := func(reached <-chan struct{}) bool {
+		select {
+		case <-reached:
+			return false
+		case <-p.ctx.Done():
+		case <-s.dead:
+		case <-sub.Done():
+		}
+		return true
+	}
+	if !over(v.reached) {
+		sub.Start()
+		over(nil)
 	}
 	v.mu.Lock()
 	v.sub, v.screen = nil, nil

@@ -30,6 +30,16 @@ func NewHub(o Options) *Hub {
 // Subscribe starts to send d in codec to sink, sharing what already runs. d
 // must be comparable (a pointer), and nobody else may call its Next.
 func (h *Hub) Subscribe(d desktop.Desktop, codec encode.Codec, sink Sink) (*Subscription, error) {
+	return h.subscribe(d, codec, sink, false)
+}
+
+// Prepare is Subscribe for a sink that cannot reach anybody yet: see
+// Stream.Prepare.
+func (h *Hub) Prepare(d desktop.Desktop, codec encode.Codec, sink Sink) (*Subscription, error) {
+	return h.subscribe(d, codec, sink, true)
+}
+
+func (h *Hub) subscribe(d desktop.Desktop, codec encode.Codec, sink Sink, held bool) (*Subscription, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	sh := h.sources[d]
@@ -42,7 +52,7 @@ func (h *Hub) Subscribe(d desktop.Desktop, codec encode.Codec, sink Sink) (*Subs
 		s = newStream(sh.source, codec, h.options)
 		sh.streams[codec] = s
 	}
-	sub, err := s.subscribe(sink, func() { h.release(d, sh) })
+	sub, err := s.subscribe(sink, held, func() { h.release(d, sh) })
 	if err != nil {
 		if sh.users == 0 {
 			delete(h.sources, d)

@@ -84,10 +84,17 @@ func (l *loop) wait(ctx context.Context) error {
 	}()
 	for {
 		now := time.Now()
+		rest, late := l.s.rests()
 		target, key := l.s.wishes()
 		l.rate.setTarget(now, target)
+		if late > 0 {
+			l.rate.sent(now, late)
+			l.sent = now
+		}
 		due := l.free(now)
-		if !now.Before(due) {
+		if rest && l.encoded {
+			due = time.Time{}
+		} else if !now.Before(due) {
 			l.take.want()
 			if l.take.pending() {
 				return nil

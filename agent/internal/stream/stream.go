@@ -7,6 +7,9 @@
 //	sub.SetTarget(bits)                                // from the congestion estimate
 //	sub.Close()
 //
+// Hub.Prepare makes the first picture while the peers still find each other, so
+// that it is there when they have (Subscription.Start).
+//
 // # What moves a frame
 //
 // Damage does, and nothing else: the desktop is asked for its next picture only
@@ -127,6 +130,7 @@ type Stream struct {
 	mu      sync.Mutex
 	subs    map[*Subscription]struct{}
 	wantKey keyReason
+	late    int // bits of kept frames that were sent and the loop has not heard of
 	stop    context.CancelFunc // nil while nobody watches
 	stopped chan struct{}      // closed when the last run ended
 	failed  error              // why the stream cannot go on
@@ -161,9 +165,14 @@ func (s *Stream) Stats() Stats { return s.stats.read(time.Now()) }
 
 // Subscribe starts to send to sink, with a key frame first. Errors: ErrClosed,
 // what stopped the stream, errors.ErrUnsupported for the codec.
-func (s *Stream) Subscribe(sink Sink) (*Subscription, error) { return s.subscribe(sink, nil) }
+func (s *Stream) Subscribe(sink Sink) (*Subscription, error) { return s.subscribe(sink, false, nil) }
 
-func (s *Stream) subscribe(sink Sink, onEnd func()) (*Subscription, error) {
+// Prepare is Subscribe for a sink that nobody can be reached through yet. Where
+// nobody else watches, the first picture is made now and kept, and then nothing
+// more, until Subscription.Start sends it. Errors are Subscribe's.
+func (s *Stream) Prepare(sink Sink) (*Subscription, error) { return s.subscribe(sink, true, nil) }
+
+func (s *Stream) subscribe(sink Sink, held bool, onEnd func()) (*Subscription, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -187,8 +196,11 @@ func (s *Stream) subscribe(sink Sink, onEnd func()) (*Subscription, error) {
 		}()
 	}
 	sub := newSubscription(s, sink, onEnd)
+	sub.held = held
 	s.subs[sub] = struct{}{}
-	s.wantKey = max(s.wantKey, keyJoin)
+	if !held {
+		s.wantKey = max(s.wantKey, keyJoin)
+	}
 	s.poke()
 	return sub, nil
 }
@@ -263,6 +275,43 @@ func (s *Stream) requestKey(why keyReason) {
 	s.poke()
 }
 
+// start lets frames through to a subscription that was prepared.
+func (s *Stream) start(sub *Subscription) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !sub.held {
+		return
+	}
+	sub.held = false
+	if kept := sub.kept; kept != nil {
+		sub.kept = nil
+		s.late += 8 * len(kept.Data)
+		sub.offer(*kept)
+	} else {
+		s.wantKey = max(s.wantKey, keyJoin)
+	}
+	s.poke()
+}
+
+// rests reports whether everybody who watches waits for Start, and has what is
+// needed then. When it is not so, bits of what was kept may have been sent.
+func (s *Stream) rests() (rest bool, late int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	late, s.late = s.late, 0
+	missing := false
+	for sub := range s.subs {
+		if !sub.held {
+			return false, late
+		}
+		missing = missing || sub.kept == nil
+	}
+	if missing {
+		s.wantKey = max(s.wantKey, keyJoin)
+	}
+	return !missing, late
+}
+
 // wishes is what the viewers want now: the rate of the slowest.
 func (s *Stream) wishes() (target int, key keyReason) {
 	s.mu.Lock()
@@ -286,6 +335,13 @@ func (s *Stream) send(f Frame) {
 		s.wantKey = keyNone
 	}
 	for sub := range s.subs {
+		if sub.held {
+			sub.kept = nil
+			if f.Key {
+				sub.kept = &f
+			}
+			continue
+		}
 		if !sub.offer(f) {
 			s.wantKey = max(s.wantKey, keyLost)
 			s.poke()

@@ -21,7 +21,10 @@ type Subscription struct {
 
 	finish, forget sync.Once
 
-	started bool // has been given a key frame; protected by stream.mu
+	// protected by stream.mu
+	started bool   // has been given a key frame
+	held    bool   // gets nothing until start
+	kept    *Frame // what it gets then: a key frame that nothing has followed
 
 	mu  sync.Mutex
 	err error // protected by mu
@@ -76,6 +79,10 @@ func (sub *Subscription) offer(f Frame) bool {
 	}
 	return false
 }
+
+// Start begins to send to a subscription that was made by Prepare. It may be
+// called more than once.
+func (sub *Subscription) Start() { sub.stream.start(sub) }
 
 // Stream is what is subscribed to.
 func (sub *Subscription) Stream() *Stream { return sub.stream }

@@ -5,7 +5,7 @@
  * attributes. The look is in styles/stage.css.
  */
 
-/** 'fit', or how many device pixels a remote pixel takes: 1 is 1:1. */
+/** 'fit' (reduced to fit, never enlarged), or how many device pixels a remote pixel takes: 1 is 1:1. */
 export type Scale = 'fit' | number;
 
 /** A place in the picture in 1/65536 of its width and height. */
@@ -112,7 +112,8 @@ export class Stage {
   layout(): void {
     const { width, height } = this.size;
     if (width === 0 || height === 0) return;
-    const fit = Math.min(this.root.clientWidth / width, this.root.clientHeight / height);
+    // Never enlarged: that is blurred, and took Chromium 8 ms of each picture at 104 %.
+    const fit = Math.min(1, this.root.clientWidth / width, this.root.clientHeight / height);
     this.#shown = this.#scale === 'fit' ? fit : this.#scale / devicePixelRatio;
     this.root.classList.toggle('is-fit', this.#scale === 'fit');
     this.picture.classList.toggle('is-crisp', Math.abs(this.#shown * devicePixelRatio - 1) < 0.001);
