@@ -35,6 +35,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"oriel/agent/internal/daemon"
+	"oriel/agent/internal/encode"
 	"oriel/agent/internal/identity"
 	"oriel/agent/internal/link"
 )
@@ -147,5 +148,8 @@ type versionCommand struct{}
 
 func (versionCommand) Run() error {
 	fmt.Printf("oriel-agent %s %s/%s %s\n", version, runtime.GOOS, runtime.GOARCH, runtime.Version())
+	if libraries := encode.Libraries(); libraries != "" {
+		fmt.Println(libraries)
+	}
 	return nil
 }

@@ -4,6 +4,8 @@ package encode
 
 /*
 #include "compare.h"
+#include <aom/aom_codec.h>
+#include <vpx/vpx_codec.h>
 */
 import "C"
 
@@ -12,11 +14,19 @@ import (
 	"fmt"
 	"image"
 	"runtime"
+	"strings"
 	"unsafe"
 )
 
 // Supported is the codecs New can make, best first.
 func Supported() []Codec { return []Codec{AV1, VP9, VP8} }
+
+// Libraries names the linked codec libraries with their versions, as
+// "libaom 3.12.1, libvpx 1.12.0"; "" without cgo.
+func Libraries() string {
+	version := func(s *C.char) string { return strings.TrimPrefix(C.GoString(s), "v") }
+	return "libaom " + version(C.aom_codec_version_str()) + ", libvpx " + version(C.vpx_codec_version_str())
+}
 
 func newEncoder(c Codec, cfg Config) (Encoder, error) {
 	if cfg.Threads < 1 {

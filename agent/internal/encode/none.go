@@ -11,6 +11,9 @@ import (
 // Supported is the codecs New can make: none without cgo.
 func Supported() []Codec { return nil }
 
+// Libraries names the linked codec libraries: none without cgo.
+func Libraries() string { return "" }
+
 func newEncoder(Codec, Config) (Encoder, error) { return nil, errors.ErrUnsupported }
 
 // Convert needs libyuv.
