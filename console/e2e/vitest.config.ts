@@ -1,15 +1,17 @@
 import { defineConfig } from 'vitest/config';
 
+const files: Record<string, string> = { bench: '**/*.bench.ts', peers: 'bench/*.run.ts' };
+
 // Real programs and a real browser: one file at a time, each test with room.
 export default defineConfig(({ mode }) => ({
   test: {
     root: new URL('.', import.meta.url).pathname,
-    include: [mode === 'bench' ? '**/*.bench.ts' : '**/*.e2e.ts'],
+    include: [files[mode] ?? '**/*.e2e.ts'],
     globalSetup: ['setup.ts'],
     fileParallelism: false,
-    testTimeout: mode === 'bench' ? 600_000 : 120_000,
+    testTimeout: mode === 'peers' ? 24 * 3_600_000 : mode === 'bench' ? 600_000 : 120_000,
     hookTimeout: 120_000,
-    reporters: mode === 'bench' ? ['default'] : ['verbose'],
+    reporters: mode in files ? ['default'] : ['verbose'],
     silent: false,
   },
 }));

@@ -4,9 +4,11 @@ import type { Pixels } from './display.ts';
 import { at, near, type Rgb } from './pixels.ts';
 import { until } from './proc.ts';
 
-export async function startBrowser(extra: string[] = []): Promise<Browser> {
+export const chromiumPath = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
+
+export async function startBrowser(extra: string[] = [], executablePath = chromiumPath): Promise<Browser> {
   return chromium.launch({
-    executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
+    executablePath,
     args: [
       '--headless=new',
       '--no-sandbox',

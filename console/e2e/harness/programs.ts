@@ -30,7 +30,14 @@ export function tempDir(name: string): string {
   return dir;
 }
 
-export type RelayOptions = { port?: number; data?: string; args?: string[]; scheme?: 'http' | 'https' };
+export type RelayOptions = {
+  port?: number;
+  data?: string;
+  args?: string[];
+  scheme?: 'http' | 'https';
+  /** a command that runs the program elsewhere, such as in a network namespace */
+  within?: string[];
+};
 
 export class Relay {
   private constructor(
@@ -54,11 +61,12 @@ export class Relay {
     ];
     const full = { ...options, port, data, args: args.slice(1) };
     const url = `${options.scheme ?? 'http'}://127.0.0.1:${port}`;
-    return new Relay(url, port, data, full, await Relay.launch(url, args));
+    return new Relay(url, port, data, full, await Relay.launch(url, args, options.within));
   }
 
-  private static async launch(url: string, args: string[]): Promise<Proc> {
-    const proc = Proc.start('relay', binary('oriel-relay'), args);
+  private static async launch(url: string, args: string[], within: string[] = []): Promise<Proc> {
+    const [command = '', ...rest] = [...within, binary('oriel-relay'), ...args];
+    const proc = Proc.start('relay', command, rest);
     await proc.line(new RegExp(`${url}`), 30_000);
     return proc;
   }
@@ -84,7 +92,7 @@ export class Relay {
 
   /** Starts again on the same port and data. */
   async restart(): Promise<void> {
-    this.proc = await Relay.launch(this.url, ['serve', ...(this.options.args ?? [])]);
+    this.proc = await Relay.launch(this.url, ['serve', ...(this.options.args ?? [])], this.options.within);
   }
 
   async stop(): Promise<void> {
@@ -98,6 +106,7 @@ export type AgentOptions = {
   data?: string;
   display?: string;
   args?: string[];
+  within?: string[];
 };
 
 export class Agent {
@@ -112,19 +121,16 @@ export class Agent {
   private launch(): Proc {
     const o = this.options;
     const env: Record<string, string> = { DISPLAY: '', WAYLAND_DISPLAY: '' };
-    return Proc.start(
-      'agent',
-      binary('oriel-agent'),
-      [
-        'run',
-        ...o.relays.flatMap((r) => ['--relay', r]),
-        ...['--data', this.data],
-        ...(o.token ? ['--token', o.token] : []),
-        ...(o.display ? ['--display', o.display] : []),
-        ...(o.args ?? []),
-      ],
-      { env },
-    );
+    const [command = '', ...rest] = [
+      ...(o.within ?? []),
+      ...[binary('oriel-agent'), 'run'],
+      ...o.relays.flatMap((r) => ['--relay', r]),
+      ...['--data', this.data],
+      ...(o.token ? ['--token', o.token] : []),
+      ...(o.display ? ['--display', o.display] : []),
+      ...(o.args ?? []),
+    ];
+    return Proc.start('agent', command, rest, { env });
   }
 
   get pid(): number {

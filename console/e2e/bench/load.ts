@@ -1,0 +1,61 @@
+/** CPU time of processes and of everything else on the machine, from /proc. */
+import { cpus } from 'node:os';
+import { readdirSync, readFileSync } from 'node:fs';
+
+const ticks = 100; // a second, on every Linux
+
+/** CPU seconds of a process with its living descendants and those it has waited for. */
+export function cpuSeconds(root: number): number {
+  const parents = new Map<number, number>();
+  const used = new Map<number, number>();
+  for (const entry of readdirSync('/proc')) {
+    const pid = Number(entry);
+    if (!pid) continue;
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+      const f = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+      parents.set(pid, Number(f[1]));
+      used.set(pid, [11, 12, 13, 14].reduce((sum, i) => sum + Number(f[i]), 0) / ticks);
+    } catch {
+      // it has ended
+    }
+  }
+  const below = (pid: number | undefined): boolean =>
+    pid !== undefined && pid > 0 && (pid === root || below(parents.get(pid)));
+  let sum = 0;
+  for (const [pid, seconds] of used) if (below(pid)) sum += seconds;
+  return sum;
+}
+
+/** CPU seconds that the whole machine has worked. */
+function machineSeconds(): number {
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = (
+    readFileSync('/proc/stat', 'utf8').split('\n')[0] ?? ''
+  )
+    .split(/\s+/)
+    .slice(1)
+    .map(Number);
+  return (user + nice + system + irq + softirq) / ticks;
+}
+
+/** Share of one core that a process, and everything but this bench, use until the returned function is called. */
+export function watchLoad(pid: number): () => { process: number; others: number; seconds: number } {
+  const look = (): [number, number, number, number] => [
+    performance.now() / 1000,
+    pid ? cpuSeconds(pid) : 0,
+    machineSeconds(),
+    cpuSeconds(process.pid),
+  ];
+  const before = look();
+  return () => {
+    const [seconds, mine, machine, bench] = look().map((v, i) => v - (before[i] ?? 0)) as ReturnType<
+      typeof look
+    >;
+    return { process: mine / seconds, others: Math.max(0, machine - bench) / seconds, seconds };
+  };
+}
+
+export function cpuModel(): string {
+  const [first] = cpus();
+  return `${cpus().length} × ${first?.model.trim() ?? 'unknown'}`;
+}
