@@ -17,7 +17,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 .PHONY: help
 help: ## say what there is (this)
 	@echo 'Oriel: see and use your computers from a browser.' && echo
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
 	@echo && echo 'Missing packages are installed as they are needed, and named.'
 
 .PHONY: run
@@ -39,6 +39,10 @@ lint: setup-test ## formatting, vet, staticcheck, protobuf, console, stale gener
 bench: setup-test binaries ## capture, convert, encode, and what a person at the viewer feels
 	@.ci/bench
 
+.PHONY: bench-peers
+bench-peers: setup-peers binaries ## the picture, from outside, beside TigerVNC and noVNC; half an hour, bad networks as root
+	@npm --prefix console run --silent bench-peers
+
 .PHONY: generate
 generate: setup-build ## protobuf code, openapi.yaml and the console's client types, anew
 	@.ci/generate
@@ -56,8 +60,8 @@ clean: ## remove what was built (node_modules and data stay)
 
 # What the above are made of.
 
-.PHONY: setup-build setup-run setup-test
-setup-build setup-run setup-test:
+.PHONY: setup-build setup-run setup-test setup-peers
+setup-build setup-run setup-test setup-peers:
 	@.ci/setup $(@:setup-%=%)
 
 # The Go build cache knows better than make what is up to date.
