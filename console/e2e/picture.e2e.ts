@@ -31,5 +31,5 @@ describe('the picture', () => {
       await screen.stop();
       await w.stop();
     }
-  });
+  }, 300_000); // a busy machine takes its time over every change
 });

@@ -162,7 +162,9 @@ export function versions(): string[] {
     const version = execFileSync('dpkg-query', ['-W', '-f', '${Version}', name], { encoding: 'utf8' });
     return `${name} ${version}`;
   };
-  const ours = execFileSync(binary('oriel-agent'), ['version'], { encoding: 'utf8' }).trim();
+  const ours = execFileSync(binary('oriel-agent'), ['version'], { encoding: 'utf8' })
+    .trim()
+    .replaceAll('\n', ', ');
   return [ours, ...['tigervnc-scraping-server', 'novnc', 'websockify', 'chromium'].map(installed)];
 }
 

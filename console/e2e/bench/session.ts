@@ -151,8 +151,7 @@ export async function linked(b: Bench, want: (phase: string) => boolean): Promis
   const drawn = await b.screen.truth('scroll', 0);
   if (b.peer.name === 'Oriel') await connectInTab(b);
   if (b.peer.name === 'reference') await watchFirst(b, drawn);
-  const clicked = now();
-  await connect(b, 'first', false, 30_000);
+  const clicked = await connect(b, 'first');
   if (b.peer.name === 'Oriel') await watchFirst(b, drawn);
   await firstSharp(b, clicked);
   if (want('key')) await key(b);
@@ -181,7 +180,7 @@ async function firstSharp(b: Bench, clicked: number): Promise<void> {
 
 /** The rate falls in mid-scroll, and rises again. */
 export async function drop(b: Bench, place: Place, low: number, high: number): Promise<void> {
-  await connect(b, 'first', false, 30_000);
+  await connect(b, 'first');
   await pause(2_000);
   const begun = now();
   await b.screen.play('scroll', 1);
