@@ -1,92 +1,189 @@
 package stream
 
 import (
+	"slices"
 	"sync"
 	"time"
 
-	"github.com/pion/interceptor/pkg/cc"
+	"github.com/pion/interceptor"
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
 )
 
-// Congestion is the estimate of the way to one peer: GCC on transport-wide
-// feedback, with one correction. pion's GCC answers a moment of delay with 0.85
-// of what it saw received, also when hardly anything was sent: a few keys at 20
-// kbit/s would leave 100 kbit/s for the next page, and 8 % a second to come back.
-// So a fall is believed at once only while the link was in use; else the
-// estimate gives way by the same 0.85, at most three times a second, so that a
-// link that is really gone is still found out within seconds.
+// Congestion is the estimate of the way to one peer (estimate.go), put between
+// pion and the wire: it sees every packet of video leave and what the peer says
+// about it. It paces nothing: the stream sends no more than the link takes, and
+// a small frame must not wait.
 type Congestion struct {
-	pacer *straight
+	interceptor.NoOp
+	tell sync.Mutex // held while changed runs, so that the last it hears is the newest
 
-	mu        sync.Mutex
-	estimator cc.BandwidthEstimator
-	guard     guard
-	changed   func(bitsPerSecond int)
+	mu       sync.Mutex
+	estimate *estimate
+	changed  func(bitsPerSecond int)
+	told     int         // what changed was last called with
+	silence  *time.Timer // runs while something is on its way
+	running  bool        // silence does
+	closed   bool
 }
 
-// Target is the estimate in bits per second; 0 before there is a peer.
+// State is how the way to a peer is, for people.
+type State struct {
+	Target   int           // bits per second that may be sent
+	Capacity int           // bits per second that the narrowest link carries, at least; 0: not known
+	RTT      time.Duration // least of late, with the time that feedback waits at the peer (Chromium: up to 100 ms); 0: not known
+	Queue    time.Duration // how long the last frame waited in queues before its first packet passed
+	Loss     float64       // share of the packets of late, 0 to 1
+}
+
+// silenceCheck is how often a peer that says nothing is looked after.
+const silenceCheck = 250 * time.Millisecond
+
+func newCongestion(start int) *Congestion {
+	return &Congestion{estimate: newEstimate(time.Now(), start), told: start}
+}
+
+// NewInterceptor is for pion's registry: a Congestion belongs to one peer.
+func (c *Congestion) NewInterceptor(string) (interceptor.Interceptor, error) { return c, nil }
+
+// Target is the estimate in bits per second, from MinTarget to MaxTarget.
 func (c *Congestion) Target() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.guard.target
+	return c.estimate.target()
 }
 
-// OnChange calls f, from any goroutine, whenever the estimate changed, and at
-// once: congestion.OnChange(sub.SetTarget).
+// State is for the statistics.
+func (c *Congestion) State() State {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.estimate.state()
+}
+
+// OnChange calls f, from any goroutine but never twice at once, whenever the
+// estimate changed, and at once: congestion.OnChange(sub.SetTarget).
 func (c *Congestion) OnChange(f func(bitsPerSecond int)) {
+	c.tell.Lock()
+	defer c.tell.Unlock()
 	c.mu.Lock()
-	c.changed = f
-	target := c.guard.target
+	c.changed, c.told = f, c.estimate.target()
+	target := c.told
 	c.mu.Unlock()
-	if target > 0 {
-		f(target)
-	}
+	f(target)
 }
 
-func (c *Congestion) bind(e cc.BandwidthEstimator) {
+// publish says what is new. A fiftieth more or less is nothing.
+func (c *Congestion) publish() {
+	c.tell.Lock()
+	defer c.tell.Unlock()
 	c.mu.Lock()
-	c.estimator = e
-	c.guard = guard{target: e.GetTargetBitrate(), last: e.GetTargetBitrate()}
-	c.mu.Unlock()
-	e.OnTargetBitrateChange(func(int) {
-		// pion calls from a new goroutine each time, in any order: ask.
-		bits := e.GetTargetBitrate()
-		now := time.Now()
-		c.mu.Lock()
-		before := c.guard.target
-		target := c.guard.update(now, bits, c.pacer.bits.rate(now))
-		f := c.changed
+	target, f := c.estimate.target(), c.changed
+	news := target - c.told
+	if small := max(target, c.told) / 50; c.closed || f == nil || news == 0 ||
+		news > -small && news < small && target != MinTarget && target != MaxTarget {
 		c.mu.Unlock()
-		if f != nil && target != before {
-			f(target)
+		return
+	}
+	c.told = target
+	c.mu.Unlock()
+	f(target)
+}
+
+// BindLocalStream sees packets leave, under the numbers of transport-wide
+// feedback.
+func (c *Congestion) BindLocalStream(info *interceptor.StreamInfo, w interceptor.RTPWriter) interceptor.RTPWriter {
+	i := slices.IndexFunc(info.RTPHeaderExtensions, func(e interceptor.RTPHeaderExtension) bool { return e.URI == transportCC })
+	if i < 0 {
+		return w // the peer gives no such feedback
+	}
+	id, ssrc := uint8(info.RTPHeaderExtensions[i].ID), info.SSRC
+	return interceptor.RTPWriterFunc(func(h *rtp.Header, payload []byte, a interceptor.Attributes) (int, error) {
+		var number rtp.TransportCCExtension
+		if err := number.Unmarshal(h.GetExtension(id)); err == nil {
+			counted := len(payload)
+			if h.SSRC != ssrc {
+				counted = 0 // it is sent again
+			}
+			c.sent(number.TransportSequence, h.MarshalSize()+len(payload), counted)
 		}
+		return w.Write(h, payload, a)
 	})
 }
 
-// guard is the correction.
-type guard struct {
-	target int // what is said
-	last   int // what the estimator said
-	gave   time.Time
+const transportCC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
+
+func (c *Congestion) sent(seq uint16, size, counted int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.estimate.sent(time.Now(), seq, size, counted)
+	switch {
+	case c.closed || c.running:
+	case c.silence == nil:
+		c.silence, c.running = time.AfterFunc(silenceCheck, c.listen), true
+	default:
+		c.running = true
+		c.silence.Reset(silenceCheck)
+	}
 }
 
-const (
-	giveWay = 0.85
-	giveGap = 330 * time.Millisecond
-)
-
-// update takes a new estimate and what was sent lately, in bits per second.
-func (g *guard) update(now time.Time, estimate, sent int) int {
-	fell := estimate < g.last
-	g.last = estimate
-	switch {
-	case estimate >= g.target:
-		g.target = estimate
-	case !fell: // it is on its way back from a fall that was not believed
-	case sent*2 >= g.target:
-		g.target = estimate
-	case now.Sub(g.gave) >= giveGap:
-		g.gave = now
-		g.target = max(estimate, int(giveWay*float64(g.target)))
+// listen runs while something is on its way.
+func (c *Congestion) listen() {
+	c.mu.Lock()
+	if c.running = c.estimate.check(time.Now()) && !c.closed; c.running {
+		c.silence.Reset(silenceCheck)
 	}
-	return g.target
+	c.mu.Unlock()
+	c.publish()
+}
+
+// room is whether a packet of so many bytes may be sent again.
+func (c *Congestion) room(size int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.estimate.room(time.Now(), size)
+}
+
+// BindRTCPReader hears what the peer says.
+func (c *Congestion) BindRTCPReader(r interceptor.RTCPReader) interceptor.RTCPReader {
+	return interceptor.RTCPReaderFunc(func(b []byte, a interceptor.Attributes) (int, interceptor.Attributes, error) {
+		n, a, err := r.Read(b, a)
+		if err != nil {
+			return n, a, err
+		}
+		if a == nil {
+			a = interceptor.Attributes{}
+		}
+		packets, err := a.GetRTCPPackets(b[:n])
+		if err != nil {
+			return n, a, nil // who reads it will say so
+		}
+		c.hear(packets)
+		return n, a, nil
+	})
+}
+
+func (c *Congestion) hear(packets []rtcp.Packet) {
+	news := false
+	c.mu.Lock()
+	for _, p := range packets {
+		if f, ok := p.(*rtcp.TransportLayerCC); ok {
+			c.estimate.feedback(time.Now(), f)
+			news = true
+		}
+	}
+	c.mu.Unlock()
+	if news {
+		c.publish()
+	}
+}
+
+// Close is called by pion when the peer connection is closed.
+func (c *Congestion) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	if c.silence != nil {
+		c.silence.Stop()
+	}
+	return nil
 }

@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	"github.com/pion/interceptor"
-	"github.com/pion/interceptor/pkg/cc"
-	"github.com/pion/interceptor/pkg/gcc"
 	"github.com/pion/interceptor/pkg/nack"
 	"github.com/pion/webrtc/v4"
 
@@ -143,18 +141,10 @@ func newAPI(settings webrtc.SettingEngine, start int, wire ...interceptor.Factor
 	for _, w := range wire {
 		registry.Add(w)
 	}
-	congestion := &Congestion{pacer: &straight{}}
-	controller, err := cc.NewInterceptor(func() (cc.BandwidthEstimator, error) {
-		return gcc.NewSendSideBWE(gcc.SendSideBWEInitialBitrate(start), gcc.SendSideBWEMinBitrate(MinTarget),
-			gcc.SendSideBWEMaxBitrate(MaxTarget), gcc.SendSideBWEPacer(congestion.pacer))
-	})
-	if err != nil {
-		return nil, nil, fmt.Errorf("congestion control: %w", err)
-	}
-	controller.OnNewPeerConnection(func(_ string, e cc.BandwidthEstimator) { congestion.bind(e) })
-	// The first is nearest to the wire: the estimator must see the numbers that
+	congestion := newCongestion(start)
+	// The first is nearest to the wire: the estimate must see the numbers that
 	// the feedback extension gives, also on packets that are sent again.
-	registry.Add(controller)
+	registry.Add(congestion)
 	if err := webrtc.ConfigureTWCCHeaderExtensionSender(media, registry); err != nil {
 		return nil, nil, fmt.Errorf("transport-wide feedback: %w", err)
 	}
@@ -165,7 +155,7 @@ func newAPI(settings webrtc.SettingEngine, start int, wire ...interceptor.Factor
 	if err != nil {
 		return nil, nil, fmt.Errorf("retransmission: %w", err)
 	}
-	registry.Add(ownHeaders{})
+	registry.Add(&resend{room: congestion.room})
 	registry.Add(responder)
 	return webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(settings)), congestion, nil
 }

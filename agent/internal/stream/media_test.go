@@ -60,49 +60,6 @@ func TestTrackRefusesAnotherCodec(t *testing.T) {
 	}
 }
 
-func TestFallsAreBelievedWhileTheLinkIsInUse(t *testing.T) {
-	at := time.Unix(1000, 0)
-	g := guard{target: 3_000_000, last: 3_000_000}
-	say := func(after time.Duration, estimate, sent, want int) {
-		t.Helper()
-		at = at.Add(after)
-		if got := g.update(at, estimate, sent); got != want {
-			t.Errorf("estimate %d, %d sent: target %d, want %d", estimate, sent, got, want)
-		}
-	}
-	say(time.Second, 3_200_000, 50_000, 3_200_000)      // it rises
-	say(time.Second, 100_000, 50_000, 2_720_000)        // hardly used: give way a little
-	say(10*time.Millisecond, 90_000, 50_000, 2_720_000) // but not again at once
-	say(time.Second, 110_000, 50_000, 2_720_000)        // on its way back: no news
-	say(time.Second, 1_800_000, 2_500_000, 2_720_000)   // rising, and in use
-	say(time.Second, 1_500_000, 2_500_000, 1_500_000)   // in use and falling: believed
-	say(time.Second, 2_000_000, 100_000, 2_000_000)     // it rises
-	for i := range 30 {                                 // a link that is gone
-		say(time.Second, 100_000-i, 1000, max(100_000-i, int(giveWay*float64(g.target))))
-	}
-	if g.target > 100_000 {
-		t.Errorf("after 30 falls: %d", g.target)
-	}
-}
-
-func TestMeter(t *testing.T) {
-	var m meter
-	at := time.Unix(1000, 0)
-	for range 100 {
-		m.add(at, 1000)
-		at = at.Add(10 * time.Millisecond)
-	}
-	if r := m.rate(at); r < 90_000 || r > 101_000 {
-		t.Errorf("%d bits per second, 100000 were sent", r)
-	}
-	if r := m.rate(at.Add(time.Second)); r != 0 {
-		t.Errorf("%d bits per second after a second of nothing", r)
-	}
-	if r := m.rate(at); r != 0 {
-		t.Errorf("%d bits per second for a clock that went back", r)
-	}
-}
-
 // Whatever a picture costs beyond what the model thought, no more is sent than
 // the link takes, and where there is room the quantizer is fine.
 func TestRateLearns(t *testing.T) {

@@ -32,6 +32,10 @@
 // next; it never queues behind itself. With several viewers the slowest
 // viewer's rate is the stream's.
 //
+// The estimate is ours too (estimate.go): every frame of some packets is a train
+// whose dispersion at the viewer shows what the link carries, so that the first
+// one is enough, and nothing is sent only to find out.
+//
 // # Key frames
 //
 // The first picture of a stream, one for a viewer who joins, one for a PLI, one

@@ -1,0 +1,353 @@
+package stream
+
+import (
+	"container/heap"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/pion/interceptor/pkg/twcc"
+	"github.com/pion/rtcp"
+)
+
+// way is a network and a receiver in virtual time, and a sender that behaves as
+// the stream does: a frame is one burst, a leaky bucket says when the next may
+// go and how large it may be, packets that are lost are sent again.
+type way struct {
+	t     testing.TB
+	began time.Time
+	now   time.Duration
+	todo  events
+	dice  *rand.Rand
+	est   *estimate
+
+	// The network. All may be changed by at.
+	rate    float64       // bits per second; 0: as fast as a machine reads
+	delay   time.Duration // each way
+	jitter  time.Duration // at random, order kept, forwards only
+	loss    float64       // share, each way
+	queue   time.Duration // longest wait
+	cross   float64       // bits per second of others' packets
+	swap    bool          // feedback may overtake feedback
+	sleeps  func(time.Duration) time.Duration
+	offset  time.Duration // of the receiver's clock
+	overage float64       // of its speed
+	busy    time.Duration // until when the link is
+	last    time.Duration // arrival
+
+	// The receiver.
+	recorder *twcc.Recorder
+	fresh    bool
+	frames   []*simFrame
+	shown    time.Duration
+
+	// The sender.
+	seq     uint16
+	debt    float64
+	debtAt  time.Duration
+	sentAt  time.Duration
+	content func(now time.Duration) (least, wish float64) // bits of a frame now; 0: nothing
+	key     bool
+	pads    int // counts frames, so that padding follows the last
+	log     []simPoint
+}
+
+type simFrame struct {
+	at, done time.Duration // sent, arrived as a whole
+	missing  int
+	skipped  bool // a key frame came after it
+	bits     float64
+}
+
+type simPoint struct {
+	at     time.Duration
+	target int
+}
+
+type event struct {
+	at time.Duration
+	n  int
+	do func()
+}
+
+type events struct {
+	list []event
+	n    int
+}
+
+func (e *events) Len() int { return len(e.list) }
+func (e *events) Less(i, j int) bool {
+	return e.list[i].at < e.list[j].at || e.list[i].at == e.list[j].at && e.list[i].n < e.list[j].n
+}
+func (e *events) Swap(i, j int) { e.list[i], e.list[j] = e.list[j], e.list[i] }
+func (e *events) Push(x any)    { e.list = append(e.list, x.(event)) }
+func (e *events) Pop() any {
+	x := e.list[len(e.list)-1]
+	e.list = e.list[:len(e.list)-1]
+	return x
+}
+
+func newWay(t testing.TB, rate float64, delay time.Duration, seed uint64) *way {
+	began := time.Unix(1_000_000, 0)
+	w := &way{t: t, began: began, dice: rand.New(rand.NewPCG(seed, 2)), est: newEstimate(began, DefaultTarget),
+		rate: rate, delay: delay, queue: 250 * time.Millisecond, recorder: twcc.NewRecorder(1), offset: 7 * time.Hour}
+	w.at(0, w.tick)
+	w.at(0, w.report)
+	w.at(0, w.others)
+	w.at(0, w.check)
+	return w
+}
+
+// at does something later.
+func (w *way) at(when time.Duration, do func()) {
+	w.todo.n++
+	heap.Push(&w.todo, event{max(when, w.now), w.todo.n, do})
+}
+
+func (w *way) run(until time.Duration) {
+	for w.todo.Len() > 0 && w.todo.list[0].at <= until {
+		e := heap.Pop(&w.todo).(event)
+		w.now = e.at
+		e.do()
+	}
+	w.now = until
+}
+
+func (w *way) clock() time.Time { return w.began.Add(w.now) }
+
+// carry puts a packet on the link; arrive is called when it was read.
+func (w *way) carry(size int, arrive func()) {
+	if w.queue > 0 && w.busy-w.now > w.queue || w.dice.Float64() < w.loss {
+		return
+	}
+	w.busy = max(w.busy, w.now)
+	if w.rate > 0 {
+		w.busy += time.Duration(float64(8*(size+42)) / w.rate * float64(time.Second))
+	} else {
+		w.busy += 15 * time.Microsecond
+	}
+	at := w.busy + w.delay
+	if w.jitter > 0 {
+		at += time.Duration(w.dice.Int64N(int64(w.jitter)))
+	}
+	at = max(at, w.last)
+	if w.sleeps != nil {
+		at = w.sleeps(at)
+	}
+	at = max(at, w.last+10*time.Microsecond)
+	w.last = at
+	if arrive != nil {
+		w.at(at, arrive)
+	}
+}
+
+// send is one packet of a frame, or padding.
+func (w *way) send(size int, f *simFrame, tries int) {
+	seq := w.seq
+	w.seq++
+	counted := 0
+	if f != nil && tries == 0 {
+		counted = size - 24
+	}
+	w.est.sent(w.clock(), seq, size, counted)
+	got := false
+	w.carry(size, func() {
+		got = true
+		local := w.offset + w.now + time.Duration(float64(w.now)*w.overage)
+		w.recorder.Record(1, seq, local.Microseconds())
+		w.fresh = true
+		if f != nil {
+			if f.missing--; f.missing == 0 {
+				f.done = w.now
+			}
+		}
+	})
+	// The receiver asks again when the next packet is there, then after each trip.
+	if f != nil {
+		again := max(w.busy-w.now, 0) + 2*w.delay + 15*time.Millisecond
+		var ask func()
+		ask = func() {
+			switch {
+			case got || f.skipped:
+			case w.est.room(w.clock(), size):
+				w.send(size, f, tries+1)
+			default:
+				w.at(w.now+2*w.delay+15*time.Millisecond, ask)
+			}
+		}
+		w.at(w.now+again, ask)
+	}
+}
+
+// tick is the loop of the stream, thirty times a second.
+func (w *way) tick() {
+	w.at(w.now+time.Second/30, w.tick)
+	target := float64(w.est.target())
+	w.log = append(w.log, simPoint{w.now, int(target)})
+	w.debt = max(0, w.debt-target*(w.now-w.debtAt).Seconds())
+	w.debtAt = w.now
+	if w.content == nil || w.debt > target*0.015 {
+		return
+	}
+	for _, f := range w.frames {
+		if f.done == 0 && !f.skipped && w.now-f.at > 2*w.delay+500*time.Millisecond {
+			w.key = true
+		}
+	}
+	least, wish := w.content(w.now)
+	if w.key {
+		for _, f := range w.frames {
+			f.skipped = f.skipped || f.done == 0
+		}
+		w.key, least = false, 80_000
+		wish = least
+	}
+	if wish == 0 {
+		return
+	}
+	window := min(max(w.now-w.sentAt, 33*time.Millisecond), 120*time.Millisecond)
+	bits := min(max(least, target*window.Seconds()-w.debt), max(least, wish))
+	w.debt += bits
+	w.sentAt = w.now
+	f := &simFrame{at: w.now, bits: bits}
+	const most = 1150
+	bytes := int(bits/8) + 1
+	f.missing = (bytes + most - 1) / most
+	w.frames = append(w.frames, f)
+	began := w.now
+	for left := bytes; left > 0; left -= most {
+		w.send(min(left, most)+24, f, 0)
+		w.now += 25 * time.Microsecond // what sending a packet takes
+	}
+	w.now = began
+	w.pads++
+	mine := w.pads
+	for _, after := range []time.Duration{30, 150} {
+		w.at(w.now+after*time.Millisecond, func() {
+			if w.pads == mine {
+				w.send(25, nil, 0)
+			}
+		})
+	}
+}
+
+// report is the receiver's feedback.
+func (w *way) report() {
+	w.at(w.now+50*time.Millisecond+time.Duration(w.dice.Int64N(int64(50*time.Millisecond))), w.report)
+	if !w.fresh {
+		return
+	}
+	w.fresh = false
+	for _, p := range w.recorder.BuildFeedbackPacket() {
+		raw, err := p.Marshal()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if w.dice.Float64() < w.loss {
+			continue
+		}
+		back := w.delay
+		if w.swap {
+			back += time.Duration(w.dice.Int64N(int64(200 * time.Millisecond)))
+		}
+		w.at(w.now+back, func() {
+			var f rtcp.TransportLayerCC
+			if err := f.Unmarshal(raw); err != nil {
+				w.t.Fatal(err)
+			}
+			w.est.feedback(w.clock(), &f)
+		})
+	}
+}
+
+func (w *way) others() {
+	const size = 1200
+	gap := 10 * time.Millisecond
+	if w.cross > 0 {
+		gap = time.Duration(8 * size / w.cross * float64(time.Second))
+		w.carry(size-42, nil)
+	}
+	w.at(w.now+gap, w.others)
+}
+
+func (w *way) check() {
+	w.est.check(w.clock())
+	w.at(w.now+250*time.Millisecond, w.check)
+}
+
+// targets is the least, the median and the greatest target in a time.
+func (w *way) targets(from, to time.Duration) (least, median, most int) {
+	var all []int
+	for _, p := range w.log {
+		if p.at >= from && p.at < to {
+			all = append(all, p.target)
+		}
+	}
+	slices.Sort(all)
+	return all[0], all[len(all)/2], all[len(all)-1]
+}
+
+// ages is the median and the 95th percentile of how old frames are that were
+// sent in a time, when they and all before them have arrived, and how many there
+// are per second.
+func (w *way) ages(from, to time.Duration) (median, p95 time.Duration, fps float64) {
+	var ages []time.Duration
+	var shown time.Duration
+	for _, f := range w.frames {
+		if f.skipped {
+			continue
+		}
+		done := f.done
+		if done == 0 {
+			done = w.now
+		}
+		shown = max(shown, done)
+		if f.at >= from && f.at < to {
+			ages = append(ages, shown-f.at)
+		}
+	}
+	if len(ages) == 0 {
+		return 0, 0, 0
+	}
+	slices.Sort(ages)
+	return ages[len(ages)/2], ages[len(ages)*95/100], float64(len(ages)) / (to - from).Seconds()
+}
+
+// throughput is in bits of frames per second.
+func (w *way) throughput(from, to time.Duration) float64 {
+	var bits float64
+	for _, f := range w.frames {
+		if f.at >= from && f.at < to {
+			bits += f.bits
+		}
+	}
+	return bits / (to - from).Seconds()
+}
+
+// What there is to show.
+
+func video(time.Duration) (least, wish float64) { return 12_000, 1e9 }
+
+func scrolling(time.Duration) (least, wish float64) { return 10_000, 60_000 }
+
+// typing is five keys a second.
+func typing(now time.Duration) (least, wish float64) {
+	if now%(200*time.Millisecond) < time.Second/30 {
+		return 2_500, 3_200
+	}
+	return 0, 0
+}
+
+// pages is a page every second, refined twice, and else nothing.
+func pages(now time.Duration) (least, wish float64) {
+	switch now % time.Second / (100 * time.Millisecond) {
+	case 0:
+		if now%time.Second < time.Second/30 {
+			return 100_000, 1e6
+		}
+	case 2, 4:
+		return 0, 400_000
+	}
+	return 0, 0
+}
