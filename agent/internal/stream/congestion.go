@@ -11,8 +11,8 @@ import (
 )
 
 // Congestion is the estimate of the way to one peer (estimate.go), put between
-// pion and the wire: it sees every packet of video leave and what the peer says
-// about it. It paces nothing: the stream sends no more than the link takes, and
+// pion and the wire: it sees every packet of video leave, and what the peer says
+// about it (inbox.go). It paces nothing: the stream sends no more than the link takes, and
 // a small frame must not wait.
 type Congestion struct {
 	interceptor.NoOp
@@ -22,8 +22,8 @@ type Congestion struct {
 	estimate *estimate
 	changed  func(bitsPerSecond int)
 	told     int         // what changed was last called with
-	silence  *time.Timer // runs while something is on its way
-	running  bool        // silence does
+	silence  *time.Timer // calls listen while something is on its way
+	running  bool        // it will
 	closed   bool
 }
 
@@ -116,21 +116,37 @@ func (c *Congestion) sent(seq uint16, size, counted int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.estimate.sent(time.Now(), seq, size, counted)
-	switch {
-	case c.closed || c.running:
-	case c.silence == nil:
-		c.silence, c.running = time.AfterFunc(silenceCheck, c.listen), true
-	default:
-		c.running = true
-		c.silence.Reset(silenceCheck)
+	if !c.running {
+		c.wake(silenceCheck)
 	}
 }
 
-// listen runs while something is on its way.
+// hear takes what the peer says. It is called by pion's reader of everything the
+// peer sends, which must not wait for who hears of a change.
+func (c *Congestion) hear(f *rtcp.TransportLayerCC) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.estimate.feedback(time.Now(), f)
+	c.wake(0)
+}
+
+// wake has listen called; mu is held.
+func (c *Congestion) wake(after time.Duration) {
+	if c.running = !c.closed; !c.running {
+		return
+	}
+	if c.silence == nil {
+		c.silence = time.AfterFunc(after, c.listen)
+		return
+	}
+	c.silence.Reset(after)
+}
+
+// listen looks after a peer that says nothing, and says what is new.
 func (c *Congestion) listen() {
 	c.mu.Lock()
-	if c.running = c.estimate.check(time.Now()) && !c.closed; c.running {
-		c.silence.Reset(silenceCheck)
+	if c.running = c.estimate.check(time.Now()); c.running {
+		c.wake(silenceCheck)
 	}
 	c.mu.Unlock()
 	c.publish()
@@ -141,40 +157,6 @@ func (c *Congestion) room(size int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.estimate.room(time.Now(), size)
-}
-
-// BindRTCPReader hears what the peer says.
-func (c *Congestion) BindRTCPReader(r interceptor.RTCPReader) interceptor.RTCPReader {
-	return interceptor.RTCPReaderFunc(func(b []byte, a interceptor.Attributes) (int, interceptor.Attributes, error) {
-		n, a, err := r.Read(b, a)
-		if err != nil {
-			return n, a, err
-		}
-		if a == nil {
-			a = interceptor.Attributes{}
-		}
-		packets, err := a.GetRTCPPackets(b[:n])
-		if err != nil {
-			return n, a, nil // who reads it will say so
-		}
-		c.hear(packets)
-		return n, a, nil
-	})
-}
-
-func (c *Congestion) hear(packets []rtcp.Packet) {
-	news := false
-	c.mu.Lock()
-	for _, p := range packets {
-		if f, ok := p.(*rtcp.TransportLayerCC); ok {
-			c.estimate.feedback(time.Now(), f)
-			news = true
-		}
-	}
-	c.mu.Unlock()
-	if news {
-		c.publish()
-	}
 }
 
 // Close is called by pion when the peer connection is closed.

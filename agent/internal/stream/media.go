@@ -142,6 +142,7 @@ func newAPI(settings webrtc.SettingEngine, start int, wire ...interceptor.Factor
 		registry.Add(w)
 	}
 	congestion := newCongestion(start)
+	inboxes(&settings.BufferFactory, congestion.hear)
 	// The first is nearest to the wire: the estimate must see the numbers that
 	// the feedback extension gives, also on packets that are sent again.
 	registry.Add(congestion)
