@@ -95,11 +95,11 @@ func (l *loop) wait(ctx context.Context) error {
 		if rest && l.encoded {
 			due = time.Time{}
 		} else if !now.Before(due) {
-			l.take.want()
+			asked := l.take.want(now)
 			if l.take.pending() {
 				return nil
 			}
-			if due = l.pause(now, key); !due.IsZero() && !now.Before(due) {
+			if due = l.pause(now, asked, key); !due.IsZero() && !now.Before(due) {
 				return nil
 			}
 		}
@@ -125,15 +125,15 @@ func (l *loop) wait(ctx context.Context) error {
 }
 
 // pause is when there is something to encode though nothing changed; zero:
-// never.
-func (l *loop) pause(now time.Time, key keyReason) time.Time {
+// never. The next change has been asked for since asked.
+func (l *loop) pause(now, asked time.Time, key keyReason) time.Time {
 	if l.img == nil {
 		return time.Time{}
 	}
 	if !l.encoded {
 		return now
 	}
-	due := l.refineDue(now)
+	due := l.refineDue(now, asked)
 	if key != keyNone {
 		if k := l.keyDue(key); due.IsZero() || k.Before(due) {
 			due = k
@@ -270,12 +270,18 @@ func (l *loop) keyBudget(why keyReason) int {
 	return budget
 }
 
-// refineDue is when the picture is to be refined; zero: it need not be.
-func (l *loop) refineDue(now time.Time) time.Time {
+// refineDue is when the picture is to be refined; zero: it need not be. It stands
+// still when nothing has changed for a while in which a change would have been
+// heard of: on a slow link the question is asked late.
+func (l *loop) refineDue(now, asked time.Time) time.Time {
 	if !l.rough.any() {
 		return time.Time{}
 	}
-	due := l.changed.Add(refineAfter)
+	due := l.changed
+	if asked.After(due) {
+		due = asked
+	}
+	due = due.Add(refineAfter)
 	if t := l.rate.idle(now); t.After(due) {
 		due = t
 	}

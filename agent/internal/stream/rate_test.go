@@ -61,6 +61,30 @@ func TestSlowLink(t *testing.T) {
 	})
 }
 
+// On a link that takes a frame now and then, motion is not taken for a picture
+// that stands still: between two frames nobody has looked.
+func TestMotionIsNotRefined(t *testing.T) {
+	virtually(t, func(t *testing.T, c encode.Codec) {
+		d := newScript(image.Pt(960, 540))
+		d.lag = 30 * time.Millisecond
+		s := New(d, c, Options{})
+		defer s.Close()
+		v := newLink(t, c, 1e6, 20*time.Millisecond)
+		sub := subscribe(t, s, v, 900_000)
+		defer sub.Close()
+		time.Sleep(8 * time.Second)
+		before := s.Stats()
+		for range 90 {
+			d.scroll(9)
+			time.Sleep(33 * time.Millisecond)
+		}
+		after := s.Stats()
+		if n := after.Refined - before.Refined; n > 0 {
+			t.Errorf("%d of %d frames only refined a page that scrolls", n, after.Frames-before.Frames)
+		}
+	})
+}
+
 // A key on a slow link does not wait for the refinement of the page.
 func TestSmallFrameIsNotDelayed(t *testing.T) {
 	virtually(t, func(t *testing.T, c encode.Codec) {

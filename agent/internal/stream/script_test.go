@@ -36,6 +36,7 @@ type script struct {
 	reads   int
 	readers int
 	err     error
+	lag     time.Duration // from the damage to what is read
 	changed chan struct{}
 	out     []byte
 	rand    *rand.Rand
@@ -90,6 +91,11 @@ func (s *script) Next(ctx context.Context) (desktop.Picture, error) {
 		if ctx.Err() != nil {
 			return desktop.Picture{}, ctx.Err()
 		}
+	}
+	if s.lag > 0 {
+		s.mu.Unlock()
+		time.Sleep(s.lag)
+		s.mu.Lock()
 	}
 	if s.err != nil {
 		return desktop.Picture{}, s.err

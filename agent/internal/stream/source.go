@@ -43,6 +43,7 @@ type taker struct {
 	// protected by src.mu
 	dirty []image.Rectangle
 	asks  bool
+	asked time.Time // since when it asks
 }
 
 func (s *source) attach() (*taker, error) {
@@ -155,18 +156,20 @@ func (t *taker) poke() {
 	}
 }
 
-// want asks for the next change, unless there is one.
-func (t *taker) want() {
+// want asks for the next change, unless there is one, and returns since when it
+// has been asked for in vain.
+func (t *taker) want(now time.Time) (since time.Time) {
 	t.src.mu.Lock()
 	defer t.src.mu.Unlock()
 	if t.asks || len(t.dirty) > 0 {
-		return
+		return t.asked
 	}
-	t.asks = true
+	t.asks, t.asked = true, now
 	select {
 	case t.src.wanted <- struct{}{}:
 	default:
 	}
+	return now
 }
 
 func (t *taker) pending() bool {
