@@ -207,8 +207,8 @@ async function sharpAfter(b: Bench, figure: string, n: number): Promise<void> {
   await p.evaluate((q) => q.watch(0, ''));
 }
 
-/** Legible: measured on text like the target's; below it thin strokes run into each other. */
-export const readable = 26;
+/** dB from which text like the target's can be read: looked at, blurred and in coarse blocks. */
+export const readable = 22;
 
 /** Another window over the whole screen: when it can be read, and when it is as good as lossless. */
 export async function windows(b: Bench, times: number): Promise<void> {
