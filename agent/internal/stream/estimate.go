@@ -80,6 +80,8 @@ const (
 	silent = 500 * time.Millisecond
 	// allowed is how much excess is nothing: feedback and frames come in lumps.
 	allowed = 80 * time.Millisecond
+	// throughputWindow is over two feedbacks.
+	throughputWindow = 250 * time.Millisecond
 	// forgotten is when a train says nothing any more.
 	forgotten = 10 * time.Second
 	// trainsKept is over a second of frames, padding and packets sent again.
@@ -153,10 +155,13 @@ func (e *estimate) feedback(at time.Time, f *rtcp.TransportLayerCC) {
 			continue
 		}
 		low, high = min(low, n), max(high, n)
+		if p.fate == fateLost {
+			continue
+		}
 		newest = max(newest, p.left)
 		e.base.add(now, p.came-p.left)
 	}
-	if high < 0 {
+	if newest < 0 {
 		return // no news
 	}
 	gap := now - e.heard
@@ -183,39 +188,37 @@ func (e *estimate) observe(now time.Duration) {
 			break
 		}
 	}
-	var lost, all int
+	// A frame that the link needs long for overflows short queues at any rate:
+	// what is lost of it, and behind it, says nothing.
+	lost, all := 0, 0
+	for i := len(e.trains) - 1; i >= 0 && all < 200 && e.trains[i].began > e.fell && now-e.trains[i].began < 3*time.Second; i-- {
+		if t := &e.trains[i]; t.own+time.Duration(t.bits/max(e.rate, e.low)*float64(time.Second)) < 150*time.Millisecond {
+			lost, all = lost+t.missing, all+t.packets
+		}
+	}
+	e.lost = 0
+	if all >= 20 {
+		e.lost = float64(lost) / float64(all)
+	}
 	var bits float64
-	var last, oldest time.Duration
+	var last time.Duration
+	some := false
 	for n := e.flight.heard - 1; n >= e.flight.heard-2000; n-- {
 		p := e.flight.get(n)
 		if p == nil || now-p.left > 3*time.Second {
 			break
 		}
-		switch p.fate {
-		case fateArrived:
-			if last == 0 {
-				last = p.came
-			}
-			oldest = last - p.came
-			if oldest <= 250*time.Millisecond {
-				bits += p.bits()
-			}
-		case fateLost:
-			if p.left > e.fell && all < 200 {
-				lost++
-			}
-		default:
+		if p.fate != fateArrived {
 			continue
 		}
-		if p.left > e.fell {
-			all++
+		if !some {
+			some, last = true, p.came
+		}
+		if last-p.came <= throughputWindow {
+			bits += p.bits()
 		}
 	}
-	e.got = bits / 0.25
-	e.lost = 0
-	if all >= 20 {
-		e.lost = float64(lost) / float64(min(all, 200))
-	}
+	e.got = bits / throughputWindow.Seconds()
 }
 
 // follow sets the rate.

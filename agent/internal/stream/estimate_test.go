@@ -130,6 +130,16 @@ func TestWays(t *testing.T) {
 		}, []bounds{
 			{from: 15 * time.Second, to: 20 * time.Second, least: 3_800_000, most: 4_700_000, oldest: 250 * ms},
 		}},
+		"frames longer than the queue": {300e3, 100 * ms, func(w *way) {
+			w.content = func(now time.Duration) (float64, float64) {
+				if now%(2*time.Second) < time.Second/30 {
+					return 150_000, 150_000
+				}
+				return typing(now)
+			}
+		}, []bounds{
+			{from: 5 * time.Second, to: 30 * time.Second, least: 180_000, most: 290_000},
+		}},
 		"a fifth is lost by chance": {5e6, 20 * ms, func(w *way) { w.content, w.loss = video, 0.2 }, []bounds{
 			{from: 10 * time.Second, to: 20 * time.Second, least: 300_000, most: 4_400_000},
 		}},

@@ -22,7 +22,7 @@ type passage struct {
 
 func (p *passage) bits() float64 { return 8 * float64(p.size) }
 
-// remembered is how many packets are kept: two seconds of MaxTarget.
+// remembered is how many packets are kept: over two seconds of MaxTarget.
 const remembered = 8192
 
 // flight is what was sent and what became of it. Sequence numbers are continued
@@ -89,7 +89,7 @@ func (f *flight) report(r status) (*passage, int64) {
 	f.hear(n)
 	if !r.came {
 		p.fate = fateLost
-		return nil, 0
+		return p, n
 	}
 	p.fate, p.came = fateArrived, r.at
 	return p, n

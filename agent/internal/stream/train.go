@@ -24,6 +24,10 @@ type train struct {
 	at    time.Duration // when it arrived, by the peer's clock
 	known bool
 
+	bits    float64 // of the packets that were reported
+	packets int     // those
+	missing int     // of those, that did not arrive
+
 	low, high float64 // bits per second; high 0: not measured
 	weight    int     // 0: not measured
 }
@@ -45,10 +49,19 @@ const (
 // was seen; scratch is reused.
 func (t *train) measure(f *flight, base time.Duration, scratch []*passage) []*passage {
 	came := scratch[:0]
+	t.bits, t.packets, t.missing = 0, 0, 0
 	for n := t.first; n <= t.last; n++ {
-		if p := f.get(n); p != nil && p.fate == fateArrived {
-			came = append(came, p)
+		p := f.get(n)
+		if p == nil || p.fate == fateUnknown {
+			continue
 		}
+		t.packets++
+		t.bits += p.bits()
+		if p.fate == fateLost {
+			t.missing++
+			continue
+		}
+		came = append(came, p)
 	}
 	if p := f.get(t.first); p != nil && p.fate == fateArrived {
 		t.wait, t.at, t.known = p.came-p.left-base-t.own, p.came, true

@@ -40,7 +40,6 @@ type way struct {
 	recorder *twcc.Recorder
 	fresh    bool
 	frames   []*simFrame
-	shown    time.Duration
 
 	// The sender.
 	seq     uint16
@@ -312,17 +311,6 @@ func (w *way) ages(from, to time.Duration) (median, p95 time.Duration, fps float
 	}
 	slices.Sort(ages)
 	return ages[len(ages)/2], ages[len(ages)*95/100], float64(len(ages)) / (to - from).Seconds()
-}
-
-// throughput is in bits of frames per second.
-func (w *way) throughput(from, to time.Duration) float64 {
-	var bits float64
-	for _, f := range w.frames {
-		if f.at >= from && f.at < to {
-			bits += f.bits
-		}
-	}
-	return bits / (to - from).Seconds()
 }
 
 // What there is to show.
