@@ -12,7 +12,7 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 )
 
-// channelProtocol is the subprotocol both channels are opened with.
+// channelProtocol is the subprotocol all channels are opened with.
 const channelProtocol = "oriel.v1"
 
 // maxPointer bounds a PointerMove: three fields of five bytes and their tags.
@@ -29,6 +29,8 @@ func (p *peer) channel(dc *webrtc.DataChannel) {
 			p.control, ok = dc, true
 		case dc.Label() == "pointer" && p.moves == nil:
 			p.moves, ok = dc, true
+		case dc.Label() == "again" && p.again == nil:
+			p.again, ok = dc, true
 		}
 	}
 	p.mu.Unlock()
@@ -53,6 +55,8 @@ func (p *peer) channel(dc *webrtc.DataChannel) {
 			p.letGo(true)
 			p.s.lost(p)
 		})
+	case dc.Label() == "again":
+		dc.OnMessage(func(m webrtc.DataChannelMessage) { p.guard(func() { p.onAgain(m) }) })
 	default:
 		dc.OnOpen(func() {
 			p.mu.Lock()
@@ -83,11 +87,22 @@ func (p *peer) guard(f func()) {
 // slow desktop slows down the viewer who uses it and nobody else.
 func (p *peer) onControl(raw webrtc.DataChannelMessage) {
 	m := &orielv1.ToDesktop{}
-	if raw.IsString || orielv1.Decode(raw.Data, m) != nil || !p.act(m) {
-		p.letGo(true)
-		p.s.end(orielv1.EndReason_END_REASON_FAILED, orielv1.Code_CODE_INVALID,
-			"the viewer sent a message that cannot be read; reload its page")
+	ok := !raw.IsString && orielv1.Decode(raw.Data, m) == nil
+	if ok && isInput(m) {
+		ok = p.inputs.next(func() bool { return p.act(m) })
+	} else if ok {
+		ok = p.act(m)
 	}
+	if !ok {
+		p.refuseMessage()
+	}
+}
+
+// refuseMessage ends the session of a viewer that says what none of ours does.
+func (p *peer) refuseMessage() {
+	p.letGo(true)
+	p.s.end(orielv1.EndReason_END_REASON_FAILED, orielv1.Code_CODE_INVALID,
+		"the viewer sent a message that cannot be read; reload its page")
 }
 
 // act does what a well-formed message asks for; false: no viewer of ours says

@@ -21,7 +21,7 @@ import (
 
 const (
 	maxCandidates = 64 // of one peer connection, from the viewer
-	maxChannels   = 8  // that a viewer may open, the two included
+	maxChannels   = 8  // that a viewer may open, ours included
 	maxSections   = 8  // of media in an offer
 )
 
@@ -39,6 +39,7 @@ type peer struct {
 	wake    chan struct{} // capacity 1: talk looks for news
 	wg      sync.WaitGroup
 	pointer pointer
+	inputs  inputs
 	video   *video // nil without SCOPE_VIEW
 
 	mu         sync.Mutex
@@ -54,8 +55,9 @@ type peer struct {
 	channels   int
 	control    *webrtc.DataChannel // once open
 	moves      *webrtc.DataChannel
+	again      *webrtc.DataChannel
 	denied     map[orielv1.Scope]time.Time
-	dropped    int // malformed messages on pointer
+	dropped    int // malformed messages on pointer and again
 }
 
 func newPeer(s *session, attempt uint32, g *orielv1.Grant) *peer {
@@ -410,6 +412,6 @@ func (p *peer) close(bye *orielv1.Bye) {
 	}
 	p.wg.Wait()
 	if dropped > 0 {
-		p.s.log.Warn("malformed pointer messages dropped", "attempt", p.attempt, "count", dropped)
+		p.s.log.Warn("malformed messages dropped", "attempt", p.attempt, "count", dropped)
 	}
 }

@@ -60,9 +60,7 @@ func (p *pointer) take() *orielv1.PointerMove {
 func (p *peer) onPointer(raw webrtc.DataChannelMessage) {
 	m := &orielv1.PointerMove{}
 	if raw.IsString || len(raw.Data) > maxPointer || orielv1.Decode(raw.Data, m) != nil {
-		p.mu.Lock()
-		p.dropped++
-		p.mu.Unlock()
+		p.drop()
 		return
 	}
 	if p.allowed(orielv1.Scope_SCOPE_CONTROL) {
@@ -84,4 +82,11 @@ func (p *peer) movePointer() {
 			}
 		}
 	}
+}
+
+// drop counts a message that is of no use.
+func (p *peer) drop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dropped++
 }

@@ -134,7 +134,7 @@ type Stream struct {
 	mu      sync.Mutex
 	subs    map[*Subscription]struct{}
 	wantKey keyReason
-	late    int // bits of kept frames that were sent and the loop has not heard of
+	late    int                // bits of kept frames that were sent and the loop has not heard of
 	stop    context.CancelFunc // nil while nobody watches
 	stopped chan struct{}      // closed when the last run ended
 	failed  error              // why the stream cannot go on

@@ -4,7 +4,12 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { BoundsError, check, decode, encode, MAX_MESSAGE } from './codec';
 import { FromAgentSchema } from './wire/oriel/v1/agent_pb';
-import { FromDesktopSchema, PointerMoveSchema, ToDesktopSchema } from './wire/oriel/v1/channel_pb';
+import {
+  AgainSchema,
+  FromDesktopSchema,
+  PointerMoveSchema,
+  ToDesktopSchema,
+} from './wire/oriel/v1/channel_pb';
 import { FromConsoleSchema, ToConsoleSchema } from './wire/oriel/v1/live_pb';
 
 const folder = join(import.meta.dirname, '../../../protocol/testdata/messages');
@@ -13,6 +18,7 @@ const types: Record<string, DescMessage> = {
   FromConsole: FromConsoleSchema,
   FromDesktop: FromDesktopSchema,
   PointerMove: PointerMoveSchema,
+  Again: AgainSchema,
   ToConsole: ToConsoleSchema,
   ToDesktop: ToDesktopSchema,
 };

@@ -1,11 +1,12 @@
 /**
  * One peer connection: one attempt of a session. It offers (video to receive
- * and the two data channels), takes the answer, trickles candidates, and says
+ * and the data channels), takes the answer, trickles candidates, and says
  * when it is connected and when it is lost. The viewer makes a new one for
  * every attempt; nobody else touches it.
  */
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { decode, encode } from './codec';
+import { Again } from './again';
 import {
   FromDesktopSchema,
   PointerMoveSchema,
@@ -45,6 +46,7 @@ export class Peer {
   #pc: RTCPeerConnection;
   #pointer: RTCDataChannel;
   #control: RTCDataChannel;
+  #again: Again;
   #events: PeerEvents;
   #early: RTCIceCandidateInit[] | undefined = []; // until the answer is set
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -68,11 +70,9 @@ export class Peer {
     const eager = receiver as RTCRtpReceiver & { playoutDelayHint?: number; jitterBufferTarget?: number };
     eager.jitterBufferTarget = 0;
     eager.playoutDelayHint = 0;
-    this.#pointer = this.#pc.createDataChannel('pointer', {
-      ordered: false,
-      maxRetransmits: 0,
-      protocol: PROTOCOL,
-    });
+    const lossy = { ordered: false, maxRetransmits: 0, protocol: PROTOCOL };
+    this.#pointer = this.#pc.createDataChannel('pointer', lossy);
+    this.#again = new Again(this.#pc.createDataChannel('again', lossy));
     this.#control = this.#pc.createDataChannel('control', { protocol: PROTOCOL });
     this.#control.binaryType = 'arraybuffer';
     this.#listen();
@@ -107,7 +107,9 @@ export class Peer {
 
   send(body: DesktopMessage): boolean {
     if (!this.open) return false;
-    this.#control.send(encode(ToDesktopSchema, create(ToDesktopSchema, { body })));
+    const message = create(ToDesktopSchema, { body });
+    this.#again.note(message);
+    this.#control.send(encode(ToDesktopSchema, message));
     return true;
   }
 
@@ -123,6 +125,7 @@ export class Peer {
   close(): void {
     this.#closed = true;
     clearTimeout(this.#timer);
+    this.#again.stop();
     this.#pc.close();
   }
 

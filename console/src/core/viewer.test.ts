@@ -81,7 +81,7 @@ afterEach(() => {
 });
 
 describe('opening', () => {
-  it('offers by itself, with the two channels and no playout delay', async () => {
+  it('offers by itself, with its channels and no playout delay', async () => {
     await start();
     expect(opens()).toMatchObject([
       { attempt: 1, computerId: 'c1', mode: Mode.CONTROL, sdp: 'offer 0', sessionId: '' },

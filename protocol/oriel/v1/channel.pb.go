@@ -8,7 +8,8 @@
 //
 // "pointer" (unordered, no retransmits): PointerMove, newest wins by seq.
 // "control" (ordered, reliable): ToDesktop and FromDesktop.
-// Both are opened by the console, with the protocol "oriel.v1".
+// "again" (unordered, no retransmits): Again, input that went out on control.
+// All are opened by the console, with the protocol "oriel.v1".
 
 package orielv1
 
@@ -318,6 +319,63 @@ func (*ToDesktop_Ping) isToDesktop_Body() {}
 
 func (*ToDesktop_Leave) isToDesktop_Body() {}
 
+// Again is recent input (key, button, wheel, text, release_all) once more. A lost
+// packet of control comes again after a second at worst (SCTP waits for its timer
+// when nothing follows), and holds back what comes after it; a key must not take
+// that long. Input is numbered by its place on control, from 1 on, and each is done
+// once, in this order, whichever way it comes first.
+type Again struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	First         uint32                 `protobuf:"varint,1,opt,name=first,proto3" json:"first,omitempty"`  // number of the first
+	Inputs        []*ToDesktop           `protobuf:"bytes,2,rep,name=inputs,proto3" json:"inputs,omitempty"` // consecutive
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Again) Reset() {
+	*x = Again{}
+	mi := &file_oriel_v1_channel_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Again) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Again) ProtoMessage() {}
+
+func (x *Again) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_channel_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Again.ProtoReflect.Descriptor instead.
+func (*Again) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Again) GetFirst() uint32 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *Again) GetInputs() []*ToDesktop {
+	if x != nil {
+		return x.Inputs
+	}
+	return nil
+}
+
 type FromDesktop struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Body:
@@ -338,7 +396,7 @@ type FromDesktop struct {
 
 func (x *FromDesktop) Reset() {
 	*x = FromDesktop{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[2]
+	mi := &file_oriel_v1_channel_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -350,7 +408,7 @@ func (x *FromDesktop) String() string {
 func (*FromDesktop) ProtoMessage() {}
 
 func (x *FromDesktop) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[2]
+	mi := &file_oriel_v1_channel_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -363,7 +421,7 @@ func (x *FromDesktop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromDesktop.ProtoReflect.Descriptor instead.
 func (*FromDesktop) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{2}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *FromDesktop) GetBody() isFromDesktop_Body {
@@ -523,7 +581,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[3]
+	mi := &file_oriel_v1_channel_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -535,7 +593,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[3]
+	mi := &file_oriel_v1_channel_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -548,7 +606,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{3}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Key) GetUsage() uint32 {
@@ -580,7 +638,7 @@ type PointerButton struct {
 
 func (x *PointerButton) Reset() {
 	*x = PointerButton{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[4]
+	mi := &file_oriel_v1_channel_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -592,7 +650,7 @@ func (x *PointerButton) String() string {
 func (*PointerButton) ProtoMessage() {}
 
 func (x *PointerButton) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[4]
+	mi := &file_oriel_v1_channel_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -605,7 +663,7 @@ func (x *PointerButton) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PointerButton.ProtoReflect.Descriptor instead.
 func (*PointerButton) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{4}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *PointerButton) GetButton() uint32 {
@@ -656,7 +714,7 @@ type Wheel struct {
 
 func (x *Wheel) Reset() {
 	*x = Wheel{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[5]
+	mi := &file_oriel_v1_channel_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -668,7 +726,7 @@ func (x *Wheel) String() string {
 func (*Wheel) ProtoMessage() {}
 
 func (x *Wheel) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[5]
+	mi := &file_oriel_v1_channel_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -681,7 +739,7 @@ func (x *Wheel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wheel.ProtoReflect.Descriptor instead.
 func (*Wheel) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{5}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Wheel) GetDx() int32 {
@@ -722,7 +780,7 @@ type Text struct {
 
 func (x *Text) Reset() {
 	*x = Text{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[6]
+	mi := &file_oriel_v1_channel_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -734,7 +792,7 @@ func (x *Text) String() string {
 func (*Text) ProtoMessage() {}
 
 func (x *Text) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[6]
+	mi := &file_oriel_v1_channel_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -747,7 +805,7 @@ func (x *Text) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Text.ProtoReflect.Descriptor instead.
 func (*Text) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{6}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Text) GetText() string {
@@ -765,7 +823,7 @@ type ReleaseAll struct {
 
 func (x *ReleaseAll) Reset() {
 	*x = ReleaseAll{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[7]
+	mi := &file_oriel_v1_channel_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -777,7 +835,7 @@ func (x *ReleaseAll) String() string {
 func (*ReleaseAll) ProtoMessage() {}
 
 func (x *ReleaseAll) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[7]
+	mi := &file_oriel_v1_channel_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -790,7 +848,7 @@ func (x *ReleaseAll) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseAll.ProtoReflect.Descriptor instead.
 func (*ReleaseAll) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{7}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{8}
 }
 
 // Leave is the operator's disconnect; the agent ends the session.
@@ -802,7 +860,7 @@ type Leave struct {
 
 func (x *Leave) Reset() {
 	*x = Leave{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[8]
+	mi := &file_oriel_v1_channel_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -814,7 +872,7 @@ func (x *Leave) String() string {
 func (*Leave) ProtoMessage() {}
 
 func (x *Leave) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[8]
+	mi := &file_oriel_v1_channel_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -827,7 +885,7 @@ func (x *Leave) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Leave.ProtoReflect.Descriptor instead.
 func (*Leave) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{8}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{9}
 }
 
 type StreamSettings struct {
@@ -841,7 +899,7 @@ type StreamSettings struct {
 
 func (x *StreamSettings) Reset() {
 	*x = StreamSettings{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[9]
+	mi := &file_oriel_v1_channel_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -853,7 +911,7 @@ func (x *StreamSettings) String() string {
 func (*StreamSettings) ProtoMessage() {}
 
 func (x *StreamSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[9]
+	mi := &file_oriel_v1_channel_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -866,7 +924,7 @@ func (x *StreamSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamSettings.ProtoReflect.Descriptor instead.
 func (*StreamSettings) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{9}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *StreamSettings) GetPreset() Preset {
@@ -899,7 +957,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[10]
+	mi := &file_oriel_v1_channel_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -911,7 +969,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[10]
+	mi := &file_oriel_v1_channel_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -924,7 +982,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{10}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Ping) GetId() uint64 {
@@ -943,7 +1001,7 @@ type Pong struct {
 
 func (x *Pong) Reset() {
 	*x = Pong{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[11]
+	mi := &file_oriel_v1_channel_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -955,7 +1013,7 @@ func (x *Pong) String() string {
 func (*Pong) ProtoMessage() {}
 
 func (x *Pong) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[11]
+	mi := &file_oriel_v1_channel_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -968,7 +1026,7 @@ func (x *Pong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pong.ProtoReflect.Descriptor instead.
 func (*Pong) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{11}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Pong) GetId() uint64 {
@@ -990,7 +1048,7 @@ type Ready struct {
 
 func (x *Ready) Reset() {
 	*x = Ready{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[12]
+	mi := &file_oriel_v1_channel_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1002,7 +1060,7 @@ func (x *Ready) String() string {
 func (*Ready) ProtoMessage() {}
 
 func (x *Ready) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[12]
+	mi := &file_oriel_v1_channel_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1015,7 +1073,7 @@ func (x *Ready) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ready.ProtoReflect.Descriptor instead.
 func (*Ready) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{12}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Ready) GetScopes() []Scope {
@@ -1056,7 +1114,7 @@ type Screen struct {
 
 func (x *Screen) Reset() {
 	*x = Screen{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[13]
+	mi := &file_oriel_v1_channel_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1068,7 +1126,7 @@ func (x *Screen) String() string {
 func (*Screen) ProtoMessage() {}
 
 func (x *Screen) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[13]
+	mi := &file_oriel_v1_channel_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1081,7 +1139,7 @@ func (x *Screen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Screen.ProtoReflect.Descriptor instead.
 func (*Screen) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{13}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Screen) GetWidth() uint32 {
@@ -1109,7 +1167,7 @@ type DisplayState struct {
 
 func (x *DisplayState) Reset() {
 	*x = DisplayState{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[14]
+	mi := &file_oriel_v1_channel_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1121,7 +1179,7 @@ func (x *DisplayState) String() string {
 func (*DisplayState) ProtoMessage() {}
 
 func (x *DisplayState) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[14]
+	mi := &file_oriel_v1_channel_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1134,7 +1192,7 @@ func (x *DisplayState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisplayState.ProtoReflect.Descriptor instead.
 func (*DisplayState) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{14}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DisplayState) GetAvailable() bool {
@@ -1165,7 +1223,7 @@ type CursorShape struct {
 
 func (x *CursorShape) Reset() {
 	*x = CursorShape{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[15]
+	mi := &file_oriel_v1_channel_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1177,7 +1235,7 @@ func (x *CursorShape) String() string {
 func (*CursorShape) ProtoMessage() {}
 
 func (x *CursorShape) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[15]
+	mi := &file_oriel_v1_channel_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1190,7 +1248,7 @@ func (x *CursorShape) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorShape.ProtoReflect.Descriptor instead.
 func (*CursorShape) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{15}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *CursorShape) GetWidth() uint32 {
@@ -1241,7 +1299,7 @@ type CursorPlace struct {
 
 func (x *CursorPlace) Reset() {
 	*x = CursorPlace{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[16]
+	mi := &file_oriel_v1_channel_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1253,7 +1311,7 @@ func (x *CursorPlace) String() string {
 func (*CursorPlace) ProtoMessage() {}
 
 func (x *CursorPlace) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[16]
+	mi := &file_oriel_v1_channel_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1266,7 +1324,7 @@ func (x *CursorPlace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorPlace.ProtoReflect.Descriptor instead.
 func (*CursorPlace) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{16}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CursorPlace) GetX() uint32 {
@@ -1302,7 +1360,7 @@ type Denied struct {
 
 func (x *Denied) Reset() {
 	*x = Denied{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[17]
+	mi := &file_oriel_v1_channel_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1314,7 +1372,7 @@ func (x *Denied) String() string {
 func (*Denied) ProtoMessage() {}
 
 func (x *Denied) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[17]
+	mi := &file_oriel_v1_channel_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1327,7 +1385,7 @@ func (x *Denied) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Denied.ProtoReflect.Descriptor instead.
 func (*Denied) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{17}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Denied) GetScope() Scope {
@@ -1369,7 +1427,7 @@ type Stats struct {
 
 func (x *Stats) Reset() {
 	*x = Stats{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[18]
+	mi := &file_oriel_v1_channel_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1381,7 +1439,7 @@ func (x *Stats) String() string {
 func (*Stats) ProtoMessage() {}
 
 func (x *Stats) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[18]
+	mi := &file_oriel_v1_channel_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1394,7 +1452,7 @@ func (x *Stats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stats.ProtoReflect.Descriptor instead.
 func (*Stats) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{18}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Stats) GetFrames() uint32 {
@@ -1464,7 +1522,7 @@ type Bye struct {
 
 func (x *Bye) Reset() {
 	*x = Bye{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[19]
+	mi := &file_oriel_v1_channel_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1476,7 +1534,7 @@ func (x *Bye) String() string {
 func (*Bye) ProtoMessage() {}
 
 func (x *Bye) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[19]
+	mi := &file_oriel_v1_channel_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1489,7 +1547,7 @@ func (x *Bye) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bye.ProtoReflect.Descriptor instead.
 func (*Bye) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{19}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Bye) GetReason() EndReason {
@@ -1532,7 +1590,10 @@ const file_oriel_v1_channel_proto_rawDesc = "" +
 	"\x06stream\x18\x06 \x01(\v2\x18.oriel.v1.StreamSettingsH\x00R\x06stream\x12$\n" +
 	"\x04ping\x18\a \x01(\v2\x0e.oriel.v1.PingH\x00R\x04ping\x12'\n" +
 	"\x05leave\x18\b \x01(\v2\x0f.oriel.v1.LeaveH\x00R\x05leaveB\x06\n" +
-	"\x04body\"\xb4\x03\n" +
+	"\x04body\"P\n" +
+	"\x05Again\x12\x14\n" +
+	"\x05first\x18\x01 \x01(\rR\x05first\x121\n" +
+	"\x06inputs\x18\x02 \x03(\v2\x13.oriel.v1.ToDesktopB\x04\xe8\xe0\x18 R\x06inputs\"\xb4\x03\n" +
 	"\vFromDesktop\x12'\n" +
 	"\x05ready\x18\x01 \x01(\v2\x0f.oriel.v1.ReadyH\x00R\x05ready\x12*\n" +
 	"\x06screen\x18\x02 \x01(\v2\x10.oriel.v1.ScreenH\x00R\x06screen\x12:\n" +
@@ -1630,63 +1691,65 @@ func file_oriel_v1_channel_proto_rawDescGZIP() []byte {
 }
 
 var file_oriel_v1_channel_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_oriel_v1_channel_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_oriel_v1_channel_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_oriel_v1_channel_proto_goTypes = []any{
 	(Preset)(0),            // 0: oriel.v1.Preset
 	(*PointerMove)(nil),    // 1: oriel.v1.PointerMove
 	(*ToDesktop)(nil),      // 2: oriel.v1.ToDesktop
-	(*FromDesktop)(nil),    // 3: oriel.v1.FromDesktop
-	(*Key)(nil),            // 4: oriel.v1.Key
-	(*PointerButton)(nil),  // 5: oriel.v1.PointerButton
-	(*Wheel)(nil),          // 6: oriel.v1.Wheel
-	(*Text)(nil),           // 7: oriel.v1.Text
-	(*ReleaseAll)(nil),     // 8: oriel.v1.ReleaseAll
-	(*Leave)(nil),          // 9: oriel.v1.Leave
-	(*StreamSettings)(nil), // 10: oriel.v1.StreamSettings
-	(*Ping)(nil),           // 11: oriel.v1.Ping
-	(*Pong)(nil),           // 12: oriel.v1.Pong
-	(*Ready)(nil),          // 13: oriel.v1.Ready
-	(*Screen)(nil),         // 14: oriel.v1.Screen
-	(*DisplayState)(nil),   // 15: oriel.v1.DisplayState
-	(*CursorShape)(nil),    // 16: oriel.v1.CursorShape
-	(*CursorPlace)(nil),    // 17: oriel.v1.CursorPlace
-	(*Denied)(nil),         // 18: oriel.v1.Denied
-	(*Stats)(nil),          // 19: oriel.v1.Stats
-	(*Bye)(nil),            // 20: oriel.v1.Bye
-	(Scope)(0),             // 21: oriel.v1.Scope
-	(Code)(0),              // 22: oriel.v1.Code
-	(EndReason)(0),         // 23: oriel.v1.EndReason
+	(*Again)(nil),          // 3: oriel.v1.Again
+	(*FromDesktop)(nil),    // 4: oriel.v1.FromDesktop
+	(*Key)(nil),            // 5: oriel.v1.Key
+	(*PointerButton)(nil),  // 6: oriel.v1.PointerButton
+	(*Wheel)(nil),          // 7: oriel.v1.Wheel
+	(*Text)(nil),           // 8: oriel.v1.Text
+	(*ReleaseAll)(nil),     // 9: oriel.v1.ReleaseAll
+	(*Leave)(nil),          // 10: oriel.v1.Leave
+	(*StreamSettings)(nil), // 11: oriel.v1.StreamSettings
+	(*Ping)(nil),           // 12: oriel.v1.Ping
+	(*Pong)(nil),           // 13: oriel.v1.Pong
+	(*Ready)(nil),          // 14: oriel.v1.Ready
+	(*Screen)(nil),         // 15: oriel.v1.Screen
+	(*DisplayState)(nil),   // 16: oriel.v1.DisplayState
+	(*CursorShape)(nil),    // 17: oriel.v1.CursorShape
+	(*CursorPlace)(nil),    // 18: oriel.v1.CursorPlace
+	(*Denied)(nil),         // 19: oriel.v1.Denied
+	(*Stats)(nil),          // 20: oriel.v1.Stats
+	(*Bye)(nil),            // 21: oriel.v1.Bye
+	(Scope)(0),             // 22: oriel.v1.Scope
+	(Code)(0),              // 23: oriel.v1.Code
+	(EndReason)(0),         // 24: oriel.v1.EndReason
 }
 var file_oriel_v1_channel_proto_depIdxs = []int32{
-	4,  // 0: oriel.v1.ToDesktop.key:type_name -> oriel.v1.Key
-	5,  // 1: oriel.v1.ToDesktop.button:type_name -> oriel.v1.PointerButton
-	6,  // 2: oriel.v1.ToDesktop.wheel:type_name -> oriel.v1.Wheel
-	7,  // 3: oriel.v1.ToDesktop.text:type_name -> oriel.v1.Text
-	8,  // 4: oriel.v1.ToDesktop.release_all:type_name -> oriel.v1.ReleaseAll
-	10, // 5: oriel.v1.ToDesktop.stream:type_name -> oriel.v1.StreamSettings
-	11, // 6: oriel.v1.ToDesktop.ping:type_name -> oriel.v1.Ping
-	9,  // 7: oriel.v1.ToDesktop.leave:type_name -> oriel.v1.Leave
-	13, // 8: oriel.v1.FromDesktop.ready:type_name -> oriel.v1.Ready
-	14, // 9: oriel.v1.FromDesktop.screen:type_name -> oriel.v1.Screen
-	16, // 10: oriel.v1.FromDesktop.cursor_shape:type_name -> oriel.v1.CursorShape
-	17, // 11: oriel.v1.FromDesktop.cursor_place:type_name -> oriel.v1.CursorPlace
-	18, // 12: oriel.v1.FromDesktop.denied:type_name -> oriel.v1.Denied
-	19, // 13: oriel.v1.FromDesktop.stats:type_name -> oriel.v1.Stats
-	12, // 14: oriel.v1.FromDesktop.pong:type_name -> oriel.v1.Pong
-	20, // 15: oriel.v1.FromDesktop.bye:type_name -> oriel.v1.Bye
-	15, // 16: oriel.v1.FromDesktop.display:type_name -> oriel.v1.DisplayState
-	0,  // 17: oriel.v1.StreamSettings.preset:type_name -> oriel.v1.Preset
-	21, // 18: oriel.v1.Ready.scopes:type_name -> oriel.v1.Scope
-	14, // 19: oriel.v1.Ready.screen:type_name -> oriel.v1.Screen
-	21, // 20: oriel.v1.Denied.scope:type_name -> oriel.v1.Scope
-	22, // 21: oriel.v1.Denied.code:type_name -> oriel.v1.Code
-	23, // 22: oriel.v1.Bye.reason:type_name -> oriel.v1.EndReason
-	22, // 23: oriel.v1.Bye.code:type_name -> oriel.v1.Code
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	5,  // 0: oriel.v1.ToDesktop.key:type_name -> oriel.v1.Key
+	6,  // 1: oriel.v1.ToDesktop.button:type_name -> oriel.v1.PointerButton
+	7,  // 2: oriel.v1.ToDesktop.wheel:type_name -> oriel.v1.Wheel
+	8,  // 3: oriel.v1.ToDesktop.text:type_name -> oriel.v1.Text
+	9,  // 4: oriel.v1.ToDesktop.release_all:type_name -> oriel.v1.ReleaseAll
+	11, // 5: oriel.v1.ToDesktop.stream:type_name -> oriel.v1.StreamSettings
+	12, // 6: oriel.v1.ToDesktop.ping:type_name -> oriel.v1.Ping
+	10, // 7: oriel.v1.ToDesktop.leave:type_name -> oriel.v1.Leave
+	2,  // 8: oriel.v1.Again.inputs:type_name -> oriel.v1.ToDesktop
+	14, // 9: oriel.v1.FromDesktop.ready:type_name -> oriel.v1.Ready
+	15, // 10: oriel.v1.FromDesktop.screen:type_name -> oriel.v1.Screen
+	17, // 11: oriel.v1.FromDesktop.cursor_shape:type_name -> oriel.v1.CursorShape
+	18, // 12: oriel.v1.FromDesktop.cursor_place:type_name -> oriel.v1.CursorPlace
+	19, // 13: oriel.v1.FromDesktop.denied:type_name -> oriel.v1.Denied
+	20, // 14: oriel.v1.FromDesktop.stats:type_name -> oriel.v1.Stats
+	13, // 15: oriel.v1.FromDesktop.pong:type_name -> oriel.v1.Pong
+	21, // 16: oriel.v1.FromDesktop.bye:type_name -> oriel.v1.Bye
+	16, // 17: oriel.v1.FromDesktop.display:type_name -> oriel.v1.DisplayState
+	0,  // 18: oriel.v1.StreamSettings.preset:type_name -> oriel.v1.Preset
+	22, // 19: oriel.v1.Ready.scopes:type_name -> oriel.v1.Scope
+	15, // 20: oriel.v1.Ready.screen:type_name -> oriel.v1.Screen
+	22, // 21: oriel.v1.Denied.scope:type_name -> oriel.v1.Scope
+	23, // 22: oriel.v1.Denied.code:type_name -> oriel.v1.Code
+	24, // 23: oriel.v1.Bye.reason:type_name -> oriel.v1.EndReason
+	23, // 24: oriel.v1.Bye.code:type_name -> oriel.v1.Code
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_channel_proto_init() }
@@ -1706,7 +1769,7 @@ func file_oriel_v1_channel_proto_init() {
 		(*ToDesktop_Ping)(nil),
 		(*ToDesktop_Leave)(nil),
 	}
-	file_oriel_v1_channel_proto_msgTypes[2].OneofWrappers = []any{
+	file_oriel_v1_channel_proto_msgTypes[3].OneofWrappers = []any{
 		(*FromDesktop_Ready)(nil),
 		(*FromDesktop_Screen)(nil),
 		(*FromDesktop_CursorShape)(nil),
@@ -1723,7 +1786,7 @@ func file_oriel_v1_channel_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oriel_v1_channel_proto_rawDesc), len(file_oriel_v1_channel_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -68,6 +68,7 @@ var decoded = map[string]func() proto.Message{
 	"ToConsole":   func() proto.Message { return &ToConsole{} },
 	"FromConsole": func() proto.Message { return &FromConsole{} },
 	"PointerMove": func() proto.Message { return &PointerMove{} },
+	"Again":       func() proto.Message { return &Again{} },
 	"ToDesktop":   func() proto.Message { return &ToDesktop{} },
 	"FromDesktop": func() proto.Message { return &FromDesktop{} },
 	"ToHelper":    func() proto.Message { return &ToHelper{} },

@@ -42,7 +42,11 @@ var golden = map[string]proto.Message{
 		Path: Path_PATH_RELAYED, Bytes: 123456789012, Codec: "AV1"}}},
 	"open.FromConsole": &FromConsole{Body: &FromConsole_OpenSession{OpenSession: &OpenSession{
 		Attempt: 1, ComputerId: "c-1", Mode: Mode_MODE_CONTROL, Sdp: "v=0\r\n", SessionId: "s-1"}}},
-	"move.PointerMove":    &PointerMove{Seq: 4294967295, X: 65536, Y: 1},
+	"move.PointerMove": &PointerMove{Seq: 4294967295, X: 65536, Y: 1},
+	"again.Again": &Again{First: 7, Inputs: []*ToDesktop{
+		{Body: &ToDesktop_Key{Key: &Key{Usage: 4, Down: true}}},
+		{Body: &ToDesktop_ReleaseAll{ReleaseAll: &ReleaseAll{}}},
+	}},
 	"wheel.ToDesktop":     &ToDesktop{Body: &ToDesktop_Wheel{Wheel: &Wheel{Dx: -120, Dy: 240, X: 1, Y: 2}}},
 	"key.ToDesktop":       &ToDesktop{Body: &ToDesktop_Key{Key: &Key{Usage: 0xe6, Down: true}}},
 	"text.ToDesktop":      &ToDesktop{Body: &ToDesktop_Text{Text: &Text{Text: "äöü кириллица 漢字 😀"}}},

@@ -1,0 +1,69 @@
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { afterEach, beforeEach, expect, it, vi } from 'vitest';
+import { Again } from './again';
+import { decode } from './codec';
+import { AgainSchema, ToDesktopSchema } from './wire/oriel/v1/channel_pb';
+
+type Body = Exclude<MessageInitShape<typeof ToDesktopSchema>['body'], undefined>;
+
+let sent: Uint8Array[];
+let channel: { readyState: string; bufferedAmount: number; send(bytes: Uint8Array): void };
+let again: Again;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  sent = [];
+  channel = { readyState: 'open', bufferedAmount: 0, send: (bytes) => sent.push(bytes) };
+  again = new Again(channel as unknown as RTCDataChannel);
+});
+afterEach(() => vi.useRealTimers());
+
+const say = (body: Body) => again.note(create(ToDesktopSchema, { body }));
+
+const key = (usage: number): Body => ({ case: 'key', value: { usage, down: true } });
+const numbers = () =>
+  sent.map((bytes) => {
+    const { first, inputs } = decode(AgainSchema, bytes);
+    return inputs.map((_, i) => first + i);
+  });
+
+it('says each input twice more, by number', () => {
+  say(key(4));
+  say({ case: 'wheel', value: { dx: 0, dy: 120, x: 1, y: 1 } });
+  vi.advanceTimersByTime(30);
+  expect(numbers()).toEqual([[1, 2]]);
+  say(key(5));
+  vi.advanceTimersByTime(1_000);
+  expect(numbers()).toEqual([[1, 2], [1, 2, 3], [3]]);
+});
+
+it('leaves what is no input, and long text, to the ordered channel', () => {
+  say({ case: 'ping', value: { id: 1n } });
+  say({ case: 'text', value: { text: 'x'.repeat(1_000) } });
+  vi.advanceTimersByTime(1_000);
+  expect(sent).toEqual([]);
+  say(key(4));
+  vi.advanceTimersByTime(30);
+  expect(numbers()).toEqual([[2]]);
+});
+
+it('never says more than a message takes', () => {
+  for (let i = 0; i < 100; i++) say(key(4));
+  vi.advanceTimersByTime(1_000);
+  expect(numbers().every((n) => n.length <= 32)).toBe(true);
+});
+
+it('keeps quiet while the channel is closed or full, and after the end', () => {
+  channel.readyState = 'connecting';
+  say(key(4));
+  vi.advanceTimersByTime(1_000);
+  channel.readyState = 'open';
+  channel.bufferedAmount = 10_000;
+  say(key(4));
+  vi.advanceTimersByTime(1_000);
+  channel.bufferedAmount = 0;
+  say(key(4));
+  again.stop();
+  vi.advanceTimersByTime(1_000);
+  expect(sent).toEqual([]);
+});

@@ -1,0 +1,58 @@
+/**
+ * Says input twice more, on a channel that never waits. On the ordered one a
+ * lost packet comes again only after SCTP's timer, up to a second later when
+ * nothing follows it, and everything after it waits as well; a key must not.
+ * The agent does each input once, in the order of the ordered channel.
+ */
+import { create } from '@bufbuild/protobuf';
+import { encode } from './codec';
+import { AgainSchema, type ToDesktop } from './wire/oriel/v1/channel_pb';
+
+/** When, in ms after the first of several and after the time before. */
+const PAUSES = [25, 60] as const;
+const MOST = 32; // inputs of one message
+const LONGEST = 200; // bytes of text: what is longer was pasted, and may wait
+const BACKLOG = 4_096;
+const INPUT = new Set<ToDesktop['body']['case']>(['key', 'button', 'wheel', 'text', 'releaseAll']);
+
+export class Again {
+  #channel: RTCDataChannel;
+  #count = 0; // of all input so far: the number of the last
+  #recent: { message: ToDesktop; said: number }[] = []; // up to #count
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(channel: RTCDataChannel) {
+    this.#channel = channel;
+  }
+
+  /** Takes what goes out on the ordered channel, and says it again in a while if it is input. */
+  note(message: ToDesktop): void {
+    const { body } = message;
+    if (!INPUT.has(body.case)) return;
+    this.#count++;
+    if (body.case === 'text' && body.value.text.length > LONGEST) {
+      this.#recent = [];
+      return;
+    }
+    this.#recent.push({ message, said: 0 });
+    if (this.#recent.length > MOST) this.#recent.shift();
+    this.#timer ??= setTimeout(() => this.#say(), PAUSES[0]);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#recent = [];
+  }
+
+  #say(): void {
+    const { readyState, bufferedAmount } = this.#channel;
+    if (this.#recent.length > 0 && readyState === 'open' && bufferedAmount < BACKLOG) {
+      const first = this.#count - this.#recent.length + 1;
+      const inputs = this.#recent.map(({ message }) => message);
+      this.#channel.send(encode(AgainSchema, create(AgainSchema, { first, inputs })));
+    }
+    for (const input of this.#recent) input.said++;
+    this.#recent = this.#recent.filter(({ said }) => said < PAUSES.length);
+    this.#timer = this.#recent.length > 0 ? setTimeout(() => this.#say(), PAUSES[1]) : undefined;
+  }
+}
