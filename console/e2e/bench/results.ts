@@ -6,16 +6,19 @@ export class Results {
   private figures = new Map<string, number[]>();
   readonly remarks: string[] = [];
 
+  /** `say` is told each figure as it comes. */
+  constructor(private say = (line: string): void => void process.stdout.write(`    ${line}\n`)) {}
+
   add(peer: PeerName, figure: string, value: number): void {
     const key = `${peer} ${figure}`;
     this.figures.set(key, [...(this.figures.get(key) ?? []), value]);
     const text = Number.isFinite(value) ? Math.round(value * 1000) / 1000 : 'none';
-    process.stdout.write(`    ${figure}: ${text}\n`);
+    this.say(`${figure}: ${text}`);
   }
 
   remark(text: string): void {
     this.remarks.push(text);
-    process.stdout.write(`    ! ${text}\n`);
+    this.say(`! ${text}`);
   }
 
   /** The median over the rounds; undefined where it was not measured, NaN where nothing was to be seen. */
