@@ -96,7 +96,7 @@ func (c *doctorCommand) enrolled(state identity.State) finding {
 }
 
 func (c *doctorCommand) service() finding {
-	s, err := c.serviceFlags.service(nil, nil)
+	s, err := c.serviceFlags.service(nil)
 	if err != nil {
 		return finding{"service", err.Error(), true}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 
 	"oriel/agent/internal/daemon"
@@ -22,8 +23,8 @@ type serviceFlags struct {
 	Name string `help:"Name of the service." default:"oriel-agent" hidden:""`
 }
 
-func (f serviceFlags) service(args []string, run func(context.Context) error) (*daemon.Service, error) {
-	return daemon.NewService(daemon.Config{Name: f.Name, Arguments: args}, run)
+func (f serviceFlags) service(run func(context.Context) error) (*daemon.Service, error) {
+	return daemon.NewService(daemon.Config{Name: f.Name}, run)
 }
 
 type installCommand struct {
@@ -43,19 +44,22 @@ func (c *installCommand) Run(ctx context.Context, log *slog.Logger) error {
 		return daemon.ErrPermission
 	}
 	dir, err := c.dir()
+	if err == nil {
+		dir, err = filepath.Abs(dir) // the service starts elsewhere
+	}
 	if err != nil {
 		return err
 	}
-	args := []string{"service", "--name", c.Name, "--data", dir}
+	config := daemon.Config{Name: c.Name, Data: dir}
 	for _, f := range []struct {
 		on   bool
 		name string
 	}{{c.Demo, "--demo"}, {c.RelayOnly, "--relay-only"}, {c.Portable, "--portable"}} {
 		if f.on {
-			args = append(args, f.name)
+			config.Flags = append(config.Flags, f.name)
 		}
 	}
-	s, err := c.service(args, nil)
+	s, err := daemon.NewService(config, nil)
 	if err != nil {
 		return err
 	}
@@ -113,7 +117,7 @@ type uninstallCommand struct {
 }
 
 func (c *uninstallCommand) Run() error {
-	s, err := c.service(nil, nil)
+	s, err := c.service(nil)
 	if err != nil {
 		return err
 	}
@@ -138,7 +142,7 @@ func (c *uninstallCommand) Run() error {
 type startCommand struct{ serviceFlags }
 
 func (c *startCommand) Run() error {
-	s, err := c.service(nil, nil)
+	s, err := c.service(nil)
 	if err != nil {
 		return err
 	}
@@ -148,7 +152,7 @@ func (c *startCommand) Run() error {
 type stopCommand struct{ serviceFlags }
 
 func (c *stopCommand) Run() error {
-	s, err := c.service(nil, nil)
+	s, err := c.service(nil)
 	if err != nil {
 		return err
 	}
@@ -161,7 +165,7 @@ type statusCommand struct {
 }
 
 func (c *statusCommand) Run() error {
-	s, err := c.service(nil, nil)
+	s, err := c.service(nil)
 	if err != nil {
 		return err
 	}
@@ -187,6 +191,8 @@ func (c *statusCommand) Run() error {
 func enrollment(dir string) string {
 	state, _, err := identity.Peek(dir)
 	switch {
+	case errors.Is(err, identity.ErrNotFound):
+		return "no"
 	case err != nil:
 		return "unknown: " + err.Error()
 	case !state.Enrolled():
@@ -203,7 +209,7 @@ type serviceCommand struct {
 }
 
 func (c *serviceCommand) Run(log *slog.Logger) error {
-	s, err := c.service(nil, func(ctx context.Context) error { return c.serve(ctx, log) })
+	s, err := c.service(func(ctx context.Context) error { return c.serve(ctx, log) })
 	if err != nil {
 		return err
 	}

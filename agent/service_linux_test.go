@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -161,28 +160,4 @@ func parent(t *testing.T, pid int) int {
 	}
 	n, _ := strconv.Atoi(fields[1])
 	return n
-}
-
-// What systemd says of the unit where it does not run itself.
-func TestUnitIsGood(t *testing.T) {
-	analyze, err := exec.LookPath("systemd-analyze")
-	if err != nil {
-		t.Skip("no systemd-analyze here")
-	}
-	b, err := os.ReadFile("internal/daemon/oriel-agent.service")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := strings.NewReplacer("{{Description}}", "x", "{{Path | cmdEscape}}", binary, `{{range Arguments}} {{. | cmd}}{{end}}`, ` "service"`).Replace(string(b))
-	if strings.Contains(text, "{{") {
-		t.Fatalf("not understood:\n%s", text)
-	}
-	unit := filepath.Join(t.TempDir(), "oriel-agent.service")
-	if err := os.WriteFile(unit, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	out, err := exec.Command(analyze, "verify", "--man=no", unit).CombinedOutput()
-	if err != nil || strings.Contains(string(out), "oriel-agent.service:") {
-		t.Fatalf("%v:\n%s", err, out)
-	}
 }

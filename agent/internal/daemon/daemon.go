@@ -5,9 +5,11 @@
 //
 // Service installs, starts, stops, removes and runs the agent by
 // kardianos/service, with unit files of our own: restarted within 2 s, and
-// hardened as far as an agent that must reach every desktop can be. No secret
-// is in a unit file or on a command line: an enrollment token goes into the
-// data directory (0600) and is gone when it has been used. The program is
+// hardened as far as an agent that must reach every desktop can be. systemd's
+// unit comes with the packages, word for word the one in this folder; Install
+// uses that one where it is and says what is wanted, else writes its own. No
+// secret is in a unit file or on a command line: an enrollment token goes into
+// the data directory (0600) and is gone when it has been used. The program is
 // copied to where only administrators can change it, unless it is there.
 //
 // # Helpers

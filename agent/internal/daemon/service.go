@@ -38,16 +38,23 @@ const (
 	Missing State = "not installed"
 )
 
-//go:embed oriel-agent.service
-var systemdUnit string
-
 //go:embed oriel-agent.init
 var sysvScript string
 
 // Config of a Service.
 type Config struct {
-	Name      string   // DefaultName when empty
-	Arguments []string // for the program when the system starts it
+	Name  string   // DefaultName when empty
+	Data  string   // data directory, absolute; only to install
+	Flags []string // for the program when the system starts it
+}
+
+// arguments are what the system starts the program with.
+func (c Config) arguments() []string {
+	args := []string{"service"}
+	if c.Name != DefaultName {
+		args = append(args, "--name", c.Name)
+	}
+	return append(append(args, "--data", c.Data), c.Flags...)
 }
 
 // Service is the agent in the hands of the operating system.
@@ -56,6 +63,7 @@ type Service struct {
 	program *program
 	service service.Service
 	binary  string // where the installed program is
+	unit    string // for systemd
 }
 
 // NewService describes the service. run is the agent; it must return when its
@@ -68,15 +76,17 @@ func NewService(c Config, run func(context.Context) error) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	args := c.arguments()
+	unit := systemdUnit(binary, c.Data, args)
 	p := &program{run: run}
 	s, err := service.New(p, &service.Config{
 		Name:        c.Name,
 		DisplayName: "Oriel agent",
 		Description: "Lets people you trust see and control this computer through your own Oriel relay.",
 		Executable:  binary,
-		Arguments:   c.Arguments,
+		Arguments:   args,
 		Option: service.KeyValue{
-			"SystemdScript": systemdUnit,
+			"SystemdScript": unit,
 			"SysvScript":    sysvScript,
 			"RunWait":       p.wait,
 			"KeepAlive":     true,
@@ -87,20 +97,21 @@ func NewService(c Config, run func(context.Context) error) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare the service: %w", err)
 	}
-	return &Service{c: c, program: p, service: s, binary: binary}, nil
+	return &Service{c: c, program: p, service: packagedOr(s, c.Name), binary: binary, unit: unit}, nil
 }
 
 // Install puts the program into its place and registers the service, which
-// then starts with the system. Errors: ErrInstalled, ErrPermission.
+// then starts with the system. Status must have been Missing, before anything
+// was written to the data directory. Errors: ErrPermission.
 func (s *Service) Install() error {
 	if !privileged() {
 		return ErrPermission
 	}
-	if state, err := s.Status(); err == nil && state != Missing {
-		return ErrInstalled
-	}
 	if err := place(s.binary); err != nil {
 		return fmt.Errorf("install the program: %w", err)
+	}
+	if p, ok := s.service.(packaged); ok && !p.is(s.unit) {
+		s.service = p.Service
 	}
 	if err := s.service.Install(); err != nil {
 		s.remove()
