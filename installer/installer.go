@@ -10,11 +10,12 @@
 //	curl -fsSL RELAY/install.sh | sudo sh -s -- --token TOKEN
 //
 // The script picks the file for the machine, checks size and SHA-256, installs
-// it and runs `oriel-agent install --relay RELAY` with the token. The agent's
-// service (systemd, or SysV where there is none) is written by that command and
-// by nothing else, so that it is the same whichever way the program came; the
-// agent's packages carry no unit. The relay's packages do: it runs hardened and
-// as its own user.
+// it and runs `oriel-agent install --relay RELAY` with the token, which enrolls
+// the computer and makes the service, whichever way the program came. The
+// packages carry systemd's units, which start nothing by themselves: the
+// relay's waits for its administrator, the agent's for `oriel-agent install`.
+// Where there is no systemd that command writes a SysV script. An update
+// restarts what runs; removal stops it and takes away all that install made.
 //
 // What reaches a shell here is either a constant, or was matched against a
 // narrow pattern first and is quoted all the same. The manifest is trusted as

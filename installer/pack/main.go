@@ -5,7 +5,8 @@
 //
 // -agent and -relay may be given several times, once for each processor, which
 // is read from the binary, as are the libraries it links to: they become the
-// package's dependencies. The same binaries, version and SOURCE_DATE_EPOCH give
+// package's dependencies. The agent's unit is the one that the agent itself
+// knows and compares with (-unit). The same binaries, version and SOURCE_DATE_EPOCH give
 // the same bytes. This is nfpm's only door.
 package main
 
@@ -31,6 +32,7 @@ func run(args []string) error {
 	flags.Func("agent", "an oriel-agent `binary`", func(path string) error { r.agents = append(r.agents, path); return nil })
 	flags.Func("relay", "an oriel-relay `binary`", func(path string) error { r.relays = append(r.relays, path); return nil })
 	flags.StringVar(&r.kind, "kind", "", "make one `kind` only: tar.gz, deb or rpm")
+	flags.StringVar(&r.unit, "unit", "agent/internal/daemon/oriel-agent.service", "the systemd unit's `file` of the agent")
 	flags.StringVar(&r.license, "license", "LICENSE", "the license's `file`")
 	flags.StringVar(&r.out, "out", "dist", "the release's `folder`; what lies in it is replaced")
 	if err := flags.Parse(args); err != nil {

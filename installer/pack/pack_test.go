@@ -61,7 +61,10 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-const version = "1.2.3-rc1"
+const (
+	version = "1.2.3-rc1"
+	unit    = "../../agent/internal/daemon/oriel-agent.service"
+)
 
 // pack makes a release out of that program.
 func pack(t *testing.T) (string, installer.Manifest) {
@@ -72,7 +75,7 @@ func pack(t *testing.T) (string, installer.Manifest) {
 	}
 	out := filepath.Join(t.TempDir(), "dist")
 	t.Setenv("SOURCE_DATE_EPOCH", "1750000000")
-	if err := run([]string{"-version", version, "-agent", self, "-relay", self, "-license", "../../LICENSE", "-out", out}); err != nil {
+	if err := run([]string{"-version", version, "-agent", self, "-relay", self, "-unit", unit, "-license", "../../LICENSE", "-out", out}); err != nil {
 		t.Fatal(err)
 	}
 	m, err := installer.Load(out)
@@ -134,7 +137,7 @@ func TestReleaseIsReproducible(t *testing.T) {
 
 func TestContents(t *testing.T) {
 	dir, m := pack(t)
-	agentFiles := []string{"/usr/bin/oriel-agent", "/usr/share/doc/oriel-agent/copyright"}
+	agentFiles := []string{"/usr/bin/oriel-agent", "/usr/lib/systemd/system/oriel-agent.service", "/usr/share/doc/oriel-agent/copyright"}
 	relayFiles := []string{
 		"/etc/oriel/relay.yaml", "/usr/bin/oriel-relay", "/usr/lib/systemd/system/oriel-relay.service",
 		"/usr/share/doc/oriel-relay/copyright", "/usr/share/oriel-relay/downloads/manifest.json",

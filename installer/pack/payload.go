@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/goreleaser/nfpm/v2"
@@ -20,7 +21,7 @@ import (
 	"oriel/installer"
 )
 
-// Units, configuration and the scripts that package managers run.
+// The relay's unit and configuration, and the scripts that package managers run.
 //
 //go:embed files
 var supportFiles embed.FS
@@ -48,7 +49,7 @@ type content struct {
 	config              bool // kept when its owner changed it
 }
 
-func agentPayload(support string) payload {
+func agentPayload(support, unit string) payload {
 	return payload{
 		description: "Oriel agent: this computer's screen in the browser of those who may see it.\n" +
 			"Enroll it with: oriel-agent install --relay URL --token TOKEN",
@@ -56,6 +57,9 @@ func agentPayload(support string) payload {
 			PostInstall: filepath.Join(support, "agent.postinst"),
 			PreRemove:   filepath.Join(support, "agent.prerm"),
 			PostRemove:  filepath.Join(support, "agent.postrm"),
+		},
+		contents: []content{
+			{source: unit, installed: "/usr/lib/systemd/system/oriel-agent.service", archived: "oriel-agent.service"},
 		},
 	}
 }
@@ -164,6 +168,15 @@ func (p payload) info() *nfpm.Info {
 		},
 	}
 	place := func(source, destination string, mode os.FileMode, kind string) {
+		// Folders of our own go with the package. dpkg knows that, rpm must be told.
+		for dir := path.Dir(destination); strings.Contains(dir, "/oriel"); dir = path.Dir(dir) {
+			if !slices.ContainsFunc(info.Contents, func(c *files.Content) bool { return c.Destination == dir }) {
+				info.Contents = append(info.Contents, &files.Content{
+					Destination: dir, Type: files.TypeDir,
+					FileInfo: &files.ContentFileInfo{Owner: "root", Group: "root", Mode: 0o755, MTime: p.at},
+				})
+			}
+		}
 		info.Contents = append(info.Contents, &files.Content{
 			Source: source, Destination: destination, Type: kind,
 			FileInfo: &files.ContentFileInfo{Owner: "root", Group: "root", Mode: mode, MTime: p.at},

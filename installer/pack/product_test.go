@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"net/http"
-	"net/http/cookiejar"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"oriel/installer"
 )
@@ -38,16 +35,81 @@ func built(t *testing.T, name string) string {
 	return path
 }
 
+// packBuilt makes packages of one kind of the programs, in a process of its
+// own: under the race detector that takes ten times as long.
+func packBuilt(t *testing.T, out, kind string, programs ...string) {
+	t.Helper()
+	args := []string{"run", "-tags", "purego,x11", "-trimpath", "-buildvcs=false", ".",
+		"-version", version, "-kind", kind, "-unit", unit, "-license", "../../LICENSE", "-out", out}
+	for _, name := range programs {
+		args = append(args, strings.Replace(name, "oriel", "", 1), built(t, name))
+	}
+	cmd := exec.Command("go", args...)
+	cmd.Env = append(os.Environ(), "SOURCE_DATE_EPOCH=1750000000")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+}
+
+// ownerLink is what a relay without an owner prints.
+var ownerLink = regexp.MustCompile(`http\S+/owner#\S+`)
+
+// owner is the person to whom a relay belongs, at a shell of the machine.
+type owner struct {
+	here *machine
+	url  string // the relay's
+}
+
+// newOwner follows the one-time link that a relay prints.
+func newOwner(t *testing.T, here *machine, link string) *owner {
+	t.Helper()
+	url, token, ok := strings.Cut(link, "/owner#")
+	if !ok {
+		t.Fatalf("%q is no owner's link", link)
+	}
+	o := &owner{here, url}
+	o.call(t, "POST", "/owner", map[string]string{"token": token, "name": "Ada", "email": "ada@example.com", "password": "a long enough password"}, &struct{}{})
+	return o
+}
+
+func (o *owner) call(t *testing.T, method, path string, in, out any) {
+	t.Helper()
+	body, err := json.Marshal(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := o.here.must(t, `curl -fs -m 10 --retry 9 --retry-delay 1 --retry-connrefused -b /root/jar -c /root/jar -X "$1" -H 'Content-Type: application/json' -d "$2" "$3"`,
+		method, string(body), o.url+"/api/v1"+path)
+	if err := json.Unmarshal([]byte(answer), out); err != nil {
+		t.Fatalf("%s %s: %v\n%s", method, path, err, answer)
+	}
+}
+
+// token makes an enrollment token, and the command to paste.
+func (o *owner) token(t *testing.T) (token, command string) {
+	t.Helper()
+	var created struct{ Token, Command string }
+	o.call(t, "POST", "/enrollment-tokens", map[string]string{"note": "test"}, &created)
+	return created.Token, created.Command
+}
+
+// wait waits until there is one computer, and it is online or offline.
+func (o *owner) wait(t *testing.T, status string) {
+	t.Helper()
+	waitFor(t, "the computer is "+status, func() bool {
+		var list struct{ Computers []struct{ Status string } }
+		o.call(t, "GET", "/computers", nil, &list)
+		return len(list.Computers) == 1 && list.Computers[0].Status == status
+	})
+}
+
 // The real thing: a relay with a release, an owner with a token, and a computer
 // on which somebody pastes the command.
 func TestAComputerJoinsByTheScript(t *testing.T) {
-	agent, relay := built(t, installer.Agent), built(t, installer.Relay)
+	relay := built(t, installer.Relay)
 	here := newMachine(t)
 	dist := filepath.Join(t.TempDir(), "dist")
-	t.Setenv("SOURCE_DATE_EPOCH", "1750000000")
-	if err := run([]string{"-version", version, "-kind", installer.Debian, "-agent", agent, "-license", "../../LICENSE", "-out", dist}); err != nil {
-		t.Fatal(err)
-	}
+	packBuilt(t, dist, installer.Debian, installer.Agent)
 
 	settings := append(os.Environ(), "ORIEL_LISTEN=127.0.0.1:0", "ORIEL_TURN_UDP=off", "ORIEL_TURN_TCP=off",
 		"ORIEL_DATA="+t.TempDir(), "ORIEL_DOWNLOADS="+dist)
@@ -69,79 +131,36 @@ func TestAComputerJoinsByTheScript(t *testing.T) {
 			t.Logf("the relay said\n%s", log.String())
 		}
 	})
-	var url, ownerToken string
-	for lines := bufio.NewScanner(stdout); ownerToken == "" && lines.Scan(); {
-		line := strings.TrimSpace(lines.Text())
-		if address, token, ok := strings.Cut(line, "/owner#"); ok {
-			url, ownerToken = address, token
-		}
-	}
-	if ownerToken == "" {
-		t.Fatalf("the relay prints no owner's link: %s", log.String())
+	link := ""
+	for lines := bufio.NewScanner(stdout); link == "" && lines.Scan(); {
+		link = ownerLink.FindString(lines.Text())
 	}
 
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	owner := &http.Client{Jar: jar, Timeout: 10 * time.Second}
-	call := func(method, path string, in, out any) {
-		t.Helper()
-		body, err := json.Marshal(in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r, err := http.NewRequest(method, url+"/api/v1"+path, bytes.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Content-Type", "application/json")
-		answer, err := owner.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer answer.Body.Close()
-		if answer.StatusCode != http.StatusOK && answer.StatusCode != http.StatusCreated {
-			t.Fatalf("%s %s: %s", method, path, answer.Status)
-		}
-		if err := json.NewDecoder(answer.Body).Decode(out); err != nil {
-			t.Fatal(err)
-		}
-	}
-	status := func() string {
-		var list struct{ Computers []struct{ Status string } }
-		call("GET", "/computers", nil, &list)
-		if len(list.Computers) != 1 {
-			return ""
-		}
-		return list.Computers[0].Status
-	}
-	call("POST", "/owner", map[string]string{"token": ownerToken, "name": "Ada", "email": "ada@example.com", "password": "a long enough password"}, &struct{}{})
-	var created struct{ Token, Command string }
-	call("POST", "/enrollment-tokens", map[string]any{"note": "test"}, &created)
-	if !strings.Contains(created.Command, url+"/install.sh") || !strings.Contains(created.Command, created.Token) {
-		t.Errorf("the command to paste is %q", created.Command)
+	ada := newOwner(t, here, link)
+	token, command := ada.token(t)
+	if !strings.Contains(command, ada.url+"/install.sh") || !strings.Contains(command, token) {
+		t.Errorf("the command to paste is %q", command)
 	}
 
-	if out, code := here.run(t, install, url, "--token", "oriel-aaaaaaaaaaaaaaaaaaaaaaaaaa-0123456789abcdef"); code != 1 || !strings.Contains(out, "oriel-agent: ") {
+	if out, code := here.run(t, install, ada.url, "--token", "oriel-aaaaaaaaaaaaaaaaaaaaaaaaaa-0123456789abcdef"); code != 1 || !strings.Contains(out, "oriel-agent: ") {
 		t.Fatalf("with a token of nobody: exit code %d\n%s", code, out)
 	}
 	t.Cleanup(func() { here.run(t, `oriel-agent uninstall`) })
-	if out, code := here.run(t, install, url, "--token", created.Token); code != 0 {
+	if out, code := here.run(t, install, ada.url, "--token", token); code != 0 {
 		t.Fatalf("exit code %d\n%s", code, out)
 	}
-	waitFor(t, "the computer is online", func() bool { return status() == "online" })
+	ada.wait(t, "online")
 	if out := here.must(t, `oriel-agent status`); !strings.Contains(out, "running") || !strings.Contains(out, "yes, computer") {
 		t.Error(out)
 	}
-	if out, code := here.run(t, install, url, "--token", created.Token); code != 0 || !strings.Contains(out, "updated") {
+	if out, code := here.run(t, install, ada.url, "--token", token); code != 0 || !strings.Contains(out, "updated") {
 		t.Errorf("a second time: exit code %d\n%s", code, out)
 	}
-	waitFor(t, "the updated computer is online", func() bool { return status() == "online" })
+	ada.wait(t, "online")
 
 	here.must(t, `dpkg -r oriel-agent`)
-	waitFor(t, "the removed computer is offline", func() bool { return status() == "offline" })
-	here.must(t, `[ ! -e /etc/init.d/oriel-agent ] && [ -e /var/lib/oriel-agent ]; dpkg -P oriel-agent; [ ! -e /var/lib/oriel-agent ]`)
+	ada.wait(t, "offline")
+	here.must(t, `[ ! -e /etc/init.d/oriel-agent ] && [ -e /var/lib/oriel-agent ]; dpkg -P oriel-agent; [ ! -e /var/lib/oriel-agent ] && [ ! -e /var/log/oriel-agent.log ]`)
 }
 
 // The settings that a relay's package brings are settings of this relay.
@@ -173,14 +192,5 @@ func TestRelayUnderstandsItsSettings(t *testing.T) {
 	doctor.Env = append(os.Environ(), "ORIEL_LISTEN=127.0.0.1:0", "ORIEL_TURN_UDP=off", "ORIEL_TURN_TCP=off")
 	if out, _ := doctor.CombinedOutput(); doctor.ProcessState.ExitCode() == 2 {
 		t.Errorf("the settings that are commented out are not understood: %s", out)
-	}
-}
-
-func waitFor(t *testing.T, what string, is func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !is(); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within 30 s", what)
-		}
 	}
 }

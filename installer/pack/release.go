@@ -21,7 +21,7 @@ type release struct {
 	version        string
 	agents, relays []string // binaries, one for each processor
 	kind           string   // the only one to make; empty: all
-	license        string
+	unit, license  string
 	out            string
 	at             time.Time // of every file in the release
 }
@@ -56,7 +56,7 @@ func (r release) make() (installer.Manifest, error) {
 
 	m := installer.Manifest{Version: r.version}
 	for _, path := range r.agents {
-		made, err := r.pack(work, installer.Agent, path, agentPayload(filepath.Join(support, "files")))
+		made, err := r.pack(work, installer.Agent, path, agentPayload(filepath.Join(support, "files"), r.unit))
 		if err != nil {
 			return m, fmt.Errorf("%s: %w", path, err)
 		}

@@ -6,8 +6,8 @@
 # The token comes from 'Add computer' in the relay's console; instead of
 # --token it may stand in ORIEL_TOKEN. Files are taken from the same relay and
 # must have the size and SHA-256 written below. Run again with a newer script it
-# updates the agent. To remove the agent: oriel-agent uninstall, then remove the
-# package oriel-agent (or /usr/local/bin/oriel-agent).
+# updates the agent. To remove it: remove the package oriel-agent; from a .tar.gz:
+# oriel-agent uninstall, then rm /usr/local/bin/oriel-agent.
 #
 # Exit codes: 0 done, 1 failed, 2 wrong usage.
 set -eu
