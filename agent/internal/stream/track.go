@@ -31,7 +31,10 @@ const (
 // A third rule keeps it whole: after the last frame of a burst come two packets
 // of padding, 30 and 150 ms later. A receiver notices a lost packet by the next
 // one, so without them a loss at the end of a frame would stay until the screen
-// changes again.
+// changes again. Not after the first: libwebrtc forgets padding that arrives before
+// its first whole frame, and then waits for ever for the packet between that frame
+// and the next (seen with Chromium 156, where the first key frame lost a packet).
+// Until then a browser asks for a key frame every 200 ms anyway.
 //
 // One Track belongs to one peer connection.
 type Track struct {
@@ -46,6 +49,7 @@ type Track struct {
 	bound      bool
 	ssrc       uint32 // of the binding
 	arrived    arrived
+	frames     int         // sent since it was bound
 	probe      *time.Timer // runs after the last frame
 	probes     int         // still to send
 }
@@ -85,7 +89,7 @@ func (t *Track) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, e
 	if err != nil {
 		return p, err
 	}
-	t.bound, t.ssrc, t.arrived = true, uint32(ctx.SSRC()), arrived{}
+	t.bound, t.ssrc, t.arrived, t.frames = true, uint32(ctx.SSRC()), arrived{}, 0
 	for _, e := range ctx.HeaderExtensions() {
 		if e.URI == playoutDelayURI {
 			t.delayID = uint8(e.ID)
@@ -128,7 +132,10 @@ func (t *Track) WriteFrame(f Frame) error {
 	if err := t.write(t.packetizer.Packetize(f.Data, 0)); err != nil {
 		return err
 	}
-	if t.bound {
+	if !t.bound {
+		return nil
+	}
+	if t.frames++; t.frames > 1 {
 		t.probes = len(probeAfter)
 		t.schedule()
 	}
