@@ -74,12 +74,21 @@ func serve(ctx context.Context, c *config.Config, stdout, stderr io.Writer) erro
 	}
 	n, err := node.New(ctx, c, node.Options{Version: version, Console: files, Log: log})
 	if err != nil {
-		return err
+		return unlessStopped(ctx, err)
 	}
 	if err := greet(ctx, n, stdout); err != nil {
-		return errors.Join(err, n.Close())
+		return errors.Join(unlessStopped(ctx, err), n.Close())
 	}
 	return errors.Join(n.Run(ctx), n.Close())
+}
+
+// unlessStopped is err, but nil where somebody stopped the relay while it was
+// starting: a service manager would call that a failure.
+func unlessStopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
+	return err
 }
 
 // greet says where the relay is, and how to become its owner. The link goes to

@@ -198,3 +198,21 @@ func TestOtherCommands(t *testing.T) {
 		t.Errorf("doctor: %d %s", code, out)
 	}
 }
+
+// Stopped while it starts, at whatever moment: no failure.
+func TestStoppedWhileItStarts(t *testing.T) {
+	for i := range 12 {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(i*i)*time.Millisecond)
+		stopped, stop := context.WithCancel(context.Background())
+		go func() {
+			<-ctx.Done()
+			stop()
+		}()
+		var out, log words
+		code := run(stopped, []string{"serve", "--listen", "127.0.0.1:0", "--data", t.TempDir()}, &out, &log)
+		cancel()
+		if code != 0 {
+			t.Fatalf("stopped after %d ms: exit code %d\n%s", i*i, code, log.String())
+		}
+	}
+}
