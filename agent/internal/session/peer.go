@@ -177,6 +177,10 @@ func (p *peer) connection(o *orielv1.Offer) (*webrtc.PeerConnection, error) {
 	var engine webrtc.SettingEngine
 	engine.LoggerFactory = loggers{p.s.log}
 	engine.SetIncludeLoopbackCandidate(opt.Loopback)
+	// A lost packet must not cost seconds: pion waits 1 s in the handshake of
+	// DTLS, 3 s in that of SCTP, and up to a minute later.
+	engine.SetDTLSRetransmissionInterval(250 * time.Millisecond)
+	engine.SetSCTPRTOMax(time.Second)
 	engine.SetICETimeouts(opt.timing.silent, opt.timing.silent+opt.timing.lost, 2*time.Second)
 	engine.SetRemoteIPFilter(func(ip net.IP) bool {
 		// A viewer elsewhere has no business with this machine's own loopback.
