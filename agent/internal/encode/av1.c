@@ -43,14 +43,9 @@ oriel_av1 *oriel_av1_open(int w, int h, int threads, int i444, const char **erro
   e->cfg.g_error_resilient = 0;
   e->cfg.g_pass = AOM_RC_ONE_PASS;
   e->cfg.kf_mode = AOM_KF_DISABLED;
-  e->cfg.rc_end_usage = AOM_CBR;
-  e->cfg.rc_dropframe_thresh = 0;
-  e->cfg.rc_target_bitrate = 20000; /* never binds: the quantizer is given */
-  e->cfg.rc_buf_sz = 1000;
-  e->cfg.rc_buf_initial_sz = 600;
-  e->cfg.rc_buf_optimal_sz = 600;
-  e->cfg.rc_undershoot_pct = 50;
-  e->cfg.rc_overshoot_pct = 50;
+  /* Not CBR, whose shortcuts leave blocks of 16x16 that swap black and white as
+     they were, and in which 3.6 asserts at a quantizer of 1. */
+  e->cfg.rc_end_usage = AOM_Q;
   e->cfg.rc_min_quantizer = 40;
   e->cfg.rc_max_quantizer = 40;
   err = aom_codec_enc_init(&e->ctx, iface, &e->cfg, 0);
@@ -69,6 +64,7 @@ oriel_av1 *oriel_av1_open(int w, int h, int threads, int i444, const char **erro
   e->speed = fast;
   SET(AOME_SET_CPUUSED, fast);
   SET(AV1E_SET_TUNE_CONTENT, AOM_CONTENT_SCREEN);
+  SET(AV1E_SET_SUPERBLOCK_SIZE, AOM_SUPERBLOCK_SIZE_64X64);
   SET(AV1E_SET_ENABLE_PALETTE, 1);
   SET(AV1E_SET_ENABLE_INTRABC, 0);
   SET(AV1E_SET_AQ_MODE, 0);

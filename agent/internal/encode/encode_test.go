@@ -259,6 +259,29 @@ func TestNoStaleBlocks(t *testing.T) {
 	})
 }
 
+// Cells of 16×16 that go from black to white next to ones that go from white to
+// black: in CBR libaom left one pair in twelve pictures as it was.
+func TestSwappedCells(t *testing.T) {
+	each(t, func(t *testing.T, c encode.Codec) {
+		r := newRig(t, c, image.Pt(640, 360), encode.Config{})
+		r.s.page()
+		r.send(encode.Params{Quantizer: 24})
+		where := image.Rect(64, 64, 64+16*16, 64+3*16)
+		for i := range 200 {
+			for n := range 48 {
+				at := where.Min.Add(image.Pt(n%16*16, n/16*16))
+				r.s.pix.fill(image.Rectangle{at, at.Add(image.Pt(16, 16))}, []color.RGBA{{0, 0, 0, 255}, {255, 255, 255, 255}}[r.s.rand.IntN(2)])
+			}
+			if got := r.send(encode.Params{Quantizer: 24, Dirty: []image.Rectangle{where}}); len(got) > 1 {
+				t.Errorf("picture %d: encoded again", i)
+			}
+			if most, at := decodetest.Furthest(r.img, r.out, where); most > 60 {
+				t.Errorf("picture %d: luma off by %d at %v", i, most, at)
+			}
+		}
+	})
+}
+
 func TestRefinesToLossless(t *testing.T) {
 	each(t, func(t *testing.T, c encode.Codec) {
 		r := newRig(t, c, image.Pt(640, 400), encode.Config{})
