@@ -35,6 +35,7 @@ export class Place {
     const proc = Proc.start('link', binary('peers-link'), [
       ...['-rate', n.rate, '-delay', `${n.delayMs}ms`, '-loss', `${n.lossPercent}`],
     ]);
+    proc.lastSignal = 'SIGTERM'; // it has namespaces to remove
     const [line] = await proc.line(/^\{"address".*/);
     const names = JSON.parse(line) as { viewer: string; computer: string };
     const chromium = join(tempDir('viewer'), 'chromium');

@@ -1,6 +1,6 @@
 /** The products that are measured, each started afresh in a place and driven as a person drives it. */
 import { execFileSync } from 'node:child_process';
-import { createConnection } from 'node:net';
+import { readFileSync } from 'node:fs';
 import type { BrowserContext, Page } from 'playwright-core';
 import { binary } from '../harness/binaries.ts';
 import { addComputer, card, closeDialog, makeOwner } from '../harness/pages.ts';
@@ -125,7 +125,8 @@ export class Reference implements Peer {
     const from = `${place.listen}:${port}`;
     this.web = run('websockify', 'websockify', '--web', '/usr/share/novnc', from, `127.0.0.1:${rfb}`);
     this.url = `http://127.0.0.1:${port}/vnc.html?resize=off&path=websockify`;
-    await until('websockify', () => this.web?.ended || place.linked || answers(port), 20_000);
+    const { pid } = this.web;
+    await until('websockify', () => listens(pid, port), 20_000);
     const page = await context.newPage();
     await this.ready(page);
     return page;
@@ -151,7 +152,7 @@ export class Reference implements Peer {
   }
 
   private async ready(page: Page): Promise<void> {
-    await until('noVNC', async () => (await page.goto(this.url))?.ok(), 20_000);
+    await page.goto(this.url, { timeout: 120_000 }); // many small files, over any network
     await page.waitForSelector('#noVNC_connect_button', { state: 'visible' });
     await page.waitForLoadState('networkidle');
   }
@@ -168,10 +169,10 @@ export function versions(): string[] {
   return [ours, ...['tigervnc-scraping-server', 'novnc', 'websockify', 'chromium'].map(installed)];
 }
 
-function answers(port: number): Promise<boolean> {
-  return new Promise((done) => {
-    const socket = createConnection(port, '127.0.0.1');
-    socket.once('connect', () => done(true)).once('error', () => done(false));
-    socket.once('connect', () => socket.destroy());
-  });
+/** Whether a port is listened on where that process is, in whatever network namespace. */
+function listens(pid: number, port: number): boolean {
+  const wanted = `:${port.toString(16).toUpperCase().padStart(4, '0')} `;
+  return readFileSync(`/proc/${pid}/net/tcp`, 'utf8')
+    .split('\n')
+    .some((line) => line.split(' 0A ')[0]?.includes(wanted) && line.includes(' 0A '));
 }

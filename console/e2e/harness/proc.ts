@@ -10,6 +10,8 @@ export class Proc {
   code: number | null = null;
   signal: NodeJS.Signals | null = null;
   ended = false;
+  /** What it gets when the tests end without having stopped it. */
+  lastSignal: NodeJS.Signals = 'SIGKILL';
   private watchers = new Set<() => void>();
 
   constructor(
@@ -121,7 +123,7 @@ export class Proc {
 
 const live = new Set<Proc>();
 process.on('exit', () => {
-  for (const p of live) p.kill();
+  for (const p of live) p.kill(p.lastSignal);
 });
 
 function cpu(pid: number): number {
