@@ -9,6 +9,27 @@ import { World } from './harness/world.ts';
 const changes = 150;
 
 describe('the picture', () => {
+  // It is whole with the first frame, and no other follows.
+  it('of a still screen of one colour is shown every time', async () => {
+    const w = await World.start();
+    let screen: Screen | undefined;
+    try {
+      screen = await Screen.start(w.display);
+      await screen.mode('wipe');
+      for (let i = 0; i < 8; i++) {
+        const view = await connect(w.context, w.page);
+        await live(view);
+        await view.close();
+        await w.page.bringToFront();
+      }
+    } catch (e) {
+      throw new Error(`${String(e)}\n${w.logs()}`, { cause: e });
+    } finally {
+      await screen?.stop();
+      await w.stop();
+    }
+  }, 180_000);
+
   it(`is the screen after each of ${changes} random changes`, async () => {
     const w = await World.start();
     let screen: Screen | undefined;

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/pion/rtcp"
+
+	"oriel/agent/internal/encode"
 )
 
 func TestWhatArrived(t *testing.T) {
@@ -60,5 +62,22 @@ func TestWhatArrived(t *testing.T) {
 	}
 	if len(a.asked) > 5000 {
 		t.Errorf("%d numbers kept", len(a.asked))
+	}
+}
+
+// A request is impatience only where something was shown: the first picture may
+// have arrived before the page had a place for it.
+func TestFirstRequestsAreAnswered(t *testing.T) {
+	track, err := NewTrack(encode.AV1, "a", "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pli := []rtcp.Packet{&rtcp.PictureLossIndication{}}
+	for frames, want := range map[int]bool{1: true, first: true, first + 1: false} {
+		track.frames = frames
+		track.arrived = arrived{known: true, at: time.Now().Add(-time.Minute)}
+		if got := track.hear(pli); got != want {
+			t.Errorf("after %d frames that arrived: %v", frames, got)
+		}
 	}
 }

@@ -138,7 +138,12 @@ func (r *rate) change(now time.Time, detail, share float64, since time.Duration)
 	if r.codec == encode.AV1 {
 		worst = 52 // coarser saves nothing that can be read
 	}
-	return r.fit(classChange, detail, budget, r.fine(share), worst)
+	best := r.fine(share)
+	// What costs next to nothing is exact at once, and needs no second frame.
+	if r.codec != encode.VP8 && r.bits(classChange, detail, 8) < r.target*0.004 {
+		best = 8
+	}
+	return r.fit(classChange, detail, budget, best, worst)
 }
 
 // refine is the next finer quantizer of a picture that stands still.

@@ -159,6 +159,11 @@ func (t *Track) write(packets []*rtp.Packet) error {
 	return nil
 }
 
+// first is how many frames may arrive whole and yet be shown to nobody: Chromium
+// drops what it decodes before the page has given the track to an element, and
+// asks once more when it has.
+const first = 2
+
 // hear takes feedback and reports whether it says that the viewer needs a key
 // frame.
 func (t *Track) hear(packets []rtcp.Packet) (lost bool) {
@@ -171,7 +176,7 @@ func (t *Track) hear(packets []rtcp.Packet) (lost bool) {
 			lost = true
 		}
 	}
-	return lost && !t.arrived.whole(time.Now())
+	return lost && (t.frames <= first || !t.arrived.whole(time.Now()))
 }
 
 // probeAfter is when padding follows the last frame, each after the one before.

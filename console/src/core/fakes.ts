@@ -87,6 +87,12 @@ class FakeChannel {
   }
 }
 
+export class FakeStream extends MediaStream {
+  constructor(readonly tracks: unknown[]) {
+    super();
+  }
+}
+
 export class FakePeerConnection {
   static all: FakePeerConnection[] = [];
   static get last(): FakePeerConnection {
@@ -102,9 +108,8 @@ export class FakePeerConnection {
   candidates: RTCIceCandidateInit[] = [];
   channels: FakeChannel[] = [];
   closed = false;
-  receiver: Record<string, unknown> = {};
+  receiver: Record<string, unknown> = { track: {} };
   onicecandidate: ((event: { candidate: unknown }) => void) | null = null;
-  ontrack: ((event: unknown) => void) | null = null;
   onconnectionstatechange: (() => void) | null = null;
   oniceconnectionstatechange: (() => void) | null = null;
 

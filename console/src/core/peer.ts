@@ -30,7 +30,6 @@ export interface PeerEvents {
   unsteady(silent: boolean): void;
   /** For good: this connection is of no more use. Called once. */
   lost(): void;
-  track(stream: MediaStream): void;
   message(message: FromDesktop): void;
 }
 
@@ -43,6 +42,12 @@ const PROTOCOL = 'oriel.v1';
 const POINTER_BACKLOG = 4_096;
 
 export class Peer {
+  /**
+   * The picture. To be given to an element at once, before anything arrives:
+   * what is decoded for nobody is dropped, and the first picture of a still
+   * screen is the only one.
+   */
+  readonly stream: MediaStream;
   #pc: RTCPeerConnection;
   #pointer: RTCDataChannel;
   #control: RTCDataChannel;
@@ -66,6 +71,7 @@ export class Peer {
       bundlePolicy: 'max-bundle',
     });
     const { receiver } = this.#addVideo(options.codec);
+    this.stream = new MediaStream([receiver.track]);
     // The newest picture at once, no smoothing. Browsers know one of the two names.
     const eager = receiver as RTCRtpReceiver & { playoutDelayHint?: number; jitterBufferTarget?: number };
     eager.jitterBufferTarget = 0;
@@ -142,7 +148,6 @@ export class Peer {
     const pc = this.#pc;
     const events = this.#events;
     pc.onicecandidate = (e) => !this.#closed && events.candidate(e.candidate);
-    pc.ontrack = (e) => !this.#closed && events.track(e.streams[0] ?? new MediaStream([e.track]));
     pc.onconnectionstatechange = pc.oniceconnectionstatechange = () => this.#changed();
     this.#control.onopen = () => this.#changed();
     this.#control.onclose = () => this.#lose();

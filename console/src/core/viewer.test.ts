@@ -1,6 +1,6 @@
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { FakePeerConnection, FakeSocket } from './fakes';
+import { FakePeerConnection, FakeSocket, FakeStream } from './fakes';
 import { Live } from './live';
 import type { Pins } from './trust';
 import { Viewer, type ViewerOptions } from './viewer';
@@ -63,6 +63,7 @@ async function connect(options: Partial<ViewerOptions> = {}, scopes?: Scope[]) {
 beforeEach(() => {
   vi.useFakeTimers();
   vi.stubGlobal('RTCPeerConnection', FakePeerConnection);
+  vi.stubGlobal('MediaStream', FakeStream);
   vi.spyOn(HTMLMediaElement.prototype, 'play').mockResolvedValue();
   FakeSocket.all = [];
   FakePeerConnection.all = [];
@@ -86,6 +87,9 @@ describe('opening', () => {
     expect(opens()).toMatchObject([
       { attempt: 1, computerId: 'c1', mode: Mode.CONTROL, sdp: 'offer 0', sessionId: '' },
     ]);
+    // Before anything can arrive: what is decoded for nobody is dropped.
+    const { srcObject } = document.querySelector('video') as HTMLVideoElement;
+    expect((srcObject as FakeStream).tracks).toEqual([peer().receiver['track']]);
     expect(peer().channel('pointer').options).toEqual({
       ordered: false,
       maxRetransmits: 0,

@@ -320,11 +320,11 @@ export class Viewer extends Emitter<ViewerEvents> {
         connected: () => own() && this.#connected(),
         unsteady: (silent) => own() && this.emit('unsteady', silent),
         lost: () => own() && this.#lost(),
-        track: (stream) => own() && this.#show(stream),
         message: (message) => own() && this.#message(message),
       },
     );
     this.#attempt = { number, peer, opened: undefined, held: [] };
+    this.#show(peer.stream);
     this.#enter(this.#sessionId ? { name: 'resuming' } : { name: 'asking' });
     void this.#offer(this.#attempt);
   }
