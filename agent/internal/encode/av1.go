@@ -7,17 +7,17 @@ package encode
 */
 import "C"
 
-import (
-	"errors"
-	"image"
-)
+import "errors"
 
 // av1Floor is libaom's quantizer for ours of 0 and 1: its own 0 is the lossless
 // mode, a different and far more expensive codec, and 1 costs almost twice the
 // bits of 2 for 3 dB beyond what can be seen (60 against 57).
 const av1Floor = 2
 
-type av1 struct{ c *C.oriel_av1 }
+type av1 struct {
+	c      *C.oriel_av1
+	active active
+}
 
 func openAV1(img *Image, cfg Config) (library, error) {
 	var why *C.char
@@ -25,12 +25,13 @@ func openAV1(img *Image, cfg Config) (library, error) {
 	if c == nil {
 		return nil, errors.New("libaom: " + C.GoString(why))
 	}
-	return av1{c}, nil
+	return av1{c, newActive(img.Size)}, nil
 }
 
-func (a av1) encode(img *Image, pts int64, q int, key, again bool, _ []image.Rectangle, p *C.oriel_packet) error {
+func (a av1) encode(img *Image, pts int64, p Params, out *C.oriel_packet) error {
 	why := C.oriel_av1_encode(a.c, (*C.uint8_t)(&img.Y[0]), (*C.uint8_t)(&img.U[0]), (*C.uint8_t)(&img.V[0]),
-		C.int(img.StrideY), C.int(img.StrideC), C.int64_t(pts), C.int(max(q, av1Floor)), truth(key), truth(again), p)
+		C.int(img.StrideY), C.int(img.StrideC), C.int64_t(pts), C.int(max(p.Quantizer, av1Floor)),
+		truth(p.Key), truth(p.Again), truth(p.soft()), a.active.mark(p, 4), out)
 	if why != nil {
 		return errors.New("libaom: " + C.GoString(why))
 	}

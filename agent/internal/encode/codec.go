@@ -38,8 +38,9 @@ func newEncoder(c Codec, cfg Config) (Encoder, error) {
 
 // library is one open codec for one size of picture.
 type library interface {
-	// encode fills p; what it points to stays until the next call.
-	encode(img *Image, pts int64, q int, key, again bool, dirty []image.Rectangle, p *C.oriel_packet) error
+	// encode fills out; what it points to stays until the next call. Of p,
+	// Quantizer and Dirty are within bounds.
+	encode(img *Image, pts int64, p Params, out *C.oriel_packet) error
 	close()
 }
 
@@ -51,6 +52,7 @@ type encoder struct {
 	lib    library // nil before the first frame
 	size   image.Point
 	frames int64 // since lib was opened
+	soft   softener
 	closed bool
 }
 
@@ -76,13 +78,12 @@ func (e *encoder) Encode(img *Image, p Params) (Packet, error) {
 		e.lib.close()
 		e.lib = nil
 	}
-	key := p.Key
 	if e.lib == nil {
 		lib, err := e.open(img, e.cfg)
 		if err != nil {
 			return Packet{}, fmt.Errorf("open %s encoder for %v: %w", e.codec, img.Size, err)
 		}
-		e.lib, e.size, e.frames, key = lib, img.Size, 0, true
+		e.lib, e.size, e.frames, e.soft, p.Key = lib, img.Size, 0, softener{}, true
 	}
 	dirty := make([]image.Rectangle, 0, max(1, len(p.Dirty)))
 	for _, r := range p.Dirty {
@@ -90,13 +91,14 @@ func (e *encoder) Encode(img *Image, p Params) (Packet, error) {
 			dirty = append(dirty, r)
 		}
 	}
-	if key || len(p.Dirty) == 0 {
+	if p.Key || len(p.Dirty) == 0 {
 		dirty = append(dirty[:0], img.Bounds())
 	}
-	q := min(max(p.Quantizer, MinQuantizer), MaxQuantizer)
+	p.Dirty = dirty
+	p.Quantizer = min(max(p.Quantizer, MinQuantizer), MaxQuantizer)
 
 	var raw C.oriel_packet
-	if err := e.lib.encode(img, e.frames, q, key, p.Again, dirty, &raw); err != nil {
+	if err := e.lib.encode(e.soft.show(img, p), e.frames, p, &raw); err != nil {
 		return Packet{}, fmt.Errorf("encode %s: %w", e.codec, err)
 	}
 	e.frames++
@@ -106,7 +108,8 @@ func (e *encoder) Encode(img *Image, p Params) (Packet, error) {
 		Quantizer: int(raw.quantizer),
 	}
 	out.Error = compare(img, &raw, dirty)
-	out.Stale = !out.Key && out.Error.Worst > staleMSE(q) // a key frame has nothing old
+	// A key frame has nothing old, and a soft one is far from the source anyway.
+	out.Stale = !out.Key && !p.soft() && out.Error.Worst > staleMSE(p.Quantizer)
 	return out, nil
 }
 

@@ -94,15 +94,18 @@ type Params struct {
 	Quantizer int               // ceiling, clamped to MinQuantizer..MaxQuantizer
 	Key       bool              // make it a key frame
 	Again     bool              // img is the one before, once more: after Stale, or finer. Slower and more careful
+	Soft      int               // leave out what is finer than so many pixels inside Dirty; below 2: nothing
 	Dirty     []image.Rectangle // what may differ from the last frame, or is wanted finer; empty means everything
 }
+
+func (p Params) soft() bool { return p.Soft >= 2 }
 
 // Packet is one frame, encoded. Data belongs to the receiver.
 type Packet struct {
 	Data      []byte // AV1: a temporal unit (low-overhead OBUs); VP9, VP8: a frame
 	Key       bool
 	Quantizer int   // as used
-	Stale     bool  // encode the same again: a block was left as it was
+	Stale     bool  // encode the same again: a block was left as it was; never of a soft frame
 	Error     Error // inside Params.Dirty
 }
 
