@@ -153,6 +153,7 @@ type ToDesktop struct {
 	//	*ToDesktop_Stream
 	//	*ToDesktop_Ping
 	//	*ToDesktop_Leave
+	//	*ToDesktop_Seen
 	Body          isToDesktop_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -267,6 +268,15 @@ func (x *ToDesktop) GetLeave() *Leave {
 	return nil
 }
 
+func (x *ToDesktop) GetSeen() *Seen {
+	if x != nil {
+		if x, ok := x.Body.(*ToDesktop_Seen); ok {
+			return x.Seen
+		}
+	}
+	return nil
+}
+
 type isToDesktop_Body interface {
 	isToDesktop_Body()
 }
@@ -303,6 +313,10 @@ type ToDesktop_Leave struct {
 	Leave *Leave `protobuf:"bytes,8,opt,name=leave,proto3,oneof"`
 }
 
+type ToDesktop_Seen struct {
+	Seen *Seen `protobuf:"bytes,9,opt,name=seen,proto3,oneof"`
+}
+
 func (*ToDesktop_Key) isToDesktop_Body() {}
 
 func (*ToDesktop_Button) isToDesktop_Body() {}
@@ -318,6 +332,8 @@ func (*ToDesktop_Stream) isToDesktop_Body() {}
 func (*ToDesktop_Ping) isToDesktop_Body() {}
 
 func (*ToDesktop_Leave) isToDesktop_Body() {}
+
+func (*ToDesktop_Seen) isToDesktop_Body() {}
 
 // Again is recent input (key, button, wheel, text, release_all) once more. A lost
 // packet of control comes again after a second at worst (SCTP waits for its timer
@@ -888,6 +904,77 @@ func (*Leave) Descriptor() ([]byte, []int) {
 	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{9}
 }
 
+// Seen is how the pictures fared at the viewer since the last such message, for
+// the journal: every ten seconds while pictures flow, and before Leave.
+type Seen struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Frames uint32                 `protobuf:"varint,1,opt,name=frames,proto3" json:"frames,omitempty"` // decoded
+	// Means as in Delays; zero: not known.
+	WaitUs        uint32 `protobuf:"varint,2,opt,name=wait_us,json=waitUs,proto3" json:"wait_us,omitempty"`
+	DecodeUs      uint32 `protobuf:"varint,3,opt,name=decode_us,json=decodeUs,proto3" json:"decode_us,omitempty"`
+	ShownUs       uint32 `protobuf:"varint,4,opt,name=shown_us,json=shownUs,proto3" json:"shown_us,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Seen) Reset() {
+	*x = Seen{}
+	mi := &file_oriel_v1_channel_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Seen) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Seen) ProtoMessage() {}
+
+func (x *Seen) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_channel_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Seen.ProtoReflect.Descriptor instead.
+func (*Seen) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Seen) GetFrames() uint32 {
+	if x != nil {
+		return x.Frames
+	}
+	return 0
+}
+
+func (x *Seen) GetWaitUs() uint32 {
+	if x != nil {
+		return x.WaitUs
+	}
+	return 0
+}
+
+func (x *Seen) GetDecodeUs() uint32 {
+	if x != nil {
+		return x.DecodeUs
+	}
+	return 0
+}
+
+func (x *Seen) GetShownUs() uint32 {
+	if x != nil {
+		return x.ShownUs
+	}
+	return 0
+}
+
 type StreamSettings struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Preset        Preset                 `protobuf:"varint,1,opt,name=preset,proto3,enum=oriel.v1.Preset" json:"preset,omitempty"`
@@ -899,7 +986,7 @@ type StreamSettings struct {
 
 func (x *StreamSettings) Reset() {
 	*x = StreamSettings{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[10]
+	mi := &file_oriel_v1_channel_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -911,7 +998,7 @@ func (x *StreamSettings) String() string {
 func (*StreamSettings) ProtoMessage() {}
 
 func (x *StreamSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[10]
+	mi := &file_oriel_v1_channel_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -924,7 +1011,7 @@ func (x *StreamSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamSettings.ProtoReflect.Descriptor instead.
 func (*StreamSettings) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{10}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *StreamSettings) GetPreset() Preset {
@@ -957,7 +1044,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[11]
+	mi := &file_oriel_v1_channel_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -969,7 +1056,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[11]
+	mi := &file_oriel_v1_channel_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -982,7 +1069,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{11}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Ping) GetId() uint64 {
@@ -1001,7 +1088,7 @@ type Pong struct {
 
 func (x *Pong) Reset() {
 	*x = Pong{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[12]
+	mi := &file_oriel_v1_channel_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1013,7 +1100,7 @@ func (x *Pong) String() string {
 func (*Pong) ProtoMessage() {}
 
 func (x *Pong) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[12]
+	mi := &file_oriel_v1_channel_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1026,7 +1113,7 @@ func (x *Pong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pong.ProtoReflect.Descriptor instead.
 func (*Pong) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{12}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Pong) GetId() uint64 {
@@ -1048,7 +1135,7 @@ type Ready struct {
 
 func (x *Ready) Reset() {
 	*x = Ready{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[13]
+	mi := &file_oriel_v1_channel_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1060,7 +1147,7 @@ func (x *Ready) String() string {
 func (*Ready) ProtoMessage() {}
 
 func (x *Ready) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[13]
+	mi := &file_oriel_v1_channel_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1073,7 +1160,7 @@ func (x *Ready) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ready.ProtoReflect.Descriptor instead.
 func (*Ready) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{13}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Ready) GetScopes() []Scope {
@@ -1114,7 +1201,7 @@ type Screen struct {
 
 func (x *Screen) Reset() {
 	*x = Screen{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[14]
+	mi := &file_oriel_v1_channel_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1126,7 +1213,7 @@ func (x *Screen) String() string {
 func (*Screen) ProtoMessage() {}
 
 func (x *Screen) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[14]
+	mi := &file_oriel_v1_channel_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1139,7 +1226,7 @@ func (x *Screen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Screen.ProtoReflect.Descriptor instead.
 func (*Screen) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{14}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Screen) GetWidth() uint32 {
@@ -1167,7 +1254,7 @@ type DisplayState struct {
 
 func (x *DisplayState) Reset() {
 	*x = DisplayState{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[15]
+	mi := &file_oriel_v1_channel_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1179,7 +1266,7 @@ func (x *DisplayState) String() string {
 func (*DisplayState) ProtoMessage() {}
 
 func (x *DisplayState) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[15]
+	mi := &file_oriel_v1_channel_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1192,7 +1279,7 @@ func (x *DisplayState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisplayState.ProtoReflect.Descriptor instead.
 func (*DisplayState) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{15}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DisplayState) GetAvailable() bool {
@@ -1223,7 +1310,7 @@ type CursorShape struct {
 
 func (x *CursorShape) Reset() {
 	*x = CursorShape{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[16]
+	mi := &file_oriel_v1_channel_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1235,7 +1322,7 @@ func (x *CursorShape) String() string {
 func (*CursorShape) ProtoMessage() {}
 
 func (x *CursorShape) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[16]
+	mi := &file_oriel_v1_channel_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1248,7 +1335,7 @@ func (x *CursorShape) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorShape.ProtoReflect.Descriptor instead.
 func (*CursorShape) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{16}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CursorShape) GetWidth() uint32 {
@@ -1299,7 +1386,7 @@ type CursorPlace struct {
 
 func (x *CursorPlace) Reset() {
 	*x = CursorPlace{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[17]
+	mi := &file_oriel_v1_channel_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1311,7 +1398,7 @@ func (x *CursorPlace) String() string {
 func (*CursorPlace) ProtoMessage() {}
 
 func (x *CursorPlace) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[17]
+	mi := &file_oriel_v1_channel_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1324,7 +1411,7 @@ func (x *CursorPlace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorPlace.ProtoReflect.Descriptor instead.
 func (*CursorPlace) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{17}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *CursorPlace) GetX() uint32 {
@@ -1360,7 +1447,7 @@ type Denied struct {
 
 func (x *Denied) Reset() {
 	*x = Denied{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[18]
+	mi := &file_oriel_v1_channel_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1372,7 +1459,7 @@ func (x *Denied) String() string {
 func (*Denied) ProtoMessage() {}
 
 func (x *Denied) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[18]
+	mi := &file_oriel_v1_channel_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1385,7 +1472,7 @@ func (x *Denied) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Denied.ProtoReflect.Descriptor instead.
 func (*Denied) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{18}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Denied) GetScope() Scope {
@@ -1421,13 +1508,15 @@ type Stats struct {
 	EstimateKbps  uint32                 `protobuf:"varint,6,opt,name=estimate_kbps,json=estimateKbps,proto3" json:"estimate_kbps,omitempty"` // what the congestion control believes the link takes
 	Quantizer     uint32                 `protobuf:"varint,7,opt,name=quantizer,proto3" json:"quantizer,omitempty"`                           // of the last frame, 0 best to 63
 	Settled       bool                   `protobuf:"varint,8,opt,name=settled,proto3" json:"settled,omitempty"`                               // the picture is visually lossless and nothing is sent
+	QueueUs       uint32                 `protobuf:"varint,9,opt,name=queue_us,json=queueUs,proto3" json:"queue_us,omitempty"`                // how long the last frame waited in the network's queues
+	LossPpm       uint32                 `protobuf:"varint,10,opt,name=loss_ppm,json=lossPpm,proto3" json:"loss_ppm,omitempty"`               // of a million packets of late
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Stats) Reset() {
 	*x = Stats{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[19]
+	mi := &file_oriel_v1_channel_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1439,7 +1528,7 @@ func (x *Stats) String() string {
 func (*Stats) ProtoMessage() {}
 
 func (x *Stats) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[19]
+	mi := &file_oriel_v1_channel_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1452,7 +1541,7 @@ func (x *Stats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stats.ProtoReflect.Descriptor instead.
 func (*Stats) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{19}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Stats) GetFrames() uint32 {
@@ -1511,6 +1600,20 @@ func (x *Stats) GetSettled() bool {
 	return false
 }
 
+func (x *Stats) GetQueueUs() uint32 {
+	if x != nil {
+		return x.QueueUs
+	}
+	return 0
+}
+
+func (x *Stats) GetLossPpm() uint32 {
+	if x != nil {
+		return x.LossPpm
+	}
+	return 0
+}
+
 type Bye struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Reason        EndReason              `protobuf:"varint,1,opt,name=reason,proto3,enum=oriel.v1.EndReason" json:"reason,omitempty"`
@@ -1522,7 +1625,7 @@ type Bye struct {
 
 func (x *Bye) Reset() {
 	*x = Bye{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[20]
+	mi := &file_oriel_v1_channel_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1534,7 +1637,7 @@ func (x *Bye) String() string {
 func (*Bye) ProtoMessage() {}
 
 func (x *Bye) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[20]
+	mi := &file_oriel_v1_channel_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1547,7 +1650,7 @@ func (x *Bye) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bye.ProtoReflect.Descriptor instead.
 func (*Bye) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{20}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Bye) GetReason() EndReason {
@@ -1579,7 +1682,7 @@ const file_oriel_v1_channel_proto_rawDesc = "" +
 	"\vPointerMove\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\rR\x03seq\x12\f\n" +
 	"\x01x\x18\x02 \x01(\rR\x01x\x12\f\n" +
-	"\x01y\x18\x03 \x01(\rR\x01y\"\xf4\x02\n" +
+	"\x01y\x18\x03 \x01(\rR\x01y\"\x9a\x03\n" +
 	"\tToDesktop\x12!\n" +
 	"\x03key\x18\x01 \x01(\v2\r.oriel.v1.KeyH\x00R\x03key\x121\n" +
 	"\x06button\x18\x02 \x01(\v2\x17.oriel.v1.PointerButtonH\x00R\x06button\x12'\n" +
@@ -1589,7 +1692,8 @@ const file_oriel_v1_channel_proto_rawDesc = "" +
 	"releaseAll\x122\n" +
 	"\x06stream\x18\x06 \x01(\v2\x18.oriel.v1.StreamSettingsH\x00R\x06stream\x12$\n" +
 	"\x04ping\x18\a \x01(\v2\x0e.oriel.v1.PingH\x00R\x04ping\x12'\n" +
-	"\x05leave\x18\b \x01(\v2\x0f.oriel.v1.LeaveH\x00R\x05leaveB\x06\n" +
+	"\x05leave\x18\b \x01(\v2\x0f.oriel.v1.LeaveH\x00R\x05leave\x12$\n" +
+	"\x04seen\x18\t \x01(\v2\x0e.oriel.v1.SeenH\x00R\x04seenB\x06\n" +
 	"\x04body\"P\n" +
 	"\x05Again\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\rR\x05first\x121\n" +
@@ -1623,7 +1727,12 @@ const file_oriel_v1_channel_proto_rawDesc = "" +
 	"\x04text\x18\x01 \x01(\tB\x05\xe0\xe0\x18\x80 R\x04text\"\f\n" +
 	"\n" +
 	"ReleaseAll\"\a\n" +
-	"\x05Leave\"n\n" +
+	"\x05Leave\"o\n" +
+	"\x04Seen\x12\x16\n" +
+	"\x06frames\x18\x01 \x01(\rR\x06frames\x12\x17\n" +
+	"\await_us\x18\x02 \x01(\rR\x06waitUs\x12\x1b\n" +
+	"\tdecode_us\x18\x03 \x01(\rR\bdecodeUs\x12\x19\n" +
+	"\bshown_us\x18\x04 \x01(\rR\ashownUs\"n\n" +
 	"\x0eStreamSettings\x12(\n" +
 	"\x06preset\x18\x01 \x01(\x0e2\x10.oriel.v1.PresetR\x06preset\x12\x17\n" +
 	"\amax_fps\x18\x02 \x01(\rR\x06maxFps\x12\x19\n" +
@@ -1656,7 +1765,7 @@ const file_oriel_v1_channel_proto_rawDesc = "" +
 	"\x06Denied\x12%\n" +
 	"\x05scope\x18\x01 \x01(\x0e2\x0f.oriel.v1.ScopeR\x05scope\x12\"\n" +
 	"\x04code\x18\x02 \x01(\x0e2\x0e.oriel.v1.CodeR\x04code\x12\x1d\n" +
-	"\x06detail\x18\x03 \x01(\tB\x05\xe0\xe0\x18\x80\bR\x06detail\"\xed\x01\n" +
+	"\x06detail\x18\x03 \x01(\tB\x05\xe0\xe0\x18\x80\bR\x06detail\"\xa3\x02\n" +
 	"\x05Stats\x12\x16\n" +
 	"\x06frames\x18\x01 \x01(\rR\x06frames\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\rR\x05bytes\x12\x1d\n" +
@@ -1667,7 +1776,10 @@ const file_oriel_v1_channel_proto_rawDesc = "" +
 	"\tencode_us\x18\x05 \x01(\rR\bencodeUs\x12#\n" +
 	"\restimate_kbps\x18\x06 \x01(\rR\festimateKbps\x12\x1c\n" +
 	"\tquantizer\x18\a \x01(\rR\tquantizer\x12\x18\n" +
-	"\asettled\x18\b \x01(\bR\asettled\"u\n" +
+	"\asettled\x18\b \x01(\bR\asettled\x12\x19\n" +
+	"\bqueue_us\x18\t \x01(\rR\aqueueUs\x12\x19\n" +
+	"\bloss_ppm\x18\n" +
+	" \x01(\rR\alossPpm\"u\n" +
 	"\x03Bye\x12+\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x13.oriel.v1.EndReasonR\x06reason\x12\"\n" +
 	"\x04code\x18\x02 \x01(\x0e2\x0e.oriel.v1.CodeR\x04code\x12\x1d\n" +
@@ -1691,7 +1803,7 @@ func file_oriel_v1_channel_proto_rawDescGZIP() []byte {
 }
 
 var file_oriel_v1_channel_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_oriel_v1_channel_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_oriel_v1_channel_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_oriel_v1_channel_proto_goTypes = []any{
 	(Preset)(0),            // 0: oriel.v1.Preset
 	(*PointerMove)(nil),    // 1: oriel.v1.PointerMove
@@ -1704,20 +1816,21 @@ var file_oriel_v1_channel_proto_goTypes = []any{
 	(*Text)(nil),           // 8: oriel.v1.Text
 	(*ReleaseAll)(nil),     // 9: oriel.v1.ReleaseAll
 	(*Leave)(nil),          // 10: oriel.v1.Leave
-	(*StreamSettings)(nil), // 11: oriel.v1.StreamSettings
-	(*Ping)(nil),           // 12: oriel.v1.Ping
-	(*Pong)(nil),           // 13: oriel.v1.Pong
-	(*Ready)(nil),          // 14: oriel.v1.Ready
-	(*Screen)(nil),         // 15: oriel.v1.Screen
-	(*DisplayState)(nil),   // 16: oriel.v1.DisplayState
-	(*CursorShape)(nil),    // 17: oriel.v1.CursorShape
-	(*CursorPlace)(nil),    // 18: oriel.v1.CursorPlace
-	(*Denied)(nil),         // 19: oriel.v1.Denied
-	(*Stats)(nil),          // 20: oriel.v1.Stats
-	(*Bye)(nil),            // 21: oriel.v1.Bye
-	(Scope)(0),             // 22: oriel.v1.Scope
-	(Code)(0),              // 23: oriel.v1.Code
-	(EndReason)(0),         // 24: oriel.v1.EndReason
+	(*Seen)(nil),           // 11: oriel.v1.Seen
+	(*StreamSettings)(nil), // 12: oriel.v1.StreamSettings
+	(*Ping)(nil),           // 13: oriel.v1.Ping
+	(*Pong)(nil),           // 14: oriel.v1.Pong
+	(*Ready)(nil),          // 15: oriel.v1.Ready
+	(*Screen)(nil),         // 16: oriel.v1.Screen
+	(*DisplayState)(nil),   // 17: oriel.v1.DisplayState
+	(*CursorShape)(nil),    // 18: oriel.v1.CursorShape
+	(*CursorPlace)(nil),    // 19: oriel.v1.CursorPlace
+	(*Denied)(nil),         // 20: oriel.v1.Denied
+	(*Stats)(nil),          // 21: oriel.v1.Stats
+	(*Bye)(nil),            // 22: oriel.v1.Bye
+	(Scope)(0),             // 23: oriel.v1.Scope
+	(Code)(0),              // 24: oriel.v1.Code
+	(EndReason)(0),         // 25: oriel.v1.EndReason
 }
 var file_oriel_v1_channel_proto_depIdxs = []int32{
 	5,  // 0: oriel.v1.ToDesktop.key:type_name -> oriel.v1.Key
@@ -1725,31 +1838,32 @@ var file_oriel_v1_channel_proto_depIdxs = []int32{
 	7,  // 2: oriel.v1.ToDesktop.wheel:type_name -> oriel.v1.Wheel
 	8,  // 3: oriel.v1.ToDesktop.text:type_name -> oriel.v1.Text
 	9,  // 4: oriel.v1.ToDesktop.release_all:type_name -> oriel.v1.ReleaseAll
-	11, // 5: oriel.v1.ToDesktop.stream:type_name -> oriel.v1.StreamSettings
-	12, // 6: oriel.v1.ToDesktop.ping:type_name -> oriel.v1.Ping
+	12, // 5: oriel.v1.ToDesktop.stream:type_name -> oriel.v1.StreamSettings
+	13, // 6: oriel.v1.ToDesktop.ping:type_name -> oriel.v1.Ping
 	10, // 7: oriel.v1.ToDesktop.leave:type_name -> oriel.v1.Leave
-	2,  // 8: oriel.v1.Again.inputs:type_name -> oriel.v1.ToDesktop
-	14, // 9: oriel.v1.FromDesktop.ready:type_name -> oriel.v1.Ready
-	15, // 10: oriel.v1.FromDesktop.screen:type_name -> oriel.v1.Screen
-	17, // 11: oriel.v1.FromDesktop.cursor_shape:type_name -> oriel.v1.CursorShape
-	18, // 12: oriel.v1.FromDesktop.cursor_place:type_name -> oriel.v1.CursorPlace
-	19, // 13: oriel.v1.FromDesktop.denied:type_name -> oriel.v1.Denied
-	20, // 14: oriel.v1.FromDesktop.stats:type_name -> oriel.v1.Stats
-	13, // 15: oriel.v1.FromDesktop.pong:type_name -> oriel.v1.Pong
-	21, // 16: oriel.v1.FromDesktop.bye:type_name -> oriel.v1.Bye
-	16, // 17: oriel.v1.FromDesktop.display:type_name -> oriel.v1.DisplayState
-	0,  // 18: oriel.v1.StreamSettings.preset:type_name -> oriel.v1.Preset
-	22, // 19: oriel.v1.Ready.scopes:type_name -> oriel.v1.Scope
-	15, // 20: oriel.v1.Ready.screen:type_name -> oriel.v1.Screen
-	22, // 21: oriel.v1.Denied.scope:type_name -> oriel.v1.Scope
-	23, // 22: oriel.v1.Denied.code:type_name -> oriel.v1.Code
-	24, // 23: oriel.v1.Bye.reason:type_name -> oriel.v1.EndReason
-	23, // 24: oriel.v1.Bye.code:type_name -> oriel.v1.Code
-	25, // [25:25] is the sub-list for method output_type
-	25, // [25:25] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	11, // 8: oriel.v1.ToDesktop.seen:type_name -> oriel.v1.Seen
+	2,  // 9: oriel.v1.Again.inputs:type_name -> oriel.v1.ToDesktop
+	15, // 10: oriel.v1.FromDesktop.ready:type_name -> oriel.v1.Ready
+	16, // 11: oriel.v1.FromDesktop.screen:type_name -> oriel.v1.Screen
+	18, // 12: oriel.v1.FromDesktop.cursor_shape:type_name -> oriel.v1.CursorShape
+	19, // 13: oriel.v1.FromDesktop.cursor_place:type_name -> oriel.v1.CursorPlace
+	20, // 14: oriel.v1.FromDesktop.denied:type_name -> oriel.v1.Denied
+	21, // 15: oriel.v1.FromDesktop.stats:type_name -> oriel.v1.Stats
+	14, // 16: oriel.v1.FromDesktop.pong:type_name -> oriel.v1.Pong
+	22, // 17: oriel.v1.FromDesktop.bye:type_name -> oriel.v1.Bye
+	17, // 18: oriel.v1.FromDesktop.display:type_name -> oriel.v1.DisplayState
+	0,  // 19: oriel.v1.StreamSettings.preset:type_name -> oriel.v1.Preset
+	23, // 20: oriel.v1.Ready.scopes:type_name -> oriel.v1.Scope
+	16, // 21: oriel.v1.Ready.screen:type_name -> oriel.v1.Screen
+	23, // 22: oriel.v1.Denied.scope:type_name -> oriel.v1.Scope
+	24, // 23: oriel.v1.Denied.code:type_name -> oriel.v1.Code
+	25, // 24: oriel.v1.Bye.reason:type_name -> oriel.v1.EndReason
+	24, // 25: oriel.v1.Bye.code:type_name -> oriel.v1.Code
+	26, // [26:26] is the sub-list for method output_type
+	26, // [26:26] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_channel_proto_init() }
@@ -1768,6 +1882,7 @@ func file_oriel_v1_channel_proto_init() {
 		(*ToDesktop_Stream)(nil),
 		(*ToDesktop_Ping)(nil),
 		(*ToDesktop_Leave)(nil),
+		(*ToDesktop_Seen)(nil),
 	}
 	file_oriel_v1_channel_proto_msgTypes[3].OneofWrappers = []any{
 		(*FromDesktop_Ready)(nil),
@@ -1786,7 +1901,7 @@ func file_oriel_v1_channel_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oriel_v1_channel_proto_rawDesc), len(file_oriel_v1_channel_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

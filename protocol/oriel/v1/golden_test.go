@@ -39,7 +39,8 @@ var golden = map[string]proto.Message{
 	"journal.ToConsole": &ToConsole{Body: &ToConsole_JournalEntry{JournalEntry: &JournalEntry{
 		SessionId: "s-1", ComputerId: "c-1", ComputerName: "Front desk", OperatorName: "Ada", Mode: Mode_MODE_VIEW,
 		StartedAt: 1795305600000, EndedAt: 1795305660000, EndReason: EndReason_END_REASON_ENDED,
-		Path: Path_PATH_RELAYED, Bytes: 123456789012, Codec: "AV1"}}},
+		Path: Path_PATH_RELAYED, Bytes: 123456789012, Codec: "AV1", Delays: &Delays{Frames: 1 << 33, CaptureUs: 700, ConvertUs: 300,
+			EncodeUs: 9000, QueueUs: 1500, RoundTripUs: 40000, LossPpm: 10000, WaitUs: 3000, DecodeUs: 2000, ShownUs: 12000}}}},
 	"open.FromConsole": &FromConsole{Body: &FromConsole_OpenSession{OpenSession: &OpenSession{
 		Attempt: 1, ComputerId: "c-1", Mode: Mode_MODE_CONTROL, Sdp: "v=0\r\n", SessionId: "s-1"}}},
 	"move.PointerMove": &PointerMove{Seq: 4294967295, X: 65536, Y: 1},
@@ -50,10 +51,11 @@ var golden = map[string]proto.Message{
 	"wheel.ToDesktop":     &ToDesktop{Body: &ToDesktop_Wheel{Wheel: &Wheel{Dx: -120, Dy: 240, X: 1, Y: 2}}},
 	"key.ToDesktop":       &ToDesktop{Body: &ToDesktop_Key{Key: &Key{Usage: 0xe6, Down: true}}},
 	"text.ToDesktop":      &ToDesktop{Body: &ToDesktop_Text{Text: &Text{Text: "äöü кириллица 漢字 😀"}}},
+	"seen.ToDesktop":      &ToDesktop{Body: &ToDesktop_Seen{Seen: &Seen{Frames: 300, WaitUs: 3000, DecodeUs: 2000, ShownUs: 12000}}},
 	"button.ToDesktop":    &ToDesktop{Body: &ToDesktop_Button{Button: &PointerButton{Button: 2, Down: true, X: 3, Y: 4, Seq: 5}}},
 	"cursor.FromDesktop":  &FromDesktop{Body: &FromDesktop_CursorShape{CursorShape: &CursorShape{Width: 2, Height: 1, HotX: 1, Rgba: seq(8)}}},
 	"ready.FromDesktop":   &FromDesktop{Body: &FromDesktop_Ready{Ready: &Ready{Scopes: []Scope{Scope_SCOPE_VIEW, Scope_SCOPE_CONTROL}, Screen: &Screen{Width: 1920, Height: 1080}, Desktop: "x11 :0", Codec: "AV1"}}},
-	"stats.FromDesktop":   &FromDesktop{Body: &FromDesktop_Stats{Stats: &Stats{Frames: 30, Bytes: 65000, CaptureUs: 700, ConvertUs: 300, EncodeUs: 9000, EstimateKbps: 5000, Quantizer: 35, Settled: true}}},
+	"stats.FromDesktop":   &FromDesktop{Body: &FromDesktop_Stats{Stats: &Stats{Frames: 30, Bytes: 65000, CaptureUs: 700, ConvertUs: 300, EncodeUs: 9000, EstimateKbps: 5000, Quantizer: 35, Settled: true, QueueUs: 1500, LossPpm: 10000}}},
 	"denied.FromDesktop":  &FromDesktop{Body: &FromDesktop_Denied{Denied: &Denied{Scope: Scope_SCOPE_CONTROL, Code: Code_CODE_SCOPE, Detail: "view only"}}},
 	"unbounded.ToDesktop": &ToDesktop{Body: &ToDesktop_Text{Text: &Text{Text: string(bytes.Repeat([]byte("x"), 4097))}}},
 }

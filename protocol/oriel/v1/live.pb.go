@@ -1381,6 +1381,7 @@ type JournalEntry struct {
 	Bytes           uint64                 `protobuf:"varint,15,opt,name=bytes,proto3" json:"bytes,omitempty"` // both ways
 	Codec           string                 `protobuf:"bytes,16,opt,name=codec,proto3" json:"codec,omitempty"`
 	EndDetail       string                 `protobuf:"bytes,17,opt,name=end_detail,json=endDetail,proto3" json:"end_detail,omitempty"`
+	Delays          *Delays                `protobuf:"bytes,18,opt,name=delays,proto3" json:"delays,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -1532,6 +1533,13 @@ func (x *JournalEntry) GetEndDetail() string {
 		return x.EndDetail
 	}
 	return ""
+}
+
+func (x *JournalEntry) GetDelays() *Delays {
+	if x != nil {
+		return x.Delays
+	}
+	return nil
 }
 
 // JournalSnapshot is the newest entries, newest first; older pages come by REST.
@@ -1688,7 +1696,7 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"\x11ComputersSnapshot\x128\n" +
 	"\tcomputers\x18\x01 \x03(\v2\x12.oriel.v1.ComputerB\x06\xe8\xe0\x18\xa0\x8d\x06R\tcomputers\"'\n" +
 	"\x0fComputerRemoved\x12\x14\n" +
-	"\x02id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\x02id\"\x87\x05\n" +
+	"\x02id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\x02id\"\xb1\x05\n" +
 	"\fJournalEntry\x12#\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\x12%\n" +
@@ -1713,7 +1721,8 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"\x05bytes\x18\x0f \x01(\x04R\x05bytes\x12\x1a\n" +
 	"\x05codec\x18\x10 \x01(\tB\x04\xe0\xe0\x18 R\x05codec\x12$\n" +
 	"\n" +
-	"end_detail\x18\x11 \x01(\tB\x05\xe0\xe0\x18\x80\bR\tendDetail\"I\n" +
+	"end_detail\x18\x11 \x01(\tB\x05\xe0\xe0\x18\x80\bR\tendDetail\x12(\n" +
+	"\x06delays\x18\x12 \x01(\v2\x10.oriel.v1.DelaysR\x06delays\"I\n" +
 	"\x0fJournalSnapshot\x126\n" +
 	"\aentries\x18\x01 \x03(\v2\x16.oriel.v1.JournalEntryB\x04\xe8\xe0\x18dR\aentriesB!Z\x1foriel/protocol/oriel/v1;orielv1b\x06proto3"
 
@@ -1762,6 +1771,7 @@ var file_oriel_v1_live_proto_goTypes = []any{
 	(Status_Display)(0),       // 27: oriel.v1.Status.Display
 	(EndReason)(0),            // 28: oriel.v1.EndReason
 	(Path)(0),                 // 29: oriel.v1.Path
+	(*Delays)(nil),            // 30: oriel.v1.Delays
 }
 var file_oriel_v1_live_proto_depIdxs = []int32{
 	4,  // 0: oriel.v1.FromConsole.watch:type_name -> oriel.v1.Watch
@@ -1797,12 +1807,13 @@ var file_oriel_v1_live_proto_depIdxs = []int32{
 	28, // 30: oriel.v1.JournalEntry.end_reason:type_name -> oriel.v1.EndReason
 	25, // 31: oriel.v1.JournalEntry.end_code:type_name -> oriel.v1.Code
 	29, // 32: oriel.v1.JournalEntry.path:type_name -> oriel.v1.Path
-	17, // 33: oriel.v1.JournalSnapshot.entries:type_name -> oriel.v1.JournalEntry
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	30, // 33: oriel.v1.JournalEntry.delays:type_name -> oriel.v1.Delays
+	17, // 34: oriel.v1.JournalSnapshot.entries:type_name -> oriel.v1.JournalEntry
+	35, // [35:35] is the sub-list for method output_type
+	35, // [35:35] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_live_proto_init() }

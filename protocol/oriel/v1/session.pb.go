@@ -917,6 +917,125 @@ func (x *Candidate) GetAttempt() uint32 {
 	return 0
 }
 
+// Delays is how long a session's pictures took on their way, stage by stage, in
+// the mean. A time of zero was not measured.
+type Delays struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Frames      uint64                 `protobuf:"varint,1,opt,name=frames,proto3" json:"frames,omitempty"` // sent
+	CaptureUs   uint32                 `protobuf:"varint,2,opt,name=capture_us,json=captureUs,proto3" json:"capture_us,omitempty"`
+	ConvertUs   uint32                 `protobuf:"varint,3,opt,name=convert_us,json=convertUs,proto3" json:"convert_us,omitempty"`
+	EncodeUs    uint32                 `protobuf:"varint,4,opt,name=encode_us,json=encodeUs,proto3" json:"encode_us,omitempty"`
+	QueueUs     uint32                 `protobuf:"varint,5,opt,name=queue_us,json=queueUs,proto3" json:"queue_us,omitempty"` // in the network's queues
+	RoundTripUs uint32                 `protobuf:"varint,6,opt,name=round_trip_us,json=roundTripUs,proto3" json:"round_trip_us,omitempty"`
+	LossPpm     uint32                 `protobuf:"varint,7,opt,name=loss_ppm,json=lossPpm,proto3" json:"loss_ppm,omitempty"` // of a million packets
+	// The viewer's own word:
+	WaitUs        uint32 `protobuf:"varint,8,opt,name=wait_us,json=waitUs,proto3" json:"wait_us,omitempty"` // from the first packet until it is decoded
+	DecodeUs      uint32 `protobuf:"varint,9,opt,name=decode_us,json=decodeUs,proto3" json:"decode_us,omitempty"`
+	ShownUs       uint32 `protobuf:"varint,10,opt,name=shown_us,json=shownUs,proto3" json:"shown_us,omitempty"` // from there to the screen
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Delays) Reset() {
+	*x = Delays{}
+	mi := &file_oriel_v1_session_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Delays) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Delays) ProtoMessage() {}
+
+func (x *Delays) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_session_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Delays.ProtoReflect.Descriptor instead.
+func (*Delays) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Delays) GetFrames() uint64 {
+	if x != nil {
+		return x.Frames
+	}
+	return 0
+}
+
+func (x *Delays) GetCaptureUs() uint32 {
+	if x != nil {
+		return x.CaptureUs
+	}
+	return 0
+}
+
+func (x *Delays) GetConvertUs() uint32 {
+	if x != nil {
+		return x.ConvertUs
+	}
+	return 0
+}
+
+func (x *Delays) GetEncodeUs() uint32 {
+	if x != nil {
+		return x.EncodeUs
+	}
+	return 0
+}
+
+func (x *Delays) GetQueueUs() uint32 {
+	if x != nil {
+		return x.QueueUs
+	}
+	return 0
+}
+
+func (x *Delays) GetRoundTripUs() uint32 {
+	if x != nil {
+		return x.RoundTripUs
+	}
+	return 0
+}
+
+func (x *Delays) GetLossPpm() uint32 {
+	if x != nil {
+		return x.LossPpm
+	}
+	return 0
+}
+
+func (x *Delays) GetWaitUs() uint32 {
+	if x != nil {
+		return x.WaitUs
+	}
+	return 0
+}
+
+func (x *Delays) GetDecodeUs() uint32 {
+	if x != nil {
+		return x.DecodeUs
+	}
+	return 0
+}
+
+func (x *Delays) GetShownUs() uint32 {
+	if x != nil {
+		return x.ShownUs
+	}
+	return 0
+}
+
 // SessionReport is the agent's account of a running session: when it connects,
 // when its path changes, and every 30 seconds.
 type SessionReport struct {
@@ -927,13 +1046,14 @@ type SessionReport struct {
 	BytesReceived uint64                 `protobuf:"varint,4,opt,name=bytes_received,json=bytesReceived,proto3" json:"bytes_received,omitempty"`
 	Codec         string                 `protobuf:"bytes,5,opt,name=codec,proto3" json:"codec,omitempty"`
 	ConnectedAt   int64                  `protobuf:"varint,6,opt,name=connected_at,json=connectedAt,proto3" json:"connected_at,omitempty"` // Unix milliseconds
+	Delays        *Delays                `protobuf:"bytes,7,opt,name=delays,proto3" json:"delays,omitempty"`                               // of the session so far; none before the first picture
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SessionReport) Reset() {
 	*x = SessionReport{}
-	mi := &file_oriel_v1_session_proto_msgTypes[7]
+	mi := &file_oriel_v1_session_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -945,7 +1065,7 @@ func (x *SessionReport) String() string {
 func (*SessionReport) ProtoMessage() {}
 
 func (x *SessionReport) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_session_proto_msgTypes[7]
+	mi := &file_oriel_v1_session_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -958,7 +1078,7 @@ func (x *SessionReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionReport.ProtoReflect.Descriptor instead.
 func (*SessionReport) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_session_proto_rawDescGZIP(), []int{7}
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SessionReport) GetSessionId() string {
@@ -1003,6 +1123,13 @@ func (x *SessionReport) GetConnectedAt() int64 {
 	return 0
 }
 
+func (x *SessionReport) GetDelays() *Delays {
+	if x != nil {
+		return x.Delays
+	}
+	return nil
+}
+
 type SessionEnded struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	SessionId     string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
@@ -1013,14 +1140,15 @@ type SessionEnded struct {
 	BytesSent     uint64                 `protobuf:"varint,6,opt,name=bytes_sent,json=bytesSent,proto3" json:"bytes_sent,omitempty"`
 	BytesReceived uint64                 `protobuf:"varint,7,opt,name=bytes_received,json=bytesReceived,proto3" json:"bytes_received,omitempty"`
 	// Set with the end of one peer connection's attempt only: the session itself goes on.
-	Attempt       uint32 `protobuf:"varint,8,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Attempt       uint32  `protobuf:"varint,8,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Delays        *Delays `protobuf:"bytes,9,opt,name=delays,proto3" json:"delays,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SessionEnded) Reset() {
 	*x = SessionEnded{}
-	mi := &file_oriel_v1_session_proto_msgTypes[8]
+	mi := &file_oriel_v1_session_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1032,7 +1160,7 @@ func (x *SessionEnded) String() string {
 func (*SessionEnded) ProtoMessage() {}
 
 func (x *SessionEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_session_proto_msgTypes[8]
+	mi := &file_oriel_v1_session_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1045,7 +1173,7 @@ func (x *SessionEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionEnded.ProtoReflect.Descriptor instead.
 func (*SessionEnded) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_session_proto_rawDescGZIP(), []int{8}
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SessionEnded) GetSessionId() string {
@@ -1104,6 +1232,13 @@ func (x *SessionEnded) GetAttempt() uint32 {
 	return 0
 }
 
+func (x *SessionEnded) GetDelays() *Delays {
+	if x != nil {
+		return x.Delays
+	}
+	return nil
+}
+
 type EndSession struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	SessionId     string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
@@ -1114,7 +1249,7 @@ type EndSession struct {
 
 func (x *EndSession) Reset() {
 	*x = EndSession{}
-	mi := &file_oriel_v1_session_proto_msgTypes[9]
+	mi := &file_oriel_v1_session_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1126,7 +1261,7 @@ func (x *EndSession) String() string {
 func (*EndSession) ProtoMessage() {}
 
 func (x *EndSession) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_session_proto_msgTypes[9]
+	mi := &file_oriel_v1_session_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1139,7 +1274,7 @@ func (x *EndSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSession.ProtoReflect.Descriptor instead.
 func (*EndSession) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_session_proto_rawDescGZIP(), []int{9}
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *EndSession) GetSessionId() string {
@@ -1214,7 +1349,21 @@ const file_oriel_v1_session_proto_rawDesc = "" +
 	"\asdp_mid\x18\x03 \x01(\tB\x04\xe0\xe0\x18@R\x06sdpMid\x12'\n" +
 	"\x10sdp_m_line_index\x18\x04 \x01(\rR\rsdpMLineIndex\x122\n" +
 	"\x11username_fragment\x18\x05 \x01(\tB\x05\xe0\xe0\x18\x80\x02R\x10usernameFragment\x12\x18\n" +
-	"\aattempt\x18\x06 \x01(\rR\aattempt\"\xdd\x01\n" +
+	"\aattempt\x18\x06 \x01(\rR\aattempt\"\xa6\x02\n" +
+	"\x06Delays\x12\x16\n" +
+	"\x06frames\x18\x01 \x01(\x04R\x06frames\x12\x1d\n" +
+	"\n" +
+	"capture_us\x18\x02 \x01(\rR\tcaptureUs\x12\x1d\n" +
+	"\n" +
+	"convert_us\x18\x03 \x01(\rR\tconvertUs\x12\x1b\n" +
+	"\tencode_us\x18\x04 \x01(\rR\bencodeUs\x12\x19\n" +
+	"\bqueue_us\x18\x05 \x01(\rR\aqueueUs\x12\"\n" +
+	"\rround_trip_us\x18\x06 \x01(\rR\vroundTripUs\x12\x19\n" +
+	"\bloss_ppm\x18\a \x01(\rR\alossPpm\x12\x17\n" +
+	"\await_us\x18\b \x01(\rR\x06waitUs\x12\x1b\n" +
+	"\tdecode_us\x18\t \x01(\rR\bdecodeUs\x12\x19\n" +
+	"\bshown_us\x18\n" +
+	" \x01(\rR\ashownUs\"\x87\x02\n" +
 	"\rSessionReport\x12#\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\x12\"\n" +
@@ -1223,7 +1372,8 @@ const file_oriel_v1_session_proto_rawDesc = "" +
 	"bytes_sent\x18\x03 \x01(\x04R\tbytesSent\x12%\n" +
 	"\x0ebytes_received\x18\x04 \x01(\x04R\rbytesReceived\x12\x1a\n" +
 	"\x05codec\x18\x05 \x01(\tB\x04\xe0\xe0\x18 R\x05codec\x12!\n" +
-	"\fconnected_at\x18\x06 \x01(\x03R\vconnectedAt\"\x9e\x02\n" +
+	"\fconnected_at\x18\x06 \x01(\x03R\vconnectedAt\x12(\n" +
+	"\x06delays\x18\a \x01(\v2\x10.oriel.v1.DelaysR\x06delays\"\xc8\x02\n" +
 	"\fSessionEnded\x12#\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\x12+\n" +
@@ -1234,7 +1384,8 @@ const file_oriel_v1_session_proto_rawDesc = "" +
 	"\n" +
 	"bytes_sent\x18\x06 \x01(\x04R\tbytesSent\x12%\n" +
 	"\x0ebytes_received\x18\a \x01(\x04R\rbytesReceived\x12\x18\n" +
-	"\aattempt\x18\b \x01(\rR\aattempt\"^\n" +
+	"\aattempt\x18\b \x01(\rR\aattempt\x12(\n" +
+	"\x06delays\x18\t \x01(\v2\x10.oriel.v1.DelaysR\x06delays\"^\n" +
 	"\n" +
 	"EndSession\x12#\n" +
 	"\n" +
@@ -1308,7 +1459,7 @@ func file_oriel_v1_session_proto_rawDescGZIP() []byte {
 }
 
 var file_oriel_v1_session_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_oriel_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_oriel_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_oriel_v1_session_proto_goTypes = []any{
 	(Mode)(0),             // 0: oriel.v1.Mode
 	(Scope)(0),            // 1: oriel.v1.Scope
@@ -1322,25 +1473,28 @@ var file_oriel_v1_session_proto_goTypes = []any{
 	(*Offer)(nil),         // 9: oriel.v1.Offer
 	(*Answer)(nil),        // 10: oriel.v1.Answer
 	(*Candidate)(nil),     // 11: oriel.v1.Candidate
-	(*SessionReport)(nil), // 12: oriel.v1.SessionReport
-	(*SessionEnded)(nil),  // 13: oriel.v1.SessionEnded
-	(*EndSession)(nil),    // 14: oriel.v1.EndSession
+	(*Delays)(nil),        // 12: oriel.v1.Delays
+	(*SessionReport)(nil), // 13: oriel.v1.SessionReport
+	(*SessionEnded)(nil),  // 14: oriel.v1.SessionEnded
+	(*EndSession)(nil),    // 15: oriel.v1.EndSession
 }
 var file_oriel_v1_session_proto_depIdxs = []int32{
-	6, // 0: oriel.v1.Grant.operator:type_name -> oriel.v1.Operator
-	1, // 1: oriel.v1.Grant.scopes:type_name -> oriel.v1.Scope
-	0, // 2: oriel.v1.Grant.mode:type_name -> oriel.v1.Mode
-	7, // 3: oriel.v1.Offer.grant:type_name -> oriel.v1.SignedGrant
-	8, // 4: oriel.v1.Offer.ice_servers:type_name -> oriel.v1.IceServer
-	2, // 5: oriel.v1.SessionReport.path:type_name -> oriel.v1.Path
-	3, // 6: oriel.v1.SessionEnded.reason:type_name -> oriel.v1.EndReason
-	4, // 7: oriel.v1.SessionEnded.code:type_name -> oriel.v1.Code
-	3, // 8: oriel.v1.EndSession.reason:type_name -> oriel.v1.EndReason
-	9, // [9:9] is the sub-list for method output_type
-	9, // [9:9] is the sub-list for method input_type
-	9, // [9:9] is the sub-list for extension type_name
-	9, // [9:9] is the sub-list for extension extendee
-	0, // [0:9] is the sub-list for field type_name
+	6,  // 0: oriel.v1.Grant.operator:type_name -> oriel.v1.Operator
+	1,  // 1: oriel.v1.Grant.scopes:type_name -> oriel.v1.Scope
+	0,  // 2: oriel.v1.Grant.mode:type_name -> oriel.v1.Mode
+	7,  // 3: oriel.v1.Offer.grant:type_name -> oriel.v1.SignedGrant
+	8,  // 4: oriel.v1.Offer.ice_servers:type_name -> oriel.v1.IceServer
+	2,  // 5: oriel.v1.SessionReport.path:type_name -> oriel.v1.Path
+	12, // 6: oriel.v1.SessionReport.delays:type_name -> oriel.v1.Delays
+	3,  // 7: oriel.v1.SessionEnded.reason:type_name -> oriel.v1.EndReason
+	4,  // 8: oriel.v1.SessionEnded.code:type_name -> oriel.v1.Code
+	12, // 9: oriel.v1.SessionEnded.delays:type_name -> oriel.v1.Delays
+	3,  // 10: oriel.v1.EndSession.reason:type_name -> oriel.v1.EndReason
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_session_proto_init() }
@@ -1355,7 +1509,7 @@ func file_oriel_v1_session_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oriel_v1_session_proto_rawDesc), len(file_oriel_v1_session_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

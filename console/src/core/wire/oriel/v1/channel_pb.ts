@@ -20,7 +20,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oriel/v1/channel.proto.
  */
 export const file_oriel_v1_channel: GenFile = /*@__PURE__*/
-  fileDesc("ChZvcmllbC92MS9jaGFubmVsLnByb3RvEghvcmllbC52MSIwCgtQb2ludGVyTW92ZRILCgNzZXEYASABKA0SCQoBeBgCIAEoDRIJCgF5GAMgASgNIrkCCglUb0Rlc2t0b3ASHAoDa2V5GAEgASgLMg0ub3JpZWwudjEuS2V5SAASKQoGYnV0dG9uGAIgASgLMhcub3JpZWwudjEuUG9pbnRlckJ1dHRvbkgAEiAKBXdoZWVsGAMgASgLMg8ub3JpZWwudjEuV2hlZWxIABIeCgR0ZXh0GAQgASgLMg4ub3JpZWwudjEuVGV4dEgAEisKC3JlbGVhc2VfYWxsGAUgASgLMhQub3JpZWwudjEuUmVsZWFzZUFsbEgAEioKBnN0cmVhbRgGIAEoCzIYLm9yaWVsLnYxLlN0cmVhbVNldHRpbmdzSAASHgoEcGluZxgHIAEoCzIOLm9yaWVsLnYxLlBpbmdIABIgCgVsZWF2ZRgIIAEoCzIPLm9yaWVsLnYxLkxlYXZlSABCBgoEYm9keSJBCgVBZ2FpbhINCgVmaXJzdBgBIAEoDRIpCgZpbnB1dHMYAiADKAsyEy5vcmllbC52MS5Ub0Rlc2t0b3BCBOjgGCAi6AIKC0Zyb21EZXNrdG9wEiAKBXJlYWR5GAEgASgLMg8ub3JpZWwudjEuUmVhZHlIABIiCgZzY3JlZW4YAiABKAsyEC5vcmllbC52MS5TY3JlZW5IABItCgxjdXJzb3Jfc2hhcGUYAyABKAsyFS5vcmllbC52MS5DdXJzb3JTaGFwZUgAEi0KDGN1cnNvcl9wbGFjZRgEIAEoCzIVLm9yaWVsLnYxLkN1cnNvclBsYWNlSAASIgoGZGVuaWVkGAUgASgLMhAub3JpZWwudjEuRGVuaWVkSAASIAoFc3RhdHMYBiABKAsyDy5vcmllbC52MS5TdGF0c0gAEh4KBHBvbmcYByABKAsyDi5vcmllbC52MS5Qb25nSAASHAoDYnllGAggASgLMg0ub3JpZWwudjEuQnllSAASKQoHZGlzcGxheRgJIAEoCzIWLm9yaWVsLnYxLkRpc3BsYXlTdGF0ZUgAQgYKBGJvZHkiIgoDS2V5Eg0KBXVzYWdlGAEgASgNEgwKBGRvd24YAiABKAgiUAoNUG9pbnRlckJ1dHRvbhIOCgZidXR0b24YASABKA0SDAoEZG93bhgCIAEoCBIJCgF4GAMgASgNEgkKAXkYBCABKA0SCwoDc2VxGAUgASgNIjUKBVdoZWVsEgoKAmR4GAEgASgREgoKAmR5GAIgASgREgkKAXgYAyABKA0SCQoBeRgEIAEoDSIbCgRUZXh0EhMKBHRleHQYASABKAlCBeDgGIAgIgwKClJlbGVhc2VBbGwiBwoFTGVhdmUiVQoOU3RyZWFtU2V0dGluZ3MSIAoGcHJlc2V0GAEgASgOMhAub3JpZWwudjEuUHJlc2V0Eg8KB21heF9mcHMYAiABKA0SEAoIbWF4X2ticHMYAyABKA0iEgoEUGluZxIKCgJpZBgBIAEoBCISCgRQb25nEgoKAmlkGAEgASgEIn0KBVJlYWR5EiUKBnNjb3BlcxgBIAMoDjIPLm9yaWVsLnYxLlNjb3BlQgTo4BggEiAKBnNjcmVlbhgCIAEoCzIQLm9yaWVsLnYxLlNjcmVlbhIWCgdkZXNrdG9wGAMgASgJQgXg4BiAARITCgVjb2RlYxgEIAEoCUIE4OAYICInCgZTY3JlZW4SDQoFd2lkdGgYASABKA0SDgoGaGVpZ2h0GAIgASgNIjgKDERpc3BsYXlTdGF0ZRIRCglhdmFpbGFibGUYASABKAgSFQoGZGV0YWlsGAIgASgJQgXg4BiACCJgCgtDdXJzb3JTaGFwZRINCgV3aWR0aBgBIAEoDRIOCgZoZWlnaHQYAiABKA0SDQoFaG90X3gYAyABKA0SDQoFaG90X3kYBCABKA0SFAoEcmdiYRgFIAEoDEIG4OAYgIAQIjIKC0N1cnNvclBsYWNlEgkKAXgYASABKA0SCQoBeRgCIAEoDRINCgVsb2NhbBgDIAEoCCJdCgZEZW5pZWQSHgoFc2NvcGUYASABKA4yDy5vcmllbC52MS5TY29wZRIcCgRjb2RlGAIgASgOMg4ub3JpZWwudjEuQ29kZRIVCgZkZXRhaWwYAyABKAlCBeDgGIAIIpwBCgVTdGF0cxIOCgZmcmFtZXMYASABKA0SDQoFYnl0ZXMYAiABKA0SEgoKY2FwdHVyZV91cxgDIAEoDRISCgpjb252ZXJ0X3VzGAQgASgNEhEKCWVuY29kZV91cxgFIAEoDRIVCg1lc3RpbWF0ZV9rYnBzGAYgASgNEhEKCXF1YW50aXplchgHIAEoDRIPCgdzZXR0bGVkGAggASgIIl8KA0J5ZRIjCgZyZWFzb24YASABKA4yEy5vcmllbC52MS5FbmRSZWFzb24SHAoEY29kZRgCIAEoDjIOLm9yaWVsLnYxLkNvZGUSFQoGZGV0YWlsGAMgASgJQgXg4BiACCpZCgZQcmVzZXQSFgoSUFJFU0VUX1VOU1BFQ0lGSUVEEAASEAoMUFJFU0VUX1NQRUVEEAESEwoPUFJFU0VUX0JBTEFOQ0VEEAISEAoMUFJFU0VUX1NIQVJQEANCIVofb3JpZWwvcHJvdG9jb2wvb3JpZWwvdjE7b3JpZWx2MWIGcHJvdG8z", [file_oriel_v1_bounds, file_oriel_v1_session]);
+  fileDesc("ChZvcmllbC92MS9jaGFubmVsLnByb3RvEghvcmllbC52MSIwCgtQb2ludGVyTW92ZRILCgNzZXEYASABKA0SCQoBeBgCIAEoDRIJCgF5GAMgASgNItkCCglUb0Rlc2t0b3ASHAoDa2V5GAEgASgLMg0ub3JpZWwudjEuS2V5SAASKQoGYnV0dG9uGAIgASgLMhcub3JpZWwudjEuUG9pbnRlckJ1dHRvbkgAEiAKBXdoZWVsGAMgASgLMg8ub3JpZWwudjEuV2hlZWxIABIeCgR0ZXh0GAQgASgLMg4ub3JpZWwudjEuVGV4dEgAEisKC3JlbGVhc2VfYWxsGAUgASgLMhQub3JpZWwudjEuUmVsZWFzZUFsbEgAEioKBnN0cmVhbRgGIAEoCzIYLm9yaWVsLnYxLlN0cmVhbVNldHRpbmdzSAASHgoEcGluZxgHIAEoCzIOLm9yaWVsLnYxLlBpbmdIABIgCgVsZWF2ZRgIIAEoCzIPLm9yaWVsLnYxLkxlYXZlSAASHgoEc2VlbhgJIAEoCzIOLm9yaWVsLnYxLlNlZW5IAEIGCgRib2R5IkEKBUFnYWluEg0KBWZpcnN0GAEgASgNEikKBmlucHV0cxgCIAMoCzITLm9yaWVsLnYxLlRvRGVza3RvcEIE6OAYICLoAgoLRnJvbURlc2t0b3ASIAoFcmVhZHkYASABKAsyDy5vcmllbC52MS5SZWFkeUgAEiIKBnNjcmVlbhgCIAEoCzIQLm9yaWVsLnYxLlNjcmVlbkgAEi0KDGN1cnNvcl9zaGFwZRgDIAEoCzIVLm9yaWVsLnYxLkN1cnNvclNoYXBlSAASLQoMY3Vyc29yX3BsYWNlGAQgASgLMhUub3JpZWwudjEuQ3Vyc29yUGxhY2VIABIiCgZkZW5pZWQYBSABKAsyEC5vcmllbC52MS5EZW5pZWRIABIgCgVzdGF0cxgGIAEoCzIPLm9yaWVsLnYxLlN0YXRzSAASHgoEcG9uZxgHIAEoCzIOLm9yaWVsLnYxLlBvbmdIABIcCgNieWUYCCABKAsyDS5vcmllbC52MS5CeWVIABIpCgdkaXNwbGF5GAkgASgLMhYub3JpZWwudjEuRGlzcGxheVN0YXRlSABCBgoEYm9keSIiCgNLZXkSDQoFdXNhZ2UYASABKA0SDAoEZG93bhgCIAEoCCJQCg1Qb2ludGVyQnV0dG9uEg4KBmJ1dHRvbhgBIAEoDRIMCgRkb3duGAIgASgIEgkKAXgYAyABKA0SCQoBeRgEIAEoDRILCgNzZXEYBSABKA0iNQoFV2hlZWwSCgoCZHgYASABKBESCgoCZHkYAiABKBESCQoBeBgDIAEoDRIJCgF5GAQgASgNIhsKBFRleHQSEwoEdGV4dBgBIAEoCUIF4OAYgCAiDAoKUmVsZWFzZUFsbCIHCgVMZWF2ZSJMCgRTZWVuEg4KBmZyYW1lcxgBIAEoDRIPCgd3YWl0X3VzGAIgASgNEhEKCWRlY29kZV91cxgDIAEoDRIQCghzaG93bl91cxgEIAEoDSJVCg5TdHJlYW1TZXR0aW5ncxIgCgZwcmVzZXQYASABKA4yEC5vcmllbC52MS5QcmVzZXQSDwoHbWF4X2ZwcxgCIAEoDRIQCghtYXhfa2JwcxgDIAEoDSISCgRQaW5nEgoKAmlkGAEgASgEIhIKBFBvbmcSCgoCaWQYASABKAQifQoFUmVhZHkSJQoGc2NvcGVzGAEgAygOMg8ub3JpZWwudjEuU2NvcGVCBOjgGCASIAoGc2NyZWVuGAIgASgLMhAub3JpZWwudjEuU2NyZWVuEhYKB2Rlc2t0b3AYAyABKAlCBeDgGIABEhMKBWNvZGVjGAQgASgJQgTg4BggIicKBlNjcmVlbhINCgV3aWR0aBgBIAEoDRIOCgZoZWlnaHQYAiABKA0iOAoMRGlzcGxheVN0YXRlEhEKCWF2YWlsYWJsZRgBIAEoCBIVCgZkZXRhaWwYAiABKAlCBeDgGIAIImAKC0N1cnNvclNoYXBlEg0KBXdpZHRoGAEgASgNEg4KBmhlaWdodBgCIAEoDRINCgVob3RfeBgDIAEoDRINCgVob3RfeRgEIAEoDRIUCgRyZ2JhGAUgASgMQgbg4BiAgBAiMgoLQ3Vyc29yUGxhY2USCQoBeBgBIAEoDRIJCgF5GAIgASgNEg0KBWxvY2FsGAMgASgIIl0KBkRlbmllZBIeCgVzY29wZRgBIAEoDjIPLm9yaWVsLnYxLlNjb3BlEhwKBGNvZGUYAiABKA4yDi5vcmllbC52MS5Db2RlEhUKBmRldGFpbBgDIAEoCUIF4OAYgAgiwAEKBVN0YXRzEg4KBmZyYW1lcxgBIAEoDRINCgVieXRlcxgCIAEoDRISCgpjYXB0dXJlX3VzGAMgASgNEhIKCmNvbnZlcnRfdXMYBCABKA0SEQoJZW5jb2RlX3VzGAUgASgNEhUKDWVzdGltYXRlX2ticHMYBiABKA0SEQoJcXVhbnRpemVyGAcgASgNEg8KB3NldHRsZWQYCCABKAgSEAoIcXVldWVfdXMYCSABKA0SEAoIbG9zc19wcG0YCiABKA0iXwoDQnllEiMKBnJlYXNvbhgBIAEoDjITLm9yaWVsLnYxLkVuZFJlYXNvbhIcCgRjb2RlGAIgASgOMg4ub3JpZWwudjEuQ29kZRIVCgZkZXRhaWwYAyABKAlCBeDgGIAIKlkKBlByZXNldBIWChJQUkVTRVRfVU5TUEVDSUZJRUQQABIQCgxQUkVTRVRfU1BFRUQQARITCg9QUkVTRVRfQkFMQU5DRUQQAhIQCgxQUkVTRVRfU0hBUlAQA0IhWh9vcmllbC9wcm90b2NvbC9vcmllbC92MTtvcmllbHYxYgZwcm90bzM", [file_oriel_v1_bounds, file_oriel_v1_session]);
 
 /**
  * PointerMove's place is in 1/65536 of the picture's width and height.
@@ -108,6 +108,12 @@ export type ToDesktop = Message<"oriel.v1.ToDesktop"> & {
      */
     value: Leave;
     case: "leave";
+  } | {
+    /**
+     * @generated from field: oriel.v1.Seen seen = 9;
+     */
+    value: Seen;
+    case: "seen";
   } | { case: undefined; value?: undefined };
 };
 
@@ -369,6 +375,45 @@ export const LeaveSchema: GenMessage<Leave> = /*@__PURE__*/
   messageDesc(file_oriel_v1_channel, 9);
 
 /**
+ * Seen is how the pictures fared at the viewer since the last such message, for
+ * the journal: every ten seconds while pictures flow, and before Leave.
+ *
+ * @generated from message oriel.v1.Seen
+ */
+export type Seen = Message<"oriel.v1.Seen"> & {
+  /**
+   * decoded
+   *
+   * @generated from field: uint32 frames = 1;
+   */
+  frames: number;
+
+  /**
+   * Means as in Delays; zero: not known.
+   *
+   * @generated from field: uint32 wait_us = 2;
+   */
+  waitUs: number;
+
+  /**
+   * @generated from field: uint32 decode_us = 3;
+   */
+  decodeUs: number;
+
+  /**
+   * @generated from field: uint32 shown_us = 4;
+   */
+  shownUs: number;
+};
+
+/**
+ * Describes the message oriel.v1.Seen.
+ * Use `create(SeenSchema)` to create a new message.
+ */
+export const SeenSchema: GenMessage<Seen> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_channel, 10);
+
+/**
  * @generated from message oriel.v1.StreamSettings
  */
 export type StreamSettings = Message<"oriel.v1.StreamSettings"> & {
@@ -397,7 +442,7 @@ export type StreamSettings = Message<"oriel.v1.StreamSettings"> & {
  * Use `create(StreamSettingsSchema)` to create a new message.
  */
 export const StreamSettingsSchema: GenMessage<StreamSettings> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 10);
+  messageDesc(file_oriel_v1_channel, 11);
 
 /**
  * @generated from message oriel.v1.Ping
@@ -414,7 +459,7 @@ export type Ping = Message<"oriel.v1.Ping"> & {
  * Use `create(PingSchema)` to create a new message.
  */
 export const PingSchema: GenMessage<Ping> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 11);
+  messageDesc(file_oriel_v1_channel, 12);
 
 /**
  * @generated from message oriel.v1.Pong
@@ -431,7 +476,7 @@ export type Pong = Message<"oriel.v1.Pong"> & {
  * Use `create(PongSchema)` to create a new message.
  */
 export const PongSchema: GenMessage<Pong> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 12);
+  messageDesc(file_oriel_v1_channel, 13);
 
 /**
  * @generated from message oriel.v1.Ready
@@ -465,7 +510,7 @@ export type Ready = Message<"oriel.v1.Ready"> & {
  * Use `create(ReadySchema)` to create a new message.
  */
 export const ReadySchema: GenMessage<Ready> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 13);
+  messageDesc(file_oriel_v1_channel, 14);
 
 /**
  * @generated from message oriel.v1.Screen
@@ -487,7 +532,7 @@ export type Screen = Message<"oriel.v1.Screen"> & {
  * Use `create(ScreenSchema)` to create a new message.
  */
 export const ScreenSchema: GenMessage<Screen> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 14);
+  messageDesc(file_oriel_v1_channel, 15);
 
 /**
  * DisplayState tells of a display that went away or came back in mid-session.
@@ -511,7 +556,7 @@ export type DisplayState = Message<"oriel.v1.DisplayState"> & {
  * Use `create(DisplayStateSchema)` to create a new message.
  */
 export const DisplayStateSchema: GenMessage<DisplayState> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 15);
+  messageDesc(file_oriel_v1_channel, 16);
 
 /**
  * CursorShape's picture is straight RGBA, rows without padding; empty: hidden.
@@ -552,7 +597,7 @@ export type CursorShape = Message<"oriel.v1.CursorShape"> & {
  * Use `create(CursorShapeSchema)` to create a new message.
  */
 export const CursorShapeSchema: GenMessage<CursorShape> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 16);
+  messageDesc(file_oriel_v1_channel, 17);
 
 /**
  * CursorPlace is where the pointer is, in 1/65536 of the picture. local: this
@@ -582,7 +627,7 @@ export type CursorPlace = Message<"oriel.v1.CursorPlace"> & {
  * Use `create(CursorPlaceSchema)` to create a new message.
  */
 export const CursorPlaceSchema: GenMessage<CursorPlace> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 17);
+  messageDesc(file_oriel_v1_channel, 18);
 
 /**
  * Denied answers what the grant does not allow; at most one a second and scope.
@@ -611,7 +656,7 @@ export type Denied = Message<"oriel.v1.Denied"> & {
  * Use `create(DeniedSchema)` to create a new message.
  */
 export const DeniedSchema: GenMessage<Denied> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 18);
+  messageDesc(file_oriel_v1_channel, 19);
 
 /**
  * Stats is the agent's side of the statistics overlay, once a second while
@@ -669,6 +714,20 @@ export type Stats = Message<"oriel.v1.Stats"> & {
    * @generated from field: bool settled = 8;
    */
   settled: boolean;
+
+  /**
+   * how long the last frame waited in the network's queues
+   *
+   * @generated from field: uint32 queue_us = 9;
+   */
+  queueUs: number;
+
+  /**
+   * of a million packets of late
+   *
+   * @generated from field: uint32 loss_ppm = 10;
+   */
+  lossPpm: number;
 };
 
 /**
@@ -676,7 +735,7 @@ export type Stats = Message<"oriel.v1.Stats"> & {
  * Use `create(StatsSchema)` to create a new message.
  */
 export const StatsSchema: GenMessage<Stats> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 19);
+  messageDesc(file_oriel_v1_channel, 20);
 
 /**
  * @generated from message oriel.v1.Bye
@@ -703,7 +762,7 @@ export type Bye = Message<"oriel.v1.Bye"> & {
  * Use `create(ByeSchema)` to create a new message.
  */
 export const ByeSchema: GenMessage<Bye> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 20);
+  messageDesc(file_oriel_v1_channel, 21);
 
 /**
  * @generated from enum oriel.v1.Preset
