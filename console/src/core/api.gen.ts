@@ -326,6 +326,46 @@ export interface components {
         ComputersOutBody: {
             computers: components["schemas"]["Computer"][];
         };
+        Delays: {
+            /**
+             * Format: int32
+             * @description Microseconds, as all of these; absent: not measured.
+             */
+            capture_us?: number;
+            /** Format: int32 */
+            convert_us?: number;
+            /** Format: int32 */
+            decode_us?: number;
+            /** Format: int32 */
+            encode_us?: number;
+            /**
+             * Format: int64
+             * @description Sent.
+             */
+            frames: number;
+            /**
+             * Format: int32
+             * @description Lost of a million packets.
+             */
+            loss_ppm: number;
+            /**
+             * Format: int32
+             * @description In the network's queues.
+             */
+            queue_us?: number;
+            /** Format: int32 */
+            round_trip_us?: number;
+            /**
+             * Format: int32
+             * @description From there to the screen.
+             */
+            shown_us?: number;
+            /**
+             * Format: int32
+             * @description At the viewer, from the first packet until the picture is decoded.
+             */
+            wait_us?: number;
+        };
         Disk: {
             model: string;
             name: string;
@@ -518,6 +558,8 @@ export interface components {
             computer_name: string;
             /** Format: date-time */
             connected_at?: string;
+            /** @description Absent: nobody measured, or there was no picture. */
+            delays?: components["schemas"]["Delays"];
             /** @description Empty without a fault. */
             end_code: string;
             end_detail: string;

@@ -29,6 +29,32 @@ type Session struct {
 	Path            string     `json:"path" doc:"direct, relayed; empty: not known"`
 	Bytes           uint64     `json:"bytes" doc:"Both ways."`
 	Codec           string     `json:"codec"`
+	Delays          *Delays    `json:"delays,omitempty" doc:"Absent: nobody measured, or there was no picture."`
+}
+
+// Delays is how long a session's pictures took, stage by stage, in the mean.
+type Delays struct {
+	Frames      uint64 `json:"frames" doc:"Sent."`
+	CaptureUS   uint32 `json:"capture_us,omitempty" doc:"Microseconds, as all of these; absent: not measured."`
+	ConvertUS   uint32 `json:"convert_us,omitempty"`
+	EncodeUS    uint32 `json:"encode_us,omitempty"`
+	QueueUS     uint32 `json:"queue_us,omitempty" doc:"In the network's queues."`
+	RoundTripUS uint32 `json:"round_trip_us,omitempty"`
+	LossPPM     uint32 `json:"loss_ppm" doc:"Lost of a million packets."`
+	WaitUS      uint32 `json:"wait_us,omitempty" doc:"At the viewer, from the first packet until the picture is decoded."`
+	DecodeUS    uint32 `json:"decode_us,omitempty"`
+	ShownUS     uint32 `json:"shown_us,omitempty" doc:"From there to the screen."`
+}
+
+func delaysOf(d *orielv1.Delays) *Delays {
+	if d == nil {
+		return nil
+	}
+	return &Delays{
+		Frames: d.GetFrames(), CaptureUS: d.GetCaptureUs(), ConvertUS: d.GetConvertUs(), EncodeUS: d.GetEncodeUs(),
+		QueueUS: d.GetQueueUs(), RoundTripUS: d.GetRoundTripUs(), LossPPM: d.GetLossPpm(),
+		WaitUS: d.GetWaitUs(), DecodeUS: d.GetDecodeUs(), ShownUS: d.GetShownUs(),
+	}
 }
 
 func sessionOf(e *orielv1.JournalEntry) Session {
@@ -36,7 +62,7 @@ func sessionOf(e *orielv1.JournalEntry) Session {
 		ID: e.GetSessionId(), ComputerID: e.GetComputerId(), ComputerName: e.GetComputerName(), OperatorID: e.GetOperatorId(),
 		OperatorName: e.GetOperatorName(), OperatorAddress: e.GetOperatorAddress(), Browser: e.GetBrowser(),
 		Mode: word(e.GetMode(), "MODE_"), StartedAt: when(e.GetStartedAt()), ConnectedAt: maybe(e.GetConnectedAt()),
-		EndedAt: maybe(e.GetEndedAt()), EndDetail: e.GetEndDetail(), Bytes: e.GetBytes(), Codec: e.GetCodec(),
+		EndedAt: maybe(e.GetEndedAt()), EndDetail: e.GetEndDetail(), Bytes: e.GetBytes(), Codec: e.GetCodec(), Delays: delaysOf(e.GetDelays()),
 	}
 	if e.GetEndReason() != orielv1.EndReason_END_REASON_UNSPECIFIED {
 		s.EndReason = word(e.GetEndReason(), "END_REASON_")

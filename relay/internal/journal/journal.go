@@ -123,6 +123,7 @@ func (j *Journal) Report(ctx context.Context, computer string, r *orielv1.Sessio
 		BytesSent:     count(r.GetBytesSent()),
 		BytesReceived: count(r.GetBytesReceived()),
 		Codec:         plain.Line(r.GetCodec(), 32),
+		Delays:        kept(r.GetDelays()),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("report of session: %w", err)
@@ -147,6 +148,7 @@ func (j *Journal) EndedByAgent(ctx context.Context, computer string, e *orielv1.
 	row := ended(e.GetSessionId(), at, reason, e.GetCode(), e.GetDetail())
 	row.ComputerID, row.SeenAt = computer, now
 	row.BytesSent, row.BytesReceived = count(e.GetBytesSent()), count(e.GetBytesReceived())
+	row.Delays = kept(e.GetDelays())
 	row, first, err = j.o.Store.EndSessionByAgent(ctx, row)
 	return j.afterEnd(row, first, err)
 }

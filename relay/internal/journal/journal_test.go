@@ -117,6 +117,31 @@ func TestWhatIsKept(t *testing.T) {
 	})
 }
 
+func TestDelaysAreKept(t *testing.T) {
+	each(t, func(t *testing.T, j *journal.Journal, _ *store.Store, _ *clock, _ func() []string) {
+		ctx := t.Context()
+		id := begin(t, j, "c")
+		for _, none := range []*orielv1.Delays{nil, {}, {CaptureUs: 5}} { // an old agent's, and before the first picture
+			if e, err := j.Report(ctx, "c", &orielv1.SessionReport{SessionId: id, Delays: none}); err != nil || e.GetDelays() != nil {
+				t.Fatal(e, err)
+			}
+		}
+		e, err := j.Report(ctx, "c", &orielv1.SessionReport{SessionId: id, Delays: &orielv1.Delays{Frames: math.MaxUint64,
+			EncodeUs: math.MaxUint32, ShownUs: 9, LossPpm: math.MaxUint32}})
+		if d := e.GetDelays(); err != nil || d.GetFrames() > math.MaxInt64 || d.GetEncodeUs() != 60_000_000 || d.GetShownUs() != 9 || d.GetLossPpm() != 1_000_000 {
+			t.Fatal(e, err)
+		}
+		end := &orielv1.SessionEnded{SessionId: id, Reason: orielv1.EndReason_END_REASON_OPERATOR}
+		if e, _, err = j.EndedByAgent(ctx, "c", end); err != nil || e.GetDelays().GetShownUs() != 9 {
+			t.Fatal(e, err)
+		}
+		end.BytesSent, end.Delays = 1, &orielv1.Delays{Frames: 2, ShownUs: 7}
+		if e, _, err = j.EndedByAgent(ctx, "c", end); err != nil || e.GetDelays().GetShownUs() != 7 {
+			t.Fatal(e, err)
+		}
+	})
+}
+
 func TestEveryReasonAndCodeComesBack(t *testing.T) {
 	each(t, func(t *testing.T, j *journal.Journal, _ *store.Store, _ *clock, _ func() []string) {
 		for n := range orielv1.EndReason_name {

@@ -3,7 +3,9 @@ package journal
 import (
 	"math"
 	"strings"
+	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	orielv1 "oriel/protocol/oriel/v1"
@@ -25,8 +27,38 @@ func number(words map[string]int32, prefix, word string) int32 {
 	return words[prefix+strings.ToUpper(word)]
 }
 
-// count is a number of bytes as an agent tells it.
+// count is a number of bytes or frames as an agent tells it.
 func count(n uint64) int64 { return int64(min(n, math.MaxInt64/4)) }
+
+// longest is more than any stage of a picture's way takes.
+const longest = uint32(time.Minute / time.Microsecond)
+
+// kept is an agent's Delays as they stand in the database: nil when there were
+// no pictures.
+func kept(d *orielv1.Delays) []byte {
+	if d.GetFrames() == 0 {
+		return nil
+	}
+	short := func(us uint32) uint32 { return min(us, longest) }
+	b, err := proto.Marshal(&orielv1.Delays{
+		Frames:    uint64(count(d.GetFrames())),
+		CaptureUs: short(d.GetCaptureUs()), ConvertUs: short(d.GetConvertUs()), EncodeUs: short(d.GetEncodeUs()),
+		QueueUs: short(d.GetQueueUs()), RoundTripUs: short(d.GetRoundTripUs()), LossPpm: min(d.GetLossPpm(), 1_000_000),
+		WaitUs: short(d.GetWaitUs()), DecodeUs: short(d.GetDecodeUs()), ShownUs: short(d.GetShownUs()),
+	})
+	if err != nil {
+		return nil // numbers alone cannot fail
+	}
+	return b
+}
+
+func delays(kept []byte) *orielv1.Delays {
+	d := &orielv1.Delays{}
+	if len(kept) == 0 || proto.Unmarshal(kept, d) != nil {
+		return nil
+	}
+	return d
+}
 
 func entries(rows []store.Session) []*orielv1.JournalEntry {
 	all := make([]*orielv1.JournalEntry, len(rows))
@@ -55,5 +87,6 @@ func entry(row store.Session) *orielv1.JournalEntry {
 		Path:            orielv1.Path(number(orielv1.Path_value, "PATH_", row.Path)),
 		Bytes:           uint64(row.BytesSent) + uint64(row.BytesReceived),
 		Codec:           row.Codec,
+		Delays:          delays(row.Delays),
 	}
 }

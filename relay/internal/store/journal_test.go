@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"testing"
@@ -23,7 +24,7 @@ func TestSessionLife(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		ctx := t.Context()
 		row := session(t, s, "c", 100)
-		report := store.Session{ID: row.ID, ComputerID: "c", ConnectedAt: 110, SeenAt: 120, Path: "direct", BytesSent: 7, Codec: "av1"}
+		report := store.Session{ID: row.ID, ComputerID: "c", ConnectedAt: 110, SeenAt: 120, Path: "direct", BytesSent: 7, Codec: "av1", Delays: []byte{8, 1}}
 		if _, err := s.ReportSession(ctx, store.Session{ID: row.ID, ComputerID: "another"}); !errors.Is(err, store.ErrNotFound) {
 			t.Fatal("another computer's word was taken:", err)
 		}
@@ -31,9 +32,9 @@ func TestSessionLife(t *testing.T) {
 		if err != nil || got.ConnectedAt != 110 || got.Path != "direct" || got.OperatorName != "Pat" {
 			t.Fatalf("%+v, %v", got, err)
 		}
-		report.ConnectedAt = 999
-		if got, _ = s.ReportSession(ctx, report); got.ConnectedAt != 110 {
-			t.Fatal("connected anew at", got.ConnectedAt)
+		report.ConnectedAt, report.Delays = 999, nil
+		if got, _ = s.ReportSession(ctx, report); got.ConnectedAt != 110 || !bytes.Equal(got.Delays, []byte{8, 1}) {
+			t.Fatal("connected anew at, or forgot", got.ConnectedAt, got.Delays)
 		}
 		if ops, err := s.Operators(ctx); err != nil || !slices.Equal(ops["c"], []string{"Pat"}) {
 			t.Fatal(ops, err)
@@ -57,8 +58,8 @@ func TestSessionLife(t *testing.T) {
 		if got, first, err := s.EndSessionByAgent(ctx, agent); err != nil || !first || got.EndReason != "operator" || got.EndedAt != 190 {
 			t.Fatalf("%+v, %v, %v", got, first, err)
 		}
-		agent.EndReason, agent.BytesSent = "network", 12
-		if got, first, err := s.EndSessionByAgent(ctx, agent); err != nil || first || got.EndReason != "operator" || got.BytesSent != 12 {
+		agent.EndReason, agent.BytesSent, agent.Delays = "network", 12, []byte{8, 2}
+		if got, first, err := s.EndSessionByAgent(ctx, agent); err != nil || first || got.EndReason != "operator" || got.BytesSent != 12 || got.Delays[1] != 2 {
 			t.Fatalf("%+v, %v, %v", got, first, err)
 		}
 		if _, err := s.ReportSession(ctx, report); !errors.Is(err, store.ErrEnded) {

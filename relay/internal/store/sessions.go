@@ -37,6 +37,16 @@ type Session struct {
 	BytesSent       int64
 	BytesReceived   int64
 	Codec           string
+	Delays          []byte // a serialized Delays; nil: none
+}
+
+// told are the columns that an agent's word on row changes: Delays only if it
+// has any.
+func (row Session) told(columns ...string) []string {
+	if row.Delays != nil {
+		columns = append(columns, "delays")
+	}
+	return columns
 }
 
 // AddSession writes a new row.
@@ -63,13 +73,13 @@ func (s *Store) Sessions(ctx context.Context, ids ...string) ([]Session, error) 
 		Order("started_at DESC", "id DESC").Scan(ctx))
 }
 
-// ReportSession saves the path, counts, codec, SeenAt and (the first time)
+// ReportSession saves the path, counts, codec, Delays, SeenAt and (the first time)
 // ConnectedAt of row, found by its ID and ComputerID, and returns it as it is
 // now. A row that was given up as Lost runs again. Errors: ErrNotFound,
 // ErrEnded.
 func (s *Store) ReportSession(ctx context.Context, row Session) (now Session, err error) {
 	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		r, err := tx.NewUpdate().Model(&row).Column("path", "bytes_sent", "bytes_received", "codec", "seen_at").
+		r, err := tx.NewUpdate().Model(&row).Column(row.told("path", "bytes_sent", "bytes_received", "codec", "seen_at")...).
 			Set("connected_at = CASE WHEN connected_at = 0 THEN ? ELSE connected_at END", row.ConnectedAt).
 			Set("ended_at = 0").Set("end_reason = ''").Set("end_code = ''").Set("end_detail = ''").
 			Where("id = ? AND computer_id = ?", row.ID, row.ComputerID).
@@ -139,12 +149,12 @@ func (s *Store) EndSession(ctx context.Context, row Session) (now Session, first
 }
 
 // EndSessionByAgent is EndSession on the word of the computer named in row: it
-// also corrects an end that was only assumed (Lost), and the counts of a
+// also corrects an end that was only assumed (Lost), and counts and Delays of a
 // session that had ended otherwise. Errors: ErrNotFound.
 func (s *Store) EndSessionByAgent(ctx context.Context, row Session) (now Session, first bool, err error) {
 	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		r, err := tx.NewUpdate().Model(&row).
-			Column("ended_at", "end_reason", "end_code", "end_detail", "bytes_sent", "bytes_received", "seen_at").
+			Column(row.told("ended_at", "end_reason", "end_code", "end_detail", "bytes_sent", "bytes_received", "seen_at")...).
 			Where("id = ? AND computer_id = ?", row.ID, row.ComputerID).
 			Where("ended_at = 0 OR end_reason = ?", Lost).Exec(ctx)
 		if err == nil {
@@ -152,7 +162,7 @@ func (s *Store) EndSessionByAgent(ctx context.Context, row Session) (now Session
 		}
 		first = err == nil
 		if errors.Is(err, ErrNotFound) {
-			_, err = tx.NewUpdate().Model(&row).Column("bytes_sent", "bytes_received").
+			_, err = tx.NewUpdate().Model(&row).Column(row.told("bytes_sent", "bytes_received")...).
 				Where("id = ? AND computer_id = ?", row.ID, row.ComputerID).
 				Where("bytes_sent < ?", row.BytesSent).Exec(ctx)
 			if err == nil {
