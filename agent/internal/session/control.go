@@ -143,6 +143,8 @@ func (p *peer) act(m *orielv1.ToDesktop) bool {
 		}
 	case *orielv1.ToDesktop_Ping:
 		p.say(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Pong{Pong: &orielv1.Pong{Id: b.Ping.GetId()}}})
+	case *orielv1.ToDesktop_Seen:
+		p.s.delays.seen(b.Seen)
 	case *orielv1.ToDesktop_Leave:
 		p.letGo(true)
 		p.s.end(orielv1.EndReason_END_REASON_OPERATOR, 0, "")

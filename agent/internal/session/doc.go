@@ -21,7 +21,8 @@
 //
 //	Offer ──► peer connection, signed Answer, candidates both ways
 //	          connected within 30 s           else SessionEnded TIMEOUT
-//	          SessionReport: on connect, on a change of path, each 30 s
+//	          SessionReport: on connect, on a change of path, each 30 s, with
+//	          what its pictures took so far (delays.go), which the end has too
 //	          no packets for 5 s: everything this viewer holds is released
 //	          20 s without a connection       SessionEnded NETWORK
 //	Offer with the id of a running session ──► replaces the peer connection

@@ -380,6 +380,13 @@ func (p *peer) path() orielv1.Path {
 	return orielv1.Path_PATH_DIRECT
 }
 
+// roundTrip is that of ICE's last check, which does not wait as transport-wide
+// feedback does at a browser; 0: not known.
+func (p *peer) roundTrip() time.Duration {
+	pair, _ := p.pc.SCTP().Transport().ICETransport().GetSelectedCandidatePairStats()
+	return time.Duration(pair.CurrentRoundTripTime * float64(time.Second))
+}
+
 // bytes is what went over this peer connection.
 func (p *peer) bytes() (sent, received uint64) {
 	p.mu.Lock()

@@ -19,6 +19,7 @@ type session struct {
 	wake     chan struct{} // capacity 1: run looks again
 	over     chan struct{} // closed by the first end
 	wg       sync.WaitGroup
+	delays   delays
 
 	mu             sync.Mutex
 	next           *peer // whose answer is being made
@@ -232,7 +233,7 @@ func (s *session) report(due bool) {
 	s.log.Info("session runs", "path", path.String(), "codec", p.codec, "sent", sent+more, "received", received+less)
 	s.h.send(&orielv1.SessionReport{
 		SessionId: s.id, Path: path, Codec: string(p.codec), ConnectedAt: since.UnixMilli(),
-		BytesSent: sent + more, BytesReceived: received + less,
+		BytesSent: sent + more, BytesReceived: received + less, Delays: s.delays.means(),
 	})
 }
 
@@ -250,6 +251,7 @@ func (s *session) finish() {
 		end.BytesReceived += received
 		p.letGoSoon()
 	}
+	end.Delays = s.delays.means()
 	s.log.Info("session ended", "reason", end.GetReason().String(), "code", end.GetCode().String(), "detail", end.GetDetail())
 	s.h.send(end)
 	if p != nil {

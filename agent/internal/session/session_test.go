@@ -79,10 +79,16 @@ func TestPictureArrivesAndInputActs(t *testing.T) {
 		}
 		return false
 	})
+	v.say(&orielv1.ToDesktop{Body: &orielv1.ToDesktop_Seen{Seen: &orielv1.Seen{Frames: 3, DecodeUs: 2000, ShownUs: 1 << 31}}})
 	v.leave()
 	end := r.expectEnd("s1", orielv1.EndReason_END_REASON_OPERATOR, 0)
 	if end.GetBytesSent() == 0 || end.GetBytesReceived() == 0 {
 		t.Errorf("bytes: %v", end)
+	}
+	d := end.GetDelays()
+	if d.GetFrames() == 0 || d.GetCaptureUs() == 0 || d.GetEncodeUs() == 0 || d.GetRoundTripUs() == 0 ||
+		d.GetDecodeUs() != 2000 || d.GetShownUs() != longest || d.GetWaitUs() != 0 {
+		t.Errorf("delays: %v", d)
 	}
 	v.wait("bye", func(m *orielv1.FromDesktop) bool {
 		return m.GetBye().GetReason() == orielv1.EndReason_END_REASON_OPERATOR

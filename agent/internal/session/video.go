@@ -17,6 +17,7 @@ import (
 // subscribed to the stream of whatever display there is.
 type video struct {
 	track      *stream.Track
+	delays     *delays // the session's
 	congestion *stream.Congestion
 	once       sync.Once
 	reached    chan struct{} // closed when the viewer can be sent to
@@ -42,10 +43,19 @@ func (p *peer) addVideo(pc *webrtc.PeerConnection, c *stream.Congestion) error {
 	if err != nil {
 		return fmt.Errorf("add video track: %w", err)
 	}
-	p.video = &video{track: track, congestion: c, reached: make(chan struct{})}
+	p.video = &video{track: track, delays: &p.s.delays, congestion: c, reached: make(chan struct{})}
 	c.OnChange(func(int) { p.video.steer() })
 	p.wg.Go(func() { stream.Feedback(t.Sender(), p.video.lost) })
 	return nil
+}
+
+// WriteFrame sends a frame, and counts what it took. It makes v a stream.Sink.
+func (v *video) WriteFrame(f stream.Frame) error {
+	err := v.track.WriteFrame(f)
+	if err == nil {
+		v.delays.frame(f)
+	}
+	return err
 }
 
 // lost asks for a key frame.
@@ -156,7 +166,7 @@ func (p *peer) send(s *screen) error {
 	s.watch(p, v.maxFPS)
 	v.mu.Unlock()
 	defer s.unwatch(p)
-	sub, err := p.s.h.hub.Prepare(s, p.codec, v.track)
+	sub, err := p.s.h.hub.Prepare(s, p.codec, v)
 	if err != nil {
 		if errors.Is(err, desktop.ErrClosed) {
 			s.die()
@@ -189,20 +199,28 @@ func (p *peer) send(s *screen) error {
 	return sub.Err()
 }
 
-// tellStats reports the last second, while pictures flow and once after.
+// tellStats reports the last second, while pictures flow and once after, and
+// notes for the journal how the way was.
 func (p *peer) tellStats() {
 	v := p.video
-	if v == nil || p.crowded() {
+	if v == nil {
 		return
 	}
 	v.mu.Lock()
 	sub := v.sub
+	v.mu.Unlock()
 	if sub == nil {
-		v.mu.Unlock()
 		return
 	}
-	st := sub.Stream().Stats()
+	st, way := sub.Stream().Stats(), v.congestion.State()
 	still := st.FPS == 0
+	if !still {
+		v.delays.way(p.roundTrip(), way)
+	}
+	if p.crowded() {
+		return
+	}
+	v.mu.Lock()
 	again := still && v.settled
 	v.settled = still
 	v.mu.Unlock()
@@ -212,6 +230,7 @@ func (p *peer) tellStats() {
 	p.say(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Stats{Stats: &orielv1.Stats{
 		Frames: uint32(st.FPS), Bytes: uint32(st.Bits / 8),
 		CaptureUs: uint32(st.Captured.Microseconds()), ConvertUs: uint32(st.Converted.Microseconds()), EncodeUs: uint32(st.Encoded.Microseconds()),
-		EstimateKbps: uint32(v.congestion.Target() / 1000), Quantizer: uint32(st.Quantizer), Settled: still,
+		EstimateKbps: uint32(way.Target / 1000), Quantizer: uint32(st.Quantizer), Settled: still,
+		QueueUs: uint32(micros(way.Queue)), LossPpm: millionths(way.Loss),
 	}}})
 }
