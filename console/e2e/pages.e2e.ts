@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Page } from 'playwright-core';
 import { newContext } from './harness/browser.ts';
-import { addComputer, card, live, owner } from './harness/pages.ts';
+import { addComputer, card, live, owner, showToolbar } from './harness/pages.ts';
 import { until } from './harness/proc.ts';
 import { shot } from './harness/shots.ts';
 import { World } from './harness/world.ts';
@@ -29,6 +29,25 @@ const looks = {
   dark: { colorScheme: 'dark', viewport: { width: 1440, height: 900 } },
   phone: { colorScheme: 'light', viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true },
 } as const;
+
+/** Opens the overlay and waits for figures of every stage. */
+async function statistics(page: Page): Promise<void> {
+  await showToolbar(page);
+  await page.getByTestId('toggle-statistics').click();
+  await until('the age of the picture', async () => {
+    await page.keyboard.press('a'); // moves the picture
+    return /about/.test(await page.getByTestId('stat-age').innerText());
+  });
+}
+
+/** Leaves the viewer, and opens what its pictures took in the journal by keyboard. */
+async function delays(page: Page): Promise<void> {
+  await page.goto(`${new URL(page.url()).origin}/journal`);
+  const details = page.getByTestId('session').first().getByTestId('delays');
+  await details.locator('summary').focus();
+  await page.keyboard.press('Enter');
+  await details.getByText('Encoding').waitFor();
+}
 
 describe('the pages', () => {
   let w: World;
@@ -59,6 +78,9 @@ describe('the pages', () => {
       ['journal', () => page.goto(`${w.relay.url}/journal`)],
       ['not-found', () => page.goto(`${w.relay.url}/nothing/here`)],
       ['viewer', () => page.goto(`${w.relay.url}/computers/${id}/view`).then(() => live(page))],
+      ['statistics', () => statistics(page)],
+      ['statistics-aside', () => page.setViewportSize({ width: 740, height: 360 })],
+      ['delays', () => page.setViewportSize(options.viewport).then(() => delays(page))],
     ];
     for (const [name, go] of stops) {
       await go();

@@ -96,6 +96,12 @@ describe('a live session', () => {
     expect(text).toContain('Direct');
     expect(text).toContain('AV1');
     expect(text).toContain('Control');
+    const delays = row.getByTestId('delays');
+    await delays.locator('summary').click();
+    const stages = await delays.innerText();
+    expect(stages).toMatch(/^Delay about \d+ ms/);
+    for (const stage of ['Capture', 'Encoding', 'Network', 'Decoding', 'Showing'])
+      expect(stages).toMatch(new RegExp(`^${stage}.*\\s+\\d+(\\.\\d)? ms$`, 'm'));
     await shot(w.page, 'journal');
     await view.close();
   });

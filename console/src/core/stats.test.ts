@@ -58,7 +58,15 @@ describe('StatsReader', () => {
     });
     expect(stats.roundTripMs).toBeCloseTo(12.3);
     expect(stats.decodeMs).toBeCloseTo(4);
+    expect(stats.decoded).toBe(30);
     expect(stats.jitterMs).toBeCloseTo(10);
+  });
+
+  it('counts from the first look, though there was no video yet', () => {
+    const reader = new StatsReader();
+    reader.read(report({ ...pair, timestamp: 1_000_000 }), undefined);
+    const first = video(1_001_000, { framesDecoded: 3, bytesReceived: 1000 });
+    expect(reader.read(report(first, pair), undefined)).toMatchObject({ decoded: 3, fps: 3, kbps: 8 });
   });
 
   it.each(['udp', 'tcp', 'tls'])('knows a way through the relay by %s', (relayProtocol) => {

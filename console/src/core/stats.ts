@@ -14,6 +14,8 @@ export interface ViewerStats {
   lossPercent: number; // of the last interval
   jitterMs: number; // mean wait in the jitter buffer, last interval
   decodeMs: number; // mean, last interval
+  decoded: number; // pictures, last interval
+  shownMs: number | undefined; // mean of those that were measured (core/shown.ts)
   freezes: number;
   agent: AgentStats | undefined;
 }
@@ -35,7 +37,7 @@ interface Counters {
 export class StatsReader {
   #last: Counters | undefined;
 
-  read(report: RTCStatsReport, agent: AgentStats | undefined): ViewerStats {
+  read(report: RTCStatsReport, agent: AgentStats | undefined, shownMs?: number): ViewerStats {
     const all: Report[] = [];
     report.forEach((entry: Report) => all.push(entry));
     const find = (id: unknown) => all.find((r) => r.id === id);
@@ -45,7 +47,7 @@ export class StatsReader {
     const remote = find(pair?.['remoteCandidateId']);
     const relayed = [local, remote].some((c) => c?.['candidateType'] === 'relay');
     const now: Counters = {
-      at: number(video?.['timestamp']),
+      at: number((video ?? all[0])?.['timestamp']), // before the first packet there is no video
       bytes: number(video?.['bytesReceived']),
       packets: number(video?.['packetsReceived']),
       lost: number(video?.['packetsLost']),
@@ -72,6 +74,8 @@ export class StatsReader {
       lossPercent: expected > 0 ? (lost / expected) * 100 : 0,
       jitterMs: mean(now.jitterDelay - before.jitterDelay, now.emitted - before.emitted),
       decodeMs: mean(now.decodeTime - before.decodeTime, now.decoded - before.decoded),
+      decoded: now.decoded - before.decoded,
+      shownMs,
       freezes: number(video?.['freezeCount']),
       agent,
     };

@@ -378,6 +378,34 @@ describe('ending', () => {
   });
 });
 
+describe('what the pictures took', () => {
+  const look = (at: number, framesDecoded: number) => ({
+    ...{ id: 'v', type: 'inbound-rtp', kind: 'video', timestamp: at, framesDecoded },
+    ...{ totalDecodeTime: framesDecoded * 0.004, jitterBufferDelay: framesDecoded * 0.002 },
+    jitterBufferEmittedCount: framesDecoded,
+  });
+  const seen = () => controls('seen').map((b) => b.value);
+
+  it('is told while they flow, and before leaving', async () => {
+    let frames = 0;
+    await start();
+    vi.spyOn(peer(), 'getStats').mockImplementation(async () => new Map([['v', look(Date.now(), frames)]]));
+    await answer(await introduce());
+    peer().become('connected');
+    await settle();
+    frames = 60;
+    await vi.advanceTimersByTimeAsync(9_500);
+    expect(seen()).toMatchObject([{ frames: 60, waitUs: 2000, decodeUs: 4000, shownUs: 0 }]);
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect(seen()).toHaveLength(1); // nothing came
+    frames = 63;
+    await vi.advanceTimersByTimeAsync(1_500);
+    viewer.disconnect();
+    expect(seen()).toMatchObject([{ frames: 60 }, { frames: 3 }]);
+    expect(peer().control.map((b) => b.case)).toEqual(['seen', 'seen', 'leave']);
+  });
+});
+
 describe('input', () => {
   const stage = () => target.querySelector<HTMLElement>('.stage') ?? target;
   const press = (code: string) =>

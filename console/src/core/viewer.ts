@@ -17,11 +17,13 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { Emitter } from './emitter';
 import { RemoteCursor } from './cursor';
+import { Tally } from './delays';
 import { Keyboard } from './keyboard';
 import type { Chord } from './keys';
 import type { Live } from './live';
 import { Peer, type DesktopMessage } from './peer';
 import { Pointer } from './pointer';
+import { Shown } from './shown';
 import { Stage, type Place, type Scale } from './stage';
 import { StatsReader, type ViewerStats } from './stats';
 import { judge, type Pins } from './trust';
@@ -74,6 +76,7 @@ const RETRY_FIRST = 250;
 const RETRY_LONGEST = 4_000;
 const ASK_TIMEOUT = 15_000; // ms from the offer to the answer
 const STATS_EVERY = 1_000;
+const SEEN_EVERY = 10; // of them
 // After these, a new session may be had without anybody being asked again.
 const COMES_BACK = new Set([EndReason.NETWORK, EndReason.AGENT_STOPPED, EndReason.LOST]);
 const PASSING = new Set([Code.UNAVAILABLE, Code.BUSY, Code.GRANT_EXPIRED, Code.GRANT_REPLAYED]);
@@ -93,6 +96,7 @@ export class Viewer extends Emitter<ViewerEvents> {
   readonly #cursor: RemoteCursor;
   readonly #keyboard: Keyboard;
   readonly #pointer: Pointer;
+  readonly #shown: Shown;
   readonly #forget: (() => void)[] = [];
   #state: ViewerState = { name: 'relay' };
   #mode: Mode;
@@ -107,6 +111,7 @@ export class Viewer extends Emitter<ViewerEvents> {
   #statsTimer: Timer;
   #agentStats: AgentStats | undefined;
   #pictured = false;
+  #tally = new Tally();
 
   constructor(target: HTMLElement, live: Live, options: ViewerOptions) {
     super();
@@ -115,6 +120,7 @@ export class Viewer extends Emitter<ViewerEvents> {
     this.#mode = options.mode ?? Mode.CONTROL;
     this.#stage = new Stage(target, options.label);
     this.#cursor = new RemoteCursor(this.#stage);
+    this.#shown = new Shown(this.#stage.video);
     this.#stage.onlayout = () => {
       this.#cursor.draw();
       this.emit('layout', undefined);
@@ -204,6 +210,11 @@ export class Viewer extends Emitter<ViewerEvents> {
     return this.#keyboard.pressed;
   }
 
+  /** Measures when every picture is shown, and not only one now and then; for whoever looks at the figures. */
+  set measuring(on: boolean) {
+    this.#shown.every = on;
+  }
+
   focus(): void {
     const { root, field } = this.#stage;
     (this.#keyboard.textMode ? field : root).focus({ preventScroll: true });
@@ -261,6 +272,7 @@ export class Viewer extends Emitter<ViewerEvents> {
     this.#keyboard.close();
     this.#pointer.close();
     this.#cursor.close();
+    this.#shown.close();
     this.#stage.close();
   }
 
@@ -408,12 +420,17 @@ export class Viewer extends Emitter<ViewerEvents> {
     this.emit('unsteady', false);
     this.#enter({ name: 'live' });
     const reader = new StatsReader();
+    const tally = (this.#tally = new Tally());
     const attempt = this.#attempt;
     const look = async () => {
       if (!attempt || attempt !== this.#attempt) return;
       const report = await attempt.peer.stats();
       if (attempt !== this.#attempt) return;
-      this.emit('stats', reader.read(report, this.#agentStats));
+      const stats = reader.read(report, this.#agentStats, this.#shown.take());
+      tally.add(stats);
+      if (tally.lacksShown) this.#shown.next();
+      if (tally.looks >= SEEN_EVERY) this.#tellSeen();
+      this.emit('stats', stats);
       this.#statsTimer = setTimeout(look, STATS_EVERY);
     };
     void look();
@@ -508,8 +525,15 @@ export class Viewer extends Emitter<ViewerEvents> {
   // Said on both ways, since either may be out of order.
   #leave(): void {
     this.#releaseAll();
+    this.#tellSeen();
     this.#send({ case: 'leave', value: {} });
     this.#closeSession();
+  }
+
+  // What the pictures took here is for the journal, which the agent writes to.
+  #tellSeen(): void {
+    const value = this.#tally.take();
+    if (value) this.#send({ case: 'seen', value });
   }
 
   #closeSession(): void {

@@ -1,5 +1,6 @@
 /** Words for what programs tell apart by number or code. */
 import { ApiError } from '../core/api';
+import type { Stage } from '../core/delays';
 import { Computer_Status } from '../core/wire/oriel/v1/live_pb';
 import { Code, EndReason, Mode, Path } from '../core/wire/oriel/v1/session_pb';
 import { m } from '../paraglide/messages.js';
@@ -38,6 +39,26 @@ export function statusWords(status: Computer_Status): string {
       return m.status_blocked();
     default:
       return m.status_unknown();
+  }
+}
+
+/** A stage of a picture's way. */
+export function stageWords(stage: Stage): string {
+  switch (stage) {
+    case 'capture':
+      return m.stage_capture();
+    case 'convert':
+      return m.stage_convert();
+    case 'encode':
+      return m.stage_encode();
+    case 'network':
+      return m.stage_network();
+    case 'wait':
+      return m.stage_wait();
+    case 'decode':
+      return m.stage_decode();
+    case 'shown':
+      return m.stage_shown();
   }
 }
 

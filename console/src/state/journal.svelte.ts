@@ -1,6 +1,7 @@
 /** The record of sessions: the newest by live events, older pages by REST. */
 import { SvelteMap } from 'svelte/reactivity';
 import { api, take, type SessionRow } from '../core/api';
+import { delaysTold, type Delays } from '../core/delays';
 import type { Live } from '../core/live';
 import type { JournalEntry } from '../core/wire/oriel/v1/live_pb';
 import { Code, EndReason, Mode, Path } from '../core/wire/oriel/v1/session_pb';
@@ -23,6 +24,14 @@ export interface Entry {
   path: Path;
   bytes: number;
   codec: string;
+  /** What its pictures took; undefined: nobody measured. */
+  delays: SessionDelays | undefined;
+}
+
+export interface SessionDelays {
+  stages: Delays;
+  frames: number;
+  lossPercent: number;
 }
 
 const PAGE = 20;
@@ -100,6 +109,11 @@ function fromLive(e: JournalEntry): Entry {
     endCode: e.endCode,
     endDetail: e.endDetail,
     bytes: Number(e.bytes),
+    delays: e.delays && {
+      stages: delaysTold(e.delays),
+      frames: Number(e.delays.frames),
+      lossPercent: e.delays.lossPpm / 10_000,
+    },
   };
 }
 
@@ -121,6 +135,20 @@ function fromRest(row: SessionRow): Entry {
     path: enumOf(Path, row.path),
     bytes: row.bytes,
     codec: row.codec,
+    delays: row.delays && {
+      stages: delaysTold({
+        captureUs: row.delays.capture_us,
+        convertUs: row.delays.convert_us,
+        encodeUs: row.delays.encode_us,
+        queueUs: row.delays.queue_us,
+        roundTripUs: row.delays.round_trip_us,
+        waitUs: row.delays.wait_us,
+        decodeUs: row.delays.decode_us,
+        shownUs: row.delays.shown_us,
+      }),
+      frames: row.delays.frames,
+      lossPercent: row.delays.loss_ppm / 10_000,
+    },
   };
 }
 

@@ -148,6 +148,7 @@ describe('journal', () => {
             end_reason: 'agent_stopped',
             end_code: 'grant_signature',
             path: 'relayed',
+            delays: { frames: 9, encode_us: 9000, round_trip_us: 40_000, queue_us: 1500, loss_ppm: 20_000 },
           }),
         ],
         next: '',
@@ -165,7 +166,11 @@ describe('journal', () => {
     });
     await vi.waitFor(() => expect(journal.loaded).toBe(true));
     expect(journal.hasOlder).toBe(true);
-    FakeSocket.last.deliver({ case: 'journalEntry', value: { sessionId: 's3', startedAt: started + 5n } });
+    const delays = { frames: 9n, encodeUs: 9000, roundTripUs: 40_000, queueUs: 1500, lossPpm: 20_000 };
+    FakeSocket.last.deliver({
+      case: 'journalEntry',
+      value: { sessionId: 's3', startedAt: started + 5n, delays },
+    });
     await journal.loadOlder();
     expect(asked).toEqual(['?limit=20', '?limit=20&cursor=older']);
     expect(journal.entries.map((e) => e.id)).toEqual(['s3', 's2', 's1']);
@@ -175,6 +180,14 @@ describe('journal', () => {
       endReason: EndReason.AGENT_STOPPED,
       endCode: Code.GRANT_SIGNATURE,
       path: Path.RELAYED,
+    });
+    // The same from either side, and none where nobody measured.
+    expect(journal.entries.map((e) => e.delays?.stages.network)).toEqual([21.5, undefined, 21.5]);
+    expect(journal.entries[0]?.delays).toEqual(journal.entries[2]?.delays);
+    expect(journal.entries[0]?.delays).toMatchObject({
+      frames: 9,
+      lossPercent: 2,
+      stages: { shown: undefined },
     });
   });
 });

@@ -8,8 +8,11 @@ import { ago, bytes, duration } from '../i18n/format';
 import { browserWords, codeWords, endWords, problemWords, reasonWords } from '../i18n/words';
 import SignIn from '../pages/SignIn.svelte';
 import { computers } from '../state/computers.svelte';
+import type { Session } from '../state/session.svelte';
 import ComputerCard from './ComputerCard.svelte';
+import Statistics from '../viewer/Statistics.svelte';
 import RemoveComputer from './RemoveComputer.svelte';
+import SessionDelays from './SessionDelays.svelte';
 
 beforeEach(() => {
   // happy-dom has no top layer.
@@ -53,6 +56,40 @@ describe('signing in', () => {
   it('says that the relay cannot be reached', async () => {
     await submit(new TypeError('failed to fetch'));
     expect((await screen.findByTestId('problem')).textContent).toContain('cannot be reached');
+  });
+});
+
+describe('delays', () => {
+  const stages = {
+    ...{ capture: 0.7, convert: 0.3, encode: 9, network: 21.5, wait: undefined, decode: 2 },
+    shown: undefined,
+  };
+
+  it('of a session in the journal name what was measured, and their sum', () => {
+    const { container } = render(SessionDelays, { delays: { stages, frames: 1234, lossPercent: 1.5 } });
+    expect(container.querySelector('summary')?.textContent).toBe('Delay about 34 ms');
+    const [names, values] = ['dt', 'dd'].map((tag) =>
+      [...container.querySelectorAll(tag)].map((e) => e.textContent),
+    );
+    expect(names).toEqual([
+      ...['Capture', 'Conversion', 'Encoding', 'Network, one way', 'Decoding', 'Loss', 'Pictures'],
+    ]);
+    expect(values).toEqual(['0.7 ms', '0.3 ms', '9 ms', '22 ms', '2 ms', '1.5%', '1,234']);
+  });
+
+  it('of a live session are rows in the order of the way, measured while somebody looks', () => {
+    const agent = { captureUs: 700, convertUs: 0, encodeUs: 9000, queueUs: 1500, estimateKbps: 5000 };
+    const stats = { decoded: 30, roundTripMs: 40, jitterMs: 1, decodeMs: 2, shownMs: 20.2, lossPercent: 0 };
+    const viewer = { measuring: false };
+    const session = { viewer, stats: { ...stats, path: 'direct', width: 1, height: 1, agent } };
+    const { unmount } = render(Statistics, { session: session as unknown as Session });
+    const rows = ['capture', 'convert', 'encode', 'network', 'wait', 'decode', 'shown', 'age'];
+    expect(rows.map((name) => screen.getByTestId(`stat-${name}`).textContent)).toEqual([
+      ...['0.7 ms', '–', '9 ms', '21.5 ms', '1 ms', '2 ms', '20.2 ms', 'about 54.4 ms'],
+    ]);
+    expect(viewer.measuring).toBe(true);
+    unmount();
+    expect(viewer.measuring).toBe(false);
   });
 });
 
