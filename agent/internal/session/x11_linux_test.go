@@ -18,6 +18,7 @@ func TestXDisplayDiesAndComesBack(t *testing.T) {
 	r := start(t, Options{timing: timing{retryMin: 20 * time.Millisecond}}, func(context.Context) (desktop.Desktop, error) {
 		return desktop.Open(desktop.Options{Display: display})
 	})
+	eventually(t, "the display", func() bool { return r.host.current() != nil }) // Ready names it only then
 	v := r.ready(look{})
 	if d := v.wait("ready", func(m *orielv1.FromDesktop) bool { return m.GetReady() != nil }).GetReady(); d.GetDesktop() != "x11 "+display || d.GetScreen().GetHeight() != 600 {
 		t.Errorf("ready: %v", d)
