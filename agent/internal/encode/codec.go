@@ -51,7 +51,9 @@ type encoder struct {
 	open   func(*Image, Config) (library, error)
 	lib    library // nil before the first frame
 	size   image.Point
-	frames int64 // since lib was opened
+	frames int64          // since lib was opened
+	last   C.oriel_packet // of the frame before; points into lib
+	only   *Image         // what lib is shown for Params.Only; nil until then
 	soft   softener
 	closed bool
 }
@@ -96,21 +98,48 @@ func (e *encoder) Encode(img *Image, p Params) (Packet, error) {
 	}
 	p.Dirty = dirty
 	p.Quantizer = min(max(p.Quantizer, MinQuantizer), MaxQuantizer)
+	show, against := e.soft.show(img, p), img
+	if p.Only && !p.Key {
+		show = e.within(show, dirty)
+		if !p.soft() {
+			against = show // the comparison reaches beyond the rectangles
+		}
+	}
 
 	var raw C.oriel_packet
-	if err := e.lib.encode(e.soft.show(img, p), e.frames, p, &raw); err != nil {
+	if err := e.lib.encode(show, e.frames, p, &raw); err != nil {
 		return Packet{}, fmt.Errorf("encode %s: %w", e.codec, err)
 	}
 	e.frames++
+	e.last = raw
 	out := Packet{
 		Data:      C.GoBytes(unsafe.Pointer(raw.data), C.int(raw.size)),
 		Key:       raw.key != 0,
 		Quantizer: int(raw.quantizer),
 	}
-	out.Error = compare(img, &raw, dirty)
+	out.Error = compare(against, &raw, dirty)
 	// A key frame has nothing old, and a soft one is far from the source anyway.
 	out.Stale = !out.Key && !p.soft() && out.Error.Worst > staleMSE(p.Quantizer)
 	return out, nil
+}
+
+// within is img inside the rectangles, and what was reconstructed last elsewhere.
+func (e *encoder) within(img *Image, rects []image.Rectangle) *Image {
+	if e.only == nil || e.only.Size != img.Size {
+		e.only = NewImage(img.Format, img.Size)
+	}
+	out := e.only
+	c := img.chroma(img.Bounds()).Max
+	for i, to := range [][]byte{out.Y, out.U, out.V} {
+		size, stride := c, out.StrideC
+		if i == 0 {
+			size, stride = img.Size, out.StrideY
+		}
+		from := unsafe.Slice((*byte)(e.last.plane[i]), int(e.last.stride[i])*(size.Y-1)+size.X)
+		copyPlane(to, stride, from, int(e.last.stride[i]), image.Rectangle{Max: size})
+	}
+	out.Copy(img, rects)
+	return out
 }
 
 func truth(b bool) C.int {

@@ -29,6 +29,11 @@
 // drive refinement: a picture that stands still is encoded again with a finer
 // quantizer until Error.Lossless.
 //
+// A picture need not go out in one frame: with Params.Only the encoder is shown,
+// outside of the dirty rectangles, what it reconstructed last, and spends next to
+// nothing there. So a page can follow in bands on a link that cannot take it at
+// once, and what stands still can be refined beside what moves.
+//
 // What a quantizer costs differs: AV1's palettes make a page of text nearly as
 // cheap at 24 (50 kB of 1080p, 52 dB) as at 60 (32 kB, 36 dB), so a coarse page
 // saves little and is paid for twice; VP9 goes from 38 to 184 kB. VP8 keeps some
@@ -96,6 +101,7 @@ type Params struct {
 	Again     bool              // img is the one before, once more: after Stale, or finer. Slower and more careful
 	Soft      int               // leave out what is finer than so many pixels inside Dirty; below 2: nothing
 	Dirty     []image.Rectangle // what may differ from the last frame, or is wanted finer; empty means everything
+	Only      bool              // encode nothing but Dirty: elsewhere the decoded picture stays, whatever img shows. Not for a key frame
 }
 
 func (p Params) soft() bool { return p.Soft >= 2 }
