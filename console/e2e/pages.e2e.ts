@@ -13,8 +13,19 @@ const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/
 
 type Finding = { id: string; impact: string | null; nodes: { html: string }[] };
 
+/** What still fades in has another contrast than what is there to stay. */
+async function calm(page: Page): Promise<void> {
+  await page.evaluate(async () => {
+    const passing = (a: Animation) => a.effect?.getComputedTiming().endTime !== Infinity;
+    let running: Animation[];
+    while ((running = document.getAnimations().filter((a) => passing(a) && a.playState === 'running')).length)
+      await Promise.allSettled(running.map((a) => a.finished));
+  });
+}
+
 async function seriousFindings(page: Page): Promise<string[]> {
   await page.evaluate(axeSource);
+  await calm(page);
   const found = await page.evaluate(async () => {
     const axe = (window as unknown as { axe: { run(): Promise<{ violations: Finding[] }> } }).axe;
     return (await axe.run()).violations;

@@ -24,6 +24,7 @@ type loop struct {
 	img   *encode.Image // nil before the first picture
 	rate  *rate
 	rough roughness
+	rest  []image.Rectangle // what changed and did not fit into a frame yet
 
 	sent     time.Time // when the last frame was
 	changed  time.Time // when the last frame with a change was
@@ -96,7 +97,7 @@ func (l *loop) wait(ctx context.Context) error {
 			due = time.Time{}
 		} else if !now.Before(due) {
 			asked := l.take.want(now)
-			if l.take.pending() {
+			if l.take.pending() || len(l.rest) > 0 {
 				return nil
 			}
 			if due = l.pause(now, asked, key); !due.IsZero() && !now.Before(due) {
@@ -181,15 +182,18 @@ func (l *loop) step() error {
 		why = keyNone // not yet; the change goes first
 	}
 	p.Key = why != keyNone || !l.encoded || size != l.img.Size
-	p.Dirty = got.dirty
-	refined := len(got.dirty) == 0 && !p.Key
-	if refined {
+	refined := len(got.dirty) == 0 && len(l.rest) == 0 && !p.Key
+	switch {
+	case p.Key:
+		l.rest = nil
+	case refined:
 		if !l.rough.any() {
 			return nil // what was asked for has been answered
 		}
-		p.Dirty = []image.Rectangle{l.rough.where}
-	} else if p.Key {
-		p.Dirty = nil
+		p.Again = true
+		p.Dirty, p.Quantizer, p.Only = l.finer()
+	default:
+		p.Dirty, p.Only = l.fits(got.dirty)
 	}
 	detail := l.img.Detail(p.Dirty)
 	f := Frame{Codec: l.s.codec, Size: l.img.Size, At: got.at, Captured: got.captured, Converted: got.converted, Refined: refined}
@@ -198,10 +202,7 @@ func (l *loop) step() error {
 	case p.Key:
 		budget = l.keyBudget(why)
 		p.Quantizer = l.rate.key(detail, budget)
-	case refined:
-		p.Again = true
-		p.Quantizer = l.rate.refine(detail, l.rough.quantizer)
-	default:
+	case !refined:
 		p.Quantizer = l.rate.change(start, detail, share(p.Dirty, l.img.Size), start.Sub(l.changed))
 	}
 	if got.at.IsZero() { // nothing new: the picture is that of now
@@ -237,6 +238,91 @@ func (l *loop) step() error {
 	return nil
 }
 
+// finer is what to refine next, and how finely: as much as the link carries in an
+// instant, so that a change does not wait behind it, and only that. Every frame of
+// VP8 blurs a little what it does not code, so there it is always the whole.
+func (l *loop) finer() (part []image.Rectangle, quantizer int, only bool) {
+	var coarse []image.Rectangle
+	worst := l.rough.coarsest()
+	for _, p := range l.rough.patches {
+		if p.quantizer == worst {
+			coarse = append(coarse, p.where)
+		}
+	}
+	q := l.rate.refine(l.img.Detail(coarse), worst)
+	if l.s.codec == encode.VP8 {
+		return []image.Rectangle{l.img.Bounds()}, q, false
+	}
+	coarse = coarse[:0]
+	for _, p := range l.rough.patches {
+		if p.quantizer > q || worst == encode.MinQuantizer {
+			coarse = append(coarse, p.where)
+		}
+	}
+	part, _ = l.part(coarse, func(d float64) bool { return l.rate.bits(classRefine, d, q) <= l.rate.most()/2 })
+	return part, q, true
+}
+
+// fits is which of what changed goes into the next frame, and whether that is only
+// a part: what just changed first, then what is still to come, from the top. A
+// frame longer than the queue of a slow link would lose its own end, and hold up
+// a key that is pressed meanwhile.
+func (l *loop) fits(fresh []image.Rectangle) (part []image.Rectangle, only bool) {
+	todo := append(append([]image.Rectangle(nil), fresh...), clip(l.rest, fresh)...)
+	part, l.rest = l.part(todo, func(d float64) bool { return l.rate.coarsest(d) <= l.rate.most() })
+	if len(l.rest) > maxRest {
+		l.rest = []image.Rectangle{union(l.rest)}
+	}
+	// A fine quantizer for a letter must not be spent on all that is coarse.
+	return part, len(l.rest) > 0 || l.rough.any() && l.s.codec != encode.VP8
+}
+
+// part divides what is to be done into what is small enough by its detail, at
+// least a step of it, and the rest.
+func (l *loop) part(todo []image.Rectangle, enough func(detail float64) bool) (part, rest []image.Rectangle) {
+	if enough(l.img.Detail(todo)) {
+		return todo, nil
+	}
+	sum := 0.0
+	for i, r := range todo {
+		d := l.img.Detail([]image.Rectangle{r})
+		if enough(sum + d) {
+			part, sum = append(part, r), sum+d
+			continue
+		}
+		if band := l.band(r, func(d float64) bool { return enough(sum + d) }); len(part) == 0 || band.Dy() > bandStep {
+			part = append(part, band)
+			r.Min.Y = band.Max.Y
+		}
+		if !r.Empty() {
+			rest = append(rest, r)
+		}
+		return part, append(rest, todo[i+1:]...)
+	}
+	return part, rest
+}
+
+const (
+	bandStep = 64 // pixels: a superblock of AV1
+	maxRest  = 64
+)
+
+// band is the upper part of r that is small enough, by its detail, and at least a
+// step high.
+func (l *loop) band(r image.Rectangle, enough func(detail float64) bool) image.Rectangle {
+	out := r
+	out.Max.Y = min(r.Max.Y, (r.Min.Y+bandStep)&^(bandStep-1))
+	for out.Max.Y < r.Max.Y {
+		next := out
+		next.Max.Y = min(r.Max.Y, out.Max.Y+bandStep)
+		if !enough(l.img.Detail([]image.Rectangle{next})) {
+			break
+		}
+		out = next
+	}
+	return out
+}
+
 // finish sends a packet and remembers what it did.
 func (l *loop) finish(f Frame, p encode.Params, pkt encode.Packet, detail float64, start time.Time) {
 	now := time.Now()
@@ -265,7 +351,7 @@ func (l *loop) finish(f Frame, p encode.Params, pkt encode.Packet, detail float6
 func (l *loop) keyBudget(why keyReason) int {
 	budget := l.rate.firstBudget()
 	if why == keyLost && time.Since(l.key.at) < 3*time.Second {
-		return min(budget, l.key.bits/2)
+		return min(budget, max(l.key.bits/2, l.rate.small()))
 	}
 	return budget
 }
@@ -295,44 +381,4 @@ func share(rects []image.Rectangle, size image.Point) float64 {
 		covered += r.Dx() * r.Dy()
 	}
 	return min(1, float64(covered)/float64(size.X*size.Y))
-}
-
-// roughness is where the viewers' picture could be finer, and how it was coded.
-type roughness struct {
-	where     image.Rectangle
-	quantizer int // the coarsest used there
-}
-
-func (r *roughness) any() bool { return !r.where.Empty() }
-
-func (r *roughness) after(all image.Rectangle, p encode.Params, pkt encode.Packet, refined bool) {
-	rest := pkt.Error.Rough
-	if !rest.Empty() && !pkt.Error.Lossless() {
-		rest = rest.Inset(-8).Intersect(all)
-	}
-	switch {
-	case refined || pkt.Key:
-		r.where, r.quantizer = rest, p.Quantizer
-		if refined && p.Quantizer <= encode.MinQuantizer {
-			r.where = image.Rectangle{} // it does not get better
-		}
-	case rest.Empty():
-		if bounds := union(p.Dirty); r.where.In(bounds) && len(p.Dirty) == 1 {
-			r.where = image.Rectangle{}
-		}
-	default:
-		if r.where.Empty() {
-			r.quantizer = p.Quantizer
-		}
-		r.where = r.where.Union(rest)
-		r.quantizer = max(r.quantizer, p.Quantizer)
-	}
-}
-
-func union(rects []image.Rectangle) image.Rectangle {
-	var all image.Rectangle
-	for _, r := range rects {
-		all = all.Union(r)
-	}
-	return all
 }

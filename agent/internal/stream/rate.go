@@ -93,6 +93,9 @@ func (r *rate) idle(now time.Time) time.Time {
 	return now.Add(r.airtime(int(r.debt)))
 }
 
+// small is how many bits a link takes without anybody noticing.
+func (r *rate) small() int { return int(r.target * 0.05) }
+
 func (r *rate) firstBudget() int { return int(r.target * firstWindow.Seconds()) }
 
 func (r *rate) bits(c class, detail float64, q int) float64 {
@@ -132,19 +135,41 @@ func (r *rate) key(detail float64, budget int) int {
 // comes since after the last one: after a pause it may take more of the link.
 func (r *rate) change(now time.Time, detail, share float64, since time.Duration) int {
 	r.drain(now)
-	window := min(max(since, 33*time.Millisecond), 120*time.Millisecond)
-	budget := max(r.target*window.Seconds()-r.debt, r.target*0.008)
-	worst := 56
-	if r.codec == encode.AV1 {
-		worst = 52 // coarser saves nothing that can be read
-	}
+	budget := max(r.target*window(since).Seconds()-r.debt, r.target*0.008)
 	best := r.fine(share)
 	// What costs next to nothing is exact at once, and needs no second frame.
-	if r.codec != encode.VP8 && r.bits(classChange, detail, 8) < r.target*0.004 {
+	if r.codec != encode.VP8 && share < 0.1 && r.bits(classChange, detail, 8) < r.target*0.004 {
 		best = 8
 	}
-	return r.fit(classChange, detail, budget, best, worst)
+	return r.fit(classChange, detail, budget, best, r.worst())
 }
+
+// window is how much of the link a change may take that comes since after the last
+// one: a frame's share in motion, more after a pause. In motion less than the time
+// that has passed, or one frame that came late would be large, make the next late,
+// and halve the rate for good.
+func window(since time.Duration) time.Duration {
+	const frame, pause = 33 * time.Millisecond, 120 * time.Millisecond
+	if since > pause {
+		return pause
+	}
+	return frame + max(0, since-frame)*2/5
+}
+
+// worst is the coarsest quantizer of a change.
+func (r *rate) worst() int {
+	if r.codec == encode.AV1 {
+		return 52 // coarser saves nothing that can be read
+	}
+	return 56
+}
+
+// coarsest is how many bits a change takes at least.
+func (r *rate) coarsest(detail float64) float64 { return r.bits(classChange, detail, r.worst()) }
+
+// most is how many bits a frame may have: less than the queue of a slow link, a
+// quarter of a second, holds, and no more than a person who presses a key waits for.
+func (r *rate) most() float64 { return r.target * 0.16 }
 
 // refine is the next finer quantizer of a picture that stands still.
 func (r *rate) refine(detail float64, from int) int {

@@ -19,17 +19,20 @@
 // question is simply asked later. Nothing changes → nothing is asked, nothing
 // runs.
 //
-// When the picture stands still it is refined: encoded again in a few steps with
-// finer quantizers until the encoder's own reconstruction differs nowhere that
-// can be seen (encode.Error), then no more. A change at any time goes first.
+// When the picture stands still it is refined (rough.go): encoded again in a few
+// steps with finer quantizers, where it is coarse and nowhere else, until the
+// encoder's own reconstruction differs nowhere that can be seen (encode.Error),
+// then no more. A change at any time goes first.
 //
 // # Rate
 //
 // The quantizer of each frame is ours (rate.go): a leaky bucket drains at the
 // rate of the congestion estimate; the frame after a pause may fill a tenth of a
 // second of it, a frame in motion a frame's share, and the model of the codec
-// says which quantizer that takes. A frame that turned out too large delays the
-// next; it never queues behind itself. With several viewers the slowest
+// says which quantizer that takes. What does not fit into a sixth of a second
+// even at the coarsest goes out in bands, from the top, the newest change first:
+// a frame longer than the queue of a slow link would lose its own end. A frame
+// that turned out too large delays the next; it never queues behind itself. With several viewers the slowest
 // viewer's rate is the stream's.
 //
 // The estimate is ours too (estimate.go): every frame of some packets is a train
@@ -80,7 +83,7 @@ type Options struct {
 
 // Rates in bits per second.
 const (
-	DefaultTarget = 3_000_000
+	DefaultTarget = 1_500_000 // the first picture fits a slow link, and is soon refined on a better one
 	MinTarget     = 100_000
 	MaxTarget     = 30_000_000
 )

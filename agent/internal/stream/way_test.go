@@ -205,8 +205,7 @@ func (w *way) tick() {
 	if wish == 0 {
 		return
 	}
-	window := min(max(w.now-w.sentAt, 33*time.Millisecond), 120*time.Millisecond)
-	bits := min(max(least, target*window.Seconds()-w.debt), max(least, wish))
+	bits := min(max(least, target*window(w.now-w.sentAt).Seconds()-w.debt), max(least, wish))
 	w.debt += bits
 	w.sentAt = w.now
 	f := &simFrame{at: w.now, bits: bits}

@@ -1,0 +1,100 @@
+package stream
+
+import (
+	"image"
+
+	"oriel/agent/internal/encode"
+)
+
+// patch is a part of the viewers' picture that could be finer, and how it was
+// coded.
+type patch struct {
+	where     image.Rectangle
+	quantizer int
+}
+
+// roughness is where the viewers' picture could be finer.
+type roughness struct{ patches []patch }
+
+// maxPatches bounds the list: then all is one.
+const maxPatches = 48
+
+func (r *roughness) any() bool { return len(r.patches) > 0 }
+
+// coarsest is the largest quantizer of them.
+func (r *roughness) coarsest() int {
+	worst := encode.MinQuantizer
+	for _, p := range r.patches {
+		worst = max(worst, p.quantizer)
+	}
+	return worst
+}
+
+// after learns what a frame left: where it was looked at, what is not exact.
+func (r *roughness) after(all image.Rectangle, p encode.Params, pkt encode.Packet, refined bool) {
+	seen := p.Dirty
+	if pkt.Key || len(seen) == 0 {
+		seen = []image.Rectangle{all}
+	}
+	var left []patch
+	for _, old := range r.patches {
+		for _, where := range clip([]image.Rectangle{old.where}, seen) {
+			left = append(left, patch{where, old.quantizer})
+		}
+	}
+	rest := pkt.Error.Rough
+	if !rest.Empty() && !pkt.Error.Lossless() {
+		rest = rest.Inset(-8)
+	}
+	// What the finest quantizer leaves does not get better.
+	if !refined || p.Quantizer > encode.MinQuantizer {
+		for _, where := range seen {
+			// A frame reaches a block or two beyond, as does the comparison.
+			if where = where.Inset(-24).Intersect(rest).Intersect(all); !where.Empty() {
+				left = append(left, patch{where, p.Quantizer})
+			}
+		}
+	}
+	if len(left) > maxPatches {
+		one := left[0]
+		for _, p := range left[1:] {
+			one = patch{one.where.Union(p.where), max(one.quantizer, p.quantizer)}
+		}
+		left = []patch{one}
+	}
+	r.patches = left
+}
+
+// clip is what of the rectangles lies outside of all of the others.
+func clip(rects, without []image.Rectangle) []image.Rectangle {
+	for _, w := range without {
+		var out []image.Rectangle
+		for _, r := range rects {
+			in := r.Intersect(w)
+			if in.Empty() {
+				out = append(out, r)
+				continue
+			}
+			for _, part := range [...]image.Rectangle{
+				{r.Min, image.Pt(r.Max.X, in.Min.Y)},
+				{image.Pt(r.Min.X, in.Min.Y), image.Pt(in.Min.X, in.Max.Y)},
+				{image.Pt(in.Max.X, in.Min.Y), image.Pt(r.Max.X, in.Max.Y)},
+				{image.Pt(r.Min.X, in.Max.Y), r.Max},
+			} {
+				if !part.Empty() {
+					out = append(out, part)
+				}
+			}
+		}
+		rects = out
+	}
+	return rects
+}
+
+func union(rects []image.Rectangle) image.Rectangle {
+	var all image.Rectangle
+	for _, r := range rects {
+		all = all.Union(r)
+	}
+	return all
+}
