@@ -212,7 +212,7 @@ func (l *loop) step() error {
 	if err != nil {
 		return err
 	}
-	if p.Key && len(pkt.Data)*8 > 2*budget && pkt.Quantizer < encode.MaxQuantizer-4 && l.rate.airtime(len(pkt.Data)*8) > 400*time.Millisecond {
+	if p.Key && len(pkt.Data)*8 > 2*budget && pkt.Quantizer < encode.MaxQuantizer-4 && l.rate.airtime(len(pkt.Data)*8) > 300*time.Millisecond {
 		// Nothing depends on it yet: a coarser one replaces it.
 		l.rate.learn(classKey, detail, p.Quantizer, len(pkt.Data)*8)
 		p.Quantizer = max(p.Quantizer+4, l.rate.key(detail, budget))
