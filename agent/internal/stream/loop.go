@@ -213,8 +213,10 @@ func (l *loop) step() error {
 		return err
 	}
 	if p.Key && len(pkt.Data)*8 > 2*budget && pkt.Quantizer < encode.MaxQuantizer-4 && l.rate.airtime(len(pkt.Data)*8) > 300*time.Millisecond {
-		// Nothing depends on it yet: a coarser one replaces it.
+		// Nothing depends on it yet: a coarser and softer one replaces it. What
+		// is 16 pixels high can still be read.
 		l.rate.learn(classKey, detail, p.Quantizer, len(pkt.Data)*8)
+		p.Soft = 3
 		p.Quantizer = max(p.Quantizer+4, l.rate.key(detail, budget))
 		if pkt, err = l.enc.Encode(l.img, p); err != nil {
 			return err
@@ -340,7 +342,9 @@ func (l *loop) finish(f Frame, p encode.Params, pkt encode.Packet, detail float6
 		class = classRefine
 	}
 	l.rate.sent(now, bits)
-	l.rate.learn(class, detail, p.Quantizer, bits)
+	if p.Soft == 0 {
+		l.rate.learn(class, detail, p.Quantizer, bits)
+	}
 	l.rough.after(l.img.Bounds(), p, pkt, f.Refined)
 	l.sent = now
 	l.s.stats.add(now, f)
