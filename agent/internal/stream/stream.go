@@ -32,8 +32,8 @@
 // says which quantizer that takes. What does not fit into a sixth of a second
 // even at the coarsest goes out in bands, from the top, the newest change first:
 // a frame longer than the queue of a slow link would lose its own end. A frame
-// that turned out too large delays the next; it never queues behind itself. With several viewers the slowest
-// viewer's rate is the stream's.
+// that turned out too large delays the next; it never queues behind itself. With
+// several viewers the slowest viewer's rate is the stream's.
 //
 // The estimate is ours too (estimate.go): every frame of some packets is a train
 // whose dispersion at the viewer shows what the link carries, so that the first
@@ -43,8 +43,8 @@
 //
 // The first picture of a stream, one for a viewer who joins, one for a PLI, one
 // for a new size: no others. The first must fit the link: it may take a sixth of
-// a second of it, is encoded again coarser when it came out much larger, and is
-// refined after. Requests are merged and answered at once when the last key frame
+// a second of it, is encoded again coarser and softer (encode.Params.Soft) when it
+// came out much larger, and is refined after. Requests are merged and answered at once when the last key frame
 // is long past, else when it has had the time to arrive; an answer to a loss is
 // at most half the size of what was lost. A browser also asks for one when it has
 // seen nothing for three seconds; Feedback answers that only where something
