@@ -39,6 +39,9 @@ const (
 
 func micros(d time.Duration) uint64 { return uint64(min(max(0, d), time.Minute) / time.Microsecond) }
 
+// took is micros of what was measured, which is never zero.
+func took(d time.Duration) uint64 { return max(1, micros(d)) }
+
 // frame counts a frame that was sent. Nobody waits for one that only refines, nor
 // for reading a picture that was there already.
 func (d *delays) frame(f stream.Frame) {
@@ -48,10 +51,10 @@ func (d *delays) frame(f stream.Frame) {
 	if f.Refined {
 		return
 	}
-	d.encode.add(micros(f.Encoded), 1)
+	d.encode.add(took(f.Encoded), 1)
 	if f.Captured > 0 {
-		d.capture.add(micros(f.Captured), 1)
-		d.convert.add(micros(f.Converted), 1)
+		d.capture.add(took(f.Captured), 1)
+		d.convert.add(took(f.Converted), 1)
 	}
 }
 
@@ -60,7 +63,7 @@ func (d *delays) way(trip time.Duration, s stream.State) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if trip > 0 {
-		d.trip.add(micros(trip), 1)
+		d.trip.add(took(trip), 1)
 	}
 	d.queue.add(micros(s.Queue), 1)
 	d.loss.add(uint64(millionths(s.Loss)), 1)

@@ -34,6 +34,17 @@ func TestDelaysAreMeans(t *testing.T) {
 	}
 }
 
+// Zero says that nothing was measured.
+func TestDelaysOfAQuickMachine(t *testing.T) {
+	var d delays
+	d.frame(stream.Frame{Captured: 400, Converted: 300, Encoded: 200})
+	d.way(100, stream.State{})
+	want := &orielv1.Delays{Frames: 1, CaptureUs: 1, ConvertUs: 1, EncodeUs: 1, RoundTripUs: 1}
+	if got := d.means(); !proto.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
 // What a viewer says is bounded, however much of it there is.
 func TestDelaysOfALiar(t *testing.T) {
 	var d delays

@@ -19,6 +19,7 @@ type video struct {
 	track      *stream.Track
 	delays     *delays // the session's
 	congestion *stream.Congestion
+	frames     uint64 // of the stream when tellStats looked last; for it alone
 	once       sync.Once
 	reached    chan struct{} // closed when the viewer can be sent to
 
@@ -214,7 +215,8 @@ func (p *peer) tellStats() {
 	}
 	st, way := sub.Stream().Stats(), v.congestion.State()
 	still := st.FPS == 0
-	if !still {
+	if st.Frames != v.frames {
+		v.frames = st.Frames
 		v.delays.way(p.roundTrip(), way)
 	}
 	if p.crowded() {
