@@ -7,7 +7,7 @@
 
 /* Speeds. In the fast one libaom takes a block whose luma fits for unchanged and
    leaves its chroma as it was, also when the same is encoded again, for good;
-   at 7 and below it does not. */
+   at 7 and below it does not (3.6.0 and 3.12.1). */
 enum { fast = 10, careful = 7 };
 
 /* The coarsest quantizer without the loop filter: up to it the filter gains 0.1 dB

@@ -3,6 +3,7 @@
 package encode_test
 
 import (
+	"fmt"
 	"image"
 	"testing"
 
@@ -12,33 +13,39 @@ import (
 // hd is what the benchmarks measure on.
 var hd = image.Pt(1920, 1080)
 
+// part is where scripts scroll and play: 1280×720 of the screen.
+var part = image.Rect(64, 64, 64+1280, 64+720)
+
 // scripts are what a desktop does; each call changes the screen.
 var scripts = []struct {
 	name      string
 	quantizer int
 	change    func(*screen, int) image.Rectangle
 }{
-	{"typing", 8, func(s *screen, _ int) image.Rectangle { return s.change() }},
-	{"scrolling", 24, func(s *screen, _ int) image.Rectangle { s.scroll(18); return s.pix.Rect }},
-	{"video", 36, func(s *screen, t int) image.Rectangle {
-		r := image.Rect(320, 180, 1600, 900)
-		s.video(r, t)
-		return r
-	}},
+	{"typing", 8, func(s *screen, i int) image.Rectangle { return s.typed(part, i) }},
+	{"scrolling", 24, func(s *screen, _ int) image.Rectangle { s.scrollPart(part, 40); return part }},
+	{"video", 32, func(s *screen, i int) image.Rectangle { s.video(part, i); return part }},
 }
 
+// BenchmarkEncode has each script on a page that was refined before, as it is
+// when somebody begins to type or scroll.
 func BenchmarkEncode(b *testing.B) {
-	for _, c := range encode.Supported() {
+	type kind struct {
+		codec  encode.Codec
+		format encode.Format
+		name   string
+	}
+	for _, k := range []kind{{encode.AV1, encode.I420, "AV1"}, {encode.AV1, encode.I444, "AV1-444"}, {encode.VP9, encode.I420, "VP9"}, {encode.VP8, encode.I420, "VP8"}} {
 		for _, script := range scripts {
-			b.Run(string(c)+"/"+script.name, func(b *testing.B) {
-				enc, err := encode.New(c, encode.Config{})
+			b.Run(k.name+"/"+script.name, func(b *testing.B) {
+				enc, err := encode.New(k.codec, encode.Config{Format: k.format})
 				if err != nil {
 					b.Fatal(err)
 				}
 				defer enc.Close()
 				s := newScreen(hd)
-				s.realpage()
-				img := encode.NewImage(encode.I420, hd)
+				s.prose(s.pix.Rect)
+				img := encode.NewImage(k.format, hd)
 				encodeOne := func(p encode.Params) []encode.Packet {
 					all, err := encode.EncodeAll(enc, img, p)
 					if err != nil {
@@ -47,7 +54,9 @@ func BenchmarkEncode(b *testing.B) {
 					return all
 				}
 				convert(b, img, s, s.pix.Rect)
-				encodeOne(encode.Params{Quantizer: script.quantizer})
+				for _, q := range []int{24, 8, 2} {
+					encodeOne(encode.Params{Quantizer: q, Again: true})
+				}
 				var bits, packets int
 				var quality float64
 				for i := 0; b.Loop(); i++ {
@@ -73,6 +82,34 @@ func BenchmarkEncode(b *testing.B) {
 	}
 }
 
+// BenchmarkFirst is the key frame of a page, as it is and soft.
+func BenchmarkFirst(b *testing.B) {
+	for _, c := range encode.Supported() {
+		for _, p := range []encode.Params{{Quantizer: 40}, {Quantizer: 60}, {Quantizer: 56, Soft: 3}, {Quantizer: 56, Soft: 4}} {
+			b.Run(fmt.Sprintf("%s/q%d-soft%d", c, p.Quantizer, p.Soft), func(b *testing.B) {
+				enc, err := encode.New(c, encode.Config{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer enc.Close()
+				s := newScreen(hd)
+				s.prose(s.pix.Rect)
+				img := encode.NewImage(encode.I420, hd)
+				convert(b, img, s, s.pix.Rect)
+				p.Key = true
+				var pkt encode.Packet
+				for b.Loop() {
+					if pkt, err = enc.Encode(img, p); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64(len(pkt.Data))/1000, "kB")
+				b.ReportMetric(pkt.Error.PSNR(), "dB")
+			})
+		}
+	}
+}
+
 func convert(tb testing.TB, img *encode.Image, s *screen, r image.Rectangle) {
 	if err := encode.Convert(img, s.picture(), []image.Rectangle{r}); err != nil {
 		tb.Fatal(err)
@@ -82,7 +119,7 @@ func convert(tb testing.TB, img *encode.Image, s *screen, r image.Rectangle) {
 // BenchmarkConvert shows what libyuv saves over a loop in Go.
 func BenchmarkConvert(b *testing.B) {
 	s := newScreen(hd)
-	s.realpage()
+	s.prose(s.pix.Rect)
 	img := encode.NewImage(encode.I420, hd)
 	for _, c := range []struct {
 		name string

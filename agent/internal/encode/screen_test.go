@@ -7,9 +7,12 @@ import (
 	"image/color"
 	"image/draw"
 	"math/rand/v2"
+	"sync"
 
 	"golang.org/x/image/font"
 	"golang.org/x/image/font/basicfont"
+	"golang.org/x/image/font/gofont/gomono"
+	"golang.org/x/image/font/opentype"
 	"golang.org/x/image/math/fixed"
 
 	"oriel/agent/internal/encode"
@@ -149,4 +152,48 @@ func (s *screen) realpage() {
 		}
 	}
 	s.video(image.Rect(size.X*3/4, size.Y/8, size.X*15/16, size.Y/3), s.rand.IntN(99))
+}
+
+// mono is the type of prose: antialiased, as on a desktop.
+var mono = sync.OnceValue(func() font.Face {
+	f, err := opentype.Parse(gomono.TTF)
+	if err != nil {
+		panic(err)
+	}
+	face, err := opentype.NewFace(f, &opentype.FaceOptions{Size: 18, DPI: 72, Hinting: font.HintingFull})
+	if err != nil {
+		panic(err)
+	}
+	return face
+})
+
+// prose fills r with lines of text of differing length, 24 pixels apart.
+func (s *screen) prose(r image.Rectangle) {
+	s.pix.fill(r, color.RGBA{250, 250, 248, 255})
+	for y := r.Min.Y; y < r.Max.Y; y += 24 {
+		s.proseLine(image.Pt(r.Min.X, y), r)
+	}
+}
+
+func (s *screen) proseLine(p image.Point, r image.Rectangle) {
+	d := font.Drawer{Dst: s.pix, Src: image.NewUniform(ink[0]), Face: mono(), Dot: fixed.P(p.X+20, p.Y+18)}
+	d.DrawString(s.word(s.rand.IntN((r.Dx() - 40) / 11)))
+}
+
+// scrollPart moves what is in r up by n pixels and writes what appears below.
+func (s *screen) scrollPart(r image.Rectangle, n int) {
+	draw.Draw(&s.pix.RGBA, r, &s.pix.RGBA, r.Min.Add(image.Pt(0, n)), draw.Src)
+	below := image.Rect(r.Min.X, r.Max.Y-n, r.Max.X, r.Max.Y)
+	s.pix.fill(below, color.RGBA{250, 250, 248, 255})
+	s.proseLine(below.Min, r)
+}
+
+// typed writes the i-th letter of a text into r and returns where.
+func (s *screen) typed(r image.Rectangle, i int) image.Rectangle {
+	at := r.Min.Add(image.Pt(40+i%100*11, 200+i/100%20*24))
+	where := image.Rectangle{at, at.Add(image.Pt(11, 24))}
+	s.pix.fill(where, color.RGBA{250, 250, 248, 255})
+	d := font.Drawer{Dst: s.pix, Src: image.NewUniform(ink[0]), Face: mono(), Dot: fixed.P(at.X, at.Y+18)}
+	d.DrawString(string(rune('a' + s.rand.IntN(26))))
+	return where
 }
