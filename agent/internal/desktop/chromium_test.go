@@ -13,12 +13,12 @@ import (
 	"oriel/agent/internal/desktop/xvfbtest"
 )
 
-// typedPage reports what its text area holds, after every input.
+// typedPage reports what its text area holds, after every key and input.
 const typedPage = `<!doctype html><meta charset=utf-8><title>typed page</title>
 <textarea id=t autofocus style="width:95vw;height:80vh"></textarea>
 <script>
 const codes = []
-t.addEventListener('keydown', e => { if (e.code) codes.push(e.code) })
+t.addEventListener('keydown', e => { if (e.code) codes.push(e.code); send() })
 t.addEventListener('input', e => {
   if (BUSY) { const until = performance.now() + BUSY; while (performance.now() < until); }
   send()
@@ -69,11 +69,22 @@ func startChromium(t *testing.T, s *xvfbtest.Server, busy string) *page {
 	p.pid = cmd.Process.Pid
 	s.Run("xdotool", "windowfocus", "--sync", s.Window("typed page"))
 	eventually(t, "the page is loaded", func() bool { _, _, ok := p.get(); return ok })
+	// A page that just came up may still lose a key, though it has the focus.
+	eventually(t, "the page hears keys", func() bool {
+		s.Run("xdotool", "key", "Shift_L")
+		_, codes, _ := p.get()
+		return codes != ""
+	})
 	return p
 }
 
 func (p *page) expect(t *testing.T, want string) {
 	t.Helper()
+	defer func() {
+		if text, _, _ := p.get(); t.Failed() && text != want {
+			t.Logf("typed\n%q\narrived as\n%q", want, text)
+		}
+	}()
 	eventually(t, "the text has arrived", func() bool { text, _, _ := p.get(); return len(text) >= len(want) })
 	if got, _, _ := p.get(); got != want {
 		t.Fatalf("typed\n%q\narrived as\n%q", want, got)
