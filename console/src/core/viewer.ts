@@ -544,6 +544,7 @@ export class Viewer extends Emitter<ViewerEvents> {
   }
 
   #dropAttempt(): void {
+    this.#stage.video.srcObject = null; // what is not verified, or over, shows nothing
     clearTimeout(this.#statsTimer);
     this.#agentStats = undefined;
     this.#attempt?.peer.close();
