@@ -100,8 +100,7 @@ describe('a live session', () => {
     await delays.locator('summary').click();
     const stages = await delays.innerText();
     expect(stages).toMatch(/^Delay about \d+ ms/);
-    // Showing is measured once in ten seconds; a session as short as this may have none.
-    for (const stage of ['Capture', 'Encoding', 'Network', 'Decoding'])
+    for (const stage of ['Capture', 'Encoding', 'Network', 'Decoding', 'Showing'])
       expect(stages).toMatch(new RegExp(`^${stage}.*\\s+\\d+(\\.\\d)? ms$`, 'm'));
     await shot(w.page, 'journal');
     await view.close();

@@ -74,12 +74,22 @@ describe('when a picture is shown', () => {
     shown.every = true;
     show(10);
     show(30);
-    show(-10);
-    expect(shown.take()).toBeCloseTo(40 / 3);
+    show(-10); // in the past: it says nothing, and counts for nothing
+    expect(shown.take()).toBe(20);
     shown.every = false;
     show(10);
     expect(video.cancelVideoFrameCallback).toHaveBeenCalledOnce();
     expect(shown.take()).toBeUndefined();
+  });
+
+  it('is asked of the next picture when one has its place in the past', () => {
+    const { shown, show } = screen();
+    shown.next();
+    show(-1_500);
+    expect(shown.take()).toBeUndefined();
+    show(20);
+    show(40);
+    expect(shown.take()).toBe(20);
   });
 
   it('is unknown where the browser does not tell', () => {

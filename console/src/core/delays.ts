@@ -87,6 +87,13 @@ export class Tally {
     this.#withShown += shown;
   }
 
+  /** A picture that was shown after the last look. */
+  addShown(ms: number | undefined): void {
+    if (ms === undefined) return;
+    this.#shown += ms;
+    this.#withShown++;
+  }
+
   /** What to tell, and begins anew; undefined if there was no picture. */
   take(): { frames: number; waitUs: number; decodeUs: number; shownUs: number } | undefined {
     const frames = this.#frames;

@@ -27,10 +27,14 @@ export class Shown {
     if (this.#handle !== undefined || !('requestVideoFrameCallback' in this.#video)) return;
     this.#handle = this.#video.requestVideoFrameCallback((_now, frame) => {
       this.#handle = undefined;
-      // A picture that came while the one before was shown has a place in the past.
-      this.#sum += Math.max(frame.expectedDisplayTime - frame.presentationTime, 0);
-      this.#count++;
-      if (this.#every) this.next();
+      // A picture that came while the one before was shown has a place in the
+      // past, which says nothing of its own: the next one is asked.
+      const waited = frame.expectedDisplayTime - frame.presentationTime;
+      if (waited > 0) {
+        this.#sum += waited;
+        this.#count++;
+      }
+      if (this.#every || waited <= 0) this.next();
     });
   }
 

@@ -532,6 +532,7 @@ export class Viewer extends Emitter<ViewerEvents> {
 
   // What the pictures took here is for the journal, which the agent writes to.
   #tellSeen(): void {
+    this.#tally.addShown(this.#shown.take());
     const value = this.#tally.take();
     if (value) this.#send({ case: 'seen', value });
   }
