@@ -47,6 +47,24 @@ func (d *x11) settle(used time.Time) error {
 	return d.pause(time.Until(used.Add(reuseAfter)))
 }
 
+// announce waits until the program that has the keyboard has heard of a changed
+// map on all its connections. Chromium reads key presses on a connection of its
+// own and looks their codes up in GDK's map, which follows the changes on
+// another; when both have something to read, the press may win and types
+// nothing. The second answer comes from a later round of the program's loop, by
+// which the other connections had their turn. Programs that do not answer, like
+// xterm, have one connection.
+func (d *x11) announce() error {
+	p := &d.input.text.pinger
+	win := d.pingable()
+	for range 2 {
+		if win == 0 || p.silent == win || !d.ping(win) {
+			break
+		}
+	}
+	return d.ended()
+}
+
 func (d *x11) ended() error {
 	if d.isEnding() || d.isClosed() {
 		return ErrClosed

@@ -21,7 +21,8 @@ import (
 // the press itself. The news of the change goes before the press in every
 // connection, so a program that reads late sees a newer map, never an older
 // one. It follows that a code must keep its meaning until the press has been
-// looked up: see settle. Bindings are kept while typing goes on, and a text with
+// looked up: see settle. A program with two connections may read the press on
+// one before the news on the other: see announce. Bindings are kept while typing goes on, and a text with
 // few characters beyond the layout changes the map once.
 type typewriter struct {
 	slots    []slot // the spare codes
@@ -238,7 +239,10 @@ func (d *x11) bind(syms []uint32, direct map[uint32]stroke) (int, error) {
 		s.sym = missing[i]
 		d.changeKey(s.code, s.sym)
 	}
-	return n, d.sync()
+	if err := d.sync(); err != nil {
+		return 0, err
+	}
+	return n, d.announce()
 }
 
 // changeKey binds a code on both levels, so that Shift and Caps Lock change nothing.
