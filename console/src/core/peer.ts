@@ -37,6 +37,7 @@ export type DesktopMessage = Exclude<MessageInitShape<typeof ToDesktopSchema>['b
 
 const PATIENCE = 2_000; // ms of 'disconnected' before the connection counts as lost
 const CONNECT_TIMEOUT = 15_000; // ms from the answer
+const FAREWELL = 1_000; // ms that the other side has to close
 const PROTOCOL = 'oriel.v1';
 // Moves are worth nothing when they are late: better none than a queue.
 const POINTER_BACKLOG = 4_096;
@@ -56,6 +57,7 @@ export class Peer {
   #early: RTCIceCandidateInit[] | undefined = []; // until the answer is set
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
+  #leaving = false;
   #connected = false;
   #silent = false;
 
@@ -130,9 +132,27 @@ export class Peer {
 
   close(): void {
     this.#closed = true;
+    if (this.#leaving) return;
     clearTimeout(this.#timer);
     this.#again.stop();
     this.#pc.close();
+  }
+
+  /**
+   * Closes when the other side has, which has heard what was sent by then, or
+   * after FAREWELL; then calls done. Says nothing more meanwhile.
+   */
+  farewell(done: () => void): void {
+    this.#closed = this.#leaving = true;
+    clearTimeout(this.#timer);
+    const close = () => {
+      if (!this.#leaving) return;
+      this.#leaving = false;
+      this.close();
+      done();
+    };
+    this.#timer = setTimeout(close, FAREWELL);
+    this.#control.onclose = close;
   }
 
   #addVideo(codec: string | undefined): RTCRtpTransceiver {

@@ -341,13 +341,36 @@ describe('ending', () => {
     await connect();
     viewer.disconnect();
     expect(controls('leave')).toHaveLength(1);
-    expect(relay().of('closeSession')).toHaveLength(1);
     expect(viewer.state).toMatchObject({ name: 'ended', reason: EndReason.OPERATOR });
+    // The agent closes when it has heard everything; then the relay is told.
+    expect(peer().closed).toBe(false);
+    expect(relay().of('closeSession')).toHaveLength(0);
+    peer().channel('control').onclose?.();
+    expect(peer().closed).toBe(true);
+    expect(relay().of('closeSession')).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(25_000);
+    expect(relay().of('closeSession')).toHaveLength(1);
+  });
+
+  it('does not wait long for an agent that does not close', async () => {
+    await connect();
+    viewer.disconnect();
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(peer().closed).toBe(true);
+    expect(relay().of('closeSession')).toHaveLength(1);
+  });
+
+  it('does not wait at all with the page', async () => {
+    await connect();
+    viewer.close(true);
+    expect(peer().closed).toBe(true);
+    expect(relay().of('closeSession')).toHaveLength(1);
   });
 
   it('by closing leaves nothing behind', async () => {
     await connect();
     viewer.close();
+    peer().channel('control').onclose?.();
     expect(peer().closed).toBe(true);
     expect(target.childElementCount).toBe(0);
     expect(controls('leave')).toHaveLength(1);
@@ -446,7 +469,9 @@ describe('input', () => {
 
   it('of another mode is another session', async () => {
     await connect({ mode: Mode.VIEW }, [Scope.VIEW]);
+    const before = peer();
     viewer.mode = Mode.CONTROL;
+    before.channel('control').onclose?.();
     await settle();
     expect(opens().at(-1)).toMatchObject({ attempt: 2, mode: Mode.CONTROL, sessionId: '' });
     expect(

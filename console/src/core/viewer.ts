@@ -165,7 +165,7 @@ export class Viewer extends Emitter<ViewerEvents> {
     if (mode === this.#mode) return;
     this.#mode = mode;
     if (final(this.#state)) return;
-    this.#leave();
+    this.#leave(false);
     this.retry();
   }
 
@@ -244,7 +244,7 @@ export class Viewer extends Emitter<ViewerEvents> {
 
   /** Ends the session, as the operator. */
   disconnect(): void {
-    this.#leave();
+    this.#leave(false);
     this.#end({ name: 'ended', reason: EndReason.OPERATOR, code: Code.UNSPECIFIED, detail: '' });
   }
 
@@ -262,9 +262,9 @@ export class Viewer extends Emitter<ViewerEvents> {
     this.retry();
   }
 
-  /** Leaves everything as if the viewer had never been. */
-  close(): void {
-    if (!final(this.#state)) this.#leave();
+  /** Leaves everything as if the viewer had never been; now: the page will not live on. */
+  close(now = false): void {
+    if (!final(this.#state)) this.#leave(now);
     this.#dropAttempt();
     clearTimeout(this.#timer);
     for (const forget of this.#forget) forget();
@@ -522,12 +522,14 @@ export class Viewer extends Emitter<ViewerEvents> {
     this.#enter(state);
   }
 
-  // Said on both ways, since either may be out of order.
-  #leave(): void {
+  // Said on both ways; to the agent first, which hears nothing more after the relay.
+  #leave(now: boolean): void {
     this.#releaseAll();
     this.#tellSeen();
     this.#send({ case: 'leave', value: {} });
-    this.#closeSession();
+    const [peer, sessionId] = [this.#attempt?.peer, this.#sessionId];
+    if (now || !peer?.open) return this.#closeSession();
+    peer.farewell(() => this.#live.send({ case: 'closeSession', value: { sessionId } }));
   }
 
   // What the pictures took here is for the journal, which the agent writes to.
