@@ -15,6 +15,9 @@ enum { fast = 10, careful = 7 };
    above video gains 0.5 dB by it. */
 enum { unfiltered = 32 };
 
+/* Ours, see .ci/aom.patch; NULL where the system's libaom is linked. */
+extern void oriel_aom_scrolled(aom_codec_ctx_t *ctx, int rows) __attribute__((weak));
+
 struct oriel_av1 {
   aom_codec_ctx_t ctx;
   aom_codec_enc_cfg_t cfg;
@@ -108,6 +111,8 @@ oriel_av1 *oriel_av1_open(int w, int h, int threads, int i444, const char **erro
   return e;
 }
 
+int oriel_av1_moves(void) { return oriel_aom_scrolled != NULL; }
+
 static const char *say(oriel_av1 *e) {
   const char *detail = aom_codec_error_detail(&e->ctx);
   return detail ? detail : aom_codec_error(&e->ctx);
@@ -121,7 +126,7 @@ static int map(oriel_av1 *e, const uint8_t *active) {
 }
 
 const char *oriel_av1_encode(oriel_av1 *e, const uint8_t *y, const uint8_t *u, const uint8_t *v,
-                             int sy, int sc, int64_t pts, int quantizer, int key, int again, int soft,
+                             int sy, int sc, int64_t pts, int quantizer, int key, int again, int soft, int moved,
                              const uint8_t *active, oriel_packet *p) {
   int speed = again && !key ? careful : fast;
   if (speed != e->speed) {
@@ -141,6 +146,7 @@ const char *oriel_av1_encode(oriel_av1 *e, const uint8_t *y, const uint8_t *u, c
     if (aom_codec_enc_config_set(&e->ctx, &e->cfg)) return say(e);
   }
   if (map(e, active)) return say(e);
+  if (oriel_aom_scrolled) oriel_aom_scrolled(&e->ctx, moved);
   aom_image_t img;
   memset(&img, 0, sizeof img);
   aom_img_wrap(&img, e->i444 ? AOM_IMG_FMT_I444 : AOM_IMG_FMT_I420, e->w, e->h, 1, (uint8_t *)y);

@@ -14,6 +14,10 @@ import "errors"
 // bits of 2 for 3 dB beyond what can be seen (60 against 57).
 const av1Floor = 2
 
+// Moves reports whether an encoder for c minds Params.Moved: that for AV1 with the
+// libaom that .ci/aom builds.
+func Moves(c Codec) bool { return c == AV1 && C.oriel_av1_moves() != 0 }
+
 type av1 struct {
 	c      *C.oriel_av1
 	active active
@@ -31,7 +35,7 @@ func openAV1(img *Image, cfg Config) (library, error) {
 func (a av1) encode(img *Image, pts int64, p Params, out *C.oriel_packet) error {
 	why := C.oriel_av1_encode(a.c, (*C.uint8_t)(&img.Y[0]), (*C.uint8_t)(&img.U[0]), (*C.uint8_t)(&img.V[0]),
 		C.int(img.StrideY), C.int(img.StrideC), C.int64_t(pts), C.int(max(p.Quantizer, av1Floor)),
-		truth(p.Key), truth(p.Again), truth(p.soft()), a.active.mark(p, 4), out)
+		truth(p.Key), truth(p.Again), truth(p.soft()), C.int(p.Moved), a.active.mark(p, 4), out)
 	if why != nil {
 		return errors.New("libaom: " + C.GoString(why))
 	}

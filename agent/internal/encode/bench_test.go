@@ -45,7 +45,7 @@ func BenchmarkEncode(b *testing.B) {
 				defer enc.Close()
 				s := newScreen(hd)
 				s.prose(s.pix.Rect)
-				img := encode.NewImage(k.format, hd)
+				img, before := encode.NewImage(k.format, hd), encode.NewImage(k.format, hd)
 				encodeOne := func(p encode.Params) []encode.Packet {
 					all, err := encode.EncodeAll(enc, img, p)
 					if err != nil {
@@ -61,10 +61,12 @@ func BenchmarkEncode(b *testing.B) {
 				var quality float64
 				for i := 0; b.Loop(); i++ {
 					b.StopTimer()
-					r := script.change(s, i)
-					convert(b, img, s, r)
+					dirty := []image.Rectangle{script.change(s, i)}
+					before.Copy(img, dirty)
+					convert(b, img, s, dirty[0])
+					_, moved := img.Fresh(before, dirty)
 					b.StartTimer()
-					all := encodeOne(encode.Params{Quantizer: script.quantizer, Dirty: []image.Rectangle{r}})
+					all := encodeOne(encode.Params{Quantizer: script.quantizer, Moved: moved, Dirty: dirty})
 					for _, p := range all {
 						bits += 8 * len(p.Data)
 					}

@@ -20,3 +20,6 @@ func newEncoder(Codec, Config) (Encoder, error) { return nil, errors.ErrUnsuppor
 func Convert(*Image, Picture, []image.Rectangle) error {
 	return fmt.Errorf("this build cannot convert pictures; build with cgo: %w", errors.ErrUnsupported)
 }
+
+// Moves reports whether an encoder for c minds Params.Moved.
+func Moves(Codec) bool { return false }

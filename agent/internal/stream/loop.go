@@ -183,6 +183,7 @@ func (l *loop) step() error {
 	}
 	p.Key = why != keyNone || !l.encoded || size != l.img.Size
 	refined := len(got.dirty) == 0 && len(l.rest) == 0 && !p.Key
+	detail, known := 0.0, true
 	switch {
 	case p.Key:
 		l.rest = nil
@@ -193,9 +194,12 @@ func (l *loop) step() error {
 		p.Again = true
 		p.Dirty, p.Quantizer, p.Only = l.finer()
 	default:
-		p.Dirty, p.Only = l.fits(got.dirty)
+		p.Dirty, detail, known, p.Only = l.fits(got)
+		p.Moved = got.moved
 	}
-	detail := l.img.Detail(p.Dirty)
+	if p.Key || refined {
+		detail = l.img.Detail(p.Dirty)
+	}
 	f := Frame{Codec: l.s.codec, Size: l.img.Size, At: got.at, Captured: got.captured, Converted: got.converted, Refined: refined}
 	var budget int
 	switch {
@@ -223,6 +227,9 @@ func (l *loop) step() error {
 		}
 	}
 	l.encoded = true
+	if !known {
+		detail = 0
+	}
 	l.finish(f, p, pkt, detail, start)
 	// Where much changed the next frame, or the refinement, is soon there.
 	for i := 0; pkt.Stale && i < 2 && (refined || share(p.Dirty, l.img.Size) < 0.25); i++ {
@@ -232,7 +239,7 @@ func (l *loop) step() error {
 			return err
 		}
 		f.At, f.Captured, f.Converted = again, 0, 0
-		l.finish(f, p, pkt, detail, again)
+		l.finish(f, p, pkt, 0, again)
 	}
 	if !refined {
 		l.changed = l.sent
@@ -265,18 +272,32 @@ func (l *loop) finer() (part []image.Rectangle, quantizer int, only bool) {
 	return part, q, true
 }
 
-// fits is which of what changed goes into the next frame, and whether that is only
-// a part: what just changed first, then what is still to come, from the top. A
-// frame longer than the queue of a slow link would lose its own end, and hold up
-// a key that is pressed meanwhile.
-func (l *loop) fits(fresh []image.Rectangle) (part []image.Rectangle, only bool) {
-	todo := append(append([]image.Rectangle(nil), fresh...), clip(l.rest, fresh)...)
-	part, l.rest = l.part(todo, func(d float64) bool { return l.rate.coarsest(d) <= l.rate.most() })
-	if len(l.rest) > maxRest {
-		l.rest = []image.Rectangle{union(l.rest)}
+// fits is which of what changed goes into the next frame, how much detail that is
+// and whether that is known well enough to learn from, and whether it is only a
+// part: what just changed first, then what is still to come, from the top. A frame
+// longer than the queue of a slow link would lose its own end, and hold up a key
+// that is pressed meanwhile. What only moved is small, however much of it there is,
+// and would be torn by parts.
+func (l *loop) fits(got taken) (part []image.Rectangle, detail float64, known, only bool) {
+	enough := func(d float64) bool { return l.rate.coarsest(d) <= l.rate.most() }
+	todo := append(append([]image.Rectangle(nil), got.dirty...), clip(l.rest, got.dirty)...)
+	detail = got.fresh
+	if len(l.rest) > 0 {
+		detail += l.img.Detail(l.rest)
+	}
+	known = len(l.rest) == 0 || len(got.dirty) == 0
+	if enough(detail) {
+		part, l.rest = todo, nil
+	} else {
+		part, l.rest = l.part(todo, enough)
+		if len(l.rest) > maxRest {
+			l.rest = []image.Rectangle{union(l.rest)}
+		}
+		detail = l.img.Detail(part)
+		known = len(got.dirty) == 0
 	}
 	// A fine quantizer for a letter must not be spent on all that is coarse.
-	return part, len(l.rest) > 0 || l.rough.any() && l.s.codec != encode.VP8
+	return part, detail, known, len(l.rest) > 0 || l.rough.any() && l.s.codec != encode.VP8
 }
 
 // part divides what is to be done into what is small enough by its detail, at
@@ -325,7 +346,8 @@ func (l *loop) band(r image.Rectangle, enough func(detail float64) bool) image.R
 	return out
 }
 
-// finish sends a packet and remembers what it did.
+// finish sends a packet and remembers what it did; detail is what it says about
+// the codec, 0 for nothing.
 func (l *loop) finish(f Frame, p encode.Params, pkt encode.Packet, detail float64, start time.Time) {
 	now := time.Now()
 	if least := l.stamp.Add(time.Second / 1000); !l.stamp.IsZero() && f.At.Before(least) {

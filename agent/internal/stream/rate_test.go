@@ -4,10 +4,12 @@ package stream
 
 import (
 	"image"
+	"slices"
 	"testing"
 	"time"
 
 	"oriel/agent/internal/encode"
+	"oriel/agent/internal/encode/decodetest"
 )
 
 // On 1 Mbit/s the first picture fits, is refined after, and a page that scrolls
@@ -57,6 +59,51 @@ func TestSlowLink(t *testing.T) {
 		time.Sleep(8 * time.Second)
 		if p := v.likeness(d.image(t)); p < 45 {
 			t.Errorf("settled at %.1f dB after the scroll", p)
+		}
+	})
+}
+
+// A page that scrolls fast fits a slow link, as most of it only moves: it is shown
+// whole, and young.
+func TestScrollIsNotTorn(t *testing.T) {
+	virtually(t, func(t *testing.T, c encode.Codec) {
+		if !encode.Moves(c) {
+			t.Skip("it looks for motion within a few lines of text, and codes the rest anew")
+		}
+		d := newScript(image.Pt(1280, 720))
+		s := New(d, c, Options{})
+		defer s.Close()
+		v := newLink(t, c, 1e6, 50*time.Millisecond)
+		sub := subscribe(t, s, v, 900_000)
+		defer sub.Close()
+		time.Sleep(10 * time.Second)
+		before := len(v.all())
+		whole := 0
+		var likeness []float64
+		v.shown = func(now *encode.Image) {
+			p := decodetest.PSNR(d.image(t), now, now.Bounds())
+			likeness = append(likeness, p)
+			if p > 30 {
+				whole++
+			}
+		}
+		const seconds = 4
+		for range 30 * seconds {
+			d.scroll(40)
+			time.Sleep(33 * time.Millisecond)
+		}
+		moving := v.all()[before:]
+		var ages []time.Duration
+		for _, a := range moving {
+			ages = append(ages, a.age)
+		}
+		slices.Sort(ages)
+		t.Logf("%d frames, %d whole, age median %v, worst %v; %.0f", len(moving), whole, ages[len(ages)/2], ages[len(ages)-1], likeness)
+		if whole < 10*seconds {
+			t.Errorf("%d whole pictures in %d s", whole, seconds)
+		}
+		if age := ages[len(ages)/2]; age > 300*time.Millisecond {
+			t.Errorf("the median picture is %v old", age)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package stream
 import (
 	"context"
 	"image"
+	"slices"
 	"sync"
 	"time"
 
@@ -136,12 +137,13 @@ func (s *source) accept(pic desktop.Picture) error {
 	return nil
 }
 
-// merge adds rectangles to a list that stays short.
+// merge adds rectangles to a list that stays short and holds nothing twice.
 func merge(have, more []image.Rectangle, all image.Rectangle) []image.Rectangle {
 	for _, r := range more {
-		if r = r.Intersect(all); !r.Empty() {
-			have = append(have, r)
+		if r = r.Intersect(all); r.Empty() || slices.ContainsFunc(have, r.In) {
+			continue
 		}
+		have = append(slices.DeleteFunc(have, func(h image.Rectangle) bool { return h.In(r) }), r)
 	}
 	if len(have) > 32 {
 		have = []image.Rectangle{union(have)}
@@ -189,6 +191,8 @@ func (t *taker) err() error {
 // taken is what changed since the last take.
 type taken struct {
 	dirty     []image.Rectangle
+	fresh     float64   // how much of it was nowhere in the picture before, as detail
+	moved     int       // by how many rows the rest moved up
 	at        time.Time // zero: nothing changed
 	captured  time.Duration
 	converted time.Duration
@@ -206,8 +210,9 @@ func (t *taker) take(img **encode.Image) taken {
 		*img = encode.NewImage(s.img.Format, s.img.Size)
 		t.dirty = []image.Rectangle{s.img.Bounds()}
 	}
+	fresh, moved := s.img.Fresh(*img, t.dirty)
 	(*img).Copy(s.img, t.dirty)
-	got := taken{t.dirty, s.at, s.captured, s.converted}
+	got := taken{t.dirty, fresh, moved, s.at, s.captured, s.converted}
 	t.dirty = nil
 	return got
 }

@@ -29,7 +29,9 @@
 // The quantizer of each frame is ours (rate.go): a leaky bucket drains at the
 // rate of the congestion estimate; the frame after a pause may fill a tenth of a
 // second of it, a frame in motion a frame's share, and the model of the codec
-// says which quantizer that takes. What does not fit into a sixth of a second
+// says which quantizer that takes, by the detail that was not in the picture
+// before (encode.Image.Fresh): what only moved costs next to nothing, and the
+// encoder is told how far it moved. What does not fit into a sixth of a second
 // even at the coarsest goes out in bands, from the top, the newest change first:
 // a frame longer than the queue of a slow link would lose its own end. A frame
 // that turned out too large delays the next; it never queues behind itself. With

@@ -33,6 +33,8 @@ type link struct {
 	arrivals []arrival
 	picture  *encode.Image
 	loseKey  int // how many key frames to lose
+
+	shown func(*encode.Image) // called with each picture when it is sent; may be nil
 }
 
 type arrival struct {
@@ -79,6 +81,9 @@ func (l *link) WriteFrame(f Frame) error {
 		return nil
 	}
 	l.picture = img
+	if l.shown != nil {
+		l.shown(img)
+	}
 	return nil
 }
 

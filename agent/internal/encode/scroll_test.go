@@ -1,0 +1,76 @@
+//go:build cgo
+
+package encode_test
+
+import (
+	"image"
+	"image/color"
+	"testing"
+
+	"oriel/agent/internal/encode"
+)
+
+// scrolled encodes pages that move up by n rows, and gives the bits and the
+// picture's likeness of the frames after the first two.
+func scrolled(t *testing.T, n int, told bool) (kbit int, worst float64) {
+	t.Helper()
+	size := image.Pt(1280, 720)
+	enc, err := encode.New(encode.AV1, encode.Config{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer enc.Close()
+	s := newScreen(size)
+	lines := func(from int) { // 17 pixels apart, of differing length and colour
+		for y := from; y < size.Y; y += 17 {
+			s.text(image.Pt(8, y), s.word(1+s.rand.IntN(size.X/7-4)), ink[max(0, s.rand.IntN(9)-5)])
+		}
+	}
+	lines(14)
+	img, before := encode.NewImage(encode.I420, size), encode.NewImage(encode.I420, size)
+	all := []image.Rectangle{img.Bounds()}
+	convert(t, img, s, all[0])
+	for _, q := range []int{24, 8, 2} {
+		if _, err := encode.EncodeAll(enc, img, encode.Params{Quantizer: q, Again: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	worst = 99
+	for range 8 {
+		copy(s.pix.Pix, s.pix.Pix[n*s.pix.Stride:])
+		s.pix.fill(image.Rect(0, size.Y-n, size.X, size.Y), color.RGBA{250, 250, 248, 255})
+		lines(size.Y - n + 13)
+		before.Copy(img, all)
+		convert(t, img, s, all[0])
+		p := encode.Params{Quantizer: 40, Dirty: all}
+		_, moved := img.Fresh(before, all)
+		if moved != n {
+			t.Fatalf("it moved by %d, not %d", n, moved)
+		}
+		if told {
+			p.Moved = moved
+		}
+		pkt, err := enc.Encode(img, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kbit += len(pkt.Data) * 8 / 1000
+		worst = min(worst, pkt.Error.PSNR())
+	}
+	return kbit, worst
+}
+
+// A page is scrolled further than libaom looks: it codes it anew, unless it is
+// told. (Nearer it takes one line of text for another now and then.)
+func TestToldScrollIsCheap(t *testing.T) {
+	if !encode.Moves(encode.AV1) {
+		t.Skip("the system's libaom cannot be told; .ci/aom builds one that can")
+	}
+	for n, share := range map[int]float64{40: 1.1, 120: 1.1, 240: 0.5, 320: 0.5} {
+		with, sharp := scrolled(t, n, true)
+		without, blurred := scrolled(t, n, false)
+		if t.Logf("by %d: told %d kbit, %.0f dB; not told %d kbit, %.0f dB", n, with, sharp, without, blurred); float64(with) > share*float64(without) || sharp < blurred-1 {
+			t.Errorf("by %d: told %d kbit, %.0f dB; not told %d kbit, %.0f dB", n, with, sharp, without, blurred)
+		}
+	}
+}
