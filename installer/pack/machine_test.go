@@ -56,6 +56,8 @@ func newMachine(t *testing.T) *machine {
 	})
 	ready := make([]byte, len("ready\n"))
 	if _, err := io.ReadFull(stdout, ready); err != nil {
+		stdin.Close()
+		cmd.Wait() // it is over, and stderr is whole
 		t.Skipf("this system lets nobody mount, so that nothing can be installed on a copy of it: %s", stderr.String())
 	}
 	return &machine{[]string{"nsenter", "--target", strconv.Itoa(cmd.Process.Pid), "--mount", "chroot", "/mnt/root"}}

@@ -14,8 +14,12 @@ const (
 	// reuseAfter is how long a code keeps its meaning when nothing can be
 	// learned about the program that it was pressed for.
 	reuseAfter = 150 * time.Millisecond
-	// settleWithin is how long a program may take whose doings we can see.
-	settleWithin = 3 * time.Second
+	// settleWithin is how long a program may take whose doings we can see. What it
+	// waits for a processor does not count, up to starvedWithin in all.
+	settleWithin  = 3 * time.Second
+	starvedWithin = 20 * time.Second
+	// longAgo is when a press has been looked up, or the program is past caring.
+	longAgo = time.Minute
 	// A program that did nothing at all for three looks has nothing left to do;
 	// one that was always seen waiting for twenty, but not always for the same
 	// thing, has a clock of its own.
@@ -28,7 +32,7 @@ const (
 // that has the keyboard. In this order: it answers a ping; it runs on this
 // machine and is seen to wait for something to do; a while has passed.
 func (d *x11) settle(used time.Time) error {
-	if used.IsZero() || time.Since(used) > settleWithin {
+	if used.IsZero() || time.Since(used) > longAgo {
 		return nil
 	}
 	p := &d.input.text.pinger
@@ -38,7 +42,7 @@ func (d *x11) settle(used time.Time) error {
 		}
 	}
 	if process := d.focusProcess(); process != "" && !p.restless {
-		idle, err := d.untilIdle(process)
+		idle, err := d.untilIdle(process, settleWithin)
 		if idle || err != nil {
 			return err
 		}
@@ -85,18 +89,26 @@ func (d *x11) pause(wait time.Duration) error {
 	return ErrClosed
 }
 
-// untilIdle looks at a process until it has nothing to do. A program that has
+// untilIdle looks at a process until it has nothing to do, for so long at most,
+// what it waits for a processor not counted. A program that has
 // not come to its events yet is runnable, stopped or busy; one that waits for
 // the server's answer to a question has it after our own next question.
-func (d *x11) untilIdle(process string) (idle bool, err error) {
-	var was activity
+func (d *x11) untilIdle(process string, within time.Duration) (idle bool, err error) {
+	var first, was activity
 	same, waiting := 0, 0
-	for deadline := time.Now().Add(settleWithin); time.Now().Before(deadline); {
+	for begun := time.Now(); ; {
 		if err := d.sync(); err != nil {
 			return false, err
 		}
 		is, ok := readActivity(process)
 		if !ok {
+			return false, nil
+		}
+		if first == (activity{}) {
+			first = is
+		}
+		spent := time.Since(begun)
+		if spent > starvedWithin || spent-is.starved(first) > within {
 			return false, nil
 		}
 		switch {
@@ -115,13 +127,17 @@ func (d *x11) untilIdle(process string) (idle bool, err error) {
 			return false, err
 		}
 	}
-	return false, nil
 }
 
 // activity is what the kernel tells everybody about a process.
 type activity struct {
 	waits bool      // it is not running and does not want to
-	runs  [3]uint64 // time run, time waited for a processor, times run
+	runs  [3]uint64 // time run and time waited for a processor, both in ns; times run
+}
+
+// starved is how long it has waited for a processor since.
+func (a activity) starved(since activity) time.Duration {
+	return time.Duration(a.runs[1] - since.runs[1])
 }
 
 func readActivity(process string) (a activity, ok bool) {

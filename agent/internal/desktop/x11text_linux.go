@@ -41,6 +41,9 @@ type slot struct {
 const (
 	// tidyAfter is how long bindings stay when nothing is typed.
 	tidyAfter = 2 * time.Second
+	// tidyWithin is how long other input may be held up by looking whether that
+	// was long enough.
+	tidyWithin = 300 * time.Millisecond
 	// chunk is how many characters go out before the server is waited for.
 	chunk = 64
 )
@@ -305,9 +308,17 @@ func (d *x11) tidyLater() {
 				t.tidy.Reset(rest)
 				return
 			}
-			if !d.isClosed() {
-				d.tidyNow()
+			if d.isClosed() {
+				return
 			}
+			// One that is later than that still finds what was typed for it.
+			if process := d.focusProcess(); process != "" && time.Since(t.lastUsed) < longAgo {
+				if idle, err := d.untilIdle(process, tidyWithin); err != nil || !idle {
+					t.tidy.Reset(tidyAfter)
+					return
+				}
+			}
+			d.tidyNow()
 		})
 		return
 	}

@@ -231,6 +231,7 @@ func TestChangedRelayKeyIsRefusedAndTriedSlowly(t *testing.T) {
 	id := newIdentity(t, identity.Given{Relays: []string{relay.URL()}, Token: relay.Token()})
 	a := run(t, id)
 	relay.Agent(1)
+	relay.Until("enrolled", func() bool { return id.State().Enrolled() })
 	relay.Stop()
 	_, relay.Key, _ = ed25519.GenerateKey(rand.Reader)
 	relay.Restart()
@@ -248,6 +249,7 @@ func TestForgottenAgentEnrollsAnewWithAToken(t *testing.T) {
 	id := newIdentity(t, identity.Given{Relays: []string{relay.URL()}, Token: relay.Token()})
 	a := run(t, id)
 	relay.Agent(1)
+	relay.Until("enrolled", func() bool { return id.State().Enrolled() }) // else it ends without, and enrolls again
 	a.end()
 	relay.Forget()
 
