@@ -146,6 +146,7 @@ func (p *peer) answer(o *orielv1.Offer) (answer *orielv1.Answer, err error) {
 	p.mu.Lock()
 	p.pc = pc
 	p.mu.Unlock()
+	p.prepare() // the first picture takes longer than the answer
 	if err := pc.SetRemoteDescription(offer); err != nil {
 		return nil, refuse(orielv1.Code_CODE_INVALID, "the viewer's offer cannot be answered", err)
 	}

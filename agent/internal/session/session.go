@@ -93,7 +93,6 @@ func (s *session) answer(p *peer, o *orielv1.Offer) {
 	}
 	s.h.send(answer)
 	p.answered()
-	p.prepare()
 	s.poke()
 }
 

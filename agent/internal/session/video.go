@@ -100,8 +100,7 @@ func (p *peer) setStream(s *orielv1.StreamSettings) {
 	v.steer()
 }
 
-// prepare has the first picture made while the peers find each other; the
-// answer is out.
+// prepare has the first picture made while the peers find each other.
 func (p *peer) prepare() {
 	if p.video == nil {
 		return

@@ -206,6 +206,9 @@ func (l *loop) step() error {
 	case p.Key:
 		budget = l.keyBudget(why)
 		p.Quantizer = l.rate.key(detail, budget)
+		if l.tooLarge(int(l.rate.bits(classKey, detail, p.Quantizer)), budget) {
+			p.Soft = softKey
+		}
 	case !refined:
 		p.Quantizer = l.rate.change(start, detail, share(p.Dirty, l.img.Size), start.Sub(l.changed))
 	}
@@ -216,11 +219,10 @@ func (l *loop) step() error {
 	if err != nil {
 		return err
 	}
-	if p.Key && len(pkt.Data)*8 > 2*budget && pkt.Quantizer < encode.MaxQuantizer-4 && l.rate.airtime(len(pkt.Data)*8) > 300*time.Millisecond {
-		// Nothing depends on it yet: a coarser and softer one replaces it. What
-		// is 16 pixels high can still be read.
+	if p.Key && p.Soft == 0 && l.tooLarge(len(pkt.Data)*8, budget) {
+		// Nothing depends on it yet: a coarser and softer one replaces it.
 		l.rate.learn(classKey, detail, p.Quantizer, len(pkt.Data)*8)
-		p.Soft = 3
+		p.Soft = softKey
 		p.Quantizer = max(p.Quantizer+4, l.rate.key(detail, budget))
 		if pkt, err = l.enc.Encode(l.img, p); err != nil {
 			return err
@@ -245,6 +247,16 @@ func (l *loop) step() error {
 		l.changed = l.sent
 	}
 	return nil
+}
+
+// softKey is encode.Params.Soft of a key frame that would be too large: what is 16
+// pixels high can still be read.
+const softKey = 3
+
+// tooLarge is whether a key frame of so many bits is far beyond its budget and
+// takes longer than a person waits.
+func (l *loop) tooLarge(bits, budget int) bool {
+	return bits > 2*budget && l.rate.airtime(bits) > 300*time.Millisecond
 }
 
 // finer is what to refine next, and how finely: as much as the link carries in an
@@ -297,7 +309,7 @@ func (l *loop) fits(got taken) (part []image.Rectangle, detail float64, known, o
 		known = len(got.dirty) == 0
 	}
 	// A fine quantizer for a letter must not be spent on all that is coarse.
-	return part, detail, known, len(l.rest) > 0 || l.rough.any() && l.s.codec != encode.VP8
+	return part, detail, known, len(l.rest) > 0 || l.rough.beyond(part) && l.s.codec != encode.VP8
 }
 
 // part divides what is to be done into what is small enough by its detail, at

@@ -16,10 +16,30 @@ type patch struct {
 // roughness is where the viewers' picture could be finer.
 type roughness struct{ patches []patch }
 
-// maxPatches bounds the list: then all is one.
-const maxPatches = 48
+const (
+	// maxPatches bounds the list: then all is one.
+	maxPatches = 48
+	// reach is how far a frame, and its comparison, go beyond what changed: a
+	// block or two.
+	reach = 24
+)
 
 func (r *roughness) any() bool { return len(r.patches) > 0 }
+
+// beyond reports whether some of them is outside of the rectangles, and of what a
+// frame reaches beyond those.
+func (r *roughness) beyond(rects []image.Rectangle) bool {
+	grown := make([]image.Rectangle, 0, len(rects))
+	for _, g := range rects {
+		grown = append(grown, g.Inset(-reach))
+	}
+	for _, p := range r.patches {
+		if len(clip([]image.Rectangle{p.where}, grown)) > 0 {
+			return true
+		}
+	}
+	return false
+}
 
 // coarsest is the largest quantizer of them.
 func (r *roughness) coarsest() int {
@@ -49,8 +69,7 @@ func (r *roughness) after(all image.Rectangle, p encode.Params, pkt encode.Packe
 	// What the finest quantizer leaves does not get better.
 	if !refined || p.Quantizer > encode.MinQuantizer {
 		for _, where := range seen {
-			// A frame reaches a block or two beyond, as does the comparison.
-			if where = where.Inset(-24).Intersect(rest).Intersect(all); !where.Empty() {
+			if where = where.Inset(-reach).Intersect(rest).Intersect(all); !where.Empty() {
 				left = append(left, patch{where, p.Quantizer})
 			}
 		}
