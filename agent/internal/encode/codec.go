@@ -99,9 +99,10 @@ func (e *encoder) Encode(img *Image, p Params) (Packet, error) {
 	p.Dirty = dirty
 	p.Quantizer = min(max(p.Quantizer, MinQuantizer), MaxQuantizer)
 	show, against := e.soft.show(img, p), img
+	followed := p.moves() && !p.soft() && e.soft.shown != nil // soft in places, on purpose
 	if p.Only && !p.Key {
 		show = e.within(show, dirty)
-		if !p.soft() {
+		if !p.soft() && !followed {
 			against = show // the comparison reaches beyond the rectangles
 		}
 	}
@@ -118,8 +119,12 @@ func (e *encoder) Encode(img *Image, p Params) (Packet, error) {
 		Quantizer: int(raw.quantizer),
 	}
 	out.Error = compare(against, &raw, dirty)
+	worst := out.Error.Worst
+	if followed {
+		worst = compare(show, &raw, dirty).Worst
+	}
 	// A key frame has nothing old, and a soft one is far from the source anyway.
-	out.Stale = !out.Key && !p.soft() && out.Error.Worst > staleMSE(p.Quantizer)
+	out.Stale = !out.Key && !p.soft() && worst > staleMSE(p.Quantizer)
 	return out, nil
 }
 

@@ -139,11 +139,14 @@ type Params struct {
 	Again     bool              // img is the one before, once more: after Stale, or finer. Slower and more careful
 	Soft      int               // leave out what is finer than so many pixels inside Dirty; below 2: nothing
 	Dirty     []image.Rectangle // what may differ from the last frame, or is wanted finer; empty means everything
-	Moved     int               // by how many rows some of Dirty moved up since the last frame (Image.Fresh), below 0 down; spares a search
+	Moved     int               // by how many rows some of Dirty moved up since the last frame (Image.Fresh), below 0 down; spares a search, and what is soft there stays so
 	Only      bool              // encode nothing but Dirty: elsewhere the decoded picture stays, whatever img shows. Not for a key frame
 }
 
 func (p Params) soft() bool { return p.Soft >= 2 }
+
+// moves: the picture is to follow what moved.
+func (p Params) moves() bool { return p.Moved != 0 && !p.Key && !p.Again }
 
 // Packet is one frame, encoded. Data belongs to the receiver.
 type Packet struct {

@@ -5,6 +5,7 @@ package encode_test
 import (
 	"image"
 	"image/color"
+	"image/draw"
 	"testing"
 
 	"oriel/agent/internal/encode"
@@ -73,4 +74,52 @@ func TestToldScrollIsCheap(t *testing.T) {
 			t.Errorf("by %d: told %d kbit, %.0f dB; not told %d kbit, %.0f dB", n, with, sharp, without, blurred)
 		}
 	}
+}
+
+// A page that is scrolled while it is soft stays soft, and cheap; what comes into
+// view is sharp, and so is all of it in the end.
+func TestSoftPageIsScrolled(t *testing.T) {
+	for _, n := range []int{40, -40, 33} {
+		r := newRig(t, encode.AV1, image.Pt(1280, 720), encode.Config{})
+		part := image.Rect(64, 64, 1216, 656) // the rest stands still
+		r.s.realpage()
+		r.send(encode.Params{Quantizer: 56, Soft: 3})
+		whole := len(r.send(encode.Params{Quantizer: 24, Again: true})[0].Data)
+
+		r = newRig(t, encode.AV1, image.Pt(1280, 720), encode.Config{})
+		r.s.realpage()
+		r.send(encode.Params{Quantizer: 56, Soft: 3})
+		softly := r.psnr()
+		for range 5 {
+			move(r.s, part, n)
+			pkt := r.send(encode.Params{Quantizer: 52, Moved: n, Dirty: []image.Rectangle{part}})
+			if len(pkt) != 1 || n%2 == 0 && len(pkt[0].Data) > whole/4 {
+				t.Errorf("by %d: %d packets, the first of %d bytes; the page takes %d", n, len(pkt), len(pkt[0].Data), whole)
+			}
+			if p := r.psnr(); p < softly-1 {
+				t.Errorf("by %d: %.1f dB, before it was scrolled %.1f", n, p, softly)
+			}
+			if n%2 == 0 && pkt[0].Error.Rough.Empty() {
+				t.Errorf("by %d: what is soft is not said to be rough", n)
+			}
+		}
+		r.send(encode.Params{Quantizer: 12, Again: true})
+		if p := r.psnr(); p < 40 {
+			t.Errorf("by %d: sharpened to %.1f dB", n, p)
+		}
+	}
+}
+
+// move moves what is in r up by n rows, or down, with lines of text in what appears.
+func move(s *screen, r image.Rectangle, n int) {
+	if n < 0 {
+		for y := r.Max.Y - 1; y >= r.Min.Y-n; y-- {
+			row := image.Rect(r.Min.X, y, r.Max.X, y+1)
+			draw.Draw(&s.pix.RGBA, row, &s.pix.RGBA, image.Pt(r.Min.X, y+n), draw.Src)
+		}
+		s.pix.fill(image.Rect(r.Min.X, r.Min.Y, r.Max.X, r.Min.Y-n), color.RGBA{250, 250, 248, 255})
+		s.text(r.Min.Add(image.Pt(8, 20)), s.word(60), ink[0])
+		return
+	}
+	s.scrollPart(r, n)
 }

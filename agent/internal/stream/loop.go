@@ -31,6 +31,7 @@ type loop struct {
 	stamp    time.Time // Frame.At of the last
 	key      keyState
 	encoded  bool // the encoder has a picture
+	soft     bool // and some of it is soft
 	failures int
 }
 
@@ -194,6 +195,13 @@ func (l *loop) step() error {
 		p.Again = true
 		p.Dirty, p.Quantizer, p.Only = l.finer()
 	default:
+		if l.overrun(got) {
+			p.Dirty, p.Soft, known, l.rest = got.dirty, softKey, false, nil
+			if l.soft { // else what moved was shown in parts, if at all
+				p.Moved = got.moved
+			}
+			break
+		}
 		p.Dirty, detail, known, p.Only = l.fits(got)
 		p.Moved = got.moved
 	}
@@ -209,8 +217,13 @@ func (l *loop) step() error {
 		if l.tooLarge(int(l.rate.bits(classKey, detail, p.Quantizer)), budget) {
 			p.Soft = softKey
 		}
+	case p.Soft > 0:
+		p.Quantizer = softQuantizer
 	case !refined:
 		p.Quantizer = l.rate.change(start, detail, share(p.Dirty, l.img.Size), start.Sub(l.changed))
+		if p.Moved != 0 && l.soft {
+			p.Quantizer = max(p.Quantizer, l.rate.worst()) // or what is soft would be sent again, less coarse
+		}
 	}
 	if got.at.IsZero() { // nothing new: the picture is that of now
 		f.At = start
@@ -229,6 +242,7 @@ func (l *loop) step() error {
 		}
 	}
 	l.encoded = true
+	l.soft = p.Soft > 0 || l.soft && !refined
 	if !known {
 		detail = 0
 	}
@@ -249,9 +263,13 @@ func (l *loop) step() error {
 	return nil
 }
 
-// softKey is encode.Params.Soft of a key frame that would be too large: what is 16
-// pixels high can still be read.
-const softKey = 3
+const (
+	// softKey is encode.Params.Soft of what would be too large: what is 16 pixels
+	// high can still be read.
+	softKey = 3
+	// softQuantizer of what is soft: finer would not be seen.
+	softQuantizer = 56
+)
 
 // tooLarge is whether a key frame of so many bits is far beyond its budget and
 // takes longer than a person waits.
@@ -284,6 +302,23 @@ func (l *loop) finer() (part []image.Rectangle, quantizer int, only bool) {
 	return part, q, true
 }
 
+// overrun reports whether a picture changed again before it was shown whole, or
+// sharp, and would not be now: then it is shown soft, and what moves from then on is
+// cheap. Parts of a picture that moves do not fit each other, and each is as large as
+// the one before.
+func (l *loop) overrun(got taken) bool {
+	if len(got.dirty) == 0 || len(clip(l.rest, got.dirty)) > 0 {
+		return false
+	}
+	if len(l.rest) > 0 {
+		return !l.enough(got.fresh + l.img.Detail(l.rest))
+	}
+	return l.soft && !l.enough(got.fresh)
+}
+
+// enough is whether a change of so much detail fits into a frame.
+func (l *loop) enough(detail float64) bool { return l.rate.coarsest(detail) <= l.rate.most() }
+
 // fits is which of what changed goes into the next frame, how much detail that is
 // and whether that is known well enough to learn from, and whether it is only a
 // part: what just changed first, then what is still to come, from the top. A frame
@@ -291,17 +326,16 @@ func (l *loop) finer() (part []image.Rectangle, quantizer int, only bool) {
 // that is pressed meanwhile. What only moved is small, however much of it there is,
 // and would be torn by parts.
 func (l *loop) fits(got taken) (part []image.Rectangle, detail float64, known, only bool) {
-	enough := func(d float64) bool { return l.rate.coarsest(d) <= l.rate.most() }
 	todo := append(append([]image.Rectangle(nil), got.dirty...), clip(l.rest, got.dirty)...)
 	detail = got.fresh
 	if len(l.rest) > 0 {
 		detail += l.img.Detail(l.rest)
 	}
 	known = len(l.rest) == 0 || len(got.dirty) == 0
-	if enough(detail) {
+	if l.enough(detail) {
 		part, l.rest = todo, nil
 	} else {
-		part, l.rest = l.part(todo, enough)
+		part, l.rest = l.part(todo, l.enough)
 		if len(l.rest) > maxRest {
 			l.rest = []image.Rectangle{union(l.rest)}
 		}

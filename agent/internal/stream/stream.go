@@ -33,7 +33,9 @@
 // before (encode.Image.Fresh): what only moved costs next to nothing, and the
 // encoder is told how far it moved. What does not fit into a sixth of a second
 // even at the coarsest goes out in bands, from the top, the newest change first:
-// a frame longer than the queue of a slow link would lose its own end. A frame
+// a frame longer than the queue of a slow link would lose its own end. What changes
+// again before all of that was shown goes out soft, whole, and what is scrolled then
+// stays as it is until it is scrolled away or stands still. A frame
 // that turned out too large delays the next; it never queues behind itself. With
 // several viewers the slowest viewer's rate is the stream's.
 //
