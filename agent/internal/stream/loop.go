@@ -30,8 +30,9 @@ type loop struct {
 	changed  time.Time // when the last frame with a change was
 	stamp    time.Time // Frame.At of the last
 	key      keyState
-	encoded  bool // the encoder has a picture
-	soft     bool // and some of it is soft
+	encoded  bool      // the encoder has a picture
+	soft     bool      // and some of it is soft
+	torn     time.Time // when a picture was last sent in parts
 	failures int
 }
 
@@ -195,7 +196,7 @@ func (l *loop) step() error {
 		p.Again = true
 		p.Dirty, p.Quantizer, p.Only = l.finer()
 	default:
-		if l.overrun(got) {
+		if l.overrun(start, got) {
 			p.Dirty, p.Soft, known, l.rest = got.dirty, softKey, false, nil
 			if l.soft { // else what moved was shown in parts, if at all
 				p.Moved = got.moved
@@ -267,6 +268,9 @@ const (
 	// softKey is encode.Params.Soft of what would be too large: what is 16 pixels
 	// high can still be read.
 	softKey = 3
+	// tornFor is how soon another change must come that does not fit to count as
+	// motion: the parts of the one before took that long.
+	tornFor = 600 * time.Millisecond
 	// softQuantizer of what is soft: finer would not be seen.
 	softQuantizer = 56
 )
@@ -306,14 +310,15 @@ func (l *loop) finer() (part []image.Rectangle, quantizer int, only bool) {
 // sharp, and would not be now: then it is shown soft, and what moves from then on is
 // cheap. Parts of a picture that moves do not fit each other, and each is as large as
 // the one before.
-func (l *loop) overrun(got taken) bool {
-	if len(got.dirty) == 0 || len(clip(l.rest, got.dirty)) > 0 {
+func (l *loop) overrun(now time.Time, got taken) bool {
+	if len(got.dirty) == 0 || len(clip(l.rest, got.dirty)) > 0 || !l.soft && now.Sub(l.torn) > tornFor {
 		return false
 	}
+	detail := got.fresh
 	if len(l.rest) > 0 {
-		return !l.enough(got.fresh + l.img.Detail(l.rest))
+		detail += l.img.Detail(l.rest)
 	}
-	return l.soft && !l.enough(got.fresh)
+	return !l.enough(detail)
 }
 
 // enough is whether a change of so much detail fits into a frame.
@@ -336,6 +341,7 @@ func (l *loop) fits(got taken) (part []image.Rectangle, detail float64, known, o
 		part, l.rest = todo, nil
 	} else {
 		part, l.rest = l.part(todo, l.enough)
+		l.torn = time.Now()
 		if len(l.rest) > maxRest {
 			l.rest = []image.Rectangle{union(l.rest)}
 		}
