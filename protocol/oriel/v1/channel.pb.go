@@ -28,13 +28,15 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Preset: a picture sooner, or a finer one. Whatever it is, a picture that stands
+// still becomes exact.
 type Preset int32
 
 const (
-	Preset_PRESET_UNSPECIFIED Preset = 0 // Auto
-	Preset_PRESET_SPEED       Preset = 1
-	Preset_PRESET_BALANCED    Preset = 2
-	Preset_PRESET_SHARP       Preset = 3
+	Preset_PRESET_UNSPECIFIED Preset = 0 // Auto: Balanced, and Speed while the link is slow or encoding late
+	Preset_PRESET_SPEED       Preset = 1 // what moves is coarse
+	Preset_PRESET_BALANCED    Preset = 2 // as fine as the link takes
+	Preset_PRESET_SHARP       Preset = 3 // 4:4:4, and what moves reads well; Balanced where Ready.full_chroma is false
 )
 
 // Enum value maps for Preset.
@@ -977,9 +979,9 @@ func (x *Seen) GetShownUs() uint32 {
 
 type StreamSettings struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Preset        Preset                 `protobuf:"varint,1,opt,name=preset,proto3,enum=oriel.v1.Preset" json:"preset,omitempty"`
-	MaxFps        uint32                 `protobuf:"varint,2,opt,name=max_fps,json=maxFps,proto3" json:"max_fps,omitempty"`    // 0: no cap
-	MaxKbps       uint32                 `protobuf:"varint,3,opt,name=max_kbps,json=maxKbps,proto3" json:"max_kbps,omitempty"` // 0: no cap
+	Preset        Preset                 `protobuf:"varint,1,opt,name=preset,proto3,enum=oriel.v1.Preset" json:"preset,omitempty"` // one that is not known counts as Auto
+	MaxFps        uint32                 `protobuf:"varint,2,opt,name=max_fps,json=maxFps,proto3" json:"max_fps,omitempty"`        // 0: no cap
+	MaxKbps       uint32                 `protobuf:"varint,3,opt,name=max_kbps,json=maxKbps,proto3" json:"max_kbps,omitempty"`     // 0: no cap
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1129,6 +1131,7 @@ type Ready struct {
 	Screen        *Screen                `protobuf:"bytes,2,opt,name=screen,proto3" json:"screen,omitempty"`
 	Desktop       string                 `protobuf:"bytes,3,opt,name=desktop,proto3" json:"desktop,omitempty"` // "x11 :0", "demo"
 	Codec         string                 `protobuf:"bytes,4,opt,name=codec,proto3" json:"codec,omitempty"`
+	FullChroma    bool                   `protobuf:"varint,5,opt,name=full_chroma,json=fullChroma,proto3" json:"full_chroma,omitempty"` // 4:4:4 of that codec can be had as well
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1189,6 +1192,13 @@ func (x *Ready) GetCodec() string {
 		return x.Codec
 	}
 	return ""
+}
+
+func (x *Ready) GetFullChroma() bool {
+	if x != nil {
+		return x.FullChroma
+	}
+	return false
 }
 
 type Screen struct {
@@ -1510,6 +1520,8 @@ type Stats struct {
 	Settled       bool                   `protobuf:"varint,8,opt,name=settled,proto3" json:"settled,omitempty"`                               // the picture is visually lossless and nothing is sent
 	QueueUs       uint32                 `protobuf:"varint,9,opt,name=queue_us,json=queueUs,proto3" json:"queue_us,omitempty"`                // how long the last frame waited in the network's queues
 	LossPpm       uint32                 `protobuf:"varint,10,opt,name=loss_ppm,json=lossPpm,proto3" json:"loss_ppm,omitempty"`               // of a million packets of late
+	FullChroma    bool                   `protobuf:"varint,11,opt,name=full_chroma,json=fullChroma,proto3" json:"full_chroma,omitempty"`      // what is sent is 4:4:4
+	Preset        Preset                 `protobuf:"varint,12,opt,name=preset,proto3,enum=oriel.v1.Preset" json:"preset,omitempty"`           // in force: the most economical of those who watch, Auto resolved
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1612,6 +1624,20 @@ func (x *Stats) GetLossPpm() uint32 {
 		return x.LossPpm
 	}
 	return 0
+}
+
+func (x *Stats) GetFullChroma() bool {
+	if x != nil {
+		return x.FullChroma
+	}
+	return false
+}
+
+func (x *Stats) GetPreset() Preset {
+	if x != nil {
+		return x.Preset
+	}
+	return Preset_PRESET_UNSPECIFIED
 }
 
 type Bye struct {
@@ -1740,12 +1766,14 @@ const file_oriel_v1_channel_proto_rawDesc = "" +
 	"\x04Ping\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\"\x16\n" +
 	"\x04Pong\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\x04R\x02id\"\x9d\x01\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\"\xbe\x01\n" +
 	"\x05Ready\x12-\n" +
 	"\x06scopes\x18\x01 \x03(\x0e2\x0f.oriel.v1.ScopeB\x04\xe8\xe0\x18 R\x06scopes\x12(\n" +
 	"\x06screen\x18\x02 \x01(\v2\x10.oriel.v1.ScreenR\x06screen\x12\x1f\n" +
 	"\adesktop\x18\x03 \x01(\tB\x05\xe0\xe0\x18\x80\x01R\adesktop\x12\x1a\n" +
-	"\x05codec\x18\x04 \x01(\tB\x04\xe0\xe0\x18 R\x05codec\"6\n" +
+	"\x05codec\x18\x04 \x01(\tB\x04\xe0\xe0\x18 R\x05codec\x12\x1f\n" +
+	"\vfull_chroma\x18\x05 \x01(\bR\n" +
+	"fullChroma\"6\n" +
 	"\x06Screen\x12\x14\n" +
 	"\x05width\x18\x01 \x01(\rR\x05width\x12\x16\n" +
 	"\x06height\x18\x02 \x01(\rR\x06height\"K\n" +
@@ -1765,7 +1793,7 @@ const file_oriel_v1_channel_proto_rawDesc = "" +
 	"\x06Denied\x12%\n" +
 	"\x05scope\x18\x01 \x01(\x0e2\x0f.oriel.v1.ScopeR\x05scope\x12\"\n" +
 	"\x04code\x18\x02 \x01(\x0e2\x0e.oriel.v1.CodeR\x04code\x12\x1d\n" +
-	"\x06detail\x18\x03 \x01(\tB\x05\xe0\xe0\x18\x80\bR\x06detail\"\xa3\x02\n" +
+	"\x06detail\x18\x03 \x01(\tB\x05\xe0\xe0\x18\x80\bR\x06detail\"\xee\x02\n" +
 	"\x05Stats\x12\x16\n" +
 	"\x06frames\x18\x01 \x01(\rR\x06frames\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\rR\x05bytes\x12\x1d\n" +
@@ -1779,7 +1807,10 @@ const file_oriel_v1_channel_proto_rawDesc = "" +
 	"\asettled\x18\b \x01(\bR\asettled\x12\x19\n" +
 	"\bqueue_us\x18\t \x01(\rR\aqueueUs\x12\x19\n" +
 	"\bloss_ppm\x18\n" +
-	" \x01(\rR\alossPpm\"u\n" +
+	" \x01(\rR\alossPpm\x12\x1f\n" +
+	"\vfull_chroma\x18\v \x01(\bR\n" +
+	"fullChroma\x12(\n" +
+	"\x06preset\x18\f \x01(\x0e2\x10.oriel.v1.PresetR\x06preset\"u\n" +
 	"\x03Bye\x12+\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x13.oriel.v1.EndReasonR\x06reason\x12\"\n" +
 	"\x04code\x18\x02 \x01(\x0e2\x0e.oriel.v1.CodeR\x04code\x12\x1d\n" +
@@ -1857,13 +1888,14 @@ var file_oriel_v1_channel_proto_depIdxs = []int32{
 	16, // 21: oriel.v1.Ready.screen:type_name -> oriel.v1.Screen
 	23, // 22: oriel.v1.Denied.scope:type_name -> oriel.v1.Scope
 	24, // 23: oriel.v1.Denied.code:type_name -> oriel.v1.Code
-	25, // 24: oriel.v1.Bye.reason:type_name -> oriel.v1.EndReason
-	24, // 25: oriel.v1.Bye.code:type_name -> oriel.v1.Code
-	26, // [26:26] is the sub-list for method output_type
-	26, // [26:26] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	0,  // 24: oriel.v1.Stats.preset:type_name -> oriel.v1.Preset
+	25, // 25: oriel.v1.Bye.reason:type_name -> oriel.v1.EndReason
+	24, // 26: oriel.v1.Bye.code:type_name -> oriel.v1.Code
+	27, // [27:27] is the sub-list for method output_type
+	27, // [27:27] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_channel_proto_init() }

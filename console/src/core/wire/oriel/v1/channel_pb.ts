@@ -20,7 +20,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oriel/v1/channel.proto.
  */
 export const file_oriel_v1_channel: GenFile = /*@__PURE__*/
-  fileDesc("ChZvcmllbC92MS9jaGFubmVsLnByb3RvEghvcmllbC52MSIwCgtQb2ludGVyTW92ZRILCgNzZXEYASABKA0SCQoBeBgCIAEoDRIJCgF5GAMgASgNItkCCglUb0Rlc2t0b3ASHAoDa2V5GAEgASgLMg0ub3JpZWwudjEuS2V5SAASKQoGYnV0dG9uGAIgASgLMhcub3JpZWwudjEuUG9pbnRlckJ1dHRvbkgAEiAKBXdoZWVsGAMgASgLMg8ub3JpZWwudjEuV2hlZWxIABIeCgR0ZXh0GAQgASgLMg4ub3JpZWwudjEuVGV4dEgAEisKC3JlbGVhc2VfYWxsGAUgASgLMhQub3JpZWwudjEuUmVsZWFzZUFsbEgAEioKBnN0cmVhbRgGIAEoCzIYLm9yaWVsLnYxLlN0cmVhbVNldHRpbmdzSAASHgoEcGluZxgHIAEoCzIOLm9yaWVsLnYxLlBpbmdIABIgCgVsZWF2ZRgIIAEoCzIPLm9yaWVsLnYxLkxlYXZlSAASHgoEc2VlbhgJIAEoCzIOLm9yaWVsLnYxLlNlZW5IAEIGCgRib2R5IkEKBUFnYWluEg0KBWZpcnN0GAEgASgNEikKBmlucHV0cxgCIAMoCzITLm9yaWVsLnYxLlRvRGVza3RvcEIE6OAYICLoAgoLRnJvbURlc2t0b3ASIAoFcmVhZHkYASABKAsyDy5vcmllbC52MS5SZWFkeUgAEiIKBnNjcmVlbhgCIAEoCzIQLm9yaWVsLnYxLlNjcmVlbkgAEi0KDGN1cnNvcl9zaGFwZRgDIAEoCzIVLm9yaWVsLnYxLkN1cnNvclNoYXBlSAASLQoMY3Vyc29yX3BsYWNlGAQgASgLMhUub3JpZWwudjEuQ3Vyc29yUGxhY2VIABIiCgZkZW5pZWQYBSABKAsyEC5vcmllbC52MS5EZW5pZWRIABIgCgVzdGF0cxgGIAEoCzIPLm9yaWVsLnYxLlN0YXRzSAASHgoEcG9uZxgHIAEoCzIOLm9yaWVsLnYxLlBvbmdIABIcCgNieWUYCCABKAsyDS5vcmllbC52MS5CeWVIABIpCgdkaXNwbGF5GAkgASgLMhYub3JpZWwudjEuRGlzcGxheVN0YXRlSABCBgoEYm9keSIiCgNLZXkSDQoFdXNhZ2UYASABKA0SDAoEZG93bhgCIAEoCCJQCg1Qb2ludGVyQnV0dG9uEg4KBmJ1dHRvbhgBIAEoDRIMCgRkb3duGAIgASgIEgkKAXgYAyABKA0SCQoBeRgEIAEoDRILCgNzZXEYBSABKA0iNQoFV2hlZWwSCgoCZHgYASABKBESCgoCZHkYAiABKBESCQoBeBgDIAEoDRIJCgF5GAQgASgNIhsKBFRleHQSEwoEdGV4dBgBIAEoCUIF4OAYgCAiDAoKUmVsZWFzZUFsbCIHCgVMZWF2ZSJMCgRTZWVuEg4KBmZyYW1lcxgBIAEoDRIPCgd3YWl0X3VzGAIgASgNEhEKCWRlY29kZV91cxgDIAEoDRIQCghzaG93bl91cxgEIAEoDSJVCg5TdHJlYW1TZXR0aW5ncxIgCgZwcmVzZXQYASABKA4yEC5vcmllbC52MS5QcmVzZXQSDwoHbWF4X2ZwcxgCIAEoDRIQCghtYXhfa2JwcxgDIAEoDSISCgRQaW5nEgoKAmlkGAEgASgEIhIKBFBvbmcSCgoCaWQYASABKAQifQoFUmVhZHkSJQoGc2NvcGVzGAEgAygOMg8ub3JpZWwudjEuU2NvcGVCBOjgGCASIAoGc2NyZWVuGAIgASgLMhAub3JpZWwudjEuU2NyZWVuEhYKB2Rlc2t0b3AYAyABKAlCBeDgGIABEhMKBWNvZGVjGAQgASgJQgTg4BggIicKBlNjcmVlbhINCgV3aWR0aBgBIAEoDRIOCgZoZWlnaHQYAiABKA0iOAoMRGlzcGxheVN0YXRlEhEKCWF2YWlsYWJsZRgBIAEoCBIVCgZkZXRhaWwYAiABKAlCBeDgGIAIImAKC0N1cnNvclNoYXBlEg0KBXdpZHRoGAEgASgNEg4KBmhlaWdodBgCIAEoDRINCgVob3RfeBgDIAEoDRINCgVob3RfeRgEIAEoDRIUCgRyZ2JhGAUgASgMQgbg4BiAgBAiMgoLQ3Vyc29yUGxhY2USCQoBeBgBIAEoDRIJCgF5GAIgASgNEg0KBWxvY2FsGAMgASgIIl0KBkRlbmllZBIeCgVzY29wZRgBIAEoDjIPLm9yaWVsLnYxLlNjb3BlEhwKBGNvZGUYAiABKA4yDi5vcmllbC52MS5Db2RlEhUKBmRldGFpbBgDIAEoCUIF4OAYgAgiwAEKBVN0YXRzEg4KBmZyYW1lcxgBIAEoDRINCgVieXRlcxgCIAEoDRISCgpjYXB0dXJlX3VzGAMgASgNEhIKCmNvbnZlcnRfdXMYBCABKA0SEQoJZW5jb2RlX3VzGAUgASgNEhUKDWVzdGltYXRlX2ticHMYBiABKA0SEQoJcXVhbnRpemVyGAcgASgNEg8KB3NldHRsZWQYCCABKAgSEAoIcXVldWVfdXMYCSABKA0SEAoIbG9zc19wcG0YCiABKA0iXwoDQnllEiMKBnJlYXNvbhgBIAEoDjITLm9yaWVsLnYxLkVuZFJlYXNvbhIcCgRjb2RlGAIgASgOMg4ub3JpZWwudjEuQ29kZRIVCgZkZXRhaWwYAyABKAlCBeDgGIAIKlkKBlByZXNldBIWChJQUkVTRVRfVU5TUEVDSUZJRUQQABIQCgxQUkVTRVRfU1BFRUQQARITCg9QUkVTRVRfQkFMQU5DRUQQAhIQCgxQUkVTRVRfU0hBUlAQA0IhWh9vcmllbC9wcm90b2NvbC9vcmllbC92MTtvcmllbHYxYgZwcm90bzM", [file_oriel_v1_bounds, file_oriel_v1_session]);
+  fileDesc("ChZvcmllbC92MS9jaGFubmVsLnByb3RvEghvcmllbC52MSIwCgtQb2ludGVyTW92ZRILCgNzZXEYASABKA0SCQoBeBgCIAEoDRIJCgF5GAMgASgNItkCCglUb0Rlc2t0b3ASHAoDa2V5GAEgASgLMg0ub3JpZWwudjEuS2V5SAASKQoGYnV0dG9uGAIgASgLMhcub3JpZWwudjEuUG9pbnRlckJ1dHRvbkgAEiAKBXdoZWVsGAMgASgLMg8ub3JpZWwudjEuV2hlZWxIABIeCgR0ZXh0GAQgASgLMg4ub3JpZWwudjEuVGV4dEgAEisKC3JlbGVhc2VfYWxsGAUgASgLMhQub3JpZWwudjEuUmVsZWFzZUFsbEgAEioKBnN0cmVhbRgGIAEoCzIYLm9yaWVsLnYxLlN0cmVhbVNldHRpbmdzSAASHgoEcGluZxgHIAEoCzIOLm9yaWVsLnYxLlBpbmdIABIgCgVsZWF2ZRgIIAEoCzIPLm9yaWVsLnYxLkxlYXZlSAASHgoEc2VlbhgJIAEoCzIOLm9yaWVsLnYxLlNlZW5IAEIGCgRib2R5IkEKBUFnYWluEg0KBWZpcnN0GAEgASgNEikKBmlucHV0cxgCIAMoCzITLm9yaWVsLnYxLlRvRGVza3RvcEIE6OAYICLoAgoLRnJvbURlc2t0b3ASIAoFcmVhZHkYASABKAsyDy5vcmllbC52MS5SZWFkeUgAEiIKBnNjcmVlbhgCIAEoCzIQLm9yaWVsLnYxLlNjcmVlbkgAEi0KDGN1cnNvcl9zaGFwZRgDIAEoCzIVLm9yaWVsLnYxLkN1cnNvclNoYXBlSAASLQoMY3Vyc29yX3BsYWNlGAQgASgLMhUub3JpZWwudjEuQ3Vyc29yUGxhY2VIABIiCgZkZW5pZWQYBSABKAsyEC5vcmllbC52MS5EZW5pZWRIABIgCgVzdGF0cxgGIAEoCzIPLm9yaWVsLnYxLlN0YXRzSAASHgoEcG9uZxgHIAEoCzIOLm9yaWVsLnYxLlBvbmdIABIcCgNieWUYCCABKAsyDS5vcmllbC52MS5CeWVIABIpCgdkaXNwbGF5GAkgASgLMhYub3JpZWwudjEuRGlzcGxheVN0YXRlSABCBgoEYm9keSIiCgNLZXkSDQoFdXNhZ2UYASABKA0SDAoEZG93bhgCIAEoCCJQCg1Qb2ludGVyQnV0dG9uEg4KBmJ1dHRvbhgBIAEoDRIMCgRkb3duGAIgASgIEgkKAXgYAyABKA0SCQoBeRgEIAEoDRILCgNzZXEYBSABKA0iNQoFV2hlZWwSCgoCZHgYASABKBESCgoCZHkYAiABKBESCQoBeBgDIAEoDRIJCgF5GAQgASgNIhsKBFRleHQSEwoEdGV4dBgBIAEoCUIF4OAYgCAiDAoKUmVsZWFzZUFsbCIHCgVMZWF2ZSJMCgRTZWVuEg4KBmZyYW1lcxgBIAEoDRIPCgd3YWl0X3VzGAIgASgNEhEKCWRlY29kZV91cxgDIAEoDRIQCghzaG93bl91cxgEIAEoDSJVCg5TdHJlYW1TZXR0aW5ncxIgCgZwcmVzZXQYASABKA4yEC5vcmllbC52MS5QcmVzZXQSDwoHbWF4X2ZwcxgCIAEoDRIQCghtYXhfa2JwcxgDIAEoDSISCgRQaW5nEgoKAmlkGAEgASgEIhIKBFBvbmcSCgoCaWQYASABKAQikgEKBVJlYWR5EiUKBnNjb3BlcxgBIAMoDjIPLm9yaWVsLnYxLlNjb3BlQgTo4BggEiAKBnNjcmVlbhgCIAEoCzIQLm9yaWVsLnYxLlNjcmVlbhIWCgdkZXNrdG9wGAMgASgJQgXg4BiAARITCgVjb2RlYxgEIAEoCUIE4OAYIBITCgtmdWxsX2Nocm9tYRgFIAEoCCInCgZTY3JlZW4SDQoFd2lkdGgYASABKA0SDgoGaGVpZ2h0GAIgASgNIjgKDERpc3BsYXlTdGF0ZRIRCglhdmFpbGFibGUYASABKAgSFQoGZGV0YWlsGAIgASgJQgXg4BiACCJgCgtDdXJzb3JTaGFwZRINCgV3aWR0aBgBIAEoDRIOCgZoZWlnaHQYAiABKA0SDQoFaG90X3gYAyABKA0SDQoFaG90X3kYBCABKA0SFAoEcmdiYRgFIAEoDEIG4OAYgIAQIjIKC0N1cnNvclBsYWNlEgkKAXgYASABKA0SCQoBeRgCIAEoDRINCgVsb2NhbBgDIAEoCCJdCgZEZW5pZWQSHgoFc2NvcGUYASABKA4yDy5vcmllbC52MS5TY29wZRIcCgRjb2RlGAIgASgOMg4ub3JpZWwudjEuQ29kZRIVCgZkZXRhaWwYAyABKAlCBeDgGIAIIvcBCgVTdGF0cxIOCgZmcmFtZXMYASABKA0SDQoFYnl0ZXMYAiABKA0SEgoKY2FwdHVyZV91cxgDIAEoDRISCgpjb252ZXJ0X3VzGAQgASgNEhEKCWVuY29kZV91cxgFIAEoDRIVCg1lc3RpbWF0ZV9rYnBzGAYgASgNEhEKCXF1YW50aXplchgHIAEoDRIPCgdzZXR0bGVkGAggASgIEhAKCHF1ZXVlX3VzGAkgASgNEhAKCGxvc3NfcHBtGAogASgNEhMKC2Z1bGxfY2hyb21hGAsgASgIEiAKBnByZXNldBgMIAEoDjIQLm9yaWVsLnYxLlByZXNldCJfCgNCeWUSIwoGcmVhc29uGAEgASgOMhMub3JpZWwudjEuRW5kUmVhc29uEhwKBGNvZGUYAiABKA4yDi5vcmllbC52MS5Db2RlEhUKBmRldGFpbBgDIAEoCUIF4OAYgAgqWQoGUHJlc2V0EhYKElBSRVNFVF9VTlNQRUNJRklFRBAAEhAKDFBSRVNFVF9TUEVFRBABEhMKD1BSRVNFVF9CQUxBTkNFRBACEhAKDFBSRVNFVF9TSEFSUBADQiFaH29yaWVsL3Byb3RvY29sL29yaWVsL3YxO29yaWVsdjFiBnByb3RvMw", [file_oriel_v1_bounds, file_oriel_v1_session]);
 
 /**
  * PointerMove's place is in 1/65536 of the picture's width and height.
@@ -418,6 +418,8 @@ export const SeenSchema: GenMessage<Seen> = /*@__PURE__*/
  */
 export type StreamSettings = Message<"oriel.v1.StreamSettings"> & {
   /**
+   * one that is not known counts as Auto
+   *
    * @generated from field: oriel.v1.Preset preset = 1;
    */
   preset: Preset;
@@ -503,6 +505,13 @@ export type Ready = Message<"oriel.v1.Ready"> & {
    * @generated from field: string codec = 4;
    */
   codec: string;
+
+  /**
+   * 4:4:4 of that codec can be had as well
+   *
+   * @generated from field: bool full_chroma = 5;
+   */
+  fullChroma: boolean;
 };
 
 /**
@@ -728,6 +737,20 @@ export type Stats = Message<"oriel.v1.Stats"> & {
    * @generated from field: uint32 loss_ppm = 10;
    */
   lossPpm: number;
+
+  /**
+   * what is sent is 4:4:4
+   *
+   * @generated from field: bool full_chroma = 11;
+   */
+  fullChroma: boolean;
+
+  /**
+   * in force: the most economical of those who watch, Auto resolved
+   *
+   * @generated from field: oriel.v1.Preset preset = 12;
+   */
+  preset: Preset;
 };
 
 /**
@@ -765,27 +788,36 @@ export const ByeSchema: GenMessage<Bye> = /*@__PURE__*/
   messageDesc(file_oriel_v1_channel, 21);
 
 /**
+ * Preset: a picture sooner, or a finer one. Whatever it is, a picture that stands
+ * still becomes exact.
+ *
  * @generated from enum oriel.v1.Preset
  */
 export enum Preset {
   /**
-   * Auto
+   * Auto: Balanced, and Speed while the link is slow or encoding late
    *
    * @generated from enum value: PRESET_UNSPECIFIED = 0;
    */
   UNSPECIFIED = 0,
 
   /**
+   * what moves is coarse
+   *
    * @generated from enum value: PRESET_SPEED = 1;
    */
   SPEED = 1,
 
   /**
+   * as fine as the link takes
+   *
    * @generated from enum value: PRESET_BALANCED = 2;
    */
   BALANCED = 2,
 
   /**
+   * 4:4:4, and what moves reads well; Balanced where Ready.full_chroma is false
+   *
    * @generated from enum value: PRESET_SHARP = 3;
    */
   SHARP = 3,
