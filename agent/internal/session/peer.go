@@ -34,6 +34,7 @@ type peer struct {
 	granted []orielv1.Scope
 	hand    hand
 	codec   encode.Codec    // set by answer, before anything else sees it
+	full    bool            // and whether the viewer takes 4:4:4 of it
 	ctx     context.Context // ends with close
 	cancel  context.CancelFunc
 	wake    chan struct{} // capacity 1: talk looks for news
@@ -134,7 +135,7 @@ func (p *peer) answer(o *orielv1.Offer) (answer *orielv1.Answer, err error) {
 	}
 	if p.may(orielv1.Scope_SCOPE_VIEW) {
 		var err error
-		if p.codec, err = stream.ChooseCodec(offer); err != nil {
+		if p.codec, p.full, err = stream.ChooseCodec(offer); err != nil {
 			return nil, refuse(orielv1.Code_CODE_NO_CODEC,
 				"the viewer takes none of this agent's video formats; use a current browser", err)
 		}
@@ -187,7 +188,11 @@ func (p *peer) connection(o *orielv1.Offer) (*webrtc.PeerConnection, error) {
 		// A viewer elsewhere has no business with this machine's own loopback.
 		return !ip.IsMulticast() && !ip.IsUnspecified() && (opt.Loopback || !ip.IsLoopback())
 	})
-	api, congestion, err := stream.NewAPI(engine, 0)
+	track, err := p.newTrack()
+	if err != nil {
+		return nil, err
+	}
+	api, congestion, err := stream.NewAPI(engine, track, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -208,7 +213,7 @@ func (p *peer) connection(o *orielv1.Offer) (*webrtc.PeerConnection, error) {
 	pc.OnConnectionStateChange(p.changed)
 	pc.SCTP().Transport().ICETransport().OnSelectedCandidatePairChange(func(*webrtc.ICECandidatePair) { p.s.poke() })
 	pc.OnDataChannel(p.channel)
-	if err := p.addVideo(pc, congestion); err != nil {
+	if err := p.addVideo(pc, track, congestion); err != nil {
 		_ = pc.Close()
 		return nil, err
 	}

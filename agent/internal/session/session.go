@@ -29,8 +29,9 @@ type session struct {
 	deadline       time.Time // zero while connected
 	sent, received uint64    // by peer connections that are gone
 
-	told   *peer // what the last report was about; by run only
-	toldOf orielv1.Path
+	told      *peer // what the last report was about; by run only
+	toldOf    orielv1.Path
+	toldCodec string
 }
 
 func newSession(h *Host, id string, g *orielv1.Grant) *session {
@@ -214,7 +215,7 @@ func (s *session) tooLate() {
 }
 
 // report tells the relay how the session goes: when it is due, and whenever the
-// path is another.
+// path or the codec is another.
 func (s *session) report(due bool) {
 	s.mu.Lock()
 	p, since := s.peer, s.connectedAt
@@ -223,15 +224,15 @@ func (s *session) report(due bool) {
 	if p == nil || since.IsZero() || !p.isConnected() {
 		return
 	}
-	path := p.path()
-	if p == s.told && path == s.toldOf && !due {
+	path, codec := p.path(), p.sends()
+	if p == s.told && path == s.toldOf && codec == s.toldCodec && !due {
 		return
 	}
-	s.told, s.toldOf = p, path
+	s.told, s.toldOf, s.toldCodec = p, path, codec
 	more, less := p.bytes()
-	s.log.Info("session runs", "path", path.String(), "codec", p.codec, "sent", sent+more, "received", received+less)
+	s.log.Info("session runs", "path", path.String(), "codec", codec, "sent", sent+more, "received", received+less)
 	s.h.send(&orielv1.SessionReport{
-		SessionId: s.id, Path: path, Codec: string(p.codec), ConnectedAt: since.UnixMilli(),
+		SessionId: s.id, Path: path, Codec: codec, ConnectedAt: since.UnixMilli(),
 		BytesSent: sent + more, BytesReceived: received + less, Delays: s.delays.means(),
 	})
 }

@@ -7,14 +7,18 @@ import (
 	"time"
 
 	"github.com/pion/webrtc/v4"
+	"google.golang.org/protobuf/proto"
 
 	"oriel/agent/internal/desktop"
+	"oriel/agent/internal/encode"
 	"oriel/agent/internal/stream"
 	orielv1 "oriel/protocol/oriel/v1"
 )
 
 // video is one peer's picture: a track for the life of the peer connection,
-// subscribed to the stream of whatever display there is.
+// subscribed to the stream of whatever display there is, in the format that the
+// viewer's preset asks for. Another format is another stream: until its first
+// key frame is there the track goes on with the one before.
 type video struct {
 	track      *stream.Track
 	delays     *delays // the session's
@@ -22,36 +26,100 @@ type video struct {
 	frames     uint64 // of the stream when tellStats looked last; for it alone
 	once       sync.Once
 	reached    chan struct{} // closed when the viewer can be sent to
+	asked      chan struct{} // capacity 1: the viewer's settings changed
 
-	mu      sync.Mutex
-	sub     *stream.Subscription // nil while there is no display
-	screen  *screen              // what sub is of
-	maxBits int                  // the viewer's caps; 0: none
-	maxFPS  int
-	settled bool // told so
+	sending sync.Mutex // held while a frame is written, so that none of an old stream follows a new one's
+	outlet  *outlet    // whose frames go out; protected by sending
+
+	mu       sync.Mutex
+	subs     []*stream.Subscription // to the picture that is shown, and the one that is to come; none while there is no display
+	screen   *screen                // what they are of
+	full     bool                   // 4:4:4 is possible, as far as is known
+	settings settings
+	settled  *orielv1.Stats // what the viewer was told last, but for the figures
 }
 
-// addVideo puts the track in before the offer is set, so that it is answered.
-func (p *peer) addVideo(pc *webrtc.PeerConnection, c *stream.Congestion) error {
+// settings is what the viewer asks for, within bounds. The zero value is what
+// counts until it does.
+type settings struct {
+	preset stream.Preset
+	bits   int // a second; 0: no cap
+	fps    int // 0: no cap
+}
+
+// Bounds of the caps. What a stream makes of them has bounds of its own.
+const (
+	mostKbps = 1_000_000
+	mostFPS  = 1000
+)
+
+func settingsOf(s *orielv1.StreamSettings) settings {
+	out := settings{bits: int(min(s.GetMaxKbps(), mostKbps)) * 1000, fps: int(min(s.GetMaxFps(), mostFPS))}
+	switch s.GetPreset() {
+	case orielv1.Preset_PRESET_SPEED:
+		out.preset = stream.Speed
+	case orielv1.Preset_PRESET_BALANCED:
+		out.preset = stream.Balanced
+	case orielv1.Preset_PRESET_SHARP:
+		out.preset = stream.Sharp
+	}
+	return out
+}
+
+var presetNames = map[stream.Preset]orielv1.Preset{
+	stream.Speed: orielv1.Preset_PRESET_SPEED, stream.Balanced: orielv1.Preset_PRESET_BALANCED, stream.Sharp: orielv1.Preset_PRESET_SHARP,
+}
+
+// outlet is the sink of one stream of a video.
+type outlet struct {
+	v     *video
+	begun chan struct{} // closed with the first frame
+	over  bool          // another one has taken its place; protected by sending
+}
+
+// newTrack makes what the offer's codec goes out on; nil without SCOPE_VIEW.
+func (p *peer) newTrack() (*stream.Track, error) {
 	if p.codec == "" {
-		return nil
+		return nil, nil
 	}
 	track, err := stream.NewTrack(p.codec, "screen", "screen")
 	if err != nil {
-		return fmt.Errorf("video track: %w", err)
+		return nil, fmt.Errorf("video track: %w", err)
+	}
+	return track, nil
+}
+
+// addVideo puts the track in before the offer is set, so that it is answered.
+func (p *peer) addVideo(pc *webrtc.PeerConnection, track *stream.Track, c *stream.Congestion) error {
+	if track == nil {
+		return nil
 	}
 	t, err := pc.AddTransceiverFromTrack(track, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
 	if err != nil {
 		return fmt.Errorf("add video track: %w", err)
 	}
-	p.video = &video{track: track, delays: &p.s.delays, congestion: c, reached: make(chan struct{})}
+	p.video = &video{track: track, delays: &p.s.delays, congestion: c, full: p.full, reached: make(chan struct{}), asked: make(chan struct{}, 1)}
 	c.OnChange(func(int) { p.video.steer() })
 	p.wg.Go(func() { stream.Feedback(t.Sender(), p.video.lost) })
 	return nil
 }
 
-// WriteFrame sends a frame, and counts what it took. It makes v a stream.Sink.
-func (v *video) WriteFrame(f stream.Frame) error {
+// WriteFrame sends a frame, and counts what it took. It makes o a stream.Sink,
+// whose first frame is a key frame.
+func (o *outlet) WriteFrame(f stream.Frame) error {
+	v := o.v
+	v.sending.Lock()
+	defer v.sending.Unlock()
+	if o.over {
+		return nil
+	}
+	if v.outlet != o {
+		if v.outlet != nil {
+			v.outlet.over = true
+		}
+		v.outlet = o
+		close(o.begun)
+	}
 	err := v.track.WriteFrame(f)
 	if err == nil {
 		v.delays.frame(f)
@@ -63,41 +131,59 @@ func (v *video) WriteFrame(f stream.Frame) error {
 func (v *video) lost() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.sub != nil {
-		v.sub.RequestKeyFrame()
+	if len(v.subs) > 0 {
+		v.subs[0].RequestKeyFrame()
 	}
 }
 
-// steer tells the stream what the link, or the viewer's cap, takes.
+// steer tells the stream what the viewer wants and what the link, or the viewer's
+// cap, takes.
 func (v *video) steer() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.sub == nil {
-		return
-	}
 	bits := v.congestion.Target()
-	if v.maxBits > 0 && (bits == 0 || bits > v.maxBits) {
-		bits = v.maxBits
+	if most := v.settings.bits; most > 0 && (bits == 0 || bits > most) {
+		bits = most
 	}
-	if bits > 0 {
-		v.sub.SetTarget(bits)
+	for _, sub := range v.subs {
+		preset := v.settings.preset
+		if preset == stream.Sharp && sub.Stream().Format() != encode.I444 {
+			preset = stream.Balanced
+		}
+		sub.Prefer(preset, v.settings.fps)
+		if bits > 0 {
+			sub.SetTarget(bits)
+		}
 	}
 }
 
-// setStream applies the viewer's caps.
+// format is what the viewer wants and can have.
+func (v *video) format() encode.Format {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.settings.preset == stream.Sharp && v.full {
+		return encode.I444
+	}
+	return encode.I420
+}
+
+// setStream applies the viewer's settings.
 func (p *peer) setStream(s *orielv1.StreamSettings) {
 	v := p.video
 	if v == nil {
 		return
 	}
 	v.mu.Lock()
-	v.maxBits = int(min(s.GetMaxKbps(), 1_000_000)) * 1000
-	v.maxFPS = int(min(s.GetMaxFps(), 1000))
+	v.settings = settingsOf(s)
 	if v.screen != nil {
-		v.screen.watch(p, v.maxFPS)
+		v.screen.watch(p, v.settings.fps)
 	}
 	v.mu.Unlock()
 	v.steer()
+	select {
+	case v.asked <- struct{}{}:
+	default:
+	}
 }
 
 // prepare has the first picture made while the peers find each other.
@@ -163,23 +249,24 @@ func (p *peer) follow() {
 func (p *peer) send(s *screen) error {
 	v := p.video
 	v.mu.Lock()
-	s.watch(p, v.maxFPS)
+	s.watch(p, v.settings.fps)
 	v.mu.Unlock()
 	defer s.unwatch(p)
-	sub, err := p.s.h.hub.Prepare(s, p.codec, v)
+	sub, _, err := p.subscribe(s, v.format(), p.s.h.hub.Prepare)
 	if err != nil {
-		if errors.Is(err, desktop.ErrClosed) {
-			s.die()
-		}
 		return err
 	}
-	v.mu.Lock()
-	v.sub, v.screen = sub, s
-	v.mu.Unlock()
-	v.steer()
-	over := func(reached <-chan struct{}) bool {
+	defer func() {
+		v.show(nil)
+		// After this the stream does not touch the display for this viewer.
+		_ = sub.Close()
+	}()
+	v.show(s, sub)
+	over := func(news, failed <-chan struct{}) bool {
 		select {
-		case <-reached:
+		case <-news:
+			return false
+		case <-failed:
 			return false
 		case <-p.ctx.Done():
 		case <-s.dead:
@@ -187,16 +274,78 @@ func (p *peer) send(s *screen) error {
 		}
 		return true
 	}
-	if !over(v.reached) {
+	for started := v.reached; !over(started, nil); started = v.asked {
 		sub.Start()
-		over(nil)
+		if v.format() == sub.Stream().Format() {
+			continue
+		}
+		next, begun, err := p.subscribe(s, v.format(), p.s.h.hub.Subscribe)
+		if err != nil {
+			v.cannot(p, v.format(), err)
+			continue
+		}
+		v.show(s, sub, next)
+		gone := over(begun, next.Done())
+		select {
+		case <-begun:
+			sub, next = next, sub
+		default:
+		}
+		v.show(s, sub)
+		_ = next.Close()
+		if gone {
+			break
+		}
+		if err := next.Err(); err != nil {
+			v.cannot(p, next.Stream().Format(), err)
+		}
+		p.s.poke() // what is sent is another codec to the journal
 	}
-	v.mu.Lock()
-	v.sub, v.screen = nil, nil
-	v.mu.Unlock()
-	// After this the stream does not touch the display for this viewer.
-	_ = sub.Close()
+	if err := sub.Err(); err != nil && !errors.Is(err, desktop.ErrClosed) {
+		v.cannot(p, sub.Stream().Format(), err)
+	}
 	return sub.Err()
+}
+
+// subscribe asks the hub for a stream; begun is closed when its first frame goes
+// out.
+func (p *peer) subscribe(s *screen, f encode.Format, ask func(desktop.Desktop, encode.Codec, encode.Format, stream.Sink) (*stream.Subscription, error)) (sub *stream.Subscription, begun <-chan struct{}, err error) {
+	o := &outlet{v: p.video, begun: make(chan struct{})}
+	if sub, err = ask(s, p.codec, f, o); errors.Is(err, desktop.ErrClosed) {
+		s.die()
+	}
+	return sub, o.begun, err
+}
+
+// show makes subs those that are steered; the first is the one that is shown.
+func (v *video) show(s *screen, subs ...*stream.Subscription) {
+	v.mu.Lock()
+	v.subs, v.screen = subs, s
+	v.mu.Unlock()
+	v.steer()
+}
+
+// cannot goes without 4:4:4 where that fails.
+func (v *video) cannot(p *peer, f encode.Format, err error) {
+	if f != encode.I444 {
+		return
+	}
+	p.s.log.Warn("no 4:4:4", "attempt", p.attempt, "codec", p.codec, "error", err)
+	v.mu.Lock()
+	v.full = false
+	v.mu.Unlock()
+}
+
+// sends is the codec of the picture that is shown, as people read it.
+func (p *peer) sends() string {
+	if v := p.video; v != nil {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		if len(v.subs) > 0 && v.subs[0].Stream().Format() == encode.I444 {
+			return string(p.codec) + " 4:4:4"
+		}
+	}
+	return string(p.codec)
 }
 
 // tellStats reports the last second, while pictures flow and once after, and
@@ -207,11 +356,12 @@ func (p *peer) tellStats() {
 		return
 	}
 	v.mu.Lock()
-	sub := v.sub
-	v.mu.Unlock()
-	if sub == nil {
+	if len(v.subs) == 0 {
+		v.mu.Unlock()
 		return
 	}
+	sub := v.subs[0]
+	v.mu.Unlock()
 	st, way := sub.Stream().Stats(), v.congestion.State()
 	still := st.FPS == 0
 	if st.Frames != v.frames {
@@ -221,17 +371,16 @@ func (p *peer) tellStats() {
 	if p.crowded() {
 		return
 	}
+	now := &orielv1.Stats{Settled: still, FullChroma: sub.Stream().Format() == encode.I444, Preset: presetNames[st.Preset]}
 	v.mu.Lock()
-	again := still && v.settled
-	v.settled = still
+	again := still && proto.Equal(now, v.settled)
+	v.settled = proto.CloneOf(now)
 	v.mu.Unlock()
 	if again {
 		return
 	}
-	p.say(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Stats{Stats: &orielv1.Stats{
-		Frames: uint32(st.FPS), Bytes: uint32(st.Bits / 8),
-		CaptureUs: uint32(st.Captured.Microseconds()), ConvertUs: uint32(st.Converted.Microseconds()), EncodeUs: uint32(st.Encoded.Microseconds()),
-		EstimateKbps: uint32(way.Target / 1000), Quantizer: uint32(st.Quantizer), Settled: still,
-		QueueUs: uint32(micros(way.Queue)), LossPpm: millionths(way.Loss),
-	}}})
+	now.Frames, now.Bytes, now.Quantizer = uint32(st.FPS), uint32(st.Bits/8), uint32(st.Quantizer)
+	now.CaptureUs, now.ConvertUs, now.EncodeUs = uint32(st.Captured.Microseconds()), uint32(st.Converted.Microseconds()), uint32(st.Encoded.Microseconds())
+	now.EstimateKbps, now.QueueUs, now.LossPpm = uint32(way.Target/1000), uint32(micros(way.Queue)), millionths(way.Loss)
+	p.say(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Stats{Stats: now}})
 }

@@ -76,12 +76,17 @@ func TestChromiumShowsThePicture(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			if chosen, err := ChooseCodec(offer); chosen != c {
+			if chosen, _, err := ChooseCodec(offer); chosen != c {
 				t.Errorf("chose %s, %v", chosen, err)
 			}
 			settings := webrtc.SettingEngine{}
 			settings.SetIncludeLoopbackCandidate(true)
-			api, congestion, err := NewAPI(settings, 0)
+			track, err := NewTrack(c, "screen", "desktop")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			api, congestion, err := NewAPI(settings, track, 0)
 			if err != nil {
 				t.Error(err)
 				return
@@ -101,11 +106,6 @@ func TestChromiumShowsThePicture(t *testing.T) {
 					sub.Close()
 				default:
 				}
-			}
-			track, err := NewTrack(c, "screen", "desktop")
-			if err != nil {
-				t.Error(err)
-				return
 			}
 			connected := make(chan struct{})
 			pc.OnConnectionStateChange(func(st webrtc.PeerConnectionState) {

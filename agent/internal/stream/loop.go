@@ -12,6 +12,8 @@ const (
 	// refineAfter is how long a picture must stand still before it is refined:
 	// more than two frames of a video at 30, so that motion is not interrupted.
 	refineAfter = 70 * time.Millisecond
+	// refineAfterSpeed leaves more of the link to what moves by fits and starts.
+	refineAfterSpeed = 250 * time.Millisecond
 	// maxFailures in a row end a stream.
 	maxFailures = 3
 )
@@ -23,6 +25,8 @@ type loop struct {
 	take  *taker
 	img   *encode.Image // nil before the first picture
 	rate  *rate
+	auto  auto
+	fps   int // the cap
 	rough roughness
 	rest  []image.Rectangle // what changed and did not fit into a frame yet
 
@@ -43,12 +47,12 @@ type keyState struct {
 }
 
 func newLoop(s *Stream, enc encode.Encoder) *loop {
-	return &loop{s: s, enc: enc, rate: newRate(s.codec)}
+	return &loop{s: s, enc: enc, rate: newRate(s.codec), fps: s.options.FPS}
 }
 
 func (l *loop) run(ctx context.Context) error {
 	defer func() { l.enc.Close() }()
-	take, err := l.s.source.attach()
+	take, err := l.s.source.attach(l.s.options.Format)
 	if err != nil {
 		return err
 	}
@@ -90,6 +94,7 @@ func (l *loop) wait(ctx context.Context) error {
 		rest, late := l.s.rests()
 		target, key := l.s.wishes()
 		l.rate.setTarget(now, target)
+		l.suit(now, target)
 		if late > 0 {
 			l.rate.sent(now, late)
 			l.sent = now
@@ -127,6 +132,20 @@ func (l *loop) wait(ctx context.Context) error {
 	}
 }
 
+// suit takes over what the viewers want: the preset, and the cap.
+func (l *loop) suit(now time.Time, target int) {
+	var preset Preset
+	preset, l.fps = l.s.manner()
+	if saving := l.auto.decide(now, target); preset == Auto {
+		preset = Balanced
+		if saving {
+			preset = Speed
+		}
+	}
+	l.rate.preset = preset
+	l.s.inForce.Store(uint32(preset))
+}
+
 // pause is when there is something to encode though nothing changed; zero:
 // never. The next change has been asked for since asked.
 func (l *loop) pause(now, asked time.Time, key keyReason) time.Time {
@@ -150,7 +169,7 @@ func (l *loop) free(now time.Time) time.Time {
 	if l.sent.IsZero() {
 		return now
 	}
-	next := l.sent.Add(time.Second / time.Duration(l.s.options.FPS))
+	next := l.sent.Add(time.Second / time.Duration(l.fps))
 	if t := l.rate.free(now); t.After(next) {
 		next = t
 	}
@@ -209,7 +228,7 @@ func (l *loop) step() error {
 	if p.Key || refined {
 		detail = l.img.Detail(p.Dirty)
 	}
-	f := Frame{Codec: l.s.codec, Size: l.img.Size, At: got.at, Captured: got.captured, Converted: got.converted, Refined: refined}
+	f := Frame{Codec: l.s.codec, Format: l.s.options.Format, Size: l.img.Size, At: got.at, Captured: got.captured, Converted: got.converted, Refined: refined}
 	var budget int
 	switch {
 	case p.Key:
@@ -259,6 +278,9 @@ func (l *loop) step() error {
 		l.finish(f, p, pkt, 0, again)
 	}
 	if !refined {
+		if since := start.Sub(l.changed); !p.Key && since < pauseAfter {
+			l.auto.frame(l.sent, f.Encoded, max(motion, time.Second/time.Duration(l.fps)))
+		}
 		l.changed = l.sent
 	}
 	return nil
@@ -445,7 +467,7 @@ func (l *loop) refineDue(now, asked time.Time) time.Time {
 	if asked.After(due) {
 		due = asked
 	}
-	due = due.Add(refineAfter)
+	due = due.Add(l.rate.still())
 	if t := l.rate.idle(now); t.After(due) {
 		due = t
 	}

@@ -13,37 +13,55 @@ import (
 	"oriel/agent/internal/encode"
 )
 
-// format is a codec as it is named in SDP.
-type format struct {
+// payload is a codec in one format as it is named in SDP.
+type payload struct {
 	codec   encode.Codec
-	payload webrtc.PayloadType // and its retransmissions one above
+	format  encode.Format
+	number  webrtc.PayloadType // and its retransmissions one above
 	fmtp    string
+	profile string // in fmtp; "" where the codec has none
 }
 
-// formats, best first. VP9 is profile 0 (4:2:0 in 8 bits), AV1 the main profile.
-var formats = []format{
-	{encode.AV1, 45, "level-idx=5;profile=0;tier=0"},
-	{encode.VP9, 98, "profile-id=0"},
-	{encode.VP8, 96, ""},
+// payloads, best codec first: 4:2:0 and 4:4:4 in 8 bits are two profiles of AV1
+// (main, high) and of VP9.
+var payloads = []payload{
+	{encode.AV1, encode.I420, 45, "level-idx=5;profile=0;tier=0", "0"},
+	{encode.AV1, encode.I444, 47, "level-idx=5;profile=1;tier=0", "1"},
+	{encode.VP9, encode.I420, 98, "profile-id=0", "0"},
+	{encode.VP9, encode.I444, 100, "profile-id=1", "1"},
+	{encode.VP8, encode.I420, 96, "", ""},
+}
+
+// payloadOf is which of ours a name and an fmtp line of SDP are; nil: none.
+// Without a profile it is 0.
+func payloadOf(name, fmtp string) *payload {
+	parameter := map[string]string{"AV1": "profile", "VP9": "profile-id"}[strings.ToUpper(name)]
+	i := slices.IndexFunc(payloads, func(p payload) bool {
+		return strings.EqualFold(string(p.codec), name) && (p.profile == "" || p.profile == value(fmtp, parameter, "0"))
+	})
+	if i < 0 {
+		return nil
+	}
+	return &payloads[i]
 }
 
 var feedback = []webrtc.RTCPFeedback{{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"}, {Type: "transport-cc"}}
 
-func capability(c encode.Codec) webrtc.RTPCodecCapability {
-	i := slices.IndexFunc(formats, func(f format) bool { return f.codec == c })
-	return webrtc.RTPCodecCapability{MimeType: "video/" + string(c), ClockRate: clockRate, SDPFmtpLine: formats[i].fmtp, RTCPFeedback: feedback}
+func (p payload) capability() webrtc.RTPCodecCapability {
+	return webrtc.RTPCodecCapability{MimeType: "video/" + string(p.codec), ClockRate: clockRate, SDPFmtpLine: p.fmtp, RTCPFeedback: feedback}
 }
 
-// RegisterCodecs makes m speak the video codecs this build encodes, each with
-// retransmission (RTX), and the playout-delay extension.
+// RegisterCodecs makes m speak the video codecs this build encodes, in 4:2:0 and
+// where it can in 4:4:4, each with retransmission (RTX), and the playout-delay
+// extension.
 func RegisterCodecs(m *webrtc.MediaEngine) error {
-	for _, f := range formats {
+	for _, f := range payloads {
 		if !slices.Contains(encode.Supported(), f.codec) {
 			continue
 		}
 		for _, p := range []webrtc.RTPCodecParameters{
-			{RTPCodecCapability: capability(f.codec), PayloadType: f.payload},
-			{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeRTX, ClockRate: clockRate, SDPFmtpLine: "apt=" + strconv.Itoa(int(f.payload))}, PayloadType: f.payload + 1},
+			{RTPCodecCapability: f.capability(), PayloadType: f.number},
+			{RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeRTX, ClockRate: clockRate, SDPFmtpLine: "apt=" + strconv.Itoa(int(f.number))}, PayloadType: f.number + 1},
 		} {
 			if err := m.RegisterCodec(p, webrtc.RTPCodecTypeVideo); err != nil {
 				return fmt.Errorf("register %s: %w", p.MimeType, err)
@@ -53,15 +71,16 @@ func RegisterCodecs(m *webrtc.MediaEngine) error {
 	return m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: playoutDelayURI}, webrtc.RTPCodecTypeVideo)
 }
 
-// ChooseCodec picks the best codec that an offer can take: AV1 (main profile),
-// VP9 (profile 0), VP8. Error: the offer has none of them.
-func ChooseCodec(offer webrtc.SessionDescription) (encode.Codec, error) {
+// ChooseCodec picks the best codec that an offer can take in 4:2:0: AV1 (main
+// profile), VP9 (profile 0), VP8. full is whether it can take 4:4:4 of that codec
+// as well (AV1 high profile, VP9 profile 1). Error: the offer has none of them.
+func ChooseCodec(offer webrtc.SessionDescription) (codec encode.Codec, full bool, err error) {
 	sdp, err := offer.Unmarshal()
 	if err != nil {
-		return "", fmt.Errorf("read the offer: %w", err)
+		return "", false, fmt.Errorf("read the offer: %w", err)
 	}
 	var names []string
-	offered := map[encode.Codec]bool{}
+	offered := map[payload]bool{}
 	for _, media := range sdp.MediaDescriptions {
 		if media.MediaName.Media != "video" {
 			continue
@@ -78,27 +97,26 @@ func ChooseCodec(offer webrtc.SessionDescription) (encode.Codec, error) {
 		}
 		for pt, name := range mapped {
 			names = append(names, name)
-			switch name {
-			case "AV1":
-				offered[encode.AV1] = offered[encode.AV1] || parameter(fmtp[pt], "profile", "0") == "0"
-			case "VP9":
-				offered[encode.VP9] = offered[encode.VP9] || parameter(fmtp[pt], "profile-id", "0") == "0"
-			case "VP8":
-				offered[encode.VP8] = true
+			if p := payloadOf(name, fmtp[pt]); p != nil {
+				offered[*p] = true
 			}
 		}
 	}
 	for _, c := range encode.Supported() {
-		if offered[c] {
-			return c, nil
+		formats := map[encode.Format]bool{}
+		for p := range offered {
+			formats[p.format] = formats[p.format] || p.codec == c
+		}
+		if formats[encode.I420] {
+			return c, formats[encode.I444], nil
 		}
 	}
 	slices.Sort(names)
-	return "", fmt.Errorf("no codec in common: the viewer offers %.200q, this agent has %v; use a current browser", slices.Compact(names), encode.Supported())
+	return "", false, fmt.Errorf("no codec in common: the viewer offers %.200q, this agent has %v; use a current browser", slices.Compact(names), encode.Supported())
 }
 
-// parameter reads one of "a=1;b=2".
-func parameter(fmtp, name, missing string) string {
+// value reads one of "a=1;b=2".
+func value(fmtp, name, missing string) string {
 	for p := range strings.SplitSeq(fmtp, ";") {
 		if k, v, _ := strings.Cut(strings.TrimSpace(p), "="); strings.EqualFold(k, name) {
 			return strings.TrimSpace(v)
@@ -121,15 +139,16 @@ func Feedback(sender *webrtc.RTPSender, lost func()) {
 	}
 }
 
-// NewAPI makes what ONE peer connection with a Track needs: codecs, header
-// extensions, NACK and RTX, RTCP reports, transport-wide feedback and the
-// congestion estimate, which starts at start bits per second (0: DefaultTarget).
-func NewAPI(settings webrtc.SettingEngine, start int) (*webrtc.API, *Congestion, error) {
-	return newAPI(settings, start)
+// NewAPI makes what ONE peer connection needs that sends track (nil: none):
+// codecs, header extensions, NACK and RTX, RTCP reports, transport-wide feedback
+// and the congestion estimate, which starts at start bits per second (0:
+// DefaultTarget).
+func NewAPI(settings webrtc.SettingEngine, track *Track, start int) (*webrtc.API, *Congestion, error) {
+	return newAPI(settings, track, start)
 }
 
 // newAPI puts wire between everything else and the network.
-func newAPI(settings webrtc.SettingEngine, start int, wire ...interceptor.Factory) (*webrtc.API, *Congestion, error) {
+func newAPI(settings webrtc.SettingEngine, track *Track, start int, wire ...interceptor.Factory) (*webrtc.API, *Congestion, error) {
 	if start < 1 {
 		start = DefaultTarget
 	}
@@ -152,11 +171,11 @@ func newAPI(settings webrtc.SettingEngine, start int, wire ...interceptor.Factor
 	if err := webrtc.ConfigureRTCPReports(registry); err != nil {
 		return nil, nil, fmt.Errorf("RTCP reports: %w", err)
 	}
-	responder, err := nack.NewResponderInterceptor(nack.ResponderSize(2048))
+	responder, err := nack.NewResponderInterceptor(nack.ResponderSize(resendable))
 	if err != nil {
 		return nil, nil, fmt.Errorf("retransmission: %w", err)
 	}
-	registry.Add(&resend{room: congestion.room})
+	registry.Add(&resend{room: congestion.room, track: track})
 	registry.Add(responder)
 	return webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(settings)), congestion, nil
 }

@@ -36,7 +36,7 @@ func TestChooseCodec(t *testing.T) {
 		"not SDP":               {webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: "\x00"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := ChooseCodec(c.offer)
+			got, _, err := ChooseCodec(c.offer)
 			if got != c.want || (err == nil) != (c.want != "") {
 				t.Errorf("%q, %v; want %q", got, err, c.want)
 			}

@@ -48,7 +48,11 @@ func watch(t testing.TB, codec encode.Codec, lost func()) *viewer {
 	v := &viewer{t: t, codec: codec, connected: make(chan struct{})}
 	settings := webrtc.SettingEngine{}
 	settings.SetIncludeLoopbackCandidate(true)
-	api, congestion, err := newAPI(settings, 0, &lossy{v: v})
+	var err error
+	if v.track, err = NewTrack(codec, "screen", "desktop"); err != nil {
+		t.Fatal(err)
+	}
+	api, congestion, err := newAPI(settings, v.track, 0, &lossy{v: v})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,9 +115,6 @@ func watch(t testing.TB, codec encode.Codec, lost func()) *viewer {
 	}
 	<-gathered
 	if err := v.agent.SetRemoteDescription(*v.own.LocalDescription()); err != nil {
-		t.Fatal(err)
-	}
-	if v.track, err = NewTrack(codec, "screen", "desktop"); err != nil {
 		t.Fatal(err)
 	}
 	if v.sender, err = v.agent.AddTrack(v.track); err != nil {

@@ -21,6 +21,7 @@ const (
 // argument: it knows no clock.
 type rate struct {
 	codec  encode.Codec
+	preset Preset    // in force: Auto is as Balanced
 	target float64   // bits per second
 	debt   float64   // bits sent that the link has not carried yet
 	at     time.Time // of debt
@@ -34,6 +35,8 @@ const (
 	// slack is how much of the link may still be busy when a frame is sent: a
 	// small frame must not wait for the last bit of the one before.
 	slack = 15 * time.Millisecond
+	// pauseAfter is when what comes next is no motion any more.
+	pauseAfter = 120 * time.Millisecond
 	// firstWindow is how much of the link the first picture may take.
 	firstWindow = 160 * time.Millisecond
 )
@@ -135,7 +138,7 @@ func (r *rate) key(detail float64, budget int) int {
 // comes since after the last one: after a pause it may take more of the link.
 func (r *rate) change(now time.Time, detail, share float64, since time.Duration) int {
 	r.drain(now)
-	budget := max(r.target*window(since).Seconds()-r.debt, r.target*0.008)
+	budget := max(r.target*r.window(since).Seconds()-r.debt, r.target*0.008)
 	best := r.fine(share)
 	// What costs next to nothing is exact at once, and needs no second frame.
 	if r.codec != encode.VP8 && share < 0.1 && r.bits(classChange, detail, 8) < r.target*0.004 {
@@ -149,19 +152,41 @@ func (r *rate) change(now time.Time, detail, share float64, since time.Duration)
 // that has passed, or one frame that came late would be large, make the next late,
 // and halve the rate for good.
 func window(since time.Duration) time.Duration {
-	const frame, pause = 33 * time.Millisecond, 120 * time.Millisecond
-	if since > pause {
-		return pause
+	const frame = 33 * time.Millisecond
+	if since > pauseAfter {
+		return pauseAfter
 	}
 	return frame + max(0, since-frame)*2/5
 }
 
+// window is that of the preset: who wants speed takes less, and is free sooner.
+func (r *rate) window(since time.Duration) time.Duration {
+	if r.preset == Speed {
+		return window(since) / 2
+	}
+	return window(since)
+}
+
 // worst is the coarsest quantizer of a change.
 func (r *rate) worst() int {
-	if r.codec == encode.AV1 {
+	switch {
+	case r.preset == Speed:
+		return 58
+	case r.preset == Sharp:
+		return 36 // 48 dB of a page of text that scrolls (AV1)
+	case r.codec == encode.AV1:
 		return 52 // coarser saves nothing that can be read
+	default:
+		return 56
 	}
-	return 56
+}
+
+// still is how long a picture must stand still before it is refined.
+func (r *rate) still() time.Duration {
+	if r.preset == Speed {
+		return refineAfterSpeed
+	}
+	return refineAfter
 }
 
 // coarsest is how many bits a change takes at least.
@@ -183,6 +208,8 @@ func (r *rate) refine(detail float64, from int) int {
 // quantizer, so there it stays.
 func (r *rate) fine(share float64) int {
 	switch {
+	case r.preset == Speed && share >= 0.02:
+		return 44 // two thirds of the bits of what moves at 24, and less
 	case r.codec == encode.VP8:
 		return 24
 	case share < 0.02:

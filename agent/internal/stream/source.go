@@ -13,13 +13,13 @@ import (
 
 // source reads one desktop for all streams of it. It has the only caller of
 // Next, asks only while a stream wants a picture, and converts what changed
-// once, however many codecs are watching.
+// once for each format, however many codecs are watching.
 type source struct {
 	desktop desktop.Desktop
 
 	mu        sync.Mutex
 	takers    map[*taker]struct{}
-	img       *encode.Image // the newest picture; nil before the first
+	images    map[encode.Format]*encode.Image // the newest picture, in the formats of the takers; none before the first
 	at        time.Time
 	captured  time.Duration // reading it from the screen
 	converted time.Duration
@@ -32,14 +32,15 @@ type source struct {
 func newSource(d desktop.Desktop) *source {
 	done := make(chan struct{})
 	close(done)
-	return &source{desktop: d, takers: map[*taker]struct{}{}, wanted: make(chan struct{}, 1), stopped: done}
+	return &source{desktop: d, takers: map[*taker]struct{}{}, images: map[encode.Format]*encode.Image{}, wanted: make(chan struct{}, 1), stopped: done}
 }
 
 // taker is one stream's view of a source.
 type taker struct {
-	src   *source
-	ready chan struct{} // capacity 1: there is something to take
-	ended chan struct{} // closed when the source is
+	src    *source
+	format encode.Format
+	ready  chan struct{} // capacity 1: there is something to take
+	ended  chan struct{} // closed when the source is
 
 	// protected by src.mu
 	dirty []image.Rectangle
@@ -47,15 +48,15 @@ type taker struct {
 	asked time.Time // since when it asks
 }
 
-func (s *source) attach() (*taker, error) {
+func (s *source) attach(format encode.Format) (*taker, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.why != nil {
 		return nil, s.why
 	}
-	t := &taker{src: s, ready: make(chan struct{}, 1), ended: make(chan struct{})}
+	t := &taker{src: s, format: format, ready: make(chan struct{}, 1), ended: make(chan struct{})}
 	if s.stop == nil {
-		s.img = nil // what happened since was not seen
+		clear(s.images) // what happened since was not seen
 		before, done := s.stopped, make(chan struct{})
 		ctx, cancel := context.WithCancel(context.Background())
 		s.stop, s.stopped = cancel, done
@@ -65,8 +66,12 @@ func (s *source) attach() (*taker, error) {
 			s.desktop.Refresh()
 			s.run(ctx)
 		}()
-	} else if s.img != nil {
-		t.dirty = []image.Rectangle{s.img.Bounds()}
+	} else if img := s.images[format]; img != nil {
+		t.dirty = []image.Rectangle{img.Bounds()}
+	} else if len(s.images) > 0 {
+		// The first of its format needs a picture though nothing may change.
+		// The others get all of it too, which costs them a frame at most.
+		s.desktop.Refresh()
 	}
 	s.takers[t] = struct{}{}
 	return t, nil
@@ -76,6 +81,13 @@ func (s *source) attach() (*taker, error) {
 func (s *source) detach(t *taker) {
 	s.mu.Lock()
 	delete(s.takers, t)
+	wanted := false
+	for other := range s.takers {
+		wanted = wanted || other.format == t.format
+	}
+	if !wanted {
+		delete(s.images, t.format)
+	}
 	var wait chan struct{}
 	if len(s.takers) == 0 && s.stop != nil {
 		s.stop()
@@ -119,18 +131,26 @@ func (s *source) accept(pic desktop.Picture) error {
 	captured := time.Since(pic.At) // which is when reading began
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	dirty := pic.Dirty
-	if s.img == nil || s.img.Size != pic.Size {
-		s.img = encode.NewImage(encode.I420, pic.Size)
-		dirty = []image.Rectangle{s.img.Bounds()}
-	}
 	begun := time.Now()
-	if err := encode.Convert(s.img, encode.Picture{Pix: pic.Pix, Stride: pic.Stride, Size: pic.Size}, dirty); err != nil {
-		return err
+	changed := map[encode.Format][]image.Rectangle{}
+	for t := range s.takers {
+		if changed[t.format] != nil {
+			continue
+		}
+		img, dirty := s.images[t.format], pic.Dirty
+		if img == nil || img.Size != pic.Size {
+			img = encode.NewImage(t.format, pic.Size)
+			s.images[t.format] = img
+			dirty = []image.Rectangle{img.Bounds()}
+		}
+		if err := encode.Convert(img, encode.Picture{Pix: pic.Pix, Stride: pic.Stride, Size: pic.Size}, dirty); err != nil {
+			return err
+		}
+		changed[t.format] = dirty
 	}
 	s.at, s.captured, s.converted = pic.At, captured, time.Since(begun)
 	for t := range s.takers {
-		t.dirty = merge(t.dirty, dirty, s.img.Bounds())
+		t.dirty = merge(t.dirty, changed[t.format], image.Rectangle{Max: pic.Size})
 		t.asks = false
 		t.poke()
 	}
@@ -203,15 +223,16 @@ func (t *taker) take(img **encode.Image) taken {
 	s := t.src
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.img == nil || len(t.dirty) == 0 {
+	newest := s.images[t.format]
+	if newest == nil || len(t.dirty) == 0 {
 		return taken{}
 	}
-	if *img == nil || (*img).Size != s.img.Size {
-		*img = encode.NewImage(s.img.Format, s.img.Size)
-		t.dirty = []image.Rectangle{s.img.Bounds()}
+	if *img == nil || (*img).Size != newest.Size {
+		*img = encode.NewImage(newest.Format, newest.Size)
+		t.dirty = []image.Rectangle{newest.Bounds()}
 	}
-	fresh, moved := s.img.Fresh(*img, t.dirty)
-	(*img).Copy(s.img, t.dirty)
+	fresh, moved := newest.Fresh(*img, t.dirty)
+	(*img).Copy(newest, t.dirty)
 	got := taken{t.dirty, fresh, moved, s.at, s.captured, s.converted}
 	t.dirty = nil
 	return got

@@ -16,6 +16,7 @@ type Stats struct {
 	Frames    uint64        // since the stream was made
 	Refined   uint64        // of those, ones that only refined
 	Keys      uint64        // of those, key frames
+	Preset    Preset        // in force: never Auto while somebody watches
 }
 
 type statistics struct {

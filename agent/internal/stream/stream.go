@@ -68,6 +68,7 @@ import (
 	"image"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"oriel/agent/internal/desktop"
@@ -79,10 +80,11 @@ var ErrClosed = errors.New("stream closed")
 
 // Options of a Stream. The zero value works.
 type Options struct {
-	FPS     int          // cap; 0 means 60
-	Target  int          // bits per second until a viewer's SetTarget; 0 means DefaultTarget
-	Threads int          // of the encoder; 0 means by cores
-	Logger  *slog.Logger // nil: none
+	Format  encode.Format // of the picture; a Hub has it from who subscribes
+	FPS     int           // cap; 0 means 60
+	Target  int           // bits per second until a viewer's SetTarget; 0 means DefaultTarget
+	Threads int           // of the encoder; 0 means by cores
+	Logger  *slog.Logger  // nil: none
 }
 
 // Rates in bits per second.
@@ -108,11 +110,12 @@ func (o Options) filled() Options {
 // Frame is one encoded picture and how it came about. Sinks share Data and must
 // not change it.
 type Frame struct {
-	Codec encode.Codec
-	Data  []byte
-	Key   bool
-	Size  image.Point
-	At    time.Time // of capture, or for a refined frame of encoding; later than the frame before
+	Codec  encode.Codec
+	Format encode.Format
+	Data   []byte
+	Key    bool
+	Size   image.Point
+	At     time.Time // of capture, or for a refined frame of encoding; later than the frame before
 
 	Captured  time.Duration // reading the screen; 0 where the picture was there already
 	Converted time.Duration // to the encoder's planes; 0 as for Captured
@@ -129,7 +132,7 @@ type Sink interface {
 	WriteFrame(Frame) error
 }
 
-// Stream is one desktop watched with one codec. All methods may be called from
+// Stream is one desktop watched with one codec in one format. All methods may be called from
 // any goroutine.
 type Stream struct {
 	codec   encode.Codec
@@ -137,6 +140,7 @@ type Stream struct {
 	source  *source
 	wake    chan struct{} // capacity 1: something below changed
 	stats   statistics
+	inForce atomic.Uint32 // the Preset that the loop works by
 
 	mu      sync.Mutex
 	subs    map[*Subscription]struct{}
@@ -171,8 +175,15 @@ func newStream(src *source, codec encode.Codec, o Options) *Stream {
 // Codec is what the stream encodes to.
 func (s *Stream) Codec() encode.Codec { return s.codec }
 
+// Format is that of its pictures.
+func (s *Stream) Format() encode.Format { return s.options.Format }
+
 // Stats is the last second as it was.
-func (s *Stream) Stats() Stats { return s.stats.read(time.Now()) }
+func (s *Stream) Stats() Stats {
+	st := s.stats.read(time.Now())
+	st.Preset = Preset(s.inForce.Load())
+	return st
+}
 
 // Subscribe starts to send to sink, with a key frame first. Errors: ErrClosed,
 // what stopped the stream, errors.ErrUnsupported for the codec.
@@ -193,7 +204,7 @@ func (s *Stream) subscribe(sink Sink, held bool, onEnd func()) (*Subscription, e
 		return nil, s.failed
 	}
 	if s.stop == nil {
-		enc, err := encode.New(s.codec, encode.Config{Threads: s.options.Threads})
+		enc, err := s.encoder()
 		if err != nil {
 			return nil, err
 		}
@@ -338,6 +349,33 @@ func (s *Stream) wishes() (target int, key keyReason) {
 	return min(max(target, MinTarget/2), MaxTarget), s.wantKey
 }
 
+func (s *Stream) prefer(sub *Subscription, p Preset, fps int) {
+	s.mu.Lock()
+	changed := sub.preset != p || sub.fps != fps
+	sub.preset, sub.fps = p, fps
+	s.mu.Unlock()
+	if changed {
+		s.poke()
+	}
+}
+
+// manner is how the viewers want it: the preset of the most economical, and the
+// lowest cap.
+func (s *Stream) manner() (p Preset, fps int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, fps = Sharp, s.options.FPS
+	for sub := range s.subs {
+		if sub.preset.thrift() > p.thrift() {
+			p = sub.preset
+		}
+		if sub.fps > 0 {
+			fps = min(fps, sub.fps)
+		}
+	}
+	return p, fps
+}
+
 // send hands a frame to every viewer.
 func (s *Stream) send(f Frame) {
 	s.mu.Lock()
@@ -360,8 +398,12 @@ func (s *Stream) send(f Frame) {
 	}
 }
 
+func (s *Stream) encoder() (encode.Encoder, error) {
+	return encode.New(s.codec, encode.Config{Threads: s.options.Threads, Format: s.options.Format})
+}
+
 func (s *Stream) newEncoder() (encode.Encoder, error) {
-	enc, err := encode.New(s.codec, encode.Config{Threads: s.options.Threads})
+	enc, err := s.encoder()
 	if err != nil {
 		return nil, fmt.Errorf("replace the encoder: %w", err)
 	}

@@ -22,6 +22,8 @@ type Subscription struct {
 	finish, forget sync.Once
 
 	// protected by stream.mu
+	preset  Preset
+	fps     int    // cap; 0: none
 	started bool   // has been given a key frame
 	held    bool   // gets nothing until start
 	kept    *Frame // what it gets then: a key frame that nothing has followed
@@ -97,6 +99,11 @@ func (sub *Subscription) SetTarget(bitsPerSecond int) {
 		sub.stream.poke()
 	}
 }
+
+// Prefer says which preset the viewer wants, and at most how many pictures a
+// second (0: no cap). A stream is as economical as the most economical of those
+// who watch it wants it.
+func (sub *Subscription) Prefer(p Preset, fps int) { sub.stream.prefer(sub, p, fps) }
 
 // Done is closed when no more frames will come: Close, an error of the sink, or
 // the end of the stream.

@@ -3,6 +3,8 @@ package stream
 import (
 	"fmt"
 	"math"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,18 +38,26 @@ const (
 // and the next (seen with Chromium 156, where the first key frame lost a packet).
 // Until then a browser asks for a key frame every 200 ms anyway.
 //
+// One codec in two formats is one Track: each goes out under the payload type
+// that was negotiated for it, by which a browser knows which decoder takes it
+// (webrtc.TrackLocalStaticRTP knows one). A format begins with a key frame.
+//
 // One Track belongs to one peer connection.
 type Track struct {
-	*webrtc.TrackLocalStaticRTP
-	codec encode.Codec
+	codec        encode.Codec
+	id, streamID string
 
 	mu         sync.Mutex
 	packetizer rtp.Packetizer
 	first      time.Time // capture time of the first frame
 	ticks      int64     // of the last, since first
 	delayID    uint8     // of the playout-delay extension; 0: not negotiated, or not bound
-	bound      bool
-	ssrc       uint32 // of the binding
+	bound      string    // the binding's id; empty: none
+	writer     webrtc.TrackLocalWriter
+	ssrc       uint32
+	types      map[encode.Format]uint8 // payload types of the binding
+	again      map[uint8]uint8         // and of what is sent again, for each
+	format     encode.Format           // of the last frame
 	arrived    arrived
 	frames     int         // sent since it was bound
 	probe      *time.Timer // runs after the last frame
@@ -69,47 +79,87 @@ func NewTrack(codec encode.Codec, id, streamID string) (*Track, error) {
 	default:
 		return nil, fmt.Errorf("no RTP payload for codec %q", codec)
 	}
-	local, err := webrtc.NewTrackLocalStaticRTP(capability(codec), id, streamID)
-	if err != nil {
-		return nil, err
-	}
-	// Payload type and SSRC are set by the binding.
-	return &Track{TrackLocalStaticRTP: local, codec: codec,
+	// Payload type and SSRC are the binding's.
+	return &Track{codec: codec, id: id, streamID: streamID,
 		packetizer: rtp.NewPacketizer(mtu, 0, 0, payloader, rtp.NewRandomSequencer(), clockRate)}, nil
 }
 
-// Bind is called by the peer connection when the track is negotiated.
+// ID, StreamID, RID and Kind are for the peer connection.
+func (t *Track) ID() string { return t.id }
+
+// StreamID is that of the desktop.
+func (t *Track) StreamID() string { return t.streamID }
+
+// RID is empty: there is one encoding at a time.
+func (t *Track) RID() string { return "" }
+
+// Kind is video.
+func (t *Track) Kind() webrtc.RTPCodecType { return webrtc.RTPCodecTypeVideo }
+
+// Bind is called by the peer connection when the track is negotiated. 4:2:0 must
+// be, 4:4:4 may.
 func (t *Track) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.bound {
+	if t.bound != "" {
 		return webrtc.RTPCodecParameters{}, fmt.Errorf("track %s is bound to another peer", t.ID())
 	}
-	p, err := t.TrackLocalStaticRTP.Bind(ctx)
-	if err != nil {
-		return p, err
+	var plain webrtc.RTPCodecParameters
+	types, again := map[encode.Format]uint8{}, map[uint8]uint8{}
+	for _, c := range ctx.CodecParameters() {
+		name := strings.TrimPrefix(strings.ToLower(c.MimeType), "video/")
+		if apt, err := strconv.ParseUint(value(c.SDPFmtpLine, "apt", ""), 10, 8); name == "rtx" && err == nil {
+			again[uint8(apt)] = uint8(c.PayloadType)
+			continue
+		}
+		p := payloadOf(name, c.SDPFmtpLine)
+		if p == nil || p.codec != t.codec || types[p.format] != 0 {
+			continue
+		}
+		types[p.format] = uint8(c.PayloadType)
+		if p.format == encode.I420 {
+			plain = c
+		}
 	}
-	t.bound, t.ssrc, t.arrived, t.frames = true, uint32(ctx.SSRC()), arrived{}, 0
+	if plain.PayloadType == 0 {
+		return plain, webrtc.ErrUnsupportedCodec
+	}
+	t.bound, t.writer, t.ssrc, t.types, t.again = ctx.ID(), ctx.WriteStream(), uint32(ctx.SSRC()), types, again
+	t.arrived, t.frames, t.format = arrived{}, 0, encode.I420
 	for _, e := range ctx.HeaderExtensions() {
 		if e.URI == playoutDelayURI {
 			t.delayID = uint8(e.ID)
 		}
 	}
-	return p, nil
+	return plain, nil
 }
 
 // Unbind is called by the peer connection when the track goes.
 func (t *Track) Unbind(ctx webrtc.TrackLocalContext) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err := t.TrackLocalStaticRTP.Unbind(ctx); err != nil {
-		return err
+	if t.bound != ctx.ID() {
+		return webrtc.ErrUnbindFailed
 	}
-	t.bound, t.delayID, t.probes = false, 0, 0
+	t.bound, t.writer, t.delayID, t.probes = "", nil, 0, 0
 	if t.probe != nil {
 		t.probe.Stop()
 	}
 	return nil
+}
+
+// retransmissions is the payload type of what is sent again, for each that is
+// bound. t may be nil.
+func (t *Track) retransmissions() (types [256]uint8) {
+	if t == nil {
+		return types
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for of, again := range t.again {
+		types[of] = again
+	}
+	return types
 }
 
 // WriteFrame sends a frame. Before the track is bound it is dropped, as the
@@ -120,10 +170,19 @@ func (t *Track) WriteFrame(f Frame) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.bound != "" && t.types[f.Format] == 0 {
+		return fmt.Errorf("frame of %s in a format that the viewer does not take", f.Codec)
+	}
 	if t.first.IsZero() {
 		t.first = f.At
 	}
 	ticks := int64(math.Round(f.At.Sub(t.first).Seconds() * clockRate))
+	if t.frames > 0 {
+		// The picture that another stream begins with may be older than the
+		// last of the one before; two frames must not share a time.
+		ticks = max(ticks, t.ticks+clockRate/2000)
+	}
+	t.format = f.Format
 	t.packetizer.SkipSamples(uint32(ticks - t.ticks)) // wraps, as RTP time does
 	t.ticks = ticks
 	if f.Key {
@@ -132,7 +191,7 @@ func (t *Track) WriteFrame(f Frame) error {
 	if err := t.write(t.packetizer.Packetize(f.Data, 0)); err != nil {
 		return err
 	}
-	if !t.bound {
+	if t.bound == "" {
 		return nil
 	}
 	if t.frames++; t.frames > 1 {
@@ -144,6 +203,9 @@ func (t *Track) WriteFrame(f Frame) error {
 
 // write sends packets; mu is held.
 func (t *Track) write(packets []*rtp.Packet) error {
+	if t.bound == "" {
+		return nil
+	}
 	now := time.Now()
 	for _, p := range packets {
 		t.arrived.packet(now, p.SequenceNumber)
@@ -152,7 +214,8 @@ func (t *Track) write(packets []*rtp.Packet) error {
 				return fmt.Errorf("playout delay: %w", err)
 			}
 		}
-		if err := t.WriteRTP(p); err != nil {
+		p.SSRC, p.PayloadType = t.ssrc, t.types[t.format]
+		if _, err := t.writer.WriteRTP(&p.Header, p.Payload); err != nil {
 			return fmt.Errorf("send video: %w", err)
 		}
 	}
@@ -198,7 +261,7 @@ func (t *Track) schedule() {
 func (t *Track) pad() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.bound || t.probes == 0 {
+	if t.bound == "" || t.probes == 0 {
 		return
 	}
 	t.probes--
