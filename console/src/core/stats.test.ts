@@ -84,6 +84,16 @@ describe('StatsReader', () => {
     expect(stats.path).toBe('relayed');
   });
 
+  it('knows 4:4:4 by the profile of what is decoded now', () => {
+    const reader = new StatsReader();
+    const chroma = (more: object) =>
+      reader.read(report(video(1, {}), { ...codec, ...more }), undefined).chroma;
+    expect(chroma({})).toBe('4:2:0');
+    expect(chroma({ sdpFmtpLine: 'level-idx=5;profile=1;tier=0' })).toBe('4:4:4');
+    expect(chroma({ sdpFmtpLine: 'level-idx=5;profile=0;tier=0' })).toBe('4:2:0');
+    expect(reader.read(report(), undefined).chroma).toBeUndefined();
+  });
+
   it('has nothing to say before there is a connection', () => {
     expect(new StatsReader().read(report(), undefined)).toMatchObject({ path: undefined, fps: 0, kbps: 0 });
   });

@@ -1,4 +1,5 @@
 /** What the statistics overlay shows: the browser's figures (getStats) and the agent's. */
+import { chromaOf } from './picture';
 import type { Stats as AgentStats } from './wire/oriel/v1/channel_pb';
 
 export interface ViewerStats {
@@ -11,6 +12,7 @@ export interface ViewerStats {
   fps: number;
   kbps: number;
   codec: string | undefined;
+  chroma: '4:2:0' | '4:4:4' | undefined; // of what is decoded
   lossPercent: number; // of the last interval
   jitterMs: number; // mean wait in the jitter buffer, last interval
   decodeMs: number; // mean, last interval
@@ -61,6 +63,8 @@ export class StatsReader {
     const seconds = Math.max((now.at - before.at) / 1000, 0.001);
     const lost = Math.max(now.lost - before.lost, 0);
     const expected = lost + now.packets - before.packets;
+    const codec = find(video?.['codecId']);
+    const mimeType = text(codec?.['mimeType']);
     const roundTrip = pair?.['currentRoundTripTime'];
     return {
       path: pair ? (relayed ? 'relayed' : 'direct') : undefined,
@@ -70,7 +74,8 @@ export class StatsReader {
       height: number(video?.['frameHeight']),
       fps: Math.round((now.decoded - before.decoded) / seconds),
       kbps: Math.round(((now.bytes - before.bytes) * 8) / 1000 / seconds),
-      codec: text(find(video?.['codecId'])?.['mimeType'])?.replace(/^video\//, ''),
+      codec: mimeType?.replace(/^video\//, ''),
+      chroma: mimeType === undefined ? undefined : chromaOf(mimeType, text(codec?.['sdpFmtpLine'])),
       lossPercent: expected > 0 ? (lost / expected) * 100 : 0,
       jitterMs: mean(now.jitterDelay - before.jitterDelay, now.emitted - before.emitted),
       decodeMs: mean(now.decodeTime - before.decodeTime, now.decoded - before.decoded),

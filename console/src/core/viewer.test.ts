@@ -4,6 +4,7 @@ import { FakePeerConnection, FakeSocket, FakeStream } from './fakes';
 import { Live } from './live';
 import type { Pins } from './trust';
 import { Viewer, type ViewerOptions } from './viewer';
+import { Preset } from './wire/oriel/v1/channel_pb';
 import { Code, EndReason, Mode, Scope } from './wire/oriel/v1/session_pb';
 
 const secret = new Uint8Array(32).fill(7);
@@ -497,5 +498,29 @@ describe('input', () => {
       .channel('control')
       .onmessage?.({ data: new Uint8Array([255]).buffer });
     expect(viewer.state.name).toBe('resuming');
+  });
+});
+
+describe('what the picture is to be like', () => {
+  it('is said on every connection, and 4:4:4 is heard of', async () => {
+    const heard: boolean[] = [];
+    await start();
+    viewer.on('fullChroma', (can) => heard.push(can));
+    viewer.setStream({ preset: Preset.SHARP, maxFps: 10, maxKbps: 500 });
+    await answer(await introduce());
+    peer().become('connected');
+    peer().say({ case: 'ready', value: { codec: 'AV1', fullChroma: true } });
+    expect(heard).toEqual([true]);
+    viewer.setStream({ preset: Preset.SPEED, maxFps: 0, maxKbps: 0 });
+    peer().become('failed');
+    await vi.advanceTimersByTimeAsync(5_000);
+    await answer(await introduce());
+    peer().become('connected');
+    expect(FakePeerConnection.all).toHaveLength(2);
+    expect(controls('stream').map((b) => b.value)).toMatchObject([
+      { preset: Preset.SHARP, maxFps: 10, maxKbps: 500 },
+      { preset: Preset.SPEED, maxFps: 0, maxKbps: 0 },
+      { preset: Preset.SPEED, maxFps: 0, maxKbps: 0 },
+    ]);
   });
 });

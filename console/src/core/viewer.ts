@@ -25,42 +25,14 @@ import { Peer, type DesktopMessage } from './peer';
 import { Pointer } from './pointer';
 import { Shown } from './shown';
 import { Stage, type Place, type Scale } from './stage';
-import { StatsReader, type ViewerStats } from './stats';
+import { StatsReader } from './stats';
 import { judge, type Pins } from './trust';
+import type { ViewerEvents, ViewerState } from './viewer-events';
 import type { FromDesktop, Stats as AgentStats, StreamSettingsSchema } from './wire/oriel/v1/channel_pb';
 import type { Problem, SessionOpened } from './wire/oriel/v1/live_pb';
 import { Code, EndReason, Mode, Scope, type Answer, type SessionEnded } from './wire/oriel/v1/session_pb';
 
-export type ViewerState =
-  | { name: 'relay' } // waits for the live socket
-  | { name: 'asking' } // has offered
-  | { name: 'offline' } // waits for the computer
-  | { name: 'connecting' } // the relay has introduced the two
-  | { name: 'live' }
-  | { name: 'resuming' } // the connection was lost, a new one is on its way
-  | { name: 'changed'; known: Uint8Array; shown: Uint8Array } // the computer's key is another one
-  | { name: 'forged' } // the answer does not prove that it is the computer's
-  | { name: 'ended'; reason: EndReason; code: Code; detail: string };
-
-export interface ViewerEvents {
-  state: ViewerState;
-  /** Scopes of the grant; control is or is not among them. */
-  scopes: readonly Scope[];
-  /** Once a second while live. */
-  stats: ViewerStats;
-  /** The agent refused something that the grant does not allow. */
-  denied: { scope: Scope; detail: string };
-  /** The computer's display went away (with the reason) or came back (undefined). */
-  display: string | undefined;
-  /** The network is silent (true), or speaks again. */
-  unsteady: boolean;
-  /** Size or scale of the picture changed. */
-  layout: undefined;
-  /** The operator asked for the toolbar by keyboard. */
-  escape: undefined;
-  /** The first picture of this page is on the screen. */
-  picture: undefined;
-}
+export type { ViewerEvents, ViewerState } from './viewer-events';
 
 export interface ViewerOptions {
   computerId: string;
@@ -110,6 +82,7 @@ export class Viewer extends Emitter<ViewerEvents> {
   #timer: Timer; // the next attempt, or the end of patience with this one
   #statsTimer: Timer;
   #agentStats: AgentStats | undefined;
+  #picture: MessageInitShape<typeof StreamSettingsSchema> | undefined;
   #pictured = false;
   #tally = new Tally();
 
@@ -238,7 +211,9 @@ export class Viewer extends Emitter<ViewerEvents> {
       this.#input({ case: 'text', value: { text: points.slice(i, i + 1000).join('') } });
   }
 
+  /** What the picture is to be like, on this connection and on those after it. */
   setStream(settings: MessageInitShape<typeof StreamSettingsSchema>): void {
+    this.#picture = settings;
     this.#send({ case: 'stream', value: settings });
   }
 
@@ -419,6 +394,7 @@ export class Viewer extends Emitter<ViewerEvents> {
     this.#pause = RETRY_FIRST;
     this.emit('unsteady', false);
     this.#enter({ name: 'live' });
+    if (this.#picture) this.setStream(this.#picture);
     const reader = new StatsReader();
     const tally = (this.#tally = new Tally());
     const attempt = this.#attempt;
@@ -455,6 +431,7 @@ export class Viewer extends Emitter<ViewerEvents> {
       case 'ready':
         this.#scopes = body.value.scopes;
         this.emit('scopes', this.#scopes);
+        this.emit('fullChroma', body.value.fullChroma);
         this.#allowInput();
         return;
       case 'cursorShape':

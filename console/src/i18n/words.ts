@@ -1,6 +1,7 @@
 /** Words for what programs tell apart by number or code. */
 import { ApiError } from '../core/api';
 import type { Stage } from '../core/delays';
+import { Preset } from '../core/wire/oriel/v1/channel_pb';
 import { Computer_Status } from '../core/wire/oriel/v1/live_pb';
 import { Code, EndReason, Mode, Path } from '../core/wire/oriel/v1/session_pb';
 import { m } from '../paraglide/messages.js';
@@ -182,4 +183,18 @@ export function browserWords(agent: string): string {
 /** The product's name of an operating system, for those that report only a kernel's. */
 export function osWords(os: string | undefined): string {
   return { linux: 'Linux', windows: 'Windows', darwin: 'macOS' }[os ?? ''] ?? m.os_unknown();
+}
+
+/** A preset of the picture; one that is not known counts as Auto, as it does for the agent. */
+export function presetWords(preset: Preset): string {
+  switch (preset) {
+    case Preset.SPEED:
+      return m.preset_speed();
+    case Preset.BALANCED:
+      return m.preset_balanced();
+    case Preset.SHARP:
+      return m.preset_sharp();
+    default:
+      return m.preset_auto();
+  }
 }

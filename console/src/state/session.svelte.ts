@@ -1,5 +1,6 @@
 /** One viewer as the page sees it: core/viewer.ts in runes. */
 import type { Live } from '../core/live';
+import { rememberedPicture, rememberPicture, type PictureWish } from '../core/picture';
 import type { ViewerStats } from '../core/stats';
 import type { Scale } from '../core/stage';
 import { BrowserPins } from '../core/trust';
@@ -17,7 +18,10 @@ export class Session {
   pictured = $state(false);
   denied = $state(0); // counts, so that the same refusal twice is seen twice
   percent = $state(100);
+  /** Whether the computer can send 4:4:4 to this browser; undefined: it has not said. */
+  fullChroma = $state<boolean>();
   pressed = $state.raw<ReadonlySet<string>>(new Set());
+  #picture = $state.raw(rememberedPicture());
   #scale = $state<Scale>('fit');
   #viewOnly = $state(false);
   #textMode = $state(false);
@@ -27,9 +31,11 @@ export class Session {
     const viewer = new Viewer(target, live, { ...options, pins: new BrowserPins() });
     this.viewer = viewer;
     this.state = viewer.state;
+    viewer.setStream(this.#picture);
     viewer.on('state', (state) => (this.state = state));
     viewer.on('stats', (stats) => (this.stats = stats));
     viewer.on('scopes', (scopes) => (this.scopes = scopes));
+    viewer.on('fullChroma', (can) => (this.fullChroma = can));
     viewer.on('unsteady', (silent) => (this.unsteady = silent));
     viewer.on('display', (why) => (this.displayGone = why));
     viewer.on('picture', () => (this.pictured = true));
@@ -40,6 +46,16 @@ export class Session {
 
   get mayControl(): boolean {
     return this.scopes.includes(Scope.CONTROL);
+  }
+
+  get picture(): PictureWish {
+    return this.#picture;
+  }
+
+  set picture(wish: PictureWish) {
+    this.#picture = wish;
+    rememberPicture(wish);
+    this.viewer.setStream(wish);
   }
 
   get scale(): Scale {

@@ -1,0 +1,36 @@
+/** What a viewer says of itself (core/viewer.ts). */
+import type { ViewerStats } from './stats';
+import type { Code, EndReason, Scope } from './wire/oriel/v1/session_pb';
+
+export type ViewerState =
+  | { name: 'relay' } // waits for the live socket
+  | { name: 'asking' } // has offered
+  | { name: 'offline' } // waits for the computer
+  | { name: 'connecting' } // the relay has introduced the two
+  | { name: 'live' }
+  | { name: 'resuming' } // the connection was lost, a new one is on its way
+  | { name: 'changed'; known: Uint8Array; shown: Uint8Array } // the computer's key is another one
+  | { name: 'forged' } // the answer does not prove that it is the computer's
+  | { name: 'ended'; reason: EndReason; code: Code; detail: string };
+
+export interface ViewerEvents {
+  state: ViewerState;
+  /** Scopes of the grant; control is or is not among them. */
+  scopes: readonly Scope[];
+  /** Once a second while live. */
+  stats: ViewerStats;
+  /** The agent refused something that the grant does not allow. */
+  denied: { scope: Scope; detail: string };
+  /** The computer's display went away (with the reason) or came back (undefined). */
+  display: string | undefined;
+  /** The network is silent (true), or speaks again. */
+  unsteady: boolean;
+  /** Size or scale of the picture changed. */
+  layout: undefined;
+  /** The operator asked for the toolbar by keyboard. */
+  escape: undefined;
+  /** Whether the computer can send 4:4:4 to this browser, as soon as it says so. */
+  fullChroma: boolean;
+  /** The first picture of this page is on the screen. */
+  picture: undefined;
+}
