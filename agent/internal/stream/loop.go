@@ -26,7 +26,8 @@ type loop struct {
 	img   *encode.Image // nil before the first picture
 	rate  *rate
 	auto  auto
-	fps   int // the cap
+	fps   int       // the cap
+	begun time.Time // when the last step was
 	rough roughness
 	rest  []image.Rectangle // what changed and did not fit into a frame yet
 
@@ -169,7 +170,10 @@ func (l *loop) free(now time.Time) time.Time {
 	if l.sent.IsZero() {
 		return now
 	}
-	next := l.sent.Add(time.Second / time.Duration(l.fps))
+	next := l.sent.Add(time.Second / time.Duration(l.s.options.FPS))
+	if capped := l.begun.Add(time.Second / time.Duration(l.fps)); l.fps < l.s.options.FPS && capped.After(next) {
+		next = capped // a viewer's cap is on pictures, not on the time between them
+	}
 	if t := l.rate.free(now); t.After(next) {
 		next = t
 	}
@@ -189,6 +193,7 @@ func (l *loop) keyDue(why keyReason) time.Time {
 // step encodes one frame: a change, a key frame or a refinement.
 func (l *loop) step() error {
 	start := time.Now()
+	l.begun = start
 	p := encode.Params{}
 	size := image.Point{}
 	if l.img != nil {
