@@ -41,6 +41,17 @@ const looks = {
   phone: { colorScheme: 'light', viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true },
 } as const;
 
+/** Opens the menu of presets and caps. */
+async function picture(page: Page): Promise<void> {
+  await showToolbar(page);
+  const last = await page.getByTestId('hide-toolbar').boundingBox();
+  expect((last?.x ?? Infinity) + (last?.width ?? 0), 'the toolbar is cut off').toBeLessThanOrEqual(
+    page.viewportSize()?.width ?? 0,
+  );
+  await page.getByTestId('picture').click();
+  await page.getByRole('menuitemradio', { name: 'Sharp' }).waitFor();
+}
+
 /** Opens the overlay and waits for figures of every stage. */
 async function statistics(page: Page): Promise<void> {
   await showToolbar(page);
@@ -89,6 +100,7 @@ describe('the pages', () => {
       ['journal', () => page.goto(`${w.relay.url}/journal`)],
       ['not-found', () => page.goto(`${w.relay.url}/nothing/here`)],
       ['viewer', () => page.goto(`${w.relay.url}/computers/${id}/view`).then(() => live(page))],
+      ['picture', () => picture(page)],
       ['statistics', () => statistics(page)],
       ['statistics-aside', () => page.setViewportSize({ width: 740, height: 360 })],
       ['delays', () => page.setViewportSize(options.viewport).then(() => delays(page))],

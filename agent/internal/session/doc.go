@@ -40,6 +40,15 @@
 // than 64 KiB are under way and then go out as they are by then; a viewer with
 // more than 1 MiB under way is dropped.
 //
+// # The picture a viewer asks for
+//
+// StreamSettings may come at any time and are brought within bounds: a preset that
+// is not known is Auto, caps are clamped. Sharp is the stream in 4:4:4, where the
+// offer has it (Ready.full_chroma), else Balanced; another format is another
+// stream into the same track, and until its first key frame the one before goes
+// on. Stats say what is in force and what is sent, SessionReport names the codec
+// that is ("AV1 4:4:4"). Where 4:4:4 fails the session goes on without.
+//
 // # Keys
 //
 // What a viewer holds down is released on every way out: control channel

@@ -76,8 +76,8 @@ func TestChromiumShowsThePicture(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			if chosen, _, err := ChooseCodec(offer); chosen != c {
-				t.Errorf("chose %s, %v", chosen, err)
+			if chosen, full, err := ChooseCodec(offer); chosen != c || full != (c != encode.VP8) {
+				t.Errorf("chose %s, 4:4:4 %v, %v", chosen, full, err)
 			}
 			settings := webrtc.SettingEngine{}
 			settings.SetIncludeLoopbackCandidate(true)
