@@ -131,9 +131,10 @@ describe('presets', () => {
 
   it('caps hold: pictures a second, and data', async () => {
     screen = await Screen.start(w.display);
-    await screen.play('video', 0);
+    const playing = screen;
+    await playing.play('video', 0);
     await choose(view, balanced); // Auto would save by itself
-    await view.waitForTimeout(2_000);
+    await until('the video to run', async () => (await playing.stats()).frames > 60, 60_000); // it is drawn in advance
     const free = await measure(view, 4);
     await choose(view, 'fps-10');
     await view.waitForTimeout(1_500);
@@ -144,7 +145,7 @@ describe('presets', () => {
     const small = await measure(view, 8);
     console.log('video without a cap, with 10 pictures a second, with 500 kbit/s:', free, slow, small);
     expect(slow.fps, 'pictures a second').toBeLessThanOrEqual(10.5);
-    expect(slow.fps, 'pictures a second').toBeGreaterThan(5);
+    expect(slow.fps, 'pictures a second').toBeGreaterThan(4);
     expect(free.fps, 'pictures a second without a cap').toBeGreaterThan(slow.fps);
     expect(small.kbps, 'kbit/s').toBeLessThan(650);
     expect(small.fps, 'pictures a second').toBeGreaterThan(1);

@@ -6,6 +6,7 @@ import (
 	"image"
 	"image/color"
 	"testing"
+	"time"
 
 	"oriel/agent/internal/encode"
 	"oriel/agent/internal/stream"
@@ -94,6 +95,32 @@ func TestSharpWithoutFullChroma(t *testing.T) {
 	v.inForce(orielv1.Preset_PRESET_BALANCED, false)
 	if img, _ := v.seen(); img.Format != encode.I420 {
 		t.Error("4:4:4 was sent to a viewer that did not offer it")
+	}
+}
+
+// A new stream's first frame silences the one before, which may have some left.
+func TestNewStreamSilencesTheOld(t *testing.T) {
+	track, err := stream.NewTrack(encode.AV1, "a", "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &video{track: track, delays: &delays{}}
+	old, next := &outlet{v: v, begun: make(chan struct{})}, &outlet{v: v, begun: make(chan struct{})}
+	for i, step := range []struct {
+		o    *outlet
+		sent uint64 // frames, with this one
+	}{{old, 1}, {old, 2}, {next, 3}, {old, 3}, {next, 4}, {old, 4}} {
+		if err := step.o.WriteFrame(stream.Frame{Codec: encode.AV1, Data: []byte{1}, At: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		if n := v.delays.means().GetFrames(); n != step.sent {
+			t.Errorf("step %d: %d frames went out, not %d", i, n, step.sent)
+		}
+	}
+	select {
+	case <-next.begun:
+	default:
+		t.Error("the new stream's begin was not told")
 	}
 }
 
