@@ -317,3 +317,34 @@ func TestOneConversionForEachFormat(t *testing.T) {
 		}
 	}
 }
+
+// Sharp on a slow link shows fewer pictures, none that does not read well.
+func TestSharpStaysSharpOnASlowLink(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newScript(image.Pt(960, 540))
+		s := New(d, encode.AV1, Options{Format: encode.I444})
+		defer s.Close()
+		v := newLink(t, encode.AV1, 1e6, 20*time.Millisecond)
+		sub := subscribe(t, s, v, 900_000)
+		defer sub.Close()
+		sub.Prefer(Sharp, 0)
+		time.Sleep(8 * time.Second)
+		before := len(v.all())
+		for i := range 90 {
+			if i%30 == 0 {
+				d.page() // another page before the last is shown
+			}
+			d.scroll(9)
+			time.Sleep(33 * time.Millisecond)
+		}
+		moving := v.all()[before:]
+		if len(moving) < 6 {
+			t.Errorf("%d frames in 3 s", len(moving))
+		}
+		for _, a := range moving {
+			if !a.frame.Key && a.frame.Quantizer > 36 {
+				t.Errorf("a frame in motion at %d", a.frame.Quantizer)
+			}
+		}
+	})
+}

@@ -336,9 +336,9 @@ func (l *loop) finer() (part []image.Rectangle, quantizer int, only bool) {
 // overrun reports whether a picture changed again before it was shown whole, or
 // sharp, and would not be now: then it is shown soft, and what moves from then on is
 // cheap. Parts of a picture that moves do not fit each other, and each is as large as
-// the one before.
+// the one before. Whoever wants Sharp waits instead.
 func (l *loop) overrun(now time.Time, got taken) bool {
-	if len(got.dirty) == 0 || len(clip(l.rest, got.dirty)) > 0 || !l.soft && now.Sub(l.torn) > tornFor {
+	if l.rate.preset == Sharp || len(got.dirty) == 0 || len(clip(l.rest, got.dirty)) > 0 || !l.soft && now.Sub(l.torn) > tornFor {
 		return false
 	}
 	detail := got.fresh
