@@ -377,7 +377,7 @@ func TestEndIsToldAtOnce(t *testing.T) {
 
 func TestRefused(t *testing.T) {
 	p := newPaper(t)
-	r := start(t, Options{MaxSessions: 1, timing: timing{connect: 400 * time.Millisecond}}, on(p))
+	r := start(t, Options{MaxSessions: 1, timing: timing{connect: 3 * time.Second}}, on(p))
 	refused := orielv1.EndReason_END_REASON_REFUSED
 	r.join(look{id: "h264", codec: "H264"})
 	r.expectEnd("h264", refused, orielv1.Code_CODE_NO_CODEC)

@@ -285,6 +285,9 @@ func (v *viewer) fromAgent(m *orielv1.FromAgent) {
 			v.t.Errorf("answer: %v", err)
 		}
 		v.answer = a
+		if v.deaf { // there may be candidates in the answer itself
+			return
+		}
 		if err := v.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: a.GetSdp()}); err != nil {
 			v.t.Errorf("set the answer: %v", err)
 		}
