@@ -96,19 +96,19 @@ func scrollOnSlowLink(t *testing.T, c encode.Codec, fresh bool) {
 	}
 	whole := 0
 	var likeness []float64
-	v.shown = func(now *encode.Image) {
+	v.watch(func(now *encode.Image) {
 		p := decodetest.PSNR(d.image(t), now, now.Bounds())
 		likeness = append(likeness, p)
 		if p > 16.5 { // a torn one has 15 at most, a soft one 17
 			whole++
 		}
-	}
+	})
 	const seconds = 4
 	for range 30 * seconds {
 		d.scroll(40)
 		time.Sleep(33 * time.Millisecond)
 	}
-	v.shown = nil
+	v.watch(nil) // and what it wrote can be read
 	moving := v.all()[before:]
 	var ages []time.Duration
 	for _, a := range moving {

@@ -34,7 +34,7 @@ type link struct {
 	picture  *encode.Image
 	loseKey  int // how many key frames to lose
 
-	shown func(*encode.Image) // called with each picture when it is sent; may be nil
+	shown func(*encode.Image) // called with each picture when it is sent, mu held; may be nil
 }
 
 type arrival struct {
@@ -91,6 +91,13 @@ func (l *link) rate(bits float64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.bits = bits
+}
+
+// watch calls f with each picture when it is sent, one at a time; nil: no more.
+func (l *link) watch(f func(*encode.Image)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.shown = f
 }
 
 func (l *link) all() []arrival {
