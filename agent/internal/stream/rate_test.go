@@ -80,17 +80,17 @@ func TestScrollIsNotTorn(t *testing.T) {
 }
 
 func scrollOnSlowLink(t *testing.T, c encode.Codec, fresh bool) {
-	d := newScript(image.Pt(1280, 720))
+	d := newScript(image.Pt(960, 540))
 	s := New(d, c, Options{})
 	defer s.Close()
-	v := newLink(t, c, 1e6, 50*time.Millisecond)
-	sub := subscribe(t, s, v, 900_000)
+	v := newLink(t, c, 600e3, 50*time.Millisecond)
+	sub := subscribe(t, s, v, 540_000)
 	defer sub.Close()
-	time.Sleep(10 * time.Second)
+	time.Sleep(8 * time.Second)
 	before := len(v.all())
 	if fresh { // and so slow that it does not fit
-		v.rate(400e3)
-		sub.SetTarget(360_000)
+		v.rate(250e3)
+		sub.SetTarget(225_000)
 		d.page()
 		time.Sleep(33 * time.Millisecond)
 	}
@@ -103,7 +103,7 @@ func scrollOnSlowLink(t *testing.T, c encode.Codec, fresh bool) {
 			whole++
 		}
 	})
-	const seconds = 4
+	const seconds = 2
 	for range 30 * seconds {
 		d.scroll(40)
 		time.Sleep(33 * time.Millisecond)
