@@ -54,7 +54,7 @@ func serving(t *testing.T, data string, more ...string) (url string, out, log *w
 	go func() {
 		ended <- run(ctx, append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data}, more...), out, log)
 	}()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for ; url == ""; time.Sleep(5 * time.Millisecond) {
 		if found := regexp.MustCompile(`http://127\.0\.0\.1:\d+\n`).FindString(out.String()); found != "" {
 			url = strings.TrimSpace(found)

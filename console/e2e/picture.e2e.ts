@@ -28,7 +28,7 @@ describe('the picture', () => {
       await screen?.stop();
       await w.stop();
     }
-  }, 180_000);
+  });
 
   it(`is the screen after each of ${changes} random changes`, async () => {
     const w = await World.start();
@@ -53,5 +53,5 @@ describe('the picture', () => {
       await screen?.stop();
       await w.stop();
     }
-  }, 300_000); // a busy machine takes its time over every change
+  }, 600_000); // a busy machine takes its time over every change
 });

@@ -117,6 +117,7 @@ func (e *encoder) Encode(img *Image, p Params) (Packet, error) {
 		Data:      C.GoBytes(unsafe.Pointer(raw.data), C.int(raw.size)),
 		Key:       raw.key != 0,
 		Quantizer: int(raw.quantizer),
+		Soft:      e.soft.shown != nil,
 	}
 	out.Error = compare(against, &raw, dirty)
 	worst := out.Error.Worst

@@ -154,6 +154,7 @@ type Packet struct {
 	Key       bool
 	Quantizer int   // as used
 	Stale     bool  // encode the same again: a block was left as it was; never of a soft frame
+	Soft      bool  // some of the picture is soft, by this frame or one before
 	Error     Error // inside Params.Dirty
 }
 

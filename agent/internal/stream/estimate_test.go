@@ -182,12 +182,12 @@ func TestWays(t *testing.T) {
 // What is told apart must not depend on where numbers begin.
 func TestNumbersWrap(t *testing.T) {
 	var seen []int
-	for _, first := range []uint16{0, 1, 1 << 15, 65500} {
+	for _, first := range []uint16{0, 1, 1 << 15, 60_000, 65_000, 65_500, 65_535} {
 		w := newWay(t, 5e6, 20*ms, 1)
 		w.seq, w.content = first, video
-		w.offset = referenceWrap*referenceUnit - 2*time.Second // the reference time wraps too
-		w.run(200 * time.Second)                               // so do numbers, once at least
-		_, median, _ := w.targets(time.Second, 200*time.Second)
+		w.offset = referenceWrap*referenceUnit - 5*time.Second // the reference time wraps too
+		w.run(15 * time.Second)                                // numbers after 10 s, 1 s and at once
+		_, median, _ := w.targets(time.Second, 15*time.Second)
 		seen = append(seen, median)
 		if median < 4_100_000 {
 			t.Errorf("from %d: the target was %d", first, median)

@@ -221,13 +221,13 @@ func (l *loop) step() error {
 		p.Dirty, p.Quantizer, p.Only = l.finer()
 	default:
 		if l.overrun(start, got) {
-			p.Dirty, p.Soft, known, l.rest = got.dirty, softKey, false, nil
+			p.Dirty, p.Soft, known, l.rest = got.dirty, softness, false, nil
 			if l.soft { // else what moved was shown in parts, if at all
 				p.Moved = got.moved
 			}
 			break
 		}
-		p.Dirty, detail, known, p.Only = l.fits(got)
+		p.Dirty, detail, known, p.Only = l.fits(start, got)
 		p.Moved = got.moved
 	}
 	if p.Key || refined {
@@ -240,7 +240,7 @@ func (l *loop) step() error {
 		budget = l.keyBudget(why)
 		p.Quantizer = l.rate.key(detail, budget)
 		if l.tooLarge(int(l.rate.bits(classKey, detail, p.Quantizer)), budget) {
-			p.Soft = softKey
+			p.Soft = softness
 		}
 	case p.Soft > 0:
 		p.Quantizer = softQuantizer
@@ -260,14 +260,14 @@ func (l *loop) step() error {
 	if p.Key && p.Soft == 0 && l.tooLarge(len(pkt.Data)*8, budget) {
 		// Nothing depends on it yet: a coarser and softer one replaces it.
 		l.rate.learn(classKey, detail, p.Quantizer, len(pkt.Data)*8)
-		p.Soft = softKey
+		p.Soft = softness
 		p.Quantizer = max(p.Quantizer+4, l.rate.key(detail, budget))
 		if pkt, err = l.enc.Encode(l.img, p); err != nil {
 			return err
 		}
 	}
 	l.encoded = true
-	l.soft = p.Soft > 0 || l.soft && !refined
+	l.soft = pkt.Soft
 	if !known {
 		detail = 0
 	}
@@ -292,9 +292,9 @@ func (l *loop) step() error {
 }
 
 const (
-	// softKey is encode.Params.Soft of what would be too large: what is 16 pixels
+	// softness is encode.Params.Soft of what would be too large: what is 16 pixels
 	// high can still be read.
-	softKey = 3
+	softness = 3
 	// tornFor is how soon another change must come that does not fit to count as
 	// motion: the parts of the one before took that long.
 	tornFor = 600 * time.Millisecond
@@ -357,7 +357,7 @@ func (l *loop) enough(detail float64) bool { return l.rate.coarsest(detail) <= l
 // longer than the queue of a slow link would lose its own end, and hold up a key
 // that is pressed meanwhile. What only moved is small, however much of it there is,
 // and would be torn by parts.
-func (l *loop) fits(got taken) (part []image.Rectangle, detail float64, known, only bool) {
+func (l *loop) fits(now time.Time, got taken) (part []image.Rectangle, detail float64, known, only bool) {
 	todo := append(append([]image.Rectangle(nil), got.dirty...), clip(l.rest, got.dirty)...)
 	detail = got.fresh
 	if len(l.rest) > 0 {
@@ -368,7 +368,7 @@ func (l *loop) fits(got taken) (part []image.Rectangle, detail float64, known, o
 		part, l.rest = todo, nil
 	} else {
 		part, l.rest = l.part(todo, l.enough)
-		l.torn = time.Now()
+		l.torn = now
 		if len(l.rest) > maxRest {
 			l.rest = []image.Rectangle{union(l.rest)}
 		}

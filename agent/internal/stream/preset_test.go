@@ -101,26 +101,33 @@ func TestAutoChangesItsMindSlowly(t *testing.T) {
 	}
 }
 
+// couple is a stream of a small screen with two viewers on links of so many bits a
+// second, and what the first of them gets.
+func couple(t *testing.T, target int) (d *script, s *Stream, one, two *Subscription, got *counter) {
+	t.Helper()
+	d, got = newScript(image.Pt(320, 200)), &counter{}
+	s = New(d, encode.AV1, Options{})
+	var err error
+	if one, err = s.Subscribe(got); err != nil {
+		t.Fatal(err)
+	}
+	if two, err = s.Subscribe(&counter{}); err != nil {
+		t.Fatal(err)
+	}
+	one.SetTarget(target)
+	two.SetTarget(target)
+	return d, s, one, two, got
+}
+
 // The preset in force is that of the most economical viewer, Auto's by the link.
 func TestStreamTakesTheMostEconomicalPreset(t *testing.T) {
 	if len(encode.Supported()) == 0 {
 		t.Skip("no encoders in this build")
 	}
 	synctest.Test(t, func(t *testing.T) {
-		d := newScript(image.Pt(320, 200))
-		s := New(d, encode.AV1, Options{})
+		d, s, one, two, _ := couple(t, 10_000_000)
 		defer s.Close()
-		one, err := s.Subscribe(&counter{})
-		if err != nil {
-			t.Fatal(err)
-		}
 		defer one.Close()
-		two, err := s.Subscribe(&counter{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		one.SetTarget(10_000_000)
-		two.SetTarget(10_000_000)
 		expect := func(what string, want Preset) {
 			t.Helper()
 			for range 80 { // eight seconds of motion
@@ -156,19 +163,9 @@ func TestViewersCap(t *testing.T) {
 		t.Skip("no encoders in this build")
 	}
 	synctest.Test(t, func(t *testing.T) {
-		d := newScript(image.Pt(320, 200))
-		s := New(d, encode.AV1, Options{})
+		d, s, one, two, got := couple(t, 20_000_000)
 		defer s.Close()
-		got := &counter{}
-		one, err := s.Subscribe(got)
-		if err != nil {
-			t.Fatal(err)
-		}
 		defer one.Close()
-		two, err := s.Subscribe(&counter{})
-		if err != nil {
-			t.Fatal(err)
-		}
 		count := func() int {
 			before := got.frames()
 			for range 100 { // three seconds
@@ -177,8 +174,6 @@ func TestViewersCap(t *testing.T) {
 			}
 			return got.frames() - before
 		}
-		one.SetTarget(20_000_000)
-		two.SetTarget(20_000_000)
 		two.Prefer(Balanced, 10)
 		if n := count(); n < 25 || n > 31 {
 			t.Errorf("%d frames in 3 s, the cap is 10 a second", n)

@@ -36,9 +36,9 @@
 // even at the coarsest goes out in bands, from the top, the newest change first:
 // a frame longer than the queue of a slow link would lose its own end. What changes
 // again before all of that was shown goes out soft, whole, and what is scrolled then
-// stays as it is until it is scrolled away or stands still. A frame
-// that turned out too large delays the next; it never queues behind itself. With
-// several viewers the slowest viewer's rate is the stream's.
+// stays as it is until it is scrolled away or stands still. A frame that turned out
+// too large delays the next; it never queues behind itself. With several viewers
+// the slowest viewer's rate is the stream's.
 //
 // The estimate is ours too (estimate.go): every frame of some packets is a train
 // whose dispersion at the viewer shows what the link carries, so that the first
@@ -68,12 +68,13 @@
 //
 // The first picture of a stream, one for a viewer who joins, one for a PLI, one
 // for a new size: no others. The first must fit the link: it may take a sixth of
-// a second of it, is encoded again coarser and softer (encode.Params.Soft) when it
-// came out much larger, and is refined after. Requests are merged and answered at once when the last key frame
-// is long past, else when it has had the time to arrive; an answer to a loss is
-// at most half the size of what was lost. A browser also asks for one when it has
-// seen nothing for three seconds; Feedback answers that only where something
-// did get lost (arrived.go), or an idle screen would be sent for ever.
+// a second of it, is soft (encode.Params.Soft) when it would be much larger, by the
+// model before it is encoded or by what came out, and is refined after. Requests
+// are merged and answered at once when the last key frame is long past, else when
+// it has had the time to arrive; an answer to a loss is at most half the size of
+// what was lost. A browser also asks for one when it has seen nothing for three
+// seconds; Feedback answers that only where something did get lost (arrived.go),
+// or an idle screen would be sent for ever.
 //
 // # Where pion is
 //
@@ -153,8 +154,8 @@ type Sink interface {
 	WriteFrame(Frame) error
 }
 
-// Stream is one desktop watched with one codec in one format. All methods may be called from
-// any goroutine.
+// Stream is one desktop watched with one codec in one format. All methods may be
+// called from any goroutine.
 type Stream struct {
 	codec   encode.Codec
 	options Options

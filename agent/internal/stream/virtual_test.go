@@ -327,7 +327,8 @@ func TestLostKeyFrameIsAnsweredByLess(t *testing.T) {
 		d := newScript(image.Pt(1280, 720))
 		s := New(d, c, Options{})
 		defer s.Close()
-		coarsest := coarsestKey(t, c, d.image(t)) * 11 / 10
+		want := d.image(t)
+		coarsest := coarsestKey(t, c, want) * 11 / 10
 		v := newLink(t, c, 3e6, 0)
 		v.loseKey = 2
 		sub := subscribe(t, s, v, 2_700_000)
@@ -335,7 +336,7 @@ func TestLostKeyFrameIsAnsweredByLess(t *testing.T) {
 		asked := 0
 		for range 100 { // a browser asks each 20 ms until it sees something
 			time.Sleep(20 * time.Millisecond)
-			if v.likeness(d.image(t)) == 0 {
+			if v.likeness(want) == 0 {
 				asked++
 				sub.RequestKeyFrame()
 			}

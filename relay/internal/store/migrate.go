@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 
 	"github.com/uptrace/bun"
@@ -122,6 +124,10 @@ func (s *Store) migrating(ctx context.Context, fn func(*migrate.Migrator) error)
 		return fmt.Errorf("prepare migrations: %w", err)
 	}
 	if err := fn(m); err != nil {
+		// Of a transaction that ctx ended, database/sql may say only that it is done.
+		if ctx.Err() != nil && errors.Is(err, sql.ErrTxDone) {
+			err = ctx.Err()
+		}
 		return fmt.Errorf("migrate: %w", err)
 	}
 	return nil

@@ -3,6 +3,7 @@
 #include <aom/aom_decoder.h>
 #include <aom/aomdx.h>
 #include <stdlib.h>
+#include <string.h>
 #include <vpx/vp8dx.h>
 #include <vpx/vpx_decoder.h>
 
@@ -65,4 +66,34 @@ void oriel_decoder_close(oriel_decoder *d) {
     vpx_codec_destroy(&d->vpx);
   }
   free(d);
+}
+
+uint64_t oriel_squares(const uint8_t *a, int stride_a, const uint8_t *b, int stride_b, int w, int h) {
+  uint64_t sum = 0;
+  for (int y = 0; y < h; y++, a += stride_a, b += stride_b) {
+    uint32_t row = 0; /* at most 16384 samples of 255 squared */
+    for (int x = 0; x < w; x++) {
+      int d = a[x] - b[x];
+      row += (uint32_t)(d * d);
+    }
+    sum += row;
+  }
+  return sum;
+}
+
+int oriel_furthest(const uint8_t *a, int stride_a, const uint8_t *b, int stride_b, int w, int h, int *x, int *y) {
+  int most = 0;
+  *x = *y = 0;
+  for (int j = 0; j < h; j++, a += stride_a, b += stride_b) {
+    if (memcmp(a, b, (size_t)w) == 0) continue;
+    for (int i = 0; i < w; i++) {
+      int d = abs(a[i] - b[i]);
+      if (d > most) {
+        most = d;
+        *x = i;
+        *y = j;
+      }
+    }
+  }
+  return most;
 }

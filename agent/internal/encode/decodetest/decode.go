@@ -10,7 +10,6 @@ package decodetest
 import "C"
 
 import (
-	"bytes"
 	"fmt"
 	"image"
 	"math"
@@ -75,14 +74,7 @@ func (d *Decoder) Close() {
 // PSNR compares the luma of two images of one size inside r, in decibel, at
 // most 99.
 func PSNR(a, b *encode.Image, r image.Rectangle) float64 {
-	var sum int
-	for y := r.Min.Y; y < r.Max.Y; y++ {
-		rowA, rowB := luma(a, r, y), luma(b, r, y)
-		for x, v := range rowA {
-			d := int(v) - int(rowB[x])
-			sum += d * d
-		}
-	}
+	sum := C.oriel_squares(at(a.Y, a.StrideY, r), C.int(a.StrideY), at(b.Y, b.StrideY, r), C.int(b.StrideY), C.int(r.Dx()), C.int(r.Dy()))
 	if sum == 0 {
 		return 99
 	}
@@ -90,39 +82,33 @@ func PSNR(a, b *encode.Image, r image.Rectangle) float64 {
 }
 
 // Furthest is the largest difference of luma inside r and where it is.
-func Furthest(a, b *encode.Image, r image.Rectangle) (most int, at image.Point) {
-	for y := r.Min.Y; y < r.Max.Y; y++ {
-		rowA, rowB := luma(a, r, y), luma(b, r, y)
-		if bytes.Equal(rowA, rowB) {
-			continue
-		}
-		for x, v := range rowA {
-			d := int(v) - int(rowB[x])
-			if d = max(d, -d); d > most {
-				most, at = d, image.Pt(r.Min.X+x, y)
-			}
-		}
-	}
-	return most, at
-}
-
-func luma(img *encode.Image, r image.Rectangle, y int) []byte {
-	return img.Y[y*img.StrideY+r.Min.X : y*img.StrideY+r.Max.X]
+func Furthest(a, b *encode.Image, r image.Rectangle) (most int, where image.Point) {
+	most, where = furthest(a.Y, b.Y, a.StrideY, b.StrideY, r)
+	return most, where
 }
 
 // FurthestChroma is the largest difference of the whole chroma planes.
 func FurthestChroma(a, b *encode.Image) int {
-	most := 0
-	w, h := a.Size.X, a.Size.Y
+	size := a.Size
 	if a.Format == encode.I420 {
-		w, h = (w+1)/2, (h+1)/2
+		size = size.Add(image.Pt(1, 1)).Div(2)
 	}
-	for y := range h {
-		for x := range w {
-			du := int(a.U[y*a.StrideC+x]) - int(b.U[y*b.StrideC+x])
-			dv := int(a.V[y*a.StrideC+x]) - int(b.V[y*b.StrideC+x])
-			most = max(most, du, -du, dv, -dv)
-		}
+	u, _ := furthest(a.U, b.U, a.StrideC, b.StrideC, image.Rectangle{Max: size})
+	v, _ := furthest(a.V, b.V, a.StrideC, b.StrideC, image.Rectangle{Max: size})
+	return max(u, v)
+}
+
+func furthest(a, b []byte, strideA, strideB int, r image.Rectangle) (most int, where image.Point) {
+	if r.Empty() {
+		return 0, image.Point{}
 	}
-	return most
+	var x, y C.int
+	m := C.oriel_furthest(at(a, strideA, r), C.int(strideA), at(b, strideB, r), C.int(strideB), C.int(r.Dx()), C.int(r.Dy()), &x, &y)
+	return int(m), r.Min.Add(image.Pt(int(x), int(y)))
+}
+
+// at is where r begins in a plane that holds it.
+func at(plane []byte, stride int, r image.Rectangle) *C.uint8_t {
+	_ = plane[(r.Max.Y-1)*stride+r.Max.X-1]
+	return (*C.uint8_t)(&plane[r.Min.Y*stride+r.Min.X])
 }
