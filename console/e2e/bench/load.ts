@@ -27,31 +27,43 @@ export function cpuSeconds(root: number): number {
   return sum;
 }
 
-/** CPU seconds that the whole machine has worked. */
-function machineSeconds(): number {
-  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = (
+/** CPU seconds that the whole machine has worked, and that its host gave to others. */
+function machineSeconds(): { worked: number; stolen: number } {
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = (
     readFileSync('/proc/stat', 'utf8').split('\n')[0] ?? ''
   )
     .split(/\s+/)
     .slice(1)
     .map(Number);
-  return (user + nice + system + irq + softirq) / ticks;
+  return { worked: (user + nice + system + irq + softirq) / ticks, stolen: steal / ticks };
 }
 
-/** Share of one core that a process, and everything but this bench, use until the returned function is called. */
-export function watchLoad(pid: number): () => { process: number; others: number; seconds: number } {
-  const look = (): [number, number, number, number] => [
-    performance.now() / 1000,
-    pid ? cpuSeconds(pid) : 0,
-    machineSeconds(),
-    cpuSeconds(process.pid),
-  ];
+/** Until the returned function is called: shares of one core. */
+export type Load = {
+  process: number;
+  /** everything but this bench */
+  others: number;
+  /** what the machine's host gave to other machines, of all cores together */
+  stolen: number;
+  seconds: number;
+};
+
+export function watchLoad(pid: number): () => Load {
+  const look = (): [number, number, number, number, number] => {
+    const { worked, stolen } = machineSeconds();
+    return [performance.now() / 1000, pid ? cpuSeconds(pid) : 0, worked, cpuSeconds(process.pid), stolen];
+  };
   const before = look();
   return () => {
-    const [seconds, mine, machine, bench] = look().map((v, i) => v - (before[i] ?? 0)) as ReturnType<
+    const [seconds, mine, machine, bench, stolen] = look().map((v, i) => v - (before[i] ?? 0)) as ReturnType<
       typeof look
     >;
-    return { process: mine / seconds, others: Math.max(0, machine - bench) / seconds, seconds };
+    return {
+      process: mine / seconds,
+      others: Math.max(0, machine - bench) / seconds,
+      stolen: stolen / seconds,
+      seconds,
+    };
   };
 }
 

@@ -100,13 +100,13 @@ it('measures Oriel beside its peers', async () => {
     await display.stop();
   }
 
-  const { others, seconds } = load();
+  const { others, stolen, seconds } = load();
   const file = fileURLToPath(new URL('../../../build/bench-peers.json', import.meta.url));
   writeFileSync(file, results.json());
   const facts = [
     `${new Date().toISOString().slice(0, 10)}, ${cpuModel()}, ${rounds} round${rounds > 1 ? 's' : ''}${quick ? ', QUICK' : ''}, ${Math.round(seconds / 60)} minutes.`,
     `Reference: TigerVNC x0vncserver + websockify + noVNC. ${versions().join(', ')}.`,
-    `CPU of everything else meanwhile: ${Math.round(100 * others)} % of a core.`,
+    `CPU of everything else meanwhile: ${Math.round(100 * others)} % of a core; taken by the machine's host: ${Math.round(100 * stolen)} %.`,
     ...(why ? [`No rows for bad networks: ${why}.`] : []),
     ...results.remarks.map((r) => `Remark: ${r}.`),
   ];
