@@ -1,19 +1,43 @@
 import { defineConfig } from 'vitest/config';
 
+const root = new URL('.', import.meta.url).pathname;
 const files: Record<string, string> = { bench: '**/*.bench.ts', peers: 'bench/*.run.ts' };
 
-// Real programs and a real browser: one file at a time, each test with room, as
-// a shared machine may stand still for seconds.
+// What is held to seconds, or to pictures a second, and `make run`, has the machine
+// for itself, one file at a time; the rest waits for most of its time, so two share it.
+const together = ['cluster', 'display', 'layouts', 'pages', 'trust', 'turn'].map((f) => `${f}.e2e.ts`);
+
+// Real programs and a real browser, each test with room, as a shared machine may
+// stand still for seconds.
 export default defineConfig(({ mode }) => ({
   test: {
-    root: new URL('.', import.meta.url).pathname,
-    include: [files[mode] ?? '**/*.e2e.ts'],
-    globalSetup: ['setup.ts'],
-    fileParallelism: false,
+    root,
     testTimeout: mode === 'peers' ? 24 * 3_600_000 : mode === 'bench' ? 600_000 : 300_000,
     hookTimeout: 300_000,
     expect: { poll: { timeout: 60_000 } },
     reporters: mode in files ? ['default'] : ['verbose'],
     silent: false,
+    globalSetup: ['setup.ts'],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'alone',
+          include: [files[mode] ?? '**/*.e2e.ts'],
+          exclude: ['**/node_modules/**', ...together],
+          maxWorkers: 1,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'together',
+          include: mode in files ? [] : together,
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
+        },
+      },
+    ],
   },
 }));
