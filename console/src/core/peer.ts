@@ -3,6 +3,10 @@
  * and the data channels), takes the answer, trickles candidates, and says
  * when it is connected and when it is lost. The viewer makes a new one for
  * every attempt; nobody else touches it.
+ *
+ * The offer is made at once, and finds its ways into the network when it is
+ * asked for: a tab's first peer connection takes Chromium 30 to 60 ms, which are
+ * over when the relay has been reached and has named its STUN and TURN.
  */
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { decode, encode } from './codec';
@@ -16,7 +20,6 @@ import {
 import type { IceServer } from './wire/oriel/v1/session_pb';
 
 export interface PeerOptions {
-  iceServers: IceServer[];
   /** Tests force the way through TURN. */
   relayOnly?: boolean;
   /** 'AV1', 'VP9' …: offered alone; otherwise all that the browser has. */
@@ -50,6 +53,8 @@ export class Peer {
    */
   readonly stream: MediaStream;
   #pc: RTCPeerConnection;
+  #configuration: RTCConfiguration;
+  #offer: Promise<RTCSessionDescriptionInit>;
   #pointer: RTCDataChannel;
   #control: RTCDataChannel;
   #again: Again;
@@ -63,15 +68,11 @@ export class Peer {
 
   constructor(options: PeerOptions, events: PeerEvents) {
     this.#events = events;
-    this.#pc = new RTCPeerConnection({
-      iceServers: options.iceServers.map(({ urls, username, credential }) => ({
-        urls,
-        username,
-        credential,
-      })),
+    this.#configuration = {
       iceTransportPolicy: options.relayOnly ? 'relay' : 'all',
       bundlePolicy: 'max-bundle',
-    });
+    };
+    this.#pc = new RTCPeerConnection(this.#configuration);
     const { receiver } = this.#addVideo(options.codec);
     this.stream = new MediaStream([receiver.track]);
     // The newest picture at once, no smoothing. Browsers know one of the two names.
@@ -84,11 +85,15 @@ export class Peer {
     this.#control = this.#pc.createDataChannel('control', { protocol: PROTOCOL });
     this.#control.binaryType = 'arraybuffer';
     this.#listen();
+    this.#offer = this.#pc.createOffer();
+    this.#offer.catch(() => undefined); // told to whoever asks
   }
 
   /** Starts gathering and returns the session description to send. */
-  async offer(): Promise<string> {
-    await this.#pc.setLocalDescription(await this.#pc.createOffer());
+  async offer(servers: IceServer[]): Promise<string> {
+    const iceServers = servers.map(({ urls, username, credential }) => ({ urls, username, credential }));
+    this.#pc.setConfiguration({ ...this.#configuration, iceServers });
+    await this.#pc.setLocalDescription(await this.#offer);
     return this.#pc.localDescription?.sdp ?? '';
   }
 

@@ -112,6 +112,35 @@ describe('opening', () => {
     expect(opens()).toHaveLength(1);
   });
 
+  it('has its offer ready when the relay is there, and takes the ways that it names', async () => {
+    relay().drop();
+    await start();
+    expect(FakePeerConnection.all).toHaveLength(1);
+    expect(peer().localDescription).toBeNull(); // no ways are looked for yet
+    await vi.advanceTimersByTimeAsync(400);
+    const iceServers = [{ urls: ['turn:relay'], username: 'u', credential: 'c' }];
+    relay().onopen?.();
+    relay().deliver({ case: 'welcome', value: { personId: 'p', iceServers } });
+    await settle();
+    expect(FakePeerConnection.all).toHaveLength(1);
+    expect(peer().configuration).toEqual({
+      iceServers,
+      iceTransportPolicy: 'all',
+      bundlePolicy: 'max-bundle',
+    });
+    expect(opens()).toMatchObject([{ attempt: 1, sdp: 'offer 0' }]);
+    await answer(await introduce());
+    peer().become('connected');
+    expect(viewer.state.name).toBe('live');
+  });
+
+  it('leaves no connection behind when it goes before the relay was there', async () => {
+    relay().drop();
+    await start();
+    viewer.close();
+    expect(peer().closed).toBe(true);
+  });
+
   it('goes by the relay alone when it is told to', async () => {
     await start({ relayOnly: true });
     expect(peer().configuration.iceTransportPolicy).toBe('relay');

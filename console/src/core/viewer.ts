@@ -73,6 +73,7 @@ export class Viewer extends Emitter<ViewerEvents> {
   #state: ViewerState = { name: 'relay' };
   #mode: Mode;
   #attempt: Attempt | undefined;
+  #ready: Attempt | undefined; // the first, while the relay is still being reached
   #attempts = 0;
   #sessionId = '';
   #scopes: readonly Scope[] = [];
@@ -115,6 +116,7 @@ export class Viewer extends Emitter<ViewerEvents> {
     this.#listen();
     this.#allowInput();
     if (live.state === 'open') this.#open();
+    else this.#ready = this.#newAttempt();
   }
 
   get state(): ViewerState {
@@ -241,6 +243,7 @@ export class Viewer extends Emitter<ViewerEvents> {
   close(now = false): void {
     if (!final(this.#state)) this.#leave(now);
     this.#dropAttempt();
+    this.#ready?.peer.close();
     clearTimeout(this.#timer);
     for (const forget of this.#forget) forget();
     this.forgetListeners();
@@ -297,11 +300,19 @@ export class Viewer extends Emitter<ViewerEvents> {
     this.#dropAttempt();
     if (this.#live.state !== 'open')
       return this.#enter(this.#sessionId ? { name: 'resuming' } : { name: 'relay' });
+    this.#attempt = this.#ready ?? this.#newAttempt();
+    this.#ready = undefined;
+    this.#show(this.#attempt.peer.stream);
+    this.#enter(this.#sessionId ? { name: 'resuming' } : { name: 'asking' });
+    void this.#offer(this.#attempt);
+  }
+
+  #newAttempt(): Attempt {
     const number = ++this.#attempts;
     const { relayOnly, codec } = this.#options;
     const own = () => this.#attempt?.number === number;
     const peer = new Peer(
-      { iceServers: this.#live.iceServers, ...(relayOnly && { relayOnly }), ...(codec && { codec }) },
+      { ...(relayOnly && { relayOnly }), ...(codec && { codec }) },
       {
         candidate: (candidate) => own() && this.#candidate(candidate),
         connected: () => own() && this.#connected(),
@@ -310,16 +321,13 @@ export class Viewer extends Emitter<ViewerEvents> {
         message: (message) => own() && this.#message(message),
       },
     );
-    this.#attempt = { number, peer, opened: undefined, held: [] };
-    this.#show(peer.stream);
-    this.#enter(this.#sessionId ? { name: 'resuming' } : { name: 'asking' });
-    void this.#offer(this.#attempt);
+    return { number, peer, opened: undefined, held: [] };
   }
 
   async #offer(attempt: Attempt): Promise<void> {
     let sdp: string;
     try {
-      sdp = await attempt.peer.offer();
+      sdp = await attempt.peer.offer(this.#live.iceServers);
     } catch (error) {
       return this.#fail(attempt, error);
     }

@@ -10,27 +10,31 @@ class Account {
 
   /**
    * Asks the relay; the error is left to the caller when it cannot be reached.
-   * The live connection is begun beside the question: whoever opens a page is
-   * mostly signed in, and waits for one round trip less.
+   * The live connection is begun beside the question, and there at once: whoever
+   * opens a page is mostly signed in, and waits for one round trip less.
    */
   async load(): Promise<void> {
-    const live = openLive();
+    this.#connect();
     try {
-      this.#enter(await take(api.GET('/api/v1/me')), live);
+      this.#enter(await take(api.GET('/api/v1/me')));
     } catch (error) {
-      live.close();
+      this.#disconnect();
       if (!(error instanceof ApiError) || error.status !== 401) throw error;
       this.#leave();
     }
   }
 
   async signIn(login: string, password: string): Promise<void> {
-    this.#enter(await take(api.POST('/api/v1/sign-in', { body: { login, password } })));
+    const person = await take(api.POST('/api/v1/sign-in', { body: { login, password } }));
+    this.#connect();
+    this.#enter(person);
   }
 
   /** Makes the relay's first account with the token of its one-time link. */
   async makeOwner(token: string, name: string, email: string, password: string): Promise<void> {
-    this.#enter(await take(api.POST('/api/v1/owner', { body: { token, name, email, password } })));
+    const person = await take(api.POST('/api/v1/owner', { body: { token, name, email, password } }));
+    this.#connect();
+    this.#enter(person);
   }
 
   async signOut(): Promise<void> {
@@ -38,11 +42,14 @@ class Account {
     this.#leave();
   }
 
-  #enter(person: Person, live = openLive()): void {
-    this.live?.close();
+  #enter(person: Person): void {
     this.person = person;
     this.status = 'in';
-    this.live = live;
+  }
+
+  #connect(): void {
+    this.#disconnect();
+    const live = (this.live = new Live(liveUrl(), { signedIn }));
     this.connection = live.state;
     live.on('state', (state) => {
       this.connection = state;
@@ -50,15 +57,17 @@ class Account {
     });
   }
 
-  #leave(): void {
+  #disconnect(): void {
     this.live?.close();
     this.live = undefined;
+  }
+
+  #leave(): void {
+    this.#disconnect();
     this.person = undefined;
     this.status = 'out';
   }
 }
-
-const openLive = () => new Live(liveUrl(), { signedIn });
 
 async function signedIn(): Promise<boolean | undefined> {
   try {
