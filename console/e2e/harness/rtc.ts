@@ -18,20 +18,24 @@ export async function watchPeers(context: BrowserContext, relay?: Transport): Pr
       if (transport === 'tls') return url.startsWith('turns:');
       return url.startsWith('turn:') && url.includes(`transport=${transport}`);
     };
-    const Native = window.RTCPeerConnection;
-    window.RTCPeerConnection = class extends Native {
-      constructor(config: RTCConfiguration = {}) {
-        if (transport) {
-          config = {
+    const forced = (config: RTCConfiguration): RTCConfiguration =>
+      transport
+        ? {
             ...config,
             iceTransportPolicy: 'relay',
             iceServers: (config.iceServers ?? [])
               .map((s) => ({ ...s, urls: [s.urls].flat().filter(wanted) }))
               .filter((s) => s.urls.length > 0),
-          };
-        }
-        super(config);
+          }
+        : config;
+    const Native = window.RTCPeerConnection;
+    window.RTCPeerConnection = class extends Native {
+      constructor(config: RTCConfiguration = {}) {
+        super(forced(config));
         kept.__peers.push(this);
+      }
+      override setConfiguration(config: RTCConfiguration = {}): void {
+        super.setConfiguration(forced(config));
       }
     };
   }, relay ?? null);
