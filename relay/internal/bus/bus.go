@@ -272,9 +272,11 @@ func (b *Bus) Subscribe(subject string, fn func(m *orielv1.BusMessage, reply Rep
 		}
 		sub.mu.Lock()
 		defer sub.mu.Unlock()
-		if !sub.done {
-			fn(m, func(answer *orielv1.BusMessage) { b.reply(msg, answer) })
+		if sub.done {
+			b.nobody(msg)
+			return
 		}
+		fn(m, func(answer *orielv1.BusMessage) { b.reply(msg, answer) })
 	})
 	if err != nil {
 		return nil, mapped(err)
@@ -297,8 +299,18 @@ func (b *Bus) reply(msg *nats.Msg, answer *orielv1.BusMessage) {
 	}
 }
 
+// nobody answers a request as the server does where nobody is subscribed.
+func (b *Bus) nobody(msg *nats.Msg) {
+	if msg.Reply == "" {
+		return
+	}
+	if err := msg.RespondMsg(&nats.Msg{Header: nats.Header{"Status": {"503"}}}); err != nil {
+		b.log.Warn("bus answer not sent", "subject", msg.Subject, "err", err)
+	}
+}
+
 // Close ends the subscription: fn is not called again, and no call is under
-// way. It must not be called from within fn; CloseFromHandler is for that.
+// way. A Request that was on its way has ErrNobody, and does not wait. It must not be called from within fn; CloseFromHandler is for that.
 func (s *Subscription) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -308,7 +320,7 @@ func (s *Subscription) Close() {
 // CloseFromHandler is Close for fn itself.
 func (s *Subscription) CloseFromHandler() {
 	s.done = true
-	_ = s.s.Unsubscribe()
+	_ = s.s.Drain() // Unsubscribe would drop what is here already without a word
 }
 
 func encode(m *orielv1.BusMessage) ([]byte, error) {

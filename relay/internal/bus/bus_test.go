@@ -62,7 +62,7 @@ func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("not within 20 s:", what)
+			t.Fatal("not within a minute:", what)
 		}
 	}
 }
@@ -227,4 +227,40 @@ func TestTooLarge(t *testing.T) {
 	if !errors.Is(err, orielv1.ErrBounds) {
 		t.Fatal(err)
 	}
+}
+
+// A request that comes as the one who would answer leaves is not left waiting.
+func TestRequestToWhoLeaves(t *testing.T) {
+	each(t, func(t *testing.T, a, b *Bus) {
+		subject, err := Agent("0190-leaves")
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun, leave := make(chan struct{}), make(chan struct{})
+		var sub *Subscription
+		sub, err = b.Subscribe(subject, func(*orielv1.BusMessage, Reply) {
+			close(begun)
+			<-leave
+			sub.CloseFromHandler()
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Publish(subject, &orielv1.BusMessage{}); err != nil {
+			t.Fatal(err)
+		}
+		<-begun
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		asked := make(chan error, 1)
+		go func() {
+			_, err := a.Request(ctx, subject, &orielv1.BusMessage{})
+			asked <- err
+		}()
+		until(t, "the request to wait its turn", func() bool { n, _, err := sub.s.Pending(); return err == nil && n == 1 })
+		close(leave)
+		if err := <-asked; !errors.Is(err, ErrNobody) {
+			t.Fatal(err)
+		}
+	})
 }
