@@ -257,7 +257,7 @@ func TestRequestToWhoLeaves(t *testing.T) {
 			_, err := a.Request(ctx, subject, &orielv1.BusMessage{})
 			asked <- err
 		}()
-		until(t, "the request to wait its turn", func() bool { n, _, err := sub.s.Pending(); return err == nil && n == 1 })
+		until(t, "the request to wait its turn", func() bool { n, _, err := sub.s.Pending(); return err == nil && n == 2 }) // with the first
 		close(leave)
 		if err := <-asked; !errors.Is(err, ErrNobody) {
 			t.Fatal(err)
