@@ -48,7 +48,7 @@ describe('two relays', () => {
 
       // The agent is on the second node, with the first as its next address.
       const agent = keep(new Agent({ relays: [two.url, one.url], token, display: display.name }));
-      await page.getByText(/ is here$/).waitFor({ timeout: 60_000 });
+      await page.getByText(/ is here$/).waitFor({ timeout: 20_000 });
       await closeDialog(page);
       await until('the first node to show it', async () => /Online/.test(await card(page).innerText()));
 
@@ -64,7 +64,7 @@ describe('two relays', () => {
         'the agent to be on the first node',
         async () =>
           /In session/.test(await card(page).innerText()) && /connected|enrolled/i.test(agent.log()),
-        60_000,
+        20_000,
         () => agent.log(),
       );
       const s = cell(39);
@@ -77,10 +77,10 @@ describe('two relays', () => {
         'a session through the first node',
         async () => {
           const v = await connect(context, page);
-          await live(v, 30_000);
+          await live(v, 10_000);
           return v;
         },
-        90_000,
+        30_000,
         () => `${one.log()}\n${agent.log()}`,
       );
       const d = cell(40);

@@ -45,7 +45,7 @@ it('make run shows a computer that can be watched and typed on', async () => {
     const page = await context.newPage();
     await makeOwner(page, link);
     await card(page).getByText('Online').waitFor();
-    await card(page).locator('img').first().waitFor({ timeout: 60_000 });
+    await card(page).locator('img').first().waitFor({ timeout: 20_000 });
     await shot(page, 'computers', true);
 
     const view = await connect(context, page);
@@ -54,7 +54,7 @@ it('make run shows a computer that can be watched and typed on', async () => {
     await until(
       'the page to scroll',
       () => whiteIn(view, { x: 640, y: 40, width: 600, height: 700 }),
-      60_000,
+      20_000,
     );
     await until('the terminal', () => whiteIn(view, terminal));
     const click = await pagePoint(view, terminal.x + 100, terminal.y + terminal.height - 60);

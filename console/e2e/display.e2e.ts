@@ -17,7 +17,7 @@ describe('a display', () => {
       await until(
         'the viewer to say so',
         async () => /no display/i.test(await view.locator('body').innerText()),
-        60_000,
+        20_000,
       );
       await shot(view, 'no-display');
       expect(await card(w.page).innerText()).toContain('In session');
@@ -47,7 +47,7 @@ describe('a display', () => {
       await until(
         'the viewer to say so',
         async () => /no display/i.test(await view.locator('body').innerText()),
-        60_000,
+        20_000,
       );
       expect(w.agent.pid).toBe(pid);
       expect(await card(w.page).innerText()).toContain('In session');
@@ -59,7 +59,7 @@ describe('a display', () => {
         async () => {
           return (await view.locator('video').evaluate((v) => (v as HTMLVideoElement).videoWidth)) === 1024;
         },
-        60_000,
+        20_000,
       );
       const s = cell(39);
       await view.keyboard.press('s');

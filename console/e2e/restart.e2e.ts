@@ -35,7 +35,7 @@ describe('a relay that dies', () => {
               .innerText()
               .catch(() => ''),
           ),
-        60_000,
+        20_000,
         () => w.logs(),
       );
       expect(Date.now() - started).toBeLessThan(10_000);
@@ -53,7 +53,9 @@ describe('a relay that dies', () => {
 
       // The end still finds its way into the same row.
       await disconnect(view);
-      await expect.poll(() => w.page.getByTestId('session').first().innerText()).toContain('Disconnected');
+      await expect
+        .poll(() => w.page.getByTestId('session').first().innerText(), { timeout: 10_000 })
+        .toContain('Disconnected');
       expect(await w.page.getByTestId('session').count()).toBe(1);
     } catch (e) {
       throw new Error(`${String(e)}\n${w.logs()}`, { cause: e });

@@ -25,7 +25,7 @@ describe('a live session', () => {
 
   it('shows a preview in the list that is the screen', async () => {
     const image = card(w.page).locator('img[src*="preview"], img[src^="blob:"]').first();
-    await image.waitFor({ timeout: 60_000 });
+    await image.waitFor({ timeout: 20_000 });
     const preview = await decodeImage(image);
     const screen = w.display.pixels();
     expect(preview.width).toBeLessThanOrEqual(640);
@@ -60,7 +60,7 @@ describe('a live session', () => {
       },
       15_000,
     );
-    await expect.poll(() => card(w.page).innerText()).toContain('In session');
+    await expect.poll(() => card(w.page).innerText(), { timeout: 5_000 }).toContain('In session');
 
     // A key: its cell is idle, then green while held, then blue.
     const a = cell(38);
@@ -174,7 +174,7 @@ describe('a live session', () => {
     );
     await w.page.getByRole('dialog').getByRole('button', { name: 'End session' }).click();
     const when = (p: Page): Promise<number> =>
-      until('the time', () => p.evaluate(() => (window as unknown as { __at?: number }).__at));
+      until('the time', () => p.evaluate(() => (window as unknown as { __at?: number }).__at), 5_000);
     const viewer = (await when(view)) - (await when(w.page));
     const released = await w.target.saw(
       'the key to be released',

@@ -14,7 +14,6 @@ export default defineConfig(({ mode }) => ({
     root,
     testTimeout: mode === 'peers' ? 24 * 3_600_000 : mode === 'bench' ? 600_000 : 300_000,
     hookTimeout: 300_000,
-    expect: { poll: { timeout: 60_000 } },
     reporters: mode in files ? ['default'] : ['verbose'],
     silent: false,
     globalSetup: ['setup.ts'],

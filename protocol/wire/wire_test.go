@@ -238,7 +238,7 @@ func TestDialGivesTheRefusal(t *testing.T) {
 		http.Error(w, "no", http.StatusUnauthorized)
 	}))
 	defer srv.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	_, resp, err := Dial(ctx, "ws"+strings.TrimPrefix(srv.URL, "http"), nil, nil, Options{})
 	if err == nil || resp == nil || resp.StatusCode != http.StatusUnauthorized {

@@ -30,10 +30,10 @@ func openX(t testing.TB, s *xvfbtest.Server) *x11 {
 // eventually polls until ok says so.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(15 * time.Second)
 	for !ok() {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within a minute: %s", what)
+			t.Fatalf("not within 15 s: %s", what)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
@@ -89,7 +89,7 @@ func (p *painter) check(err error) {
 // wait returns the next event of a kind.
 func (p *painter) wait(kinds ...byte) [32]byte {
 	p.t.Helper()
-	deadline := time.After(time.Minute)
+	deadline := time.After(15 * time.Second)
 	for {
 		select {
 		case ev := <-p.events:
@@ -247,7 +247,7 @@ func (c *terminal) expect(t testing.TB, want string) {
 	t.Helper()
 	want = strings.ReplaceAll(want, "\n", "\r")
 	var got []byte
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(20 * time.Second)
 	for time.Now().Before(deadline) {
 		b, err := os.ReadFile(c.file)
 		if err != nil {

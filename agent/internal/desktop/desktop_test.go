@@ -148,7 +148,7 @@ type watcher struct {
 
 func (w *watcher) next(t *testing.T) Picture {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	p, err := w.d.Next(ctx)
 	if err != nil {
@@ -457,7 +457,7 @@ func TestPointerPlace(t *testing.T) {
 // waitCursor waits for word of a change until ok, as a session does.
 func waitCursor(t *testing.T, r *rig, changed <-chan struct{}, ok func(Cursor) bool) Cursor {
 	t.Helper()
-	deadline := time.After(time.Minute)
+	deadline := time.After(15 * time.Second)
 	for {
 		c := r.Cursor()
 		if ok(c) {

@@ -14,7 +14,7 @@ func TestMain(m *testing.M) {
 // eventually polls until ok says yes.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	within(t, time.Minute, what, ok)
+	within(t, 20*time.Second, what, ok)
 }
 
 func within(t testing.TB, d time.Duration, what string, ok func() bool) {

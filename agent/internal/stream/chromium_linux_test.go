@@ -182,7 +182,7 @@ func TestChromiumShowsThePicture(t *testing.T) {
 		}()
 		until := func(what string) {
 			t.Helper()
-			late := time.After(2 * time.Minute)
+			late := time.After(40 * time.Second)
 			for {
 				select {
 				case now = <-shown:

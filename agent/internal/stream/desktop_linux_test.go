@@ -33,7 +33,7 @@ func TestRealDisplayReachesThePeer(t *testing.T) {
 		v, _ := session(t, s)
 		look := func() *encode.Image {
 			truth.Refresh()
-			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 			defer cancel()
 			p, err := truth.Next(ctx)
 			if err != nil {

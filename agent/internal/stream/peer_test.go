@@ -137,7 +137,7 @@ func watch(t testing.TB, codec encode.Codec, lost func()) *viewer {
 	}
 	select {
 	case <-v.connected:
-	case <-time.After(time.Minute):
+	case <-time.After(20 * time.Second):
 		t.Fatal("no connection")
 	}
 	return v
@@ -279,7 +279,7 @@ func (v *viewer) likeness(want *encode.Image) float64 {
 // eventually polls until f holds.
 func eventually(t testing.TB, what string, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(time.Minute); !f(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); !f(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("never: " + what)
 		}

@@ -66,7 +66,7 @@ export async function videoPixels(page: Page, selector = 'video'): Promise<Pixel
 }
 
 /** Waits until the decoded picture has that colour at x, y (pixels of the remote screen). */
-export async function videoShows(page: Page, x: number, y: number, want: Rgb, ms = 45_000): Promise<void> {
+export async function videoShows(page: Page, x: number, y: number, want: Rgb, ms = 8_000): Promise<void> {
   let seen: Rgb | null = null;
   await until(
     `the video to show ${want} at ${x},${y}`,

@@ -46,7 +46,7 @@ export async function connect(context: BrowserContext, page: Page, name?: string
 }
 
 /** Waits until the viewer shows a picture. */
-export async function live(view: Page, ms = 90_000): Promise<void> {
+export async function live(view: Page, ms = 30_000): Promise<void> {
   await until(
     'a picture in the viewer',
     async () =>

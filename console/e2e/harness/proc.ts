@@ -64,7 +64,7 @@ export class Proc {
   }
 
   /** Waits for a line, from line number `from` on; gives the match. */
-  async line(pattern: RegExp, ms = 60_000, from = 0): Promise<RegExpMatchArray> {
+  async line(pattern: RegExp, ms = 20_000, from = 0): Promise<RegExpMatchArray> {
     const find = (): RegExpMatchArray | null => {
       for (const l of this.lines.slice(from)) {
         const m = l.text.match(pattern);
@@ -94,14 +94,14 @@ export class Proc {
   }
 
   /** Asks it to end, waits, and kills it when it does not. */
-  async stop(ms = 45_000): Promise<void> {
+  async stop(ms = 15_000): Promise<void> {
     if (!this.ended) this.child.kill('SIGTERM');
     await this.exit(ms).catch(() => this.child.kill('SIGKILL'));
-    await this.exit(15_000);
+    await this.exit(5_000);
     live.delete(this);
   }
 
-  async exit(ms = 45_000): Promise<void> {
+  async exit(ms = 15_000): Promise<void> {
     if (this.ended) return;
     await new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => reject(new Error(`${this.name} does not end:\n${this.text()}`)), ms);
@@ -148,7 +148,7 @@ function cpu(pid: number): number {
 export async function until<T>(
   what: string,
   probe: () => T | null | undefined | false | Promise<T | null | undefined | false>,
-  ms = 60_000,
+  ms = 10_000,
   detail: () => string = () => '',
 ): Promise<T> {
   const end = Date.now() + ms;

@@ -67,7 +67,7 @@ export class Relay {
   private static async launch(url: string, args: string[], within: string[] = []): Promise<Proc> {
     const [command = '', ...rest] = [...within, binary('oriel-relay'), ...args];
     const proc = Proc.start('relay', command, rest);
-    await proc.line(new RegExp(`${url}`), 90_000);
+    await proc.line(new RegExp(`${url}`), 30_000);
     return proc;
   }
 

@@ -41,7 +41,7 @@ export class Target {
       .map((l) => JSON.parse(l.text) as TargetEvent);
   }
 
-  async saw(what: string, match: (e: TargetEvent) => boolean, ms = 45_000): Promise<TargetEvent> {
+  async saw(what: string, match: (e: TargetEvent) => boolean, ms = 5_000): Promise<TargetEvent> {
     return until(
       what,
       () => this.events().find(match),

@@ -64,7 +64,7 @@ export class World {
       ...(options.display === false ? {} : { display: this.display.name }),
       ...options.agent,
     });
-    await this.page.getByText(/ is here$/).waitFor({ timeout: 60_000 });
+    await this.page.getByText(/ is here$/).waitFor({ timeout: 20_000 });
     await closeDialog(this.page);
     await card(this.page).getByText('Online').waitFor();
   }

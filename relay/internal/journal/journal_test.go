@@ -106,7 +106,7 @@ func TestWhatIsKept(t *testing.T) {
 		if got, err := j.Lookup(ctx, id, "?"); err != nil || len(got) != 1 {
 			t.Fatal(got, err)
 		}
-		deadline := time.After(time.Minute)
+		deadline := time.After(20 * time.Second)
 		for len(changed()) < 3 {
 			select {
 			case <-deadline:

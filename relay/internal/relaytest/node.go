@@ -210,12 +210,12 @@ func StartNATS(t testing.TB) string {
 	return s.ClientURL()
 }
 
-// Until polls a condition for at most a minute.
+// Until polls a condition for at most 20 seconds.
 func Until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("not within a minute: " + what)
+			t.Fatal("not within 20 s: " + what)
 		}
 	}
 }

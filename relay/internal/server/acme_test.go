@@ -64,7 +64,7 @@ func TestACME(t *testing.T) {
 	program(t, "pebble-challtestsrv", "-dns01", fmt.Sprintf("127.0.0.1:%d", dns), "-http01", "", "-https01", "", "-tlsalpn01", "",
 		"-management", fmt.Sprintf("127.0.0.1:%d", free(t)), "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "")
 	program(t, "pebble", "-config", config, "-dnsserver", fmt.Sprintf("127.0.0.1:%d", dns))
-	deadline := time.Now().Add(3 * time.Minute)
+	deadline := time.Now().Add(60 * time.Second)
 	for { // who finds no CA asks again a minute later
 		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err == nil {
@@ -88,7 +88,7 @@ func TestACME(t *testing.T) {
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ours) }()
 	defer func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		if err := s.Shutdown(ctx); err != nil {
 			t.Error(err)

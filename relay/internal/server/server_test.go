@@ -393,7 +393,7 @@ func TestShutdownWaits(t *testing.T) {
 		got <- string(b)
 	}()
 	<-begun
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	down := make(chan error, 1)
 	go func() { down <- s.Shutdown(ctx) }()
@@ -420,7 +420,7 @@ func TestShutdownDoesNotWaitForNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	for deadline := time.Now().Add(time.Minute); s.fresh.count() == 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); s.fresh.count() == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the connection is not noticed")
 		}

@@ -121,7 +121,7 @@ func TestRelaysBothWays(t *testing.T) {
 // until waits for the counters to be as ok says.
 func until(t *testing.T, s *Server, ok func(Stats) bool) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !ok(s.Stats()); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Second); !ok(s.Stats()); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("stats %+v", s.Stats())
 		}

@@ -74,6 +74,9 @@ func (d *Decoder) Close() {
 // PSNR compares the luma of two images of one size inside r, in decibel, at
 // most 99.
 func PSNR(a, b *encode.Image, r image.Rectangle) float64 {
+	if r.Empty() {
+		return 99
+	}
 	sum := C.oriel_squares(at(a.Y, a.StrideY, r), C.int(a.StrideY), at(b.Y, b.StrideY, r), C.int(b.StrideY), C.int(r.Dx()), C.int(r.Dy()))
 	if sum == 0 {
 		return 99
@@ -83,8 +86,7 @@ func PSNR(a, b *encode.Image, r image.Rectangle) float64 {
 
 // Furthest is the largest difference of luma inside r and where it is.
 func Furthest(a, b *encode.Image, r image.Rectangle) (most int, where image.Point) {
-	most, where = furthest(a.Y, b.Y, a.StrideY, b.StrideY, r)
-	return most, where
+	return furthest(a.Y, b.Y, a.StrideY, b.StrideY, r)
 }
 
 // FurthestChroma is the largest difference of the whole chroma planes.
