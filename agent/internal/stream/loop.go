@@ -267,7 +267,6 @@ func (l *loop) step() error {
 		}
 	}
 	l.encoded = true
-	l.soft = pkt.Soft
 	if !known {
 		detail = 0
 	}
@@ -447,6 +446,7 @@ func (l *loop) finish(f Frame, p encode.Params, pkt encode.Packet, detail float6
 		l.rate.learn(class, detail, p.Quantizer, bits)
 	}
 	l.rough.after(l.img.Bounds(), p, pkt, f.Refined)
+	l.soft = pkt.Soft
 	l.sent = now
 	l.s.stats.add(now, f)
 	l.s.send(f)

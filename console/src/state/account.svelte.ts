@@ -16,7 +16,8 @@ class Account {
   async load(): Promise<void> {
     this.#connect();
     try {
-      this.#enter(await take(api.GET('/api/v1/me')));
+      const person = await take(api.GET('/api/v1/me'));
+      if (this.live) this.#enter(person); // not signed out meanwhile
     } catch (error) {
       this.#disconnect();
       if (!(error instanceof ApiError) || error.status !== 401) throw error;

@@ -310,7 +310,8 @@ func (b *Bus) nobody(msg *nats.Msg) {
 }
 
 // Close ends the subscription: fn is not called again, and no call is under
-// way. A Request that was on its way has ErrNobody, and does not wait. It must not be called from within fn; CloseFromHandler is for that.
+// way. A Request that was on its way has ErrNobody, and does not wait. It must not
+// be called from within fn; CloseFromHandler is for that.
 func (s *Subscription) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
