@@ -1,5 +1,6 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { svelteTesting } from '@testing-library/svelte/vite';
+import type { Plugin } from 'vite';
 import { defineConfig } from 'vitest/config';
 
 // `npm run dev` speaks to a relay that runs elsewhere.
@@ -11,8 +12,27 @@ const proxy = {
   '/live': { target: relay, ws: true },
 };
 
+// The pages are loaded by a script (src/main.ts); the browser shall fetch both at once.
+const preloadPages: Plugin = {
+  name: 'oriel-preload-pages',
+  transformIndexHtml: {
+    order: 'post',
+    handler(_html, { bundle }) {
+      const chunks = Object.values(bundle ?? {}).filter((c) => c.type === 'chunk');
+      const pages = chunks.find((c) => c.facadeModuleId?.endsWith('/src/app.ts'));
+      return [...new Set([pages?.fileName, ...(pages?.imports ?? [])])]
+        .filter((file) => file !== undefined && !chunks.find((c) => c.fileName === file)?.isEntry)
+        .map((file) => ({
+          tag: 'link',
+          attrs: { rel: 'modulepreload', crossorigin: true, href: `/${file}` },
+          injectTo: 'head',
+        }));
+    },
+  },
+};
+
 export default defineConfig({
-  plugins: [svelte(), svelteTesting()],
+  plugins: [svelte(), svelteTesting(), preloadPages],
   build: {
     target: 'es2022',
     cssTarget: ['chrome123', 'firefox121', 'safari17.5'],
@@ -22,6 +42,8 @@ export default defineConfig({
     // Empty the folder by `npm run build` itself: it keeps the placeholder that go:embed needs.
     emptyOutDir: false,
     manifest: true,
+    // One style sheet, of which the page knows before any script has run.
+    cssCodeSplit: false,
   },
   server: { proxy },
   preview: { proxy },

@@ -152,6 +152,22 @@ describe('the pages', () => {
     await context.close();
   });
 
+  it("ask who comes by a screen's address to sign in, and then show the screen", async () => {
+    const { context } = await newContext(w.browser);
+    const page = await context.newPage();
+    const path = await card(w.page)
+      .getByRole('link', { name: /^Connect to/ })
+      .getAttribute('href');
+    await page.goto(w.relay.url + path);
+    await page.getByLabel('E-mail').fill(owner.email);
+    await shot(page, 'sign-in-first');
+    await page.getByLabel('Password').fill(owner.password);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await live(page);
+    expect(new URL(page.url()).pathname).toBe(path);
+    await context.close();
+  });
+
   it('refuse a wrong password without saying what was wrong', async () => {
     const { context } = await newContext(w.browser);
     const page = await context.newPage();

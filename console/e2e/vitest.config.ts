@@ -9,10 +9,11 @@ const together = ['cluster', 'display', 'layouts', 'pages', 'trust', 'turn'].map
 
 // Real programs and a real browser, each test with room, as a shared machine may
 // stand still for seconds.
+const timeouts: Record<string, number> = { bench: 600_000, peers: 24 * 3_600_000 };
+
 export default defineConfig(({ mode }) => ({
   test: {
     root,
-    testTimeout: mode === 'peers' ? 24 * 3_600_000 : mode === 'bench' ? 600_000 : 300_000,
     hookTimeout: 300_000,
     reporters: mode in files ? ['default'] : ['verbose'],
     silent: false,
@@ -22,6 +23,7 @@ export default defineConfig(({ mode }) => ({
         extends: true,
         test: {
           name: 'alone',
+          testTimeout: timeouts[mode] ?? 300_000, // here, as a project does not hear of the mode
           include: [files[mode] ?? '**/*.e2e.ts'],
           exclude: ['**/node_modules/**', ...together],
           maxWorkers: 1,
@@ -32,6 +34,7 @@ export default defineConfig(({ mode }) => ({
         extends: true,
         test: {
           name: 'together',
+          testTimeout: 300_000,
           include: mode in files ? [] : together,
           maxWorkers: 2,
           sequence: { groupOrder: 2 },

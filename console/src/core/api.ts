@@ -63,6 +63,16 @@ export async function take<T>(call: Promise<{ data?: T }>): Promise<T> {
   return data;
 }
 
+/** Whether the relay knows who asks; undefined: it was not reached, or is in trouble. */
+export async function signedIn(): Promise<boolean | undefined> {
+  try {
+    await api.GET('/api/v1/me');
+    return true;
+  } catch (error) {
+    return error instanceof ApiError && error.status === 401 ? false : undefined;
+  }
+}
+
 /** Where a computer's preview is; at makes the address new when the picture is. */
 export function previewUrl(computerId: string, at: bigint): string {
   return `/api/v1/computers/${encodeURIComponent(computerId)}/preview?at=${at}`;

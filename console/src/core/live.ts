@@ -8,6 +8,7 @@
  * has a session attaches it on 'welcome'. Only a sign-out ends it.
  */
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { ahead } from './ahead';
 import { decode, encode } from './codec';
 import { Emitter } from './emitter';
 import {
@@ -192,9 +193,4 @@ export class Live extends Emitter<LiveEvents> {
 
 type Timer = ReturnType<typeof setTimeout> | undefined;
 
-const openSocket = (url: string) => new WebSocket(url);
-
-/** The address of the live socket of the relay that served this page. */
-export function liveUrl(): string {
-  return `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/live/v1`;
-}
+const openSocket = (url: string) => ahead.takeSocket() ?? new WebSocket(url);

@@ -4,13 +4,15 @@
  * when it is connected and when it is lost. The viewer makes a new one for
  * every attempt; nobody else touches it.
  *
- * The offer is made at once, and finds its ways into the network when it is
- * asked for: a tab's first peer connection takes Chromium 30 to 60 ms, which are
- * over when the relay has been reached and has named its STUN and TURN.
+ * The offer is made at once, or was made before (ahead.ts), and finds its ways into
+ * the network when it is asked for: when the relay has been reached and has named its
+ * STUN and TURN.
  */
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { decode, encode } from './codec';
 import { Again } from './again';
+import { ahead } from './ahead';
+import { makeOffer, type OfferOptions } from './offer';
 import {
   FromDesktopSchema,
   PointerMoveSchema,
@@ -18,13 +20,6 @@ import {
   type FromDesktop,
 } from './wire/oriel/v1/channel_pb';
 import type { IceServer } from './wire/oriel/v1/session_pb';
-
-export interface PeerOptions {
-  /** Tests force the way through TURN. */
-  relayOnly?: boolean;
-  /** 'AV1', 'VP9' …: offered alone; otherwise all that the browser has. */
-  codec?: string;
-}
 
 export interface PeerEvents {
   candidate(candidate: RTCIceCandidate | null): void;
@@ -41,7 +36,6 @@ export type DesktopMessage = Exclude<MessageInitShape<typeof ToDesktopSchema>['b
 const PATIENCE = 2_000; // ms of 'disconnected' before the connection counts as lost
 const CONNECT_TIMEOUT = 15_000; // ms from the answer
 const FAREWELL = 1_000; // ms that the other side has to close
-const PROTOCOL = 'oriel.v1';
 // Moves are worth nothing when they are late: better none than a queue.
 const POINTER_BACKLOG = 4_096;
 
@@ -54,7 +48,7 @@ export class Peer {
   readonly stream: MediaStream;
   #pc: RTCPeerConnection;
   #configuration: RTCConfiguration;
-  #offer: Promise<RTCSessionDescriptionInit>;
+  #description: Promise<RTCSessionDescriptionInit>;
   #pointer: RTCDataChannel;
   #control: RTCDataChannel;
   #again: Again;
@@ -66,34 +60,25 @@ export class Peer {
   #connected = false;
   #silent = false;
 
-  constructor(options: PeerOptions, events: PeerEvents) {
+  constructor(options: OfferOptions, events: PeerEvents) {
     this.#events = events;
-    this.#configuration = {
-      iceTransportPolicy: options.relayOnly ? 'relay' : 'all',
-      bundlePolicy: 'max-bundle',
-    };
-    this.#pc = new RTCPeerConnection(this.#configuration);
-    const { receiver } = this.#addVideo(options.codec);
-    this.stream = new MediaStream([receiver.track]);
-    // The newest picture at once, no smoothing. Browsers know one of the two names.
-    const eager = receiver as RTCRtpReceiver & { playoutDelayHint?: number; jitterBufferTarget?: number };
-    eager.jitterBufferTarget = 0;
-    eager.playoutDelayHint = 0;
-    const lossy = { ordered: false, maxRetransmits: 0, protocol: PROTOCOL };
-    this.#pointer = this.#pc.createDataChannel('pointer', lossy);
-    this.#again = new Again(this.#pc.createDataChannel('again', lossy));
-    this.#control = this.#pc.createDataChannel('control', { protocol: PROTOCOL });
+    const offer = ahead.takeOffer(options) ?? makeOffer(options);
+    this.#pc = offer.pc;
+    this.#configuration = offer.configuration;
+    this.#description = offer.description;
+    this.stream = offer.stream;
+    this.#pointer = offer.pointer;
+    this.#again = new Again(offer.again);
+    this.#control = offer.control;
     this.#control.binaryType = 'arraybuffer';
     this.#listen();
-    this.#offer = this.#pc.createOffer();
-    this.#offer.catch(() => undefined); // told to whoever asks
   }
 
   /** Starts gathering and returns the session description to send. */
   async offer(servers: IceServer[]): Promise<string> {
     const iceServers = servers.map(({ urls, username, credential }) => ({ urls, username, credential }));
     this.#pc.setConfiguration({ ...this.#configuration, iceServers });
-    await this.#pc.setLocalDescription(await this.#offer);
+    await this.#pc.setLocalDescription(await this.#description);
     return this.#pc.localDescription?.sdp ?? '';
   }
 
@@ -158,15 +143,6 @@ export class Peer {
     };
     this.#timer = setTimeout(close, FAREWELL);
     this.#control.onclose = close;
-  }
-
-  #addVideo(codec: string | undefined): RTCRtpTransceiver {
-    const transceiver = this.#pc.addTransceiver('video', { direction: 'recvonly' });
-    const wanted = codec?.toLowerCase();
-    const known = wanted ? (RTCRtpReceiver.getCapabilities('video')?.codecs ?? []) : [];
-    const chosen = known.filter((c) => [`video/${wanted}`, 'video/rtx'].includes(c.mimeType.toLowerCase()));
-    if (chosen.some((c) => c.mimeType.toLowerCase() !== 'video/rtx')) transceiver.setCodecPreferences(chosen);
-    return transceiver;
   }
 
   #listen(): void {

@@ -14,7 +14,8 @@ beforeEach(() => {
   });
   log = [];
   box = { left: 100, top: 50, width: 500, height: 250 };
-  stage = new Stage(document.body, 'screen');
+  stage = new Stage();
+  stage.moveTo(document.body, 'screen');
   Object.defineProperty(stage.video, 'videoWidth', { value: 1000 });
   Object.defineProperty(stage.video, 'videoHeight', { value: 500 });
   stage.picture.getBoundingClientRect = () => box as DOMRect;

@@ -34,11 +34,10 @@ export class Stage {
   #gone = new AbortController();
   #observer: ResizeObserver;
 
-  constructor(target: HTMLElement, label: string) {
+  constructor() {
     this.root = element('div', 'stage');
     this.root.tabIndex = 0;
     this.root.setAttribute('role', 'application');
-    this.root.setAttribute('aria-label', label);
     this.picture = element('div', 'stage-picture');
     this.video = element('video', 'stage-video');
     this.video.muted = true;
@@ -49,14 +48,12 @@ export class Stage {
     this.still.hidden = true;
     this.field = element('textarea', 'stage-field');
     this.field.tabIndex = -1;
-    this.field.setAttribute('aria-label', label);
     this.field.autocapitalize = 'off';
     this.field.spellcheck = false;
     this.field.setAttribute('autocomplete', 'off');
     this.field.setAttribute('autocorrect', 'off');
     this.picture.append(this.video, this.still);
     this.root.append(this.picture, this.field);
-    target.append(this.root);
 
     const { signal } = this.#gone;
     this.video.addEventListener('resize', () => this.layout(), { signal });
@@ -65,6 +62,12 @@ export class Stage {
     this.#observer.observe(this.root);
     this.#watchDensity();
     this.layout();
+  }
+
+  /** Goes into the page, or to another place in it; label is what a screen reader calls the picture. */
+  moveTo(target: HTMLElement, label: string): void {
+    for (const named of [this.root, this.field]) named.setAttribute('aria-label', label);
+    target.append(this.root);
   }
 
   /** The picture's own size in remote pixels; 0 before the first picture. */

@@ -4,12 +4,8 @@
  * certificate of the agent, so a relay in the middle can refuse a session but
  * not read it, as long as this browser knows the computer's key. Held to the
  * same vectors as the Go side (protocol/testdata).
- *
- * Ed25519 comes from a library and not from crypto.subtle, which many browsers
- * have without Ed25519 and none has on a plain http:// address.
  */
-import { ed25519 } from '@noble/curves/ed25519.js';
-import { sha256 } from '@noble/hashes/sha2.js';
+import { verify } from './ed25519';
 
 const utf8 = new TextEncoder();
 
@@ -35,27 +31,9 @@ export function verifyAnswer(
   nonce: Uint8Array,
   fingerprint: Uint8Array,
   signature: Uint8Array,
-): boolean {
-  if (machineKey.length !== 32 || signature.length !== 64) return false;
-  try {
-    const message = signedBytes('oriel answer v1', utf8.encode(sessionId), nonce, fingerprint);
-    return ed25519.verify(signature, message, machineKey, { zip215: false });
-  } catch {
-    return false;
-  }
-}
-
-/**
- * Verifies once what is known to be good (RFC 8032, 7.1, test 1). The first time
- * takes 31 ms, for tables and compiling, each later one 4: time that a person
- * who has clicked should not wait. Returns whether it is good.
- */
-export function warmUp(): boolean {
-  const key = fromHex('d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a');
-  const signature = fromHex(
-    'e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b',
-  );
-  return ed25519.verify(signature, new Uint8Array(), key, { zip215: false });
+): Promise<boolean> {
+  const message = signedBytes('oriel answer v1', utf8.encode(sessionId), nonce, fingerprint);
+  return verify(machineKey, signature, message);
 }
 
 /**
@@ -76,11 +54,6 @@ export function fingerprintOf(sdp: string): Uint8Array | undefined {
 
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, i) => byte === b[i]);
-}
-
-/** A key as people compare it: the SHA-256 in groups of four hexadecimal digits. */
-export function keyForPeople(key: Uint8Array): string {
-  return (toHex(sha256(key)).match(/.{4}/g) ?? []).join(' ');
 }
 
 /** The keys this browser has seen, by computer. */
@@ -134,7 +107,7 @@ export interface Claim {
  * browser knows, 'forged' if anything else does not fit. The key of a computer
  * never seen before is remembered, once its signature is good.
  */
-export function judge(claim: Claim, pins: Pins): Verdict {
+export async function judge(claim: Claim, pins: Pins): Promise<Verdict> {
   const { answer, computerId } = claim;
   const known = pins.get(computerId);
   if (known && !sameBytes(known, answer.machineKey))
@@ -144,7 +117,7 @@ export function judge(claim: Claim, pins: Pins): Verdict {
     fingerprint !== undefined &&
     sameBytes(answer.machineKey, claim.relaysKey) &&
     sameBytes(answer.nonce, claim.nonce) &&
-    verifyAnswer(answer.machineKey, claim.sessionId, claim.nonce, fingerprint, answer.signature);
+    (await verifyAnswer(answer.machineKey, claim.sessionId, claim.nonce, fingerprint, answer.signature));
   if (!good) return { ok: false, why: 'forged' };
   if (!known) pins.set(computerId, answer.machineKey);
   return { ok: true };

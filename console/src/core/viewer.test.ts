@@ -1,5 +1,6 @@
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import * as native from './ed25519';
 import { FakePeerConnection, FakeSocket, FakeStream } from './fakes';
 import { Live } from './live';
 import type { Pins } from './trust';
@@ -34,7 +35,8 @@ const controls = (name: string) =>
 
 async function start(options: Partial<ViewerOptions> = {}) {
   const store: Pins = { get: (id) => pins.get(id), set: (id, key) => void pins.set(id, key) };
-  viewer = new Viewer(target, live, { computerId: 'c1', label: 'screen', pins: store, ...options });
+  viewer = new Viewer(live, { computerId: 'c1', pins: store, ...options });
+  viewer.moveTo(target, 'screen');
   await settle();
 }
 
@@ -65,6 +67,10 @@ beforeEach(() => {
   vi.useFakeTimers();
   vi.stubGlobal('RTCPeerConnection', FakePeerConnection);
   vi.stubGlobal('MediaStream', FakeStream);
+  // The browser's own takes real time, which these tests do not wait for.
+  vi.spyOn(native, 'verify').mockImplementation((key, signature, message) =>
+    Promise.resolve(ed25519.verify(signature, message, key, { zip215: false })),
+  );
   vi.spyOn(HTMLMediaElement.prototype, 'play').mockResolvedValue();
   FakeSocket.all = [];
   FakePeerConnection.all = [];
@@ -488,7 +494,7 @@ describe('input', () => {
   });
 
   it('without the scope is for the agent to refuse, which is told', async () => {
-    await connect({ mode: Mode.VIEW }, [Scope.VIEW]);
+    await connect({ viewOnly: true }, [Scope.VIEW]);
     const denied: string[] = [];
     viewer.on('denied', (d) => denied.push(d.detail));
     press('KeyA');
@@ -498,7 +504,7 @@ describe('input', () => {
   });
 
   it('of another mode is another session', async () => {
-    await connect({ mode: Mode.VIEW }, [Scope.VIEW]);
+    await connect({ viewOnly: true }, [Scope.VIEW]);
     const before = peer();
     viewer.mode = Mode.CONTROL;
     before.channel('control').onclose?.();

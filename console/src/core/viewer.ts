@@ -2,7 +2,8 @@
  * Viewer is one computer's screen in one element: an object with properties,
  * methods and events, which alone touches the peer connection.
  *
- *	const viewer = new Viewer(element, live, { computerId, label, pins })
+ *	const viewer = new Viewer(live, { computerId, pins })
+ *	viewer.moveTo(element, label)
  *	viewer.on('state', …)
  *
  * It opens by itself: as soon as the live socket is there it offers, waits for
@@ -22,11 +23,12 @@ import { Keyboard } from './keyboard';
 import type { Chord } from './keys';
 import type { Live } from './live';
 import { Peer, type DesktopMessage } from './peer';
+import type { OfferOptions } from './offer';
 import { Pointer } from './pointer';
 import { Shown } from './shown';
 import { Stage, type Place, type Scale } from './stage';
 import { StatsReader } from './stats';
-import { judge, type Pins } from './trust';
+import { BrowserPins, judge, type Pins } from './trust';
 import type { ViewerEvents, ViewerState } from './viewer-events';
 import type { FromDesktop, Stats as AgentStats, StreamSettingsSchema } from './wire/oriel/v1/channel_pb';
 import type { Problem, SessionOpened } from './wire/oriel/v1/live_pb';
@@ -34,14 +36,10 @@ import { Code, EndReason, Mode, Scope, type Answer, type SessionEnded } from './
 
 export type { ViewerEvents, ViewerState } from './viewer-events';
 
-export interface ViewerOptions {
+export interface ViewerOptions extends OfferOptions {
   computerId: string;
-  /** What the picture is called to a screen reader. */
-  label: string;
-  pins: Pins;
-  mode?: Mode;
-  relayOnly?: boolean;
-  codec?: string;
+  pins?: Pins;
+  viewOnly?: boolean;
 }
 
 const RETRY_FIRST = 250;
@@ -64,6 +62,7 @@ interface Attempt {
 export class Viewer extends Emitter<ViewerEvents> {
   readonly #live: Live;
   readonly #options: ViewerOptions;
+  readonly #pins: Pins;
   readonly #stage: Stage;
   readonly #cursor: RemoteCursor;
   readonly #keyboard: Keyboard;
@@ -84,15 +83,17 @@ export class Viewer extends Emitter<ViewerEvents> {
   #statsTimer: Timer;
   #agentStats: AgentStats | undefined;
   #picture: MessageInitShape<typeof StreamSettingsSchema> | undefined;
+  #said: Said = {};
   #pictured = false;
   #tally = new Tally();
 
-  constructor(target: HTMLElement, live: Live, options: ViewerOptions) {
+  constructor(live: Live, options: ViewerOptions) {
     super();
     this.#live = live;
     this.#options = options;
-    this.#mode = options.mode ?? Mode.CONTROL;
-    this.#stage = new Stage(target, options.label);
+    this.#mode = options.viewOnly ? Mode.VIEW : Mode.CONTROL;
+    this.#pins = options.pins ?? new BrowserPins();
+    this.#stage = new Stage();
     this.#cursor = new RemoteCursor(this.#stage);
     this.#shown = new Shown(this.#stage.video);
     this.#stage.onlayout = () => {
@@ -131,6 +132,11 @@ export class Viewer extends Emitter<ViewerEvents> {
     return this.#scopes;
   }
 
+  /** What the events of these names have said so far, and whether there was a picture. */
+  get said(): Readonly<Said & { pictured: boolean }> {
+    return { ...this.#said, pictured: this.#pictured };
+  }
+
   get mode(): Mode {
     return this.#mode;
   }
@@ -153,6 +159,11 @@ export class Viewer extends Emitter<ViewerEvents> {
     if (on) this.#releaseAll();
     this.#viewOnly = on;
     this.#allowInput();
+  }
+
+  /** Shows the picture in an element, once there is one; label is what a screen reader calls it. */
+  moveTo(target: HTMLElement, label: string): void {
+    this.#stage.moveTo(target, label);
   }
 
   get scale(): Scale {
@@ -235,7 +246,7 @@ export class Viewer extends Emitter<ViewerEvents> {
   /** Remembers the key that a warning was shown for, and connects. Only in state 'changed'. */
   trustNewKey(): void {
     if (this.#state.name !== 'changed') return;
-    this.#options.pins.set(this.#options.computerId, this.#state.shown);
+    this.#pins.set(this.#options.computerId, this.#state.shown);
     this.retry();
   }
 
@@ -309,18 +320,14 @@ export class Viewer extends Emitter<ViewerEvents> {
 
   #newAttempt(): Attempt {
     const number = ++this.#attempts;
-    const { relayOnly, codec } = this.#options;
     const own = () => this.#attempt?.number === number;
-    const peer = new Peer(
-      { ...(relayOnly && { relayOnly }), ...(codec && { codec }) },
-      {
-        candidate: (candidate) => own() && this.#candidate(candidate),
-        connected: () => own() && this.#connected(),
-        unsteady: (silent) => own() && this.emit('unsteady', silent),
-        lost: () => own() && this.#lost(),
-        message: (message) => own() && this.#message(message),
-      },
-    );
+    const peer = new Peer(this.#options, {
+      candidate: (candidate) => own() && this.#candidate(candidate),
+      connected: () => own() && this.#connected(),
+      unsteady: (silent) => own() && this.emit('unsteady', silent),
+      lost: () => own() && this.#lost(),
+      message: (message) => own() && this.#message(message),
+    });
     return { number, peer, opened: undefined, held: [] };
   }
 
@@ -381,8 +388,9 @@ export class Viewer extends Emitter<ViewerEvents> {
     if (!attempt?.opened) return;
     clearTimeout(this.#timer);
     const { computerKey, nonce, sessionId } = attempt.opened;
-    const { computerId, pins } = this.#options;
-    const verdict = judge({ computerId, sessionId, nonce, relaysKey: computerKey, answer }, pins);
+    const { computerId } = this.#options;
+    const verdict = await judge({ computerId, sessionId, nonce, relaysKey: computerKey, answer }, this.#pins);
+    if (attempt !== this.#attempt) return;
     if (!verdict.ok) {
       this.#closeSession();
       return this.#end(
@@ -437,11 +445,9 @@ export class Viewer extends Emitter<ViewerEvents> {
   #message({ body }: FromDesktop): void {
     switch (body.case) {
       case 'ready':
-        this.#scopes = body.value.scopes;
-        this.emit('scopes', this.#scopes);
-        this.emit('fullChroma', body.value.fullChroma);
+        this.emit('scopes', (this.#scopes = body.value.scopes));
         this.#allowInput();
-        return;
+        return this.#say('fullChroma', body.value.fullChroma);
       case 'cursorShape':
         return this.#cursor.setShape(body.value);
       case 'cursorPlace':
@@ -449,13 +455,19 @@ export class Viewer extends Emitter<ViewerEvents> {
       case 'denied':
         return this.emit('denied', { scope: body.value.scope, detail: body.value.detail });
       case 'display':
-        return this.emit('display', body.value.available ? undefined : body.value.detail);
+        return this.#say('display', body.value.available ? undefined : body.value.detail);
       case 'stats':
         this.#agentStats = body.value;
         return;
       case 'bye':
         return this.#over(body.value.reason, body.value.code, body.value.detail);
     }
+  }
+
+  // For whoever begins to listen later, too.
+  #say<Name extends keyof Said>(name: Name, value: ViewerEvents[Name]): void {
+    this.#said = { ...this.#said, [name]: value };
+    this.emit(name, value);
   }
 
   // This connection is gone; the session may not be.
@@ -581,5 +593,6 @@ export class Viewer extends Emitter<ViewerEvents> {
 }
 
 type Timer = ReturnType<typeof setTimeout> | undefined;
+type Said = Partial<Pick<ViewerEvents, 'fullChroma' | 'display'>>;
 
 const final = (state: ViewerState) => ['ended', 'changed', 'forged'].includes(state.name);

@@ -1,6 +1,7 @@
 /** Who is signed in, and the live connection that belongs to it. */
-import { api, ApiError, take, type Person } from '../core/api';
-import { Live, liveUrl, type LiveState } from '../core/live';
+import { ahead, liveUrl } from '../core/ahead';
+import { api, ApiError, signedIn, take, type Person } from '../core/api';
+import { Live, type LiveState } from '../core/live';
 
 class Account {
   person = $state<Person>();
@@ -50,7 +51,7 @@ class Account {
 
   #connect(): void {
     this.#disconnect();
-    const live = (this.live = new Live(liveUrl(), { signedIn }));
+    const live = (this.live = ahead.takeLive() ?? new Live(liveUrl(), { signedIn }));
     this.connection = live.state;
     live.on('state', (state) => {
       this.connection = state;
@@ -67,15 +68,6 @@ class Account {
     this.#disconnect();
     this.person = undefined;
     this.status = 'out';
-  }
-}
-
-async function signedIn(): Promise<boolean | undefined> {
-  try {
-    await api.GET('/api/v1/me');
-    return true;
-  } catch (error) {
-    return error instanceof ApiError && error.status === 401 ? false : undefined;
   }
 }
 

@@ -1,10 +1,8 @@
 /** One viewer as the page sees it: core/viewer.ts in runes. */
-import type { Live } from '../core/live';
 import { rememberedPicture, rememberPicture, type PictureWish } from '../core/picture';
 import type { ViewerStats } from '../core/stats';
 import type { Scale } from '../core/stage';
-import { BrowserPins } from '../core/trust';
-import { Viewer, type ViewerOptions, type ViewerState } from '../core/viewer';
+import type { Viewer, ViewerState } from '../core/viewer';
 import { Mode, Scope } from '../core/wire/oriel/v1/session_pb';
 
 export class Session {
@@ -27,10 +25,11 @@ export class Session {
   #textMode = $state(false);
 
   /** onescape: the operator asked for the toolbar by keyboard. */
-  constructor(target: HTMLElement, live: Live, options: Omit<ViewerOptions, 'pins'>, onescape: () => void) {
-    const viewer = new Viewer(target, live, { ...options, pins: new BrowserPins() });
+  constructor(viewer: Viewer, onescape: () => void) {
     this.viewer = viewer;
-    this.state = viewer.state;
+    this.state = viewer.state; // it may have begun before
+    this.scopes = viewer.scopes;
+    ({ fullChroma: this.fullChroma, display: this.displayGone, pictured: this.pictured } = viewer.said);
     viewer.setStream(this.#picture);
     viewer.on('state', (state) => (this.state = state));
     viewer.on('stats', (stats) => (this.stats = stats));

@@ -1,0 +1,29 @@
+/**
+ * Begins the session that a tab's address asks for, before the pages are there, shows
+ * its picture in the empty page, and hands it over to them (ahead.ts).
+ */
+import { ahead, liveUrl } from './ahead';
+import { signedIn } from './api';
+import type { Asked } from './asked';
+import { Live } from './live';
+import { rememberedPicture } from './picture';
+import { Viewer } from './viewer';
+
+/** How long the pages wait for the first picture: running them would delay it by 100 ms. */
+const PATIENCE = 400; // ms
+const UNDER_WAY = new Set(['relay', 'asking', 'connecting', 'live']);
+
+/** Returns when it is time for the pages: there is a picture, or something to say. */
+export function begin(computerId: string, asked: Asked): Promise<void> {
+  const live = new Live(liveUrl(), { signedIn });
+  const viewer = new Viewer(live, { computerId, ...asked });
+  viewer.setStream(rememberedPicture());
+  viewer.moveTo(document.body, '');
+  ahead.begun(live, viewer, computerId);
+  return new Promise((enough) => {
+    viewer.on('picture', enough);
+    viewer.on('state', ({ name }) => UNDER_WAY.has(name) || enough());
+    live.on('state', (state) => state === 'open' || enough());
+    setTimeout(enough, PATIENCE);
+  });
+}
