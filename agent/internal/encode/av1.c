@@ -17,6 +17,7 @@ enum { unfiltered = 32 };
 
 /* Ours, see .ci/aom.patch; NULL where the system's libaom is linked. */
 extern void oriel_aom_scrolled(aom_codec_ctx_t *ctx, int rows) __attribute__((weak));
+extern void oriel_aom_changed(aom_codec_ctx_t *ctx, const uint8_t *cells, const uint8_t *bands) __attribute__((weak));
 
 struct oriel_av1 {
   aom_codec_ctx_t ctx;
@@ -111,7 +112,7 @@ oriel_av1 *oriel_av1_open(int w, int h, int threads, int i444, const char **erro
   return e;
 }
 
-int oriel_av1_moves(void) { return oriel_aom_scrolled != NULL; }
+int oriel_av1_ours(void) { return oriel_aom_scrolled && oriel_aom_changed; }
 
 static const char *say(oriel_av1 *e) {
   const char *detail = aom_codec_error_detail(&e->ctx);
@@ -127,7 +128,7 @@ static int map(oriel_av1 *e, const uint8_t *active) {
 
 const char *oriel_av1_encode(oriel_av1 *e, const uint8_t *y, const uint8_t *u, const uint8_t *v,
                              int sy, int sc, int64_t pts, int quantizer, int key, int again, int soft, int moved,
-                             const uint8_t *active, oriel_packet *p) {
+                             const uint8_t *cells, const uint8_t *bands, const uint8_t *active, oriel_packet *p) {
   int speed = again && !key ? careful : fast;
   if (speed != e->speed) {
     if (aom_codec_control(&e->ctx, AOME_SET_CPUUSED, speed)) return say(e);
@@ -146,7 +147,10 @@ const char *oriel_av1_encode(oriel_av1 *e, const uint8_t *y, const uint8_t *u, c
     if (aom_codec_enc_config_set(&e->ctx, &e->cfg)) return say(e);
   }
   if (map(e, active)) return say(e);
-  if (oriel_aom_scrolled) oriel_aom_scrolled(&e->ctx, moved);
+  if (oriel_av1_ours()) {
+    oriel_aom_scrolled(&e->ctx, moved);
+    oriel_aom_changed(&e->ctx, cells, bands);
+  }
   aom_image_t img;
   memset(&img, 0, sizeof img);
   aom_img_wrap(&img, e->i444 ? AOM_IMG_FMT_I444 : AOM_IMG_FMT_I420, e->w, e->h, 1, (uint8_t *)y);
@@ -157,7 +161,9 @@ const char *oriel_av1_encode(oriel_av1 *e, const uint8_t *y, const uint8_t *u, c
   img.stride[AOM_PLANE_U] = img.stride[AOM_PLANE_V] = sc;
   img.mc = AOM_CICP_MC_BT_601;
   img.range = AOM_CR_STUDIO_RANGE;
-  if (aom_codec_encode(&e->ctx, &img, pts, 1, key ? AOM_EFLAG_FORCE_KF : 0)) return say(e);
+  aom_codec_err_t err = aom_codec_encode(&e->ctx, &img, pts, 1, key ? AOM_EFLAG_FORCE_KF : 0);
+  if (oriel_av1_ours()) oriel_aom_changed(&e->ctx, NULL, NULL); /* the caller's memory */
+  if (err) return say(e);
   memset(p, 0, sizeof *p);
   aom_codec_iter_t iter = NULL;
   const aom_codec_cx_pkt_t *pkt;

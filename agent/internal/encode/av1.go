@@ -16,11 +16,14 @@ const av1Floor = 2
 
 // Moves reports whether an encoder for c minds Params.Moved: that for AV1 with the
 // libaom that .ci/aom builds.
-func Moves(c Codec) bool { return c == AV1 && C.oriel_av1_moves() != 0 }
+func Moves(c Codec) bool { return c == AV1 && ours() }
+
+func ours() bool { return C.oriel_av1_ours() != 0 }
 
 type av1 struct {
-	c      *C.oriel_av1
-	active active
+	c       *C.oriel_av1
+	changed changed
+	active  active // where libaom is not ours
 }
 
 func openAV1(img *Image, cfg Config) (library, error) {
@@ -29,13 +32,18 @@ func openAV1(img *Image, cfg Config) (library, error) {
 	if c == nil {
 		return nil, errors.New("libaom: " + C.GoString(why))
 	}
-	return av1{c, newActive(img.Size)}, nil
+	return av1{c, newChanged(img.Size), newActive(img.Size)}, nil
 }
 
-func (a av1) encode(img *Image, pts int64, p Params, out *C.oriel_packet) error {
+func (a av1) encode(img *Image, pts int64, p Params, k kept, out *C.oriel_packet) error {
+	cells, bands := a.changed.mark(p, k)
+	var active *C.uint8_t
+	if !ours() {
+		active = a.active.mark(p, 4)
+	}
 	why := C.oriel_av1_encode(a.c, (*C.uint8_t)(&img.Y[0]), (*C.uint8_t)(&img.U[0]), (*C.uint8_t)(&img.V[0]),
 		C.int(img.StrideY), C.int(img.StrideC), C.int64_t(pts), C.int(max(p.Quantizer, av1Floor)),
-		truth(p.Key), truth(p.Again), truth(p.soft()), C.int(p.Moved), a.active.mark(p, 4), out)
+		truth(p.Key), truth(p.Again), truth(p.soft()), C.int(p.Moved), cells, bands, active, out)
 	if why != nil {
 		return errors.New("libaom: " + C.GoString(why))
 	}

@@ -40,8 +40,14 @@ func newEncoder(c Codec, cfg Config) (Encoder, error) {
 type library interface {
 	// encode fills out; what it points to stays until the next call. Of p,
 	// Quantizer and Dirty are within bounds.
-	encode(img *Image, pts int64, p Params, out *C.oriel_packet) error
+	encode(img *Image, pts int64, p Params, k kept, out *C.oriel_packet) error
 	close()
+}
+
+// kept is what stays as it is outside of Params.Dirty.
+type kept struct {
+	decoded bool // the decoded picture
+	shown   bool // what the library is shown
 }
 
 // encoder is what is common to all codecs.
@@ -55,6 +61,7 @@ type encoder struct {
 	last   C.oriel_packet // of the frame before; points into lib
 	only   *Image         // what lib is shown for Params.Only; nil until then
 	soft   softener
+	shown  *Image // to lib, in the frame before
 	closed bool
 }
 
@@ -85,7 +92,7 @@ func (e *encoder) Encode(img *Image, p Params) (Packet, error) {
 		if err != nil {
 			return Packet{}, fmt.Errorf("open %s encoder for %v: %w", e.codec, img.Size, err)
 		}
-		e.lib, e.size, e.frames, e.soft, p.Key = lib, img.Size, 0, softener{}, true
+		e.lib, e.size, e.frames, e.soft, e.shown, p.Key = lib, img.Size, 0, softener{}, nil, true
 	}
 	dirty := make([]image.Rectangle, 0, max(1, len(p.Dirty)))
 	for _, r := range p.Dirty {
@@ -107,8 +114,10 @@ func (e *encoder) Encode(img *Image, p Params) (Packet, error) {
 		}
 	}
 
+	k := kept{decoded: !p.Key, shown: !p.Key && show == img && e.shown == img}
+	e.shown = show
 	var raw C.oriel_packet
-	if err := e.lib.encode(show, e.frames, p, &raw); err != nil {
+	if err := e.lib.encode(show, e.frames, p, k, &raw); err != nil {
 		return Packet{}, fmt.Errorf("encode %s: %w", e.codec, err)
 	}
 	e.frames++

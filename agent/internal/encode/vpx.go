@@ -34,7 +34,7 @@ func openVPX(codec Codec) func(*Image, Config) (library, error) {
 	}
 }
 
-func (v *vpx) encode(img *Image, pts int64, p Params, out *C.oriel_packet) error {
+func (v *vpx) encode(img *Image, pts int64, p Params, _ kept, out *C.oriel_packet) error {
 	var active *C.uint8_t
 	if v.vp9 {
 		active = v.active.mark(p, 2)

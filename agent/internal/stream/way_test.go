@@ -48,7 +48,8 @@ type way struct {
 	sentAt  time.Duration
 	content func(now time.Duration) (least, wish float64) // bits of a frame now; 0: nothing
 	key     bool
-	pads    int // counts frames, so that padding follows the last
+	pads    int           // counts frames, so that padding follows the last
+	lossy   time.Duration // when a packet was last asked for again
 	log     []simPoint
 }
 
@@ -90,7 +91,7 @@ func (e *events) Pop() any {
 func newWay(t testing.TB, rate float64, delay time.Duration, seed uint64) *way {
 	began := time.Unix(1_000_000, 0)
 	w := &way{t: t, began: began, dice: rand.New(rand.NewPCG(seed, 2)), est: newEstimate(began, DefaultTarget),
-		rate: rate, delay: delay, queue: 250 * time.Millisecond, recorder: twcc.NewRecorder(1), offset: 7 * time.Hour}
+		rate: rate, delay: delay, queue: 250 * time.Millisecond, recorder: twcc.NewRecorder(1), offset: 7 * time.Hour, lossy: -time.Hour}
 	w.at(0, w.tick)
 	w.at(0, w.report)
 	w.at(0, w.others)
@@ -167,11 +168,13 @@ func (w *way) send(size int, f *simFrame, tries int) {
 		again := max(w.busy-w.now, 0) + 2*w.delay + 15*time.Millisecond
 		var ask func()
 		ask = func() {
-			switch {
-			case got || f.skipped:
-			case w.est.room(w.clock(), size):
+			if got || f.skipped {
+				return
+			}
+			w.lossy = w.now
+			if w.est.room(w.clock(), size) {
 				w.send(size, f, tries+1)
-			default:
+			} else {
 				w.at(w.now+2*w.delay+15*time.Millisecond, ask)
 			}
 		}
@@ -221,8 +224,10 @@ func (w *way) tick() {
 	w.now = began
 	w.pads++
 	mine := w.pads
-	for _, after := range []time.Duration{30, 150} {
-		w.at(w.now+after*time.Millisecond, func() {
+	after := time.Duration(0)
+	for _, wait := range probes(w.now - w.lossy) {
+		after += wait
+		w.at(w.now+after, func() {
 			if w.pads == mine {
 				w.send(25, nil, 0)
 			}
