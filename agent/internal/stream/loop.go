@@ -170,10 +170,7 @@ func (l *loop) free(now time.Time) time.Time {
 	if l.sent.IsZero() {
 		return now
 	}
-	next := l.sent.Add(time.Second / time.Duration(l.s.options.FPS))
-	if capped := l.begun.Add(time.Second / time.Duration(l.fps)); l.fps < l.s.options.FPS && capped.After(next) {
-		next = capped // a viewer's cap is on pictures, not on the time between them
-	}
+	next := l.begun.Add(time.Second / time.Duration(min(l.fps, l.s.options.FPS)))
 	if t := l.rate.free(now); t.After(next) {
 		next = t
 	}
@@ -374,8 +371,18 @@ func (l *loop) fits(now time.Time, got taken) (part []image.Rectangle, detail fl
 		detail = l.img.Detail(part)
 		known = len(got.dirty) == 0
 	}
-	// A fine quantizer for a letter must not be spent on all that is coarse.
-	return part, detail, known, len(l.rest) > 0 || l.rough.beyond(part) && l.s.codec != encode.VP8
+	return part, detail, known, len(l.rest) > 0 || l.spares(part)
+}
+
+// spares is whether what is coarse elsewhere must be kept from the encoder: a fine
+// quantizer for a letter must not be spent on it. In a large change that is nearly as
+// coarse, little is, and an encoder that looks at nothing elsewhere (encode.Moves) finds
+// none; to keep it from the others takes a copy of the picture.
+func (l *loop) spares(part []image.Rectangle) bool {
+	if l.s.codec == encode.VP8 || encode.Moves(l.s.codec) && share(part, l.img.Size) > 0.1 {
+		return false
+	}
+	return l.rough.beyond(part)
 }
 
 // part divides what is to be done into what is small enough by its detail, at
