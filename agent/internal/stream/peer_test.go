@@ -412,6 +412,54 @@ func TestLostPacketsComeAgain(t *testing.T) {
 	}
 }
 
+// What is lost at the end of a frame shows by the padding that follows: twice and
+// soon where packets get lost, once and later where they do not.
+func TestPaddingFollowsWhatMayBeLost(t *testing.T) {
+	d := newScript(image.Pt(640, 400))
+	s := New(d, encode.AV1, Options{})
+	defer s.Close()
+	v, _ := session(t, s)
+	eventually(t, "the first picture", func() bool { return v.likeness(d.image(t)) > 45 && settled(s) })
+	follows, lose := 0, false
+	v.mu.Lock()
+	v.drop = func(h *rtp.Header) bool {
+		if h.SSRC != uint32(v.sender.GetParameters().Encodings[0].SSRC) {
+			return false
+		}
+		if h.Padding {
+			follows++
+			return false
+		}
+		follows = 0
+		lost := lose
+		lose = false
+		return lost
+	}
+	v.mu.Unlock()
+	padding := func() int {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		return follows
+	}
+	still := func(want int) {
+		t.Helper()
+		eventually(t, "the picture, and what follows it", func() bool {
+			return v.likeness(d.image(t)) > 45 && settled(s) && padding() == want
+		})
+		time.Sleep(300 * time.Millisecond)
+		if got := padding(); got != want {
+			t.Errorf("%d packets of padding follow, not %d", got, want)
+		}
+	}
+	d.page()
+	still(1)
+	v.mu.Lock()
+	lose = true
+	v.mu.Unlock()
+	d.page()
+	still(2)
+}
+
 // The RTP time of each frame is its own capture time, however irregular.
 func TestRTPTimeIsCaptureTime(t *testing.T) {
 	d := newScript(image.Pt(320, 200))

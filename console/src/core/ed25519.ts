@@ -1,7 +1,7 @@
 /**
  * Ed25519 (RFC 8032), as the browser has it: in a millisecond, beside the page. Where
  * it has none (before Chromium 137, Firefox 129, Safari 17), and on plain http://,
- * where no page has any, a library does it, which is loaded for that: 31 ms the first
+ * where there is none for pages, a library does it, which is loaded for that: 31 ms the first
  * time, when its tables are made, 4 later.
  */
 
