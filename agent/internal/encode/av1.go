@@ -14,9 +14,9 @@ import "errors"
 // bits of 2 for 3 dB beyond what can be seen (60 against 57).
 const av1Floor = 2
 
-// Moves reports whether an encoder for c minds Params.Moved: that for AV1 with the
-// libaom that .ci/aom builds.
-func Moves(c Codec) bool { return c == AV1 && ours() }
+// Patched reports whether the library of c is one that .ci/aom has built: such an
+// encoder minds Params.Moved, and looks at nothing outside of Params.Dirty.
+func Patched(c Codec) bool { return c == AV1 && ours() }
 
 func ours() bool { return C.oriel_av1_ours() != 0 }
 

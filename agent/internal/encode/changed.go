@@ -7,9 +7,10 @@ import "C"
 
 import "image"
 
-// changed tells our libaom (.ci/aom.patch) where nothing is to be done: a letter in a
-// page of 1080p takes 5 ms then instead of 8, and 30 bytes less than with the active
-// map of libaom as it is, which is coded for each block (see active).
+// changed tells our libaom (.ci/aom.patch) where nothing is to be done. The active map
+// of libaom as it is (see active) spares it some of what it does there; ours copies,
+// compares and models nothing: a letter in a page of 1080p takes 4.3 ms instead of 6.1
+// (one thread), for as many bits.
 type changed struct {
 	cells, bands []byte // as in av1.h
 	columns      int

@@ -21,5 +21,5 @@ func Convert(*Image, Picture, []image.Rectangle) error {
 	return fmt.Errorf("this build cannot convert pictures; build with cgo: %w", errors.ErrUnsupported)
 }
 
-// Moves reports whether an encoder for c minds Params.Moved.
-func Moves(Codec) bool { return false }
+// Patched reports whether the library of c is one that .ci/aom has built.
+func Patched(Codec) bool { return false }

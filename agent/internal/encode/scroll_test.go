@@ -64,7 +64,7 @@ func scrolled(t *testing.T, n int, told bool) (kbit int, worst float64) {
 // A page is scrolled further than libaom looks: it codes it anew, unless it is
 // told. (Nearer it takes one line of text for another now and then.)
 func TestToldScrollIsCheap(t *testing.T) {
-	if !encode.Moves(encode.AV1) {
+	if !encode.Patched(encode.AV1) {
 		t.Skip("the system's libaom cannot be told; .ci/aom builds one that can")
 	}
 	for n, share := range map[int]float64{40: 1.1, 120: 1.1, 240: 0.5, 320: 0.5} {

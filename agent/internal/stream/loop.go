@@ -376,10 +376,10 @@ func (l *loop) fits(now time.Time, got taken) (part []image.Rectangle, detail fl
 
 // spares is whether what is coarse elsewhere must be kept from the encoder: a fine
 // quantizer for a letter must not be spent on it. In a large change that is nearly as
-// coarse, little is, and an encoder that looks at nothing elsewhere (encode.Moves) finds
+// coarse, little is, and an encoder that looks at nothing elsewhere (encode.Patched) finds
 // none; to keep it from the others takes a copy of the picture.
 func (l *loop) spares(part []image.Rectangle) bool {
-	if l.s.codec == encode.VP8 || encode.Moves(l.s.codec) && share(part, l.img.Size) > 0.1 {
+	if l.s.codec == encode.VP8 || encode.Patched(l.s.codec) && share(part, l.img.Size) > 0.1 {
 		return false
 	}
 	return l.rough.beyond(part)

@@ -446,7 +446,7 @@ func TestPaddingFollowsWhatMayBeLost(t *testing.T) {
 		eventually(t, "the picture, and what follows it", func() bool {
 			return v.likeness(d.image(t)) > 45 && settled(s) && padding() == want
 		})
-		time.Sleep(300 * time.Millisecond)
+		time.Sleep(300 * time.Millisecond) // by when more would have come
 		if got := padding(); got != want {
 			t.Errorf("%d packets of padding follow, not %d", got, want)
 		}

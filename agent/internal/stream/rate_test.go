@@ -73,7 +73,7 @@ func TestScrollIsNotTorn(t *testing.T) {
 	for name, fresh := range map[string]bool{"a page that was shown": false, "a new page": true} {
 		t.Run(name, func(t *testing.T) {
 			virtually(t, func(t *testing.T, c encode.Codec) {
-				if !encode.Moves(c) {
+				if !encode.Patched(c) {
 					t.Skip("it looks for motion within a few lines of text, and codes the rest anew")
 				}
 				scrollOnSlowLink(t, c, fresh)

@@ -38,7 +38,9 @@ export type { ViewerEvents, ViewerState } from './viewer-events';
 
 export interface ViewerOptions extends OfferOptions {
   computerId: string;
+  /** Where computers' keys are remembered; otherwise in this browser. */
   pins?: Pins;
+  /** Asks for a session that may look and no more. */
   viewOnly?: boolean;
 }
 
