@@ -1,5 +1,6 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { svelteTesting } from '@testing-library/svelte/vite';
+import { readFileSync } from 'node:fs';
 import type { Plugin } from 'vite';
 import { defineConfig } from 'vitest/config';
 
@@ -12,27 +13,34 @@ const proxy = {
   '/live': { target: relay, ws: true },
 };
 
-// The pages are loaded by a script (src/main.ts); the browser shall fetch both at once.
-const preloadPages: Plugin = {
-  name: 'oriel-preload-pages',
+// The pages are loaded by a script (src/main.ts): the browser shall fetch both at once,
+// and has the catalogue's words for when they cannot be had.
+const words = JSON.parse(readFileSync(new URL('messages/en.json', import.meta.url), 'utf8')) as Record<
+  string,
+  string
+>;
+const pages: Plugin = {
+  name: 'oriel-pages',
   transformIndexHtml: {
     order: 'post',
-    handler(_html, { bundle }) {
+    handler(source, { bundle }) {
+      const html = source.replace(/\{(\w+)\}/g, (all, name: string) => words[name] ?? all);
       const chunks = Object.values(bundle ?? {}).filter((c) => c.type === 'chunk');
-      const pages = chunks.find((c) => c.facadeModuleId?.endsWith('/src/app.ts'));
-      return [...new Set([pages?.fileName, ...(pages?.imports ?? [])])]
+      const app = chunks.find((c) => c.facadeModuleId?.endsWith('/src/app.ts'));
+      const tags = [...new Set([app?.fileName, ...(app?.imports ?? [])])]
         .filter((file) => file !== undefined && !chunks.find((c) => c.fileName === file)?.isEntry)
         .map((file) => ({
           tag: 'link',
           attrs: { rel: 'modulepreload', crossorigin: true, href: `/${file}` },
-          injectTo: 'head',
+          injectTo: 'head' as const,
         }));
+      return { html, tags };
     },
   },
 };
 
 export default defineConfig({
-  plugins: [svelte(), svelteTesting(), preloadPages],
+  plugins: [svelte(), svelteTesting(), pages],
   build: {
     target: 'es2022',
     cssTarget: ['chrome123', 'firefox121', 'safari17.5'],

@@ -168,6 +168,25 @@ describe('the pages', () => {
     await context.close();
   });
 
+  it.each(['light', 'dark', 'phone'] as const)(
+    'say so when they cannot be loaded, and leave no session behind: %s',
+    async (look) => {
+      const storageState = await w.page.context().storageState();
+      const { context } = await newContext(w.browser, { ...looks[look], storageState });
+      const page = await context.newPage();
+      await page.route('**/assets/app-*.js', (route) => route.abort());
+      await page.goto(`${w.relay.url}/computers/${id}/view`);
+      await page.getByRole('heading', { name: 'The relay does not answer' }).waitFor();
+      await page.locator('video').waitFor({ state: 'detached' });
+      expect(await seriousFindings(page)).toEqual([]);
+      await shot(page, `unloaded-${look}`);
+      await page.unroute('**/assets/app-*.js');
+      await page.getByRole('link', { name: 'Try again' }).click();
+      await live(page);
+      await context.close();
+    },
+  );
+
   it('refuse a wrong password without saying what was wrong', async () => {
     const { context } = await newContext(w.browser);
     const page = await context.newPage();

@@ -17,4 +17,10 @@ async function start(): Promise<void> {
   (await import('./app')).start();
 }
 
-void start();
+// A relay that was renewed this moment, or a network that went: said by the page itself,
+// which has words when nothing else does, and nobody stays in a session unable to end it.
+start().catch((error: unknown) => {
+  console.error('pages', error);
+  ahead.drop();
+  document.getElementById('unloaded')?.removeAttribute('hidden');
+});

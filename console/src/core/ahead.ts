@@ -50,8 +50,8 @@ class Ahead {
     this.#live = live;
     this.#viewer = { viewer, live, computerId };
     // A viewer that nobody took goes with its connection, or with the page.
-    live.on('state', (state) => (state === 'signed-out' || state === 'closed') && this.#drop());
-    window.addEventListener('pagehide', (event) => event.persisted || this.#drop());
+    live.on('state', (state) => (state === 'signed-out' || state === 'closed') && this.drop());
+    window.addEventListener('pagehide', (event) => event.persisted || this.drop());
   }
 
   takeLive(): Live | undefined {
@@ -68,7 +68,8 @@ class Ahead {
     return begun.viewer;
   }
 
-  #drop(): void {
+  /** Ends a session that nobody has taken. */
+  drop(): void {
     this.#viewer?.viewer.close(true);
     this.#viewer = undefined;
   }
