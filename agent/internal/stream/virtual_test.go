@@ -176,6 +176,57 @@ func TestIdleSendsNothing(t *testing.T) {
 	})
 }
 
+// What a fixed script on the demo display takes, in frames and bytes: typing, a page
+// that is scrolled, and what is refined after each. A quarter more than it took when
+// the bounds were written is a fault; less is a reason to write them anew.
+func TestBytesOfTheDemo(t *testing.T) {
+	if !encode.Patched(encode.AV1) {
+		t.Skip("the bounds are those of the libaom that .ci/aom builds")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		d := desktop.Demo(image.Pt(1280, 720), desktop.StopClock(time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)))
+		defer d.Close()
+		s := New(d, encode.AV1, Options{Threads: 1})
+		defer s.Close()
+		v := newLink(t, encode.AV1, 20e6, 0)
+		sub := subscribe(t, s, v, 20e6)
+		defer sub.Close()
+		done := 0
+		took := func(what string, frames, bytes int, f func()) {
+			t.Helper()
+			f()
+			time.Sleep(2 * time.Second)
+			n, sum := 0, 0
+			for _, a := range v.all()[done:] {
+				n, sum = n+1, sum+len(a.frame.Data)
+			}
+			done += n
+			if t.Logf("%s: %d frames, %d bytes", what, n, sum); n > frames || 4*sum > 5*bytes {
+				t.Errorf("%s: %d frames and %d bytes, not %d and %d", what, n, sum, frames, bytes)
+			}
+		}
+		ok := func(err error) {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		took("the first picture", 3, 101_660, func() {})
+		took("forty letters", 40, 14_843, func() {
+			for i := range 40 {
+				ok(d.Text(string(rune('a' + i%26))))
+				time.Sleep(200 * time.Millisecond)
+			}
+		})
+		took("a page scrolled for a second", 10, 42_303, func() {
+			for range 30 {
+				ok(d.Wheel(0, 120))
+				time.Sleep(time.Second / 30)
+			}
+		})
+		took("a minute in which nothing happens", 0, 0, func() { time.Sleep(time.Minute) })
+	})
+}
+
 // After any change, within 200 ms, the picture differs nowhere by more than 16 in
 // luma, nor, but for VP8, by more than 24 in chroma.
 func TestEveryChangeIsShown(t *testing.T) {
