@@ -135,3 +135,29 @@ func (img *Image) Detail(rects []image.Rectangle) float64 {
 	}
 	return total
 }
+
+// Outside is what of the rectangles lies outside of all of the others.
+func Outside(rects []image.Rectangle, others ...image.Rectangle) []image.Rectangle {
+	for _, w := range others {
+		var out []image.Rectangle
+		for _, r := range rects {
+			in := r.Intersect(w)
+			if in.Empty() {
+				out = append(out, r)
+				continue
+			}
+			for _, part := range [...]image.Rectangle{
+				{r.Min, image.Pt(r.Max.X, in.Min.Y)},
+				{image.Pt(r.Min.X, in.Min.Y), image.Pt(in.Min.X, in.Max.Y)},
+				{image.Pt(in.Max.X, in.Min.Y), image.Pt(r.Max.X, in.Max.Y)},
+				{image.Pt(r.Min.X, in.Max.Y), r.Max},
+			} {
+				if !part.Empty() {
+					out = append(out, part)
+				}
+			}
+		}
+		rects = out
+	}
+	return rects
+}

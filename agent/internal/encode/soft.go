@@ -17,13 +17,16 @@ import (
 // picture. So a letter typed in the meantime does not make the library encode all
 // that has still to become sharp. Its zero value is right.
 type softener struct {
-	shown   *Image          // nil: nothing is soft, the picture itself is shown
-	newest  *Image          // the picture itself, of the frame before; nil as shown
-	before  *Image          // shown, of the frame before; where it is needed
-	blurred *Image          // the picture itself, soft; where it is needed
-	soft    image.Rectangle // encloses what is soft
-	small   []byte          // one plane, shrunk
+	shown   *Image            // nil: nothing is soft, the picture itself is shown
+	newest  *Image            // the picture itself, of the frame before; nil as shown
+	before  *Image            // shown, of the frame before; where it is needed
+	blurred *Image            // the picture itself, soft; where it is needed
+	soft    []image.Rectangle // what is soft, if not a little less
+	small   []byte            // one plane, shrunk
 }
+
+// mostSoft is how many rectangles what is soft may be; more are one.
+const mostSoft = 256
 
 // show returns what to encode for img, of which p.Dirty is new.
 func (s *softener) show(img *Image, p Params) *Image {
@@ -44,9 +47,9 @@ func (s *softener) show(img *Image, p Params) *Image {
 	}
 	if !p.soft() {
 		for _, r := range p.Dirty {
-			s.soft = without(s.soft, img.Align(r))
+			s.soft = Outside(s.soft, img.Align(r))
 		}
-		if s.soft.Empty() {
+		if len(s.soft) == 0 {
 			s.shown, s.newest, s.before, s.blurred = nil, nil, nil, nil
 			return img
 		}
@@ -71,7 +74,14 @@ func (s *softener) blur(dst, img *Image, p Params) {
 		s.soften(dst.Y, img.Y, img.StrideY, r, p.Soft)
 		s.soften(dst.U, img.U, img.StrideC, c, p.Soft)
 		s.soften(dst.V, img.V, img.StrideC, c, p.Soft)
-		s.soft = s.soft.Union(r)
+		s.soft = append(Outside(s.soft, r), r)
+		if len(s.soft) > mostSoft {
+			all := image.Rectangle{}
+			for _, r := range s.soft {
+				all = all.Union(r)
+			}
+			s.soft = []image.Rectangle{all}
+		}
 	}
 }
 
@@ -140,23 +150,4 @@ func (s *softener) soften(dst, src []byte, stride int, r image.Rectangle, by int
 	small := (*C.uint8_t)(&s.small[0])
 	C.ScalePlane((*C.uint8_t)(&src[at]), C.int(stride), C.int(r.Dx()), C.int(r.Dy()), small, C.int(w), C.int(w), C.int(h), C.kFilterBox)
 	C.ScalePlane(small, C.int(w), C.int(w), C.int(h), (*C.uint8_t)(&dst[at]), C.int(stride), C.int(r.Dx()), C.int(r.Dy()), C.kFilterBilinear)
-}
-
-// without is what encloses a less b: smaller where b covers a whole side of a.
-func without(a, b image.Rectangle) image.Rectangle {
-	b = b.Intersect(a)
-	switch {
-	case b.Empty():
-	case b == a:
-		return image.Rectangle{}
-	case b.Dx() == a.Dx() && b.Min.Y == a.Min.Y:
-		a.Min.Y = b.Max.Y
-	case b.Dx() == a.Dx() && b.Max.Y == a.Max.Y:
-		a.Max.Y = b.Min.Y
-	case b.Dy() == a.Dy() && b.Min.X == a.Min.X:
-		a.Min.X = b.Max.X
-	case b.Dy() == a.Dy() && b.Max.X == a.Max.X:
-		a.Max.X = b.Min.X
-	}
-	return a
 }

@@ -192,7 +192,7 @@ func (p *peer) connection(o *orielv1.Offer) (*webrtc.PeerConnection, error) {
 	if err != nil {
 		return nil, err
 	}
-	api, congestion, err := stream.NewAPI(engine, track, 0)
+	api, congestion, err := stream.NewAPI(engine, track)
 	if err != nil {
 		return nil, err
 	}

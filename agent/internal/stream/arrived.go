@@ -11,9 +11,15 @@ const (
 	// be mere impatience: Chromium waits for a frame for three seconds, then
 	// asks, and again three seconds after each answer.
 	silence = 2 * time.Second
+	// hasty is how long after a silence ended a request may still be about the
+	// silence: what ended it takes its time on a slow link. Where something did get
+	// lost the peer asks again soon (Chromium each 200 ms).
+	hasty = time.Second
 	// givenUp is how often a packet is asked for before we take it for lost for
-	// good. libwebrtc stops at ten.
+	// good, unless it is known to have come. libwebrtc stops at ten.
 	givenUp = 5
+	// asking bounds how many packets are remembered that were asked for.
+	asking = 4096
 )
 
 // arrived keeps what a peer says about what it received: whether the whole of
@@ -21,10 +27,11 @@ const (
 type arrived struct {
 	sent   uint16 // sequence number of the last packet
 	at     time.Time
-	seen   uint16 // the last that the peer reported
-	known  bool   // it did
-	asked  map[uint16]int
-	broken bool // a packet was asked for too often since the last key frame
+	ended  time.Time      // when a silence last did before which everything had arrived
+	seen   uint16         // the last that the peer reported
+	known  bool           // it did
+	asked  map[uint16]int // how often, of those that have not come
+	broken bool           // of more than can be remembered, since the last key frame
 }
 
 // key forgets: a key frame needs nothing that was before it.
@@ -33,7 +40,12 @@ func (a *arrived) key() {
 	a.broken = false
 }
 
-func (a *arrived) packet(now time.Time, seq uint16) { a.sent, a.at = seq, now }
+func (a *arrived) packet(now time.Time, seq uint16) {
+	if now.Sub(a.at) > silence && a.all() {
+		a.ended = now
+	}
+	a.sent, a.at = seq, now
+}
 
 // hear takes a packet of feedback about the stream ssrc.
 func (a *arrived) hear(p rtcp.Packet, ssrc uint32) {
@@ -46,17 +58,20 @@ func (a *arrived) hear(p rtcp.Packet, ssrc uint32) {
 		if p.MediaSSRC != ssrc {
 			return
 		}
-		if a.asked == nil || len(a.asked) > 4096 {
+		if a.asked == nil || len(a.asked) > asking {
+			a.broken = a.asked != nil
 			a.asked = map[uint16]int{}
 		}
 		for _, pair := range p.Nacks {
 			for _, seq := range pair.PacketList() {
 				a.asked[seq]++
-				a.broken = a.broken || a.asked[seq] >= givenUp
 			}
 		}
 	}
 }
+
+// came notes that a packet arrived, if only when it was sent again.
+func (a *arrived) came(seq uint16) { delete(a.asked, seq) }
 
 func (a *arrived) reports(all []rtcp.ReceptionReport, ssrc uint32) {
 	for _, r := range all {
@@ -66,7 +81,21 @@ func (a *arrived) reports(all []rtcp.ReceptionReport, ssrc uint32) {
 	}
 }
 
-// whole reports whether nothing was sent for a while and the peer has it all.
+// whole reports whether nothing was sent for a while, or only just again, and the
+// peer has it all.
 func (a *arrived) whole(now time.Time) bool {
-	return a.known && a.seen == a.sent && !a.broken && now.Sub(a.at) > silence
+	return now.Sub(a.at) > silence && a.all() || now.Sub(a.ended) < hasty
+}
+
+// all is whether the peer has everything, by what it said.
+func (a *arrived) all() bool {
+	if !a.known || a.seen != a.sent || a.broken {
+		return false
+	}
+	for _, n := range a.asked {
+		if n >= givenUp {
+			return false
+		}
+	}
+	return true
 }

@@ -26,19 +26,20 @@ func TestWhatArrived(t *testing.T) {
 	for name, c := range map[string]struct {
 		heard []rtcp.Packet
 		after time.Duration
-		key   bool // one was sent after that
+		then  string // what was after that
 		whole bool
 	}{
-		"everything, then silence":          {[]rtcp.Packet{report(ssrc, 3<<16|100)}, 3 * time.Second, false, true},
-		"everything, just now":              {[]rtcp.Packet{report(ssrc, 3<<16|100)}, time.Second, false, false},
-		"nothing heard":                     {nil, 3 * time.Second, false, false},
-		"the end did not arrive":            {[]rtcp.Packet{report(ssrc, 99)}, 3 * time.Second, false, false},
-		"another stream's report":           {[]rtcp.Packet{report(8, 100)}, 3 * time.Second, false, false},
-		"a loss that was mended":            {append(times(2, nack(ssrc, 90)), report(ssrc, 100)), 3 * time.Second, false, true},
-		"a loss that was not":               {append(times(5, nack(ssrc, 90)), report(ssrc, 100)), 3 * time.Second, false, false},
-		"not mended, but before a key":      {append(times(5, nack(ssrc, 90)), report(ssrc, 100)), 3 * time.Second, true, true},
-		"another stream's loss":             {append(times(9, nack(8, 90)), report(ssrc, 100)), 3 * time.Second, false, true},
-		"a report that comes with a report": {[]rtcp.Packet{&rtcp.SenderReport{Reports: []rtcp.ReceptionReport{{SSRC: ssrc, LastSequenceNumber: 100}}}}, 3 * time.Second, false, true},
+		"everything, then silence":          {[]rtcp.Packet{report(ssrc, 3<<16|100)}, 3 * time.Second, "", true},
+		"everything, just now":              {[]rtcp.Packet{report(ssrc, 3<<16|100)}, time.Second, "", false},
+		"nothing heard":                     {nil, 3 * time.Second, "", false},
+		"the end did not arrive":            {[]rtcp.Packet{report(ssrc, 99)}, 3 * time.Second, "", false},
+		"another stream's report":           {[]rtcp.Packet{report(8, 100)}, 3 * time.Second, "", false},
+		"a loss that was mended":            {append(times(2, nack(ssrc, 90)), report(ssrc, 100)), 3 * time.Second, "", true},
+		"a loss that was not":               {append(times(5, nack(ssrc, 90)), report(ssrc, 100)), 3 * time.Second, "", false},
+		"a loss that was mended at last":    {append(times(9, nack(ssrc, 90)), report(ssrc, 100)), 3 * time.Second, "it came", true},
+		"not mended, but before a key":      {append(times(5, nack(ssrc, 90)), report(ssrc, 100)), 3 * time.Second, "a key frame", true},
+		"another stream's loss":             {append(times(9, nack(8, 90)), report(ssrc, 100)), 3 * time.Second, "", true},
+		"a report that comes with a report": {[]rtcp.Packet{&rtcp.SenderReport{Reports: []rtcp.ReceptionReport{{SSRC: ssrc, LastSequenceNumber: 100}}}}, 3 * time.Second, "", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var a arrived
@@ -47,8 +48,11 @@ func TestWhatArrived(t *testing.T) {
 			for _, p := range c.heard {
 				a.hear(p, ssrc)
 			}
-			if c.key {
+			switch c.then {
+			case "a key frame":
 				a.key()
+			case "it came":
+				a.came(90)
 			}
 			if got := a.whole(now.Add(c.after)); got != c.whole {
 				t.Errorf("whole is %v", got)
@@ -62,6 +66,11 @@ func TestWhatArrived(t *testing.T) {
 	}
 	if len(a.asked) > 5000 {
 		t.Errorf("%d numbers kept", len(a.asked))
+	}
+	now := time.Unix(1000, 0)
+	a.packet(now, 100)
+	if a.hear(report(ssrc, 100), ssrc); a.whole(now.Add(time.Minute)) {
+		t.Error("what was forgotten passes for arrived")
 	}
 }
 
@@ -79,5 +88,24 @@ func TestFirstRequestsAreAnswered(t *testing.T) {
 		if got := track.hear(pli); got != want {
 			t.Errorf("after %d frames that arrived: %v", frames, got)
 		}
+	}
+}
+
+// Impatience is not answered because the next picture is just on its way.
+func TestImpatienceWhileTheNextIsOnItsWay(t *testing.T) {
+	var a arrived
+	now := time.Unix(1000, 0)
+	a.packet(now, 100)
+	a.hear(&rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: 7, LastSequenceNumber: 100}}}, 7)
+	now = now.Add(3 * time.Second)
+	a.packet(now, 101)
+	for after, want := range map[time.Duration]bool{200 * time.Millisecond: true, hasty: false} {
+		if got := a.whole(now.Add(after)); got != want {
+			t.Errorf("%v after the silence: whole is %v", after, got)
+		}
+	}
+	now = now.Add(3 * time.Second) // and 101 did not arrive
+	if a.packet(now, 102); a.whole(now.Add(200 * time.Millisecond)) {
+		t.Error("a loss before the silence passes for impatience")
 	}
 }

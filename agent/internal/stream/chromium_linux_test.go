@@ -86,7 +86,7 @@ func TestChromiumShowsThePicture(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			api, congestion, err := NewAPI(settings, track, 0)
+			api, congestion, err := NewAPI(settings, track)
 			if err != nil {
 				t.Error(err)
 				return

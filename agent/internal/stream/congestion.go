@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"encoding/binary"
 	"slices"
 	"sync"
 	"time"
@@ -20,11 +21,14 @@ type Congestion struct {
 
 	mu       sync.Mutex
 	estimate *estimate
+	heard    bool // the peer has said something about what it received
 	changed  func(bitsPerSecond int)
 	told     int         // what changed was last called with
 	silence  *time.Timer // calls listen while something is on its way
 	running  bool        // it will
 	closed   bool
+
+	track *Track // nil: none
 }
 
 // State is how the way to a peer is, for people.
@@ -39,19 +43,27 @@ type State struct {
 // silenceCheck is how often a peer that says nothing is looked after.
 const silenceCheck = 250 * time.Millisecond
 
-func newCongestion(start int) *Congestion {
-	return &Congestion{estimate: newEstimate(time.Now(), start), told: start}
+func newCongestion(track *Track) *Congestion {
+	return &Congestion{track: track, estimate: newEstimate(time.Now(), DefaultTarget), told: DefaultTarget}
 }
 
 // NewInterceptor is for pion's registry: a Congestion belongs to one peer.
 func (c *Congestion) NewInterceptor(string) (interceptor.Interceptor, error) { return c, nil }
 
-// Target is the estimate in bits per second, from MinTarget to MaxTarget.
+// Target is the estimate in bits per second, from MinTarget to MaxTarget; 0: nothing
+// is known yet.
 func (c *Congestion) Target() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.known() {
+		return 0
+	}
 	return c.estimate.target()
 }
+
+// known is whether the estimate is more than a guess; mu is held. That nothing is
+// heard says something too.
+func (c *Congestion) known() bool { return c.heard || c.estimate.target() != DefaultTarget }
 
 // State is for the statistics.
 func (c *Congestion) State() State {
@@ -61,15 +73,18 @@ func (c *Congestion) State() State {
 }
 
 // OnChange calls f, from any goroutine but never twice at once, whenever the
-// estimate changed, and at once: congestion.OnChange(sub.SetTarget).
+// estimate changed, and when something is known, at once:
+// congestion.OnChange(sub.SetTarget).
 func (c *Congestion) OnChange(f func(bitsPerSecond int)) {
 	c.tell.Lock()
 	defer c.tell.Unlock()
 	c.mu.Lock()
 	c.changed, c.told = f, c.estimate.target()
-	target := c.told
+	target, known := c.told, c.known()
 	c.mu.Unlock()
-	f(target)
+	if known {
+		f(target)
+	}
 }
 
 // publish says what is new. A fiftieth more or less is nothing.
@@ -79,7 +94,7 @@ func (c *Congestion) publish() {
 	c.mu.Lock()
 	target, f := c.estimate.target(), c.changed
 	news := target - c.told
-	if small := max(target, c.told) / 50; c.closed || f == nil || news == 0 ||
+	if small := max(target, c.told) / 50; c.closed || f == nil || news == 0 || !c.known() ||
 		news > -small && news < small && target != MinTarget && target != MaxTarget {
 		c.mu.Unlock()
 		return
@@ -100,11 +115,14 @@ func (c *Congestion) BindLocalStream(info *interceptor.StreamInfo, w interceptor
 	return interceptor.RTPWriterFunc(func(h *rtp.Header, payload []byte, a interceptor.Attributes) (int, error) {
 		var number rtp.TransportCCExtension
 		if err := number.Unmarshal(h.GetExtension(id)); err == nil {
-			counted := len(payload)
-			if h.SSRC != ssrc {
-				counted = 0 // it is sent again
+			counted, was := len(payload), h.SequenceNumber
+			if h.SSRC != ssrc { // it is sent again
+				counted = 0
+				if len(payload) >= 2 { // RFC 4588: first the number it had
+					was = binary.BigEndian.Uint16(payload)
+				}
 			}
-			c.sent(number.TransportSequence, h.MarshalSize()+len(payload), counted)
+			c.sent(number.TransportSequence, was, h.MarshalSize()+len(payload), counted)
 		}
 		return w.Write(h, payload, a)
 	})
@@ -112,10 +130,10 @@ func (c *Congestion) BindLocalStream(info *interceptor.StreamInfo, w interceptor
 
 const transportCC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01"
 
-func (c *Congestion) sent(seq uint16, size, counted int) {
+func (c *Congestion) sent(seq, number uint16, size, counted int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.estimate.sent(time.Now(), seq, size, counted)
+	c.estimate.sent(time.Now(), seq, number, size, counted)
 	if !c.running {
 		c.wake(silenceCheck)
 	}
@@ -125,9 +143,13 @@ func (c *Congestion) sent(seq uint16, size, counted int) {
 // peer sends, which must not wait for who hears of a change.
 func (c *Congestion) hear(f *rtcp.TransportLayerCC) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.estimate.feedback(time.Now(), f)
+	came := slices.Clone(c.estimate.feedback(time.Now(), f))
+	if !c.heard && c.estimate.heard > 0 {
+		c.heard, c.told = true, 0 // what was a guess is news even if it was right
+	}
 	c.wake(0)
+	c.mu.Unlock()
+	c.track.came(came) // which holds its own lock when it sends
 }
 
 // wake has listen called; mu is held.

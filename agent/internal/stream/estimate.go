@@ -64,6 +64,7 @@ type estimate struct {
 	wait    time.Duration // in queues, of the newest train's first packet
 	lost    float64       // share of packets, of late
 	scratch []*passage
+	came    []uint16
 }
 
 const (
@@ -99,11 +100,11 @@ func (e *estimate) target() int {
 }
 
 // sent notes a packet of so many bytes, of which the stream counts some: none of
-// padding and of what is sent again.
-func (e *estimate) sent(at time.Time, seq uint16, size, counted int) {
+// padding and of what is sent again. number is the packet's in RTP.
+func (e *estimate) sent(at time.Time, seq, number uint16, size, counted int) {
 	now := at.Sub(e.began)
 	e.pay(now)
-	n := e.flight.sent(now, seq, size)
+	n := e.flight.sent(now, seq, number, size)
 	bits := 8 * float64(size)
 	if i := len(e.trains) - 1; i >= 0 && n > e.trains[i].last && n-e.trains[i].first < longest && now-e.trains[i].ended < trainGap {
 		t := &e.trains[i]
@@ -143,12 +144,14 @@ func (e *estimate) pay(now time.Duration) {
 	}
 }
 
-// feedback takes what the peer says about packets.
-func (e *estimate) feedback(at time.Time, f *rtcp.TransportLayerCC) {
+// feedback takes what the peer says about packets. It returns the RTP numbers of
+// those that came, good until the next call.
+func (e *estimate) feedback(at time.Time, f *rtcp.TransportLayerCC) (came []uint16) {
 	now := at.Sub(e.began)
 	e.pay(now)
 	var low, high int64 = 1 << 62, -1
 	var newest time.Duration = -1
+	e.came = e.came[:0]
 	for _, r := range e.reader.read(f) {
 		p, n := e.flight.report(r)
 		if p == nil {
@@ -158,11 +161,12 @@ func (e *estimate) feedback(at time.Time, f *rtcp.TransportLayerCC) {
 		if p.fate == fateLost {
 			continue
 		}
+		e.came = append(e.came, p.number)
 		newest = max(newest, p.left)
 		e.base.add(now, p.came-p.left)
 	}
 	if newest < 0 {
-		return // no news
+		return nil // no news
 	}
 	gap := now - e.heard
 	e.heard = now
@@ -178,6 +182,7 @@ func (e *estimate) feedback(at time.Time, f *rtcp.TransportLayerCC) {
 	e.observe(now)
 	e.follow(now, min(gap, 250*time.Millisecond))
 	e.empty(now)
+	return e.came
 }
 
 // observe brings wait, loss and throughput up to date.

@@ -70,7 +70,7 @@ func FuzzFeedback(f *testing.F) {
 		now := time.Unix(1000, 0)
 		e := newEstimate(now, DefaultTarget)
 		for i := range uint16(100) {
-			e.sent(now, first+i, 1200, 1150)
+			e.sent(now, first+i, first+i, 1200, 1150)
 			now = now.Add(time.Duration(i%7) * ms)
 		}
 		for range 2 {
@@ -88,7 +88,7 @@ func FuzzFeedback(f *testing.F) {
 			}
 		}
 		for i := range uint16(50) { // and goes on
-			e.sent(now, first+100+i, 1200, 0)
+			e.sent(now, first+100+i, first+i, 1200, 0)
 			now = now.Add(50 * ms)
 			e.check(now)
 			e.room(now, 1200)

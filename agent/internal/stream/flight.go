@@ -16,6 +16,7 @@ const (
 type passage struct {
 	left, came time.Duration
 	seq        uint32
+	number     uint16 // of RTP; when it is sent again, that which it had
 	size       uint16 // bytes of RTP
 	fate       fate
 }
@@ -49,11 +50,11 @@ func (f *flight) widen(seq uint16) int64 {
 }
 
 // sent notes a packet and returns its full number.
-func (f *flight) sent(left time.Duration, seq uint16, size int) int64 {
+func (f *flight) sent(left time.Duration, seq, number uint16, size int) int64 {
 	n := f.widen(seq)
 	f.hear(n - remembered) // whose place it takes
 	p := &f.packets[n%remembered]
-	*p = passage{left: left, seq: uint32(n), size: uint16(min(size, 1<<16-1))}
+	*p = passage{left: left, seq: uint32(n), number: number, size: uint16(min(size, 1<<16-1))}
 	if n >= f.next {
 		f.next = n + 1
 	}

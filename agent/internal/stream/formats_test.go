@@ -103,7 +103,7 @@ func TestAnswerHasBothFormats(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	api, _, err := NewAPI(webrtc.SettingEngine{}, track, 0)
+	api, _, err := NewAPI(webrtc.SettingEngine{}, track)
 	if err != nil {
 		t.Fatal(err)
 	}

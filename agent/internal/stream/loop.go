@@ -23,6 +23,7 @@ type loop struct {
 	s     *Stream
 	enc   encode.Encoder
 	take  *taker
+	guess bool          // what the link takes is not known yet
 	img   *encode.Image // nil before the first picture
 	rate  *rate
 	auto  auto
@@ -31,12 +32,15 @@ type loop struct {
 	rough roughness
 	rest  []image.Rectangle // what changed and did not fit into a frame yet
 
+	took struct{ change, refine time.Duration } // encoding the last of each
+
 	sent     time.Time // when the last frame was
 	changed  time.Time // when the last frame with a change was
 	stamp    time.Time // Frame.At of the last
 	key      keyState
 	encoded  bool      // the encoder has a picture
 	soft     bool      // and some of it is soft
+	blurred  float64   // how much detail the last soft frame left out
 	torn     time.Time // when a picture was last sent in parts
 	failures int
 }
@@ -93,12 +97,13 @@ func (l *loop) wait(ctx context.Context) error {
 	for {
 		now := time.Now()
 		rest, late := l.s.rests()
-		target, key := l.s.wishes()
+		target, guess, key := l.s.wishes()
+		l.guess = guess
 		l.rate.setTarget(now, target)
 		l.suit(now, target)
 		if late > 0 {
 			l.rate.sent(now, late)
-			l.sent = now
+			l.sent, l.key.at = now, now
 		}
 		due := l.free(now)
 		if rest && l.encoded {
@@ -171,11 +176,16 @@ func (l *loop) free(now time.Time) time.Time {
 		return now
 	}
 	next := l.begun.Add(time.Second / time.Duration(min(l.fps, l.s.options.FPS)))
-	if t := l.rate.free(now); t.After(next) {
+	// The link carries what was sent while the next is encoded.
+	if t := l.rate.free(now).Add(-l.took.change); t.After(next) {
 		next = t
 	}
 	return next
 }
+
+// ahead bounds how long before the link is free a frame is begun: it may be encoded
+// in less than the one before, and then waits in the link's queue.
+const ahead = 60 * time.Millisecond
 
 // keyDue is when a key frame may answer a request: at once when the last one
 // is past, else when that one has had the time to arrive and be seen.
@@ -200,22 +210,22 @@ func (l *loop) step() error {
 	if l.img == nil {
 		return nil
 	}
-	_, why := l.s.wishes()
+	_, _, why := l.s.wishes()
 	if why != keyNone && l.encoded && start.Before(l.keyDue(why)) {
 		why = keyNone // not yet; the change goes first
 	}
 	p.Key = why != keyNone || !l.encoded || size != l.img.Size
 	refined := len(got.dirty) == 0 && len(l.rest) == 0 && !p.Key
-	detail, known := 0.0, true
+	detail, known, kind := 0.0, true, classChange
 	switch {
 	case p.Key:
-		l.rest = nil
+		l.rest, kind = nil, classKey
 	case refined:
 		if !l.rough.any() {
 			return nil // what was asked for has been answered
 		}
 		p.Again = true
-		p.Dirty, p.Quantizer, p.Only = l.finer()
+		p.Dirty, p.Quantizer, p.Only, kind = l.finer()
 	default:
 		if l.overrun(start, got) {
 			p.Dirty, p.Soft, known, l.rest = got.dirty, softness, false, nil
@@ -242,7 +252,7 @@ func (l *loop) step() error {
 	case p.Soft > 0:
 		p.Quantizer = softQuantizer
 	case !refined:
-		p.Quantizer = l.rate.change(start, detail, share(p.Dirty, l.img.Size), start.Sub(l.changed))
+		p.Quantizer = l.rate.change(start.Add(l.took.change), detail, share(p.Dirty, l.img.Size), start.Sub(l.changed))
 		if p.Moved != 0 && l.soft {
 			p.Quantizer = max(p.Quantizer, l.rate.worst()) // or what is soft would be sent again, less coarse
 		}
@@ -267,7 +277,7 @@ func (l *loop) step() error {
 	if !known {
 		detail = 0
 	}
-	l.finish(f, p, pkt, detail, start)
+	l.finish(f, p, pkt, kind, detail, start)
 	// Where much changed the next frame, or the refinement, is soon there.
 	for i := 0; pkt.Stale && i < 2 && (refined || share(p.Dirty, l.img.Size) < 0.25); i++ {
 		again := time.Now()
@@ -276,7 +286,7 @@ func (l *loop) step() error {
 			return err
 		}
 		f.At, f.Captured, f.Converted = again, 0, 0
-		l.finish(f, p, pkt, 0, again)
+		l.finish(f, p, pkt, kind, 0, again)
 	}
 	if !refined {
 		if since := start.Sub(l.changed); !p.Key && since < pauseAfter {
@@ -299,15 +309,15 @@ const (
 )
 
 // tooLarge is whether a key frame of so many bits is far beyond its budget and
-// takes longer than a person waits.
+// takes longer than a person waits, or may do so where the link is not known.
 func (l *loop) tooLarge(bits, budget int) bool {
-	return bits > 2*budget && l.rate.airtime(bits) > 300*time.Millisecond
+	return l.guess && bits > budget || bits > 2*budget && l.rate.airtime(bits) > 300*time.Millisecond
 }
 
 // finer is what to refine next, and how finely: as much as the link carries in an
 // instant, so that a change does not wait behind it, and only that. Every frame of
 // VP8 blurs a little what it does not code, so there it is always the whole.
-func (l *loop) finer() (part []image.Rectangle, quantizer int, only bool) {
+func (l *loop) finer() (part []image.Rectangle, quantizer int, only bool, kind class) {
 	var coarse []image.Rectangle
 	worst := l.rough.coarsest()
 	for _, p := range l.rough.patches {
@@ -315,18 +325,19 @@ func (l *loop) finer() (part []image.Rectangle, quantizer int, only bool) {
 			coarse = append(coarse, p.where)
 		}
 	}
-	q := l.rate.refine(l.img.Detail(coarse), worst)
+	q := l.rate.refine(l.blurred, worst)
 	if l.s.codec == encode.VP8 {
-		return []image.Rectangle{l.img.Bounds()}, q, false
+		return []image.Rectangle{l.img.Bounds()}, q, false, refining(worst)
 	}
+	kind = refining(worst)
 	coarse = coarse[:0]
 	for _, p := range l.rough.patches {
-		if p.quantizer > q || worst == encode.MinQuantizer {
+		if p.quantizer == worst || worst <= encode.MaxQuantizer && p.quantizer > 2*q { // and not what is hardly coarser
 			coarse = append(coarse, p.where)
 		}
 	}
-	part, _ = l.part(coarse, func(d float64) bool { return l.rate.bits(classRefine, d, q) <= l.rate.most()/2 })
-	return part, q, true
+	part, _ = l.part(coarse, func(d float64) bool { return l.rate.bits(kind, d, q) <= l.rate.most()/2 })
+	return part, q, true, kind
 }
 
 // overrun reports whether a picture changed again before it was shown whole, or
@@ -334,7 +345,7 @@ func (l *loop) finer() (part []image.Rectangle, quantizer int, only bool) {
 // cheap. Parts of a picture that moves do not fit each other, and each is as large as
 // the one before. Whoever wants Sharp waits instead.
 func (l *loop) overrun(now time.Time, got taken) bool {
-	if l.rate.preset == Sharp || len(got.dirty) == 0 || len(clip(l.rest, got.dirty)) > 0 || !l.soft && now.Sub(l.torn) > tornFor {
+	if l.rate.preset == Sharp || len(got.dirty) == 0 || len(encode.Outside(l.rest, got.dirty...)) > 0 || !l.soft && now.Sub(l.torn) > tornFor {
 		return false
 	}
 	detail := got.fresh
@@ -354,7 +365,7 @@ func (l *loop) enough(detail float64) bool { return l.rate.coarsest(detail) <= l
 // that is pressed meanwhile. What only moved is small, however much of it there is,
 // and would be torn by parts.
 func (l *loop) fits(now time.Time, got taken) (part []image.Rectangle, detail float64, known, only bool) {
-	todo := append(append([]image.Rectangle(nil), got.dirty...), clip(l.rest, got.dirty)...)
+	todo := append(append([]image.Rectangle(nil), got.dirty...), encode.Outside(l.rest, got.dirty...)...)
 	detail = got.fresh
 	if len(l.rest) > 0 {
 		detail += l.img.Detail(l.rest)
@@ -386,54 +397,72 @@ func (l *loop) spares(part []image.Rectangle) bool {
 }
 
 // part divides what is to be done into what is small enough by its detail, at
-// least a step of it, and the rest.
+// least a block of it, and the rest.
 func (l *loop) part(todo []image.Rectangle, enough func(detail float64) bool) (part, rest []image.Rectangle) {
 	if enough(l.img.Detail(todo)) {
 		return todo, nil
 	}
 	sum := 0.0
+	more := func(r image.Rectangle) bool { return enough(sum + l.img.Detail([]image.Rectangle{r})) }
 	for i, r := range todo {
-		d := l.img.Detail([]image.Rectangle{r})
-		if enough(sum + d) {
-			part, sum = append(part, r), sum+d
+		if more(r) {
+			part, sum = append(part, r), sum+l.img.Detail([]image.Rectangle{r})
 			continue
 		}
-		if band := l.band(r, func(d float64) bool { return enough(sum + d) }); len(part) == 0 || band.Dy() > bandStep {
-			part = append(part, band)
-			r.Min.Y = band.Max.Y
+		band, left := cut(r, more)
+		if len(part) == 0 || more(band) {
+			return append(part, band), append(left, todo[i+1:]...)
 		}
-		if !r.Empty() {
-			rest = append(rest, r)
-		}
-		return part, append(rest, todo[i+1:]...)
+		return part, append(rest, todo[i:]...)
 	}
 	return part, rest
 }
 
 const (
-	bandStep = 64 // pixels: a superblock of AV1
-	maxRest  = 64
+	block   = 64 // pixels: a superblock of AV1
+	maxRest = 64
 )
 
-// band is the upper part of r that is small enough, by its detail, and at least a
-// step high.
-func (l *loop) band(r image.Rectangle, enough func(detail float64) bool) image.Rectangle {
-	out := r
-	out.Max.Y = min(r.Max.Y, (r.Min.Y+bandStep)&^(bandStep-1))
-	for out.Max.Y < r.Max.Y {
-		next := out
-		next.Max.Y = min(r.Max.Y, out.Max.Y+bandStep)
-		if !enough(l.img.Detail([]image.Rectangle{next})) {
+// cut is the upper part of r that is small enough, in rows of blocks, or of its
+// first row as many blocks as are; and what is left. It is a block at least.
+func cut(r image.Rectangle, enough func(image.Rectangle) bool) (band image.Rectangle, left []image.Rectangle) {
+	step := func(from, to int) int { return min(to, (from+block)&^(block-1)) }
+	band = r
+	band.Max.Y = step(r.Min.Y, r.Max.Y)
+	for band.Max.Y < r.Max.Y {
+		next := band
+		if next.Max.Y = step(band.Max.Y, r.Max.Y); !enough(next) {
 			break
 		}
-		out = next
+		band = next
 	}
-	return out
+	below := r
+	below.Min.Y = band.Max.Y
+	if band.Dy() <= block && !enough(band) {
+		for {
+			middle := (band.Min.X + band.Dx()/2 + block - 1) &^ (block - 1)
+			if middle >= band.Max.X {
+				break
+			}
+			if band.Max.X = middle; enough(band) {
+				break
+			}
+		}
+		beside := r
+		beside.Min.X, beside.Max.Y = band.Max.X, band.Max.Y
+		if !beside.Empty() {
+			left = append(left, beside)
+		}
+	}
+	if !below.Empty() {
+		left = append(left, below)
+	}
+	return band, left
 }
 
 // finish sends a packet and remembers what it did; detail is what it says about
-// the codec, 0 for nothing.
-func (l *loop) finish(f Frame, p encode.Params, pkt encode.Packet, detail float64, start time.Time) {
+// the codec in frames of its class, 0 for nothing.
+func (l *loop) finish(f Frame, p encode.Params, pkt encode.Packet, kind class, detail float64, start time.Time) {
 	now := time.Now()
 	if least := l.stamp.Add(time.Second / 1000); !l.stamp.IsZero() && f.At.Before(least) {
 		f.At = least // two frames must not share a time
@@ -441,16 +470,19 @@ func (l *loop) finish(f Frame, p encode.Params, pkt encode.Packet, detail float6
 	l.stamp = f.At
 	f.Data, f.Key, f.Quantizer, f.PSNR, f.Encoded = pkt.Data, pkt.Key, pkt.Quantizer, pkt.Error.PSNR(), now.Sub(start)
 	bits := 8 * len(pkt.Data)
-	class := classChange
-	if pkt.Key {
-		class = classKey
+	switch {
+	case pkt.Key:
 		l.key.at, l.key.bits = now, bits
-	} else if f.Refined {
-		class = classRefine
+	case f.Refined:
+		l.took.refine = min(f.Encoded, ahead)
+	default:
+		l.took.change = min(f.Encoded, ahead)
 	}
 	l.rate.sent(now, bits)
 	if p.Soft == 0 {
-		l.rate.learn(class, detail, p.Quantizer, bits)
+		l.rate.learn(kind, detail, p.Quantizer, bits)
+	} else {
+		l.blurred = l.img.Detail(p.Dirty)
 	}
 	l.rough.after(l.img.Bounds(), p, pkt, f.Refined)
 	l.soft = pkt.Soft
@@ -468,6 +500,10 @@ func (l *loop) keyBudget(why keyReason) int {
 	return budget
 }
 
+// guessing is how long after the first picture nothing large follows while nobody has
+// said what the link takes: more than there and back of most, and a feedback's 100 ms.
+const guessing = 350 * time.Millisecond
+
 // refineDue is when the picture is to be refined; zero: it need not be. It stands
 // still when nothing has changed for a while in which a change would have been
 // heard of: on a slow link the question is asked late.
@@ -480,7 +516,10 @@ func (l *loop) refineDue(now, asked time.Time) time.Time {
 		due = asked
 	}
 	due = due.Add(l.rate.still())
-	if t := l.rate.idle(now); t.After(due) {
+	if t := l.rate.idle(now).Add(-l.took.refine); t.After(due) {
+		due = t
+	}
+	if t := l.key.at.Add(guessing); l.guess && t.After(due) {
 		due = t
 	}
 	return due

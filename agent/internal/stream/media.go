@@ -141,17 +141,13 @@ func Feedback(sender *webrtc.RTPSender, lost func()) {
 
 // NewAPI makes what ONE peer connection needs that sends track (nil: none):
 // codecs, header extensions, NACK and RTX, RTCP reports, transport-wide feedback
-// and the congestion estimate, which starts at start bits per second (0:
-// DefaultTarget).
-func NewAPI(settings webrtc.SettingEngine, track *Track, start int) (*webrtc.API, *Congestion, error) {
-	return newAPI(settings, track, start)
+// and the congestion estimate.
+func NewAPI(settings webrtc.SettingEngine, track *Track) (*webrtc.API, *Congestion, error) {
+	return newAPI(settings, track)
 }
 
 // newAPI puts wire between everything else and the network.
-func newAPI(settings webrtc.SettingEngine, track *Track, start int, wire ...interceptor.Factory) (*webrtc.API, *Congestion, error) {
-	if start < 1 {
-		start = DefaultTarget
-	}
+func newAPI(settings webrtc.SettingEngine, track *Track, wire ...interceptor.Factory) (*webrtc.API, *Congestion, error) {
 	media := &webrtc.MediaEngine{}
 	if err := RegisterCodecs(media); err != nil {
 		return nil, nil, err
@@ -160,7 +156,7 @@ func newAPI(settings webrtc.SettingEngine, track *Track, start int, wire ...inte
 	for _, w := range wire {
 		registry.Add(w)
 	}
-	congestion := newCongestion(start)
+	congestion := newCongestion(track)
 	inboxes(&settings.BufferFactory, congestion.hear)
 	// The first is nearest to the wire: the estimate must see the numbers that
 	// the feedback extension gives, also on packets that are sent again.

@@ -54,7 +54,7 @@ func watch(t testing.TB, codec encode.Codec, lost func()) *viewer {
 	if v.track, err = NewTrack(codec, "screen", "desktop"); err != nil {
 		t.Fatal(err)
 	}
-	api, congestion, err := newAPI(settings, v.track, 0, &lossy{v: v})
+	api, congestion, err := newAPI(settings, v.track, &lossy{v: v})
 	if err != nil {
 		t.Fatal(err)
 	}

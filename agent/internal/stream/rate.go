@@ -14,6 +14,7 @@ const (
 	classKey class = iota
 	classChange
 	classRefine
+	classSoft // the first refinement of what was soft
 	classes
 )
 
@@ -44,34 +45,40 @@ const (
 func newRate(codec encode.Codec) *rate {
 	r := &rate{codec: codec, target: DefaultTarget}
 	// Priors, from pages of text of 1920×1080 (bits per detailed pixel).
-	prior := map[encode.Codec]float64{encode.AV1: 2.2, encode.VP9: 8, encode.VP8: 8}[codec]
-	r.level = [classes]float64{math.Log(prior), math.Log(prior), math.Log(prior / 2)}
+	prior := map[encode.Codec]float64{encode.AV1: 3.2, encode.VP9: 8, encode.VP8: 8}[codec]
+	r.level = [classes]float64{classKey: math.Log(prior), classChange: math.Log(prior), classRefine: math.Log(prior / 2), classSoft: math.Log(prior)}
 	return r
 }
 
-// slope is by how much the logarithm of a frame's bits falls for a step of the
-// quantizer. AV1's palettes make text nearly independent of it.
-func (r *rate) slope(c class) float64 {
-	switch {
-	case r.codec == encode.AV1 && c == classKey:
-		return 0.015
-	case r.codec == encode.AV1:
-		return 0.035
-	default:
-		return 0.04
+// gain is by how much the logarithm of a frame's bits is larger than at quantizer
+// 30. AV1's palettes make text nearly independent of it in the middle: these are
+// pages of text of 1920×1080, key frames and others alike.
+func (r *rate) gain(q int) float64 {
+	if r.codec != encode.AV1 {
+		return 0.04 * float64(30-q)
+	}
+	for i := 1; ; i++ {
+		if a, b := curve[i-1], curve[i]; q <= int(b[0]) || i == len(curve)-1 {
+			return a[1] + (b[1]-a[1])*(float64(q)-a[0])/(b[0]-a[0])
+		}
 	}
 }
+
+var curve = [...][2]float64{{0, 1.2}, {8, 0.7}, {16, 0.35}, {30, 0}, {52, -0.4}, {58, -0.6}, {63, -1}}
 
 func (r *rate) setTarget(now time.Time, bitsPerSecond int) {
 	r.drain(now)
 	r.target = float64(bitsPerSecond)
 }
 
-func (r *rate) drain(now time.Time) {
-	if d := now.Sub(r.at); !r.at.IsZero() && d > 0 {
-		r.debt = max(0, r.debt-r.target*d.Seconds())
+func (r *rate) drain(now time.Time) { r.debt, r.at = r.owed(now), now }
+
+// owed is the debt at a time, which may be to come.
+func (r *rate) owed(at time.Time) float64 {
+	if d := at.Sub(r.at); !r.at.IsZero() && d > 0 {
+		return max(0, r.debt-r.target*d.Seconds())
 	}
-	r.at = now
+	return r.debt
 }
 
 func (r *rate) sent(now time.Time, bits int) {
@@ -102,15 +109,15 @@ func (r *rate) small() int { return int(r.target * 0.05) }
 func (r *rate) firstBudget() int { return int(r.target * firstWindow.Seconds()) }
 
 func (r *rate) bits(c class, detail float64, q int) float64 {
-	return detail * math.Exp(r.level[c]-r.slope(c)*float64(q-30))
+	return detail * math.Exp(r.level[c]+r.gain(q))
 }
 
 // learn corrects the model by what a frame took.
 func (r *rate) learn(c class, detail float64, q, bits int) {
-	if detail < 64 || bits < 800 {
-		return // says nothing
+	if detail < 1 || detail < 1000 && float64(bits) < r.target*slack.Seconds() {
+		return // says nothing about what is large, and there is room for it at any rate
 	}
-	seen := math.Log(float64(bits)/detail) + r.slope(c)*float64(q-30)
+	seen := math.Log(float64(bits)/detail) - r.gain(q)
 	weight := 0.5
 	if !r.known[c] {
 		weight, r.known[c] = 1, true
@@ -134,11 +141,11 @@ func (r *rate) key(detail float64, budget int) int {
 	return r.fit(classKey, detail, float64(budget), r.fine(1), encode.MaxQuantizer)
 }
 
-// change is the quantizer for a change that covers a share of the picture and
-// comes since after the last one: after a pause it may take more of the link.
-func (r *rate) change(now time.Time, detail, share float64, since time.Duration) int {
-	r.drain(now)
-	budget := max(r.target*r.window(since).Seconds()-r.debt, r.target*0.008)
+// change is the quantizer for a change that covers a share of the picture, is
+// ready at a time, and comes since after the last one: after a pause it may take
+// more of the link.
+func (r *rate) change(ready time.Time, detail, share float64, since time.Duration) int {
+	budget := max(r.target*r.window(since).Seconds()-r.owed(ready), r.target*0.008)
 	best := r.fine(share)
 	// What costs next to nothing is exact at once, and needs no second frame.
 	if r.codec != encode.VP8 && share < 0.1 && r.bits(classChange, detail, exact) < r.target*0.004 {
@@ -170,12 +177,12 @@ func (r *rate) window(since time.Duration) time.Duration {
 // worst is the coarsest quantizer of a change.
 func (r *rate) worst() int {
 	switch {
-	case r.preset == Speed:
-		return 58
 	case r.preset == Sharp:
 		return 36 // 48 dB of a page of text that scrolls (AV1)
 	case r.codec == encode.AV1:
-		return 52 // coarser saves nothing that can be read
+		return encode.MaxQuantizer // 27 dB of a page of text, which reads well, for two thirds of the bits at 58
+	case r.preset == Speed:
+		return 58
 	default:
 		return 56
 	}
@@ -196,11 +203,30 @@ func (r *rate) coarsest(detail float64) float64 { return r.bits(classChange, det
 // quarter of a second, holds, and no more than a person who presses a key waits for.
 func (r *rate) most() float64 { return r.target * 0.16 }
 
-// refine is the next finer quantizer of a picture that stands still.
+// refine is the next finer quantizer of a picture that stands still. What is soft
+// becomes readable first. Then few large steps, of which each costs: a page of text,
+// soft, takes 3.4 Mbit by 60 to 4, 3.8 by 60, 30 and 10 to 3.
 func (r *rate) refine(detail float64, from int) int {
-	best := max(encode.MinQuantizer, from/2-3)
-	least := max(encode.MinQuantizer, from-6) // fewer would not be seen
-	return r.fit(classRefine, detail, r.target*0.2, best, max(best, least))
+	switch {
+	case from > encode.MaxQuantizer:
+		return r.fit(classSoft, detail, r.target*0.7, 3, r.worst())
+	case r.codec == encode.VP8: // all of it again in each
+		best := max(encode.MinQuantizer, from/2-3)
+		least := max(encode.MinQuantizer, from-6) // fewer would not be seen
+		return r.fit(classRefine, detail, r.target*0.2, best, max(best, least))
+	case from >= 40:
+		return 3
+	default:
+		return from / 4
+	}
+}
+
+// refining is the class of a refinement.
+func refining(from int) class {
+	if from > encode.MaxQuantizer {
+		return classSoft
+	}
+	return classRefine
 }
 
 // exact is the quantizer at which a letter needs no refinement: at 8, for a sixth less

@@ -10,8 +10,11 @@ import (
 // coded.
 type patch struct {
 	where     image.Rectangle
-	quantizer int
+	quantizer int // or soft
 }
+
+// soft is what a patch has instead of a quantizer that was sent soft: coarser than any.
+const soft = encode.MaxQuantizer + 1
 
 // roughness is where the viewers' picture could be finer.
 type roughness struct{ patches []patch }
@@ -34,7 +37,7 @@ func (r *roughness) beyond(rects []image.Rectangle) bool {
 		grown = append(grown, g.Inset(-reach))
 	}
 	for _, p := range r.patches {
-		if len(clip([]image.Rectangle{p.where}, grown)) > 0 {
+		if len(encode.Outside([]image.Rectangle{p.where}, grown...)) > 0 {
 			return true
 		}
 	}
@@ -58,9 +61,13 @@ func (r *roughness) after(all image.Rectangle, p encode.Params, pkt encode.Packe
 	}
 	var left []patch
 	for _, old := range r.patches {
-		for _, where := range clip([]image.Rectangle{old.where}, seen) {
+		for _, where := range encode.Outside([]image.Rectangle{old.where}, seen...) {
 			left = append(left, patch{where, old.quantizer})
 		}
+	}
+	was := p.Quantizer
+	if p.Soft > 0 {
+		was = soft
 	}
 	rest := pkt.Error.Rough
 	if !rest.Empty() && !pkt.Error.Lossless() {
@@ -70,7 +77,7 @@ func (r *roughness) after(all image.Rectangle, p encode.Params, pkt encode.Packe
 	if !refined || p.Quantizer > encode.MinQuantizer {
 		for _, where := range seen {
 			if where = where.Inset(-reach).Intersect(rest).Intersect(all); !where.Empty() {
-				left = append(left, patch{where, p.Quantizer})
+				left = append(left, patch{where, was})
 			}
 		}
 	}
@@ -82,32 +89,6 @@ func (r *roughness) after(all image.Rectangle, p encode.Params, pkt encode.Packe
 		left = []patch{one}
 	}
 	r.patches = left
-}
-
-// clip is what of the rectangles lies outside of all of the others.
-func clip(rects, without []image.Rectangle) []image.Rectangle {
-	for _, w := range without {
-		var out []image.Rectangle
-		for _, r := range rects {
-			in := r.Intersect(w)
-			if in.Empty() {
-				out = append(out, r)
-				continue
-			}
-			for _, part := range [...]image.Rectangle{
-				{r.Min, image.Pt(r.Max.X, in.Min.Y)},
-				{image.Pt(r.Min.X, in.Min.Y), image.Pt(in.Min.X, in.Max.Y)},
-				{image.Pt(in.Max.X, in.Min.Y), image.Pt(r.Max.X, in.Max.Y)},
-				{image.Pt(r.Min.X, in.Max.Y), r.Max},
-			} {
-				if !part.Empty() {
-					out = append(out, part)
-				}
-			}
-		}
-		rects = out
-	}
-	return rects
 }
 
 func union(rects []image.Rectangle) image.Rectangle {

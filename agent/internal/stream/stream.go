@@ -356,8 +356,9 @@ func (s *Stream) rests() (rest bool, late int) {
 	return !missing, late
 }
 
-// wishes is what the viewers want now: the rate of the slowest.
-func (s *Stream) wishes() (target int, key keyReason) {
+// wishes is what the viewers want now: the rate of the slowest, and whether that is
+// a guess because of none is known what his link takes.
+func (s *Stream) wishes() (target int, guess bool, key keyReason) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for sub := range s.subs {
@@ -365,10 +366,10 @@ func (s *Stream) wishes() (target int, key keyReason) {
 			target = t
 		}
 	}
-	if target == 0 {
+	if guess = target == 0; guess {
 		target = s.options.Target
 	}
-	return min(max(target, MinTarget/2), MaxTarget), s.wantKey
+	return min(max(target, MinTarget/2), MaxTarget), guess, s.wantKey
 }
 
 func (s *Stream) prefer(sub *Subscription, p Preset, fps int) {

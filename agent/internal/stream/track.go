@@ -247,6 +247,18 @@ func (t *Track) hear(packets []rtcp.Packet) (lost bool) {
 	return lost && (t.frames <= first || !t.arrived.whole(time.Now()))
 }
 
+// came notes which packets did, at first or again. t may be nil.
+func (t *Track) came(numbers []uint16) {
+	if t == nil || len(numbers) == 0 {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, n := range numbers {
+		t.arrived.came(n)
+	}
+}
+
 // probes is when padding follows the last frame, each after the one before, where the
 // last loss was so long ago.
 func probes(loss time.Duration) []time.Duration {

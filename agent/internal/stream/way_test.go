@@ -150,7 +150,7 @@ func (w *way) send(size int, f *simFrame, tries int) {
 	if f != nil && tries == 0 {
 		counted = size - 24
 	}
-	w.est.sent(w.clock(), seq, size, counted)
+	w.est.sent(w.clock(), seq, 0, size, counted)
 	got := false
 	w.carry(size, func() {
 		got = true
