@@ -25,7 +25,7 @@ func (img *Image) Fresh(old *Image, rects []image.Rectangle) (detail float64, mo
 		rects = []image.Rectangle{img.Bounds()}
 	}
 	most := 0.0
-	for _, r := range rects {
+	for _, r := range together(rects) {
 		r = r.Intersect(img.Bounds())
 		if r.Dx() < movedLeast || r.Dy() < movedLeast {
 			if !r.Empty() {
@@ -44,6 +44,21 @@ func (img *Image) Fresh(old *Image, rects []image.Rectangle) (detail float64, mo
 		}
 	}
 	return detail, moved
+}
+
+// together is one rectangle around all where they fill half of it: what moves as one
+// may come in pieces, with blank lines between them, each of which moved out of
+// another. What stands still between them is known.
+func together(rects []image.Rectangle) []image.Rectangle {
+	around, sum := image.Rectangle{}, 0
+	for _, r := range rects {
+		around = around.Union(r)
+		sum += r.Dx() * r.Dy()
+	}
+	if 2*sum < around.Dx()*around.Dy() {
+		return rects
+	}
+	return []image.Rectangle{around}
 }
 
 // followed is what became of a rectangle, told from a share of it.

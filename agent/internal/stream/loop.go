@@ -252,9 +252,11 @@ func (l *loop) step() error {
 	case p.Soft > 0:
 		p.Quantizer = softQuantizer
 	case !refined:
-		p.Quantizer = l.rate.change(start.Add(l.took.change), detail, share(p.Dirty, l.img.Size), start.Sub(l.changed))
-		if p.Moved != 0 && l.soft {
-			p.Quantizer = max(p.Quantizer, l.rate.worst()) // or what is soft would be sent again, less coarse
+		ready, area, since := start.Add(l.took.change), share(p.Dirty, l.img.Size), start.Sub(l.changed)
+		p.Quantizer = l.rate.change(ready, detail, area, since)
+		if coarse := min(l.rough.within(p.Dirty), l.rate.worst()); p.Moved != 0 && p.Quantizer < coarse {
+			// What moved would be sent again, less coarse: only where there is room for that.
+			p.Quantizer = max(p.Quantizer, min(coarse, l.rate.change(ready, l.img.Detail(p.Dirty), area, since)))
 		}
 	}
 	if got.at.IsZero() { // nothing new: the picture is that of now

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"image"
+	"slices"
 
 	"oriel/agent/internal/encode"
 )
@@ -42,6 +43,17 @@ func (r *roughness) beyond(rects []image.Rectangle) bool {
 		}
 	}
 	return false
+}
+
+// within is the largest quantizer of those that touch the rectangles.
+func (r *roughness) within(rects []image.Rectangle) int {
+	worst := encode.MinQuantizer
+	for _, p := range r.patches {
+		if p.quantizer > worst && slices.ContainsFunc(rects, p.where.Overlaps) {
+			worst = p.quantizer
+		}
+	}
+	return worst
 }
 
 // coarsest is the largest quantizer of them.
