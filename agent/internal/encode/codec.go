@@ -105,8 +105,12 @@ func (e *encoder) Encode(img *Image, p Params) (Packet, error) {
 	}
 	p.Dirty = dirty
 	p.Quantizer = min(max(p.Quantizer, MinQuantizer), MaxQuantizer)
-	show, against := e.soft.show(img, p), img
-	followed := p.moves() && !p.soft() && e.soft.shown != nil // soft in places, on purpose
+	keeps, follows := e.soft.keeps(p), e.soft.follows(p)
+	followed := follows && !p.soft() // soft or coarse in places, on purpose
+	show, against := e.soft.show(img, p, e.decoded(img)), img
+	if keeps && !follows {
+		p.Quantizer = max(p.Quantizer, p.Coarse)
+	}
 	if p.Only && !p.Key {
 		show = e.within(show, dirty)
 		if !p.soft() && !followed {
@@ -126,7 +130,7 @@ func (e *encoder) Encode(img *Image, p Params) (Packet, error) {
 		Data:      C.GoBytes(unsafe.Pointer(raw.data), C.int(raw.size)),
 		Key:       raw.key != 0,
 		Quantizer: int(raw.quantizer),
-		Soft:      e.soft.shown != nil,
+		Soft:      len(e.soft.soft) > 0,
 	}
 	out.Error = compare(against, &raw, dirty)
 	worst := out.Error.Worst
@@ -143,17 +147,30 @@ func (e *encoder) within(img *Image, rects []image.Rectangle) *Image {
 	if e.only == nil || e.only.Size != img.Size {
 		e.only = NewImage(img.Format, img.Size)
 	}
-	out := e.only
-	c := img.chroma(img.Bounds()).Max
-	for i, to := range [][]byte{out.Y, out.U, out.V} {
-		size, stride := c, out.StrideC
-		if i == 0 {
-			size, stride = img.Size, out.StrideY
-		}
-		from := unsafe.Slice((*byte)(e.last.plane[i]), int(e.last.stride[i])*(size.Y-1)+size.X)
-		copyPlane(to, stride, from, int(e.last.stride[i]), image.Rectangle{Max: size})
-	}
+	out, last := e.only, e.decoded(img)
+	c := image.Rectangle{Max: img.chroma(img.Bounds()).Max}
+	copyPlane(out.Y, out.StrideY, last.Y, last.StrideY, img.Bounds())
+	copyPlane(out.U, out.StrideC, last.U, last.StrideC, c)
+	copyPlane(out.V, out.StrideC, last.V, last.StrideC, c)
 	out.Copy(img, rects)
+	return out
+}
+
+// decoded is the picture of the frame before as it was reconstructed, in the library's
+// memory until the next; nil before the first. img has its format and size.
+func (e *encoder) decoded(img *Image) *Image {
+	if e.frames == 0 {
+		return nil
+	}
+	plane := func(i int, size image.Point) ([]byte, int) {
+		stride := int(e.last.stride[i])
+		return unsafe.Slice((*byte)(e.last.plane[i]), stride*(size.Y-1)+size.X), stride
+	}
+	out := &Image{Format: img.Format, Size: img.Size}
+	c := img.chroma(img.Bounds()).Max
+	out.Y, out.StrideY = plane(0, img.Size)
+	out.U, out.StrideC = plane(1, c)
+	out.V, _ = plane(2, c)
 	return out
 }
 

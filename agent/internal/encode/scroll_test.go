@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"oriel/agent/internal/encode"
+	"oriel/agent/internal/encode/decodetest"
 )
 
 // scrolled encodes pages that move up by n rows, and gives the bits and the
@@ -106,6 +107,59 @@ func TestSoftPageIsScrolled(t *testing.T) {
 		r.send(encode.Params{Quantizer: 12, Again: true})
 		if p := r.psnr(); p < 40 {
 			t.Errorf("by %d: sharpened to %.1f dB", n, p)
+		}
+	}
+}
+
+// A page that is scrolled while it is coarse stays so, and what comes into view is
+// fine and costs little more than it does on a fine page.
+func TestCoarsePageIsScrolled(t *testing.T) {
+	for _, n := range []int{40, -40, 80} {
+		part := image.Rect(64, 64, 1216, 656) // the rest stands still
+		comes := image.Rect(part.Min.X, part.Max.Y-n, part.Max.X, part.Max.Y)
+		if n < 0 {
+			comes = image.Rect(part.Min.X, part.Min.Y, part.Max.X, part.Min.Y-n)
+		}
+		// It is not known what moved in the first frame: that one is coarse.
+		scroll := func(fine bool) (r *rig, size int, worst float64) {
+			r = newRig(t, encode.AV1, image.Pt(1280, 720), encode.Config{})
+			r.s.realpage()
+			p := encode.Params{Quantizer: 20, Coarse: 63, Moved: n, Dirty: []image.Rectangle{part}}
+			r.send(encode.Params{Quantizer: 63})
+			if fine {
+				r.send(encode.Params{Quantizer: 20, Again: true})
+				p.Coarse = 20
+			}
+			worst = 99
+			for i := range 7 {
+				move(r.s, part, n)
+				pkt := r.send(p)
+				size += len(pkt[0].Data)
+				if i == 0 {
+					continue
+				}
+				if len(pkt) != 1 {
+					t.Errorf("by %d: %d packets", n, len(pkt))
+				}
+				if !fine && pkt[0].Error.Rough.Empty() {
+					t.Errorf("by %d: what is coarse is not said to be rough", n)
+				}
+				worst = min(worst, decodetest.PSNR(r.img, r.out, comes))
+			}
+			return r, size, worst
+		}
+		_, most, least := scroll(true)
+		r, size, worst := scroll(false)
+		t.Logf("by %d: %d bytes, what comes into view at least %.1f dB; on a fine page %d and %.1f", n, size, worst, most, least)
+		if size > most+3000 { // not the whole page, which takes 9000 more
+			t.Errorf("by %d: %d bytes, on a fine page %d", n, size, most)
+		}
+		if worst < 35 { // what was blank before stays coarse too
+			t.Errorf("by %d: %.1f dB where it comes into view, on a fine page %.1f", n, worst, least)
+		}
+		r.send(encode.Params{Quantizer: 4, Again: true})
+		if p := r.psnr(); p < 48 {
+			t.Errorf("by %d: refined to %.1f dB", n, p)
 		}
 	}
 }

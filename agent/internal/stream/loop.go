@@ -252,11 +252,9 @@ func (l *loop) step() error {
 	case p.Soft > 0:
 		p.Quantizer = softQuantizer
 	case !refined:
-		ready, area, since := start.Add(l.took.change), share(p.Dirty, l.img.Size), start.Sub(l.changed)
-		p.Quantizer = l.rate.change(ready, detail, area, since)
-		if coarse := min(l.rough.within(p.Dirty), l.rate.worst()); p.Moved != 0 && p.Quantizer < coarse {
-			// What moved would be sent again, less coarse: only where there is room for that.
-			p.Quantizer = max(p.Quantizer, min(coarse, l.rate.change(ready, l.img.Detail(p.Dirty), area, since)))
+		p.Quantizer = l.rate.change(start.Add(l.took.change), detail, share(p.Dirty, l.img.Size), start.Sub(l.changed))
+		if p.Moved != 0 {
+			p.Coarse = min(l.rough.within(p.Dirty), l.rate.worst()) // or what moved would be sent again, less coarse
 		}
 	}
 	if got.at.IsZero() { // nothing new: the picture is that of now
@@ -482,7 +480,7 @@ func (l *loop) finish(f Frame, p encode.Params, pkt encode.Packet, kind class, d
 	}
 	l.rate.sent(now, bits)
 	if p.Soft == 0 {
-		l.rate.learn(kind, detail, p.Quantizer, bits)
+		l.rate.learn(kind, detail, max(p.Quantizer, pkt.Quantizer), bits)
 	} else {
 		l.blurred = l.img.Detail(p.Dirty)
 	}

@@ -77,7 +77,7 @@ func (r *roughness) after(all image.Rectangle, p encode.Params, pkt encode.Packe
 			left = append(left, patch{where, old.quantizer})
 		}
 	}
-	was := p.Quantizer
+	was := max(p.Quantizer, p.Coarse)
 	if p.Soft > 0 {
 		was = soft
 	}
