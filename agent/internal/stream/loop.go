@@ -228,7 +228,7 @@ func (l *loop) step() error {
 		p.Dirty, p.Quantizer, p.Only, kind = l.finer()
 	default:
 		if l.overrun(start, got) {
-			p.Dirty, p.Soft, known, l.rest = got.dirty, softness, false, nil
+			p.Dirty, p.Soft, known, l.rest = append(got.dirty, l.rest...), softness, false, nil
 			if l.soft { // else what moved was shown in parts, if at all
 				p.Moved = got.moved
 			}
@@ -345,7 +345,7 @@ func (l *loop) finer() (part []image.Rectangle, quantizer int, only bool, kind c
 // cheap. Parts of a picture that moves do not fit each other, and each is as large as
 // the one before. Whoever wants Sharp waits instead.
 func (l *loop) overrun(now time.Time, got taken) bool {
-	if l.rate.preset == Sharp || len(got.dirty) == 0 || len(encode.Outside(l.rest, got.dirty...)) > 0 || !l.soft && now.Sub(l.torn) > tornFor {
+	if l.rate.preset == Sharp || len(got.dirty) == 0 || len(encode.Outside(l.rest, union(got.dirty))) > 0 || !l.soft && now.Sub(l.torn) > tornFor {
 		return false
 	}
 	detail := got.fresh
