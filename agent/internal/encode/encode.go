@@ -146,7 +146,7 @@ type Params struct {
 	Soft      int               // leave out what is finer than so many pixels inside Dirty; below 2: nothing
 	Dirty     []image.Rectangle // what may differ from the last frame, or is wanted finer; empty means everything
 	Moved     int               // by how many rows some of Dirty moved up since the last frame (Image.Fresh), below 0 down; spares a search, and what is soft there stays so
-	Coarse    int               // where Moved: how coarse some of what moved may be. If coarser than Quantizer it stays as it was decoded, or where that cannot be, Quantizer is this
+	Coarse    int               // how coarse some of what was inside Dirty before, or moved there, may be. If coarser than Quantizer it stays as it was decoded, or where that cannot be, Quantizer is this. Not for Key or Again
 	Only      bool              // encode nothing but Dirty: elsewhere the decoded picture stays, whatever img shows. Not for a key frame
 }
 

@@ -29,9 +29,9 @@ type softener struct {
 // mostSoft is how many rectangles what is soft may be; more are one.
 const mostSoft = 256
 
-// keeps is whether what moved is to stay as it was decoded.
+// keeps is whether what was there, or moved, is to stay as it was decoded.
 func (s *softener) keeps(p Params) bool {
-	return p.moves() && (p.Coarse > p.Quantizer || p.soft() || len(s.soft) > 0)
+	return !p.Key && !p.Again && (p.Coarse > p.Quantizer || p.moves() && (p.soft() || len(s.soft) > 0))
 }
 
 // follows is whether it can.

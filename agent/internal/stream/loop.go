@@ -250,11 +250,15 @@ func (l *loop) step() error {
 			p.Soft = softness
 		}
 	case p.Soft > 0:
-		p.Quantizer = softQuantizer
+		if p.Quantizer = softQuantizer; l.rate.airtime(int(softBits*l.img.Detail(p.Dirty))) > 250*time.Millisecond {
+			p.Quantizer = encode.MaxQuantizer
+		}
 	case !refined:
-		p.Quantizer = l.rate.change(start.Add(l.took.change), detail, share(p.Dirty, l.img.Size), start.Sub(l.changed))
-		if p.Moved != 0 {
-			p.Coarse = min(l.rough.within(p.Dirty), l.rate.worst()) // or what moved would be sent again, less coarse
+		area := share(p.Dirty, l.img.Size)
+		p.Quantizer = l.rate.change(start.Add(l.took.change), detail, area, start.Sub(l.changed))
+		// What was there, or only moved, is sent again, less coarse, where there is room for it.
+		if (p.Moved != 0 || area > 0.1) && l.rate.bits(classRefine, l.img.Detail(p.Dirty), p.Quantizer) > l.rate.target*motion.Seconds() {
+			p.Coarse = min(l.rough.within(p.Dirty), l.rate.worst())
 		}
 	}
 	if got.at.IsZero() { // nothing new: the picture is that of now
@@ -304,8 +308,10 @@ const (
 	// tornFor is how soon another change must come that does not fit to count as
 	// motion: the parts of the one before took that long.
 	tornFor = 600 * time.Millisecond
-	// softQuantizer of what is soft: finer would not be seen.
+	// softQuantizer of what is soft: finer would not be seen. A page of text then takes
+	// softBits for each of its detail, and at the coarsest less than half, for 0.8 dB.
 	softQuantizer = 56
+	softBits      = 0.4
 )
 
 // tooLarge is whether a key frame of so many bits is far beyond its budget and

@@ -119,8 +119,14 @@ func (r *rate) learn(c class, detail float64, q, bits int) {
 	}
 	seen := math.Log(float64(bits)/detail) - r.gain(q)
 	weight := 0.5
-	if !r.known[c] {
+	switch {
+	case !r.known[c]:
 		weight, r.known[c] = 1, true
+	case c != classRefine && c != classSoft:
+	case seen > r.level[c]:
+		weight = 1
+	default: // parts differ much, and one that is too large holds up a key
+		weight = 0.1
 	}
 	r.level[c] += weight * (seen - r.level[c])
 	r.level[c] = min(max(r.level[c], -5), 5)
