@@ -255,7 +255,7 @@ func (l *loop) step() error {
 		}
 	case !refined:
 		area := share(p.Dirty, l.img.Size)
-		p.Quantizer = l.rate.change(start.Add(l.took.change), detail, area, start.Sub(l.changed))
+		p.Quantizer = l.rate.change(start.Add(l.took.change), detail, area, p.Moved != 0, start.Sub(l.changed))
 		// What was there, or only moved, is sent again, less coarse, where there is room for it.
 		if (p.Moved != 0 || area > 0.1) && l.rate.bits(classRefine, l.img.Detail(p.Dirty), p.Quantizer) > l.rate.target*motion.Seconds() {
 			p.Coarse = min(l.rough.within(p.Dirty), l.rate.worst())

@@ -76,7 +76,7 @@ func TestRateLearns(t *testing.T) {
 					if next := r.free(now); next.After(now) {
 						now = next
 					}
-					q = r.change(now, 10_000, 1, 33*time.Millisecond)
+					q = r.change(now, 10_000, 1, false, 33*time.Millisecond)
 					bits := int(truth.bits(classChange, 10_000*cost, q))
 					sent += bits
 					r.sent(now, bits)

@@ -16,7 +16,7 @@ func TestPresetsQuantizers(t *testing.T) {
 			r := newRate(codec)
 			r.preset = p
 			r.setTarget(time.Unix(0, 0), target)
-			return r.change(time.Unix(1, 0), 900_000*share, share, 33*time.Millisecond)
+			return r.change(time.Unix(1, 0), 900_000*share, share, false, 33*time.Millisecond)
 		}
 		for _, share := range []float64{0.05, 0.3, 1} {
 			for _, target := range []int{MinTarget, 1_000_000, 5_000_000, MaxTarget} {

@@ -21,9 +21,10 @@
 // runs.
 //
 // When the picture stands still it is refined (rough.go): encoded again in a few
-// steps with finer quantizers, where it is coarse and nowhere else, until the
-// encoder's own reconstruction differs nowhere that can be seen (encode.Error),
-// then no more. A change at any time goes first.
+// steps with finer quantizers, where it is coarse and nowhere else, in parts that
+// hold up a change for less than a tenth of a second, until the encoder's own
+// reconstruction differs nowhere that can be seen (encode.Error), then no more. What
+// is soft becomes readable first. A change at any time goes first.
 //
 // # Rate
 //
@@ -33,12 +34,15 @@
 // says which quantizer that takes, by the detail that was not in the picture
 // before (encode.Image.Fresh): what only moved costs next to nothing, and the
 // encoder is told how far it moved. What does not fit into a sixth of a second
-// even at the coarsest goes out in bands, from the top, the newest change first:
-// a frame longer than the queue of a slow link would lose its own end. What changes
-// again before all of that was shown goes out soft, whole, and what is scrolled then
-// stays as it is until it is scrolled away or stands still. A frame that turned out
-// too large delays the next; it never queues behind itself. With several viewers
-// the slowest viewer's rate is the stream's.
+// even at the coarsest, at which text reads well, goes out in bands, from the top,
+// the newest change first: a frame longer than the queue of a slow link would lose
+// its own end. What changes again before all of that was shown goes out soft, whole.
+// What is scrolled stays as soft or coarse as it is until it is scrolled away or
+// stands still (encode.Params.Coarse), unless there is room to send it again; what
+// comes into view is as fine as the link allows. A frame that turned out too large
+// delays the next; it never queues behind itself. Where the link is the slower of the
+// two, the next frame is encoded while it carries the last. With several viewers the
+// slowest viewer's rate is the stream's.
 //
 // The estimate is ours too (estimate.go): every frame of some packets is a train
 // whose dispersion at the viewer shows what the link carries, so that the first
@@ -74,7 +78,7 @@
 // it has had the time to arrive; an answer to a loss is at most half the size of
 // what was lost. A browser also asks for one when it has seen nothing for three
 // seconds; Feedback answers that only where something did get lost (arrived.go),
-// or an idle screen would be sent for ever.
+// or an idle screen would be sent for ever, and on a slow link become soft again.
 //
 // # Where pion is
 //
