@@ -164,6 +164,23 @@ func TestCoarsePageIsScrolled(t *testing.T) {
 	}
 }
 
+// What changed and was not sent yet is not taken for what was there.
+func TestCoarsePageInParts(t *testing.T) {
+	r := newRig(t, encode.AV1, image.Pt(1280, 720), encode.Config{})
+	r.s.realpage()
+	r.send(encode.Params{Quantizer: 63})
+	above, below := image.Rect(64, 64, 1216, 256), image.Rect(64, 320, 1216, 640)
+	r.s.pix.fill(above, ink[1])
+	r.s.pix.fill(below, ink[2])
+	convert(t, r.img, r.s, r.img.Bounds())
+	for _, part := range []image.Rectangle{above, below} {
+		n := len(r.send(encode.Params{Quantizer: 20, Coarse: 63, Only: part == above, Dirty: []image.Rectangle{part}}))
+		if p := decodetest.PSNR(r.img, r.out, part); n != 1 || p < 35 {
+			t.Errorf("%v: %d packets, %.1f dB", part, n, p)
+		}
+	}
+}
+
 // move moves what is in r up by n rows, or down, with lines of text in what appears.
 func move(s *screen, r image.Rectangle, n int) {
 	if n < 0 {

@@ -67,6 +67,7 @@ func (s *softener) show(img *Image, p Params, decoded *Image) *Image {
 	switch {
 	case !keeps:
 		s.newest = nil
+	case s.newest == nil && p.Only: // img may show more than was ever sent
 	case s.newest == nil:
 		s.newest = NewImage(img.Format, img.Size)
 		s.newest.Copy(img, []image.Rectangle{img.Bounds()})
