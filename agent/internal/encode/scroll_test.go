@@ -114,6 +114,9 @@ func TestSoftPageIsScrolled(t *testing.T) {
 // A page that is scrolled while it is coarse stays so, and what comes into view is
 // fine and costs little more than it does on a fine page.
 func TestCoarsePageIsScrolled(t *testing.T) {
+	if !encode.Patched(encode.AV1) {
+		t.Skip("the system's libaom takes one line of text for another now and then; .ci/aom builds one that does not")
+	}
 	for _, n := range []int{40, -40, 80} {
 		part := image.Rect(64, 64, 1216, 656) // the rest stands still
 		comes := image.Rect(part.Min.X, part.Max.Y-n, part.Max.X, part.Max.Y)
