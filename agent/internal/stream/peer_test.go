@@ -398,7 +398,9 @@ func TestLostPacketsComeAgain(t *testing.T) {
 			tails++
 			return true
 		}
-		return n%5 == 2
+		// Padding is spared: what shows the end of the last frame missing is only sent twice,
+		// and where both get lost a browser asks for a key frame, which this viewer does not.
+		return n%5 == 2 && !h.Padding
 	}
 	v.mu.Unlock()
 	for range 10 {
