@@ -30,6 +30,9 @@ type arrived struct {
 	ended  time.Time      // when a silence last did before which everything had arrived
 	seen   uint16         // the last that the peer reported
 	known  bool           // it did
+	end    uint16         // the last packet of the last frame
+	past   bool           // it came, or one after it, so that the peer knows what is missing
+	tells  bool           // the peer tells what came
 	asked  map[uint16]int // how often, of those that have not come
 	broken bool           // of more than can be remembered, since the last key frame
 }
@@ -70,8 +73,18 @@ func (a *arrived) hear(p rtcp.Packet, ssrc uint32) {
 	}
 }
 
+// frame notes that a frame ends with the last packet.
+func (a *arrived) frame() { a.end, a.past = a.sent, false }
+
 // came notes that a packet arrived, if only when it was sent again.
-func (a *arrived) came(seq uint16) { delete(a.asked, seq) }
+func (a *arrived) came(seq uint16) {
+	delete(a.asked, seq)
+	a.tells = true
+	a.past = a.past || int16(seq-a.end) >= 0
+}
+
+// ends reports whether the peer may not know yet where the last frame ends.
+func (a *arrived) ends() bool { return a.tells && !a.past }
 
 func (a *arrived) reports(all []rtcp.ReceptionReport, ssrc uint32) {
 	for _, r := range all {

@@ -109,3 +109,30 @@ func TestImpatienceWhileTheNextIsOnItsWay(t *testing.T) {
 		t.Error("a loss before the silence passes for impatience")
 	}
 }
+
+// The end of a frame is past when it came, or anything after it.
+func TestEndOfAFrame(t *testing.T) {
+	now := time.Unix(1000, 0)
+	for name, c := range map[string]struct {
+		came []uint16
+		ends bool
+	}{
+		"no feedback":                 {nil, false},
+		"only what was before":        {[]uint16{65534}, true},
+		"the end itself":              {[]uint16{65534, 1}, false},
+		"what follows it":             {[]uint16{2}, false},
+		"what follows, then an older": {[]uint16{2, 65534}, false},
+	} {
+		var a arrived
+		a.packet(now, 65534)
+		a.packet(now, 1)
+		a.frame()
+		a.packet(now, 2)
+		for _, seq := range c.came {
+			a.came(seq)
+		}
+		if got := a.ends(); got != c.ends {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -33,8 +33,9 @@ const (
 // A third rule keeps it whole: after the last frame of a burst comes padding. A
 // receiver notices a lost packet by the next one, so without it a loss at the end of
 // a frame would stay until the screen changes again. Where packets have been asked for
-// again in the last minute two follow, 30 and 150 ms later, elsewhere one, after 250:
-// for somebody who types on a good network they were a fifth of all bytes. Not after
+// again in the last minute two follow, 30 and 150 ms later, elsewhere one, after 250
+// (for somebody who types on a good network they were a fifth of all bytes), and more
+// where none of it is known to have come. Not after
 // the first frame: libwebrtc forgets padding that arrives before
 // its first whole frame, and then waits for ever for the packet between that frame
 // and the next (seen with Chromium 156, where the first key frame lost a packet).
@@ -64,6 +65,7 @@ type Track struct {
 	frames     int             // sent since it was bound
 	probe      *time.Timer     // runs after the last frame
 	probes     []time.Duration // still to send, each so long after the one before
+	insisted   int             // how many of insist were added to those
 	lossy      time.Time       // when a packet was last asked for again
 }
 
@@ -197,8 +199,9 @@ func (t *Track) WriteFrame(f Frame) error {
 	if t.bound == "" {
 		return nil
 	}
+	t.arrived.frame()
 	if t.frames++; t.frames > 1 {
-		t.probes = probes(time.Since(t.lossy))
+		t.probes, t.insisted = probes(time.Since(t.lossy)), 0
 		t.schedule()
 	}
 	return nil
@@ -268,6 +271,11 @@ func probes(loss time.Duration) []time.Duration {
 	return []time.Duration{250 * time.Millisecond}
 }
 
+// insist is when more padding follows where nothing that was sent since the last
+// frame's end is known to have come: all of it may be lost too. After three seconds
+// a browser asks for a key frame.
+var insist = []time.Duration{250 * time.Millisecond, 500 * time.Millisecond, time.Second}
+
 // schedule starts the wait for the next probe; mu is held.
 func (t *Track) schedule() {
 	if len(t.probes) == 0 {
@@ -288,10 +296,17 @@ func (t *Track) pad() {
 		return
 	}
 	t.probes = t.probes[1:]
+	if t.insisted > 0 && !t.arrived.ends() {
+		return
+	}
 	packets := t.packetizer.GeneratePadding(1)
 	packets[0].Header.PaddingSize = 1
 	if t.write(packets) != nil {
 		return // the next frame says so
+	}
+	if len(t.probes) == 0 && t.insisted < len(insist) && t.arrived.tells {
+		t.probes = insist[t.insisted : t.insisted+1]
+		t.insisted++
 	}
 	t.schedule()
 }
