@@ -59,3 +59,33 @@ func BenchmarkCoalesceScattered(b *testing.B) {
 		coalesce(append([]image.Rectangle(nil), boxes...), maxDirty)
 	}
 }
+
+// Text with a ragged margin is looked at once, and not where rectangles overlap twice.
+func TestCoalesceCoversLittleTwice(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for i := range 200 {
+		var boxes []image.Rectangle
+		for y := 64; y < 784; y += tileH {
+			for x, end := 64, 640+r.IntN(704); x < end; x += tileW {
+				box := image.Rect(x, y, x+tileW, y+tileH)
+				switch r.IntN(4) {
+				case 0:
+					box.Min.Y += r.IntN(20)
+				case 1:
+					box.Max.Y -= r.IntN(20)
+				case 2:
+					box.Max.X -= r.IntN(12)
+				}
+				boxes = append(boxes, box)
+			}
+		}
+		var all image.Rectangle
+		sum := 0
+		for _, r := range coalesce(boxes, maxDirty) {
+			all, sum = all.Union(r), sum+area(r)
+		}
+		if sum > area(all) {
+			t.Errorf("text %d: %d pixels of rectangles in %v, which has %d", i, sum, all, area(all))
+		}
+	}
+}

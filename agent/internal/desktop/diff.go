@@ -113,15 +113,11 @@ func lastDiff(a, b []byte, from int) int {
 // third power of their number (256 took up to 30 ms of each picture), so it is left few.
 func coalesce(rs []image.Rectangle, n int) []image.Rectangle {
 	rs = joinRuns(rs)
-	if len(rs) > n {
-		var all image.Rectangle
-		sum := 0
-		for _, r := range rs {
-			all, sum = all.Union(r), sum+area(r)
-		}
-		if sum > area(all)*3/4 {
-			return append(rs[:0], all)
-		}
+	if len(rs) <= n {
+		return rs
+	}
+	if all, fill := around(rs); fill {
+		return append(rs[:0], all)
 	}
 	if len(rs) > 2*n {
 		rs = joinTiles(rs, 2*n)
@@ -140,7 +136,21 @@ func coalesce(rs []image.Rectangle, n int) []image.Rectangle {
 		rs = rs[:len(rs)-1]
 		rs = dropInside(rs, bi)
 	}
+	// What was joined overlaps, and whoever looks at each would look at much twice: of a
+	// page of 1280x720 that was scrolled up to 1.4 times as many pixels as there are.
+	if all, fill := around(rs); fill {
+		return append(rs[:0], all)
+	}
 	return rs
+}
+
+// around is one rectangle around all, and whether they are most of it.
+func around(rs []image.Rectangle) (all image.Rectangle, fill bool) {
+	sum := 0
+	for _, r := range rs {
+		all, sum = all.Union(r), sum+area(r)
+	}
+	return all, sum > area(all)*3/4
 }
 
 // joinRuns joins neighbours in the list that share a whole edge: tiles of one

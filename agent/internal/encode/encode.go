@@ -123,7 +123,7 @@ var ErrClosed = errors.New("encoder closed")
 
 // Config says how a New encoder works. The zero value is right.
 type Config struct {
-	Threads int    // at most; 0 means by cores, at most 4
+	Threads int    // at most; 0 means by cores: all but one, at most 4
 	Format  Format // of the Images to come; I444 needs AV1 or VP9
 }
 

@@ -257,8 +257,9 @@ func (l *loop) step() error {
 		area := share(p.Dirty, l.img.Size)
 		p.Quantizer = l.rate.change(start.Add(l.took.change), detail, area, p.Moved != 0, start.Sub(l.changed))
 		// What was there, or only moved, is sent again, less coarse, where there is room for it.
-		if (p.Moved != 0 || area > 0.1) && l.rate.bits(classRefine, l.img.Detail(p.Dirty), p.Quantizer) > l.rate.target*motion.Seconds() {
-			p.Coarse = min(l.rough.within(p.Dirty), l.rate.worst())
+		if was := min(l.rough.within(p.Dirty), l.rate.worst()); was > p.Quantizer && (p.Moved != 0 || area > 0.1) &&
+			l.rate.bits(classRefine, l.img.Detail(p.Dirty), p.Quantizer) > l.rate.target*motion.Seconds() {
+			p.Coarse = was
 		}
 	}
 	if got.at.IsZero() { // nothing new: the picture is that of now
