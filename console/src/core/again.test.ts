@@ -9,12 +9,14 @@ type Body = Exclude<MessageInitShape<typeof ToDesktopSchema>['body'], undefined>
 let sent: Uint8Array[];
 let channel: { readyState: string; bufferedAmount: number; send(bytes: Uint8Array): void };
 let again: Again;
+let lost: number;
 
 beforeEach(() => {
   vi.useFakeTimers();
   sent = [];
   channel = { readyState: 'open', bufferedAmount: 0, send: (bytes) => sent.push(bytes) };
-  again = new Again(channel as unknown as RTCDataChannel);
+  lost = NaN;
+  again = new Again(channel as unknown as RTCDataChannel, () => Promise.resolve(lost));
 });
 afterEach(() => vi.useRealTimers());
 
@@ -35,6 +37,38 @@ it('says each input twice more, by number', () => {
   say(key(5));
   vi.advanceTimersByTime(1_000);
   expect(numbers()).toEqual([[1, 2], [1, 2, 3], [3]]);
+});
+
+it('says it once more where nothing got lost, and twice for a minute after a loss', async () => {
+  const said = async () => {
+    sent = [];
+    say(key(4));
+    await vi.advanceTimersByTimeAsync(6_000);
+    return numbers().length;
+  };
+  expect(await said()).toBe(2); // nothing came yet
+  lost = 0;
+  await said();
+  expect(await said()).toBe(1);
+  lost = 3;
+  await said();
+  expect(await said()).toBe(2);
+  await vi.advanceTimersByTimeAsync(50_000);
+  expect(await said()).toBe(1);
+  lost = NaN; // and the other way around: what is not known changes nothing
+  await said();
+  expect(await said()).toBe(1);
+});
+
+it('says it twice more where losses cannot be counted', async () => {
+  again.stop();
+  again = new Again(channel as unknown as RTCDataChannel, () => Promise.reject(new Error('closed')));
+  for (let i = 0; i < 3; i++) {
+    sent = [];
+    say(key(4));
+    await vi.advanceTimersByTimeAsync(6_000);
+    expect(sent).toHaveLength(2);
+  }
 });
 
 it('leaves what is no input, and long text, to the ordered channel', () => {

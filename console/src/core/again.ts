@@ -1,8 +1,12 @@
 /**
- * Says input twice more, on a channel that never waits. On the ordered one a
+ * Says input again, on a channel that never waits. On the ordered one a
  * lost packet comes again only after SCTP's timer, up to a second later when
  * nothing follows it, and everything after it waits as well; a key must not.
  * The agent does each input once, in the order of the ordered channel.
+ *
+ * It is said twice more where packets got lost in the last minute, or that is not
+ * known, elsewhere once: somebody who types on a good network would send a fifth
+ * more bytes. What gets lost is known of the picture only, the other way.
  */
 import { create } from '@bufbuild/protobuf';
 import { encode } from './codec';
@@ -10,6 +14,8 @@ import { AgainSchema, type ToDesktop } from './wire/oriel/v1/channel_pb';
 
 /** When, in ms after the first of several and after the time before. */
 const PAUSES = [25, 60] as const;
+const LOSSY = 60_000; // ms after a loss
+const ASK = 5_000; // ms between two looks at what got lost
 const MOST = 32; // inputs of one message
 const LONGEST = 200; // bytes of text: what is longer was pasted, and may wait
 const BACKLOG = 4_096;
@@ -20,9 +26,15 @@ export class Again {
   #count = 0; // of all input so far: the number of the last
   #recent: { message: ToDesktop; said: number }[] = []; // up to #count
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #lost: () => Promise<number>;
+  #losses = 0; // so far
+  #lossy = Infinity; // until then
+  #asked = -Infinity;
 
-  constructor(channel: RTCDataChannel) {
+  /** Lost counts the packets that did not come. */
+  constructor(channel: RTCDataChannel, lost: () => Promise<number>) {
     this.#channel = channel;
+    this.#lost = lost;
   }
 
   /** Takes what goes out on the ordered channel, and says it again in a while if it is input. */
@@ -52,7 +64,21 @@ export class Again {
       this.#channel.send(encode(AgainSchema, create(AgainSchema, { first, inputs })));
     }
     for (const input of this.#recent) input.said++;
-    this.#recent = this.#recent.filter(({ said }) => said < PAUSES.length);
+    const times = performance.now() < this.#lossy ? PAUSES.length : 1;
+    this.#recent = this.#recent.filter(({ said }) => said < times);
     this.#timer = this.#recent.length > 0 ? setTimeout(() => this.#say(), PAUSES[1]) : undefined;
+    void this.#look();
+  }
+
+  async #look(): Promise<void> {
+    if (performance.now() < this.#asked + ASK) return;
+    this.#asked = performance.now();
+    const losses = await this.#lost().catch(() => NaN);
+    if (losses > this.#losses) {
+      this.#lossy = performance.now() + LOSSY;
+      this.#losses = losses;
+    } else if (losses === 0 && this.#lossy === Infinity) {
+      this.#lossy = 0;
+    }
   }
 }

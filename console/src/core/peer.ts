@@ -68,7 +68,7 @@ export class Peer {
     this.#description = offer.description;
     this.stream = offer.stream;
     this.#pointer = offer.pointer;
-    this.#again = new Again(offer.again);
+    this.#again = new Again(offer.again, () => this.#lost());
     this.#control = offer.control;
     this.#control.binaryType = 'arraybuffer';
     this.#listen();
@@ -114,6 +114,17 @@ export class Peer {
   move(seq: number, x: number, y: number): void {
     if (this.#pointer.readyState !== 'open' || this.#pointer.bufferedAmount > POINTER_BACKLOG) return;
     this.#pointer.send(encode(PointerMoveSchema, create(PointerMoveSchema, { seq, x, y })));
+  }
+
+  /** How many packets of the picture were asked for again. */
+  async #lost(): Promise<number> {
+    const [receiver] = this.#pc.getReceivers();
+    let lost = NaN; // before the first packet
+    for (const entry of ((await receiver?.getStats()) ?? new Map<string, unknown>()).values()) {
+      const { type, nackCount } = entry as { type: string; nackCount?: number };
+      if (type === 'inbound-rtp') lost = nackCount ?? NaN;
+    }
+    return lost;
   }
 
   stats(): Promise<RTCStatsReport> {
