@@ -62,7 +62,7 @@ type encoder struct {
 	frames int64          // since lib was opened
 	last   C.oriel_packet // of the frame before; points into lib
 	only   *Image         // what lib is shown for Params.Only; nil until then
-	soft   softener
+	canvas canvas
 	shown  *Image // to lib, in the frame before
 	closed bool
 }
@@ -94,7 +94,7 @@ func (e *encoder) Encode(img *Image, p Params) (Packet, error) {
 		if err != nil {
 			return Packet{}, fmt.Errorf("open %s encoder for %v: %w", e.codec, img.Size, err)
 		}
-		e.lib, e.size, e.frames, e.soft, e.shown, p.Key = lib, img.Size, 0, softener{}, nil, true
+		e.lib, e.size, e.frames, e.canvas, e.shown, p.Key = lib, img.Size, 0, canvas{}, nil, true
 	}
 	dirty := make([]image.Rectangle, 0, max(1, len(p.Dirty)))
 	for _, r := range p.Dirty {
@@ -107,9 +107,9 @@ func (e *encoder) Encode(img *Image, p Params) (Packet, error) {
 	}
 	p.Dirty = dirty
 	p.Quantizer = min(max(p.Quantizer, MinQuantizer), MaxQuantizer)
-	keeps, follows := e.soft.keeps(p), e.soft.follows(p)
+	keeps, follows := e.canvas.keeps(p), e.canvas.follows(p)
 	followed := follows && !p.soft() // soft or coarse in places, on purpose
-	show, against := e.soft.show(img, p, e.decoded(img)), img
+	show, against := e.canvas.show(img, p, e.decoded(img)), img
 	if keeps && !follows {
 		p.Quantizer = max(p.Quantizer, p.Coarse)
 	}
@@ -132,7 +132,7 @@ func (e *encoder) Encode(img *Image, p Params) (Packet, error) {
 		Data:      C.GoBytes(unsafe.Pointer(raw.data), C.int(raw.size)),
 		Key:       raw.key != 0,
 		Quantizer: int(raw.quantizer),
-		Soft:      len(e.soft.soft) > 0,
+		Soft:      len(e.canvas.soft) > 0,
 	}
 	out.Error = compare(against, &raw, dirty)
 	worst := out.Error.Worst

@@ -1,6 +1,7 @@
 package encode
 
 import (
+	"bytes"
 	"fmt"
 	"image"
 )
@@ -97,6 +98,35 @@ func (img *Image) Copy(src *Image, rects []image.Rectangle) {
 		copyPlane(img.U, img.StrideC, src.U, src.StrideC, c)
 		copyPlane(img.V, img.StrideC, src.V, src.StrideC, c)
 	}
+}
+
+// Changed encloses what differs between img and old, which has its size and format.
+func (img *Image) Changed(old *Image) (all image.Rectangle) {
+	plane := func(a, b []byte, stride int, size image.Point, scale int) {
+		for y := range size.Y {
+			is, was := a[y*stride:y*stride+size.X], b[y*stride:y*stride+size.X]
+			if bytes.Equal(is, was) {
+				continue
+			}
+			left, right := 0, size.X
+			for is[left] == was[left] {
+				left++
+			}
+			for is[right-1] == was[right-1] {
+				right--
+			}
+			all = all.Union(image.Rect(left*scale, y*scale, right*scale, (y+1)*scale))
+		}
+	}
+	scale := 1
+	if img.Format == I420 {
+		scale = 2
+	}
+	c := img.chroma(img.Bounds()).Max
+	plane(img.Y, old.Y, img.StrideY, img.Size, 1)
+	plane(img.U, old.U, img.StrideC, c, scale)
+	plane(img.V, old.V, img.StrideC, c, scale)
+	return all.Intersect(img.Bounds())
 }
 
 func copyPlane(dst []byte, dstStride int, src []byte, srcStride int, r image.Rectangle) {

@@ -412,8 +412,8 @@ func (l *loop) part(todo []image.Rectangle, enough func(detail float64) bool) (p
 	sum := 0.0
 	more := func(r image.Rectangle) bool { return enough(sum + l.img.Detail([]image.Rectangle{r})) }
 	for i, r := range todo {
-		if more(r) {
-			part, sum = append(part, r), sum+l.img.Detail([]image.Rectangle{r})
+		if d := l.img.Detail([]image.Rectangle{r}); enough(sum + d) {
+			part, sum = append(part, r), sum+d
 			continue
 		}
 		band, left := cut(r, more)

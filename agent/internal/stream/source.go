@@ -70,7 +70,6 @@ func (s *source) attach(format encode.Format) (*taker, error) {
 		t.dirty = []image.Rectangle{img.Bounds()}
 	} else if len(s.images) > 0 {
 		// The first of its format needs a picture though nothing may change.
-		// The others get all of it too, which costs them a frame at most.
 		s.desktop.Refresh()
 	}
 	s.takers[t] = struct{}{}
@@ -230,6 +229,15 @@ func (t *taker) take(img **encode.Image) taken {
 	if *img == nil || (*img).Size != newest.Size {
 		*img = encode.NewImage(newest.Format, newest.Size)
 		t.dirty = []image.Rectangle{newest.Bounds()}
+	} else if slices.Contains(t.dirty, newest.Bounds()) {
+		// Somebody else asked for all of the picture, such as each minute's thumbnail.
+		t.dirty = nil
+		if changed := newest.Changed(*img); !changed.Empty() {
+			t.dirty = []image.Rectangle{changed}
+		}
+	}
+	if len(t.dirty) == 0 {
+		return taken{}
 	}
 	fresh, moved := newest.Fresh(*img, t.dirty)
 	(*img).Copy(newest, t.dirty)
