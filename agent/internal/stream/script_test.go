@@ -40,6 +40,7 @@ type script struct {
 	changed chan struct{}
 	out     []byte
 	rand    *rand.Rand
+	below   int // rows that were scrolled since the last line
 }
 
 func newScript(size image.Point) *script {
@@ -190,12 +191,21 @@ func (s *script) button() image.Rectangle {
 	})
 }
 
-// scroll moves the page up.
+// scroll moves the page up. Lines come into view whole: by fewer rows than they are
+// high, one now and then.
 func (s *script) scroll(n int) {
 	s.draw(func(p *image.RGBA) image.Rectangle {
 		copy(p.Pix, p.Pix[n*p.Stride:])
 		draw.Draw(p, image.Rect(0, p.Rect.Max.Y-n, p.Rect.Max.X, p.Rect.Max.Y), paper, image.Point{}, draw.Src)
-		for y := p.Rect.Max.Y - n + 13; y < p.Rect.Max.Y; y += 17 {
+		room := n
+		if n < 17 {
+			s.below += n
+			if room = s.below; room < 17 {
+				return p.Rect
+			}
+			s.below = 0
+		}
+		for y := p.Rect.Max.Y - room + 13; y < p.Rect.Max.Y; y += 17 {
 			s.line(p, image.Pt(8, y), max(1, s.rand.IntN(p.Rect.Max.X/7-3)))
 		}
 		return p.Rect
