@@ -140,7 +140,7 @@ func (e *encoder) Encode(img *Image, p Params) (Packet, error) {
 		worst = compare(show, &raw, dirty).Worst
 	}
 	// A key frame has nothing old, and a soft one is far from the source anyway.
-	out.Stale = !out.Key && !p.soft() && worst > staleMSE(p.Quantizer)
+	out.Stale = !out.Key && !p.soft() && worst > staleMSE(e.codec, p.Quantizer)
 	return out, nil
 }
 

@@ -235,7 +235,11 @@ func EncodeAll(e Encoder, img *Image, p Params) ([]Packet, error) {
 
 // staleMSE is the mean squared error of a block that no honest use of
 // quantizer q comes near: what the step size explains many times over.
-func staleMSE(q int) float64 {
+func staleMSE(c Codec, q int) float64 {
 	step := 1.3 * math.Exp2(float64(q)/8.5) // roughly the AC step of all three, in luma
-	return max(250, 0.6*step*step)
+	least := 250.0
+	if c == AV1 && !Patched(c) {
+		least = 60 // libaom 3.6 leaves pieces of a block that are no worse, too
+	}
+	return max(least, 0.6*step*step)
 }

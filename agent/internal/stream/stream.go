@@ -53,8 +53,8 @@
 // A preset (preset.go) moves the bounds of the quantizers of what changes, and
 // when refinement begins; what stands still becomes exact with each. Balanced is
 // the above. Speed moves at 44 and coarser, takes half of a frame's share, and
-// refines a quarter of a second after the last change: half of the bits of a page
-// that scrolls, a fifth of those of a video. Sharp moves at 36 at the coarsest,
+// refines a quarter of a second after the last change: three fifths of the bits of a
+// page that scrolls, a seventh of those of a video (BenchmarkStream). Sharp moves at 36 at the coarsest,
 // and lets the rate of pictures fall instead. Auto is Balanced until the link has
 // been slow for a second, or five frames in motion in a row took longer than they
 // had, and then Speed until neither has been so for five. With several viewers the
