@@ -35,12 +35,15 @@ type arrived struct {
 	tells  bool           // the peer tells what came
 	asked  map[uint16]int // how often, of those that have not come
 	broken bool           // of more than can be remembered, since the last key frame
+	first  uint16         // packet of the last key frame
+	awaits bool           // it is not known to have come
 }
 
-// key forgets: a key frame needs nothing that was before it.
-func (a *arrived) key() {
+// key forgets: a key frame, whose first packet this is, needs nothing that was before it.
+func (a *arrived) key(first uint16) {
 	clear(a.asked)
 	a.broken = false
+	a.first, a.awaits = first, true
 }
 
 func (a *arrived) packet(now time.Time, seq uint16) {
@@ -49,6 +52,9 @@ func (a *arrived) packet(now time.Time, seq uint16) {
 	}
 	a.sent, a.at = seq, now
 }
+
+// heard reports whether there was any sign that something came.
+func (a *arrived) heard() bool { return a.tells || a.known }
 
 // hear takes a packet of feedback about the stream ssrc.
 func (a *arrived) hear(p rtcp.Packet, ssrc uint32) {
@@ -81,6 +87,7 @@ func (a *arrived) came(seq uint16) {
 	delete(a.asked, seq)
 	a.tells = true
 	a.past = a.past || int16(seq-a.end) >= 0
+	a.awaits = a.awaits && seq != a.first
 }
 
 // ends reports whether the peer may not know yet where the last frame ends.
@@ -88,7 +95,7 @@ func (a *arrived) ends() bool { return a.tells && !a.past }
 
 func (a *arrived) reports(all []rtcp.ReceptionReport, ssrc uint32) {
 	for _, r := range all {
-		if r.SSRC == ssrc {
+		if r.SSRC == ssrc && r.LastSequenceNumber != 0 { // 0: nothing came yet
 			a.seen, a.known = uint16(r.LastSequenceNumber), true
 		}
 	}
@@ -100,9 +107,10 @@ func (a *arrived) whole(now time.Time) bool {
 	return now.Sub(a.at) > silence && a.all() || now.Sub(a.ended) < hasty
 }
 
-// all is whether the peer has everything, by what it said.
+// all is whether the peer has everything, by what it said. It asks for no packet again
+// that was before the first it saw.
 func (a *arrived) all() bool {
-	if !a.known || a.seen != a.sent || a.broken {
+	if !a.known || a.seen != a.sent || a.broken || a.tells && a.awaits {
 		return false
 	}
 	for _, n := range a.asked {

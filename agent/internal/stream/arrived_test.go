@@ -50,7 +50,7 @@ func TestWhatArrived(t *testing.T) {
 			}
 			switch c.then {
 			case "a key frame":
-				a.key()
+				a.key(101)
 			case "it came":
 				a.came(90)
 			}

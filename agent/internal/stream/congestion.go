@@ -13,8 +13,8 @@ import (
 
 // Congestion is the estimate of the way to one peer (estimate.go), put between
 // pion and the wire: it sees every packet of video leave, and what the peer says
-// about it (inbox.go). It paces nothing: the stream sends no more than the link takes, and
-// a small frame must not wait.
+// about it (inbox.go). The stream sends no more than the link takes, and a small frame
+// must not wait, so only the end of a frame that turned out too large is paced (Track).
 type Congestion struct {
 	interceptor.NoOp
 	tell sync.Mutex // held while changed runs, so that the last it hears is the newest
@@ -44,7 +44,11 @@ type State struct {
 const silenceCheck = 250 * time.Millisecond
 
 func newCongestion(track *Track) *Congestion {
-	return &Congestion{track: track, estimate: newEstimate(time.Now(), DefaultTarget), told: DefaultTarget}
+	c := &Congestion{track: track, estimate: newEstimate(time.Now(), DefaultTarget), told: DefaultTarget}
+	if track != nil {
+		track.hold = c.hold
+	}
+	return c
 }
 
 // NewInterceptor is for pion's registry: a Congestion belongs to one peer.
@@ -172,6 +176,13 @@ func (c *Congestion) listen() {
 	}
 	c.mu.Unlock()
 	c.publish()
+}
+
+// hold is how long the next packet of a frame is to wait.
+func (c *Congestion) hold() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.estimate.hold(time.Now())
 }
 
 // room is whether a packet of so many bytes may be sent again.

@@ -133,6 +133,17 @@ func (e *estimate) room(at time.Time, size int) bool {
 	return true
 }
 
+// queueing is how much may stand in the link's queue because of us before what follows
+// waits here instead: as much as a frame may take (rate.most). One that turned out
+// larger would lose its own end where queues are short.
+const queueing = 160 * time.Millisecond
+
+// hold is how long the next packet is to wait for that.
+func (e *estimate) hold(at time.Time) time.Duration {
+	e.pay(at.Sub(e.began))
+	return time.Duration(e.own/max(e.rate, e.low)*float64(time.Second)) - queueing
+}
+
 // pay lets time reduce the debt as the stream does, and a little faster, so that
 // what the two count differently does not add up.
 func (e *estimate) pay(now time.Duration) {

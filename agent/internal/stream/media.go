@@ -126,8 +126,12 @@ func value(fmtp, name, missing string) string {
 }
 
 // Feedback reads what the peer says about a Track's sender until it is closed, as
-// pion wants, and calls lost when the viewer needs a key frame. It blocks.
+// pion wants, and calls lost when the viewer needs a key frame, or says nothing. It blocks.
 func Feedback(sender *webrtc.RTPSender, lost func()) {
+	if t, ok := sender.Track().(*Track); ok {
+		t.onLost(lost)
+		defer t.onLost(nil)
+	}
 	for {
 		packets, _, err := sender.ReadRTCP()
 		if err != nil {

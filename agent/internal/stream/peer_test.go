@@ -393,6 +393,41 @@ func TestLostFirstKeyFrame(t *testing.T) {
 	})
 }
 
+// A browser asks for nothing before anything came: the stream sees to it by itself.
+func TestNothingCame(t *testing.T) {
+	d := newScript(image.Pt(640, 400))
+	s := New(d, encode.AV1, Options{})
+	defer s.Close()
+	v, _ := session(t, s)
+	v.mu.Lock()
+	v.drop = func(*rtp.Header) bool { return s.Stats().Keys < 3 }
+	v.mu.Unlock()
+	eventually(t, "the picture", func() bool { return v.likeness(d.image(t)) > 45 })
+	if keys := s.Stats().Keys; keys > 4 {
+		t.Errorf("%d key frames though something came", keys)
+	}
+}
+
+// A first key frame that came before there was anybody to take it is missed, though all
+// that was sent after it came.
+func TestBeginningDidNotCome(t *testing.T) {
+	const ssrc = 7
+	var a arrived
+	now := time.Unix(1000, 0)
+	a.key(100)
+	for seq := range uint16(3) {
+		a.packet(now, 100+seq)
+	}
+	a.hear(&rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: ssrc, LastSequenceNumber: 102}}}, ssrc)
+	a.came(102)
+	if a.whole(now.Add(time.Minute)) {
+		t.Error("without its beginning it passes for whole")
+	}
+	if a.came(100); !a.whole(now.Add(time.Minute)) {
+		t.Error("with its beginning it does not pass for whole")
+	}
+}
+
 // Packets that the network loses come again on a stream of their own (RTX).
 func TestLostPacketsComeAgain(t *testing.T) {
 	d := newScript(image.Pt(640, 400))

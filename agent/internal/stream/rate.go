@@ -13,10 +13,25 @@ type class uint8
 const (
 	classKey class = iota
 	classChange
+	classLetter // a change of little detail; no more than bits and learn know of it
 	classRefine
 	classSoft // the first refinement of what was soft
 	classes
 )
+
+// words is the detail below which a change says nothing of larger ones, and they
+// nothing of it. Blocks of one colour, of which a key press may make one,
+// take a tenth of the bits that a page of text takes for each of its detail, and a page
+// believed to be as cheap would be three times as long as the queue of a slow link.
+const words = 4000
+
+// of is the class whose model holds.
+func (c class) of(detail float64) class {
+	if c == classChange && detail < words {
+		return classLetter
+	}
+	return c
+}
 
 // rate decides when the next frame may go and how coarse it is. Time is an
 // argument: it knows no clock.
@@ -46,7 +61,7 @@ func newRate(codec encode.Codec) *rate {
 	r := &rate{codec: codec, target: DefaultTarget}
 	// Priors, from pages of text of 1920×1080 (bits per detailed pixel).
 	prior := map[encode.Codec]float64{encode.AV1: 3.2, encode.VP9: 8, encode.VP8: 8}[codec]
-	r.level = [classes]float64{classKey: math.Log(prior), classChange: math.Log(prior), classRefine: math.Log(prior / 2), classSoft: math.Log(prior)}
+	r.level = [classes]float64{classKey: math.Log(prior), classChange: math.Log(prior), classLetter: math.Log(prior), classRefine: math.Log(prior / 2), classSoft: math.Log(prior)}
 	return r
 }
 
@@ -109,7 +124,7 @@ func (r *rate) small() int { return int(r.target * 0.05) }
 func (r *rate) firstBudget() int { return int(r.target * firstWindow.Seconds()) }
 
 func (r *rate) bits(c class, detail float64, q int) float64 {
-	return detail * math.Exp(r.level[c]+r.gain(q))
+	return detail * math.Exp(r.level[c.of(detail)]+r.gain(q))
 }
 
 // learn corrects the model by what a frame took.
@@ -117,6 +132,7 @@ func (r *rate) learn(c class, detail float64, q, bits int) {
 	if detail < 1 || detail < 1000 && float64(bits) < r.target*slack.Seconds() {
 		return // says nothing about what is large, and there is room for it at any rate
 	}
+	c = c.of(detail)
 	seen := math.Log(float64(bits)/detail) - r.gain(q)
 	weight := 0.5
 	switch {

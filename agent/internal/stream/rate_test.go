@@ -225,3 +225,24 @@ func TestRateFallsAndRises(t *testing.T) {
 		}
 	})
 }
+
+// Blocks of one colour say nothing of what a page of text takes, nor it of them.
+func TestLettersSayNothingOfPages(t *testing.T) {
+	r := newRate(encode.AV1)
+	r.setTarget(time.Unix(1000, 0), 300_000)
+	page, letter := r.bits(classChange, 70_000, 63), r.bits(classChange, 1_000, 20)
+	for range 100 {
+		r.learn(classChange, 1_100, 44, 1_000)
+	}
+	if now := r.bits(classChange, 70_000, 63); now != page {
+		t.Errorf("a page is believed to take %.0f bits instead of %.0f", now, page)
+	}
+	if now := r.bits(classChange, 1_000, 20); now > letter/2 {
+		t.Errorf("nothing was learned of letters: %.0f bits, %.0f before", now, letter)
+	}
+	letter = r.bits(classChange, 1_000, 20)
+	r.learn(classChange, 70_000, 63, 150_000)
+	if now := r.bits(classChange, 1_000, 20); now != letter {
+		t.Errorf("a letter is believed to take %.0f bits instead of %.0f", now, letter)
+	}
+}

@@ -41,6 +41,15 @@ const (
 // and the next (seen with Chromium 156, where the first key frame lost a packet).
 // Until then a browser asks for a key frame every 200 ms anyway.
 //
+// But it asks for nothing before anything came at all, and what is sent as soon as the
+// connection is up may come before the other side has its keys, and is dropped there
+// (seen with a busy Chromium 156: one still screen in fifty stayed without a picture
+// for good). So as long as nothing is heard from a peer the stream is asked for another
+// key frame, after unheard and then ever more rarely.
+//
+// A frame leaves at once, but for what would stand in the link's queue for too long
+// (estimate.hold): that follows at the link's rate.
+//
 // One codec in two formats is one Track: each goes out under the payload type
 // that was negotiated for it, by which a browser knows which decoder takes it
 // (webrtc.TrackLocalStaticRTP knows one). A format begins with a key frame.
@@ -49,8 +58,13 @@ const (
 type Track struct {
 	codec        encode.Codec
 	id, streamID string
+	hold         func() time.Duration // how long the next packet is to wait; nil: not at all
+
+	order sync.Mutex // held while a frame is written
 
 	mu         sync.Mutex
+	writing    bool          // a frame, some of which may wait
+	gone       chan struct{} // closed when it is bound no more
 	packetizer rtp.Packetizer
 	first      time.Time // capture time of the first frame
 	ticks      int64     // of the last, since first
@@ -67,6 +81,9 @@ type Track struct {
 	probes     []time.Duration // still to send, each so long after the one before
 	insisted   int             // how many of insist were added to those
 	lossy      time.Time       // when a packet was last asked for again
+	lost       func()          // asks the stream for a key frame; nil: nobody to ask
+	deaf       *time.Timer     // runs while nothing was heard from the peer
+	patience   time.Duration   // of deaf
 }
 
 // NewTrack makes a video track; id and streamID are what the viewer sees.
@@ -130,6 +147,7 @@ func (t *Track) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, e
 		return plain, webrtc.ErrUnsupportedCodec
 	}
 	t.bound, t.writer, t.ssrc, t.types, t.again = ctx.ID(), ctx.WriteStream(), uint32(ctx.SSRC()), types, again
+	t.gone = make(chan struct{})
 	t.arrived, t.frames, t.format = arrived{}, 0, encode.I420
 	for _, e := range ctx.HeaderExtensions() {
 		if e.URI == playoutDelayURI {
@@ -147,8 +165,11 @@ func (t *Track) Unbind(ctx webrtc.TrackLocalContext) error {
 		return webrtc.ErrUnbindFailed
 	}
 	t.bound, t.writer, t.delayID, t.probes = "", nil, 0, nil
-	if t.probe != nil {
-		t.probe.Stop()
+	close(t.gone)
+	for _, timer := range []*time.Timer{t.probe, t.deaf} {
+		if timer != nil {
+			timer.Stop()
+		}
 	}
 	return nil
 }
@@ -173,6 +194,8 @@ func (t *Track) WriteFrame(f Frame) error {
 	if f.Codec != t.codec {
 		return fmt.Errorf("frame of %s on a track of %s", f.Codec, t.codec)
 	}
+	t.order.Lock()
+	defer t.order.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.bound != "" && t.types[f.Format] == 0 {
@@ -190,11 +213,19 @@ func (t *Track) WriteFrame(f Frame) error {
 	t.format = f.Format
 	t.packetizer.SkipSamples(uint32(ticks - t.ticks)) // wraps, as RTP time does
 	t.ticks = ticks
-	if f.Key {
-		t.arrived.key()
+	packets := t.packetizer.Packetize(f.Data, 0)
+	if f.Key && len(packets) > 0 {
+		t.arrived.key(packets[0].SequenceNumber)
 	}
-	if err := t.write(t.packetizer.Packetize(f.Data, 0)); err != nil {
+	t.writing = true
+	err := t.write(packets)
+	t.writing = false
+	if err != nil {
 		return err
+	}
+	if t.deaf == nil {
+		t.patience = unheard
+		t.deaf = time.AfterFunc(t.patience, t.doubt)
 	}
 	if t.bound == "" {
 		return nil
@@ -207,14 +238,14 @@ func (t *Track) WriteFrame(f Frame) error {
 	return nil
 }
 
-// write sends packets; mu is held.
+// write sends packets; mu is held, but not while some of them wait.
 func (t *Track) write(packets []*rtp.Packet) error {
-	if t.bound == "" {
-		return nil
-	}
-	now := time.Now()
 	for _, p := range packets {
-		t.arrived.packet(now, p.SequenceNumber)
+		t.pace()
+		if t.bound == "" {
+			return nil
+		}
+		t.arrived.packet(time.Now(), p.SequenceNumber)
 		if t.delayID != 0 {
 			if err := p.SetExtension(t.delayID, []byte{0, 0, 0}); err != nil {
 				return fmt.Errorf("playout delay: %w", err)
@@ -227,6 +258,28 @@ func (t *Track) write(packets []*rtp.Packet) error {
 	}
 	return nil
 }
+
+// pace waits until the link's queue has room; mu is held, but not meanwhile.
+func (t *Track) pace() {
+	for t.bound != "" && t.hold != nil {
+		wait := t.hold()
+		if wait <= 0 {
+			return
+		}
+		gone := t.gone
+		t.mu.Unlock()
+		timer := time.NewTimer(min(wait, longestPace)) // the link may have become faster
+		select {
+		case <-timer.C:
+		case <-gone:
+			timer.Stop()
+		}
+		t.mu.Lock()
+	}
+}
+
+// longestPace is how long the link's rate is taken for what it was.
+const longestPace = 20 * time.Millisecond
 
 // first is how many frames may arrive whole and yet be shown to nobody: Chromium
 // drops what it decodes before the page has given the track to an element, and
@@ -262,6 +315,35 @@ func (t *Track) came(numbers []uint16) {
 	}
 }
 
+// unheard is how long the first frame may take to be heard of: there and back on a slow
+// link, and the 100 ms after which a browser speaks of what came. Then twice as long, and
+// so on, up to so often as mostUnheard.
+const (
+	unheard     = 700 * time.Millisecond
+	mostUnheard = 4 * time.Second
+)
+
+// doubt asks for a key frame where there was no sign that anything came.
+func (t *Track) doubt() {
+	t.mu.Lock()
+	lost := t.lost
+	if lost == nil || t.arrived.heard() {
+		t.mu.Unlock()
+		return
+	}
+	t.patience = min(2*t.patience, mostUnheard)
+	t.deaf.Reset(t.patience)
+	t.mu.Unlock()
+	lost()
+}
+
+// onLost sets what asks for a key frame; nil: nobody is to be asked any more.
+func (t *Track) onLost(lost func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lost = lost
+}
+
 // probes is when padding follows the last frame, each after the one before, where the
 // last loss was so long ago.
 func probes(loss time.Duration) []time.Duration {
@@ -292,7 +374,7 @@ func (t *Track) schedule() {
 func (t *Track) pad() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.bound == "" || len(t.probes) == 0 {
+	if t.bound == "" || len(t.probes) == 0 || t.writing { // the frame has its own
 		return
 	}
 	t.probes = t.probes[1:]
