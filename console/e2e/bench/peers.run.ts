@@ -20,7 +20,7 @@ import { fileURLToPath } from 'node:url';
 import { it } from 'vitest';
 import { Display } from '../harness/display.ts';
 import { noLinks, type Network } from './link.ts';
-import { cpuModel, watchLoad } from './load.ts';
+import { cpuModel, largePages, watchLoad } from './load.ts';
 import { versions, type PeerName } from './peers.ts';
 import type { Lengths } from './phases.ts';
 import { Results } from './results.ts';
@@ -67,6 +67,7 @@ it('measures Oriel beside its peers', async () => {
   process.once('disconnect', () => process.exit(1)); // whoever asked for this is gone: end all with it
   const results = new Results();
   const load = watchLoad(0);
+  const pages = largePages();
   const display = await Display.start(1920, 1080);
   const screen = await Screen.start(display);
   const begun = (round: number, name: PeerName, where: string): void => {
@@ -98,6 +99,7 @@ it('measures Oriel beside its peers', async () => {
   } finally {
     await screen.stop();
     await display.stop();
+    pages.restore();
   }
 
   const { others, stolen, seconds } = load();
@@ -107,6 +109,7 @@ it('measures Oriel beside its peers', async () => {
     `${new Date().toISOString().slice(0, 10)}, ${cpuModel()}, ${rounds} round${rounds > 1 ? 's' : ''}${quick ? ', QUICK' : ''}, ${Math.round(seconds / 60)} minutes.`,
     `Reference: TigerVNC x0vncserver + websockify + noVNC. ${versions().join(', ')}.`,
     `CPU of everything else meanwhile: ${Math.round(100 * others)} % of a core; taken by the machine's host: ${Math.round(100 * stolen)} %.`,
+    ...(pages.changed ? ['Memory came in large pages meanwhile, for all of them alike.'] : []),
     ...(why ? [`No rows for bad networks: ${why}.`] : []),
     ...results.remarks.map((r) => `Remark: ${r}.`),
   ];

@@ -4,8 +4,12 @@
  * <video> or <canvas> that shows the screen. The same for every product.
  *
  * All times are Unix milliseconds: page, target and agent are on one machine.
- * Reading once per animation frame costs 8 ms on average at 60 Hz; it is in
- * every latency and age.
+ * What is seen is seen at the beginning of the animation frame in which it is
+ * read. That there is one only 60 times a second costs 8 ms on average, which are
+ * in every latency and age; what reading costs is not, which would be 1 ms for a
+ * <canvas> and up to 25 for a <video> that is drawn to be read, as Chromium then
+ * converts all of its picture: of a <video> only the codes' luma is copied, from one
+ * decoded picture.
  */
 import type { BrowserContext, JSHandle, Page } from 'playwright-core';
 
@@ -67,30 +71,22 @@ function install(o: { picture: string; compared: { top: number; rows: number; co
     return g;
   };
 
-  type Shown = {
-    element: HTMLVideoElement | HTMLCanvasElement;
-    scale: number;
-    width: number;
-    height: number;
-  };
+  type Shown = { source: VideoFrame | HTMLCanvasElement; scale: number };
   const shown = (): Shown | null => {
     const element = document.querySelector<HTMLVideoElement | HTMLCanvasElement>(o.picture);
     if (!element) return null;
     const video = element instanceof HTMLVideoElement;
     if (video && element.readyState < 2) return null;
     const w = video ? element.videoWidth : element.width;
-    const h = video ? element.videoHeight : element.height;
-    return w < 64 ? null : { element, scale: w / 1920, width: w, height: h };
+    return w < 64 ? null : { source: video ? new VideoFrame(element) : element, scale: w / 1920 };
   };
 
   // Codes.
-  const strip = paint(cells, 6);
-  const readCode = (pixels: Uint8ClampedArray, row: number): { counter: number; ms: number } | null => {
-    const bit = (i: number): number =>
-      (pixels[((row + Math.floor(i / cells)) * cells + (i % cells)) * 4 + 1] ?? 0) > 127 ? 1 : 0;
+  type Code = { counter: number; ms: number } | null;
+  const readCode = (bit: (column: number, row: number) => boolean): Code => {
     const word = (from: number, n: number): number => {
       let v = 0;
-      for (let i = from; i < from + n; i++) v = v * 2 + bit(i);
+      for (let i = from; i < from + n; i++) v = v * 2 + (bit(i % cells, Math.floor(i / cells)) ? 1 : 0);
       return v;
     };
     const [counter, ms] = [word(0, 16), word(16, 20)];
@@ -102,23 +98,36 @@ function install(o: { picture: string; compared: { top: number; rows: number; co
     [left + width - cells * cell, top + height - 2 * cell],
     [1920 - 64 - cells * cell, 1080 - 64 - 2 * cell],
   ] as const;
-  const readCodes = ({ element, scale }: Shown): ReturnType<typeof readCode>[] => {
+  const strip = paint(cells, 6);
+  const drawCodes = ({ source, scale }: Shown): Code[] => {
     places.forEach(([x, y], i) =>
       strip.drawImage(
-        element,
+        source,
         ...([x * scale, y * scale, cells * cell * scale, 2 * cell * scale, 0, i * 2, cells, 2] as const),
       ),
     );
     const { data } = strip.getImageData(0, 0, cells, 6);
-    return [0, 2, 4].map((row) => readCode(data, row));
+    return [0, 2, 4].map((top) =>
+      readCode((column, row) => (data[((top + row) * cells + column) * 4 + 1] ?? 0) > 127),
+    );
   };
+  const copyCodes = (frame: VideoFrame): Promise<Code[]> =>
+    Promise.all(
+      places.map(async ([x, y]) => {
+        const rect = { x, y, width: cells * cell, height: 2 * cell };
+        const luma = new Uint8Array(frame.allocationSize({ rect }));
+        const [{ offset, stride } = { offset: 0, stride: rect.width }] = await frame.copyTo(luma, { rect });
+        const middle = offset + (cell / 2) * stride + cell / 2;
+        return readCode((column, row) => (luma[middle + row * cell * stride + column * cell] ?? 0) > 127);
+      }),
+    );
 
   // Fidelity.
   const big = paint(o.compared.columns, o.compared.rows);
-  const pixels = ({ element, scale }: Shown): Uint8ClampedArray => {
+  const pixels = ({ source, scale }: Shown): Uint8ClampedArray => {
     const { columns: w, rows: h } = o.compared;
     big.drawImage(
-      element,
+      source,
       ...([left * scale, (top + o.compared.top) * scale, w * scale, h * scale, 0, 0, w, h] as const),
     );
     return big.getImageData(0, 0, w, h).data;
@@ -145,11 +154,20 @@ function install(o: { picture: string; compared: { top: number; rows: number; co
   let wanted: { counter: number; rgb: Uint8Array } | null = null;
   let grabbing: { since: number; done(g: { counter: number; rgb: string }): void } | null = null;
   let frames = 0;
+  let copied = Promise.resolve();
   const look = (): void => {
+    const at = now();
     const s = shown();
     if (!s) return;
-    const [head, tail, corner] = readCodes(s);
-    const at = now();
+    const { source, scale } = s;
+    if (source instanceof HTMLCanvasElement) return note(s, drawCodes(s), at);
+    copied = copied
+      .then(() => (scale === 1 ? copyCodes(source) : drawCodes(s)))
+      .then((codes) => note(s, codes, at))
+      .catch(() => undefined) // the size changes this moment
+      .finally(() => source.close());
+  };
+  const note = (s: Shown, [head, tail, corner]: Code[], at: number): void => {
     if (!head) return;
     if (!newest.first && corner?.counter === 0xc0de && corner.ms === 0) newest.first = at;
     const ago = (((Math.floor(at) - head.ms) % 0x100000) + 0x100000) % 0x100000;

@@ -202,7 +202,7 @@ export async function drop(b: Bench, place: Place, low: number, high: number): P
     const end = performance.now() + seconds * 1_000;
     while (performance.now() < end) {
       const next = performance.now() + 1_000;
-      const shown = await Promise.race([p.evaluate((q, since) => q.grab(since), begun), pause(1_000)]);
+      const shown = await Promise.race([p.evaluate((q, since) => q.grab(since), begun), pause(3_000)]);
       const at = now();
       if (shown) quality.push({ at, value: psnr(shown.rgb, await b.screen.truth('scroll', shown.counter)) });
       await pause(Math.max(0, next - performance.now()));
