@@ -37,6 +37,7 @@ type video struct {
 	full     bool                   // 4:4:4 is possible, as far as is known
 	settings settings
 	settled  *orielv1.Stats // what the viewer was told last, but for the figures
+	told     time.Time      // when
 }
 
 // settings is what the viewer asks for, within bounds. The zero value is what
@@ -348,6 +349,12 @@ func (p *peer) sends() string {
 	return string(p.codec)
 }
 
+// Of somebody who types the figures would be a tenth of all bytes, and hardly change.
+const (
+	fewPictures = 10 // in a second
+	fewStats    = 3*time.Second - 100*time.Millisecond
+)
+
 // tellStats reports the last second, while pictures flow and once after, and
 // notes for the journal how the way was.
 func (p *peer) tellStats() {
@@ -373,8 +380,11 @@ func (p *peer) tellStats() {
 	}
 	now := &orielv1.Stats{Settled: still, FullChroma: sub.Stream().Format() == encode.I444, Preset: presetNames[st.Preset]}
 	v.mu.Lock()
-	again := still && proto.Equal(now, v.settled)
-	v.settled = proto.CloneOf(now)
+	same := proto.Equal(now, v.settled)
+	again := same && (still || st.FPS < fewPictures && time.Since(v.told) < fewStats)
+	if !again {
+		v.settled, v.told = proto.CloneOf(now), time.Now()
+	}
 	v.mu.Unlock()
 	if again {
 		return

@@ -5,9 +5,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pion/interceptor"
 	"github.com/pion/interceptor/pkg/nack"
+	rtcpreport "github.com/pion/interceptor/pkg/report"
 	"github.com/pion/webrtc/v4"
 
 	"oriel/agent/internal/encode"
@@ -150,6 +152,10 @@ func NewAPI(settings webrtc.SettingEngine, track *Track) (*webrtc.API, *Congesti
 	return newAPI(settings, track)
 }
 
+// reportEvery is longer than pion's second: each report is two thirds of what an idle
+// session sends in a second, RFC 3550 (§6.2) asks for one in five, and nobody waits for it.
+const reportEvery = 5 * time.Second
+
 // newAPI puts wire between everything else and the network.
 func newAPI(settings webrtc.SettingEngine, track *Track, wire ...interceptor.Factory) (*webrtc.API, *Congestion, error) {
 	media := &webrtc.MediaEngine{}
@@ -168,9 +174,13 @@ func newAPI(settings webrtc.SettingEngine, track *Track, wire ...interceptor.Fac
 	if err := webrtc.ConfigureTWCCHeaderExtensionSender(media, registry); err != nil {
 		return nil, nil, fmt.Errorf("transport-wide feedback: %w", err)
 	}
-	if err := webrtc.ConfigureRTCPReports(registry); err != nil {
+	// We take no media, so there is nothing to report about; what we say of ours is for
+	// playing sound beside it.
+	reports, err := rtcpreport.NewSenderInterceptor(rtcpreport.SenderInterval(reportEvery))
+	if err != nil {
 		return nil, nil, fmt.Errorf("RTCP reports: %w", err)
 	}
+	registry.Add(reports)
 	responder, err := nack.NewResponderInterceptor(nack.ResponderSize(resendable))
 	if err != nil {
 		return nil, nil, fmt.Errorf("retransmission: %w", err)

@@ -59,10 +59,10 @@ export async function connect(b: Bench, figure: string, sameTab = false, patienc
   b.view = await b.peer.connect(b.from, sameTab);
   const clicks = b.from === b.view ? null : (await take(b.from)).inputs;
   try {
-    const p = await probe(b.view);
     const taken = await until(
       'a picture',
       async () => {
+        const p = await probe(b.view);
         const t = await p.evaluate((q) => (q.last ? q.take() : null));
         return t?.first ? t : null;
       },
@@ -123,8 +123,9 @@ export async function idle(b: Bench): Promise<void> {
   await measured(b, 'idle', () => pause(b.lengths.idle * 1_000));
 }
 
-// Bytes a second, pictures decoded, the agent's CPU and everybody else's while f runs.
-async function measured(b: Bench, figure: string, f: () => Promise<unknown>): Promise<void> {
+// Bytes a second, pictures decoded, the agent's CPU and everybody else's while f runs;
+// gives all bytes to the viewer.
+async function measured(b: Bench, figure: string, f: () => Promise<unknown>): Promise<number> {
   const p = await probe(b.view);
   const before = await p.evaluate((q) => q.wire());
   const load = watchLoad(b.peer.agentPid());
@@ -136,6 +137,7 @@ async function measured(b: Bench, figure: string, f: () => Promise<unknown>): Pr
   add(b, `${figure} decoded`, after.decoded - before.decoded);
   add(b, `${figure} cpu`, 100 * process);
   add(b, `${figure} others`, 100 * others);
+  return after.down - before.down;
 }
 
 /**
@@ -158,7 +160,7 @@ export async function moving(b: Bench, kind: 'scroll' | 'video', stops = false):
   await take(b.view);
   const { late } = await b.screen.stats();
   const begun = now();
-  await measured(b, kind, () => pause(seconds * 1_000));
+  const sent = await measured(b, kind, () => pause(seconds * 1_000));
   const m = motion((await take(b.view)).seen, begun, now());
   const drawnLate = (await b.screen.stats()).late - late;
   if (drawnLate > counted / 10)
@@ -166,6 +168,7 @@ export async function moving(b: Bench, kind: 'scroll' | 'video', stops = false):
       `${b.prefix}${kind}: on a busy machine ${drawnLate} of ${counted} pictures were drawn late`,
     );
   add(b, `${kind} whole`, m.whole);
+  add(b, `${kind} bytes each`, sent / (m.whole * seconds));
   add(b, `${kind} age`, m.age);
   add(b, `${kind} age p95`, m.age95);
   add(b, `${kind} age slope`, m.slope);

@@ -38,6 +38,8 @@ export type Settled = { at: number; worst: number; x: number; y: number; colours
 export const compared = { top: 40, rows: 640, columns: 1280 };
 
 export type Probe = {
+  /** Looks at every animation frame from now on, if it does not do so already. */
+  wake(): void;
   take(): Taken;
   last: Seen | null;
   wire(): Promise<{ down: number; up: number; decoded: number }>;
@@ -54,9 +56,17 @@ export async function installProbe(context: BrowserContext, picture: string): Pr
   await context.addInitScript(install, { picture, compared });
 }
 
-/** The probe of a page, for `.evaluate((p) => …)`. */
+/**
+ * The probe of a page, for `.evaluate((p) => …)`. It is woken: a tab that was opened by
+ * a page of the same site keeps its window, and the probe in it, from its first, empty
+ * document, whose animation frames end with it.
+ */
 export function probe(page: Page): Promise<JSHandle<Probe>> {
-  return page.evaluateHandle(() => (window as unknown as { __probe: Probe }).__probe);
+  return page.evaluateHandle(() => {
+    const { __probe } = window as unknown as { __probe: Probe };
+    __probe.wake();
+    return __probe;
+  });
 }
 
 // Runs in the page: knows nothing of this module.
@@ -78,7 +88,12 @@ function install(o: { picture: string; compared: { top: number; rows: number; co
     const video = element instanceof HTMLVideoElement;
     if (video && element.readyState < 2) return null;
     const w = video ? element.videoWidth : element.width;
-    return w < 64 ? null : { source: video ? new VideoFrame(element) : element, scale: w / 1920 };
+    if (w < 64) return null;
+    try {
+      return { source: video ? new VideoFrame(element) : element, scale: w / 1920 };
+    } catch {
+      return null; // it has data, but no picture yet
+    }
   };
 
   // Codes.
@@ -191,11 +206,13 @@ function install(o: { picture: string; compared: { top: number; rows: number; co
       p.trace.push({ at, psnr: psnr(pixels(s), wanted.rgb) });
     }
   };
-  const loop = (): void => {
+  let [run, ticked] = [0, 0];
+  const loop = (mine: number): void => {
+    if (mine !== run) return;
+    ticked = now();
+    requestAnimationFrame(() => loop(mine));
     look();
-    requestAnimationFrame(loop);
   };
-  requestAnimationFrame(loop);
   for (const type of ['keydown', 'click']) {
     window.addEventListener(
       type,
@@ -284,6 +301,9 @@ function install(o: { picture: string; compared: { top: number; rows: number; co
   };
 
   const p: Probe = {
+    wake() {
+      if (now() - ticked > 250) requestAnimationFrame(loop.bind(null, ++run));
+    },
     last: null,
     trace: [],
     take() {
@@ -336,5 +356,6 @@ function install(o: { picture: string; compared: { top: number; rows: number; co
       }
     },
   };
+  p.wake();
   (window as unknown as { __probe: Probe }).__probe = p;
 }

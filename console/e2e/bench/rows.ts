@@ -39,6 +39,12 @@ export const rows: Row[] = [
   { measure: 'scroll: whole pictures', figure: 'scroll whole', unit: '/s', target: atLeast(29) },
   { measure: 'scroll: age', figure: 'scroll age', unit: 'ms', target: times(1) },
   { measure: 'scroll: bytes', figure: 'scroll bytes', unit: 'kB/s', target: times(1 / 25, '≤ 1/25') },
+  {
+    measure: 'scroll: bytes for each whole picture',
+    figure: 'scroll bytes each',
+    unit: 'kB',
+    target: times(1 / 25, '≤ 1/25'),
+  },
   { measure: 'scroll: PSNR', figure: 'scroll psnr', unit: 'dB', target: atLeast(45) },
   {
     measure: 'scroll: lossless (50 dB) after it stops',
@@ -167,7 +173,7 @@ export function markdown(results: Results): string {
 function show(value: Figure, unit: string): string {
   if (value === undefined) return '–';
   if (Number.isNaN(value) || value === Infinity) return 'never';
-  const shown = unit === 'kB/s' ? value / 1000 : value;
+  const shown = unit.startsWith('kB') ? value / 1000 : value;
   const digits = Math.abs(shown) >= 100 ? 0 : Math.abs(shown) >= 10 ? 1 : 2;
   return `${shown.toFixed(digits).replace(/\.0+$/, '')} ${unit}`.trim();
 }

@@ -114,9 +114,10 @@ describe('a card', () => {
   it('opens the viewer in a new tab, and says who is in', () => {
     render(ComputerCard, { computer });
     const link = screen.getByRole('link', { name: `Connect to ${hostile}` });
-    expect([link.getAttribute('href'), link.getAttribute('target')]).toEqual([
+    expect(['href', 'target', 'rel'].map((name) => link.getAttribute(name))).toEqual([
       '/computers/c1/view',
       '_blank',
+      'opener',
     ]);
     expect(screen.getByTestId('status').textContent).toContain('In session: Ada');
   });

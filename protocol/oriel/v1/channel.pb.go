@@ -1507,10 +1507,10 @@ func (x *Denied) GetDetail() string {
 }
 
 // Stats is the agent's side of the statistics overlay, once a second while
-// pictures flow.
+// pictures flow, every three seconds while they are few, and once after.
 type Stats struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Frames        uint32                 `protobuf:"varint,1,opt,name=frames,proto3" json:"frames,omitempty"` // since the last
+	Frames        uint32                 `protobuf:"varint,1,opt,name=frames,proto3" json:"frames,omitempty"` // in the last second
 	Bytes         uint32                 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
 	CaptureUs     uint32                 `protobuf:"varint,3,opt,name=capture_us,json=captureUs,proto3" json:"capture_us,omitempty"` // mean a frame
 	ConvertUs     uint32                 `protobuf:"varint,4,opt,name=convert_us,json=convertUs,proto3" json:"convert_us,omitempty"`

@@ -669,13 +669,13 @@ export const DeniedSchema: GenMessage<Denied> = /*@__PURE__*/
 
 /**
  * Stats is the agent's side of the statistics overlay, once a second while
- * pictures flow.
+ * pictures flow, every three seconds while they are few, and once after.
  *
  * @generated from message oriel.v1.Stats
  */
 export type Stats = Message<"oriel.v1.Stats"> & {
   /**
-   * since the last
+   * in the last second
    *
    * @generated from field: uint32 frames = 1;
    */
