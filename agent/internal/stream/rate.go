@@ -169,7 +169,7 @@ func (r *rate) key(detail float64, budget int) int {
 func (r *rate) change(ready time.Time, detail, share float64, moved bool, since time.Duration) int {
 	budget := max(r.target*r.window(since).Seconds()-r.owed(ready), r.target*0.008)
 	best := r.fine(share, moved)
-	// What costs next to nothing is exact at once, and needs no second frame.
+	// What costs next to nothing is as good as exact at once, and mostly needs no second frame.
 	if r.codec != encode.VP8 && share < 0.1 && r.bits(classChange, detail, exact) < r.target*0.004 {
 		best = exact
 	}
@@ -251,9 +251,10 @@ func refining(from int) class {
 	return classRefine
 }
 
-// exact is the quantizer at which a letter needs no refinement: at 8, for a sixth less
-// of the bits, every other letter does, which is a frame more (AV1; VP9 alike).
-const exact = 4
+// exact is the quantizer at which a letter hardly ever needs a refinement: one in twenty
+// does, at 4, for an eighth more of the bits, one in a hundred; at 8 every other letter
+// does, which is a frame more (AV1; VP9 alike).
+const exact = 6
 
 // fine is the quantizer where bits do not matter: what is small is lossless at
 // once and saves the refinement. VP8 codes the whole picture again for another
