@@ -40,7 +40,8 @@
 // What is scrolled stays as soft or coarse as it is until it is scrolled away or
 // stands still (encode.Params.Coarse), unless there is room to send it again; what
 // comes into view is as fine as the link allows. A frame that turned out too large
-// delays the next; it never queues behind itself. Where the link is the slower of the
+// delays the next, and its end leaves as the link takes it (Track); it never queues
+// behind itself. Where the link is the slower of the
 // two, the next frame is encoded while it carries the last. With several viewers the
 // slowest viewer's rate is the stream's.
 //
@@ -79,6 +80,7 @@
 // what was lost. A browser also asks for one when it has seen nothing for three
 // seconds; Feedback answers that only where something did get lost (arrived.go),
 // or an idle screen would be sent for ever, and on a slow link become soft again.
+// Before anything came it asks for nothing: then Track does.
 //
 // # Where pion is
 //
