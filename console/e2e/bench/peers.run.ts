@@ -4,7 +4,8 @@
  * network, in turn, and everything that was started is ended again.
  *
  *	ROUNDS=3    rounds; figures are medians over them, unless a row asks for the worst
- *	QUICK=1     one short round: for seeing that it works, not for figures
+ *	QUICK=1     short phases, and one round unless ROUNDS says otherwise: one alone is
+ *	            for seeing that it works, not for figures
  *	PHASES=…    some of: connect key typing idle scroll video second correct
  *	            5mbit 1mbit 300kbit drop (default: all)
  *	COUNT=200   random changes a round whose picture is compared; 10000 takes an hour
