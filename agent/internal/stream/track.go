@@ -42,9 +42,9 @@ const (
 // Until then a browser asks for a key frame every 200 ms anyway.
 //
 // But it asks for nothing before anything came at all, and what is sent as soon as the
-// connection is up may come before the other side has its keys, and is dropped there
-// (seen with a busy Chromium 156: one still screen in fifty stayed without a picture
-// for good). So as long as nothing is heard from a peer the stream is asked for another
+// connection is up may get lost as a whole, it seems because the other side has not its
+// keys yet (seen with a busy Chromium 156: one still screen in fifty stayed without a
+// picture for good, and its track muted). So as long as nothing is heard from a peer the stream is asked for another
 // key frame, after unheard and then ever more rarely.
 //
 // A frame leaves at once, but for what would stand in the link's queue for too long
