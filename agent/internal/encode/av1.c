@@ -16,7 +16,7 @@ enum { fast = 10, careful = 7 };
 enum { unfiltered = 32 };
 
 /* Ours, see .ci/aom.patch; NULL where the system's libaom is linked. */
-extern void oriel_aom_scrolled(aom_codec_ctx_t *ctx, int rows) __attribute__((weak));
+extern void oriel_aom_scrolled(aom_codec_ctx_t *ctx, int rows, int stays) __attribute__((weak));
 extern void oriel_aom_changed(aom_codec_ctx_t *ctx, const uint8_t *cells, const uint8_t *bands) __attribute__((weak));
 
 struct oriel_av1 {
@@ -127,7 +127,7 @@ static int map(oriel_av1 *e, const uint8_t *active) {
 }
 
 const char *oriel_av1_encode(oriel_av1 *e, const uint8_t *y, const uint8_t *u, const uint8_t *v,
-                             int sy, int sc, int64_t pts, int quantizer, int key, int again, int soft, int moved,
+                             int sy, int sc, int64_t pts, int quantizer, int key, int again, int soft, int moved, int stays,
                              const uint8_t *cells, const uint8_t *bands, const uint8_t *active, oriel_packet *p) {
   int speed = again && !key ? careful : fast;
   if (speed != e->speed) {
@@ -148,7 +148,7 @@ const char *oriel_av1_encode(oriel_av1 *e, const uint8_t *y, const uint8_t *u, c
   }
   if (map(e, active)) return say(e);
   if (oriel_av1_ours()) {
-    oriel_aom_scrolled(&e->ctx, moved);
+    oriel_aom_scrolled(&e->ctx, moved, stays);
     oriel_aom_changed(&e->ctx, cells, bands);
   }
   aom_image_t img;

@@ -15,7 +15,7 @@ import "errors"
 const av1Floor = 2
 
 // Patched reports whether the library of c is one that .ci/aom has built: such an
-// encoder minds Params.Moved, and looks at nothing outside of Params.Dirty.
+// encoder minds Params.Moved and Params.Stays, and looks at nothing outside of Params.Dirty.
 func Patched(c Codec) bool { return c == AV1 && ours() }
 
 func ours() bool { return C.oriel_av1_ours() != 0 }
@@ -43,7 +43,7 @@ func (a av1) encode(img *Image, pts int64, p Params, k kept, out *C.oriel_packet
 	}
 	why := C.oriel_av1_encode(a.c, (*C.uint8_t)(&img.Y[0]), (*C.uint8_t)(&img.U[0]), (*C.uint8_t)(&img.V[0]),
 		C.int(img.StrideY), C.int(img.StrideC), C.int64_t(pts), C.int(max(p.Quantizer, av1Floor)),
-		truth(p.Key), truth(p.Again), truth(p.soft()), C.int(p.Moved), cells, bands, active, out)
+		truth(p.Key), truth(p.Again), truth(p.soft()), C.int(p.Moved), truth(p.Stays && p.moves() && !p.soft()), cells, bands, active, out)
 	if why != nil {
 		return errors.New("libaom: " + C.GoString(why))
 	}

@@ -3,6 +3,7 @@
 package encode_test
 
 import (
+	"bytes"
 	"image"
 	"image/color"
 	"image/draw"
@@ -163,6 +164,53 @@ func TestCoarsePageIsScrolled(t *testing.T) {
 		r.send(encode.Params{Quantizer: 4, Again: true})
 		if p := r.psnr(); p < 48 {
 			t.Errorf("by %d: refined to %.1f dB", n, p)
+		}
+	}
+}
+
+// What a page that is scrolled shows already stays as it was decoded, to the pixel,
+// where an encoder is told that it may; what comes into view is as fine as without,
+// for no more bits.
+func TestWhatMovedStays(t *testing.T) {
+	if !encode.Patched(encode.AV1) {
+		t.Skip("the system's libaom cannot be told; .ci/aom builds one that can")
+	}
+	part := image.Rect(40, 56, 1216, 656) // neither at blocks' edges nor all of it
+	for _, format := range []encode.Format{encode.I420, encode.I444} {
+		for _, n := range []int{40, -40, 33, 150} {
+			scroll := func(stays bool) (size int, worst float64, copied int) {
+				r := newRig(t, encode.AV1, image.Pt(1280, 720), encode.Config{Threads: 2, Format: format})
+				r.s.realpage()
+				r.send(encode.Params{Quantizer: 16})
+				worst = 99
+				for range 7 {
+					was := encode.NewImage(format, r.img.Size)
+					was.Copy(r.out, []image.Rectangle{was.Bounds()})
+					move(r.s, part, n)
+					pkt := r.send(encode.Params{Quantizer: 16, Moved: n, Stays: stays, Dirty: []image.Rectangle{part}})
+					size += len(pkt[0].Data)
+					if len(pkt) != 1 {
+						t.Errorf("by %d: %d packets", n, len(pkt))
+					}
+					worst = min(worst, decodetest.PSNR(r.img, r.out, part))
+					kept := part.Intersect(part.Sub(image.Pt(0, n))).Inset(64)
+					for y := kept.Min.Y; y < kept.Max.Y; y++ {
+						is, before := r.out.Y[y*r.out.StrideY:], was.Y[(y+n)*was.StrideY:]
+						if bytes.Equal(is[kept.Min.X:kept.Max.X], before[kept.Min.X:kept.Max.X]) {
+							copied++
+						} else if stays && (n%2 == 0 || format == encode.I444) {
+							t.Fatalf("%v by %d: row %d is not what was decoded before", format, n, y)
+						}
+					}
+				}
+				return size, worst, copied
+			}
+			size, worst, copied := scroll(true)
+			most, least, anyway := scroll(false)
+			t.Logf("%v by %d: %d bytes, %.1f dB, %d rows copied; otherwise %d, %.1f, %d", format, n, size, worst, copied, most, least, anyway)
+			if float64(size) > 1.03*float64(most) || worst < least-1 {
+				t.Errorf("%v by %d: %d bytes, %.1f dB; otherwise %d, %.1f", format, n, size, worst, most, least)
+			}
 		}
 	}
 }

@@ -40,6 +40,7 @@ type loop struct {
 	key      keyState
 	encoded  bool      // the encoder has a picture
 	soft     bool      // and some of it is soft
+	stale    bool      // or was left as it was (encode.Packet.Stale)
 	blurred  float64   // how much detail the last soft frame left out
 	torn     time.Time // when a picture was last sent in parts
 	failures int
@@ -256,8 +257,10 @@ func (l *loop) step() error {
 	case !refined:
 		area := share(p.Dirty, l.img.Size)
 		p.Quantizer = l.rate.change(start.Add(l.took.change), detail, area, p.Moved != 0, start.Sub(l.changed))
+		was := min(l.rough.within(p.Dirty), l.rate.worst())
+		p.Stays = p.Moved != 0 && was <= p.Quantizer && !l.stale
 		// What was there, or only moved, is sent again, less coarse, where there is room for it.
-		if was := min(l.rough.within(p.Dirty), l.rate.worst()); was > p.Quantizer && (p.Moved != 0 || area > 0.1) &&
+		if was > p.Quantizer && (p.Moved != 0 || area > 0.1) &&
 			l.rate.bits(classRefine, l.img.Detail(p.Dirty), p.Quantizer) > l.rate.target*motion.Seconds() {
 			p.Coarse = was
 		}
@@ -492,7 +495,7 @@ func (l *loop) finish(f Frame, p encode.Params, pkt encode.Packet, kind class, d
 		l.blurred = l.img.Detail(p.Dirty)
 	}
 	l.rough.after(l.img.Bounds(), p, pkt, f.Refined)
-	l.soft = pkt.Soft
+	l.soft, l.stale = pkt.Soft, pkt.Stale
 	l.sent = now
 	l.s.stats.add(now, f)
 	l.s.send(f)

@@ -39,7 +39,8 @@
 // its own end. What changes again before all of that was shown goes out soft, whole.
 // What is scrolled stays as soft or coarse as it is until it is scrolled away or
 // stands still (encode.Params.Coarse), unless there is room to send it again; what
-// comes into view is as fine as the link allows. A frame that turned out too large
+// comes into view is as fine as the link allows. What only moved and is fine enough
+// is copied (encode.Params.Stays). A frame that turned out too large
 // delays the next, and its end leaves as the link takes it (Track); it never queues
 // behind itself. Where the link is the slower of the
 // two, the next frame is encoded while it carries the last. With several viewers the
