@@ -11,10 +11,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/pion/interceptor"
+	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 
 	"oriel/agent/internal/encode"
@@ -29,7 +32,7 @@ pc.ontrack = e => { e.receiver.jitterBufferTarget = 0; video.srcObject = new Med
 (async () => {
   const t = pc.addTransceiver('video', { direction: 'recvonly' });
   const all = RTCRtpReceiver.getCapabilities('video').codecs;
-  t.setCodecPreferences(all.filter(c => c.mimeType === 'video/' + want || c.mimeType === 'video/rtx'));
+  t.setCodecPreferences(all.filter(c => ['video/' + want, 'video/rtx', 'video/flexfec-03'].includes(c.mimeType)));
   await pc.setLocalDescription(await pc.createOffer());
   await new Promise(r => { if (pc.iceGatheringState === 'complete') r(); pc.onicegatheringstatechange = () => pc.iceGatheringState === 'complete' && r(); setTimeout(r, 1500); });
   const answer = await (await fetch('/offer', { method: 'POST', body: JSON.stringify(pc.localDescription) })).json();
@@ -52,7 +55,160 @@ type report struct {
 	like float64 // to the desktop, in decibel
 
 	FramesDecoded, KeyFramesDecoded, PliCount, NackCount int
+	FecPacketsReceived                                   int
 	JitterBufferDelay, JitterBufferEmittedCount          float64
+}
+
+// tab is a page of real Chromium that watches a stream.
+type tab struct {
+	t     *testing.T
+	shown chan report
+	now   report // the newest
+}
+
+// browse opens a page that watches s, which shows d, with the wire between. change, if
+// there is one, is called for the track before it is bound.
+func browse(t *testing.T, s *Stream, d *script, change func(*Track), wire ...interceptor.Factory) *tab {
+	t.Helper()
+	b := &tab{t: t, shown: make(chan report)}
+	done := make(chan struct{})
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		io.WriteString(w, page)
+	})
+	peers := make(chan func(), 1) // what ends the peer
+	mux.HandleFunc("POST /offer", func(w http.ResponseWriter, r *http.Request) {
+		var offer webrtc.SessionDescription
+		if err := json.NewDecoder(r.Body).Decode(&offer); err != nil {
+			t.Error(err)
+			return
+		}
+		c := s.Codec()
+		if chosen, full, err := ChooseCodec(offer); chosen != c || full != (c != encode.VP8) {
+			t.Errorf("chose %s, 4:4:4 %v, %v", chosen, full, err)
+		}
+		settings := webrtc.SettingEngine{}
+		settings.SetIncludeLoopbackCandidate(true)
+		track, err := NewTrack(c, "screen", "desktop")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		api, congestion, err := newAPI(settings, track, wire...)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if change != nil {
+			change(track)
+		}
+		pc, err := api.NewPeerConnection(webrtc.Configuration{})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		var sub *Subscription
+		ready, finished := make(chan struct{}), make(chan struct{})
+		peers <- func() {
+			pc.Close()
+			<-finished
+			select {
+			case <-ready:
+				sub.Close()
+			default:
+			}
+		}
+		connected := make(chan struct{})
+		pc.OnConnectionStateChange(func(st webrtc.PeerConnectionState) {
+			if st == webrtc.PeerConnectionStateConnected {
+				close(connected)
+			}
+		})
+		if err := pc.SetRemoteDescription(offer); err != nil {
+			t.Error(err)
+			return
+		}
+		sender, err := pc.AddTrack(track)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		go func() {
+			defer close(finished)
+			Feedback(sender, func() { <-ready; sub.RequestKeyFrame() })
+		}()
+		answer, err := pc.CreateAnswer(nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		gathered := webrtc.GatheringCompletePromise(pc)
+		if err := pc.SetLocalDescription(answer); err != nil {
+			t.Error(err)
+			return
+		}
+		<-gathered
+		go func() {
+			<-connected
+			var err error
+			if sub, err = s.Subscribe(track); err != nil {
+				t.Error(err)
+			}
+			congestion.OnChange(sub.SetTarget)
+			close(ready)
+		}()
+		json.NewEncoder(w).Encode(pc.LocalDescription())
+	})
+	mux.HandleFunc("POST /shown", func(w http.ResponseWriter, r *http.Request) {
+		var size image.Point
+		fmt.Sscan(r.FormValue("w")+" "+r.FormValue("h"), &size.X, &size.Y)
+		var got report
+		json.Unmarshal([]byte(r.FormValue("stats")), &got)
+		pix, _ := io.ReadAll(io.LimitReader(r.Body, 1<<24))
+		got.like = d.likeRGBA(pix, size)
+		select {
+		case b.shown <- got:
+		case <-done:
+		}
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	browser := exec.Command("chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+t.TempDir(),
+		"--autoplay-policy=no-user-gesture-required", server.URL+"/?codec="+string(s.Codec()))
+	browser.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := browser.Start(); err != nil {
+		t.Fatalf("chromium is needed for this test: %v", err)
+	}
+	t.Cleanup(func() {
+		close(done)
+		syscall.Kill(-browser.Process.Pid, syscall.SIGKILL)
+		browser.Wait()
+		select {
+		case end := <-peers:
+			end()
+		default:
+		}
+		server.CloseClientConnections()
+	})
+	return b
+}
+
+// until waits until the page shows what is on the desktop.
+func (b *tab) until(what string) {
+	b.t.Helper()
+	late := time.After(40 * time.Second)
+	for {
+		select {
+		case b.now = <-b.shown:
+			if b.now.like > 38 {
+				return
+			}
+		case <-late:
+			b.t.Fatalf("never: %s; %+v", what, b.now)
+		}
+	}
 }
 
 // What real Chromium shows is what is on the desktop.
@@ -61,162 +217,98 @@ func TestChromiumShowsThePicture(t *testing.T) {
 		d := newScript(image.Pt(640, 400))
 		s := New(d, c, Options{})
 		defer s.Close()
-		var now report // the newest
-		shown := make(chan report)
-		done := make(chan struct{})
-		mux := http.NewServeMux()
-		mux.HandleFunc("GET /", func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "text/html")
-			io.WriteString(w, page)
-		})
-		peers := make(chan func(), 1) // what ends the peer
-		mux.HandleFunc("POST /offer", func(w http.ResponseWriter, r *http.Request) {
-			var offer webrtc.SessionDescription
-			if err := json.NewDecoder(r.Body).Decode(&offer); err != nil {
-				t.Error(err)
-				return
-			}
-			if chosen, full, err := ChooseCodec(offer); chosen != c || full != (c != encode.VP8) {
-				t.Errorf("chose %s, 4:4:4 %v, %v", chosen, full, err)
-			}
-			settings := webrtc.SettingEngine{}
-			settings.SetIncludeLoopbackCandidate(true)
-			track, err := NewTrack(c, "screen", "desktop")
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			api, congestion, err := NewAPI(settings, track)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			pc, err := api.NewPeerConnection(webrtc.Configuration{})
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			var sub *Subscription
-			ready, finished := make(chan struct{}), make(chan struct{})
-			peers <- func() {
-				pc.Close()
-				<-finished
-				select {
-				case <-ready:
-					sub.Close()
-				default:
-				}
-			}
-			connected := make(chan struct{})
-			pc.OnConnectionStateChange(func(st webrtc.PeerConnectionState) {
-				if st == webrtc.PeerConnectionStateConnected {
-					close(connected)
-				}
-			})
-			if err := pc.SetRemoteDescription(offer); err != nil {
-				t.Error(err)
-				return
-			}
-			sender, err := pc.AddTrack(track)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			go func() {
-				defer close(finished)
-				Feedback(sender, func() { <-ready; sub.RequestKeyFrame() })
-			}()
-			answer, err := pc.CreateAnswer(nil)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			gathered := webrtc.GatheringCompletePromise(pc)
-			if err := pc.SetLocalDescription(answer); err != nil {
-				t.Error(err)
-				return
-			}
-			<-gathered
-			go func() {
-				<-connected
-				var err error
-				if sub, err = s.Subscribe(track); err != nil {
-					t.Error(err)
-				}
-				congestion.OnChange(sub.SetTarget)
-				close(ready)
-			}()
-			json.NewEncoder(w).Encode(pc.LocalDescription())
-		})
-		mux.HandleFunc("POST /shown", func(w http.ResponseWriter, r *http.Request) {
-			var size image.Point
-			fmt.Sscan(r.FormValue("w")+" "+r.FormValue("h"), &size.X, &size.Y)
-			var got report
-			json.Unmarshal([]byte(r.FormValue("stats")), &got)
-			pix, _ := io.ReadAll(io.LimitReader(r.Body, 1<<24))
-			got.like = d.likeRGBA(pix, size)
-			select {
-			case shown <- got:
-			case <-done:
-			}
-		})
-		server := httptest.NewServer(mux)
-		defer server.Close()
-		browser := exec.Command("chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-			"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+t.TempDir(),
-			"--autoplay-policy=no-user-gesture-required", server.URL+"/?codec="+string(c))
-		browser.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-		if err := browser.Start(); err != nil {
-			t.Fatalf("chromium is needed for this test: %v", err)
-		}
-		defer func() {
-			close(done)
-			syscall.Kill(-browser.Process.Pid, syscall.SIGKILL)
-			browser.Wait()
-			select {
-			case end := <-peers:
-				end()
-			default:
-			}
-			server.CloseClientConnections()
-		}()
-		until := func(what string) {
-			t.Helper()
-			late := time.After(40 * time.Second)
-			for {
-				select {
-				case now = <-shown:
-					if now.like > 38 {
-						return
-					}
-				case <-late:
-					t.Fatalf("never: %s; %+v", what, now)
-				}
-			}
-		}
-		until("the first picture")
+		b := browse(t, s, d, nil)
+		b.until("the first picture")
 		for range 8 {
 			d.key()
 			d.scroll(17)
-			until("the changed picture")
+			b.until("the changed picture")
 		}
 		d.resize(image.Pt(482, 300))
-		until("the picture of another size")
+		b.until("the picture of another size")
 		if c == encode.AV1 {
 			// It asks for a key frame when it sees nothing for three seconds. On
 			// an idle screen it gets none.
-			eventually(t, "the stream settles", func() bool { now = <-shown; return settled(s) })
-			frames, asked := s.Stats().Frames, now.PliCount
-			eventually(t, "Chromium grows impatient", func() bool { now = <-shown; return now.PliCount > asked })
+			eventually(t, "the stream settles", func() bool { b.now = <-b.shown; return settled(s) })
+			frames, asked := s.Stats().Frames, b.now.PliCount
+			eventually(t, "Chromium grows impatient", func() bool { b.now = <-b.shown; return b.now.PliCount > asked })
 			for end := time.Now().Add(time.Second); time.Now().Before(end); {
-				<-shown
+				<-b.shown
 			}
 			if n := s.Stats().Frames - frames; n > 0 {
 				t.Errorf("%d frames of an idle screen", n)
 			}
 		}
+		now := b.now
 		t.Logf("%.1f dB; %d frames, %d key frames, %d PLI, %d NACK, %.0f ms in the jitter buffer", now.like, now.FramesDecoded,
 			now.KeyFramesDecoded, now.PliCount, now.NackCount, 1000*now.JitterBufferDelay/max(1, now.JitterBufferEmittedCount))
+	})
+}
+
+// robber takes the second packet of each frame of three or more, and all that is sent again.
+type robber struct {
+	interceptor.NoOp
+	mu     sync.Mutex
+	nth    int // of the frame
+	taken  int
+	parity int // packets that came by
+}
+
+func (r *robber) NewInterceptor(string) (interceptor.Interceptor, error) { return r, nil }
+
+func (r *robber) BindLocalStream(info *interceptor.StreamInfo, w interceptor.RTPWriter) interceptor.RTPWriter {
+	media, fec := info.SSRC, info.SSRCForwardErrorCorrection
+	return interceptor.RTPWriterFunc(func(h *rtp.Header, payload []byte, a interceptor.Attributes) (int, error) {
+		if r.takes(h.SSRC == media, h.SSRC == fec, h) {
+			return len(payload), nil
+		}
+		return w.Write(h, payload, a)
+	})
+}
+
+func (r *robber) takes(media, parity bool, h *rtp.Header) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case parity:
+		r.parity++
+		return false
+	case !media:
+		return true
+	case h.Padding:
+		return false
+	}
+	r.nth++
+	second := r.nth == 2 && !h.Marker
+	if h.Marker {
+		r.nth = 0
+	}
+	if second {
+		r.taken++
+	}
+	return second
+}
+
+// What the network takes of each larger frame, real Chromium makes from the parity: nothing
+// is ever sent again.
+func TestChromiumMakesWhatIsLost(t *testing.T) {
+	eachCodec(t, func(t *testing.T, c encode.Codec) {
+		d := newScript(image.Pt(640, 400))
+		s := New(d, c, Options{})
+		defer s.Close()
+		r := &robber{}
+		b := browse(t, s, d, func(track *Track) { track.guards = func() bool { return true } }, r)
+		b.until("the first picture")
+		for range 12 {
+			d.page()
+			b.until("another page")
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.taken < 12 || b.now.KeyFramesDecoded > 2 {
+			t.Errorf("%d packets were taken, %d of parity came; %+v", r.taken, r.parity, b.now)
+		}
+		t.Logf("%d packets taken, %d of parity; %+v", r.taken, r.parity, b.now)
 	})
 }
 

@@ -46,7 +46,7 @@ const silenceCheck = 250 * time.Millisecond
 func newCongestion(track *Track) *Congestion {
 	c := &Congestion{track: track, estimate: newEstimate(time.Now(), DefaultTarget), told: DefaultTarget}
 	if track != nil {
-		track.hold = c.hold
+		track.hold, track.guards = c.hold, c.guards
 	}
 	return c
 }
@@ -62,7 +62,7 @@ func (c *Congestion) Target() int {
 	if !c.known() {
 		return 0
 	}
-	return c.estimate.target()
+	return c.estimate.forPictures()
 }
 
 // known is whether the estimate is more than a guess; mu is held. That nothing is
@@ -83,7 +83,7 @@ func (c *Congestion) OnChange(f func(bitsPerSecond int)) {
 	c.tell.Lock()
 	defer c.tell.Unlock()
 	c.mu.Lock()
-	c.changed, c.told = f, c.estimate.target()
+	c.changed, c.told = f, c.estimate.forPictures()
 	target, known := c.told, c.known()
 	c.mu.Unlock()
 	if known {
@@ -96,7 +96,7 @@ func (c *Congestion) publish() {
 	c.tell.Lock()
 	defer c.tell.Unlock()
 	c.mu.Lock()
-	target, f := c.estimate.target(), c.changed
+	target, f := c.estimate.forPictures(), c.changed
 	news := target - c.told
 	if small := max(target, c.told) / 50; c.closed || f == nil || news == 0 || !c.known() ||
 		news > -small && news < small && target != MinTarget && target != MaxTarget {
@@ -115,18 +115,22 @@ func (c *Congestion) BindLocalStream(info *interceptor.StreamInfo, w interceptor
 	if i < 0 {
 		return w // the peer gives no such feedback
 	}
-	id, ssrc := uint8(info.RTPHeaderExtensions[i].ID), info.SSRC
+	id, ssrc, parity := uint8(info.RTPHeaderExtensions[i].ID), info.SSRC, info.SSRCForwardErrorCorrection
 	return interceptor.RTPWriterFunc(func(h *rtp.Header, payload []byte, a interceptor.Attributes) (int, error) {
 		var number rtp.TransportCCExtension
 		if err := number.Unmarshal(h.GetExtension(id)); err == nil {
-			counted, was := len(payload), h.SequenceNumber
+			size, counted, was := h.MarshalSize()+len(payload), len(payload), h.SequenceNumber
+			if h.SSRC == parity && parity != 0 {
+				c.parity(number.TransportSequence, size)
+				return w.Write(h, payload, a)
+			}
 			if h.SSRC != ssrc { // it is sent again
 				counted = 0
 				if len(payload) >= 2 { // RFC 4588: first the number it had
 					was = binary.BigEndian.Uint16(payload)
 				}
 			}
-			c.sent(number.TransportSequence, was, h.MarshalSize()+len(payload), counted)
+			c.sent(number.TransportSequence, was, size, counted)
 		}
 		return w.Write(h, payload, a)
 	})
@@ -138,6 +142,18 @@ func (c *Congestion) sent(seq, number uint16, size, counted int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.estimate.sent(time.Now(), seq, number, size, counted)
+	c.attend()
+}
+
+func (c *Congestion) parity(seq uint16, size int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.estimate.parity(time.Now(), seq, size)
+	c.attend()
+}
+
+// attend sees to it that a peer that says nothing is looked after; mu is held.
+func (c *Congestion) attend() {
 	if !c.running {
 		c.wake(silenceCheck)
 	}
@@ -183,6 +199,13 @@ func (c *Congestion) hold() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.estimate.hold(time.Now())
+}
+
+// guards is whether parity pays.
+func (c *Congestion) guards() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.estimate.guards(time.Now())
 }
 
 // room is whether a packet of so many bytes may be sent again.

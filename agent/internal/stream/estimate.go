@@ -46,6 +46,9 @@ type estimate struct {
 	again float64 // that were sent again
 	paid  time.Duration
 
+	losses losses
+	extra  float64 // share of what leaves that is parity, of late
+
 	heard time.Duration // the last feedback
 	rose  time.Duration // when the rate last rose because of trains
 	fell  time.Duration // when it last fell: what left before says nothing about it
@@ -85,6 +88,9 @@ const (
 	throughputWindow = 250 * time.Millisecond
 	// forgotten is when a train says nothing any more.
 	forgotten = 10 * time.Second
+	// guardTrip is from when on parity pays: what is sent again comes after the next frame
+	// of 60 per second, and two pictures are shown as one.
+	guardTrip = 25 * time.Millisecond
 	// trainsKept is over a second of frames, padding and packets sent again.
 	trainsKept = 128
 )
@@ -97,6 +103,17 @@ func newEstimate(now time.Time, start int) *estimate {
 // target is what may be sent, in bits per second.
 func (e *estimate) target() int {
 	return int(min(max(e.rate*e.drain, MinTarget), MaxTarget))
+}
+
+// forPictures is what of that the stream may send, which knows nothing of parity.
+func (e *estimate) forPictures() int {
+	return int(max(float64(e.target())*(1-e.extra), MinTarget))
+}
+
+// guards reports whether parity pays: packets get lost by chance, not in a queue, and it
+// takes long until they came again.
+func (e *estimate) guards(at time.Time) bool {
+	return e.losses.pays(at.Sub(e.began)) && e.trip.has && e.trip.value() >= guardTrip && e.drain >= 0.9
 }
 
 // sent notes a packet of so many bytes, of which the stream counts some: none of
@@ -118,7 +135,20 @@ func (e *estimate) sent(at time.Time, seq, number uint16, size, counted int) {
 	}
 	e.own += bits
 	e.debt += 8 * float64(counted)
+	e.extra -= e.extra * e.second(bits)
 }
+
+// parity notes a packet of parity: all of it counts, as it is kept free for (forPictures).
+func (e *estimate) parity(at time.Time, seq uint16, size int) {
+	e.sent(at, seq, 0, size, size)
+	e.extra += e.second(8 * float64(size))
+	if p := e.flight.get(e.flight.widen(seq)); p != nil {
+		p.parity = true
+	}
+}
+
+// second is which part so many bits are of what may leave in a second.
+func (e *estimate) second(bits float64) float64 { return min(1, bits/e.rate) }
 
 // room is whether a packet of so many bytes may be sent again: with half of the
 // rate, after a quarter of a second of it. The peer asks for the others once
@@ -169,10 +199,15 @@ func (e *estimate) feedback(at time.Time, f *rtcp.TransportLayerCC) (came []uint
 			continue
 		}
 		low, high = min(low, n), max(high, n)
+		if p.left > e.fell && e.drain >= 0.9 {
+			e.losses.packet(n, p.fate == fateLost)
+		}
 		if p.fate == fateLost {
 			continue
 		}
-		e.came = append(e.came, p.number)
+		if !p.parity {
+			e.came = append(e.came, p.number)
+		}
 		newest = max(newest, p.left)
 		e.base.add(now, p.came-p.left)
 	}

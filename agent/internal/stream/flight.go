@@ -19,6 +19,7 @@ type passage struct {
 	number     uint16 // of RTP; when it is sent again, that which it had
 	size       uint16 // bytes of RTP
 	fate       fate
+	parity     bool // it is of no picture, and number is of another stream
 }
 
 func (p *passage) bits() float64 { return 8 * float64(p.size) }

@@ -54,8 +54,8 @@ func (p payload) capability() webrtc.RTPCodecCapability {
 }
 
 // RegisterCodecs makes m speak the video codecs this build encodes, in 4:2:0 and
-// where it can in 4:4:4, each with retransmission (RTX), and the playout-delay
-// extension.
+// where it can in 4:4:4, each with retransmission (RTX), parity (parity.go), and the
+// playout-delay extension.
 func RegisterCodecs(m *webrtc.MediaEngine) error {
 	for _, f := range payloads {
 		if !slices.Contains(encode.Supported(), f.codec) {
@@ -69,6 +69,10 @@ func RegisterCodecs(m *webrtc.MediaEngine) error {
 				return fmt.Errorf("register %s: %w", p.MimeType, err)
 			}
 		}
+	}
+	fec := webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeFlexFEC03, ClockRate: clockRate, SDPFmtpLine: parityWindow}
+	if err := m.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: fec, PayloadType: parityType}, webrtc.RTPCodecTypeVideo); err != nil {
+		return fmt.Errorf("register %s: %w", fec.MimeType, err)
 	}
 	return m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: playoutDelayURI}, webrtc.RTPCodecTypeVideo)
 }

@@ -20,6 +20,7 @@ type wire struct {
 
 func (*wire) ID() string                                                    { return "wire" }
 func (*wire) SSRC() webrtc.SSRC                                             { return 7 }
+func (*wire) SSRCForwardErrorCorrection() webrtc.SSRC                       { return 0 }
 func (w *wire) WriteStream() webrtc.TrackLocalWriter                        { return w }
 func (*wire) HeaderExtensions() (none []webrtc.RTPHeaderExtensionParameter) { return none }
 func (*wire) CodecParameters() []webrtc.RTPCodecParameters {

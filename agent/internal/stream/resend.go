@@ -33,7 +33,7 @@ func (r *resend) NewInterceptor(string) (interceptor.Interceptor, error) { retur
 
 // BindLocalStream puts resend before w.
 func (r *resend) BindLocalStream(info *interceptor.StreamInfo, w interceptor.RTPWriter) interceptor.RTPWriter {
-	ssrc, again := info.SSRC, info.SSRCRetransmission
+	ssrc, again, parity := info.SSRC, info.SSRCRetransmission, info.SSRCForwardErrorCorrection
 	types := r.track.retransmissions()
 	var mu sync.Mutex
 	var sent [resendable]uint8 // payload types, by sequence number
@@ -44,7 +44,7 @@ func (r *resend) BindLocalStream(info *interceptor.StreamInfo, w interceptor.RTP
 			mu.Unlock()
 		}
 		size := h.MarshalSize() + len(payload)
-		if h.SSRC != ssrc && !r.room(size) {
+		if h.SSRC != ssrc && (h.SSRC != parity || parity == 0) && !r.room(size) {
 			return size, nil
 		}
 		own := h.Clone()

@@ -50,6 +50,18 @@
 // whose dispersion at the viewer shows what the link carries, so that the first
 // one is enough, and nothing is sent only to find out.
 //
+// # Loss
+//
+// A lost packet is sent again when the viewer asks for it. Until it is there, a round
+// trip later, its frame waits, and the next one with it: both come at once, and one is
+// never seen. Where packets get lost by chance (two in the last seconds, and 0.3 % of
+// them) and a round trip takes 25 ms or more, parity follows each frame of three packets
+// or more: one packet for up to twelve, from which the viewer makes the one that is missing
+// (parity.go). It takes an eighth of what leaves at seven packets a frame, and is kept
+// free for. What it does not make good is sent again as ever. On a simulated link of
+// 5 Mbit/s and 40 ms that loses 1 %, 6 to 7 % of the frames of a page that scrolls come
+// together with another without parity, under 1 % with it (TestParityKeepsPicturesInTime).
+//
 // # Presets and formats
 //
 // A preset (preset.go) moves the bounds of the quantizers of what changes, and
@@ -86,7 +98,7 @@
 // # Where pion is
 //
 // This room is pion's door for media: Track (RTP), NewAPI (codecs, header
-// extensions, NACK/RTX, TWCC, congestion estimate), ChooseCodec, Feedback.
+// extensions, NACK/RTX, FlexFEC, TWCC, congestion estimate), ChooseCodec, Feedback.
 // agent/internal/session is its door for peers and data channels.
 package stream
 

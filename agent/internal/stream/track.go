@@ -20,8 +20,9 @@ const (
 	playoutDelayURI = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
 	clockRate       = 90000
 	// mtu of an RTP packet: with its header extensions, SRTP and TURN it stays
-	// below the 1280 bytes that every IPv6 path carries.
-	mtu = 1180
+	// below the 1280 bytes that every IPv6 path carries, and so does its parity, which is
+	// 28 bytes longer.
+	mtu = 1170
 )
 
 // Track is a Sink that sends frames to one peer. Two rules keep the viewer's
@@ -59,6 +60,7 @@ type Track struct {
 	codec        encode.Codec
 	id, streamID string
 	hold         func() time.Duration // how long the next packet is to wait; nil: not at all
+	guards       func() bool          // whether parity pays; nil: never
 
 	order sync.Mutex // held while a frame is written
 
@@ -74,6 +76,8 @@ type Track struct {
 	ssrc       uint32
 	types      map[encode.Format]uint8 // payload types of the binding
 	again      map[uint8]uint8         // and of what is sent again, for each
+	parity     *parity                 // nil: not negotiated
+	numbers    rtp.Sequencer           // of its packets, also of the next binding's: one stream, one key
 	format     encode.Format           // of the last frame
 	arrived    arrived
 	frames     int             // sent since it was bound
@@ -102,7 +106,7 @@ func NewTrack(codec encode.Codec, id, streamID string) (*Track, error) {
 		return nil, fmt.Errorf("no RTP payload for codec %q", codec)
 	}
 	// Payload type and SSRC are the binding's.
-	return &Track{codec: codec, id: id, streamID: streamID,
+	return &Track{codec: codec, id: id, streamID: streamID, numbers: rtp.NewRandomSequencer(),
 		packetizer: rtp.NewPacketizer(mtu, 0, 0, payloader, rtp.NewRandomSequencer(), clockRate)}, nil
 }
 
@@ -126,12 +130,16 @@ func (t *Track) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, e
 	if t.bound != "" {
 		return webrtc.RTPCodecParameters{}, fmt.Errorf("track %s is bound to another peer", t.ID())
 	}
-	var plain webrtc.RTPCodecParameters
+	var plain, fec webrtc.RTPCodecParameters
 	types, again := map[encode.Format]uint8{}, map[uint8]uint8{}
 	for _, c := range ctx.CodecParameters() {
 		name := strings.TrimPrefix(strings.ToLower(c.MimeType), "video/")
 		if apt, err := strconv.ParseUint(value(c.SDPFmtpLine, "apt", ""), 10, 8); name == "rtx" && err == nil {
 			again[uint8(apt)] = uint8(c.PayloadType)
+			continue
+		}
+		if name == "flexfec-03" {
+			fec = c
 			continue
 		}
 		p := payloadOf(name, c.SDPFmtpLine)
@@ -149,10 +157,18 @@ func (t *Track) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, e
 	t.bound, t.writer, t.ssrc, t.types, t.again = ctx.ID(), ctx.WriteStream(), uint32(ctx.SSRC()), types, again
 	t.gone = make(chan struct{})
 	t.arrived, t.frames, t.format = arrived{}, 0, encode.I420
+	var wide uint8
 	for _, e := range ctx.HeaderExtensions() {
-		if e.URI == playoutDelayURI {
+		switch e.URI {
+		case playoutDelayURI:
 			t.delayID = uint8(e.ID)
+		case transportCC:
+			wide = uint8(e.ID)
 		}
+	}
+	t.parity = nil
+	if ssrc := uint32(ctx.SSRCForwardErrorCorrection()); ssrc != 0 && fec.PayloadType != 0 {
+		t.parity = newParity(ssrc, uint8(fec.PayloadType), wide)
 	}
 	return plain, nil
 }
@@ -219,6 +235,9 @@ func (t *Track) WriteFrame(f Frame) error {
 	}
 	t.writing = true
 	err := t.write(packets)
+	if err == nil && len(packets) >= leastGuarded {
+		err = t.guard(packets)
+	}
 	t.writing = false
 	if err != nil {
 		return err
@@ -254,6 +273,28 @@ func (t *Track) write(packets []*rtp.Packet) error {
 		p.SSRC, p.PayloadType = t.ssrc, t.types[t.format]
 		if _, err := t.writer.WriteRTP(&p.Header, p.Payload); err != nil {
 			return fmt.Errorf("send video: %w", err)
+		}
+	}
+	return nil
+}
+
+// guard sends what stands in for one of a frame's packets, where that pays; mu is held,
+// but not while some of it waits.
+func (t *Track) guard(packets []*rtp.Packet) error {
+	if t.bound == "" || t.parity == nil || t.guards == nil || !t.guards() {
+		return nil
+	}
+	made, err := t.parity.of(packets, t.numbers)
+	if err != nil {
+		return err
+	}
+	for _, p := range made {
+		t.pace()
+		if t.bound == "" {
+			return nil
+		}
+		if _, err := t.writer.WriteRTP(&p.Header, p.Payload); err != nil {
+			return fmt.Errorf("send parity: %w", err)
 		}
 	}
 	return nil

@@ -48,6 +48,7 @@ type way struct {
 	sentAt  time.Duration
 	content func(now time.Duration) (least, wish float64) // bits of a frame now; 0: nothing
 	key     bool
+	bare    bool          // without parity
 	pads    int           // counts frames, so that padding follows the last
 	lossy   time.Duration // when a packet was last asked for again
 	log     []simPoint
@@ -55,9 +56,15 @@ type way struct {
 
 type simFrame struct {
 	at, done time.Duration // sent, arrived as a whole
-	missing  int
+	groups   []*simGroup
 	skipped  bool // a key frame came after it
 	bits     float64
+}
+
+// simGroup is some packets of a frame and what stands in for one of them.
+type simGroup struct {
+	missing int
+	parity  bool // it is there
 }
 
 type simPoint struct {
@@ -142,8 +149,8 @@ func (w *way) carry(size int, arrive func()) {
 	}
 }
 
-// send is one packet of a frame, or padding.
-func (w *way) send(size int, f *simFrame, tries int) {
+// send is one packet of a frame, or padding, which is of no group.
+func (w *way) send(size int, f *simFrame, g *simGroup, tries int) {
 	seq := w.seq
 	w.seq++
 	counted := 0
@@ -157,10 +164,9 @@ func (w *way) send(size int, f *simFrame, tries int) {
 		local := w.offset + w.now + time.Duration(float64(w.now)*w.overage)
 		w.recorder.Record(1, seq, local.Microseconds())
 		w.fresh = true
-		if f != nil {
-			if f.missing--; f.missing == 0 {
-				f.done = w.now
-			}
+		if f != nil && g.missing > 0 {
+			g.missing--
+			w.arrived(f, g)
 		}
 	})
 	// The receiver asks again when the next packet is there, then after each trip.
@@ -168,12 +174,12 @@ func (w *way) send(size int, f *simFrame, tries int) {
 		again := max(w.busy-w.now, 0) + 2*w.delay + 15*time.Millisecond
 		var ask func()
 		ask = func() {
-			if got || f.skipped {
+			if got || f.skipped || g.missing == 0 {
 				return
 			}
 			w.lossy = w.now
 			if w.est.room(w.clock(), size) {
-				w.send(size, f, tries+1)
+				w.send(size, f, g, tries+1)
 			} else {
 				w.at(w.now+2*w.delay+15*time.Millisecond, ask)
 			}
@@ -182,11 +188,38 @@ func (w *way) send(size int, f *simFrame, tries int) {
 	}
 }
 
+// guard is a packet of parity.
+func (w *way) guard(size int, f *simFrame, g *simGroup) {
+	seq := w.seq
+	w.seq++
+	w.est.parity(w.clock(), seq, size)
+	w.carry(size, func() {
+		w.recorder.Record(1, seq, (w.offset + w.now + time.Duration(float64(w.now)*w.overage)).Microseconds())
+		w.fresh, g.parity = true, true
+		w.arrived(f, g)
+	})
+}
+
+// arrived is when a packet of a group has.
+func (w *way) arrived(f *simFrame, g *simGroup) {
+	if g.parity && g.missing == 1 {
+		g.missing = 0
+	}
+	for _, g := range f.groups {
+		if g.missing > 0 {
+			return
+		}
+	}
+	if f.done == 0 {
+		f.done = w.now
+	}
+}
+
 // tick is the loop of the stream, thirty times a second.
 func (w *way) tick() {
 	w.at(w.now+time.Second/30, w.tick)
-	target := float64(w.est.target())
-	w.log = append(w.log, simPoint{w.now, int(target)})
+	w.log = append(w.log, simPoint{w.now, w.est.target()})
+	target := float64(w.est.forPictures())
 	w.debt = max(0, w.debt-target*(w.now-w.debtAt).Seconds())
 	w.debtAt = w.now
 	if w.content == nil || w.debt > target*0.015 {
@@ -214,12 +247,24 @@ func (w *way) tick() {
 	f := &simFrame{at: w.now, bits: bits}
 	const most = 1150
 	bytes := int(bits/8) + 1
-	f.missing = (bytes + most - 1) / most
+	packets := (bytes + most - 1) / most
+	groups := (packets + eachGuards - 1) / eachGuards
 	w.frames = append(w.frames, f)
 	began := w.now
-	for left := bytes; left > 0; left -= most {
-		w.send(min(left, most)+24, f, 0)
-		w.now += 25 * time.Microsecond // what sending a packet takes
+	for i := range groups {
+		from, to := i*packets/groups, (i+1)*packets/groups
+		g := &simGroup{missing: to - from}
+		f.groups = append(f.groups, g)
+		for n := from; n < to; n++ {
+			w.send(min(bytes-n*most, most)+24, f, g, 0)
+			w.now += 25 * time.Microsecond // what sending a packet takes
+		}
+	}
+	if packets >= leastGuarded && !w.bare && w.est.guards(w.clock()) {
+		for _, g := range f.groups {
+			w.guard(most+52, f, g)
+			w.now += 25 * time.Microsecond
+		}
 	}
 	w.now = began
 	w.pads++
@@ -229,7 +274,7 @@ func (w *way) tick() {
 		after += wait
 		w.at(w.now+after, func() {
 			if w.pads == mine {
-				w.send(25, nil, 0)
+				w.send(25, nil, nil, 0)
 			}
 		})
 	}

@@ -1,0 +1,111 @@
+package stream
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/pion/interceptor/pkg/flexfec"
+	"github.com/pion/rtp"
+)
+
+const (
+	// leastGuarded is how many packets a frame has that parity is made for: what is typed
+	// has one or two, and of those parity would be as much again.
+	leastGuarded = 3
+	// eachGuards is for how many packets one of parity stands at most. Where two of those
+	// are lost they have to be asked for: one group in 150 at 1 %. The shortest header, of 20
+	// bytes, has room for 15.
+	eachGuards   = 12
+	parityType   = 49                       // payload type, as Chromium has it
+	parityWindow = "repair-window=10000000" // in µs; there must be one, and libwebrtc does not look
+)
+
+// parity makes what stands in for a lost packet of a frame, where a round trip is too long
+// to wait for it: packets of FlexFEC in a stream of their own, each the exclusive or of
+// up to eachGuards others (draft-ietf-payload-flexible-fec-scheme-03, §4.2 and 6.2, which
+// Chromium takes, and offers without being asked).
+//
+// The parity of ULPFEC in RED (RFC 5109, 2198), which more browsers know, shares the numbers
+// of the frames' packets. When it gets lost itself that is a gap like any other, and where
+// frames have no picture ids (AV1, and VP8 as we send it) libwebrtc holds the next frame
+// back until the gap is closed (rtp_seq_num_only_ref_finder.cc). Its own sender uses none
+// where there are no picture ids, but NACK (rtp_video_sender.cc).
+type parity struct {
+	encoder *flexfec.FlexEncoder03
+	ssrc    uint32
+	kind    uint8 // payload type
+	wide    uint8 // id of the extension with transport-wide numbers; 0: there is none
+}
+
+func newParity(ssrc uint32, kind, wide uint8) *parity {
+	return &parity{encoder: flexfec.NewFlexEncoder03(kind, ssrc), ssrc: ssrc, kind: kind, wide: wide}
+}
+
+// of makes the parity of a frame's packets, which have everything they leave with but the
+// transport-wide number. They get that nearer to the wire, and for parity it is zero on
+// both sides (libwebrtc: RtpPacket::ZeroMutableExtensions). numbers are for what is made.
+func (p *parity) of(packets []*rtp.Packet, numbers rtp.Sequencer) (made []*rtp.Packet, err error) {
+	all := make([]rtp.Packet, len(packets))
+	for i, packet := range packets {
+		all[i] = rtp.Packet{Header: packet.Header.Clone(), Payload: packet.Payload}
+		if p.wide == 0 {
+			continue
+		}
+		if err := all[i].SetExtension(p.wide, []byte{0, 0}); err != nil {
+			return nil, fmt.Errorf("parity: %w", err)
+		}
+	}
+	groups := (len(all) + eachGuards - 1) / eachGuards
+	for g := range groups {
+		group := all[g*len(all)/groups : (g+1)*len(all)/groups]
+		for _, q := range p.encoder.EncodeFec(group, 1) {
+			made = append(made, &rtp.Packet{Payload: q.Payload, Header: rtp.Header{Version: 2, PayloadType: p.kind,
+				SequenceNumber: numbers.NextSequenceNumber(), Timestamp: packets[0].Timestamp, SSRC: p.ssrc}})
+		}
+	}
+	return made, nil
+}
+
+// losses is how many packets get lost on the way by chance, of late. Those that get lost in
+// a row count as one: parity does not help there, and it is how a queue overflows.
+type losses struct {
+	all, lost float64 // each half as much after lossHalf
+	at        time.Duration
+	last      int64 // that was lost
+	many      bool  // so many that parity pays
+}
+
+const (
+	lossHalf = 10 * time.Second
+	// lossPays is the share of packets at which parity begins to pay, one frame of seven in
+	// fifty, and lossMany how many of the last seconds say so. It ends at a third and a fifth.
+	lossPays = 0.003
+	lossMany = 1.5 // one alone may be chance
+)
+
+// packet notes what became of the packet n.
+func (l *losses) packet(n int64, lost bool) {
+	l.all++
+	if !lost {
+		return
+	}
+	if n-l.last > 1 {
+		l.lost++
+	}
+	l.last = max(l.last, n)
+}
+
+// pays brings the judgement up to date.
+func (l *losses) pays(now time.Duration) bool {
+	if d := now - l.at; d > 0 {
+		fade := math.Exp2(-d.Seconds() / lossHalf.Seconds())
+		l.all, l.lost, l.at = l.all*fade, l.lost*fade, now
+	}
+	if l.many {
+		l.many = l.lost > lossMany/5 && l.lost > l.all*lossPays/3
+	} else {
+		l.many = l.lost > lossMany && l.lost > l.all*lossPays
+	}
+	return l.many
+}

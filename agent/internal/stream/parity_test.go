@@ -1,0 +1,348 @@
+package stream
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
+
+	"oriel/agent/internal/encode"
+)
+
+// remake makes the lost one of what a packet of parity stands for, as
+// draft-ietf-payload-flexible-fec-scheme-03 has it (§6.3). have is what came, by number.
+func remake(t *testing.T, fec []byte, have map[uint16][]byte) []byte {
+	t.Helper()
+	if fec[0]>>6 != 0 || fec[8] != 1 || fec[18]>>7 != 1 {
+		t.Fatalf("not the shortest header of one stream: % x", fec[:20])
+	}
+	base, mask := binary.BigEndian.Uint16(fec[16:]), binary.BigEndian.Uint16(fec[18:])<<1
+	first := binary.BigEndian.Uint64(fec) // of the header, with the length where the number is
+	rest := slices.Clone(fec[20:])
+	lost, missing := uint16(0), 0
+	for i := range uint16(15) {
+		if mask<<i>>15 == 0 {
+			continue
+		}
+		p, ok := have[base+i]
+		if !ok {
+			lost = base + i
+			missing++
+			continue
+		}
+		head := binary.BigEndian.Uint64(p)
+		first ^= head&^(0xffff<<32) | uint64(len(p)-12)<<32
+		for j, b := range p[12:] {
+			rest[j] ^= b
+		}
+	}
+	if missing != 1 {
+		t.Fatalf("%d are missing of those that one packet of parity stands for", missing)
+	}
+	length := uint16(first >> 32)
+	made := binary.BigEndian.AppendUint64(nil, first&^(0xffff<<32|3<<62)|uint64(lost)<<32|2<<62)
+	return append(append(made, fec[12:16]...), rest[:length]...)
+}
+
+// guarded is a wire that takes parity too, and keeps what leaves.
+type guarded struct {
+	wire
+	left []*rtp.Packet
+}
+
+func (*guarded) SSRCForwardErrorCorrection() webrtc.SSRC { return 8 }
+func (g *guarded) WriteStream() webrtc.TrackLocalWriter  { return g }
+func (g *guarded) HeaderExtensions() []webrtc.RTPHeaderExtensionParameter {
+	return []webrtc.RTPHeaderExtensionParameter{{URI: playoutDelayURI, ID: 5}, {URI: transportCC, ID: 4}}
+}
+
+func (g *guarded) CodecParameters() []webrtc.RTPCodecParameters {
+	return append(g.wire.CodecParameters(), webrtc.RTPCodecParameters{
+		RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeFlexFEC03}, PayloadType: parityType})
+}
+
+func (g *guarded) WriteRTP(h *rtp.Header, payload []byte) (int, error) {
+	p := &rtp.Packet{Header: h.Clone(), Payload: payload}
+	// As the network has it, in zeros as both sides take it for parity.
+	if err := p.SetExtension(4, []byte{0, 0}); err != nil {
+		return 0, err
+	}
+	g.left = append(g.left, p)
+	return len(payload), nil
+}
+
+// frame sends one of so many packets and returns what left.
+func (g *guarded) frame(t *testing.T, track *Track, packets int) (media, parity []*rtp.Packet) {
+	t.Helper()
+	data := make([]byte, (packets-1)*(mtu-13)+100)
+	for i := range data {
+		data[i] = byte(i * i >> 7)
+	}
+	data[0] = 6 << 3 // a frame of one OBU
+	g.left = nil
+	if err := track.WriteFrame(Frame{Codec: encode.AV1, Data: data, Key: true, At: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range g.left {
+		if p.SSRC == 8 {
+			parity = append(parity, p)
+			continue
+		}
+		if len(parity) > 0 {
+			t.Error("parity left before what it stands for")
+		}
+		media = append(media, p)
+	}
+	if len(media) != packets {
+		t.Fatalf("a frame of %d packets, not of %d", len(media), packets)
+	}
+	return media, parity
+}
+
+func newGuarded(t *testing.T) (*guarded, *Track) {
+	t.Helper()
+	track, err := NewTrack(encode.AV1, "a", "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &guarded{}
+	if _, err := track.Bind(g); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = track.Unbind(g) })
+	return g, track
+}
+
+// Whichever packet of a frame is lost, it is made from the others and the parity, byte for
+// byte, and parity fits where they do.
+func TestParityMakesWhatIsLost(t *testing.T) {
+	for _, n := range []int{3, 4, 12, 13, 30, 150} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			g, track := newGuarded(t)
+			track.guards = func() bool { return true }
+			media, parity := g.frame(t, track, n)
+			if want := (n + eachGuards - 1) / eachGuards; len(parity) != want {
+				t.Fatalf("%d packets of parity, not %d", len(parity), want)
+			}
+			have := map[uint16][]byte{}
+			for _, p := range media {
+				raw, err := p.Marshal()
+				if err != nil {
+					t.Fatal(err)
+				}
+				have[p.SequenceNumber] = raw
+			}
+			made := 0
+			for _, q := range parity {
+				if q.PayloadType != parityType || q.Timestamp != media[0].Timestamp {
+					t.Errorf("parity is of type %d at %d", q.PayloadType, q.Timestamp)
+				}
+				if size := q.MarshalSize() + 16 + 4 + 48; size > 1280 { // SRTP, TURN, UDP and IPv6
+					t.Errorf("parity takes %d bytes on the way", size)
+				}
+				base, mask := binary.BigEndian.Uint16(q.Payload[16:]), binary.BigEndian.Uint16(q.Payload[18:])<<1
+				for i := range uint16(15) {
+					if mask<<i>>15 == 0 {
+						continue
+					}
+					lost := have[base+i]
+					delete(have, base+i)
+					if got := remake(t, q.Payload, have); !bytes.Equal(got, lost) {
+						t.Errorf("packet %d of %d came out wrong", i, n)
+					}
+					have[base+i] = lost
+					made++
+				}
+			}
+			if made != n {
+				t.Errorf("parity stands for %d of %d packets", made, n)
+			}
+		})
+	}
+}
+
+// Parity is made for frames of some packets, where it pays, for who takes it.
+func TestParityOnlyWhereItPays(t *testing.T) {
+	g, track := newGuarded(t)
+	if _, parity := g.frame(t, track, 7); len(parity) > 0 {
+		t.Error("there is parity though nobody asked for it")
+	}
+	pays := false
+	track.guards = func() bool { return pays }
+	if _, parity := g.frame(t, track, 7); len(parity) > 0 {
+		t.Error("there is parity though it does not pay")
+	}
+	pays = true
+	if _, parity := g.frame(t, track, 2); len(parity) > 0 {
+		t.Error("there is parity for what is typed")
+	}
+	_, before := g.frame(t, track, 7)
+	if err := track.Unbind(g); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := track.Bind(g); err != nil {
+		t.Fatal(err)
+	}
+	// It is the same stream with the same key, in which no number may come twice.
+	if _, after := g.frame(t, track, 7); after[0].SequenceNumber != before[0].SequenceNumber+1 {
+		t.Errorf("number %d after %d", after[0].SequenceNumber, before[0].SequenceNumber)
+	}
+	if err := track.Unbind(g); err != nil {
+		t.Fatal(err)
+	}
+	plain := &wire{c: newCongestion(nil)}
+	defer plain.c.Close()
+	if _, err := track.Bind(plain); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = track.Unbind(plain) }()
+	if track.parity != nil {
+		t.Error("there is parity for a viewer who does not take it")
+	}
+}
+
+// The answer has parity if the offer has, and else not a trace of it.
+func TestParityIsNegotiated(t *testing.T) {
+	offers := slices.Clone(chromium)
+	offers[0] += " 41"
+	offers = append(offers, "a=rtpmap:41 flexfec-03/90000", "a=fmtp:41 repair-window=10000000")
+	for name, c := range map[string]struct {
+		offer []string
+		takes bool
+	}{"with": {offers, true}, "without": {chromium, false}} {
+		t.Run(name, func(t *testing.T) {
+			track, err := NewTrack(encode.AV1, "a", "b")
+			if err != nil {
+				t.Fatal(err)
+			}
+			api, _, err := NewAPI(webrtc.SettingEngine{}, track)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pc, err := api.NewPeerConnection(webrtc.Configuration{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer pc.Close()
+			if _, err := pc.AddTrack(track); err != nil {
+				t.Fatal(err)
+			}
+			if err := pc.SetRemoteDescription(sdp(c.offer...)); err != nil {
+				t.Fatal(err)
+			}
+			answer, err := pc.CreateAnswer(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, part := range []string{"a=rtpmap:41 flexfec-03/90000", "a=ssrc-group:FEC-FR "} {
+				if strings.Contains(answer.SDP, part) != c.takes {
+					t.Errorf("%q in the answer: %v\n%s", part, !c.takes, answer.SDP)
+				}
+			}
+		})
+	}
+}
+
+// Parity begins soon where packets get lost by chance and a round trip is long, and nowhere
+// else; it ends when they do not any more.
+func TestWhereParityPays(t *testing.T) {
+	for name, c := range map[string]struct {
+		rate  float64
+		delay time.Duration
+		setup func(*way)
+		pays  bool
+	}{
+		"5 Mbit/s, 40 ms, 1 % loss":   {5e6, 20 * ms, func(w *way) { w.loss, w.content = 0.01, scrolling }, true},
+		"5 Mbit/s, 40 ms, 0.1 % loss": {5e6, 20 * ms, func(w *way) { w.loss, w.content = 0.001, scrolling }, false},
+		"5 Mbit/s, 40 ms, no loss":    {5e6, 20 * ms, func(w *way) { w.content = video }, false},
+		"100 Mbit/s, 10 ms, 1 % loss": {100e6, 5 * ms, func(w *way) { w.loss, w.content = 0.01, scrolling }, false},
+		"1 Mbit/s, 100 ms, no loss":   {1e6, 50 * ms, func(w *way) { w.content = video }, false},
+		"20 and 1 Mbit/s, a full queue": {20e6, 20 * ms, func(w *way) {
+			w.content = video
+			w.at(3*time.Second, func() { w.rate = 1e6 })
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(3) {
+				w := newWay(t, c.rate, c.delay, seed)
+				c.setup(w)
+				began, some := time.Duration(0), 0
+				for w.now < 10*time.Second {
+					w.run(w.now + 50*ms)
+					if w.est.guards(w.clock()) {
+						if some++; some == 1 {
+							began = w.now
+						}
+					}
+				}
+				if (some > 0) != c.pays || began > 4*time.Second {
+					t.Errorf("seed %d: from %v, in %d of 200 moments", seed, began, some)
+				}
+				w.loss = 0
+				if w.run(40 * time.Second); w.est.guards(w.clock()) {
+					t.Errorf("seed %d: still, though nothing gets lost: %+v", seed, w.est.losses)
+				}
+			}
+		})
+	}
+}
+
+// What it is for: on a link that loses one packet in a hundred hardly a picture comes late,
+// and what leaves is no more than without.
+func TestParityKeepsPicturesInTime(t *testing.T) {
+	run := func(seed uint64, bare bool) (late float64, rate int) {
+		w := newWay(t, 5e6, 20*ms, seed)
+		w.loss, w.content, w.bare = 0.01, scrolling, bare
+		w.run(20 * time.Second)
+		all, shown := 0, time.Duration(0)
+		for _, f := range w.frames {
+			if f.skipped || f.at < 3*time.Second || f.at > 19*time.Second {
+				continue
+			}
+			all++
+			before := shown
+			if shown = max(shown, f.done); shown-before < time.Second/120 {
+				late++ // it comes together with the one before
+			}
+		}
+		return 100 * late / float64(all), w.est.forPictures()
+	}
+	for seed := range uint64(3) {
+		without, alone := run(seed, true)
+		with, beside := run(seed, false)
+		t.Logf("seed %d: %.1f %% come together with the one before, without parity %.1f %%; %d and %d bit/s of pictures", seed, with, without, beside, alone)
+		if without < 4 || with > without/4 {
+			t.Errorf("seed %d: %.1f %% come together with the one before, without parity %.1f %%", seed, with, without)
+		}
+		if part := float64(beside) / float64(alone); part < 0.75 || part > 0.92 {
+			t.Errorf("seed %d: pictures may take %d bit/s, without parity %d", seed, beside, alone)
+		}
+	}
+}
+
+// What is known to have come is pictures: numbers of parity are another stream's.
+func TestParityIsNoPicture(t *testing.T) {
+	e := newEstimate(time.Unix(1000, 0), DefaultTarget)
+	now := e.began
+	e.sent(now, 0, 100, 1000, 950)
+	e.parity(now, 1, 1000)
+	e.sent(now, 2, 101, 1000, 950)
+	if e.debt != 8*2900 || e.own != 8*3000 {
+		t.Errorf("the link owes %.0f bits, %.0f of them of pictures and parity", e.own, e.debt)
+	}
+	f := &rtcp.TransportLayerCC{PacketStatusCount: 3, PacketChunks: []rtcp.PacketStatusChunk{
+		&rtcp.RunLengthChunk{PacketStatusSymbol: rtcp.TypeTCCPacketReceivedSmallDelta, RunLength: 3}}}
+	for range 3 {
+		f.RecvDeltas = append(f.RecvDeltas, &rtcp.RecvDelta{Type: rtcp.TypeTCCPacketReceivedSmallDelta, Delta: 250})
+	}
+	if came := e.feedback(now.Add(50*ms), f); !slices.Equal(came, []uint16{100, 101}) {
+		t.Errorf("%d came", came)
+	}
+}
