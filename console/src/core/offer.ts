@@ -54,7 +54,9 @@ function addVideo(pc: RTCPeerConnection, codec: string | undefined): RTCRtpTrans
   const transceiver = pc.addTransceiver('video', { direction: 'recvonly' });
   const wanted = codec?.toLowerCase();
   const known = wanted ? (RTCRtpReceiver.getCapabilities('video')?.codecs ?? []) : [];
-  const chosen = known.filter((c) => [`video/${wanted}`, 'video/rtx'].includes(c.mimeType.toLowerCase()));
+  const chosen = known.filter((c) =>
+    [`video/${wanted}`, 'video/rtx', 'video/flexfec-03'].includes(c.mimeType.toLowerCase()),
+  );
   if (chosen.some((c) => c.mimeType.toLowerCase() !== 'video/rtx')) transceiver.setCodecPreferences(chosen);
   return transceiver;
 }
