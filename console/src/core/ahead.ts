@@ -1,18 +1,21 @@
 /**
  * What a tab that opens on a viewer has begun before its pages were there, for those
  * who would begin it otherwise; each may be taken once. First, by the first script that
- * runs: the socket to the relay and the offer of a session, which need none of the
- * protocol. Then, when the viewer is loaded (early.ts): the session itself. Of a click's
- * way to the first picture the rest of the console was a third: 140 ms until it had
- * run, and 80 in which it kept what arrived from being read.
+ * runs: the socket to the relay, lent by the page that opened the tab if it can be
+ * (lent.ts), and the offer of a session, which need none of the protocol. Then, when
+ * the viewer is loaded (early.ts): the session itself. Of a click's way to the first
+ * picture the rest of the console was a third: 140 ms until it had run, and 80 in which
+ * it kept what arrived from being read.
  *
  * It knows no more than the types of most of it, so that a list does not load a viewer.
  */
+import { borrow, type Lent } from './lent';
 import type { Live } from './live';
 import { makeOffer, type Offer, type OfferOptions } from './offer';
 import type { Viewer } from './viewer';
 
 class Ahead {
+  #lent: Lent | undefined;
   #socket: WebSocket | undefined;
   #said: (() => void)[] = [];
   #offer: { offer: Offer; options: OfferOptions } | undefined;
@@ -20,12 +23,23 @@ class Ahead {
   #viewer: { viewer: Viewer; live: Live; computerId: string } | undefined;
 
   begin(options: OfferOptions): void {
+    this.#lent = borrow();
+    if (!this.#lent) this.#open();
+    this.#offer = { offer: makeOffer(options), options };
+  }
+
+  #open(): void {
     const socket = (this.#socket = new WebSocket(liveUrl()));
     socket.binaryType = 'arraybuffer';
     socket.onopen = (event) => this.#said.push(() => socket.onopen?.(event));
     socket.onmessage = (event) => this.#said.push(() => socket.onmessage?.(event));
     socket.onclose = (event) => this.#said.push(() => socket.onclose?.(event));
-    this.#offer = { offer: makeOffer(options), options };
+  }
+
+  takeLent(): Lent | undefined {
+    const lent = this.#lent;
+    this.#lent = undefined;
+    return lent;
   }
 
   /** The socket; what it has said is said again, to those who listen when this task is done. */

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ahead } from './ahead';
 import { asked } from './asked';
 import { begin } from './early';
-import { FakePeerConnection, FakeSocket, FakeStream } from './fakes';
+import { fakeLent, FakePeerConnection, FakeSocket, FakeStream } from './fakes';
 import { Mode } from './wire/oriel/v1/session_pb';
 
 function begun(query = '') {
@@ -70,6 +70,21 @@ describe('a tab that opens on a viewer', () => {
     await settle();
     expect(relay().of('openSession')).toHaveLength(1);
     expect([FakeSocket.all.length, FakePeerConnection.all.length]).toEqual([1, 1]);
+  });
+
+  it('begins with the socket that its opener lends, until it is in no hurry any more', async () => {
+    const lent = fakeLent();
+    vi.stubGlobal('opener', { orielLend: () => lent });
+    begun();
+    await settle();
+    expect(lent.fake.of('openSession')).toHaveLength(1);
+    expect(FakeSocket.all).toHaveLength(1);
+    lent.fake.deliver({ case: 'sessionWaiting', value: { attempt: 1, computerId: 'c1' } });
+    expect(FakeSocket.all).toHaveLength(2);
+    relay().greet();
+    await settle();
+    expect(relay().of('openSession')).toHaveLength(1);
+    expect(lent.fake.closed).toBe(true);
   });
 
   it('does not go on with an offer of another kind', async () => {

@@ -15,11 +15,18 @@ const UNDER_WAY = new Set(['relay', 'asking', 'connecting', 'live']);
 
 /** Returns when it is time for the pages: there is a picture, or something to say. */
 export function begin(computerId: string, asked: Asked): Promise<void> {
-  const live = new Live(liveUrl(), { signedIn });
+  const live = new Live(liveUrl(), { signedIn, lent: ahead.takeLent() });
   const viewer = new Viewer(live, { computerId, ...asked });
   viewer.setStream(rememberedPicture());
   viewer.moveTo(document.body, '');
   ahead.begun(live, viewer, computerId);
+  // A lent socket is for the way to the first picture.
+  const settle = () => {
+    const { name } = viewer.state;
+    if (name === 'live' ? viewer.said.pictured : !UNDER_WAY.has(name)) live.settle();
+  };
+  viewer.on('picture', settle);
+  viewer.on('state', settle);
   return new Promise((enough) => {
     viewer.on('picture', enough);
     viewer.on('state', ({ name }) => UNDER_WAY.has(name) || enough());

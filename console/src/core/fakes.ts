@@ -7,6 +7,7 @@ import {
   type FromDesktop,
   type ToDesktop,
 } from './wire/oriel/v1/channel_pb';
+import type { Lent } from './lent';
 import {
   FromConsoleSchema,
   ToConsoleSchema,
@@ -27,6 +28,8 @@ export class FakeSocket {
     return socket;
   }
 
+  readonly OPEN = 1;
+  readyState = 0;
   binaryType = '';
   closed = false;
   sent: FromConsole['body'][] = [];
@@ -45,6 +48,7 @@ export class FakeSocket {
 
   close(): void {
     this.closed = true;
+    this.readyState = 3;
   }
 
   /** What was sent of one kind. */
@@ -53,19 +57,32 @@ export class FakeSocket {
   }
 
   deliver(body: ToConsoleBody): void {
-    const bytes = encode(ToConsoleSchema, create(ToConsoleSchema, { body }) as ToConsole);
+    const bytes = toConsole(body);
     this.onmessage?.({ data: bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) });
   }
 
   greet(): void {
+    this.readyState = this.OPEN;
     this.onopen?.();
     this.deliver({ case: 'welcome', value: { personId: 'p', iceServers: [] } });
   }
 
   /** The other side or the network closes it. */
   drop(): void {
+    this.readyState = 3;
     this.onclose?.();
   }
+}
+
+const toConsole = (body: ToConsoleBody) =>
+  encode(ToConsoleSchema, create(ToConsoleSchema, { body }) as ToConsole);
+
+/** A socket as another page lends it. */
+export function fakeLent(): Lent & { fake: FakeSocket } {
+  const fake = new FakeSocket('lent');
+  fake.readyState = fake.OPEN;
+  const welcome = toConsole({ case: 'welcome', value: { personId: 'p' } });
+  return { fake, socket: fake as unknown as WebSocket, welcome };
 }
 
 class FakeChannel {

@@ -1,7 +1,7 @@
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import * as native from './ed25519';
-import { FakePeerConnection, FakeSocket, FakeStream } from './fakes';
+import { fakeLent, FakePeerConnection, FakeSocket, FakeStream } from './fakes';
 import { Live } from './live';
 import type { Pins } from './trust';
 import { Viewer, type ViewerOptions } from './viewer';
@@ -271,6 +271,43 @@ describe('resilience', () => {
         .map((b) => b.value.sessionId),
     ).toEqual(['s1']);
     expect(FakePeerConnection.all).toHaveLength(1);
+  });
+
+  it('moves from a lent socket to another without anybody seeing it', async () => {
+    live.close();
+    const lent = fakeLent();
+    live = new Live('ws://relay', { open: FakeSocket.open, lent });
+    await connect();
+    const seen: unknown[] = [];
+    viewer.on('state', (state) => seen.push(state.name));
+    viewer.on('unsteady', (silent) => seen.push(silent));
+    live.on('state', (state) => seen.push(state));
+    live.settle();
+    relay().greet();
+    const sessions = relay()
+      .of('attachSession')
+      .map((b) => b.value.sessionId);
+    expect(sessions).toEqual(['s1']);
+    // What the relay says to the window that it takes the session to be gone from.
+    lent.fake.deliver({ case: 'problem', value: { sessionId: 's1', code: Code.BUSY } });
+    await settle();
+    expect([seen, FakePeerConnection.all.length]).toEqual([[], 1]);
+    relay().deliver({ case: 'sessionEnded', value: { sessionId: 's1', reason: EndReason.ENDED } });
+    expect(seen).toEqual(['ended']);
+  });
+
+  it('asks anew when the socket goes that it asked on', async () => {
+    live.close();
+    const lent = fakeLent();
+    live = new Live('ws://relay', { open: FakeSocket.open, lent });
+    await start();
+    lent.ongone?.();
+    relay().greet();
+    await settle();
+    expect(relay().of('openSession')).toHaveLength(1);
+    await answer(await introduce());
+    peer().become('connected');
+    expect(viewer.state.name).toBe('live');
   });
 
   it('makes a new connection in the same session after a loss', async () => {

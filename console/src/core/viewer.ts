@@ -275,7 +275,7 @@ export class Viewer extends Emitter<ViewerEvents> {
       this.#forget.push(off);
       return off;
     };
-    on('state', (state) => state === 'open' && this.#relayBack());
+    on('welcome', () => this.#relayBack());
     on('sessionWaiting', (v) => mine(v.attempt) && v.computerId === computerId && this.#waiting());
     on('sessionOpened', (v) => mine(v.attempt) && this.#opened(v));
     on('answer', (v) => mine(v.attempt) && v.sessionId === this.#sessionId && void this.#answered(v));
@@ -301,7 +301,7 @@ export class Viewer extends Emitter<ViewerEvents> {
     return id !== '' && id === this.#sessionId;
   }
 
-  // The live socket is open, perhaps again.
+  // The live socket is a new one.
   #relayBack(): void {
     if (this.#state.name === 'live')
       this.#live.send({ case: 'attachSession', value: { sessionId: this.#sessionId } });

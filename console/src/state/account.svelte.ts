@@ -1,6 +1,7 @@
 /** Who is signed in, and the live connection that belongs to it. */
 import { ahead, liveUrl } from '../core/ahead';
 import { api, ApiError, signedIn, take, type Person } from '../core/api';
+import { lendFrom } from '../core/lent';
 import { Live, type LiveState } from '../core/live';
 
 class Account {
@@ -8,6 +9,10 @@ class Account {
   status = $state<'unknown' | 'out' | 'in'>('unknown');
   connection = $state<LiveState>('connecting');
   live = $state.raw<Live>();
+
+  constructor() {
+    lendFrom(() => this.live);
+  }
 
   /**
    * Asks the relay; the error is left to the caller when it cannot be reached.
@@ -51,7 +56,7 @@ class Account {
 
   #connect(): void {
     this.#disconnect();
-    const live = (this.live = ahead.takeLive() ?? new Live(liveUrl(), { signedIn }));
+    const live = (this.live = ahead.takeLive() ?? new Live(liveUrl(), { signedIn, lent: ahead.takeLent() }));
     this.connection = live.state;
     live.on('state', (state) => {
       this.connection = state;

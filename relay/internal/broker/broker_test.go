@@ -318,6 +318,66 @@ func TestTabComesBack(t *testing.T) {
 	})
 }
 
+// A tab moves its session from one socket to another, which know nothing of each other.
+func TestSessionMovesToAnotherSocket(t *testing.T) {
+	each(t, relaytest.NodeOptions{Grace: 300 * time.Millisecond}, func(t *testing.T, w *world) {
+		heard := func(tab *relaytest.Tab, id, text string) {
+			t.Helper()
+			w.agent.Say(&orielv1.FromAgent{Body: &orielv1.FromAgent_Candidate{Candidate: &orielv1.Candidate{SessionId: id, Attempt: 1, Candidate: text}}})
+			tab.Take("candidate", func(m *orielv1.ToConsole) bool { return m.GetCandidate().GetCandidate() == text })
+		}
+		alone := func() bool { // one socket is left
+			n := w.tabs.Hub.Stats().Tabs
+			if w.agents != w.tabs {
+				n += w.agents.Hub.Stats().Tabs
+			}
+			return n == 1
+		}
+		id, attempt := w.session(t, orielv1.Mode_MODE_CONTROL)
+
+		// The session first, then the end of the socket that it was on.
+		second := relaytest.OpenTab(t, w.agents, w.cookie)
+		second.Attach(id)
+		if p := w.tab.Problem(); p.GetSessionId() != id || p.GetCode() != orielv1.Code_CODE_BUSY {
+			t.Fatal(p)
+		}
+		heard(second, id, "while both are there")
+		_ = w.tab.Conn.Close()
+		relaytest.Until(t, "the first socket gone", alone)
+		heard(second, id, "after the first went")
+		second.Candidate(attempt, id, "from the second")
+		if c := w.agent.Candidate(); c.GetCandidate() != "from the second" {
+			t.Fatal(c)
+		}
+
+		// The other way around: the relay hears of the end first. What the second leaves
+		// behind tells when its grace is over.
+		left := second.Opened(second.Open(w.computer, orielv1.Mode_MODE_VIEW, "")).GetSessionId()
+		third := relaytest.OpenTab(t, w.tabs, w.cookie)
+		_ = second.Conn.Close()
+		relaytest.Until(t, "the second socket gone", alone)
+		third.Attach(id)
+		third.Candidate(attempt, id, "from the third")
+		if c := w.agent.Candidate(); c.GetCandidate() != "from the third" {
+			t.Fatal(c)
+		}
+		w.row(t, left, "the end of what was left", endedBy(orielv1.EndReason_END_REASON_TIMEOUT))
+		heard(third, id, "later")
+		if e, err := w.tabs.Journal.Get(t.Context(), id); err != nil || e.GetEndedAt() != 0 {
+			t.Fatal(e, err)
+		}
+		if w.agent.Has(func(m *orielv1.ToAgent) bool { return m.GetEndSession().GetSessionId() == id }) {
+			t.Fatal("the agent was told to end it")
+		}
+		third.Close(id)
+		w.agent.EndSession(id)
+		if e := third.Ended(id); e.GetReason() != orielv1.EndReason_END_REASON_OPERATOR {
+			t.Fatal(e)
+		}
+		w.row(t, id, "the end", endedBy(orielv1.EndReason_END_REASON_OPERATOR))
+	})
+}
+
 func TestTabThatStaysAway(t *testing.T) {
 	each(t, relaytest.NodeOptions{Grace: 50 * time.Millisecond}, func(t *testing.T, w *world) {
 		connected, _ := w.session(t, orielv1.Mode_MODE_VIEW)
