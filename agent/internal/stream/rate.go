@@ -268,7 +268,7 @@ func (r *rate) fine(share float64, moved bool) int {
 	case share < 0.02:
 		return exact
 	case share < 0.2, moved: // a page that is scrolled: 4 dB more than at 24 for a fifth of its bits; a video would take half as long again
-		return 16
+		return 15
 	default:
 		return 24
 	}
