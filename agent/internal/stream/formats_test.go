@@ -97,9 +97,10 @@ func TestChooseFromChromium(t *testing.T) {
 	}
 }
 
-// The answer takes 4:2:0 and 4:4:4, each with its retransmissions.
-func TestAnswerHasBothFormats(t *testing.T) {
-	track, err := NewTrack(encode.VP9, "a", "b")
+// answer is what an agent answers to an offer of these lines.
+func answer(t *testing.T, codec encode.Codec, offer ...string) string {
+	t.Helper()
+	track, err := NewTrack(codec, "a", "b")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,20 +116,26 @@ func TestAnswerHasBothFormats(t *testing.T) {
 	if _, err := pc.AddTransceiverFromTrack(track, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly}); err != nil {
 		t.Fatal(err)
 	}
-	if err := pc.SetRemoteDescription(sdp(chromium...)); err != nil {
+	if err := pc.SetRemoteDescription(sdp(offer...)); err != nil {
 		t.Fatal(err)
 	}
 	answer, err := pc.CreateAnswer(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return answer.SDP
+}
+
+// The answer takes 4:2:0 and 4:4:4, each with its retransmissions.
+func TestAnswerHasBothFormats(t *testing.T) {
+	answer := answer(t, encode.VP9, chromium...)
 	for _, line := range []string{"rtpmap:45 AV1/90000", "fmtp:46 apt=45", "fmtp:47 level-idx=5;profile=1;tier=0", "fmtp:48 apt=47",
 		"fmtp:98 profile-id=0", "fmtp:99 apt=98", "fmtp:35 profile-id=1", "fmtp:36 apt=35"} {
-		if !strings.Contains(answer.SDP, "a="+line) {
-			t.Errorf("the answer lacks %s:\n%s", line, answer.SDP)
+		if !strings.Contains(answer, "a="+line) {
+			t.Errorf("the answer lacks %s:\n%s", line, answer)
 		}
 	}
-	if strings.Contains(answer.SDP, "profile-id=2") {
+	if strings.Contains(answer, "profile-id=2") {
 		t.Error("the answer takes a profile that is not ours")
 	}
 }

@@ -218,32 +218,10 @@ func TestParityIsNegotiated(t *testing.T) {
 		takes bool
 	}{"with": {offers, true}, "without": {chromium, false}} {
 		t.Run(name, func(t *testing.T) {
-			track, err := NewTrack(encode.AV1, "a", "b")
-			if err != nil {
-				t.Fatal(err)
-			}
-			api, _, err := NewAPI(webrtc.SettingEngine{}, track)
-			if err != nil {
-				t.Fatal(err)
-			}
-			pc, err := api.NewPeerConnection(webrtc.Configuration{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer pc.Close()
-			if _, err := pc.AddTrack(track); err != nil {
-				t.Fatal(err)
-			}
-			if err := pc.SetRemoteDescription(sdp(c.offer...)); err != nil {
-				t.Fatal(err)
-			}
-			answer, err := pc.CreateAnswer(nil)
-			if err != nil {
-				t.Fatal(err)
-			}
+			answer := answer(t, encode.AV1, c.offer...)
 			for _, part := range []string{"a=rtpmap:41 flexfec-03/90000", "a=ssrc-group:FEC-FR "} {
-				if strings.Contains(answer.SDP, part) != c.takes {
-					t.Errorf("%q in the answer: %v\n%s", part, !c.takes, answer.SDP)
+				if strings.Contains(answer, part) != c.takes {
+					t.Errorf("%q in the answer: %v\n%s", part, !c.takes, answer)
 				}
 			}
 		})

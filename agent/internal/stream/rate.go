@@ -267,7 +267,7 @@ func (r *rate) fine(share float64, moved bool) int {
 		return 24
 	case share < 0.02:
 		return exact
-	case share < 0.2, moved: // a page that is scrolled: 4 dB more than at 24 for a fifth of its bits; a video would take half as long again
+	case share < 0.2, moved: // a page that is scrolled: over 4 dB more than at 24 for about a fifth of its bits; a video would take half as long again
 		return 15
 	default:
 		return 24
