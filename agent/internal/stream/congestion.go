@@ -201,11 +201,11 @@ func (c *Congestion) hold() time.Duration {
 	return c.estimate.hold(time.Now())
 }
 
-// guards is whether parity pays.
-func (c *Congestion) guards() bool {
+// guards is whether parity pays for a frame of so many packets.
+func (c *Congestion) guards(packets int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.estimate.guards(time.Now())
+	return c.estimate.guards(time.Now(), packets)
 }
 
 // room is whether a packet of so many bytes may be sent again.

@@ -47,7 +47,7 @@ type estimate struct {
 	paid  time.Duration
 
 	losses losses
-	extra  float64 // share of what leaves that is parity, of late
+	extra  float64 // share of the rate that parity took in the last second
 
 	heard time.Duration // the last feedback
 	rose  time.Duration // when the rate last rose because of trains
@@ -91,6 +91,9 @@ const (
 	// guardTrip is from when on parity pays: what is sent again comes after the next frame
 	// of 60 per second, and two pictures are shown as one.
 	guardTrip = 25 * time.Millisecond
+	// mostForLetters is the share of the rate that parity may take before letters are not
+	// guarded any more: of what moves in frames as small it would be as much again.
+	mostForLetters = 0.2
 	// trainsKept is over a second of frames, padding and packets sent again.
 	trainsKept = 128
 )
@@ -110,10 +113,17 @@ func (e *estimate) forPictures() int {
 	return int(max(float64(e.target())*(1-e.extra), MinTarget))
 }
 
-// guards reports whether parity pays: packets get lost by chance, not in a queue, and it
-// takes long until they came again.
-func (e *estimate) guards(at time.Time) bool {
-	return e.losses.pays(at.Sub(e.began)) && e.trip.has && e.trip.value() >= guardTrip && e.drain >= 0.9
+// guards reports whether parity pays for a frame of so many packets: some get lost by chance,
+// not in a queue, and it takes long until they came again, or until the viewer notices.
+func (e *estimate) guards(at time.Time, packets int) bool {
+	e.losses.judge(at.Sub(e.began))
+	switch {
+	case e.drain < 0.9:
+		return false
+	case packets < leastLarge:
+		return e.losses.some && e.extra < mostForLetters
+	}
+	return e.losses.many && e.trip.has && e.trip.value() >= guardTrip
 }
 
 // sent notes a packet of so many bytes, of which the stream counts some: none of
@@ -135,20 +145,16 @@ func (e *estimate) sent(at time.Time, seq, number uint16, size, counted int) {
 	}
 	e.own += bits
 	e.debt += 8 * float64(counted)
-	e.extra -= e.extra * e.second(bits)
 }
 
 // parity notes a packet of parity: all of it counts, as it is kept free for (forPictures).
 func (e *estimate) parity(at time.Time, seq uint16, size int) {
 	e.sent(at, seq, 0, size, size)
-	e.extra += e.second(8 * float64(size))
+	e.extra = min(1, e.extra+8*float64(size)/e.rate)
 	if p := e.flight.get(e.flight.widen(seq)); p != nil {
 		p.parity = true
 	}
 }
-
-// second is which part so many bits are of what may leave in a second.
-func (e *estimate) second(bits float64) float64 { return min(1, bits/e.rate) }
 
 // room is whether a packet of so many bytes may be sent again: with half of the
 // rate, after a quarter of a second of it. The peer asks for the others once
@@ -181,6 +187,7 @@ func (e *estimate) pay(now time.Duration) {
 		e.own = max(0, e.own-max(e.rate, e.low)*d.Seconds())
 		e.debt = max(0, e.debt-1.02*float64(e.target())*d.Seconds())
 		e.again = max(0, e.again-float64(e.target())/2*d.Seconds())
+		e.extra *= math.Exp(-d.Seconds())
 		e.paid = now
 	}
 }

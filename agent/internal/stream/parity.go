@@ -10,9 +10,10 @@ import (
 )
 
 const (
-	// leastGuarded is how many packets a frame has that parity is made for: what is typed
-	// has one or two, and of those parity would be as much again.
-	leastGuarded = 3
+	// leastLarge is how many packets a frame has that is no letter. What is typed has one
+	// or two, so that parity takes as much again or half, of little, and when the last is lost
+	// nothing follows by which the viewer would notice, but padding.
+	leastLarge = 3
 	// eachGuards is for how many packets one of parity stands at most. Where two of those
 	// are lost they have to be asked for: one group in 150 at 1 %. The shortest header, of 20
 	// bytes, has room for 15.
@@ -21,8 +22,8 @@ const (
 	parityWindow = "repair-window=10000000" // in µs; there must be one, and libwebrtc does not look
 )
 
-// parity makes what stands in for a lost packet of a frame, where a round trip is too long
-// to wait for it: packets of FlexFEC in a stream of their own, each the exclusive or of
+// parity makes what stands in for a lost packet of a frame, where it takes too long
+// to ask for it: packets of FlexFEC in a stream of their own, each the exclusive or of
 // up to eachGuards others (draft-ietf-payload-flexible-fec-scheme-03, §4.2 and 6.2, which
 // Chromium takes, and offers without being asked).
 //
@@ -74,6 +75,7 @@ type losses struct {
 	at        time.Duration
 	last      int64 // that was lost
 	many      bool  // so many that parity pays
+	some      bool  // enough for letters
 }
 
 const (
@@ -82,6 +84,7 @@ const (
 	// fifty, and lossMany how many of the last seconds say so. It ends at a third and a fifth.
 	lossPays = 0.003
 	lossMany = 1.5 // one alone may be chance
+	lossSome = 0.5 // but is enough for what takes little
 )
 
 // packet notes what became of the packet n.
@@ -96,16 +99,19 @@ func (l *losses) packet(n int64, lost bool) {
 	l.last = max(l.last, n)
 }
 
-// pays brings the judgement up to date.
-func (l *losses) pays(now time.Duration) bool {
+// judge brings the judgement up to date.
+func (l *losses) judge(now time.Duration) {
 	if d := now - l.at; d > 0 {
 		fade := math.Exp2(-d.Seconds() / lossHalf.Seconds())
 		l.all, l.lost, l.at = l.all*fade, l.lost*fade, now
 	}
-	if l.many {
-		l.many = l.lost > lossMany/5 && l.lost > l.all*lossPays/3
-	} else {
-		l.many = l.lost > lossMany && l.lost > l.all*lossPays
+	l.many, l.some = l.pays(l.many, lossMany), l.pays(l.some, lossSome)
+}
+
+// pays reports whether so many were lost of late that parity does, or still does.
+func (l *losses) pays(still bool, many float64) bool {
+	if still {
+		return l.lost > many/5 && l.lost > l.all*lossPays/3
 	}
-	return l.many
+	return l.lost > many && l.lost > l.all*lossPays
 }

@@ -123,10 +123,10 @@ func newGuarded(t *testing.T) (*guarded, *Track) {
 // Whichever packet of a frame is lost, it is made from the others and the parity, byte for
 // byte, and parity fits where they do.
 func TestParityMakesWhatIsLost(t *testing.T) {
-	for _, n := range []int{3, 4, 12, 13, 30, 150} {
+	for _, n := range []int{1, 2, 3, 4, 12, 13, 30, 150} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			g, track := newGuarded(t)
-			track.guards = func() bool { return true }
+			track.guards = func(int) bool { return true }
 			media, parity := g.frame(t, track, n)
 			if want := (n + eachGuards - 1) / eachGuards; len(parity) != want {
 				t.Fatalf("%d packets of parity, not %d", len(parity), want)
@@ -168,20 +168,20 @@ func TestParityMakesWhatIsLost(t *testing.T) {
 	}
 }
 
-// Parity is made for frames of some packets, where it pays, for who takes it.
+// Parity is made where it pays for a frame of so many packets, for who takes it.
 func TestParityOnlyWhereItPays(t *testing.T) {
 	g, track := newGuarded(t)
 	if _, parity := g.frame(t, track, 7); len(parity) > 0 {
 		t.Error("there is parity though nobody asked for it")
 	}
 	pays := false
-	track.guards = func() bool { return pays }
+	track.guards = func(packets int) bool { return pays && packets == 7 }
 	if _, parity := g.frame(t, track, 7); len(parity) > 0 {
 		t.Error("there is parity though it does not pay")
 	}
 	pays = true
 	if _, parity := g.frame(t, track, 2); len(parity) > 0 {
-		t.Error("there is parity for what is typed")
+		t.Error("there is parity for a frame that it does not pay for")
 	}
 	_, before := g.frame(t, track, 7)
 	if err := track.Unbind(g); err != nil {
@@ -254,7 +254,7 @@ func TestWhereParityPays(t *testing.T) {
 				began, some := time.Duration(0), 0
 				for w.now < 10*time.Second {
 					w.run(w.now + 50*ms)
-					if w.est.guards(w.clock()) {
+					if w.est.guards(w.clock(), leastLarge) {
 						if some++; some == 1 {
 							began = w.now
 						}
@@ -264,7 +264,7 @@ func TestWhereParityPays(t *testing.T) {
 					t.Errorf("seed %d: from %v, in %d of 200 moments", seed, began, some)
 				}
 				w.loss = 0
-				if w.run(40 * time.Second); w.est.guards(w.clock()) {
+				if w.run(40 * time.Second); w.est.guards(w.clock(), leastLarge) {
 					t.Errorf("seed %d: still, though nothing gets lost: %+v", seed, w.est.losses)
 				}
 			}
@@ -272,10 +272,9 @@ func TestWhereParityPays(t *testing.T) {
 	}
 }
 
-// What it is for: on a link that loses one packet in a hundred hardly a picture comes late,
-// and what leaves is no more than without.
+// What it is for: on a link that loses one packet in a hundred hardly a picture comes late.
 func TestParityKeepsPicturesInTime(t *testing.T) {
-	run := func(seed uint64, bare bool) (late float64, rate int) {
+	run := func(seed uint64, bare bool) (late float64) {
 		w := newWay(t, 5e6, 20*ms, seed)
 		w.loss, w.content, w.bare = 0.01, scrolling, bare
 		w.run(20 * time.Second)
@@ -290,18 +289,124 @@ func TestParityKeepsPicturesInTime(t *testing.T) {
 				late++ // it comes together with the one before
 			}
 		}
-		return 100 * late / float64(all), w.est.forPictures()
+		return 100 * late / float64(all)
 	}
 	for seed := range uint64(3) {
-		without, alone := run(seed, true)
-		with, beside := run(seed, false)
-		t.Logf("seed %d: %.1f %% come together with the one before, without parity %.1f %%; %d and %d bit/s of pictures", seed, with, without, beside, alone)
+		without, with := run(seed, true), run(seed, false)
+		t.Logf("seed %d: %.1f %% come together with the one before, without parity %.1f %%", seed, with, without)
 		if without < 4 || with > without/4 {
 			t.Errorf("seed %d: %.1f %% come together with the one before, without parity %.1f %%", seed, with, without)
 		}
-		if part := float64(beside) / float64(alone); part < 0.75 || part > 0.92 {
+	}
+}
+
+// Where pictures take all that the link carries, parity is kept free for, and not more.
+func TestParityIsKeptFreeFor(t *testing.T) {
+	for seed := range uint64(3) {
+		run := func(bare bool) (rate int) {
+			w := newWay(t, 5e6, 20*ms, seed)
+			w.loss, w.content, w.bare = 0.01, video, bare
+			w.run(20 * time.Second)
+			return w.est.forPictures()
+		}
+		alone, beside := run(true), run(false)
+		t.Logf("seed %d: pictures may take %d bit/s, without parity %d", seed, beside, alone)
+		if part := float64(beside) / float64(alone); part < 0.8 || part > 0.92 {
 			t.Errorf("seed %d: pictures may take %d bit/s, without parity %d", seed, beside, alone)
 		}
+	}
+}
+
+// Letters are guarded as soon as one packet got lost by chance, however near the viewer is,
+// until none has for a while, and not where frames as small take much of the link.
+func TestWhereLettersAreGuarded(t *testing.T) {
+	once := func(loss float64) func(*way) {
+		return func(w *way) {
+			w.content, w.loss = scrolling, loss
+			w.at(5*time.Second, func() { w.content = typing })
+		}
+	}
+	for name, c := range map[string]struct {
+		rate  float64
+		delay time.Duration
+		setup func(*way)
+		part  float64 // of ten seconds that begin with the letters, at least; 0: never
+	}{
+		"5 Mbit/s, 40 ms, 1 % loss":    {5e6, 20 * ms, once(0.01), 0.95},
+		"100 Mbit/s, 10 ms, 1 % loss":  {100e6, 5 * ms, once(0.01), 0.95},
+		"300 kbit/s, 200 ms, 2 % loss": {300e3, 100 * ms, once(0.02), 0.7},
+		"5 Mbit/s, no loss":            {5e6, 20 * ms, once(0), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(3) {
+				w := newWay(t, c.rate, c.delay, seed)
+				c.setup(w)
+				guarded, most := 0, 0.0
+				for w.now < 15*time.Second {
+					w.run(w.now + 50*ms)
+					if w.now > 5*time.Second && w.est.guards(w.clock(), 1) {
+						guarded++
+					}
+					most = max(most, w.est.extra)
+				}
+				if part := float64(guarded) / 200; part < c.part || c.part == 0 && part > 0 {
+					t.Errorf("seed %d: guarded for %.2f of the time", seed, part)
+				}
+				if most > mostForLetters+0.1 {
+					t.Errorf("seed %d: %.2f of the link is parity", seed, most)
+				}
+				w.loss = 0
+				if w.run(120 * time.Second); w.est.guards(w.clock(), 1) {
+					t.Errorf("seed %d: still, though nothing gets lost: %+v", seed, w.est.losses)
+				}
+			}
+		})
+	}
+	w := newWay(t, 1e6, 20*ms, 1)
+	w.loss, w.content = 0.01, func(time.Duration) (float64, float64) { return 8_000, 8_000 } // thirty a second, a packet each
+	guarded := 0
+	for w.now < 20*time.Second {
+		w.run(w.now + 50*ms)
+		if w.est.extra > mostForLetters+0.05 {
+			t.Fatalf("%.2f of the link is parity of what moves", w.est.extra)
+		}
+		if w.est.guards(w.clock(), 1) {
+			guarded++
+		}
+	}
+	if guarded == 0 || guarded > 390 {
+		t.Errorf("what moves in frames as small is guarded in %d of 400 moments", guarded)
+	}
+}
+
+// What that is for: hardly a letter waits until the viewer has noticed that it is missing.
+func TestLettersComeInTime(t *testing.T) {
+	run := func(seed uint64, bare bool) (late, letters int) {
+		w := newWay(t, 5e6, 20*ms, seed)
+		w.loss, w.bare, w.content = 0.01, bare, scrolling
+		w.at(5*time.Second, func() { w.content = typing })
+		w.run(300 * time.Second)
+		for _, f := range w.frames {
+			if f.at < 5*time.Second || f.at > 299*time.Second {
+				continue
+			}
+			letters++
+			if f.done-f.at > 60*ms { // three times what it takes
+				late++
+			}
+		}
+		return late, letters
+	}
+	var without, with, letters int
+	for seed := range uint64(5) {
+		late, n := run(seed, true)
+		without, letters = without+late, letters+n
+		late, _ = run(seed, false)
+		with += late
+	}
+	t.Logf("%d of %d letters are late, without parity %d", with, letters, without)
+	if letters < 7000 || without < letters/200 || with > without/10 {
+		t.Errorf("%d of %d letters are late, without parity %d", with, letters, without)
 	}
 }
 

@@ -59,8 +59,8 @@ const (
 type Track struct {
 	codec        encode.Codec
 	id, streamID string
-	hold         func() time.Duration // how long the next packet is to wait; nil: not at all
-	guards       func() bool          // whether parity pays; nil: never
+	hold         func() time.Duration   // how long the next packet is to wait; nil: not at all
+	guards       func(packets int) bool // whether parity pays for a frame of so many; nil: never
 
 	order sync.Mutex // held while a frame is written
 
@@ -235,7 +235,7 @@ func (t *Track) WriteFrame(f Frame) error {
 	}
 	t.writing = true
 	err := t.write(packets)
-	if err == nil && len(packets) >= leastGuarded {
+	if err == nil {
 		err = t.guard(packets)
 	}
 	t.writing = false
@@ -281,7 +281,7 @@ func (t *Track) write(packets []*rtp.Packet) error {
 // guard sends what stands in for one of a frame's packets, where that pays; mu is held,
 // but not while some of it waits.
 func (t *Track) guard(packets []*rtp.Packet) error {
-	if t.bound == "" || t.parity == nil || t.guards == nil || !t.guards() {
+	if t.bound == "" || t.parity == nil || t.guards == nil || len(packets) == 0 || !t.guards(len(packets)) {
 		return nil
 	}
 	made, err := t.parity.of(packets, t.numbers)

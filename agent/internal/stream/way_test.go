@@ -40,6 +40,7 @@ type way struct {
 	recorder *twcc.Recorder
 	fresh    bool
 	frames   []*simFrame
+	missed   []simLoss // packets of frames that have not come, the oldest first
 
 	// The sender.
 	seq     uint16
@@ -65,6 +66,12 @@ type simFrame struct {
 type simGroup struct {
 	missing int
 	parity  bool // it is there
+}
+
+// simLoss is a packet that the receiver lacks, as soon as it hears of one after it.
+type simLoss struct {
+	seq uint16
+	ask func()
 }
 
 type simPoint struct {
@@ -168,23 +175,38 @@ func (w *way) send(size int, f *simFrame, g *simGroup, tries int) {
 			g.missing--
 			w.arrived(f, g)
 		}
-	})
-	// The receiver asks again when the next packet is there, then after each trip.
-	if f != nil {
-		again := max(w.busy-w.now, 0) + 2*w.delay + 15*time.Millisecond
-		var ask func()
-		ask = func() {
-			if got || f.skipped || g.missing == 0 {
-				return
-			}
-			w.lossy = w.now
-			if w.est.room(w.clock(), size) {
-				w.send(size, f, g, tries+1)
-			} else {
-				w.at(w.now+2*w.delay+15*time.Millisecond, ask)
-			}
+		if tries == 0 {
+			w.notice(seq)
 		}
-		w.at(w.now+again, ask)
+	})
+	if f == nil {
+		return
+	}
+	const thinks = 15 * time.Millisecond
+	var ask func()
+	ask = func() {
+		if got || f.skipped || g.missing == 0 {
+			return
+		}
+		w.lossy = w.now
+		if w.est.room(w.clock(), size) {
+			w.send(size, f, g, tries+1)
+		} else {
+			w.at(w.now+2*w.delay+thinks, ask)
+		}
+	}
+	if tries > 0 { // it has been asked for, and is again after each trip
+		w.at(max(w.busy, w.now)+2*w.delay+thinks, ask)
+		return
+	}
+	w.missed = append(w.missed, simLoss{seq, func() { w.at(w.now+w.delay+thinks, ask) }})
+}
+
+// notice is when the receiver hears of a packet: it asks for what it lacks before it.
+func (w *way) notice(seq uint16) {
+	for len(w.missed) > 0 && int16(w.missed[0].seq-seq) < 0 {
+		w.missed[0].ask()
+		w.missed = w.missed[1:]
 	}
 }
 
@@ -260,7 +282,7 @@ func (w *way) tick() {
 			w.now += 25 * time.Microsecond // what sending a packet takes
 		}
 	}
-	if packets >= leastGuarded && !w.bare && w.est.guards(w.clock()) {
+	if !w.bare && w.est.guards(w.clock(), packets) {
 		for _, g := range f.groups {
 			w.guard(most+52, f, g)
 			w.now += 25 * time.Microsecond
