@@ -82,3 +82,67 @@ func TestConvertRefuses(t *testing.T) {
 		t.Errorf("rectangles beyond the picture are clipped: %v", err)
 	}
 }
+
+// A half is the mean of four pixels, at odd edges of what is there, wherever it is made anew.
+func TestHalveIsTheMean(t *testing.T) {
+	for _, format := range []encode.Format{encode.I420, encode.I444} {
+		for _, size := range []image.Point{{64, 48}, {63, 47}, {65, 50}, {1, 1}, {130, 3}, {2, 7}} {
+			s := newScreen(size)
+			s.video(s.pix.Rect, 3)
+			src := encode.NewImage(format, size)
+			convert(t, src, s, s.pix.Rect)
+			got, want := encode.NewImage(format, encode.Half(size)), encode.NewImage(format, encode.Half(size))
+			plainHalve(want, src)
+			half := func(rects ...image.Rectangle) {
+				t.Helper()
+				if err := encode.Halve(got, src, rects); err != nil {
+					t.Fatal(err)
+				}
+			}
+			half(got.Bounds())
+			if most, at := decodetest.Furthest(want, got, want.Bounds()); most > 1 {
+				t.Errorf("%v: luma off by %d at %v", size, most, at)
+			}
+			if most := decodetest.FurthestChroma(want, got); most > 1 {
+				t.Errorf("%v: chroma off by %d", size, most)
+			}
+			parts := encode.NewImage(format, encode.Half(size))
+			got, parts = parts, got
+			for y := 0; y < size.Y; y += 11 {
+				half(image.Rect(-3, y, 9, y+11), image.Rect(9, y, 99, y+11))
+			}
+			if most, at := decodetest.Furthest(parts, got, got.Bounds()); most > 0 || decodetest.FurthestChroma(parts, got) > 0 {
+				t.Errorf("%v: in parts luma differs by %d at %v", size, most, at)
+			}
+		}
+	}
+	img := encode.NewImage(encode.I420, image.Pt(16, 16))
+	for _, src := range []*encode.Image{encode.NewImage(encode.I420, image.Pt(33, 32)), encode.NewImage(encode.I444, image.Pt(32, 32))} {
+		if encode.Halve(img, src, []image.Rectangle{img.Bounds()}) == nil {
+			t.Errorf("%v of format %d into %v: no error", src.Size, src.Format, img.Size)
+		}
+	}
+}
+
+func plainHalve(dst, src *encode.Image) {
+	plane := func(dst []byte, dstStride int, half image.Point, src []byte, srcStride int, size image.Point) {
+		for y := range half.Y {
+			for x := range half.X {
+				sum := 0
+				for i := range 4 {
+					sum += int(src[min(2*y+i/2, size.Y-1)*srcStride+min(2*x+i%2, size.X-1)])
+				}
+				dst[y*dstStride+x] = byte((sum + 2) / 4)
+			}
+		}
+	}
+	chroma := func(img *encode.Image) image.Point {
+		if img.Format == encode.I444 {
+			return img.Size
+		}
+		return encode.Half(img.Size)
+	}
+	plane(dst.Y, dst.StrideY, dst.Size, src.Y, src.StrideY, src.Size)
+	plane(dst.U, dst.StrideC, chroma(dst), src.U, src.StrideC, chroma(src))
+	plane(dst.V, dst.StrideC, chroma(dst), src.V, src.StrideC, chroma(src))
+}

@@ -55,6 +55,9 @@ func NewImage(f Format, size image.Point) *Image {
 	return img
 }
 
+// Half is the size of a picture in half of the width and height, a pixel where half of one is left.
+func Half(size image.Point) image.Point { return image.Pt((size.X+1)/2, (size.Y+1)/2) }
+
 // fill doubles what it has, because copying is much quicker than a loop over bytes.
 func fill(b []byte, v byte) {
 	if len(b) == 0 {

@@ -21,5 +21,10 @@ func Convert(*Image, Picture, []image.Rectangle) error {
 	return fmt.Errorf("this build cannot convert pictures; build with cgo: %w", errors.ErrUnsupported)
 }
 
+// Halve needs libyuv.
+func Halve(*Image, *Image, []image.Rectangle) error {
+	return fmt.Errorf("this build cannot halve pictures; build with cgo: %w", errors.ErrUnsupported)
+}
+
 // Patched reports whether the library of c is one that .ci/aom has built.
 func Patched(Codec) bool { return false }

@@ -156,7 +156,9 @@ func TestFormatsTakeTurnsOnOneTrack(t *testing.T) {
 			v.mu.Lock()
 			v.drop = func(h *rtp.Header) bool {
 				if h.SSRC != media {
-					again[h.PayloadType]++
+					if h.PayloadType != parityType {
+						again[h.PayloadType]++
+					}
 					return false
 				}
 				first[h.PayloadType]++

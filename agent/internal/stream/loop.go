@@ -24,7 +24,9 @@ type loop struct {
 	enc   encode.Encoder
 	take  *taker
 	guess bool          // what the link takes is not known yet
-	img   *encode.Image // nil before the first picture
+	all   *encode.Image // the newest picture; nil before the first
+	img   *encode.Image // and what of it is encoded: all, or half
+	half  half
 	rate  *rate
 	auto  auto
 	fps   int       // the cap
@@ -207,9 +209,14 @@ func (l *loop) step() error {
 	if l.img != nil {
 		size = l.img.Size
 	}
-	got := l.take.take(&l.img)
-	if l.img == nil {
+	got := l.take.take(&l.all)
+	if l.all == nil {
 		return nil
+	}
+	l.half.decide(start, l.rate.preset, share(got.dirty, l.all.Size))
+	var err error
+	if l.img, err = l.half.fit(l.all, l.img, &got); err != nil {
+		return err
 	}
 	_, _, why := l.s.wishes()
 	if why != keyNone && l.encoded && start.Before(l.keyDue(why)) {
@@ -298,7 +305,8 @@ func (l *loop) step() error {
 	}
 	if !refined {
 		if since := start.Sub(l.changed); !p.Key && since < pauseAfter {
-			l.auto.frame(l.sent, f.Encoded, max(motion, time.Second/time.Duration(l.fps)))
+			took := l.half.took(l.sent, l.sent.Sub(start), share(p.Dirty, l.img.Size))
+			l.auto.frame(l.sent, took, max(motion, time.Second/time.Duration(l.fps)))
 		}
 		l.changed = l.sent
 	}
@@ -518,7 +526,7 @@ const guessing = 350 * time.Millisecond
 // still when nothing has changed for a while in which a change would have been
 // heard of: on a slow link the question is asked late.
 func (l *loop) refineDue(now, asked time.Time) time.Time {
-	if !l.rough.any() {
+	if !l.rough.any() && !l.half.on {
 		return time.Time{}
 	}
 	due := l.changed
@@ -526,6 +534,9 @@ func (l *loop) refineDue(now, asked time.Time) time.Time {
 		due = asked
 	}
 	due = due.Add(l.rate.still())
+	if t := l.half.stands(); l.half.on && t.After(due) {
+		due = t
+	}
 	if t := l.rate.idle(now).Add(-l.took.refine); t.After(due) {
 		due = t
 	}

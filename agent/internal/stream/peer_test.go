@@ -133,6 +133,14 @@ func watch(t testing.TB, codec encode.Codec, lost func()) *viewer {
 	case <-time.After(20 * time.Second):
 		t.Fatal("no connection")
 	}
+	// Connected is said before either side takes packets: who sends none again loses the first.
+	eventually(t, "both sides are ready", func() bool {
+		v.track.mu.Lock()
+		bound := v.track.bound != ""
+		v.track.mu.Unlock()
+		receiver := v.own.GetTransceivers()[0].Receiver()
+		return bound && v.agent.ConnectionState() == webrtc.PeerConnectionStateConnected && receiver != nil && receiver.Track() != nil
+	})
 	return v
 }
 

@@ -183,6 +183,7 @@ type Stream struct {
 	codec   encode.Codec
 	options Options
 	source  *source
+	open    func() (encode.Encoder, error)
 	wake    chan struct{} // capacity 1: something below changed
 	stats   statistics
 	inForce atomic.Uint32 // the Preset that the loop works by
@@ -214,7 +215,11 @@ func New(d desktop.Desktop, codec encode.Codec, o Options) *Stream {
 func newStream(src *source, codec encode.Codec, o Options) *Stream {
 	done := make(chan struct{})
 	close(done)
-	return &Stream{codec: codec, options: o.filled(), source: src, wake: make(chan struct{}, 1), subs: map[*Subscription]struct{}{}, stopped: done}
+	s := &Stream{codec: codec, options: o.filled(), source: src, wake: make(chan struct{}, 1), subs: map[*Subscription]struct{}{}, stopped: done}
+	s.open = func() (encode.Encoder, error) {
+		return encode.New(codec, encode.Config{Threads: o.Threads, Format: o.Format})
+	}
+	return s
 }
 
 // Codec is what the stream encodes to.
@@ -249,7 +254,7 @@ func (s *Stream) subscribe(sink Sink, held bool, onEnd func()) (*Subscription, e
 		return nil, s.failed
 	}
 	if s.stop == nil {
-		enc, err := s.encoder()
+		enc, err := s.open()
 		if err != nil {
 			return nil, err
 		}
@@ -444,12 +449,8 @@ func (s *Stream) send(f Frame) {
 	}
 }
 
-func (s *Stream) encoder() (encode.Encoder, error) {
-	return encode.New(s.codec, encode.Config{Threads: s.options.Threads, Format: s.options.Format})
-}
-
 func (s *Stream) newEncoder() (encode.Encoder, error) {
-	enc, err := s.encoder()
+	enc, err := s.open()
 	if err != nil {
 		return nil, fmt.Errorf("replace the encoder: %w", err)
 	}

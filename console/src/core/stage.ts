@@ -29,6 +29,7 @@ export class Stage {
   /** Called after every change of layout. */
   onlayout: () => void = () => undefined;
 
+  #screen = { width: 0, height: 0 };
   #scale: Scale = 'fit';
   #shown = 1; // CSS pixels that a remote pixel takes
   #gone = new AbortController();
@@ -70,9 +71,23 @@ export class Stage {
     target.append(this.root);
   }
 
-  /** The picture's own size in remote pixels; 0 before the first picture. */
+  /** The picture's size in remote pixels; 0 before the first picture. */
   get size(): { width: number; height: number } {
-    return { width: this.video.videoWidth, height: this.video.videoHeight };
+    return this.#halved ? this.#screen : { width: this.video.videoWidth, height: this.video.videoHeight };
+  }
+
+  /**
+   * The remote screen's own size. The picture is of that size, or of half of it while
+   * more moves than the agent can encode; of any other just before or after a change.
+   */
+  set screen({ width, height }: { width: number; height: number }) {
+    this.#screen = { width, height };
+    this.layout();
+  }
+
+  get #halved(): boolean {
+    const [width, height] = [Math.ceil(this.#screen.width / 2), Math.ceil(this.#screen.height / 2)];
+    return width > 0 && this.video.videoWidth === width && this.video.videoHeight === height;
   }
 
   get scale(): Scale {
@@ -119,7 +134,8 @@ export class Stage {
     const fit = Math.min(1, this.root.clientWidth / width, this.root.clientHeight / height);
     this.#shown = this.#scale === 'fit' ? fit : this.#scale / devicePixelRatio;
     this.root.classList.toggle('is-fit', this.#scale === 'fit');
-    this.picture.classList.toggle('is-crisp', Math.abs(this.#shown * devicePixelRatio - 1) < 0.001);
+    const crisp = !this.#halved && Math.abs(this.#shown * devicePixelRatio - 1) < 0.001;
+    this.picture.classList.toggle('is-crisp', crisp);
     this.picture.style.width = `${width * this.#shown}px`;
     this.picture.style.height = `${height * this.#shown}px`;
     this.onlayout();

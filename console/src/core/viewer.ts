@@ -449,7 +449,11 @@ export class Viewer extends Emitter<ViewerEvents> {
       case 'ready':
         this.emit('scopes', (this.#scopes = body.value.scopes));
         this.#allowInput();
+        if (body.value.screen) this.#stage.screen = body.value.screen;
         return this.#say('fullChroma', body.value.fullChroma);
+      case 'screen':
+        this.#stage.screen = body.value;
+        return;
       case 'cursorShape':
         return this.#cursor.setShape(body.value);
       case 'cursorPlace':

@@ -65,8 +65,7 @@ func (c *canvas) window(n int) float64 {
 	p := c.page(fmt.Sprint("window", n%4), func() *image.RGBA { return windowPage(n) })
 	c.copy(p, 0, 0, rect{W: c.width, H: c.height})
 	c.drawCode(c.corner, cornerCounter, 0)
-	c.code(head, n)
-	c.code(tail, n)
+	c.code(n, head, tail)
 	return c.show(rect{W: c.width, H: c.height})
 }
 

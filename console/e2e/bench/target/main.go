@@ -167,9 +167,10 @@ func (t *target) start(mode string, n int) float64 {
 		t.fill(block, 0x808080)
 	case "still":
 		t.text(0)
-		t.code(tail, 0)
+		t.code(0, head, tail)
+		return t.show(rect{W: t.width, H: t.height})
 	}
-	t.code(head, 0)
+	t.code(0, head)
 	return t.show(rect{W: t.width, H: t.height})
 }
 
@@ -197,8 +198,7 @@ func (t *target) play(kind string, run, first, count int) {
 			t.text(scrolled(n))
 		}
 		t.frames++
-		t.code(head, n)
-		t.code(tail, n)
+		t.code(n, head, tail)
 		t.show(content)
 		t.mu.Unlock()
 		next = next.Add(time.Second / perSecond)
@@ -231,12 +231,12 @@ func (t *target) press() {
 	t.count++
 	if t.mode == "press" {
 		t.fill(block, colours[t.count%len(colours)])
-		t.code(head, t.count)
+		t.code(t.count, head)
 		t.show(rect{content.X, content.Y, codeWidth, block.Y + block.H - content.Y})
 		return
 	}
 	at := t.letter(t.count)
 	t.show(at)
-	t.code(head, t.count)
+	t.code(t.count, head)
 	t.show(head)
 }

@@ -1,0 +1,112 @@
+package stream
+
+import (
+	"image"
+	"time"
+
+	"oriel/agent/internal/encode"
+)
+
+// half is for what moves where encoding all of it takes too long, such as a video over a
+// screen of 4K on a slow core: it is shown in half of the width and height, which takes
+// about a quarter of the time, until it stands still. Going there and back takes a key frame
+// each, as an encoder's references are of one size.
+//
+// A softer picture of the same size instead takes as long: of 3200×1800 on one thread 200 to
+// 230 ms where a plain one took 221 to 320 (libaom 3.12.1, video).
+//
+// Time is an argument: it knows no clock. The zero value shows the whole.
+type half struct {
+	on    bool
+	speed bool      // is the preset in force
+	slow  int       // large changes in a row that took too long with it, or would have as a whole
+	quick time.Time // since when they would not; zero: they would
+	large time.Time // when there was last a large change
+	next  *encode.Image
+}
+
+const (
+	// largeChange is the share of a picture from which on a change counts.
+	largeChange = 0.2
+	// slowest is what encoding a large change may take: below 15 pictures a second
+	// nobody takes them for motion.
+	slowest  = 2 * motion
+	slowOnes = 3 // in a row are enough
+	// goesOn is how soon after the one before a large change is of the same motion, though
+	// each takes long.
+	goesOn = 500 * time.Millisecond
+	// standsAfter is when motion is over.
+	standsAfter = 250 * time.Millisecond
+)
+
+// decide says in which size the next picture is shown, of which a share has changed.
+func (h *half) decide(now time.Time, preset Preset, share float64) {
+	moves := share >= largeChange && now.Sub(h.large) < goesOn
+	if share >= largeChange {
+		h.large = now
+	}
+	h.speed = preset == Speed
+	switch {
+	case !h.speed:
+		h.on, h.slow = false, 0
+	case h.on:
+		h.on = share >= largeChange || now.Before(h.stands())
+	default:
+		h.on = moves && h.slow >= slowOnes
+	}
+	if !h.on {
+		h.quick = time.Time{}
+	}
+}
+
+// stands is when the whole is to be shown again, if nothing large changes.
+func (h *half) stands() time.Time { return h.large.Add(standsAfter) }
+
+// took takes how long a change of such a share took to be encoded, and returns how long
+// the whole would have.
+func (h *half) took(now time.Time, d time.Duration, share float64) time.Duration {
+	if h.on {
+		d *= 4
+	}
+	if share < largeChange || !h.speed {
+		return d
+	}
+	switch {
+	case d > slowest:
+		h.slow, h.quick = min(h.slow+1, slowOnes), time.Time{}
+	case !h.on:
+		h.slow = 0
+	case d > slowest*7/10: // nearly
+		h.quick = time.Time{}
+	case h.quick.IsZero():
+		h.quick = now
+	case now.Sub(h.quick) >= calmAfter:
+		h.on, h.slow = false, 0
+	}
+	return d
+}
+
+// fit makes the newest picture, of which got has changed, what is encoded: itself, or
+// half of it. shown is what was; got is then of what is.
+func (h *half) fit(newest, shown *encode.Image, got *taken) (*encode.Image, error) {
+	if !h.on {
+		h.next = nil
+		return newest, nil
+	}
+	if size := encode.Half(newest.Size); h.next == nil || h.next.Size != size {
+		h.next, shown = encode.NewImage(newest.Format, size), encode.NewImage(newest.Format, size)
+		got.dirty = []image.Rectangle{newest.Bounds()}
+	}
+	for i, r := range got.dirty {
+		got.dirty[i] = h.next.Align(image.Rect(r.Min.X/2, r.Min.Y/2, (r.Max.X+1)/2, (r.Max.Y+1)/2))
+	}
+	if len(got.dirty) == 0 {
+		return shown, nil
+	}
+	if err := encode.Halve(h.next, newest, got.dirty); err != nil {
+		return nil, err
+	}
+	got.fresh, got.moved = h.next.Fresh(shown, got.dirty)
+	shown.Copy(h.next, got.dirty)
+	return shown, nil
+}
