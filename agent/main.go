@@ -19,6 +19,11 @@
 //	4  the relay refuses this computer (wrong or used-up token, another relay's token)
 //	5  another agent runs on the same data directory
 //	6  administrator rights are needed
+//
+// How many processors there are is looked up once: the runtime's own look each second would be
+// a tenth of what an agent does while nothing happens.
+//
+//go:debug updatemaxprocs=0
 package main
 
 import (

@@ -16,7 +16,7 @@ import (
 // no event that a bystander may have, so: raw motion of the X Input Extension
 // says that a device moved (and XTEST's moves count as such), and a program that
 // warps the pointer is noticed by asking, ten times a second for a while after
-// anything happened on the screen and once a second while somebody waits in
+// anything happened on the screen and every three seconds while somebody waits in
 // Next. Nothing is asked while nobody has called CursorChanged or nobody watches.
 type pointer struct {
 	changed chan struct{} // capacity 1
@@ -35,7 +35,7 @@ const (
 	followPause = 8 * time.Millisecond   // a mouse reports up to 1,000 times a second
 	busyPoll    = 100 * time.Millisecond // after something happened
 	busyFor     = 2 * time.Second
-	calmPoll    = time.Second
+	calmPoll    = 3 * time.Second
 )
 
 func (p *pointer) init() {

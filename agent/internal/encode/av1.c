@@ -5,11 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Speeds. In the fast one libaom takes a block whose luma fits for unchanged and
-   leaves its chroma as it was, also when the same is encoded again, for good;
-   at 7 and below it does not (3.6.0 and 3.12.1). */
-enum { fast = 10, careful = 7 };
-
 /* The coarsest quantizer without the loop filter: up to it the filter gains 0.1 dB
    and takes 7 % (a scrolling page) to 12 % (typing) of the instructions; at 40 and
    above video gains 0.5 dB by it. */
@@ -27,7 +22,7 @@ struct oriel_av1 {
   int mapped; /* an active map is in force */
 };
 
-oriel_av1 *oriel_av1_open(int w, int h, int threads, int i444, const char **error) {
+oriel_av1 *oriel_av1_open(int w, int h, int threads, int i444, int speed, const char **error) {
   oriel_av1 *e = calloc(1, sizeof *e);
   if (!e) {
     *error = "out of memory";
@@ -71,9 +66,9 @@ oriel_av1 *oriel_av1_open(int w, int h, int threads, int i444, const char **erro
     if (aom_codec_control(&e->ctx, id, v) && !*error) *error = #id;      \
   } while (0)
   *error = NULL;
-  e->speed = fast;
+  e->speed = speed;
   e->filter = e->palette = 1;
-  SET(AOME_SET_CPUUSED, fast);
+  SET(AOME_SET_CPUUSED, speed);
   SET(AV1E_SET_TUNE_CONTENT, AOM_CONTENT_SCREEN);
   SET(AV1E_SET_ENABLE_PALETTE, 1);
   SET(AV1E_SET_ENABLE_INTRABC, 0);
@@ -127,9 +122,8 @@ static int map(oriel_av1 *e, const uint8_t *active) {
 }
 
 const char *oriel_av1_encode(oriel_av1 *e, const uint8_t *y, const uint8_t *u, const uint8_t *v,
-                             int sy, int sc, int64_t pts, int quantizer, int key, int again, int soft, int moved, int stays,
+                             int sy, int sc, int64_t pts, int quantizer, int key, int speed, int soft, int moved, int stays,
                              const uint8_t *cells, const uint8_t *bands, const uint8_t *active, oriel_packet *p) {
-  int speed = again && !key ? careful : fast;
   if (speed != e->speed) {
     if (aom_codec_control(&e->ctx, AOME_SET_CPUUSED, speed)) return say(e);
     e->speed = speed;

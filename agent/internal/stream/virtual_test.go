@@ -211,7 +211,7 @@ func TestBytesOfTheDemo(t *testing.T) {
 			}
 		}
 		took("the first picture", 3, 101_660, func() {})
-		took("forty letters", 42, 13_283, func() {
+		took("forty letters", 47, 10_957, func() {
 			for i := range 40 {
 				ok(d.Text(string(rune('a' + i%26))))
 				time.Sleep(200 * time.Millisecond)

@@ -60,6 +60,29 @@ it('says it once more where nothing got lost, and twice for a minute after a los
   expect(await said()).toBe(1);
 });
 
+it('says what came in the last moments in one message where nothing gets lost, and soon when something did', async () => {
+  lost = 0;
+  say(key(4));
+  await vi.advanceTimersByTimeAsync(6_000);
+  sent = [];
+  for (let i = 0; i < 4; i++) {
+    say(key(5));
+    await vi.advanceTimersByTimeAsync(90);
+  }
+  await vi.advanceTimersByTimeAsync(39);
+  expect(numbers()).toEqual([]);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(numbers()).toEqual([[2, 3, 4, 5]]);
+  lost = 1;
+  await vi.advanceTimersByTimeAsync(6_000);
+  say(key(6));
+  await vi.advanceTimersByTimeAsync(400); // and then it is known
+  sent = [];
+  say(key(7));
+  await vi.advanceTimersByTimeAsync(25);
+  expect(numbers()).toEqual([[7]]);
+});
+
 it('says it twice more where losses cannot be counted', async () => {
   again.stop();
   again = new Again(channel as unknown as RTCDataChannel, () => Promise.reject(new Error('closed')));

@@ -4,16 +4,18 @@
  * nothing follows it, and everything after it waits as well; a key must not.
  * The agent does each input once, in the order of the ordered channel.
  *
- * It is said twice more where packets got lost in the last minute, or that is not
- * known, elsewhere once: somebody who types on a good network would send a fifth
- * more bytes. What gets lost is known of the picture only, the other way.
+ * It is said twice more, soon, where packets got lost in the last minute, or that is not
+ * known, elsewhere once, with what follows: on a good network what is said again, and
+ * its acknowledgements, would be a tenth of the bytes of somebody who types. What gets lost is
+ * known of the picture only, the other way.
  */
 import { create } from '@bufbuild/protobuf';
 import { encode } from './codec';
 import { AgainSchema, type ToDesktop } from './wire/oriel/v1/channel_pb';
 
-/** When, in ms after the first of several and after the time before. */
+/** When, in ms after the first of several and after the time before; and where nothing got lost. */
 const PAUSES = [25, 60] as const;
+const QUIET = 400;
 const LOSSY = 60_000; // ms after a loss
 const ASK = 5_000; // ms between two looks at what got lost
 const MOST = 32; // inputs of one message
@@ -48,12 +50,16 @@ export class Again {
     }
     this.#recent.push({ message, said: 0 });
     if (this.#recent.length > MOST) this.#recent.shift();
-    this.#timer ??= setTimeout(() => this.#say(), PAUSES[0]);
+    this.#timer ??= setTimeout(() => this.#say(), this.#mayLose ? PAUSES[0] : QUIET);
   }
 
   stop(): void {
     clearTimeout(this.#timer);
     this.#recent = [];
+  }
+
+  get #mayLose(): boolean {
+    return performance.now() < this.#lossy;
   }
 
   #say(): void {
@@ -64,7 +70,7 @@ export class Again {
       this.#channel.send(encode(AgainSchema, create(AgainSchema, { first, inputs })));
     }
     for (const input of this.#recent) input.said++;
-    const times = performance.now() < this.#lossy ? PAUSES.length : 1;
+    const times = this.#mayLose ? PAUSES.length : 1;
     this.#recent = this.#recent.filter(({ said }) => said < times);
     this.#timer = this.#recent.length > 0 ? setTimeout(() => this.#say(), PAUSES[1]) : undefined;
     void this.#look();
