@@ -18,9 +18,10 @@ import (
 // Time is an argument: it knows no clock. The zero value shows the whole.
 type half struct {
 	on    bool
-	speed bool      // is the preset in force
-	slow  int       // large changes in a row that took too long with it, or would have as a whole
-	quick time.Time // since when they would not; zero: they would
+	hurry bool
+	slow  int       // large changes in a row that took too long in a hurry, or would have as a whole
+	quick time.Time // since when none would, but for one now and then; zero: they would
+	near  int       // in a row that nearly would
 	large time.Time // when there was last a large change
 	next  *encode.Image
 }
@@ -39,15 +40,17 @@ const (
 	standsAfter = 250 * time.Millisecond
 )
 
-// decide says in which size the next picture is shown, of which a share has changed.
-func (h *half) decide(now time.Time, preset Preset, share float64) {
+// decide says whether half of the next picture is shown, of which a share has changed. It
+// is never where nothing is in a hurry: the preset is another than Speed, or the link so slow
+// that a key frame is felt.
+func (h *half) decide(now time.Time, hurry bool, share float64) bool {
 	moves := share >= largeChange && now.Sub(h.large) < goesOn
 	if share >= largeChange {
 		h.large = now
 	}
-	h.speed = preset == Speed
+	h.hurry = hurry
 	switch {
-	case !h.speed:
+	case !hurry:
 		h.on, h.slow = false, 0
 	case h.on:
 		h.on = share >= largeChange || now.Before(h.stands())
@@ -55,28 +58,37 @@ func (h *half) decide(now time.Time, preset Preset, share float64) {
 		h.on = moves && h.slow >= slowOnes
 	}
 	if !h.on {
-		h.quick = time.Time{}
+		h.quick, h.near = time.Time{}, 0
 	}
+	return h.on
 }
 
 // stands is when the whole is to be shown again, if nothing large changes.
 func (h *half) stands() time.Time { return h.large.Add(standsAfter) }
 
-// took takes how long a change of such a share took to be encoded, and returns how long
-// the whole would have.
-func (h *half) took(now time.Time, d time.Duration, share float64) time.Duration {
+// took takes how long a change of such a share took to be encoded, and the link to carry it,
+// and returns how long encoding the whole would have taken. Where pictures wait for the link,
+// nothing is gained.
+func (h *half) took(now time.Time, d, link time.Duration, share float64) time.Duration {
+	waits := link >= d
 	if h.on {
 		d *= 4
 	}
-	if share < largeChange || !h.speed {
+	if share < largeChange || !h.hurry || waits && d > slowest {
 		return d
 	}
-	switch {
-	case d > slowest:
-		h.slow, h.quick = min(h.slow+1, slowOnes), time.Time{}
-	case !h.on:
+	h.near++
+	if d <= slowest*7/10 {
+		h.near = 0
+	}
+	if d > slowest {
+		h.slow = min(h.slow+1, slowOnes)
+	} else if !h.on {
 		h.slow = 0
-	case d > slowest*7/10: // nearly
+	}
+	switch {
+	case !h.on:
+	case h.near >= slowOnes:
 		h.quick = time.Time{}
 	case h.quick.IsZero():
 		h.quick = now

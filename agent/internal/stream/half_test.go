@@ -12,21 +12,22 @@ import (
 	"oriel/agent/internal/encode/decodetest"
 )
 
-// Half is decided by large changes that take too long, with Speed, and undone by rest, by another
-// preset, and by five seconds in which the whole would not take too long.
+// Half is decided by large changes that take too long, in a hurry, and undone by rest, by an end of
+// the hurry, and by five seconds in which the whole would not take too long.
 func TestWhenHalfIsShown(t *testing.T) {
 	now := time.Unix(1000, 0)
 	var h half
+	link := time.Duration(0) // that a picture needs
 	// frames lets so many changes pass, each of which takes so long to be encoded, were it whole.
-	frames := func(n int, preset Preset, share float64, whole time.Duration) {
+	frames := func(n int, hurry bool, share float64, whole time.Duration) {
 		for range n {
-			h.decide(now, preset, share)
+			h.decide(now, hurry, share)
 			d := whole
 			if h.on {
 				d /= 4
 			}
 			now = now.Add(max(motion, d))
-			h.took(now, d, share)
+			h.took(now, d, link, share)
 		}
 	}
 	expect := func(what string, on bool) {
@@ -36,39 +37,43 @@ func TestWhenHalfIsShown(t *testing.T) {
 		}
 	}
 	const slow, quick = 120 * ms, 20 * ms
-	frames(20, Balanced, 1, slow)
-	expect("slow, but Balanced", false)
-	frames(20, Speed, 0.1, slow)
+	frames(20, false, 1, slow)
+	expect("slow, and in no hurry", false)
+	frames(20, true, 0.1, slow)
 	expect("slow, but small", false)
-	frames(3, Speed, 1, slow)
+	link = 150 * ms
+	frames(20, true, 1, slow)
+	expect("slow, but the link is slower", false)
+	link = 30 * ms
+	frames(3, true, 1, slow)
 	expect("slow three times", false)
-	frames(1, Speed, 1, slow)
+	frames(1, true, 1, slow)
 	expect("slow four times", true)
-	frames(200, Speed, 1, slow)
+	frames(200, true, 1, slow)
 	expect("slow for long", true)
-	frames(10, Speed, 0.05, quick)
+	frames(10, true, 0.05, quick)
 	expect("after a third of a second of small changes", false)
 	now = now.Add(time.Second)
-	frames(1, Speed, 1, slow)
+	frames(1, true, 1, slow)
 	now = now.Add(2 * time.Second)
-	frames(1, Speed, 1, slow)
+	frames(1, true, 1, slow)
 	expect("pages two seconds apart", false)
-	frames(1, Speed, 1, slow)
+	frames(1, true, 1, slow)
 	expect("what moves again, and was slow", true)
 	if stands := h.stands(); stands.Before(now) || stands.After(now.Add(standsAfter)) {
 		t.Errorf("stands %v from now", stands.Sub(now))
 	}
-	frames(1, Sharp, 1, slow)
-	expect("Sharp", false)
-	frames(3, Speed, 1, slow)
-	expect("Speed again", false)
-	frames(1, Speed, 1, slow)
-	expect("slow with Speed again", true)
-	frames(100, Speed, 1, quick)
+	frames(1, false, 1, slow)
+	expect("in no hurry any more", false)
+	frames(3, true, 1, slow)
+	expect("in a hurry again", false)
+	frames(1, true, 1, slow)
+	expect("slow in a hurry again", true)
+	frames(100, true, 1, quick)
 	expect("quick for three seconds", true)
-	frames(100, Speed, 1, quick)
+	frames(100, true, 1, quick)
 	expect("quick for six seconds", false)
-	frames(100, Speed, 1, quick)
+	frames(100, true, 1, quick)
 	expect("quick", false)
 }
 

@@ -42,7 +42,7 @@ type loop struct {
 	key      keyState
 	encoded  bool      // the encoder has a picture
 	soft     bool      // and some of it is soft
-	stale    bool      // or was left as it was (encode.Packet.Stale)
+	stale    staleness // or was left as it was
 	blurred  float64   // how much detail the last soft frame left out
 	torn     time.Time // when a picture was last sent in parts
 	failures int
@@ -213,7 +213,10 @@ func (l *loop) step() error {
 	if l.all == nil {
 		return nil
 	}
-	l.half.decide(start, l.rate.preset, share(got.dirty, l.all.Size))
+	hurry := l.rate.preset == Speed && l.rate.target >= slowUntil
+	if was := l.half.on; l.half.decide(start, hurry, share(got.dirty, l.all.Size)) != was {
+		l.s.options.Logger.Debug("picture resized", "halved", l.half.on, "codec", l.s.codec)
+	}
 	var err error
 	if l.img, err = l.half.fit(l.all, l.img, &got); err != nil {
 		return err
@@ -265,7 +268,7 @@ func (l *loop) step() error {
 		area := share(p.Dirty, l.img.Size)
 		p.Quantizer = l.rate.change(start.Add(l.took.change), detail, area, p.Moved != 0, start.Sub(l.changed))
 		was := min(l.rough.within(p.Dirty), l.rate.worst())
-		p.Stays = p.Moved != 0 && was <= p.Quantizer && !l.stale
+		p.Stays = p.Moved != 0 && was <= p.Quantizer && !l.stale.any()
 		// What was there, or only moved, is sent again, less coarse, where there is room for it.
 		if was > p.Quantizer && (p.Moved != 0 || area > 0.1) &&
 			l.rate.bits(classRefine, l.img.Detail(p.Dirty), p.Quantizer) > l.rate.target*motion.Seconds() {
@@ -305,7 +308,8 @@ func (l *loop) step() error {
 	}
 	if !refined {
 		if since := start.Sub(l.changed); !p.Key && since < pauseAfter {
-			took := l.half.took(l.sent, l.sent.Sub(start), share(p.Dirty, l.img.Size))
+			link := l.rate.airtime(8 * len(pkt.Data))
+			took := l.half.took(l.sent, l.sent.Sub(start), link, share(p.Dirty, l.img.Size))
 			l.auto.frame(l.sent, took, max(motion, time.Second/time.Duration(l.fps)))
 		}
 		l.changed = l.sent
@@ -503,7 +507,8 @@ func (l *loop) finish(f Frame, p encode.Params, pkt encode.Packet, kind class, d
 		l.blurred = l.img.Detail(p.Dirty)
 	}
 	l.rough.after(l.img.Bounds(), p, pkt, f.Refined)
-	l.soft, l.stale = pkt.Soft, pkt.Stale
+	l.stale.after(l.img.Bounds(), p, pkt)
+	l.soft = pkt.Soft
 	l.sent = now
 	l.s.stats.add(now, f)
 	l.s.send(f)

@@ -39,6 +39,7 @@ type auto struct {
 	slow   bool
 	since  time.Time // slow since
 	late   int       // frames in a row
+	nearly int       // likewise
 	reason time.Time // when there was last one to save
 	saving bool
 }
@@ -55,23 +56,22 @@ func (a *auto) decide(now time.Time, target int) (saving bool) {
 		a.reason = now
 	}
 	if a.saving && now.Sub(a.reason) >= calmAfter {
-		a.saving, a.late = false, 0
+		a.saving, a.late, a.nearly = false, 0, 0
 	}
 	return a.saving
 }
 
-// frame takes how long a frame in motion was made for, and the time it had.
+// frame takes how long a frame in motion was made for, and the time it had. One that
+// took long now and then is no reason.
 func (a *auto) frame(now time.Time, took, had time.Duration) {
-	switch {
-	case took > had:
-		a.late++
+	a.late, a.nearly = a.late+1, a.nearly+1
+	if took <= had {
+		a.late = 0
+	}
+	if took <= had*7/10 {
+		a.nearly = 0
+	}
+	if a.late >= lateAfter || a.saving && a.nearly >= lateAfter {
 		a.reason = now
-	case took > had*7/10: // nearly
-		if a.saving {
-			a.reason = now
-		}
-		a.late = 0
-	default:
-		a.late = 0
 	}
 }

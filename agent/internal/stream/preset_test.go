@@ -99,6 +99,17 @@ func TestAutoChangesItsMindSlowly(t *testing.T) {
 	if frames(50, 10*time.Millisecond) {
 		t.Error("saves though encoding has long been quick")
 	}
+	if !frames(5, 50*time.Millisecond) {
+		t.Error("does not save though encoding is late again")
+	}
+	saving := true
+	for range 50 {
+		frames(1, 50*time.Millisecond)
+		saving = frames(4, 10*time.Millisecond)
+	}
+	if saving {
+		t.Error("saves though no more than one in five is late")
+	}
 }
 
 // couple is a stream of a small screen with two viewers on links of so many bits a

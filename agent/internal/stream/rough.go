@@ -103,6 +103,26 @@ func (r *roughness) after(all image.Rectangle, p encode.Params, pkt encode.Packe
 	r.patches = left
 }
 
+// staleness is where the viewers' picture may show what was there before: the encoder left a
+// block as it was (encode.Packet.Stale), and no frame since that looked at all of it found none.
+type staleness struct{ where image.Rectangle }
+
+func (s *staleness) any() bool { return !s.where.Empty() }
+
+// after learns what a frame left, or found right.
+func (s *staleness) after(all image.Rectangle, p encode.Params, pkt encode.Packet) {
+	seen := p.Dirty
+	if pkt.Key || len(seen) == 0 {
+		seen = []image.Rectangle{all}
+	}
+	switch {
+	case pkt.Stale:
+		s.where = s.where.Union(union(seen))
+	case s.any() && len(encode.Outside([]image.Rectangle{s.where}, seen...)) == 0:
+		s.where = image.Rectangle{}
+	}
+}
+
 func union(rects []image.Rectangle) image.Rectangle {
 	var all image.Rectangle
 	for _, r := range rects {
