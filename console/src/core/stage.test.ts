@@ -22,7 +22,7 @@ const place = () => `${stage.picture.style.width} ${stage.picture.style.height}`
 const crisp = () => stage.picture.classList.contains('is-crisp');
 
 it('enlarges the half of a screen to all of it, and blurs that', () => {
-  stage.screen = { width: 1367, height: 769 };
+  stage.setScreen({ width: 1367, height: 769 });
   decode(1367, 769);
   expect([place(), crisp()]).toEqual(['1367px 769px', true]);
   decode(684, 385);
@@ -35,14 +35,14 @@ it('enlarges the half of a screen to all of it, and blurs that', () => {
 it('takes a picture of any other size for what it is', () => {
   decode(800, 600); // before the agent has said what its screen is
   expect([stage.size, crisp()]).toEqual([{ width: 800, height: 600 }, true]);
-  stage.screen = { width: 1600, height: 1000 }; // another screen, whose picture is on its way
+  stage.setScreen({ width: 1600, height: 1000 }); // another screen, whose picture is on its way
   expect([place(), crisp()]).toEqual(['800px 600px', true]);
   decode(1600, 1000);
   expect([place(), crisp()]).toEqual(['1600px 1000px', true]);
 });
 
 it('finds the same place in the half as in the whole', () => {
-  stage.screen = { width: 1000, height: 500 };
+  stage.setScreen({ width: 1000, height: 500 });
   stage.picture.getBoundingClientRect = () => ({ left: 0, top: 0, width: 1000, height: 500 }) as DOMRect;
   decode(1000, 500);
   const whole = stage.locate(501, 250);

@@ -77,11 +77,13 @@ export class Stage {
   }
 
   /**
-   * The remote screen's own size. The picture is of that size, or of half of it while
-   * more moves than the agent can encode; of any other just before or after a change.
+   * Takes the remote screen's own size, where it is known. The picture is of that size, or of
+   * half of it while more moves than the agent can encode; of any other just before or after a
+   * change.
    */
-  set screen({ width, height }: { width: number; height: number }) {
-    this.#screen = { width, height };
+  setScreen(screen: { width: number; height: number } | undefined): void {
+    if (!screen) return;
+    this.#screen = { width: screen.width, height: screen.height };
     this.layout();
   }
 

@@ -34,3 +34,6 @@ export interface ViewerEvents {
   /** The first picture of this page is on the screen. */
   picture: undefined;
 }
+
+/** What is said again to whoever begins to listen later. */
+export type Said = Partial<Pick<ViewerEvents, 'fullChroma' | 'display'>>;

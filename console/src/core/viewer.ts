@@ -29,7 +29,7 @@ import { Shown } from './shown';
 import { Stage, type Place, type Scale } from './stage';
 import { StatsReader } from './stats';
 import { BrowserPins, judge, type Pins } from './trust';
-import type { ViewerEvents, ViewerState } from './viewer-events';
+import type { Said, ViewerEvents, ViewerState } from './viewer-events';
 import type { FromDesktop, Stats as AgentStats, StreamSettingsSchema } from './wire/oriel/v1/channel_pb';
 import type { Problem, SessionOpened } from './wire/oriel/v1/live_pb';
 import { Code, EndReason, Mode, Scope, type Answer, type SessionEnded } from './wire/oriel/v1/session_pb';
@@ -449,11 +449,10 @@ export class Viewer extends Emitter<ViewerEvents> {
       case 'ready':
         this.emit('scopes', (this.#scopes = body.value.scopes));
         this.#allowInput();
-        if (body.value.screen) this.#stage.screen = body.value.screen;
+        this.#stage.setScreen(body.value.screen);
         return this.#say('fullChroma', body.value.fullChroma);
       case 'screen':
-        this.#stage.screen = body.value;
-        return;
+        return this.#stage.setScreen(body.value);
       case 'cursorShape':
         return this.#cursor.setShape(body.value);
       case 'cursorPlace':
@@ -463,8 +462,7 @@ export class Viewer extends Emitter<ViewerEvents> {
       case 'display':
         return this.#say('display', body.value.available ? undefined : body.value.detail);
       case 'stats':
-        this.#agentStats = body.value;
-        return;
+        return void (this.#agentStats = body.value);
       case 'bye':
         return this.#over(body.value.reason, body.value.code, body.value.detail);
     }
@@ -591,14 +589,12 @@ export class Viewer extends Emitter<ViewerEvents> {
 
   #allowInput(): void {
     const may = this.#maySend();
-    this.#keyboard.enabled = may;
-    this.#pointer.enabled = may;
+    this.#keyboard.enabled = this.#pointer.enabled = may;
     this.#cursor.controls = may && this.#scopes.includes(Scope.CONTROL);
     this.#cursor.draw();
   }
 }
 
 type Timer = ReturnType<typeof setTimeout> | undefined;
-type Said = Partial<Pick<ViewerEvents, 'fullChroma' | 'display'>>;
 
 const final = (state: ViewerState) => ['ended', 'changed', 'forged'].includes(state.name);
