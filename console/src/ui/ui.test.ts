@@ -80,13 +80,14 @@ describe('delays', () => {
   it('of a live session are rows in the order of the way, measured while somebody looks', () => {
     const agent = { captureUs: 700, convertUs: 0, encodeUs: 9000, queueUs: 1500, estimateKbps: 5000 };
     const stats = { decoded: 30, roundTripMs: 40, jitterMs: 1, decodeMs: 2, shownMs: 20.2, lossPercent: 0 };
-    const viewer = { measuring: false };
-    const session = { viewer, stats: { ...stats, path: 'direct', width: 1, height: 1, agent } };
+    const viewer = { measuring: false, size: { width: 1920, height: 1080 } };
+    const session = { viewer, stats: { ...stats, path: 'direct', width: 960, height: 540, agent } };
     const { unmount } = render(Statistics, { session: session as unknown as Session });
     const rows = ['capture', 'convert', 'encode', 'network', 'wait', 'decode', 'shown', 'age'];
     expect(rows.map((name) => screen.getByTestId(`stat-${name}`).textContent)).toEqual([
       ...['0.7 ms', '–', '9 ms', '21.5 ms', '1 ms', '2 ms', '20.2 ms', 'about 54.4 ms'],
     ]);
+    expect(screen.getByTestId('stat-size').textContent).toBe('960 × 540, half of the screen');
     expect(viewer.measuring).toBe(true);
     unmount();
     expect(viewer.measuring).toBe(false);
