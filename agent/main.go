@@ -20,8 +20,8 @@
 //	5  another agent runs on the same data directory
 //	6  administrator rights are needed
 //
-// How many processors there are is looked up once: the runtime's own look each second would be
-// a tenth of what an agent does while nothing happens.
+// How many processors there are is looked up once: the runtime's own look each second wakes an
+// agent with nothing to do.
 //
 //go:debug updatemaxprocs=0
 package main

@@ -9,6 +9,7 @@ oriel_av1 *oriel_av1_open(int w, int h, int threads, int i444, int speed, const 
 /* Whether this libaom is ours (.ci/aom), which can be told what moved and what did not change. */
 int oriel_av1_ours(void);
 /* NULL when done, else what went wrong. pts counts frames.
+   speed: libaom's, of this frame.
    soft: nothing in it has a sharp edge.
    moved: by how many rows some of it moved up since the frame before, below 0 down.
    stays: what moved so stays as it was decoded, where that can be.

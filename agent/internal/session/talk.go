@@ -92,7 +92,7 @@ func (p *peer) talk() {
 		case <-p.ctx.Done():
 			return
 		case <-second.C:
-			p.tellStats() // and what is new comes with a wake: to ask the desktop each second costs as much as all else
+			p.tellStats() // what is new comes with a wake: the desktop need not be asked each second
 			continue
 		case <-p.wake:
 		}
