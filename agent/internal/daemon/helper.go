@@ -102,6 +102,15 @@ func (h *Helper) Offer(offer *orielv1.Offer, grant *orielv1.Grant) {
 	h.tell(&orielv1.ToHelper{Body: &orielv1.ToHelper_Offer{Offer: &orielv1.HelperOffer{Offer: offer, Grant: grant}}})
 }
 
+// Prepare implements node.Desktop.
+func (h *Helper) Prepare() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.process != nil { // the next one would be late
+		h.tell(&orielv1.ToHelper{Body: &orielv1.ToHelper_Prepare{Prepare: &orielv1.Prepare{}}})
+	}
+}
+
 // Candidate implements node.Desktop.
 func (h *Helper) Candidate(c *orielv1.Candidate) {
 	h.mu.Lock()

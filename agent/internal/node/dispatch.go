@@ -14,6 +14,8 @@ func (n *Node) dispatch(m *orielv1.ToAgent) {
 	switch body := m.GetBody().(type) {
 	case *orielv1.ToAgent_Offer:
 		n.offer(body.Offer)
+	case *orielv1.ToAgent_Prepare:
+		n.desktop.Prepare()
 	case *orielv1.ToAgent_Candidate:
 		n.desktop.Candidate(body.Candidate)
 	case *orielv1.ToAgent_EndSession:

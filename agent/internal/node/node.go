@@ -41,6 +41,7 @@ import (
 // goroutine and, but for Close, do not block.
 type Desktop interface {
 	Offer(*orielv1.Offer, *orielv1.Grant) // the grant is verified
+	Prepare()                             // an offer is about to come
 	Candidate(*orielv1.Candidate)
 	End(*orielv1.EndSession)
 	Apply(*orielv1.Settings)

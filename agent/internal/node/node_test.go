@@ -237,6 +237,9 @@ func TestWhatTheRelayAsks(t *testing.T) {
 	peer.Send(&orielv1.ToAgent{Id: 42, Body: &orielv1.ToAgent_SendInventory{SendInventory: &orielv1.SendInventory{}}})
 	peer.Wait(t, "the inventory asked for", func(m *orielv1.FromAgent) bool { return m.GetReplyTo() == 42 && m.GetInventory() != nil })
 
+	// Nothing comes of it until somebody comes; it is known, and not answered.
+	peer.Send(&orielv1.ToAgent{Body: &orielv1.ToAgent_Prepare{Prepare: &orielv1.Prepare{}}})
+
 	peer.Send(&orielv1.ToAgent{Id: 43}) // what a newer relay may ask
 	fault := peer.Wait(t, "the fault", func(m *orielv1.FromAgent) bool { return m.GetReplyTo() == 43 }).GetFault()
 	if fault.GetCode() != orielv1.Code_CODE_UNIMPLEMENTED {

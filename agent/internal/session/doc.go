@@ -28,6 +28,10 @@
 //	Offer with the id of a running session ──► replaces the peer connection
 //	Leave ──► SessionEnded OPERATOR;  End ──► SessionEnded with its reason
 //
+// Before the offer the relay may announce it (Host.Prepare): then the first picture is
+// made at once and waits, 5 s at most, for whoever comes. It leaves the computer only
+// to a viewer whose grant allows it.
+//
 // The caller has verified the grant. Here only its scopes count, for each
 // message anew: without SCOPE_VIEW no video, no cursor, no size; without
 // SCOPE_CONTROL no key, button, wheel, text or move has any effect and each is

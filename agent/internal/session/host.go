@@ -47,6 +47,7 @@ type timing struct {
 	retryMax  time.Duration
 	idle      time.Duration // between pictures that nobody watches
 	previewIn time.Duration // one preview_second
+	expecting time.Duration // of a first picture for a session that was announced
 }
 
 func (t *timing) fill() {
@@ -62,6 +63,7 @@ func (t *timing) fill() {
 		{&t.retryMax, 4 * time.Second},
 		{&t.idle, 5 * time.Second},
 		{&t.previewIn, time.Second},
+		{&t.expecting, expecting},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value
@@ -88,6 +90,7 @@ type Host struct {
 	sessions map[string]*session
 	screen   *screen         // nil while there is no display
 	screens  uint64          // opened so far
+	expected *expected       // nil: nobody is
 	status   *orielv1.Status // last sent
 	settings orielv1.Settings
 	applied  chan struct{} // closed and replaced by each Apply

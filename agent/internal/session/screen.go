@@ -27,7 +27,7 @@ type screen struct {
 	wanted chan struct{} // capacity 1: somebody wants a thumbnail
 
 	mu       sync.Mutex
-	watchers map[*peer]int        // pictures a second that each wants at most; 0: no cap
+	watchers map[any]int          // by who watches: pictures a second that each wants at most; 0: no cap
 	calm     chan struct{}        // closed and replaced when the last watcher left
 	stopIdle context.CancelFunc   // nil while idle is not reading
 	size     image.Point          // of the last picture
@@ -45,7 +45,7 @@ func newScreen(d desktop.Desktop, number uint64, every time.Duration, news func(
 		dead:     make(chan struct{}),
 		calm:     make(chan struct{}),
 		wanted:   make(chan struct{}, 1),
-		watchers: make(map[*peer]int),
+		watchers: make(map[any]int),
 	}
 }
 
@@ -113,19 +113,19 @@ func (s *screen) die() { s.end.Do(func() { close(s.dead) }) }
 
 // watch makes room for the stream; unwatch, once the stream has let go of the
 // desktop, gives the room back.
-func (s *screen) watch(p *peer, fps int) {
+func (s *screen) watch(who any, fps int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.watchers[p] = fps
+	s.watchers[who] = fps
 	if s.stopIdle != nil {
 		s.stopIdle()
 	}
 }
 
-func (s *screen) unwatch(p *peer) {
+func (s *screen) unwatch(who any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.watchers, p)
+	delete(s.watchers, who)
 	if len(s.watchers) == 0 {
 		close(s.calm)
 		s.calm = make(chan struct{})

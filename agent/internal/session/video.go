@@ -254,6 +254,7 @@ func (p *peer) send(s *screen) error {
 	v.mu.Unlock()
 	defer s.unwatch(p)
 	sub, _, err := p.subscribe(s, v.format(), p.s.h.hub.Prepare)
+	p.s.h.came() // the picture that was made for this is in sub
 	if err != nil {
 		return err
 	}

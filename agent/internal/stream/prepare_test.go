@@ -53,6 +53,55 @@ func TestPreparedPictureIsThereAtOnce(t *testing.T) {
 	})
 }
 
+// What was made for one who did not come is there for the next, as long as nothing
+// followed it.
+func TestPreparedForAnother(t *testing.T) {
+	virtually(t, func(t *testing.T, c encode.Codec) {
+		d := newScript(image.Pt(640, 400))
+		s := New(d, c, Options{})
+		defer s.Close()
+		nobody, v := newLink(t, c, 20e6, 0), newLink(t, c, 20e6, 0)
+		one, err := s.Prepare(nobody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		two, err := s.Prepare(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer two.Close()
+		two.SetTarget(20e6)
+		one.Close()
+		d.key()
+		time.Sleep(time.Second)
+		two.Start()
+		synctest.Wait()
+		if n := len(v.all()); n == 0 || !v.all()[0].frame.Key {
+			t.Fatalf("of %d frames none, or no key frame, was there at once", n)
+		}
+		time.Sleep(2 * time.Second)
+		if p := v.likeness(d.image(t)); p < 48 {
+			t.Errorf("settled at %.1f dB", p)
+		}
+		if n := s.Stats().Keys; n != 1 {
+			t.Errorf("%d key frames for one viewer", n)
+		}
+		if n := len(nobody.all()); n != 0 {
+			t.Errorf("%d frames were sent to nobody", n)
+		}
+		// Nothing is kept any more.
+		three, err := s.Prepare(nobody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer three.Close()
+		if three.kept != nil {
+			t.Error("a picture that others followed was kept for the next")
+		}
+	})
+}
+
 // A viewer who is being waited for costs the others nothing, and gets a picture
 // of the time when he comes.
 func TestPreparedBesideOthers(t *testing.T) {

@@ -91,7 +91,8 @@
 // The first picture of a stream, one for a viewer who joins, one for a PLI, one
 // for a new size: no others. The first must fit the link: it may take a sixth of
 // a second of it, is soft (encode.Params.Soft) when it would be much larger, by the
-// model before it is encoded or by what came out, and is refined after. Requests
+// model before it is encoded or by what came out, and is refined after. Where the link is
+// not known it is soft unless it fits for sure: to find out costs as long as the picture. Requests
 // are merged and answered at once when the last key frame is long past, else when
 // it has had the time to arrive; an answer to a loss is at most half the size of
 // what was lost. A browser also asks for one when it has seen nothing for three
@@ -241,7 +242,8 @@ func (s *Stream) Subscribe(sink Sink) (*Subscription, error) { return s.subscrib
 
 // Prepare is Subscribe for a sink that nobody can be reached through yet. Where
 // nobody else watches, the first picture is made now and kept, and then nothing
-// more, until Subscription.Start sends it. Errors are Subscribe's.
+// more, until Subscription.Start sends it. Where one was made for another who waits,
+// it is that. Errors are Subscribe's.
 func (s *Stream) Prepare(sink Sink) (*Subscription, error) { return s.subscribe(sink, true, nil) }
 
 func (s *Stream) subscribe(sink Sink, held bool, onEnd func()) (*Subscription, error) {
@@ -269,12 +271,25 @@ func (s *Stream) subscribe(sink Sink, held bool, onEnd func()) (*Subscription, e
 	}
 	sub := newSubscription(s, sink, onEnd)
 	sub.held = held
+	if held {
+		sub.kept = s.kept()
+	}
 	s.subs[sub] = struct{}{}
 	if !held {
 		s.wantKey = max(s.wantKey, keyJoin)
 	}
 	s.poke()
 	return sub, nil
+}
+
+// kept is the picture that another waits for with, if there is one; mu is held.
+func (s *Stream) kept() *Frame {
+	for sub := range s.subs {
+		if sub.held && sub.kept != nil {
+			return sub.kept
+		}
+	}
+	return nil
 }
 
 // finish is called when a run ends: err is nil when it was stopped.

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { BoundsError, check, decode, encode, MAX_MESSAGE } from './codec';
-import { FromAgentSchema } from './wire/oriel/v1/agent_pb';
+import { FromAgentSchema, ToAgentSchema } from './wire/oriel/v1/agent_pb';
 import {
   AgainSchema,
   FromDesktopSchema,
@@ -19,6 +19,7 @@ const types: Record<string, DescMessage> = {
   FromDesktop: FromDesktopSchema,
   PointerMove: PointerMoveSchema,
   Again: AgainSchema,
+  ToAgent: ToAgentSchema,
   ToConsole: ToConsoleSchema,
   ToDesktop: ToDesktopSchema,
 };

@@ -1,5 +1,6 @@
 /** Who is signed in, and the live connection that belongs to it. */
 import { ahead, liveUrl } from '../core/ahead';
+import { announceFrom } from '../core/announce';
 import { api, ApiError, signedIn, take, type Person } from '../core/api';
 import { lendFrom } from '../core/lent';
 import { Live, type LiveState } from '../core/live';
@@ -11,6 +12,7 @@ class Account {
   live = $state.raw<Live>();
 
   constructor() {
+    announceFrom(() => this.live); // before the socket is lent
     lendFrom(() => this.live);
   }
 

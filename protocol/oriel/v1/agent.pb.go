@@ -77,7 +77,7 @@ func (x Status_Display) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Status_Display.Descriptor instead.
 func (Status_Display) EnumDescriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{11, 0}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{12, 0}
 }
 
 type ToAgent struct {
@@ -95,6 +95,7 @@ type ToAgent struct {
 	//	*ToAgent_SessionEndedAck
 	//	*ToAgent_SendInventory
 	//	*ToAgent_Settings
+	//	*ToAgent_Prepare
 	Body          isToAgent_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -225,6 +226,15 @@ func (x *ToAgent) GetSettings() *Settings {
 	return nil
 }
 
+func (x *ToAgent) GetPrepare() *Prepare {
+	if x != nil {
+		if x, ok := x.Body.(*ToAgent_Prepare); ok {
+			return x.Prepare
+		}
+	}
+	return nil
+}
+
 type isToAgent_Body interface {
 	isToAgent_Body()
 }
@@ -265,6 +275,10 @@ type ToAgent_Settings struct {
 	Settings *Settings `protobuf:"bytes,15,opt,name=settings,proto3,oneof"`
 }
 
+type ToAgent_Prepare struct {
+	Prepare *Prepare `protobuf:"bytes,16,opt,name=prepare,proto3,oneof"`
+}
+
 func (*ToAgent_Challenge) isToAgent_Body() {}
 
 func (*ToAgent_Welcome) isToAgent_Body() {}
@@ -282,6 +296,8 @@ func (*ToAgent_SessionEndedAck) isToAgent_Body() {}
 func (*ToAgent_SendInventory) isToAgent_Body() {}
 
 func (*ToAgent_Settings) isToAgent_Body() {}
+
+func (*ToAgent_Prepare) isToAgent_Body() {}
 
 type FromAgent struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -893,6 +909,44 @@ func (*SendInventory) Descriptor() ([]byte, []int) {
 	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{7}
 }
 
+// Prepare: an offer is about to come. What is prepared stays on the agent, and goes
+// when none comes; nothing is sent for it, and nobody is let in by it.
+type Prepare struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Prepare) Reset() {
+	*x = Prepare{}
+	mi := &file_oriel_v1_agent_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Prepare) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Prepare) ProtoMessage() {}
+
+func (x *Prepare) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_agent_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Prepare.ProtoReflect.Descriptor instead.
+func (*Prepare) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{8}
+}
+
 type SessionEndedAck struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	SessionId     string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
@@ -902,7 +956,7 @@ type SessionEndedAck struct {
 
 func (x *SessionEndedAck) Reset() {
 	*x = SessionEndedAck{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[8]
+	mi := &file_oriel_v1_agent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -914,7 +968,7 @@ func (x *SessionEndedAck) String() string {
 func (*SessionEndedAck) ProtoMessage() {}
 
 func (x *SessionEndedAck) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[8]
+	mi := &file_oriel_v1_agent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -927,7 +981,7 @@ func (x *SessionEndedAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionEndedAck.ProtoReflect.Descriptor instead.
 func (*SessionEndedAck) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{8}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SessionEndedAck) GetSessionId() string {
@@ -947,7 +1001,7 @@ type Fault struct {
 
 func (x *Fault) Reset() {
 	*x = Fault{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[9]
+	mi := &file_oriel_v1_agent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -959,7 +1013,7 @@ func (x *Fault) String() string {
 func (*Fault) ProtoMessage() {}
 
 func (x *Fault) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[9]
+	mi := &file_oriel_v1_agent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -972,7 +1026,7 @@ func (x *Fault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fault.ProtoReflect.Descriptor instead.
 func (*Fault) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{9}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Fault) GetCode() Code {
@@ -1004,7 +1058,7 @@ type Summary struct {
 
 func (x *Summary) Reset() {
 	*x = Summary{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[10]
+	mi := &file_oriel_v1_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1016,7 +1070,7 @@ func (x *Summary) String() string {
 func (*Summary) ProtoMessage() {}
 
 func (x *Summary) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[10]
+	mi := &file_oriel_v1_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1029,7 +1083,7 @@ func (x *Summary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Summary.ProtoReflect.Descriptor instead.
 func (*Summary) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{10}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Summary) GetHostName() string {
@@ -1086,7 +1140,7 @@ type Status struct {
 
 func (x *Status) Reset() {
 	*x = Status{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[11]
+	mi := &file_oriel_v1_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1098,7 +1152,7 @@ func (x *Status) String() string {
 func (*Status) ProtoMessage() {}
 
 func (x *Status) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[11]
+	mi := &file_oriel_v1_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1111,7 +1165,7 @@ func (x *Status) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Status.ProtoReflect.Descriptor instead.
 func (*Status) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{11}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Status) GetDisplay() Status_Display {
@@ -1148,7 +1202,7 @@ type Preview struct {
 
 func (x *Preview) Reset() {
 	*x = Preview{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[12]
+	mi := &file_oriel_v1_agent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1160,7 +1214,7 @@ func (x *Preview) String() string {
 func (*Preview) ProtoMessage() {}
 
 func (x *Preview) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[12]
+	mi := &file_oriel_v1_agent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1173,7 +1227,7 @@ func (x *Preview) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Preview.ProtoReflect.Descriptor instead.
 func (*Preview) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{12}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Preview) GetType() string {
@@ -1223,7 +1277,7 @@ type Inventory struct {
 
 func (x *Inventory) Reset() {
 	*x = Inventory{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[13]
+	mi := &file_oriel_v1_agent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1235,7 +1289,7 @@ func (x *Inventory) String() string {
 func (*Inventory) ProtoMessage() {}
 
 func (x *Inventory) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[13]
+	mi := &file_oriel_v1_agent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1248,7 +1302,7 @@ func (x *Inventory) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Inventory.ProtoReflect.Descriptor instead.
 func (*Inventory) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{13}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Inventory) GetTakenAt() int64 {
@@ -1298,7 +1352,7 @@ type General struct {
 
 func (x *General) Reset() {
 	*x = General{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[14]
+	mi := &file_oriel_v1_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1310,7 +1364,7 @@ func (x *General) String() string {
 func (*General) ProtoMessage() {}
 
 func (x *General) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[14]
+	mi := &file_oriel_v1_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1323,7 +1377,7 @@ func (x *General) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use General.ProtoReflect.Descriptor instead.
 func (*General) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{14}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *General) GetOs() string {
@@ -1475,7 +1529,7 @@ type Hardware struct {
 
 func (x *Hardware) Reset() {
 	*x = Hardware{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[15]
+	mi := &file_oriel_v1_agent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1487,7 +1541,7 @@ func (x *Hardware) String() string {
 func (*Hardware) ProtoMessage() {}
 
 func (x *Hardware) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[15]
+	mi := &file_oriel_v1_agent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1500,7 +1554,7 @@ func (x *Hardware) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hardware.ProtoReflect.Descriptor instead.
 func (*Hardware) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{15}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Hardware) GetBoard() string {
@@ -1619,7 +1673,7 @@ type Processor struct {
 
 func (x *Processor) Reset() {
 	*x = Processor{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[16]
+	mi := &file_oriel_v1_agent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1631,7 +1685,7 @@ func (x *Processor) String() string {
 func (*Processor) ProtoMessage() {}
 
 func (x *Processor) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[16]
+	mi := &file_oriel_v1_agent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1644,7 +1698,7 @@ func (x *Processor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Processor.ProtoReflect.Descriptor instead.
 func (*Processor) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{16}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Processor) GetModel() string {
@@ -1680,7 +1734,7 @@ type Monitor struct {
 
 func (x *Monitor) Reset() {
 	*x = Monitor{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[17]
+	mi := &file_oriel_v1_agent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1692,7 +1746,7 @@ func (x *Monitor) String() string {
 func (*Monitor) ProtoMessage() {}
 
 func (x *Monitor) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[17]
+	mi := &file_oriel_v1_agent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1705,7 +1759,7 @@ func (x *Monitor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Monitor.ProtoReflect.Descriptor instead.
 func (*Monitor) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{17}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Monitor) GetName() string {
@@ -1747,7 +1801,7 @@ type Disk struct {
 
 func (x *Disk) Reset() {
 	*x = Disk{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[18]
+	mi := &file_oriel_v1_agent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1759,7 +1813,7 @@ func (x *Disk) String() string {
 func (*Disk) ProtoMessage() {}
 
 func (x *Disk) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[18]
+	mi := &file_oriel_v1_agent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1772,7 +1826,7 @@ func (x *Disk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Disk.ProtoReflect.Descriptor instead.
 func (*Disk) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{18}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Disk) GetName() string {
@@ -1809,7 +1863,7 @@ type Volume struct {
 
 func (x *Volume) Reset() {
 	*x = Volume{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[19]
+	mi := &file_oriel_v1_agent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1821,7 +1875,7 @@ func (x *Volume) String() string {
 func (*Volume) ProtoMessage() {}
 
 func (x *Volume) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[19]
+	mi := &file_oriel_v1_agent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1834,7 +1888,7 @@ func (x *Volume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Volume.ProtoReflect.Descriptor instead.
 func (*Volume) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{19}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Volume) GetPath() string {
@@ -1885,7 +1939,7 @@ type Adapter struct {
 
 func (x *Adapter) Reset() {
 	*x = Adapter{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[20]
+	mi := &file_oriel_v1_agent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1897,7 +1951,7 @@ func (x *Adapter) String() string {
 func (*Adapter) ProtoMessage() {}
 
 func (x *Adapter) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[20]
+	mi := &file_oriel_v1_agent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1910,7 +1964,7 @@ func (x *Adapter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Adapter.ProtoReflect.Descriptor instead.
 func (*Adapter) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{20}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Adapter) GetName() string {
@@ -1958,7 +2012,7 @@ type Software struct {
 
 func (x *Software) Reset() {
 	*x = Software{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[21]
+	mi := &file_oriel_v1_agent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1970,7 +2024,7 @@ func (x *Software) String() string {
 func (*Software) ProtoMessage() {}
 
 func (x *Software) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[21]
+	mi := &file_oriel_v1_agent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1983,7 +2037,7 @@ func (x *Software) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Software.ProtoReflect.Descriptor instead.
 func (*Software) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{21}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Software) GetName() string {
@@ -2004,7 +2058,7 @@ var File_oriel_v1_agent_proto protoreflect.FileDescriptor
 
 const file_oriel_v1_agent_proto_rawDesc = "" +
 	"\n" +
-	"\x14oriel/v1/agent.proto\x12\boriel.v1\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\x88\x04\n" +
+	"\x14oriel/v1/agent.proto\x12\boriel.v1\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\xb7\x04\n" +
 	"\aToAgent\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x123\n" +
 	"\tchallenge\x18\x02 \x01(\v2\x13.oriel.v1.ChallengeH\x00R\tchallenge\x12-\n" +
@@ -2017,7 +2071,8 @@ const file_oriel_v1_agent_proto_rawDesc = "" +
 	"endSession\x12G\n" +
 	"\x11session_ended_ack\x18\r \x01(\v2\x19.oriel.v1.SessionEndedAckH\x00R\x0fsessionEndedAck\x12@\n" +
 	"\x0esend_inventory\x18\x0e \x01(\v2\x17.oriel.v1.SendInventoryH\x00R\rsendInventory\x120\n" +
-	"\bsettings\x18\x0f \x01(\v2\x12.oriel.v1.SettingsH\x00R\bsettingsB\x06\n" +
+	"\bsettings\x18\x0f \x01(\v2\x12.oriel.v1.SettingsH\x00R\bsettings\x12-\n" +
+	"\aprepare\x18\x10 \x01(\v2\x11.oriel.v1.PrepareH\x00R\aprepareB\x06\n" +
 	"\x04body\"\xf2\x03\n" +
 	"\tFromAgent\x12\x19\n" +
 	"\breply_to\x18\x01 \x01(\x04R\areplyTo\x12'\n" +
@@ -2064,7 +2119,8 @@ const file_oriel_v1_agent_proto_rawDesc = "" +
 	"\x04code\x18\x01 \x01(\x0e2\x0e.oriel.v1.CodeR\x04code\x12\x1d\n" +
 	"\x06detail\x18\x02 \x01(\tB\x05\xe0\xe0\x18\x80\bR\x06detail\x12\x14\n" +
 	"\x05final\x18\x03 \x01(\bR\x05final\"\x0f\n" +
-	"\rSendInventory\"6\n" +
+	"\rSendInventory\"\t\n" +
+	"\aPrepare\"6\n" +
 	"\x0fSessionEndedAck\x12#\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\"J\n" +
@@ -2182,7 +2238,7 @@ func file_oriel_v1_agent_proto_rawDescGZIP() []byte {
 }
 
 var file_oriel_v1_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_oriel_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_oriel_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_oriel_v1_agent_proto_goTypes = []any{
 	(Status_Display)(0),     // 0: oriel.v1.Status.Display
 	(*ToAgent)(nil),         // 1: oriel.v1.ToAgent
@@ -2193,67 +2249,69 @@ var file_oriel_v1_agent_proto_goTypes = []any{
 	(*Settings)(nil),        // 6: oriel.v1.Settings
 	(*Refused)(nil),         // 7: oriel.v1.Refused
 	(*SendInventory)(nil),   // 8: oriel.v1.SendInventory
-	(*SessionEndedAck)(nil), // 9: oriel.v1.SessionEndedAck
-	(*Fault)(nil),           // 10: oriel.v1.Fault
-	(*Summary)(nil),         // 11: oriel.v1.Summary
-	(*Status)(nil),          // 12: oriel.v1.Status
-	(*Preview)(nil),         // 13: oriel.v1.Preview
-	(*Inventory)(nil),       // 14: oriel.v1.Inventory
-	(*General)(nil),         // 15: oriel.v1.General
-	(*Hardware)(nil),        // 16: oriel.v1.Hardware
-	(*Processor)(nil),       // 17: oriel.v1.Processor
-	(*Monitor)(nil),         // 18: oriel.v1.Monitor
-	(*Disk)(nil),            // 19: oriel.v1.Disk
-	(*Volume)(nil),          // 20: oriel.v1.Volume
-	(*Adapter)(nil),         // 21: oriel.v1.Adapter
-	(*Software)(nil),        // 22: oriel.v1.Software
-	(*Offer)(nil),           // 23: oriel.v1.Offer
-	(*Candidate)(nil),       // 24: oriel.v1.Candidate
-	(*EndSession)(nil),      // 25: oriel.v1.EndSession
-	(*Answer)(nil),          // 26: oriel.v1.Answer
-	(*SessionReport)(nil),   // 27: oriel.v1.SessionReport
-	(*SessionEnded)(nil),    // 28: oriel.v1.SessionEnded
-	(Code)(0),               // 29: oriel.v1.Code
+	(*Prepare)(nil),         // 9: oriel.v1.Prepare
+	(*SessionEndedAck)(nil), // 10: oriel.v1.SessionEndedAck
+	(*Fault)(nil),           // 11: oriel.v1.Fault
+	(*Summary)(nil),         // 12: oriel.v1.Summary
+	(*Status)(nil),          // 13: oriel.v1.Status
+	(*Preview)(nil),         // 14: oriel.v1.Preview
+	(*Inventory)(nil),       // 15: oriel.v1.Inventory
+	(*General)(nil),         // 16: oriel.v1.General
+	(*Hardware)(nil),        // 17: oriel.v1.Hardware
+	(*Processor)(nil),       // 18: oriel.v1.Processor
+	(*Monitor)(nil),         // 19: oriel.v1.Monitor
+	(*Disk)(nil),            // 20: oriel.v1.Disk
+	(*Volume)(nil),          // 21: oriel.v1.Volume
+	(*Adapter)(nil),         // 22: oriel.v1.Adapter
+	(*Software)(nil),        // 23: oriel.v1.Software
+	(*Offer)(nil),           // 24: oriel.v1.Offer
+	(*Candidate)(nil),       // 25: oriel.v1.Candidate
+	(*EndSession)(nil),      // 26: oriel.v1.EndSession
+	(*Answer)(nil),          // 27: oriel.v1.Answer
+	(*SessionReport)(nil),   // 28: oriel.v1.SessionReport
+	(*SessionEnded)(nil),    // 29: oriel.v1.SessionEnded
+	(Code)(0),               // 30: oriel.v1.Code
 }
 var file_oriel_v1_agent_proto_depIdxs = []int32{
 	3,  // 0: oriel.v1.ToAgent.challenge:type_name -> oriel.v1.Challenge
 	5,  // 1: oriel.v1.ToAgent.welcome:type_name -> oriel.v1.Welcome
 	7,  // 2: oriel.v1.ToAgent.refused:type_name -> oriel.v1.Refused
-	23, // 3: oriel.v1.ToAgent.offer:type_name -> oriel.v1.Offer
-	24, // 4: oriel.v1.ToAgent.candidate:type_name -> oriel.v1.Candidate
-	25, // 5: oriel.v1.ToAgent.end_session:type_name -> oriel.v1.EndSession
-	9,  // 6: oriel.v1.ToAgent.session_ended_ack:type_name -> oriel.v1.SessionEndedAck
+	24, // 3: oriel.v1.ToAgent.offer:type_name -> oriel.v1.Offer
+	25, // 4: oriel.v1.ToAgent.candidate:type_name -> oriel.v1.Candidate
+	26, // 5: oriel.v1.ToAgent.end_session:type_name -> oriel.v1.EndSession
+	10, // 6: oriel.v1.ToAgent.session_ended_ack:type_name -> oriel.v1.SessionEndedAck
 	8,  // 7: oriel.v1.ToAgent.send_inventory:type_name -> oriel.v1.SendInventory
 	6,  // 8: oriel.v1.ToAgent.settings:type_name -> oriel.v1.Settings
-	4,  // 9: oriel.v1.FromAgent.hello:type_name -> oriel.v1.Hello
-	14, // 10: oriel.v1.FromAgent.inventory:type_name -> oriel.v1.Inventory
-	13, // 11: oriel.v1.FromAgent.preview:type_name -> oriel.v1.Preview
-	12, // 12: oriel.v1.FromAgent.status:type_name -> oriel.v1.Status
-	26, // 13: oriel.v1.FromAgent.answer:type_name -> oriel.v1.Answer
-	24, // 14: oriel.v1.FromAgent.candidate:type_name -> oriel.v1.Candidate
-	27, // 15: oriel.v1.FromAgent.session_report:type_name -> oriel.v1.SessionReport
-	28, // 16: oriel.v1.FromAgent.session_ended:type_name -> oriel.v1.SessionEnded
-	10, // 17: oriel.v1.FromAgent.fault:type_name -> oriel.v1.Fault
-	11, // 18: oriel.v1.Hello.summary:type_name -> oriel.v1.Summary
-	12, // 19: oriel.v1.Hello.status:type_name -> oriel.v1.Status
-	6,  // 20: oriel.v1.Welcome.settings:type_name -> oriel.v1.Settings
-	29, // 21: oriel.v1.Refused.code:type_name -> oriel.v1.Code
-	29, // 22: oriel.v1.Fault.code:type_name -> oriel.v1.Code
-	0,  // 23: oriel.v1.Status.display:type_name -> oriel.v1.Status.Display
-	15, // 24: oriel.v1.Inventory.general:type_name -> oriel.v1.General
-	16, // 25: oriel.v1.Inventory.hardware:type_name -> oriel.v1.Hardware
-	20, // 26: oriel.v1.General.volumes:type_name -> oriel.v1.Volume
-	17, // 27: oriel.v1.Hardware.processors:type_name -> oriel.v1.Processor
-	18, // 28: oriel.v1.Hardware.monitors:type_name -> oriel.v1.Monitor
-	19, // 29: oriel.v1.Hardware.disks:type_name -> oriel.v1.Disk
-	20, // 30: oriel.v1.Hardware.volumes:type_name -> oriel.v1.Volume
-	21, // 31: oriel.v1.Hardware.adapters:type_name -> oriel.v1.Adapter
-	22, // 32: oriel.v1.Hardware.software:type_name -> oriel.v1.Software
-	33, // [33:33] is the sub-list for method output_type
-	33, // [33:33] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	9,  // 9: oriel.v1.ToAgent.prepare:type_name -> oriel.v1.Prepare
+	4,  // 10: oriel.v1.FromAgent.hello:type_name -> oriel.v1.Hello
+	15, // 11: oriel.v1.FromAgent.inventory:type_name -> oriel.v1.Inventory
+	14, // 12: oriel.v1.FromAgent.preview:type_name -> oriel.v1.Preview
+	13, // 13: oriel.v1.FromAgent.status:type_name -> oriel.v1.Status
+	27, // 14: oriel.v1.FromAgent.answer:type_name -> oriel.v1.Answer
+	25, // 15: oriel.v1.FromAgent.candidate:type_name -> oriel.v1.Candidate
+	28, // 16: oriel.v1.FromAgent.session_report:type_name -> oriel.v1.SessionReport
+	29, // 17: oriel.v1.FromAgent.session_ended:type_name -> oriel.v1.SessionEnded
+	11, // 18: oriel.v1.FromAgent.fault:type_name -> oriel.v1.Fault
+	12, // 19: oriel.v1.Hello.summary:type_name -> oriel.v1.Summary
+	13, // 20: oriel.v1.Hello.status:type_name -> oriel.v1.Status
+	6,  // 21: oriel.v1.Welcome.settings:type_name -> oriel.v1.Settings
+	30, // 22: oriel.v1.Refused.code:type_name -> oriel.v1.Code
+	30, // 23: oriel.v1.Fault.code:type_name -> oriel.v1.Code
+	0,  // 24: oriel.v1.Status.display:type_name -> oriel.v1.Status.Display
+	16, // 25: oriel.v1.Inventory.general:type_name -> oriel.v1.General
+	17, // 26: oriel.v1.Inventory.hardware:type_name -> oriel.v1.Hardware
+	21, // 27: oriel.v1.General.volumes:type_name -> oriel.v1.Volume
+	18, // 28: oriel.v1.Hardware.processors:type_name -> oriel.v1.Processor
+	19, // 29: oriel.v1.Hardware.monitors:type_name -> oriel.v1.Monitor
+	20, // 30: oriel.v1.Hardware.disks:type_name -> oriel.v1.Disk
+	21, // 31: oriel.v1.Hardware.volumes:type_name -> oriel.v1.Volume
+	22, // 32: oriel.v1.Hardware.adapters:type_name -> oriel.v1.Adapter
+	23, // 33: oriel.v1.Hardware.software:type_name -> oriel.v1.Software
+	34, // [34:34] is the sub-list for method output_type
+	34, // [34:34] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_agent_proto_init() }
@@ -2273,6 +2331,7 @@ func file_oriel_v1_agent_proto_init() {
 		(*ToAgent_SessionEndedAck)(nil),
 		(*ToAgent_SendInventory)(nil),
 		(*ToAgent_Settings)(nil),
+		(*ToAgent_Prepare)(nil),
 	}
 	file_oriel_v1_agent_proto_msgTypes[1].OneofWrappers = []any{
 		(*FromAgent_Hello)(nil),
@@ -2291,7 +2350,7 @@ func file_oriel_v1_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oriel_v1_agent_proto_rawDesc), len(file_oriel_v1_agent_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   22,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

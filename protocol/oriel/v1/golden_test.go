@@ -43,7 +43,9 @@ var golden = map[string]proto.Message{
 			EncodeUs: 9000, QueueUs: 1500, RoundTripUs: 40000, LossPpm: 10000, WaitUs: 3000, DecodeUs: 2000, ShownUs: 12000}}}},
 	"open.FromConsole": &FromConsole{Body: &FromConsole_OpenSession{OpenSession: &OpenSession{
 		Attempt: 1, ComputerId: "c-1", Mode: Mode_MODE_CONTROL, Sdp: "v=0\r\n", SessionId: "s-1"}}},
-	"move.PointerMove": &PointerMove{Seq: 4294967295, X: 65536, Y: 1},
+	"prepare.FromConsole": &FromConsole{Body: &FromConsole_PrepareSession{PrepareSession: &PrepareSession{ComputerId: "c-1"}}},
+	"prepare.ToAgent":     &ToAgent{Body: &ToAgent_Prepare{Prepare: &Prepare{}}},
+	"move.PointerMove":    &PointerMove{Seq: 4294967295, X: 65536, Y: 1},
 	"again.Again": &Again{First: 7, Inputs: []*ToDesktop{
 		{Body: &ToDesktop_Key{Key: &Key{Usage: 4, Down: true}}},
 		{Body: &ToDesktop_ReleaseAll{ReleaseAll: &ReleaseAll{}}},

@@ -35,6 +35,7 @@ type ToHelper struct {
 	//	*ToHelper_EndSession
 	//	*ToHelper_Signed
 	//	*ToHelper_Settings
+	//	*ToHelper_Prepare
 	Body          isToHelper_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -131,6 +132,15 @@ func (x *ToHelper) GetSettings() *Settings {
 	return nil
 }
 
+func (x *ToHelper) GetPrepare() *Prepare {
+	if x != nil {
+		if x, ok := x.Body.(*ToHelper_Prepare); ok {
+			return x.Prepare
+		}
+	}
+	return nil
+}
+
 type isToHelper_Body interface {
 	isToHelper_Body()
 }
@@ -159,6 +169,10 @@ type ToHelper_Settings struct {
 	Settings *Settings `protobuf:"bytes,6,opt,name=settings,proto3,oneof"`
 }
 
+type ToHelper_Prepare struct {
+	Prepare *Prepare `protobuf:"bytes,7,opt,name=prepare,proto3,oneof"`
+}
+
 func (*ToHelper_Start) isToHelper_Body() {}
 
 func (*ToHelper_Offer) isToHelper_Body() {}
@@ -170,6 +184,8 @@ func (*ToHelper_EndSession) isToHelper_Body() {}
 func (*ToHelper_Signed) isToHelper_Body() {}
 
 func (*ToHelper_Settings) isToHelper_Body() {}
+
+func (*ToHelper_Prepare) isToHelper_Body() {}
 
 type FromHelper struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -498,7 +514,7 @@ var File_oriel_v1_helper_proto protoreflect.FileDescriptor
 
 const file_oriel_v1_helper_proto_rawDesc = "" +
 	"\n" +
-	"\x15oriel/v1/helper.proto\x12\boriel.v1\x1a\x14oriel/v1/agent.proto\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\xc2\x02\n" +
+	"\x15oriel/v1/helper.proto\x12\boriel.v1\x1a\x14oriel/v1/agent.proto\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\xf1\x02\n" +
 	"\bToHelper\x12-\n" +
 	"\x05start\x18\x01 \x01(\v2\x15.oriel.v1.HelperStartH\x00R\x05start\x12-\n" +
 	"\x05offer\x18\x02 \x01(\v2\x15.oriel.v1.HelperOfferH\x00R\x05offer\x123\n" +
@@ -506,7 +522,8 @@ const file_oriel_v1_helper_proto_rawDesc = "" +
 	"\vend_session\x18\x04 \x01(\v2\x14.oriel.v1.EndSessionH\x00R\n" +
 	"endSession\x120\n" +
 	"\x06signed\x18\x05 \x01(\v2\x16.oriel.v1.HelperSignedH\x00R\x06signed\x120\n" +
-	"\bsettings\x18\x06 \x01(\v2\x12.oriel.v1.SettingsH\x00R\bsettingsB\x06\n" +
+	"\bsettings\x18\x06 \x01(\v2\x12.oriel.v1.SettingsH\x00R\bsettings\x12-\n" +
+	"\aprepare\x18\a \x01(\v2\x11.oriel.v1.PrepareH\x00R\aprepareB\x06\n" +
 	"\x04body\"q\n" +
 	"\n" +
 	"FromHelper\x12/\n" +
@@ -556,9 +573,10 @@ var file_oriel_v1_helper_proto_goTypes = []any{
 	(*Candidate)(nil),    // 6: oriel.v1.Candidate
 	(*EndSession)(nil),   // 7: oriel.v1.EndSession
 	(*Settings)(nil),     // 8: oriel.v1.Settings
-	(*FromAgent)(nil),    // 9: oriel.v1.FromAgent
-	(*Offer)(nil),        // 10: oriel.v1.Offer
-	(*Grant)(nil),        // 11: oriel.v1.Grant
+	(*Prepare)(nil),      // 9: oriel.v1.Prepare
+	(*FromAgent)(nil),    // 10: oriel.v1.FromAgent
+	(*Offer)(nil),        // 11: oriel.v1.Offer
+	(*Grant)(nil),        // 12: oriel.v1.Grant
 }
 var file_oriel_v1_helper_proto_depIdxs = []int32{
 	2,  // 0: oriel.v1.ToHelper.start:type_name -> oriel.v1.HelperStart
@@ -567,15 +585,16 @@ var file_oriel_v1_helper_proto_depIdxs = []int32{
 	7,  // 3: oriel.v1.ToHelper.end_session:type_name -> oriel.v1.EndSession
 	5,  // 4: oriel.v1.ToHelper.signed:type_name -> oriel.v1.HelperSigned
 	8,  // 5: oriel.v1.ToHelper.settings:type_name -> oriel.v1.Settings
-	9,  // 6: oriel.v1.FromHelper.forward:type_name -> oriel.v1.FromAgent
-	4,  // 7: oriel.v1.FromHelper.sign:type_name -> oriel.v1.HelperSign
-	10, // 8: oriel.v1.HelperOffer.offer:type_name -> oriel.v1.Offer
-	11, // 9: oriel.v1.HelperOffer.grant:type_name -> oriel.v1.Grant
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	9,  // 6: oriel.v1.ToHelper.prepare:type_name -> oriel.v1.Prepare
+	10, // 7: oriel.v1.FromHelper.forward:type_name -> oriel.v1.FromAgent
+	4,  // 8: oriel.v1.FromHelper.sign:type_name -> oriel.v1.HelperSign
+	11, // 9: oriel.v1.HelperOffer.offer:type_name -> oriel.v1.Offer
+	12, // 10: oriel.v1.HelperOffer.grant:type_name -> oriel.v1.Grant
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_helper_proto_init() }
@@ -593,6 +612,7 @@ func file_oriel_v1_helper_proto_init() {
 		(*ToHelper_EndSession)(nil),
 		(*ToHelper_Signed)(nil),
 		(*ToHelper_Settings)(nil),
+		(*ToHelper_Prepare)(nil),
 	}
 	file_oriel_v1_helper_proto_msgTypes[1].OneofWrappers = []any{
 		(*FromHelper_Forward)(nil),

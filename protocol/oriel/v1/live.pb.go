@@ -80,7 +80,7 @@ func (x Computer_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Computer_Status.Descriptor instead.
 func (Computer_Status) EnumDescriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{13, 0}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{14, 0}
 }
 
 type FromConsole struct {
@@ -93,6 +93,7 @@ type FromConsole struct {
 	//	*FromConsole_CloseSession
 	//	*FromConsole_AttachSession
 	//	*FromConsole_RenewIce
+	//	*FromConsole_PrepareSession
 	Body          isFromConsole_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -189,6 +190,15 @@ func (x *FromConsole) GetRenewIce() *RenewIce {
 	return nil
 }
 
+func (x *FromConsole) GetPrepareSession() *PrepareSession {
+	if x != nil {
+		if x, ok := x.Body.(*FromConsole_PrepareSession); ok {
+			return x.PrepareSession
+		}
+	}
+	return nil
+}
+
 type isFromConsole_Body interface {
 	isFromConsole_Body()
 }
@@ -217,6 +227,10 @@ type FromConsole_RenewIce struct {
 	RenewIce *RenewIce `protobuf:"bytes,6,opt,name=renew_ice,json=renewIce,proto3,oneof"`
 }
 
+type FromConsole_PrepareSession struct {
+	PrepareSession *PrepareSession `protobuf:"bytes,7,opt,name=prepare_session,json=prepareSession,proto3,oneof"`
+}
+
 func (*FromConsole_Watch) isFromConsole_Body() {}
 
 func (*FromConsole_OpenSession) isFromConsole_Body() {}
@@ -228,6 +242,8 @@ func (*FromConsole_CloseSession) isFromConsole_Body() {}
 func (*FromConsole_AttachSession) isFromConsole_Body() {}
 
 func (*FromConsole_RenewIce) isFromConsole_Body() {}
+
+func (*FromConsole_PrepareSession) isFromConsole_Body() {}
 
 type ToConsole struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -802,6 +818,53 @@ func (x *OpenSession) GetSessionId() string {
 	return ""
 }
 
+// PrepareSession is said when a person has clicked and an OpenSession is about to
+// follow, most likely from the tab that opens: the computer can make its first picture
+// meanwhile. It is not answered, and promises nothing.
+type PrepareSession struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ComputerId    string                 `protobuf:"bytes,1,opt,name=computer_id,json=computerId,proto3" json:"computer_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PrepareSession) Reset() {
+	*x = PrepareSession{}
+	mi := &file_oriel_v1_live_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PrepareSession) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PrepareSession) ProtoMessage() {}
+
+func (x *PrepareSession) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_live_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PrepareSession.ProtoReflect.Descriptor instead.
+func (*PrepareSession) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *PrepareSession) GetComputerId() string {
+	if x != nil {
+		return x.ComputerId
+	}
+	return ""
+}
+
 type SessionOpened struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	SessionId     string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
@@ -815,7 +878,7 @@ type SessionOpened struct {
 
 func (x *SessionOpened) Reset() {
 	*x = SessionOpened{}
-	mi := &file_oriel_v1_live_proto_msgTypes[7]
+	mi := &file_oriel_v1_live_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -827,7 +890,7 @@ func (x *SessionOpened) String() string {
 func (*SessionOpened) ProtoMessage() {}
 
 func (x *SessionOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[7]
+	mi := &file_oriel_v1_live_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -840,7 +903,7 @@ func (x *SessionOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionOpened.ProtoReflect.Descriptor instead.
 func (*SessionOpened) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{7}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SessionOpened) GetSessionId() string {
@@ -888,7 +951,7 @@ type SessionWaiting struct {
 
 func (x *SessionWaiting) Reset() {
 	*x = SessionWaiting{}
-	mi := &file_oriel_v1_live_proto_msgTypes[8]
+	mi := &file_oriel_v1_live_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -900,7 +963,7 @@ func (x *SessionWaiting) String() string {
 func (*SessionWaiting) ProtoMessage() {}
 
 func (x *SessionWaiting) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[8]
+	mi := &file_oriel_v1_live_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -913,7 +976,7 @@ func (x *SessionWaiting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionWaiting.ProtoReflect.Descriptor instead.
 func (*SessionWaiting) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{8}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SessionWaiting) GetAttempt() uint32 {
@@ -942,7 +1005,7 @@ type CloseSession struct {
 
 func (x *CloseSession) Reset() {
 	*x = CloseSession{}
-	mi := &file_oriel_v1_live_proto_msgTypes[9]
+	mi := &file_oriel_v1_live_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -954,7 +1017,7 @@ func (x *CloseSession) String() string {
 func (*CloseSession) ProtoMessage() {}
 
 func (x *CloseSession) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[9]
+	mi := &file_oriel_v1_live_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -967,7 +1030,7 @@ func (x *CloseSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseSession.ProtoReflect.Descriptor instead.
 func (*CloseSession) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{9}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CloseSession) GetSessionId() string {
@@ -995,7 +1058,7 @@ type AttachSession struct {
 
 func (x *AttachSession) Reset() {
 	*x = AttachSession{}
-	mi := &file_oriel_v1_live_proto_msgTypes[10]
+	mi := &file_oriel_v1_live_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1007,7 +1070,7 @@ func (x *AttachSession) String() string {
 func (*AttachSession) ProtoMessage() {}
 
 func (x *AttachSession) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[10]
+	mi := &file_oriel_v1_live_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1020,7 +1083,7 @@ func (x *AttachSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachSession.ProtoReflect.Descriptor instead.
 func (*AttachSession) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{10}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AttachSession) GetSessionId() string {
@@ -1042,7 +1105,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_oriel_v1_live_proto_msgTypes[11]
+	mi := &file_oriel_v1_live_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1054,7 +1117,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[11]
+	mi := &file_oriel_v1_live_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1067,7 +1130,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{11}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Problem) GetAttempt() uint32 {
@@ -1106,7 +1169,7 @@ type SignedOut struct {
 
 func (x *SignedOut) Reset() {
 	*x = SignedOut{}
-	mi := &file_oriel_v1_live_proto_msgTypes[12]
+	mi := &file_oriel_v1_live_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1118,7 +1181,7 @@ func (x *SignedOut) String() string {
 func (*SignedOut) ProtoMessage() {}
 
 func (x *SignedOut) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[12]
+	mi := &file_oriel_v1_live_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1131,7 +1194,7 @@ func (x *SignedOut) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedOut.ProtoReflect.Descriptor instead.
 func (*SignedOut) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{12}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{13}
 }
 
 type Computer struct {
@@ -1155,7 +1218,7 @@ type Computer struct {
 
 func (x *Computer) Reset() {
 	*x = Computer{}
-	mi := &file_oriel_v1_live_proto_msgTypes[13]
+	mi := &file_oriel_v1_live_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1167,7 +1230,7 @@ func (x *Computer) String() string {
 func (*Computer) ProtoMessage() {}
 
 func (x *Computer) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[13]
+	mi := &file_oriel_v1_live_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1180,7 +1243,7 @@ func (x *Computer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Computer.ProtoReflect.Descriptor instead.
 func (*Computer) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{13}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Computer) GetId() string {
@@ -1283,7 +1346,7 @@ type ComputersSnapshot struct {
 
 func (x *ComputersSnapshot) Reset() {
 	*x = ComputersSnapshot{}
-	mi := &file_oriel_v1_live_proto_msgTypes[14]
+	mi := &file_oriel_v1_live_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1295,7 +1358,7 @@ func (x *ComputersSnapshot) String() string {
 func (*ComputersSnapshot) ProtoMessage() {}
 
 func (x *ComputersSnapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[14]
+	mi := &file_oriel_v1_live_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1308,7 +1371,7 @@ func (x *ComputersSnapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ComputersSnapshot.ProtoReflect.Descriptor instead.
 func (*ComputersSnapshot) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{14}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ComputersSnapshot) GetComputers() []*Computer {
@@ -1327,7 +1390,7 @@ type ComputerRemoved struct {
 
 func (x *ComputerRemoved) Reset() {
 	*x = ComputerRemoved{}
-	mi := &file_oriel_v1_live_proto_msgTypes[15]
+	mi := &file_oriel_v1_live_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1339,7 +1402,7 @@ func (x *ComputerRemoved) String() string {
 func (*ComputerRemoved) ProtoMessage() {}
 
 func (x *ComputerRemoved) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[15]
+	mi := &file_oriel_v1_live_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1352,7 +1415,7 @@ func (x *ComputerRemoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ComputerRemoved.ProtoReflect.Descriptor instead.
 func (*ComputerRemoved) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{15}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ComputerRemoved) GetId() string {
@@ -1388,7 +1451,7 @@ type JournalEntry struct {
 
 func (x *JournalEntry) Reset() {
 	*x = JournalEntry{}
-	mi := &file_oriel_v1_live_proto_msgTypes[16]
+	mi := &file_oriel_v1_live_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1400,7 +1463,7 @@ func (x *JournalEntry) String() string {
 func (*JournalEntry) ProtoMessage() {}
 
 func (x *JournalEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[16]
+	mi := &file_oriel_v1_live_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1413,7 +1476,7 @@ func (x *JournalEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalEntry.ProtoReflect.Descriptor instead.
 func (*JournalEntry) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{16}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *JournalEntry) GetSessionId() string {
@@ -1552,7 +1615,7 @@ type JournalSnapshot struct {
 
 func (x *JournalSnapshot) Reset() {
 	*x = JournalSnapshot{}
-	mi := &file_oriel_v1_live_proto_msgTypes[17]
+	mi := &file_oriel_v1_live_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1564,7 +1627,7 @@ func (x *JournalSnapshot) String() string {
 func (*JournalSnapshot) ProtoMessage() {}
 
 func (x *JournalSnapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[17]
+	mi := &file_oriel_v1_live_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1577,7 +1640,7 @@ func (x *JournalSnapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalSnapshot.ProtoReflect.Descriptor instead.
 func (*JournalSnapshot) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{17}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *JournalSnapshot) GetEntries() []*JournalEntry {
@@ -1591,14 +1654,15 @@ var File_oriel_v1_live_proto protoreflect.FileDescriptor
 
 const file_oriel_v1_live_proto_rawDesc = "" +
 	"\n" +
-	"\x13oriel/v1/live.proto\x12\boriel.v1\x1a\x14oriel/v1/agent.proto\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\xe3\x02\n" +
+	"\x13oriel/v1/live.proto\x12\boriel.v1\x1a\x14oriel/v1/agent.proto\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\xa8\x03\n" +
 	"\vFromConsole\x12'\n" +
 	"\x05watch\x18\x01 \x01(\v2\x0f.oriel.v1.WatchH\x00R\x05watch\x12:\n" +
 	"\fopen_session\x18\x02 \x01(\v2\x15.oriel.v1.OpenSessionH\x00R\vopenSession\x123\n" +
 	"\tcandidate\x18\x03 \x01(\v2\x13.oriel.v1.CandidateH\x00R\tcandidate\x12=\n" +
 	"\rclose_session\x18\x04 \x01(\v2\x16.oriel.v1.CloseSessionH\x00R\fcloseSession\x12@\n" +
 	"\x0eattach_session\x18\x05 \x01(\v2\x17.oriel.v1.AttachSessionH\x00R\rattachSession\x121\n" +
-	"\trenew_ice\x18\x06 \x01(\v2\x12.oriel.v1.RenewIceH\x00R\brenewIceB\x06\n" +
+	"\trenew_ice\x18\x06 \x01(\v2\x12.oriel.v1.RenewIceH\x00R\brenewIce\x12C\n" +
+	"\x0fprepare_session\x18\a \x01(\v2\x18.oriel.v1.PrepareSessionH\x00R\x0eprepareSessionB\x06\n" +
 	"\x04body\"\xb8\x06\n" +
 	"\tToConsole\x121\n" +
 	"\awelcome\x18\x01 \x01(\v2\x15.oriel.v1.LiveWelcomeH\x00R\awelcome\x12;\n" +
@@ -1643,7 +1707,10 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"\x04mode\x18\x03 \x01(\x0e2\x0e.oriel.v1.ModeR\x04mode\x12\x18\n" +
 	"\x03sdp\x18\x04 \x01(\tB\x06\xe0\xe0\x18\x80\x80\x04R\x03sdp\x12#\n" +
 	"\n" +
-	"session_id\x18\x05 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\"\xc2\x01\n" +
+	"session_id\x18\x05 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\"7\n" +
+	"\x0ePrepareSession\x12%\n" +
+	"\vcomputer_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\n" +
+	"computerId\"\xc2\x01\n" +
 	"\rSessionOpened\x12#\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\x12\x18\n" +
@@ -1739,7 +1806,7 @@ func file_oriel_v1_live_proto_rawDescGZIP() []byte {
 }
 
 var file_oriel_v1_live_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_oriel_v1_live_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_oriel_v1_live_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_oriel_v1_live_proto_goTypes = []any{
 	(Computer_Status)(0),      // 0: oriel.v1.Computer.Status
 	(*FromConsole)(nil),       // 1: oriel.v1.FromConsole
@@ -1749,71 +1816,73 @@ var file_oriel_v1_live_proto_goTypes = []any{
 	(*RenewIce)(nil),          // 5: oriel.v1.RenewIce
 	(*IceServers)(nil),        // 6: oriel.v1.IceServers
 	(*OpenSession)(nil),       // 7: oriel.v1.OpenSession
-	(*SessionOpened)(nil),     // 8: oriel.v1.SessionOpened
-	(*SessionWaiting)(nil),    // 9: oriel.v1.SessionWaiting
-	(*CloseSession)(nil),      // 10: oriel.v1.CloseSession
-	(*AttachSession)(nil),     // 11: oriel.v1.AttachSession
-	(*Problem)(nil),           // 12: oriel.v1.Problem
-	(*SignedOut)(nil),         // 13: oriel.v1.SignedOut
-	(*Computer)(nil),          // 14: oriel.v1.Computer
-	(*ComputersSnapshot)(nil), // 15: oriel.v1.ComputersSnapshot
-	(*ComputerRemoved)(nil),   // 16: oriel.v1.ComputerRemoved
-	(*JournalEntry)(nil),      // 17: oriel.v1.JournalEntry
-	(*JournalSnapshot)(nil),   // 18: oriel.v1.JournalSnapshot
-	(*Candidate)(nil),         // 19: oriel.v1.Candidate
-	(*Answer)(nil),            // 20: oriel.v1.Answer
-	(*SessionEnded)(nil),      // 21: oriel.v1.SessionEnded
-	(*IceServer)(nil),         // 22: oriel.v1.IceServer
-	(Mode)(0),                 // 23: oriel.v1.Mode
-	(Scope)(0),                // 24: oriel.v1.Scope
-	(Code)(0),                 // 25: oriel.v1.Code
-	(*Summary)(nil),           // 26: oriel.v1.Summary
-	(Status_Display)(0),       // 27: oriel.v1.Status.Display
-	(EndReason)(0),            // 28: oriel.v1.EndReason
-	(Path)(0),                 // 29: oriel.v1.Path
-	(*Delays)(nil),            // 30: oriel.v1.Delays
+	(*PrepareSession)(nil),    // 8: oriel.v1.PrepareSession
+	(*SessionOpened)(nil),     // 9: oriel.v1.SessionOpened
+	(*SessionWaiting)(nil),    // 10: oriel.v1.SessionWaiting
+	(*CloseSession)(nil),      // 11: oriel.v1.CloseSession
+	(*AttachSession)(nil),     // 12: oriel.v1.AttachSession
+	(*Problem)(nil),           // 13: oriel.v1.Problem
+	(*SignedOut)(nil),         // 14: oriel.v1.SignedOut
+	(*Computer)(nil),          // 15: oriel.v1.Computer
+	(*ComputersSnapshot)(nil), // 16: oriel.v1.ComputersSnapshot
+	(*ComputerRemoved)(nil),   // 17: oriel.v1.ComputerRemoved
+	(*JournalEntry)(nil),      // 18: oriel.v1.JournalEntry
+	(*JournalSnapshot)(nil),   // 19: oriel.v1.JournalSnapshot
+	(*Candidate)(nil),         // 20: oriel.v1.Candidate
+	(*Answer)(nil),            // 21: oriel.v1.Answer
+	(*SessionEnded)(nil),      // 22: oriel.v1.SessionEnded
+	(*IceServer)(nil),         // 23: oriel.v1.IceServer
+	(Mode)(0),                 // 24: oriel.v1.Mode
+	(Scope)(0),                // 25: oriel.v1.Scope
+	(Code)(0),                 // 26: oriel.v1.Code
+	(*Summary)(nil),           // 27: oriel.v1.Summary
+	(Status_Display)(0),       // 28: oriel.v1.Status.Display
+	(EndReason)(0),            // 29: oriel.v1.EndReason
+	(Path)(0),                 // 30: oriel.v1.Path
+	(*Delays)(nil),            // 31: oriel.v1.Delays
 }
 var file_oriel_v1_live_proto_depIdxs = []int32{
 	4,  // 0: oriel.v1.FromConsole.watch:type_name -> oriel.v1.Watch
 	7,  // 1: oriel.v1.FromConsole.open_session:type_name -> oriel.v1.OpenSession
-	19, // 2: oriel.v1.FromConsole.candidate:type_name -> oriel.v1.Candidate
-	10, // 3: oriel.v1.FromConsole.close_session:type_name -> oriel.v1.CloseSession
-	11, // 4: oriel.v1.FromConsole.attach_session:type_name -> oriel.v1.AttachSession
+	20, // 2: oriel.v1.FromConsole.candidate:type_name -> oriel.v1.Candidate
+	11, // 3: oriel.v1.FromConsole.close_session:type_name -> oriel.v1.CloseSession
+	12, // 4: oriel.v1.FromConsole.attach_session:type_name -> oriel.v1.AttachSession
 	5,  // 5: oriel.v1.FromConsole.renew_ice:type_name -> oriel.v1.RenewIce
-	3,  // 6: oriel.v1.ToConsole.welcome:type_name -> oriel.v1.LiveWelcome
-	15, // 7: oriel.v1.ToConsole.computers:type_name -> oriel.v1.ComputersSnapshot
-	14, // 8: oriel.v1.ToConsole.computer:type_name -> oriel.v1.Computer
-	16, // 9: oriel.v1.ToConsole.computer_removed:type_name -> oriel.v1.ComputerRemoved
-	18, // 10: oriel.v1.ToConsole.journal:type_name -> oriel.v1.JournalSnapshot
-	17, // 11: oriel.v1.ToConsole.journal_entry:type_name -> oriel.v1.JournalEntry
-	8,  // 12: oriel.v1.ToConsole.session_opened:type_name -> oriel.v1.SessionOpened
-	20, // 13: oriel.v1.ToConsole.answer:type_name -> oriel.v1.Answer
-	19, // 14: oriel.v1.ToConsole.candidate:type_name -> oriel.v1.Candidate
-	21, // 15: oriel.v1.ToConsole.session_ended:type_name -> oriel.v1.SessionEnded
-	12, // 16: oriel.v1.ToConsole.problem:type_name -> oriel.v1.Problem
-	13, // 17: oriel.v1.ToConsole.signed_out:type_name -> oriel.v1.SignedOut
-	9,  // 18: oriel.v1.ToConsole.session_waiting:type_name -> oriel.v1.SessionWaiting
-	6,  // 19: oriel.v1.ToConsole.ice_servers:type_name -> oriel.v1.IceServers
-	22, // 20: oriel.v1.LiveWelcome.ice_servers:type_name -> oriel.v1.IceServer
-	22, // 21: oriel.v1.IceServers.ice_servers:type_name -> oriel.v1.IceServer
-	23, // 22: oriel.v1.OpenSession.mode:type_name -> oriel.v1.Mode
-	24, // 23: oriel.v1.SessionOpened.scopes:type_name -> oriel.v1.Scope
-	25, // 24: oriel.v1.Problem.code:type_name -> oriel.v1.Code
-	0,  // 25: oriel.v1.Computer.status:type_name -> oriel.v1.Computer.Status
-	26, // 26: oriel.v1.Computer.summary:type_name -> oriel.v1.Summary
-	27, // 27: oriel.v1.Computer.display:type_name -> oriel.v1.Status.Display
-	14, // 28: oriel.v1.ComputersSnapshot.computers:type_name -> oriel.v1.Computer
-	23, // 29: oriel.v1.JournalEntry.mode:type_name -> oriel.v1.Mode
-	28, // 30: oriel.v1.JournalEntry.end_reason:type_name -> oriel.v1.EndReason
-	25, // 31: oriel.v1.JournalEntry.end_code:type_name -> oriel.v1.Code
-	29, // 32: oriel.v1.JournalEntry.path:type_name -> oriel.v1.Path
-	30, // 33: oriel.v1.JournalEntry.delays:type_name -> oriel.v1.Delays
-	17, // 34: oriel.v1.JournalSnapshot.entries:type_name -> oriel.v1.JournalEntry
-	35, // [35:35] is the sub-list for method output_type
-	35, // [35:35] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	8,  // 6: oriel.v1.FromConsole.prepare_session:type_name -> oriel.v1.PrepareSession
+	3,  // 7: oriel.v1.ToConsole.welcome:type_name -> oriel.v1.LiveWelcome
+	16, // 8: oriel.v1.ToConsole.computers:type_name -> oriel.v1.ComputersSnapshot
+	15, // 9: oriel.v1.ToConsole.computer:type_name -> oriel.v1.Computer
+	17, // 10: oriel.v1.ToConsole.computer_removed:type_name -> oriel.v1.ComputerRemoved
+	19, // 11: oriel.v1.ToConsole.journal:type_name -> oriel.v1.JournalSnapshot
+	18, // 12: oriel.v1.ToConsole.journal_entry:type_name -> oriel.v1.JournalEntry
+	9,  // 13: oriel.v1.ToConsole.session_opened:type_name -> oriel.v1.SessionOpened
+	21, // 14: oriel.v1.ToConsole.answer:type_name -> oriel.v1.Answer
+	20, // 15: oriel.v1.ToConsole.candidate:type_name -> oriel.v1.Candidate
+	22, // 16: oriel.v1.ToConsole.session_ended:type_name -> oriel.v1.SessionEnded
+	13, // 17: oriel.v1.ToConsole.problem:type_name -> oriel.v1.Problem
+	14, // 18: oriel.v1.ToConsole.signed_out:type_name -> oriel.v1.SignedOut
+	10, // 19: oriel.v1.ToConsole.session_waiting:type_name -> oriel.v1.SessionWaiting
+	6,  // 20: oriel.v1.ToConsole.ice_servers:type_name -> oriel.v1.IceServers
+	23, // 21: oriel.v1.LiveWelcome.ice_servers:type_name -> oriel.v1.IceServer
+	23, // 22: oriel.v1.IceServers.ice_servers:type_name -> oriel.v1.IceServer
+	24, // 23: oriel.v1.OpenSession.mode:type_name -> oriel.v1.Mode
+	25, // 24: oriel.v1.SessionOpened.scopes:type_name -> oriel.v1.Scope
+	26, // 25: oriel.v1.Problem.code:type_name -> oriel.v1.Code
+	0,  // 26: oriel.v1.Computer.status:type_name -> oriel.v1.Computer.Status
+	27, // 27: oriel.v1.Computer.summary:type_name -> oriel.v1.Summary
+	28, // 28: oriel.v1.Computer.display:type_name -> oriel.v1.Status.Display
+	15, // 29: oriel.v1.ComputersSnapshot.computers:type_name -> oriel.v1.Computer
+	24, // 30: oriel.v1.JournalEntry.mode:type_name -> oriel.v1.Mode
+	29, // 31: oriel.v1.JournalEntry.end_reason:type_name -> oriel.v1.EndReason
+	26, // 32: oriel.v1.JournalEntry.end_code:type_name -> oriel.v1.Code
+	30, // 33: oriel.v1.JournalEntry.path:type_name -> oriel.v1.Path
+	31, // 34: oriel.v1.JournalEntry.delays:type_name -> oriel.v1.Delays
+	18, // 35: oriel.v1.JournalSnapshot.entries:type_name -> oriel.v1.JournalEntry
+	36, // [36:36] is the sub-list for method output_type
+	36, // [36:36] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_live_proto_init() }
@@ -1831,6 +1900,7 @@ func file_oriel_v1_live_proto_init() {
 		(*FromConsole_CloseSession)(nil),
 		(*FromConsole_AttachSession)(nil),
 		(*FromConsole_RenewIce)(nil),
+		(*FromConsole_PrepareSession)(nil),
 	}
 	file_oriel_v1_live_proto_msgTypes[1].OneofWrappers = []any{
 		(*ToConsole_Welcome)(nil),
@@ -1854,7 +1924,7 @@ func file_oriel_v1_live_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oriel_v1_live_proto_rawDesc), len(file_oriel_v1_live_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -36,6 +36,13 @@
 // sessions it runs, is told to end those that are over, and rows of it that it
 // does not run any more are ended as LOST.
 //
+// # Announcing
+//
+// A page in which somebody presses on a link says PrepareSession, before the tab that
+// opens can say anything. Whoever may connect has it passed on to the computer, which
+// makes its first picture meanwhile. Nothing is kept of it here, and nothing is
+// answered: what is wrong is said to OpenSession.
+//
 // Bounds: MaxWaiting requests a tab, MaxSessions running sessions a person,
 // MaxCandidates early candidates a request.
 package broker

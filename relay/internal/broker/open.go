@@ -52,6 +52,15 @@ func (s *Seat) Open(ctx context.Context, m *orielv1.OpenSession) {
 	s.b.try(ctx, r)
 }
 
+// Prepare tells a computer that a session of this person with it is about to be
+// opened, if it may be. What is wrong the tab is told when it opens one.
+func (s *Seat) Prepare(ctx context.Context, computer string) {
+	if s.b.o.Access.Can(ctx, s.tab.Who(), access.Connect, access.Computer(computer)) != nil {
+		return
+	}
+	s.b.tell(computer, &orielv1.ToAgent{Body: &orielv1.ToAgent_Prepare{Prepare: &orielv1.Prepare{}}})
+}
+
 // accept checks what can be checked now, and lets r wait.
 func (s *Seat) accept(ctx context.Context, r *request) (err error) {
 	b := s.b

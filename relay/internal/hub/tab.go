@@ -115,6 +115,8 @@ func (t *tab) dispatch(ctx context.Context, m *orielv1.FromConsole) {
 		t.h.feed.snapshot(t)
 	case *orielv1.FromConsole_OpenSession:
 		t.seat.Open(ctx, body.OpenSession)
+	case *orielv1.FromConsole_PrepareSession:
+		t.seat.Prepare(ctx, body.PrepareSession.GetComputerId())
 	case *orielv1.FromConsole_Candidate:
 		t.seat.Candidate(body.Candidate)
 	case *orielv1.FromConsole_CloseSession:

@@ -8,7 +8,7 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { FromAgent, Settings } from "./agent_pb";
+import type { FromAgent, Prepare, Settings } from "./agent_pb";
 import { file_oriel_v1_agent } from "./agent_pb";
 import { file_oriel_v1_bounds } from "./bounds_pb";
 import type { Candidate, EndSession, Grant, Offer } from "./session_pb";
@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oriel/v1/helper.proto.
  */
 export const file_oriel_v1_helper: GenFile = /*@__PURE__*/
-  fileDesc("ChVvcmllbC92MS9oZWxwZXIucHJvdG8SCG9yaWVsLnYxIosCCghUb0hlbHBlchImCgVzdGFydBgBIAEoCzIVLm9yaWVsLnYxLkhlbHBlclN0YXJ0SAASJgoFb2ZmZXIYAiABKAsyFS5vcmllbC52MS5IZWxwZXJPZmZlckgAEigKCWNhbmRpZGF0ZRgDIAEoCzITLm9yaWVsLnYxLkNhbmRpZGF0ZUgAEisKC2VuZF9zZXNzaW9uGAQgASgLMhQub3JpZWwudjEuRW5kU2Vzc2lvbkgAEigKBnNpZ25lZBgFIAEoCzIWLm9yaWVsLnYxLkhlbHBlclNpZ25lZEgAEiYKCHNldHRpbmdzGAYgASgLMhIub3JpZWwudjEuU2V0dGluZ3NIAEIGCgRib2R5ImIKCkZyb21IZWxwZXISJgoHZm9yd2FyZBgBIAEoCzITLm9yaWVsLnYxLkZyb21BZ2VudEgAEiQKBHNpZ24YAiABKAsyFC5vcmllbC52MS5IZWxwZXJTaWduSABCBgoEYm9keSJQCgtIZWxwZXJTdGFydBIbCg1hZ2VudF92ZXJzaW9uGAEgASgJQgTg4BhAEhYKB2Rpc3BsYXkYAiABKAlCBeDgGIABEgwKBGRlbW8YAyABKAgiTQoLSGVscGVyT2ZmZXISHgoFb2ZmZXIYASABKAsyDy5vcmllbC52MS5PZmZlchIeCgVncmFudBgCIAEoCzIPLm9yaWVsLnYxLkdyYW50ImIKCkhlbHBlclNpZ24SCgoCaWQYASABKAQSGAoKc2Vzc2lvbl9pZBgCIAEoCUIE4OAYQBITCgVub25jZRgDIAEoDEIE4OAYIBIZCgtmaW5nZXJwcmludBgEIAEoDEIE4OAYICJOCgxIZWxwZXJTaWduZWQSCgoCaWQYASABKAQSFwoJc2lnbmF0dXJlGAIgASgMQgTg4BhAEhkKC21hY2hpbmVfa2V5GAMgASgMQgTg4BggQiFaH29yaWVsL3Byb3RvY29sL29yaWVsL3YxO29yaWVsdjFiBnByb3RvMw", [file_oriel_v1_agent, file_oriel_v1_bounds, file_oriel_v1_session]);
+  fileDesc("ChVvcmllbC92MS9oZWxwZXIucHJvdG8SCG9yaWVsLnYxIrECCghUb0hlbHBlchImCgVzdGFydBgBIAEoCzIVLm9yaWVsLnYxLkhlbHBlclN0YXJ0SAASJgoFb2ZmZXIYAiABKAsyFS5vcmllbC52MS5IZWxwZXJPZmZlckgAEigKCWNhbmRpZGF0ZRgDIAEoCzITLm9yaWVsLnYxLkNhbmRpZGF0ZUgAEisKC2VuZF9zZXNzaW9uGAQgASgLMhQub3JpZWwudjEuRW5kU2Vzc2lvbkgAEigKBnNpZ25lZBgFIAEoCzIWLm9yaWVsLnYxLkhlbHBlclNpZ25lZEgAEiYKCHNldHRpbmdzGAYgASgLMhIub3JpZWwudjEuU2V0dGluZ3NIABIkCgdwcmVwYXJlGAcgASgLMhEub3JpZWwudjEuUHJlcGFyZUgAQgYKBGJvZHkiYgoKRnJvbUhlbHBlchImCgdmb3J3YXJkGAEgASgLMhMub3JpZWwudjEuRnJvbUFnZW50SAASJAoEc2lnbhgCIAEoCzIULm9yaWVsLnYxLkhlbHBlclNpZ25IAEIGCgRib2R5IlAKC0hlbHBlclN0YXJ0EhsKDWFnZW50X3ZlcnNpb24YASABKAlCBODgGEASFgoHZGlzcGxheRgCIAEoCUIF4OAYgAESDAoEZGVtbxgDIAEoCCJNCgtIZWxwZXJPZmZlchIeCgVvZmZlchgBIAEoCzIPLm9yaWVsLnYxLk9mZmVyEh4KBWdyYW50GAIgASgLMg8ub3JpZWwudjEuR3JhbnQiYgoKSGVscGVyU2lnbhIKCgJpZBgBIAEoBBIYCgpzZXNzaW9uX2lkGAIgASgJQgTg4BhAEhMKBW5vbmNlGAMgASgMQgTg4BggEhkKC2ZpbmdlcnByaW50GAQgASgMQgTg4BggIk4KDEhlbHBlclNpZ25lZBIKCgJpZBgBIAEoBBIXCglzaWduYXR1cmUYAiABKAxCBODgGEASGQoLbWFjaGluZV9rZXkYAyABKAxCBODgGCBCIVofb3JpZWwvcHJvdG9jb2wvb3JpZWwvdjE7b3JpZWx2MWIGcHJvdG8z", [file_oriel_v1_agent, file_oriel_v1_bounds, file_oriel_v1_session]);
 
 /**
  * @generated from message oriel.v1.ToHelper
@@ -66,6 +66,12 @@ export type ToHelper = Message<"oriel.v1.ToHelper"> & {
      */
     value: Settings;
     case: "settings";
+  } | {
+    /**
+     * @generated from field: oriel.v1.Prepare prepare = 7;
+     */
+    value: Prepare;
+    case: "prepare";
   } | { case: undefined; value?: undefined };
 };
 

@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oriel/v1/live.proto.
  */
 export const file_oriel_v1_live: GenFile = /*@__PURE__*/
-  fileDesc("ChNvcmllbC92MS9saXZlLnByb3RvEghvcmllbC52MSKdAgoLRnJvbUNvbnNvbGUSIAoFd2F0Y2gYASABKAsyDy5vcmllbC52MS5XYXRjaEgAEi0KDG9wZW5fc2Vzc2lvbhgCIAEoCzIVLm9yaWVsLnYxLk9wZW5TZXNzaW9uSAASKAoJY2FuZGlkYXRlGAMgASgLMhMub3JpZWwudjEuQ2FuZGlkYXRlSAASLwoNY2xvc2Vfc2Vzc2lvbhgEIAEoCzIWLm9yaWVsLnYxLkNsb3NlU2Vzc2lvbkgAEjEKDmF0dGFjaF9zZXNzaW9uGAUgASgLMhcub3JpZWwudjEuQXR0YWNoU2Vzc2lvbkgAEicKCXJlbmV3X2ljZRgGIAEoCzISLm9yaWVsLnYxLlJlbmV3SWNlSABCBgoEYm9keSKSBQoJVG9Db25zb2xlEigKB3dlbGNvbWUYASABKAsyFS5vcmllbC52MS5MaXZlV2VsY29tZUgAEjAKCWNvbXB1dGVycxgCIAEoCzIbLm9yaWVsLnYxLkNvbXB1dGVyc1NuYXBzaG90SAASJgoIY29tcHV0ZXIYAyABKAsyEi5vcmllbC52MS5Db21wdXRlckgAEjUKEGNvbXB1dGVyX3JlbW92ZWQYBCABKAsyGS5vcmllbC52MS5Db21wdXRlclJlbW92ZWRIABIsCgdqb3VybmFsGAUgASgLMhkub3JpZWwudjEuSm91cm5hbFNuYXBzaG90SAASLwoNam91cm5hbF9lbnRyeRgGIAEoCzIWLm9yaWVsLnYxLkpvdXJuYWxFbnRyeUgAEjEKDnNlc3Npb25fb3BlbmVkGAcgASgLMhcub3JpZWwudjEuU2Vzc2lvbk9wZW5lZEgAEiIKBmFuc3dlchgIIAEoCzIQLm9yaWVsLnYxLkFuc3dlckgAEigKCWNhbmRpZGF0ZRgJIAEoCzITLm9yaWVsLnYxLkNhbmRpZGF0ZUgAEi8KDXNlc3Npb25fZW5kZWQYCiABKAsyFi5vcmllbC52MS5TZXNzaW9uRW5kZWRIABIkCgdwcm9ibGVtGAsgASgLMhEub3JpZWwudjEuUHJvYmxlbUgAEikKCnNpZ25lZF9vdXQYDCABKAsyEy5vcmllbC52MS5TaWduZWRPdXRIABIzCg9zZXNzaW9uX3dhaXRpbmcYDSABKAsyGC5vcmllbC52MS5TZXNzaW9uV2FpdGluZ0gAEisKC2ljZV9zZXJ2ZXJzGA4gASgLMhQub3JpZWwudjEuSWNlU2VydmVyc0gAQgYKBGJvZHkimAEKC0xpdmVXZWxjb21lEhcKCXBlcnNvbl9pZBgBIAEoCUIE4OAYQBIbCg1yZWxheV92ZXJzaW9uGAIgASgJQgTg4BhAEi4KC2ljZV9zZXJ2ZXJzGAMgAygLMhMub3JpZWwudjEuSWNlU2VydmVyQgTo4BgQEhYKDmljZV9leHBpcmVzX2F0GAQgASgDEgsKA25vdxgFIAEoAyIrCgVXYXRjaBIRCgljb21wdXRlcnMYASABKAgSDwoHam91cm5hbBgCIAEoCCIKCghSZW5ld0ljZSJUCgpJY2VTZXJ2ZXJzEi4KC2ljZV9zZXJ2ZXJzGAEgAygLMhMub3JpZWwudjEuSWNlU2VydmVyQgTo4BgQEhYKDmljZV9leHBpcmVzX2F0GAIgASgDIoYBCgtPcGVuU2Vzc2lvbhIPCgdhdHRlbXB0GAEgASgNEhkKC2NvbXB1dGVyX2lkGAIgASgJQgTg4BhAEhwKBG1vZGUYAyABKA4yDi5vcmllbC52MS5Nb2RlEhMKA3NkcBgEIAEoCUIG4OAYgIAEEhgKCnNlc3Npb25faWQYBSABKAlCBODgGEAikgEKDVNlc3Npb25PcGVuZWQSGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQBIPCgdhdHRlbXB0GAIgASgNEhoKDGNvbXB1dGVyX2tleRgDIAEoDEIE4OAYIBITCgVub25jZRgEIAEoDEIE4OAYIBIlCgZzY29wZXMYBSADKA4yDy5vcmllbC52MS5TY29wZUIE6OAYICI8Cg5TZXNzaW9uV2FpdGluZxIPCgdhdHRlbXB0GAEgASgNEhkKC2NvbXB1dGVyX2lkGAIgASgJQgTg4BhAIjkKDENsb3NlU2Vzc2lvbhIYCgpzZXNzaW9uX2lkGAEgASgJQgTg4BhAEg8KB2F0dGVtcHQYAiABKA0iKQoNQXR0YWNoU2Vzc2lvbhIYCgpzZXNzaW9uX2lkGAEgASgJQgTg4BhAImkKB1Byb2JsZW0SDwoHYXR0ZW1wdBgBIAEoDRIYCgpzZXNzaW9uX2lkGAIgASgJQgTg4BhAEhwKBGNvZGUYAyABKA4yDi5vcmllbC52MS5Db2RlEhUKBmRldGFpbBgEIAEoCUIF4OAYgAgiCwoJU2lnbmVkT3V0IvYDCghDb21wdXRlchIQCgJpZBgBIAEoCUIE4OAYQBITCgRuYW1lGAIgASgJQgXg4BiAAhIpCgZzdGF0dXMYAyABKA4yGS5vcmllbC52MS5Db21wdXRlci5TdGF0dXMSIgoHc3VtbWFyeRgEIAEoCzIRLm9yaWVsLnYxLlN1bW1hcnkSFQoHYWRkcmVzcxgFIAEoCUIE4OAYQBIbCg1hZ2VudF92ZXJzaW9uGAYgASgJQgTg4BhAEhEKCWxhc3Rfc2VlbhgHIAEoAxIQCghhZGRlZF9hdBgIIAEoAxISCgpwcmV2aWV3X2F0GAkgASgDEikKB2Rpc3BsYXkYCiABKA4yGC5vcmllbC52MS5TdGF0dXMuRGlzcGxheRIcCglvcGVyYXRvcnMYCyADKAlCCeDgGIAC6OAYIBITCgttYXlfY29udHJvbBgMIAEoCBIdCg5kaXNwbGF5X2RldGFpbBgNIAEoCUIF4OAYgAgiiQEKBlN0YXR1cxIWChJTVEFUVVNfVU5TUEVDSUZJRUQQABIRCg1TVEFUVVNfT05MSU5FEAESFQoRU1RBVFVTX0lOX1NFU1NJT04QAhISCg5TVEFUVVNfT0ZGTElORRADEhUKEVNUQVRVU19ORVZFUl9TRUVOEAQSEgoOU1RBVFVTX0JMT0NLRUQQBSJCChFDb21wdXRlcnNTbmFwc2hvdBItCgljb21wdXRlcnMYASADKAsyEi5vcmllbC52MS5Db21wdXRlckIG6OAYoI0GIiMKD0NvbXB1dGVyUmVtb3ZlZBIQCgJpZBgBIAEoCUIE4OAYQCL2AwoMSm91cm5hbEVudHJ5EhgKCnNlc3Npb25faWQYASABKAlCBODgGEASGQoLY29tcHV0ZXJfaWQYAiABKAlCBODgGEASHAoNY29tcHV0ZXJfbmFtZRgDIAEoCUIF4OAYgAISGQoLb3BlcmF0b3JfaWQYBCABKAlCBODgGEASHAoNb3BlcmF0b3JfbmFtZRgFIAEoCUIF4OAYgAISHgoQb3BlcmF0b3JfYWRkcmVzcxgGIAEoCUIE4OAYQBIWCgdicm93c2VyGAcgASgJQgXg4BiAAhIcCgRtb2RlGAggASgOMg4ub3JpZWwudjEuTW9kZRISCgpzdGFydGVkX2F0GAkgASgDEhQKDGNvbm5lY3RlZF9hdBgKIAEoAxIQCghlbmRlZF9hdBgLIAEoAxInCgplbmRfcmVhc29uGAwgASgOMhMub3JpZWwudjEuRW5kUmVhc29uEiAKCGVuZF9jb2RlGA0gASgOMg4ub3JpZWwudjEuQ29kZRIcCgRwYXRoGA4gASgOMg4ub3JpZWwudjEuUGF0aBINCgVieXRlcxgPIAEoBBITCgVjb2RlYxgQIAEoCUIE4OAYIBIZCgplbmRfZGV0YWlsGBEgASgJQgXg4BiACBIgCgZkZWxheXMYEiABKAsyEC5vcmllbC52MS5EZWxheXMiQAoPSm91cm5hbFNuYXBzaG90Ei0KB2VudHJpZXMYASADKAsyFi5vcmllbC52MS5Kb3VybmFsRW50cnlCBOjgGGRCIVofb3JpZWwvcHJvdG9jb2wvb3JpZWwvdjE7b3JpZWx2MWIGcHJvdG8z", [file_oriel_v1_agent, file_oriel_v1_bounds, file_oriel_v1_session]);
+  fileDesc("ChNvcmllbC92MS9saXZlLnByb3RvEghvcmllbC52MSLSAgoLRnJvbUNvbnNvbGUSIAoFd2F0Y2gYASABKAsyDy5vcmllbC52MS5XYXRjaEgAEi0KDG9wZW5fc2Vzc2lvbhgCIAEoCzIVLm9yaWVsLnYxLk9wZW5TZXNzaW9uSAASKAoJY2FuZGlkYXRlGAMgASgLMhMub3JpZWwudjEuQ2FuZGlkYXRlSAASLwoNY2xvc2Vfc2Vzc2lvbhgEIAEoCzIWLm9yaWVsLnYxLkNsb3NlU2Vzc2lvbkgAEjEKDmF0dGFjaF9zZXNzaW9uGAUgASgLMhcub3JpZWwudjEuQXR0YWNoU2Vzc2lvbkgAEicKCXJlbmV3X2ljZRgGIAEoCzISLm9yaWVsLnYxLlJlbmV3SWNlSAASMwoPcHJlcGFyZV9zZXNzaW9uGAcgASgLMhgub3JpZWwudjEuUHJlcGFyZVNlc3Npb25IAEIGCgRib2R5IpIFCglUb0NvbnNvbGUSKAoHd2VsY29tZRgBIAEoCzIVLm9yaWVsLnYxLkxpdmVXZWxjb21lSAASMAoJY29tcHV0ZXJzGAIgASgLMhsub3JpZWwudjEuQ29tcHV0ZXJzU25hcHNob3RIABImCghjb21wdXRlchgDIAEoCzISLm9yaWVsLnYxLkNvbXB1dGVySAASNQoQY29tcHV0ZXJfcmVtb3ZlZBgEIAEoCzIZLm9yaWVsLnYxLkNvbXB1dGVyUmVtb3ZlZEgAEiwKB2pvdXJuYWwYBSABKAsyGS5vcmllbC52MS5Kb3VybmFsU25hcHNob3RIABIvCg1qb3VybmFsX2VudHJ5GAYgASgLMhYub3JpZWwudjEuSm91cm5hbEVudHJ5SAASMQoOc2Vzc2lvbl9vcGVuZWQYByABKAsyFy5vcmllbC52MS5TZXNzaW9uT3BlbmVkSAASIgoGYW5zd2VyGAggASgLMhAub3JpZWwudjEuQW5zd2VySAASKAoJY2FuZGlkYXRlGAkgASgLMhMub3JpZWwudjEuQ2FuZGlkYXRlSAASLwoNc2Vzc2lvbl9lbmRlZBgKIAEoCzIWLm9yaWVsLnYxLlNlc3Npb25FbmRlZEgAEiQKB3Byb2JsZW0YCyABKAsyES5vcmllbC52MS5Qcm9ibGVtSAASKQoKc2lnbmVkX291dBgMIAEoCzITLm9yaWVsLnYxLlNpZ25lZE91dEgAEjMKD3Nlc3Npb25fd2FpdGluZxgNIAEoCzIYLm9yaWVsLnYxLlNlc3Npb25XYWl0aW5nSAASKwoLaWNlX3NlcnZlcnMYDiABKAsyFC5vcmllbC52MS5JY2VTZXJ2ZXJzSABCBgoEYm9keSKYAQoLTGl2ZVdlbGNvbWUSFwoJcGVyc29uX2lkGAEgASgJQgTg4BhAEhsKDXJlbGF5X3ZlcnNpb24YAiABKAlCBODgGEASLgoLaWNlX3NlcnZlcnMYAyADKAsyEy5vcmllbC52MS5JY2VTZXJ2ZXJCBOjgGBASFgoOaWNlX2V4cGlyZXNfYXQYBCABKAMSCwoDbm93GAUgASgDIisKBVdhdGNoEhEKCWNvbXB1dGVycxgBIAEoCBIPCgdqb3VybmFsGAIgASgIIgoKCFJlbmV3SWNlIlQKCkljZVNlcnZlcnMSLgoLaWNlX3NlcnZlcnMYASADKAsyEy5vcmllbC52MS5JY2VTZXJ2ZXJCBOjgGBASFgoOaWNlX2V4cGlyZXNfYXQYAiABKAMihgEKC09wZW5TZXNzaW9uEg8KB2F0dGVtcHQYASABKA0SGQoLY29tcHV0ZXJfaWQYAiABKAlCBODgGEASHAoEbW9kZRgDIAEoDjIOLm9yaWVsLnYxLk1vZGUSEwoDc2RwGAQgASgJQgbg4BiAgAQSGAoKc2Vzc2lvbl9pZBgFIAEoCUIE4OAYQCIrCg5QcmVwYXJlU2Vzc2lvbhIZCgtjb21wdXRlcl9pZBgBIAEoCUIE4OAYQCKSAQoNU2Vzc2lvbk9wZW5lZBIYCgpzZXNzaW9uX2lkGAEgASgJQgTg4BhAEg8KB2F0dGVtcHQYAiABKA0SGgoMY29tcHV0ZXJfa2V5GAMgASgMQgTg4BggEhMKBW5vbmNlGAQgASgMQgTg4BggEiUKBnNjb3BlcxgFIAMoDjIPLm9yaWVsLnYxLlNjb3BlQgTo4BggIjwKDlNlc3Npb25XYWl0aW5nEg8KB2F0dGVtcHQYASABKA0SGQoLY29tcHV0ZXJfaWQYAiABKAlCBODgGEAiOQoMQ2xvc2VTZXNzaW9uEhgKCnNlc3Npb25faWQYASABKAlCBODgGEASDwoHYXR0ZW1wdBgCIAEoDSIpCg1BdHRhY2hTZXNzaW9uEhgKCnNlc3Npb25faWQYASABKAlCBODgGEAiaQoHUHJvYmxlbRIPCgdhdHRlbXB0GAEgASgNEhgKCnNlc3Npb25faWQYAiABKAlCBODgGEASHAoEY29kZRgDIAEoDjIOLm9yaWVsLnYxLkNvZGUSFQoGZGV0YWlsGAQgASgJQgXg4BiACCILCglTaWduZWRPdXQi9gMKCENvbXB1dGVyEhAKAmlkGAEgASgJQgTg4BhAEhMKBG5hbWUYAiABKAlCBeDgGIACEikKBnN0YXR1cxgDIAEoDjIZLm9yaWVsLnYxLkNvbXB1dGVyLlN0YXR1cxIiCgdzdW1tYXJ5GAQgASgLMhEub3JpZWwudjEuU3VtbWFyeRIVCgdhZGRyZXNzGAUgASgJQgTg4BhAEhsKDWFnZW50X3ZlcnNpb24YBiABKAlCBODgGEASEQoJbGFzdF9zZWVuGAcgASgDEhAKCGFkZGVkX2F0GAggASgDEhIKCnByZXZpZXdfYXQYCSABKAMSKQoHZGlzcGxheRgKIAEoDjIYLm9yaWVsLnYxLlN0YXR1cy5EaXNwbGF5EhwKCW9wZXJhdG9ycxgLIAMoCUIJ4OAYgALo4BggEhMKC21heV9jb250cm9sGAwgASgIEh0KDmRpc3BsYXlfZGV0YWlsGA0gASgJQgXg4BiACCKJAQoGU3RhdHVzEhYKElNUQVRVU19VTlNQRUNJRklFRBAAEhEKDVNUQVRVU19PTkxJTkUQARIVChFTVEFUVVNfSU5fU0VTU0lPThACEhIKDlNUQVRVU19PRkZMSU5FEAMSFQoRU1RBVFVTX05FVkVSX1NFRU4QBBISCg5TVEFUVVNfQkxPQ0tFRBAFIkIKEUNvbXB1dGVyc1NuYXBzaG90Ei0KCWNvbXB1dGVycxgBIAMoCzISLm9yaWVsLnYxLkNvbXB1dGVyQgbo4BigjQYiIwoPQ29tcHV0ZXJSZW1vdmVkEhAKAmlkGAEgASgJQgTg4BhAIvYDCgxKb3VybmFsRW50cnkSGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQBIZCgtjb21wdXRlcl9pZBgCIAEoCUIE4OAYQBIcCg1jb21wdXRlcl9uYW1lGAMgASgJQgXg4BiAAhIZCgtvcGVyYXRvcl9pZBgEIAEoCUIE4OAYQBIcCg1vcGVyYXRvcl9uYW1lGAUgASgJQgXg4BiAAhIeChBvcGVyYXRvcl9hZGRyZXNzGAYgASgJQgTg4BhAEhYKB2Jyb3dzZXIYByABKAlCBeDgGIACEhwKBG1vZGUYCCABKA4yDi5vcmllbC52MS5Nb2RlEhIKCnN0YXJ0ZWRfYXQYCSABKAMSFAoMY29ubmVjdGVkX2F0GAogASgDEhAKCGVuZGVkX2F0GAsgASgDEicKCmVuZF9yZWFzb24YDCABKA4yEy5vcmllbC52MS5FbmRSZWFzb24SIAoIZW5kX2NvZGUYDSABKA4yDi5vcmllbC52MS5Db2RlEhwKBHBhdGgYDiABKA4yDi5vcmllbC52MS5QYXRoEg0KBWJ5dGVzGA8gASgEEhMKBWNvZGVjGBAgASgJQgTg4BggEhkKCmVuZF9kZXRhaWwYESABKAlCBeDgGIAIEiAKBmRlbGF5cxgSIAEoCzIQLm9yaWVsLnYxLkRlbGF5cyJACg9Kb3VybmFsU25hcHNob3QSLQoHZW50cmllcxgBIAMoCzIWLm9yaWVsLnYxLkpvdXJuYWxFbnRyeUIE6OAYZEIhWh9vcmllbC9wcm90b2NvbC9vcmllbC92MTtvcmllbHYxYgZwcm90bzM", [file_oriel_v1_agent, file_oriel_v1_bounds, file_oriel_v1_session]);
 
 /**
  * @generated from message oriel.v1.FromConsole
@@ -64,6 +64,12 @@ export type FromConsole = Message<"oriel.v1.FromConsole"> & {
      */
     value: RenewIce;
     case: "renewIce";
+  } | {
+    /**
+     * @generated from field: oriel.v1.PrepareSession prepare_session = 7;
+     */
+    value: PrepareSession;
+    case: "prepareSession";
   } | { case: undefined; value?: undefined };
 };
 
@@ -326,6 +332,27 @@ export const OpenSessionSchema: GenMessage<OpenSession> = /*@__PURE__*/
   messageDesc(file_oriel_v1_live, 6);
 
 /**
+ * PrepareSession is said when a person has clicked and an OpenSession is about to
+ * follow, most likely from the tab that opens: the computer can make its first picture
+ * meanwhile. It is not answered, and promises nothing.
+ *
+ * @generated from message oriel.v1.PrepareSession
+ */
+export type PrepareSession = Message<"oriel.v1.PrepareSession"> & {
+  /**
+   * @generated from field: string computer_id = 1;
+   */
+  computerId: string;
+};
+
+/**
+ * Describes the message oriel.v1.PrepareSession.
+ * Use `create(PrepareSessionSchema)` to create a new message.
+ */
+export const PrepareSessionSchema: GenMessage<PrepareSession> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_live, 7);
+
+/**
  * @generated from message oriel.v1.SessionOpened
  */
 export type SessionOpened = Message<"oriel.v1.SessionOpened"> & {
@@ -364,7 +391,7 @@ export type SessionOpened = Message<"oriel.v1.SessionOpened"> & {
  * Use `create(SessionOpenedSchema)` to create a new message.
  */
 export const SessionOpenedSchema: GenMessage<SessionOpened> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 7);
+  messageDesc(file_oriel_v1_live, 8);
 
 /**
  * @generated from message oriel.v1.SessionWaiting
@@ -386,7 +413,7 @@ export type SessionWaiting = Message<"oriel.v1.SessionWaiting"> & {
  * Use `create(SessionWaitingSchema)` to create a new message.
  */
 export const SessionWaitingSchema: GenMessage<SessionWaiting> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 8);
+  messageDesc(file_oriel_v1_live, 9);
 
 /**
  * CloseSession ends a session, or takes back an OpenSession that waits or is
@@ -413,7 +440,7 @@ export type CloseSession = Message<"oriel.v1.CloseSession"> & {
  * Use `create(CloseSessionSchema)` to create a new message.
  */
 export const CloseSessionSchema: GenMessage<CloseSession> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 9);
+  messageDesc(file_oriel_v1_live, 10);
 
 /**
  * AttachSession is said on a new WebSocket by a tab whose session runs on
@@ -433,7 +460,7 @@ export type AttachSession = Message<"oriel.v1.AttachSession"> & {
  * Use `create(AttachSessionSchema)` to create a new message.
  */
 export const AttachSessionSchema: GenMessage<AttachSession> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 10);
+  messageDesc(file_oriel_v1_live, 11);
 
 /**
  * @generated from message oriel.v1.Problem
@@ -465,7 +492,7 @@ export type Problem = Message<"oriel.v1.Problem"> & {
  * Use `create(ProblemSchema)` to create a new message.
  */
 export const ProblemSchema: GenMessage<Problem> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 11);
+  messageDesc(file_oriel_v1_live, 12);
 
 /**
  * @generated from message oriel.v1.SignedOut
@@ -478,7 +505,7 @@ export type SignedOut = Message<"oriel.v1.SignedOut"> & {
  * Use `create(SignedOutSchema)` to create a new message.
  */
 export const SignedOutSchema: GenMessage<SignedOut> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 12);
+  messageDesc(file_oriel_v1_live, 13);
 
 /**
  * @generated from message oriel.v1.Computer
@@ -567,7 +594,7 @@ export type Computer = Message<"oriel.v1.Computer"> & {
  * Use `create(ComputerSchema)` to create a new message.
  */
 export const ComputerSchema: GenMessage<Computer> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 13);
+  messageDesc(file_oriel_v1_live, 14);
 
 /**
  * @generated from enum oriel.v1.Computer.Status
@@ -608,7 +635,7 @@ export enum Computer_Status {
  * Describes the enum oriel.v1.Computer.Status.
  */
 export const Computer_StatusSchema: GenEnum<Computer_Status> = /*@__PURE__*/
-  enumDesc(file_oriel_v1_live, 13, 0);
+  enumDesc(file_oriel_v1_live, 14, 0);
 
 /**
  * @generated from message oriel.v1.ComputersSnapshot
@@ -625,7 +652,7 @@ export type ComputersSnapshot = Message<"oriel.v1.ComputersSnapshot"> & {
  * Use `create(ComputersSnapshotSchema)` to create a new message.
  */
 export const ComputersSnapshotSchema: GenMessage<ComputersSnapshot> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 14);
+  messageDesc(file_oriel_v1_live, 15);
 
 /**
  * @generated from message oriel.v1.ComputerRemoved
@@ -642,7 +669,7 @@ export type ComputerRemoved = Message<"oriel.v1.ComputerRemoved"> & {
  * Use `create(ComputerRemovedSchema)` to create a new message.
  */
 export const ComputerRemovedSchema: GenMessage<ComputerRemoved> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 15);
+  messageDesc(file_oriel_v1_live, 16);
 
 /**
  * @generated from message oriel.v1.JournalEntry
@@ -752,7 +779,7 @@ export type JournalEntry = Message<"oriel.v1.JournalEntry"> & {
  * Use `create(JournalEntrySchema)` to create a new message.
  */
 export const JournalEntrySchema: GenMessage<JournalEntry> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 16);
+  messageDesc(file_oriel_v1_live, 17);
 
 /**
  * JournalSnapshot is the newest entries, newest first; older pages come by REST.
@@ -771,5 +798,5 @@ export type JournalSnapshot = Message<"oriel.v1.JournalSnapshot"> & {
  * Use `create(JournalSnapshotSchema)` to create a new message.
  */
 export const JournalSnapshotSchema: GenMessage<JournalSnapshot> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 17);
+  messageDesc(file_oriel_v1_live, 18);
 
