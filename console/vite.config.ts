@@ -13,8 +13,9 @@ const proxy = {
   '/live': { target: relay, ws: true },
 };
 
-// The pages are loaded by a script (src/main.ts): the browser shall fetch both at once,
-// and has the catalogue's words for when they cannot be had.
+// The pages are loaded by a script (src/main.ts), and before them what begins a session
+// (src/core/early.ts): the browser shall fetch all at once, and has the catalogue's words
+// for when they cannot be had.
 const words = JSON.parse(readFileSync(new URL('messages/en.json', import.meta.url), 'utf8')) as Record<
   string,
   string
@@ -26,8 +27,11 @@ const pages: Plugin = {
     handler(source, { bundle }) {
       const html = source.replace(/\{(\w+)\}/g, (all, name: string) => words[name] ?? all);
       const chunks = Object.values(bundle ?? {}).filter((c) => c.type === 'chunk');
-      const app = chunks.find((c) => c.facadeModuleId?.endsWith('/src/app.ts'));
-      const tags = [...new Set([app?.fileName, ...(app?.imports ?? [])])]
+      const loaded = ['/src/core/early.ts', '/src/app.ts'].flatMap((file) => {
+        const chunk = chunks.find((c) => c.facadeModuleId?.endsWith(file));
+        return [chunk?.fileName, ...(chunk?.imports ?? [])];
+      });
+      const tags = [...new Set(loaded)]
         .filter((file) => file !== undefined && !chunks.find((c) => c.fileName === file)?.isEntry)
         .map((file) => ({
           tag: 'link',

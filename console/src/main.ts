@@ -5,6 +5,13 @@ import { ahead } from './core/ahead';
 import { asked } from './core/asked';
 import { parse } from './core/route';
 
+// This script runs as soon as it is there: what begins a session waits neither for the
+// rest of the document nor for its style sheet, as other modules do (14 ms).
+const parsed = new Promise<void>((done) => {
+  if (document.readyState !== 'loading') return done();
+  document.addEventListener('DOMContentLoaded', () => done(), { once: true });
+});
+
 async function start(): Promise<void> {
   const route = parse(location.pathname);
   if (route.page === 'view') {
@@ -12,15 +19,19 @@ async function start(): Promise<void> {
     const early = import('./core/early').catch(() => undefined);
     const wanted = asked(new URLSearchParams(location.search));
     ahead.begin(wanted);
+    await parsed;
     await (await early)?.begin(route.id, wanted);
   }
-  (await import('./app')).start();
+  const pages = await import('./app');
+  await parsed;
+  pages.start();
 }
 
 // A relay that was renewed this moment, or a network that went: said by the page itself,
 // which has words when nothing else does, and nobody stays in a session unable to end it.
-start().catch((error: unknown) => {
+start().catch(async (error: unknown) => {
   console.error('pages', error);
   ahead.drop();
+  await parsed;
   document.getElementById('unloaded')?.removeAttribute('hidden');
 });

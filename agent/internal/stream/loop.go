@@ -257,7 +257,7 @@ func (l *loop) step() error {
 	case p.Key:
 		budget = l.keyBudget(why)
 		p.Quantizer = l.rate.key(detail, budget)
-		if l.tooLarge(int(l.rate.bits(classKey, detail, p.Quantizer)), budget) {
+		if l.tooLarge(int(l.rate.bits(classKey, detail, p.Quantizer)), budget) || l.guess && p.Quantizer > surely {
 			p.Soft = softness
 		}
 	case p.Soft > 0:
@@ -321,6 +321,10 @@ const (
 	// softness is encode.Params.Soft of what would be too large: what is 16 pixels
 	// high can still be read.
 	softness = 3
+	// surely is the coarsest quantizer by the model at which the first picture fits a link that
+	// is not known: pages differ by half from it, and one that turned out too large was
+	// encoded for nothing, 60 to 100 ms of somebody's wait for it. Soft it takes a third of that.
+	surely = 30
 	// tornFor is how soon another change must come that does not fit to count as
 	// motion: the parts of the one before took that long.
 	tornFor = 600 * time.Millisecond

@@ -25,7 +25,7 @@ class Ahead {
   begin(options: OfferOptions): void {
     this.#lent = borrow();
     if (!this.#lent) this.#open();
-    this.#offer = { offer: makeOffer(options), options };
+    this.#offer = { offer: makeOffer(options, this.#lent?.iceServers), options };
   }
 
   #open(): void {

@@ -87,6 +87,24 @@ describe('a tab that opens on a viewer', () => {
     expect(lent.fake.closed).toBe(true);
   });
 
+  it('finds its ways into the network with the servers that its opener knows, before it can ask', async () => {
+    const servers = [{ urls: ['turn:relay'], username: 'u', credential: 'c' }];
+    const lent = fakeLent(servers);
+    vi.stubGlobal('opener', { orielLend: () => lent });
+    const wanted = asked(new URLSearchParams());
+    ahead.begin(wanted);
+    await settle();
+    const peer = FakePeerConnection.last;
+    expect(peer.configuration.iceServers).toEqual(servers);
+    expect(peer.localDescription?.sdp).toBe('offer 0');
+    peer.localDescription = { sdp: 'offer 0 and what was found since' };
+    const set = vi.spyOn(peer, 'setLocalDescription');
+    begin('c1', wanted);
+    await settle();
+    expect(lent.fake.of('openSession').map((b) => b.value.sdp)).toEqual(['offer 0 and what was found since']);
+    expect(set).not.toHaveBeenCalled();
+  });
+
   it('does not go on with an offer of another kind', async () => {
     ahead.begin(asked(new URLSearchParams('ice=relay')));
     begin('c1', asked(new URLSearchParams()));

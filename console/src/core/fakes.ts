@@ -8,6 +8,7 @@ import {
   type ToDesktop,
 } from './wire/oriel/v1/channel_pb';
 import type { Lent } from './lent';
+import type { Servers } from './offer';
 import {
   FromConsoleSchema,
   ToConsoleSchema,
@@ -78,11 +79,11 @@ const toConsole = (body: ToConsoleBody) =>
   encode(ToConsoleSchema, create(ToConsoleSchema, { body }) as ToConsole);
 
 /** A socket as another page lends it. */
-export function fakeLent(): Lent & { fake: FakeSocket } {
+export function fakeLent(iceServers: Servers[] = []): Lent & { fake: FakeSocket } {
   const fake = new FakeSocket('lent');
   fake.readyState = fake.OPEN;
-  const welcome = toConsole({ case: 'welcome', value: { personId: 'p' } });
-  return { fake, socket: fake as unknown as WebSocket, welcome };
+  const welcome = toConsole({ case: 'welcome', value: { personId: 'p', iceServers } });
+  return { fake, socket: fake as unknown as WebSocket, welcome, iceServers };
 }
 
 class FakeChannel {

@@ -8,12 +8,15 @@
  * tab moves to one of its own as soon as that delays nothing.
  */
 import type { Live } from './live';
+import type { Servers } from './offer';
 
 export interface Lent {
   /** Watches nothing any more. What it delivers is of the lender's realm, no instance of this one's classes. */
   readonly socket: WebSocket;
   /** The relay's greeting, encoded, with the ICE servers as they are now. */
   readonly welcome: Uint8Array;
+  /** Those servers, for who cannot read it yet. */
+  readonly iceServers: Servers[];
   /** Called when the lender goes; whoever has the socket listens here. */
   ongone?: (() => void) | undefined;
 }

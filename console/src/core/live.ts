@@ -115,7 +115,8 @@ export class Live extends Emitter<LiveEvents> {
     this.send({ case: 'watch', value: {} });
     this.#release(socket);
     this.#connect();
-    return { socket, welcome: encode(ToConsoleSchema, create(ToConsoleSchema, { body }) as ToConsole) };
+    const welcomed = encode(ToConsoleSchema, create(ToConsoleSchema, { body }) as ToConsole);
+    return { socket, welcome: welcomed, iceServers: this.iceServers };
   }
 
   /** Moves to a socket of its own, if it has another page's: nothing is in a hurry any more. */

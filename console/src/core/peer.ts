@@ -6,13 +6,14 @@
  *
  * The offer is made at once, or was made before (ahead.ts), and finds its ways into
  * the network when it is asked for: when the relay has been reached and has named its
- * STUN and TURN.
+ * STUN and TURN. One that was made with those does so already; what it found by then is
+ * part of it.
  */
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { decode, encode } from './codec';
 import { Again } from './again';
 import { ahead } from './ahead';
-import { makeOffer, type OfferOptions } from './offer';
+import { makeOffer, plain, type Offer, type OfferOptions } from './offer';
 import {
   FromDesktopSchema,
   PointerMoveSchema,
@@ -48,7 +49,7 @@ export class Peer {
   readonly stream: MediaStream;
   #pc: RTCPeerConnection;
   #configuration: RTCConfiguration;
-  #description: Promise<RTCSessionDescriptionInit>;
+  #description: Offer['description'];
   #pointer: RTCDataChannel;
   #control: RTCDataChannel;
   #again: Again;
@@ -76,9 +77,11 @@ export class Peer {
 
   /** Starts gathering and returns the session description to send. */
   async offer(servers: IceServer[]): Promise<string> {
-    const iceServers = servers.map(({ urls, username, credential }) => ({ urls, username, credential }));
-    this.#pc.setConfiguration({ ...this.#configuration, iceServers });
-    await this.#pc.setLocalDescription(await this.#description);
+    const description = await this.#description;
+    if (description) {
+      this.#pc.setConfiguration({ ...this.#configuration, iceServers: plain(servers) });
+      await this.#pc.setLocalDescription(description);
+    }
     return this.#pc.localDescription?.sdp ?? '';
   }
 
