@@ -16,27 +16,37 @@ const (
 	// lost the peer asks again soon (Chromium each 200 ms).
 	hasty = time.Second
 	// givenUp is how often a packet is asked for before we take it for lost for
-	// good, unless it is known to have come. libwebrtc stops at ten.
+	// good, unless it is known to have come.
 	givenUp = 5
+	// A packet that was asked for so often, for so long, will not come: of the copies that
+	// fit into that time on the slowest of ways, two were lost.
+	mostAsks = 10
+	longAsks = 1200 * time.Millisecond
 	// asking bounds how many packets are remembered that were asked for.
 	asking = 4096
 )
+
+// asks is how often a packet was asked for, and since when.
+type asks struct {
+	times int
+	since time.Time
+}
 
 // arrived keeps what a peer says about what it received: whether the whole of
 // what was sent is there.
 type arrived struct {
 	sent   uint16 // sequence number of the last packet
 	at     time.Time
-	ended  time.Time      // when a silence last did before which everything had arrived
-	seen   uint16         // the last that the peer reported
-	known  bool           // it did
-	end    uint16         // the last packet of the last frame
-	past   bool           // it came, or one after it, so that the peer knows what is missing
-	tells  bool           // the peer tells what came
-	asked  map[uint16]int // how often, of those that have not come
-	broken bool           // of more than can be remembered, since the last key frame
-	first  uint16         // packet of the last key frame
-	awaits bool           // it is not known to have come
+	ended  time.Time       // when a silence last did before which everything had arrived
+	seen   uint16          // the last that the peer reported
+	known  bool            // it did
+	end    uint16          // the last packet of the last frame
+	past   bool            // it came, or one after it, so that the peer knows what is missing
+	tells  bool            // the peer tells what came
+	asked  map[uint16]asks // of those that have not come
+	broken bool            // of more than can be remembered, since the last key frame
+	first  uint16          // packet of the last key frame
+	awaits bool            // it is not known to have come
 }
 
 // key forgets: a key frame, whose first packet this is, needs nothing that was before it.
@@ -57,7 +67,7 @@ func (a *arrived) packet(now time.Time, seq uint16) {
 func (a *arrived) heard() bool { return a.tells || a.known }
 
 // hear takes a packet of feedback about the stream ssrc.
-func (a *arrived) hear(p rtcp.Packet, ssrc uint32) {
+func (a *arrived) hear(now time.Time, p rtcp.Packet, ssrc uint32) {
 	switch p := p.(type) {
 	case *rtcp.ReceiverReport:
 		a.reports(p.Reports, ssrc)
@@ -69,11 +79,15 @@ func (a *arrived) hear(p rtcp.Packet, ssrc uint32) {
 		}
 		if a.asked == nil || len(a.asked) > asking {
 			a.broken = a.asked != nil
-			a.asked = map[uint16]int{}
+			a.asked = map[uint16]asks{}
 		}
 		for _, pair := range p.Nacks {
 			for _, seq := range pair.PacketList() {
-				a.asked[seq]++
+				before, known := a.asked[seq]
+				if !known {
+					before.since = now
+				}
+				a.asked[seq] = asks{before.times + 1, before.since}
 			}
 		}
 	}
@@ -92,6 +106,17 @@ func (a *arrived) came(seq uint16) {
 
 // ends reports whether the peer may not know yet where the last frame ends.
 func (a *arrived) ends() bool { return a.tells && !a.past }
+
+// lacks reports whether there is a packet that the peer needs and does not get. It asks for
+// it each 100 ms, and for a key frame only after three seconds without a picture.
+func (a *arrived) lacks(now time.Time) bool {
+	for _, n := range a.asked {
+		if n.times >= mostAsks && now.Sub(n.since) > longAsks {
+			return true
+		}
+	}
+	return false
+}
 
 func (a *arrived) reports(all []rtcp.ReceptionReport, ssrc uint32) {
 	for _, r := range all {
@@ -114,7 +139,7 @@ func (a *arrived) all() bool {
 		return false
 	}
 	for _, n := range a.asked {
-		if n >= givenUp {
+		if n.times >= givenUp {
 			return false
 		}
 	}

@@ -46,7 +46,7 @@ func TestWhatArrived(t *testing.T) {
 			now := time.Unix(1000, 0)
 			a.packet(now, 100)
 			for _, p := range c.heard {
-				a.hear(p, ssrc)
+				a.hear(now, p, ssrc)
 			}
 			switch c.then {
 			case "a key frame":
@@ -62,14 +62,14 @@ func TestWhatArrived(t *testing.T) {
 	// Numbers of packets that a hostile peer asks for stay few.
 	var a arrived
 	for seq := range 1 << 16 {
-		a.hear(nack(ssrc, uint16(seq)), ssrc)
+		a.hear(time.Unix(1000, 0), nack(ssrc, uint16(seq)), ssrc)
 	}
 	if len(a.asked) > 5000 {
 		t.Errorf("%d numbers kept", len(a.asked))
 	}
 	now := time.Unix(1000, 0)
 	a.packet(now, 100)
-	if a.hear(report(ssrc, 100), ssrc); a.whole(now.Add(time.Minute)) {
+	if a.hear(now, report(ssrc, 100), ssrc); a.whole(now.Add(time.Minute)) {
 		t.Error("what was forgotten passes for arrived")
 	}
 }
@@ -96,7 +96,7 @@ func TestImpatienceWhileTheNextIsOnItsWay(t *testing.T) {
 	var a arrived
 	now := time.Unix(1000, 0)
 	a.packet(now, 100)
-	a.hear(&rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: 7, LastSequenceNumber: 100}}}, 7)
+	a.hear(now, &rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: 7, LastSequenceNumber: 100}}}, 7)
 	now = now.Add(3 * time.Second)
 	a.packet(now, 101)
 	for after, want := range map[time.Duration]bool{200 * time.Millisecond: true, hasty: false} {

@@ -1,7 +1,6 @@
 package stream
 
 import (
-	"encoding/binary"
 	"slices"
 	"sync"
 	"time"
@@ -119,18 +118,15 @@ func (c *Congestion) BindLocalStream(info *interceptor.StreamInfo, w interceptor
 	return interceptor.RTPWriterFunc(func(h *rtp.Header, payload []byte, a interceptor.Attributes) (int, error) {
 		var number rtp.TransportCCExtension
 		if err := number.Unmarshal(h.GetExtension(id)); err == nil {
-			size, counted, was := h.MarshalSize()+len(payload), len(payload), h.SequenceNumber
-			if h.SSRC == parity && parity != 0 {
+			size := h.MarshalSize() + len(payload)
+			switch was, again := repeatOf(h, payload, ssrc); {
+			case h.SSRC == parity && parity != 0:
 				c.parity(number.TransportSequence, size)
-				return w.Write(h, payload, a)
+			case again:
+				c.repeated(number.TransportSequence, was, size)
+			default:
+				c.sent(number.TransportSequence, was, size, len(payload))
 			}
-			if h.SSRC != ssrc { // it is sent again
-				counted = 0
-				if len(payload) >= 2 { // RFC 4588: first the number it had
-					was = binary.BigEndian.Uint16(payload)
-				}
-			}
-			c.sent(number.TransportSequence, was, size, counted)
 		}
 		return w.Write(h, payload, a)
 	})
@@ -142,6 +138,13 @@ func (c *Congestion) sent(seq, number uint16, size, counted int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.estimate.sent(time.Now(), seq, number, size, counted)
+	c.attend()
+}
+
+func (c *Congestion) repeated(seq, number uint16, size int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.estimate.repeated(time.Now(), seq, number, size)
 	c.attend()
 }
 
@@ -208,11 +211,11 @@ func (c *Congestion) guards(packets int) bool {
 	return c.estimate.guards(time.Now(), packets)
 }
 
-// room is whether a packet of so many bytes may be sent again.
-func (c *Congestion) room(size int) bool {
+// repeats is whether a packet, by its number in RTP, may be sent again.
+func (c *Congestion) repeats(number uint16, size int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.estimate.room(time.Now(), size)
+	return c.estimate.repeats(time.Now(), number, size)
 }
 
 // Close is called by pion when the peer connection is closed.

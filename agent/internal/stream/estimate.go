@@ -47,7 +47,8 @@ type estimate struct {
 	paid  time.Duration
 
 	losses losses
-	extra  float64 // share of the rate that parity took in the last second
+	extra  float64          // share of the rate that parity took in the last second
+	copies map[uint16]int64 // by RTP number, the newest packet in which it was sent again
 
 	heard time.Duration // the last feedback
 	rose  time.Duration // when the rate last rose because of trains
@@ -82,6 +83,8 @@ const (
 	// silent is how long feedback may be missing: Chromium sends it every 50 to
 	// 100 ms, and at the latest after 250.
 	silent = 500 * time.Millisecond
+	// feedbackEvery is how often it comes, mostly.
+	feedbackEvery = 100 * time.Millisecond
 	// allowed is how much excess is nothing: feedback and frames come in lumps.
 	allowed = 80 * time.Millisecond
 	// throughputWindow is over two feedbacks.
@@ -156,17 +159,37 @@ func (e *estimate) parity(at time.Time, seq uint16, size int) {
 	}
 }
 
-// room is whether a packet of so many bytes may be sent again: with half of the
-// rate, after a quarter of a second of it. The peer asks for the others once
-// more. When a link suddenly carries a twentieth, hundreds of packets are lost;
+// repeats is whether the packet with that RTP number, of so many bytes, may be sent again.
+//
+// Not while the last copy of it is on its way: Chromium asks each 100 ms, however long the
+// way is, and on a slow one each loss would take as many copies as fit into a round trip.
+//
+// And with half of the rate, after a quarter of a second of it. The peer asks for the others
+// once more. When a link suddenly carries a twentieth, hundreds of packets are lost;
 // sent again all at once they would be lost again, and fill it for seconds.
-func (e *estimate) room(at time.Time, size int) bool {
-	e.pay(at.Sub(e.began))
+func (e *estimate) repeats(at time.Time, number uint16, size int) bool {
+	now := at.Sub(e.began)
+	e.pay(now)
+	if p := e.flight.get(e.copies[number]); p != nil && p.number == number && p.fate != fateLost {
+		queue := max(e.wait, time.Duration(e.own/max(e.rate, e.low)*float64(time.Second)))
+		if now-p.left < e.trip.value()+queue+feedbackEvery {
+			return false
+		}
+	}
 	if e.again > max(float64(e.target())/4, 8*8*mtu) {
 		return false
 	}
 	e.again += 8 * float64(size)
 	return true
+}
+
+// repeated notes that the packet with that RTP number was sent again, as one of so many bytes.
+func (e *estimate) repeated(at time.Time, seq, number uint16, size int) {
+	e.sent(at, seq, number, size, 0)
+	if e.copies == nil || len(e.copies) >= resendable {
+		e.copies = map[uint16]int64{}
+	}
+	e.copies[number] = e.flight.widen(seq)
 }
 
 // queueing is how much may stand in the link's queue because of us before what follows

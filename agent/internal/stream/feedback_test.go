@@ -91,7 +91,7 @@ func FuzzFeedback(f *testing.F) {
 			e.sent(now, first+100+i, first+i, 1200, 0)
 			now = now.Add(50 * ms)
 			e.check(now)
-			e.room(now, 1200)
+			e.repeats(now, 7, 1200)
 		}
 		if e.flight.out < 0 {
 			t.Fatalf("%.0f bits are on their way", e.flight.out)

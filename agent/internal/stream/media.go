@@ -189,7 +189,7 @@ func newAPI(settings webrtc.SettingEngine, track *Track, wire ...interceptor.Fac
 	if err != nil {
 		return nil, nil, fmt.Errorf("retransmission: %w", err)
 	}
-	registry.Add(&resend{room: congestion.room, track: track})
+	registry.Add(&resend{repeats: congestion.repeats, track: track})
 	registry.Add(responder)
 	return webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(settings)), congestion, nil
 }

@@ -426,7 +426,7 @@ func TestBeginningDidNotCome(t *testing.T) {
 	for seq := range uint16(3) {
 		a.packet(now, 100+seq)
 	}
-	a.hear(&rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: ssrc, LastSequenceNumber: 102}}}, ssrc)
+	a.hear(time.Now(), &rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: ssrc, LastSequenceNumber: 102}}}, ssrc)
 	a.came(102)
 	if a.whole(now.Add(time.Minute)) {
 		t.Error("without its beginning it passes for whole")

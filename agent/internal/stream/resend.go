@@ -21,11 +21,23 @@ const resendable = 2048
 // knows only that of the format which the track was bound with, and what came
 // again would go to the other decoder.
 //
-// And it drops what there is no room for.
+// And it drops what is on its way, and what there is no room for.
 type resend struct {
 	interceptor.NoOp
-	room  func(size int) bool
-	track *Track // nil: none
+	repeats func(number uint16, size int) bool
+	track   *Track // nil: none
+}
+
+// repeatOf is the number in RTP that a packet of the stream ssrc has, or had when it is
+// sent again (RFC 4588: the first two bytes).
+func repeatOf(h *rtp.Header, payload []byte, ssrc uint32) (number uint16, again bool) {
+	switch {
+	case h.SSRC == ssrc:
+		return h.SequenceNumber, false
+	case len(payload) < 2:
+		return h.SequenceNumber, true
+	}
+	return binary.BigEndian.Uint16(payload), true
 }
 
 // NewInterceptor is for pion's registry.
@@ -44,13 +56,14 @@ func (r *resend) BindLocalStream(info *interceptor.StreamInfo, w interceptor.RTP
 			mu.Unlock()
 		}
 		size := h.MarshalSize() + len(payload)
-		if h.SSRC != ssrc && (h.SSRC != parity || parity == 0) && !r.room(size) {
+		number, repeat := repeatOf(h, payload, ssrc)
+		if repeat && (h.SSRC != parity || parity == 0) && !r.repeats(number, size) {
 			return size, nil
 		}
 		own := h.Clone()
-		if h.SSRC != ssrc && h.SSRC == again && len(payload) >= 2 { // RFC 4588: first the number it had
+		if repeat && h.SSRC == again && len(payload) >= 2 {
 			mu.Lock()
-			was := sent[binary.BigEndian.Uint16(payload)%resendable]
+			was := sent[number%resendable]
 			mu.Unlock()
 			if types[was] == 0 {
 				return size, nil // the viewer does not take it again

@@ -52,7 +52,10 @@
 //
 // # Loss
 //
-// A lost packet is sent again when the viewer asks for it. Until it is there, a round
+// A lost packet is sent again when the viewer asks for it, once for each loss: a browser
+// asks each 100 ms until it came, and on a slow link as many copies would fill it
+// (estimate.repeats). What does not come for longer than a second a key frame answers,
+// before the browser asks for one, which takes it three. Until the packet is there, a round
 // trip later, its frame waits, and the next one with it: both come at once, and one is
 // never seen. Where packets get lost by chance (two in the last seconds, and 0.3 % of
 // them) and a round trip takes 25 ms or more, parity follows each frame of three packets

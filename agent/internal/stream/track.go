@@ -333,7 +333,7 @@ func (t *Track) hear(packets []rtcp.Packet) (lost bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, p := range packets {
-		t.arrived.hear(p, t.ssrc)
+		t.arrived.hear(time.Now(), p, t.ssrc)
 		switch p.(type) {
 		case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
 			lost = true
@@ -344,15 +344,23 @@ func (t *Track) hear(packets []rtcp.Packet) (lost bool) {
 	return lost && (t.frames <= first || !t.arrived.whole(time.Now()))
 }
 
-// came notes which packets did, at first or again. t may be nil.
+// came notes which packets did, at first or again, and asks for a key frame where one will
+// not any more. t may be nil.
 func (t *Track) came(numbers []uint16) {
 	if t == nil || len(numbers) == 0 {
 		return
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	for _, n := range numbers {
 		t.arrived.came(n)
+	}
+	lost := t.lost
+	if !t.arrived.lacks(time.Now()) {
+		lost = nil
+	}
+	t.mu.Unlock()
+	if lost != nil {
+		lost()
 	}
 }
 

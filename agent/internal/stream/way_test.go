@@ -44,6 +44,9 @@ type way struct {
 
 	// The sender.
 	seq     uint16
+	number  uint16 // in RTP
+	copies  int    // packets that were sent again
+	lost    int    // packets
 	debt    float64
 	debtAt  time.Duration
 	sentAt  time.Duration
@@ -133,6 +136,7 @@ func (w *way) clock() time.Time { return w.began.Add(w.now) }
 // carry puts a packet on the link; arrive is called when it was read.
 func (w *way) carry(size int, arrive func()) {
 	if w.queue > 0 && w.busy-w.now > w.queue || w.dice.Float64() < w.loss {
+		w.lost++
 		return
 	}
 	w.busy = max(w.busy, w.now)
@@ -157,49 +161,67 @@ func (w *way) carry(size int, arrive func()) {
 }
 
 // send is one packet of a frame, or padding, which is of no group.
-func (w *way) send(size int, f *simFrame, g *simGroup, tries int) {
+func (w *way) send(size int, f *simFrame, g *simGroup) {
+	w.number++
+	w.put(size, f, g, w.number, false, new(bool))
+}
+
+// put is one packet on the wire, for the first time or again; got is whether it came.
+func (w *way) put(size int, f *simFrame, g *simGroup, number uint16, repeat bool, got *bool) {
 	seq := w.seq
 	w.seq++
-	counted := 0
-	if f != nil && tries == 0 {
-		counted = size - 24
+	switch {
+	case repeat:
+		w.est.repeated(w.clock(), seq, number, size)
+	case f != nil:
+		w.est.sent(w.clock(), seq, number, size, size-24)
+	default:
+		w.est.sent(w.clock(), seq, number, size, 0)
 	}
-	w.est.sent(w.clock(), seq, 0, size, counted)
-	got := false
 	w.carry(size, func() {
-		got = true
+		already := *got
+		*got = true
 		local := w.offset + w.now + time.Duration(float64(w.now)*w.overage)
 		w.recorder.Record(1, seq, local.Microseconds())
 		w.fresh = true
-		if f != nil && g.missing > 0 {
+		if f != nil && !already && g.missing > 0 {
 			g.missing--
 			w.arrived(f, g)
 		}
-		if tries == 0 {
+		if !repeat {
 			w.notice(seq)
 		}
 	})
 	if f == nil {
 		return
 	}
-	const thinks = 15 * time.Millisecond
-	var ask func()
-	ask = func() {
-		if got || f.skipped || g.missing == 0 {
-			return
-		}
-		w.lossy = w.now
-		if w.est.room(w.clock(), size) {
-			w.send(size, f, g, tries+1)
-		} else {
-			w.at(w.now+2*w.delay+thinks, ask)
-		}
-	}
-	if tries > 0 { // it has been asked for, and is again after each trip
-		w.at(max(w.busy, w.now)+2*w.delay+thinks, ask)
+	if repeat {
 		return
 	}
-	w.missed = append(w.missed, simLoss{seq, func() { w.at(w.now+w.delay+thinks, ask) }})
+	// As Chromium does, whose idea of a round trip is 100 ms here, until it asks for a key
+	// frame. What does not come for long the stream notices before (arrived.lacks).
+	const thinks, every, most = 15 * time.Millisecond, 100 * time.Millisecond, 30
+	w.missed = append(w.missed, simLoss{seq, func() {
+		for i := range most {
+			w.at(w.now+thinks+time.Duration(i)*every, func() {
+				if *got || f.skipped || g.missing == 0 || w.dice.Float64() < w.loss {
+					return
+				}
+				w.at(w.now+w.delay, func() {
+					w.lossy = w.now
+					if w.est.repeats(w.clock(), number, size) {
+						w.copies++
+						w.put(size, f, g, number, true, got)
+					}
+				})
+			})
+		}
+		w.at(w.now+thinks+w.delay+longAsks, func() {
+			if !*got && !f.skipped && g.missing > 0 {
+				w.key = true
+			}
+		})
+	}})
 }
 
 // notice is when the receiver hears of a packet: it asks for what it lacks before it.
@@ -247,11 +269,6 @@ func (w *way) tick() {
 	if w.content == nil || w.debt > target*0.015 {
 		return
 	}
-	for _, f := range w.frames {
-		if f.done == 0 && !f.skipped && w.now-f.at > 2*w.delay+500*time.Millisecond {
-			w.key = true
-		}
-	}
 	least, wish := w.content(w.now)
 	if w.key {
 		for _, f := range w.frames {
@@ -278,7 +295,7 @@ func (w *way) tick() {
 		g := &simGroup{missing: to - from}
 		f.groups = append(f.groups, g)
 		for n := from; n < to; n++ {
-			w.send(min(bytes-n*most, most)+24, f, g, 0)
+			w.send(min(bytes-n*most, most)+24, f, g)
 			w.now += 25 * time.Microsecond // what sending a packet takes
 		}
 	}
@@ -296,7 +313,7 @@ func (w *way) tick() {
 		after += wait
 		w.at(w.now+after, func() {
 			if w.pads == mine {
-				w.send(25, nil, nil, 0)
+				w.send(25, nil, nil)
 			}
 		})
 	}
@@ -382,6 +399,18 @@ func (w *way) ages(from, to time.Duration) (median, p95 time.Duration, fps float
 	}
 	slices.Sort(ages)
 	return ages[len(ages)/2], ages[len(ages)*95/100], float64(len(ages)) / (to - from).Seconds()
+}
+
+// behind is how old the newest picture was at most when the next came.
+func (w *way) behind() (most time.Duration) {
+	var shown time.Duration
+	for _, f := range w.frames {
+		if !f.skipped && f.done > 0 {
+			shown = max(shown, f.done)
+			most = max(most, shown-f.at)
+		}
+	}
+	return most
 }
 
 // What there is to show.
