@@ -10,6 +10,9 @@ import type { Place } from './link.ts';
 
 export type PeerName = 'Oriel' | 'reference';
 
+/** Where the session is opened: as the product does it, in the page that is open, or in a tab of its own. */
+export type Tab = 'usual' | 'same' | 'new';
+
 export interface Peer {
   readonly name: PeerName;
   /** Selects the element that shows the screen. */
@@ -19,7 +22,7 @@ export interface Peer {
   /** Starts the programs and goes to where one click starts a session. */
   open(context: BrowserContext): Promise<Page>;
   /** Clicks, as people do, and gives the page that will show the screen. */
-  connect(from: Page, sameTab?: boolean): Promise<Page>;
+  connect(from: Page, tab: Tab): Promise<Page>;
   /** Ends the session and makes ready for another click; gives the page for it. */
   disconnect(from: Page, view: Page): Promise<void>;
   stop(): Promise<void>;
@@ -67,10 +70,10 @@ export class Oriel implements Peer {
     return page;
   }
 
-  async connect(from: Page, sameTab = false): Promise<Page> {
+  async connect(from: Page, tab: Tab): Promise<Page> {
     await from.bringToFront();
     const link = card(from).getByRole('link', { name: /^Connect to/ });
-    if (sameTab) {
+    if (tab === 'same') {
       await link.evaluate((a) => a.removeAttribute('target'));
       await link.click();
       return from;
@@ -132,13 +135,26 @@ export class Reference implements Peer {
     return page;
   }
 
-  async connect(from: Page): Promise<Page> {
+  /** A tab of its own opens as a console's would that links to noVNC: it connects by itself. */
+  async connect(from: Page, tab: Tab): Promise<Page> {
     await from.bringToFront();
-    await from.click('#noVNC_connect_button');
-    return from;
+    if (tab !== 'new') {
+      await from.click('#noVNC_connect_button');
+      return from;
+    }
+    await from.evaluate((href) => {
+      const link = document.createElement('a');
+      Object.assign(link, { href, target: '_blank', rel: 'opener', id: 'in-a-tab', textContent: 'Connect' });
+      Object.assign(link.style, { position: 'fixed', top: 0, left: 0, zIndex: 1e6, padding: '20px' });
+      document.body.append(link);
+    }, `${this.url}&autoconnect=true`);
+    const opened = from.context().waitForEvent('page');
+    await from.click('#in-a-tab');
+    return opened;
   }
 
-  async disconnect(from: Page): Promise<void> {
+  async disconnect(from: Page, view: Page): Promise<void> {
+    if (view !== from) await view.close();
     await this.ready(from);
   }
 

@@ -3,7 +3,7 @@ import type { Page } from 'playwright-core';
 import { until } from '../harness/proc.ts';
 import { latencies, median, most, motion, p95, psnr } from './figures.ts';
 import { watchLoad } from './load.ts';
-import type { Peer } from './peers.ts';
+import type { Peer, Tab } from './peers.ts';
 import { probe, type Taken } from './probe.ts';
 import type { Results } from './results.ts';
 import type { Screen } from './screen.ts';
@@ -54,9 +54,14 @@ async function begin(b: Bench, mode: 'press' | 'type' | 'still'): Promise<void> 
  * From the click to the first picture that is right at both ends of the
  * screen; gives when the click was.
  */
-export async function connect(b: Bench, figure: string, sameTab = false, patience = 30_000): Promise<number> {
+export async function connect(
+  b: Bench,
+  figure: string,
+  tab: Tab = 'usual',
+  patience = 30_000,
+): Promise<number> {
   await take(b.from);
-  b.view = await b.peer.connect(b.from, sameTab);
+  b.view = await b.peer.connect(b.from, tab);
   const clicks = b.from === b.view ? null : (await take(b.from)).inputs;
   try {
     const taken = await until(

@@ -14,6 +14,8 @@ type Target = {
 export type Row = {
   measure: string;
   figure: string;
+  /** the reference's, if it is another */
+  beside?: string;
   unit: string;
   /** the worst of all rounds instead of the median */
   worst?: boolean;
@@ -35,7 +37,19 @@ export const rows: Row[] = [
   { measure: 'key → pixel, p95', figure: 'key p95', unit: 'ms', target: times(1) },
   { measure: 'key → pixel, worst', figure: 'key worst', unit: 'ms', worst: true, target: atMost(100) },
   { measure: 'click → first correct picture', figure: 'first', unit: 'ms', target: times(1) },
-  { measure: 'the same without a new tab', figure: 'first in the same tab', unit: 'ms' },
+  {
+    measure: 'the same, both in the page that is open',
+    figure: 'first in the same tab',
+    beside: 'first',
+    unit: 'ms',
+    target: times(1),
+  },
+  {
+    measure: 'the same, both in a tab that the click opens',
+    figure: 'first',
+    beside: 'first in a new tab',
+    unit: 'ms',
+  },
   { measure: 'scroll: whole pictures', figure: 'scroll whole', unit: '/s', target: atLeast(29) },
   { measure: 'scroll: age', figure: 'scroll age', unit: 'ms', target: times(1) },
   { measure: 'scroll: bytes', figure: 'scroll bytes', unit: 'kB/s', target: times(1 / 25, '≤ 1/25') },
@@ -77,7 +91,11 @@ export const rows: Row[] = [
   { measure: 'changes never right (3 s)', figure: 'never right', unit: '', worst: true, target: atMost(0) },
 
   { measure: '5 Mbit/s: click → first picture', figure: '5mbit first', unit: 'ms' },
-  { measure: '5 Mbit/s: the same without a new tab', figure: '5mbit first in the same tab', unit: 'ms' },
+  {
+    measure: '5 Mbit/s: the same in the page that is open',
+    figure: '5mbit first in the same tab',
+    unit: 'ms',
+  },
   { measure: '5 Mbit/s: key → pixel, p95', figure: '5mbit key p95', unit: 'ms', target: times(1.2) },
   {
     measure: '5 Mbit/s: scroll, whole pictures',
@@ -101,7 +119,11 @@ export const rows: Row[] = [
   },
 
   { measure: '1 Mbit/s: click → first picture', figure: '1mbit first', unit: 'ms', target: atMost(1000) },
-  { measure: '1 Mbit/s: the same without a new tab', figure: '1mbit first in the same tab', unit: 'ms' },
+  {
+    measure: '1 Mbit/s: the same in the page that is open',
+    figure: '1mbit first in the same tab',
+    unit: 'ms',
+  },
   {
     measure: '1 Mbit/s: first picture lossless',
     figure: '1mbit first sharp',
@@ -148,10 +170,10 @@ export const rows: Row[] = [
 export function markdown(results: Results): string {
   const lines = ['| measure | Oriel | reference | ratio | target | |', '|---|--:|--:|--:|--:|---|'];
   for (const row of rows) {
-    const read = (peer: 'Oriel' | 'reference'): Figure =>
-      row.worst ? results.worst(peer, row.figure) : results.of(peer, row.figure);
-    const oriel = read('Oriel');
-    const reference = row.alone ? undefined : read('reference');
+    const read = (peer: 'Oriel' | 'reference', figure: string): Figure =>
+      row.worst ? results.worst(peer, figure) : results.of(peer, figure);
+    const oriel = read('Oriel', row.figure);
+    const reference = row.alone ? undefined : read('reference', row.beside ?? row.figure);
     if (oriel === undefined) continue;
     const { target } = row;
     const met = target ? (target.met(oriel, reference) ? 'met' : '**not met**') : '';
