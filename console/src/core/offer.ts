@@ -73,7 +73,7 @@ export function plain(servers: Servers[]): RTCIceServer[] {
 function addVideo(pc: RTCPeerConnection, codec: string | undefined): RTCRtpTransceiver {
   const transceiver = pc.addTransceiver('video', { direction: 'recvonly' });
   const wanted = codec ? [codec.toLowerCase()] : CODECS;
-  const known = RTCRtpReceiver.getCapabilities('video')?.codecs ?? [];
+  const known = globalThis.RTCRtpReceiver?.getCapabilities('video')?.codecs ?? [];
   const chosen = known.filter(({ mimeType, sdpFmtpLine = '' }) => {
     const name = mimeType.toLowerCase().replace('video/', '');
     if (name === 'rtx' || name === 'flexfec-03') return true;
