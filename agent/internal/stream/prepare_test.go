@@ -39,18 +39,25 @@ func TestPreparedPictureIsThereAtOnce(t *testing.T) {
 			t.Fatalf("%d frames were sent to nobody", n)
 		}
 		sub.Start()
-		synctest.Wait()
-		if n := len(v.all()); n == 0 || !v.all()[0].frame.Key {
-			t.Fatalf("of %d frames none, or no key frame, was there at once", n)
-		}
-		time.Sleep(2 * time.Second)
-		if p := v.likeness(d.image(t)); p < 48 {
-			t.Errorf("settled at %.1f dB", p)
-		}
-		if n := s.Stats().Keys; n != 1 {
-			t.Errorf("%d key frames for one viewer", n)
-		}
+		thereAtOnce(t, s, d, v)
 	})
+}
+
+// thereAtOnce expects that v, which was just started, has a key frame, the only one, and
+// soon the whole picture.
+func thereAtOnce(t *testing.T, s *Stream, d *script, v *link) {
+	t.Helper()
+	synctest.Wait()
+	if n := len(v.all()); n == 0 || !v.all()[0].frame.Key {
+		t.Fatalf("of %d frames none, or no key frame, was there at once", n)
+	}
+	time.Sleep(2 * time.Second)
+	if p := v.likeness(d.image(t)); p < 48 {
+		t.Errorf("settled at %.1f dB", p)
+	}
+	if n := s.Stats().Keys; n != 1 {
+		t.Errorf("%d key frames for one viewer", n)
+	}
 }
 
 // What was made for one who did not come is there for the next, as long as nothing
@@ -76,17 +83,7 @@ func TestPreparedForAnother(t *testing.T) {
 		d.key()
 		time.Sleep(time.Second)
 		two.Start()
-		synctest.Wait()
-		if n := len(v.all()); n == 0 || !v.all()[0].frame.Key {
-			t.Fatalf("of %d frames none, or no key frame, was there at once", n)
-		}
-		time.Sleep(2 * time.Second)
-		if p := v.likeness(d.image(t)); p < 48 {
-			t.Errorf("settled at %.1f dB", p)
-		}
-		if n := s.Stats().Keys; n != 1 {
-			t.Errorf("%d key frames for one viewer", n)
-		}
+		thereAtOnce(t, s, d, v)
 		if n := len(nobody.all()); n != 0 {
 			t.Errorf("%d frames were sent to nobody", n)
 		}
