@@ -118,6 +118,7 @@ func (h *Host) previews(ctx context.Context, s *screen) {
 	seed := maphash.MakeSeed()
 	var sent uint64 // hash of the picture last sent
 	var taken time.Time
+	held := 0
 	for ctx.Err() == nil {
 		h.mu.Lock()
 		every := time.Duration(h.settings.GetPreviewSeconds()) * h.o.timing.previewIn
@@ -146,7 +147,12 @@ func (h *Host) previews(ctx context.Context, s *screen) {
 		select {
 		case <-waiting.Done():
 		case <-time.After(time.Until(taken.Add(every))):
-			img, _ = s.thumbnail(waiting)
+			if held < mostHeld && h.slow() {
+				held++
+				taken = time.Now()
+			} else {
+				img, _ = s.thumbnail(waiting)
+			}
 		}
 		cancel()
 		<-stop
@@ -164,12 +170,33 @@ func (h *Host) previews(ctx context.Context, s *screen) {
 		if img == nil {
 			continue
 		}
-		taken = time.Now()
+		taken, held = time.Now(), 0
 		if sum := maphash.Bytes(seed, img.Pix); sum != sent {
 			sent = sum
 			h.sendPreview(img, taken)
 		}
 	}
+}
+
+const (
+	// slowWay is how many bits per second a way takes on which a preview lasts longer than
+	// anything of the session may, which are 160 ms.
+	slowWay = 2_000_000
+	// mostHeld is how many previews in a row a session may hold back.
+	mostHeld = 10
+)
+
+// slow reports whether a session goes over a way on which a preview would be noticed: on its
+// way to the relay, and from there to the operator whose list shows it. At 300 kbit/s one
+// held the live picture up for one to two seconds.
+func (h *Host) slow() (slow bool) {
+	h.each(func(s *session) {
+		if p := s.current(); p != nil && p.video != nil {
+			bits := p.video.congestion.Target()
+			slow = slow || bits > 0 && bits < h.o.timing.slowWay
+		}
+	})
+	return slow
 }
 
 func (h *Host) sendPreview(img *image.RGBA, at time.Time) {

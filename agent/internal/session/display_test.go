@@ -248,6 +248,35 @@ func TestPreviews(t *testing.T) {
 	eventually(t, "another after the viewer left", func() bool { return r.shots() >= 7 })
 }
 
+// A preview does not share a slow way with a session, but for one now and then.
+func TestPreviewsWaitWhileASlowWayIsUsed(t *testing.T) {
+	green, red := color.RGBA{1, 200, 1, 255}, color.RGBA{200, 20, 20, 255}
+	watched := func(every time.Duration) (*paper, *rig, *viewer) {
+		p := newPaper(t)
+		r := start(t, Options{timing: timing{previewIn: every, slowWay: 1 << 30}}, on(p))
+		r.host.Apply(&orielv1.Settings{PreviewSeconds: 1})
+		eventually(t, "the first preview", func() bool { return r.shots() == 1 })
+		v := r.ready(look{})
+		eventually(t, "the picture, and that the way is known", func() bool {
+			return v.luma(image.Rect(0, 0, 99, 99)) > 0 && r.host.slow()
+		})
+		return p, r, v
+	}
+	p, r, v := watched(time.Second)
+	before := r.shots()
+	p.paint(green)
+	if time.Sleep(1500 * time.Millisecond); r.shots() != before {
+		t.Error("a preview while a viewer watches over a slow way")
+	}
+	v.leave()
+	eventually(t, "a preview after the viewer left", func() bool { return r.shots() > before })
+
+	p, r, _ = watched(5 * time.Millisecond)
+	before = r.shots()
+	p.paint(red)
+	eventually(t, "a preview in spite of the viewer", func() bool { return r.shots() > before })
+}
+
 // A change that was read long before the preview is due is in it.
 func TestPreviewOfAnOldChange(t *testing.T) {
 	p := newPaper(t)

@@ -15,7 +15,8 @@
 // only for damage; both come through the same screen, which takes previews from
 // whatever picture passes. A preview (feature F4) is a JPEG of at most 640
 // pixels a side and 40,000 bytes, taken at most every Settings.preview_seconds
-// and only when the picture is not the last one sent.
+// and only when the picture is not the last one sent. While a session goes over a
+// way of less than 2 Mbit/s it waits, ten times at most.
 //
 // # A session
 //

@@ -47,10 +47,14 @@ type timing struct {
 	retryMax  time.Duration
 	idle      time.Duration // between pictures that nobody watches
 	previewIn time.Duration // one preview_second
+	slowWay   int           // bits per second
 	expecting time.Duration // of a first picture for a session that was announced
 }
 
 func (t *timing) fill() {
+	if t.slowWay == 0 {
+		t.slowWay = slowWay
+	}
 	for _, d := range []struct {
 		field *time.Duration
 		value time.Duration

@@ -243,6 +243,8 @@ func (r *rig) join(l look) *viewer {
 		SessionId: l.id, Nonce: []byte(fmt.Sprintf("nonce of %-7d", l.attempt))[:16], Scopes: scopes,
 		Operator: &orielv1.Operator{Id: "operator" + l.operator},
 	}
+	v.mu.Lock() // no answer is taken before the offer is set
+	defer v.mu.Unlock()
 	r.host.Offer(&orielv1.Offer{SessionId: l.id, Attempt: l.attempt, Sdp: offer.SDP, IceServers: l.ice}, grant)
 	v.pc.OnICECandidate(func(c *webrtc.ICECandidate) {
 		if l.mute {

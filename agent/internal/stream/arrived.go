@@ -37,11 +37,10 @@ type asks struct {
 type arrived struct {
 	sent   uint16 // sequence number of the last packet
 	at     time.Time
-	ended  time.Time       // when a silence last did before which everything had arrived
-	seen   uint16          // the last that the peer reported
-	known  bool            // it did
-	end    uint16          // the last packet of the last frame
-	past   bool            // it came, or one after it, so that the peer knows what is missing
+	ended  time.Time // when a silence last did before which everything had arrived
+	seen   uint16    // the last that the peer reported
+	known  bool      // it did
+	tail   tail
 	tells  bool            // the peer tells what came
 	asked  map[uint16]asks // of those that have not come
 	broken bool            // of more than can be remembered, since the last key frame
@@ -61,6 +60,7 @@ func (a *arrived) packet(now time.Time, seq uint16) {
 		a.ended = now
 	}
 	a.sent, a.at = seq, now
+	a.tail.sent(seq)
 }
 
 // heard reports whether there was any sign that something came.
@@ -93,19 +93,22 @@ func (a *arrived) hear(now time.Time, p rtcp.Packet, ssrc uint32) {
 	}
 }
 
-// frame notes that a frame ends with the last packet.
-func (a *arrived) frame() { a.end, a.past = a.sent, false }
-
-// came notes that a packet arrived, if only when it was sent again.
-func (a *arrived) came(seq uint16) {
-	delete(a.asked, seq)
+// news takes what the peer says of a packet.
+func (a *arrived) news(n news) {
+	a.tail.hear(n)
+	if !n.came {
+		return
+	}
+	delete(a.asked, n.number)
 	a.tells = true
-	a.past = a.past || int16(seq-a.end) >= 0
-	a.awaits = a.awaits && seq != a.first
+	a.awaits = a.awaits && n.number != a.first
 }
 
-// ends reports whether the peer may not know yet where the last frame ends.
-func (a *arrived) ends() bool { return a.tells && !a.past }
+// misses reports whether the peer has asked for a packet, or cannot know that it is missing.
+func (a *arrived) misses(number uint16) bool {
+	_, asked := a.asked[number]
+	return asked || a.tail.lacks(number)
+}
 
 // lacks reports whether there is a packet that the peer needs and does not get. It asks for
 // it each 100 ms, and for a key frame only after three seconds without a picture.
@@ -135,7 +138,7 @@ func (a *arrived) whole(now time.Time) bool {
 // all is whether the peer has everything, by what it said. It asks for no packet again
 // that was before the first it saw.
 func (a *arrived) all() bool {
-	if !a.known || a.seen != a.sent || a.broken || a.tells && a.awaits {
+	if !a.tail.there() && (!a.known || a.seen != a.sent) || a.broken || a.tells && a.awaits {
 		return false
 	}
 	for _, n := range a.asked {

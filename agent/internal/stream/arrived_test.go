@@ -52,7 +52,7 @@ func TestWhatArrived(t *testing.T) {
 			case "a key frame":
 				a.key(101)
 			case "it came":
-				a.came(90)
+				a.news(news{number: 90, came: true})
 			}
 			if got := a.whole(now.Add(c.after)); got != c.whole {
 				t.Errorf("whole is %v", got)
@@ -107,32 +107,5 @@ func TestImpatienceWhileTheNextIsOnItsWay(t *testing.T) {
 	now = now.Add(3 * time.Second) // and 101 did not arrive
 	if a.packet(now, 102); a.whole(now.Add(200 * time.Millisecond)) {
 		t.Error("a loss before the silence passes for impatience")
-	}
-}
-
-// The end of a frame is past when it came, or anything after it.
-func TestEndOfAFrame(t *testing.T) {
-	now := time.Unix(1000, 0)
-	for name, c := range map[string]struct {
-		came []uint16
-		ends bool
-	}{
-		"no feedback":                 {nil, false},
-		"only what was before":        {[]uint16{65534}, true},
-		"the end itself":              {[]uint16{65534, 1}, false},
-		"what follows it":             {[]uint16{2}, false},
-		"what follows, then an older": {[]uint16{2, 65534}, false},
-	} {
-		var a arrived
-		a.packet(now, 65534)
-		a.packet(now, 1)
-		a.frame()
-		a.packet(now, 2)
-		for _, seq := range c.came {
-			a.came(seq)
-		}
-		if got := a.ends(); got != c.ends {
-			t.Errorf("%s: %v", name, got)
-		}
 	}
 }

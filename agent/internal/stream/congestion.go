@@ -45,7 +45,7 @@ const silenceCheck = 250 * time.Millisecond
 func newCongestion(track *Track) *Congestion {
 	c := &Congestion{track: track, estimate: newEstimate(time.Now(), DefaultTarget), told: DefaultTarget}
 	if track != nil {
-		track.hold, track.guards = c.hold, c.guards
+		track.hold, track.guards, track.reported = c.hold, c.guards, c.reported
 	}
 	return c
 }
@@ -166,13 +166,13 @@ func (c *Congestion) attend() {
 // peer sends, which must not wait for who hears of a change.
 func (c *Congestion) hear(f *rtcp.TransportLayerCC) {
 	c.mu.Lock()
-	came := slices.Clone(c.estimate.feedback(time.Now(), f))
+	all := slices.Clone(c.estimate.feedback(time.Now(), f))
 	if !c.heard && c.estimate.heard > 0 {
 		c.heard, c.told = true, 0 // what was a guess is news even if it was right
 	}
 	c.wake(0)
 	c.mu.Unlock()
-	c.track.came(came) // which holds its own lock when it sends
+	c.track.heard(all) // which holds its own lock when it sends
 }
 
 // wake has listen called; mu is held.
@@ -209,6 +209,13 @@ func (c *Congestion) guards(packets int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.estimate.guards(time.Now(), packets)
+}
+
+// reported is how long after a packet left the peer has said whether it came.
+func (c *Congestion) reported() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.estimate.reported()
 }
 
 // repeats is whether a packet, by its number in RTP, may be sent again.

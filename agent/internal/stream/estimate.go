@@ -68,7 +68,7 @@ type estimate struct {
 	wait    time.Duration // in queues, of the newest train's first packet
 	lost    float64       // share of packets, of late
 	scratch []*passage
-	came    []uint16
+	news    []news
 }
 
 const (
@@ -97,7 +97,7 @@ const (
 	// mostForLetters is the share of the rate that parity may take before letters are not
 	// guarded any more: of what moves in frames as small it would be as much again.
 	mostForLetters = 0.2
-	// trainsKept is over a second of frames, padding and packets sent again.
+	// trainsKept is over a second of frames and packets sent again.
 	trainsKept = 128
 )
 
@@ -130,7 +130,7 @@ func (e *estimate) guards(at time.Time, packets int) bool {
 }
 
 // sent notes a packet of so many bytes, of which the stream counts some: none of
-// padding and of what is sent again. number is the packet's in RTP.
+// what is sent again. number is the packet's in RTP.
 func (e *estimate) sent(at time.Time, seq, number uint16, size, counted int) {
 	now := at.Sub(e.began)
 	e.pay(now)
@@ -170,11 +170,8 @@ func (e *estimate) parity(at time.Time, seq uint16, size int) {
 func (e *estimate) repeats(at time.Time, number uint16, size int) bool {
 	now := at.Sub(e.began)
 	e.pay(now)
-	if p := e.flight.get(e.copies[number]); p != nil && p.number == number && p.fate != fateLost {
-		queue := max(e.wait, time.Duration(e.own/max(e.rate, e.low)*float64(time.Second)))
-		if now-p.left < e.trip.value()+queue+feedbackEvery {
-			return false
-		}
+	if p := e.flight.get(e.copies[number]); p != nil && p.number == number && p.fate != fateLost && now-p.left < e.reported() {
+		return false
 	}
 	if e.again > max(float64(e.target())/4, 8*8*mtu) {
 		return false
@@ -189,7 +186,17 @@ func (e *estimate) repeated(at time.Time, seq, number uint16, size int) {
 	if e.copies == nil || len(e.copies) >= resendable {
 		e.copies = map[uint16]int64{}
 	}
-	e.copies[number] = e.flight.widen(seq)
+	n := e.flight.widen(seq)
+	e.copies[number] = n
+	if p := e.flight.get(n); p != nil {
+		p.again = true
+	}
+}
+
+// reported is how long after a packet left the peer has said whether it came.
+func (e *estimate) reported() time.Duration {
+	queue := max(e.wait, time.Duration(e.own/max(e.rate, e.low)*float64(time.Second)))
+	return e.trip.value() + queue + feedbackEvery
 }
 
 // queueing is how much may stand in the link's queue because of us before what follows
@@ -215,14 +222,14 @@ func (e *estimate) pay(now time.Duration) {
 	}
 }
 
-// feedback takes what the peer says about packets. It returns the RTP numbers of
-// those that came, good until the next call.
-func (e *estimate) feedback(at time.Time, f *rtcp.TransportLayerCC) (came []uint16) {
+// feedback takes what the peer says about packets. It returns what is news of those of
+// pictures, good until the next call; nil where nothing came, of whatever is lost.
+func (e *estimate) feedback(at time.Time, f *rtcp.TransportLayerCC) []news {
 	now := at.Sub(e.began)
 	e.pay(now)
 	var low, high int64 = 1 << 62, -1
 	var newest time.Duration = -1
-	e.came = e.came[:0]
+	e.news = e.news[:0]
 	for _, r := range e.reader.read(f) {
 		p, n := e.flight.report(r)
 		if p == nil {
@@ -232,11 +239,11 @@ func (e *estimate) feedback(at time.Time, f *rtcp.TransportLayerCC) (came []uint
 		if p.left > e.fell && e.drain >= 0.9 {
 			e.losses.packet(n, p.fate == fateLost)
 		}
+		if !p.parity {
+			e.news = append(e.news, news{p.number, p.again, p.fate == fateArrived})
+		}
 		if p.fate == fateLost {
 			continue
-		}
-		if !p.parity {
-			e.came = append(e.came, p.number)
 		}
 		newest = max(newest, p.left)
 		e.base.add(now, p.came-p.left)
@@ -258,7 +265,7 @@ func (e *estimate) feedback(at time.Time, f *rtcp.TransportLayerCC) (came []uint
 	e.observe(now)
 	e.follow(now, min(gap, 250*time.Millisecond))
 	e.empty(now)
-	return e.came
+	return e.news
 }
 
 // observe brings wait, loss and throughput up to date.

@@ -20,6 +20,7 @@ type passage struct {
 	size       uint16 // bytes of RTP
 	fate       fate
 	parity     bool // it is of no picture, and number is of another stream
+	again      bool // it was sent before
 }
 
 func (p *passage) bits() float64 { return 8 * float64(p.size) }

@@ -371,7 +371,7 @@ func (l *loop) finer() (part []image.Rectangle, quantizer int, only bool, kind c
 // cheap. Parts of a picture that moves do not fit each other, and each is as large as
 // the one before. Whoever wants Sharp waits instead.
 func (l *loop) overrun(now time.Time, got taken) bool {
-	if l.rate.preset == Sharp || len(got.dirty) == 0 || len(encode.Outside(l.rest, union(got.dirty))) > 0 || !l.soft && now.Sub(l.torn) > tornFor {
+	if l.rate.preset == Sharp || len(got.dirty) == 0 || !covers(got.dirty, l.rest) || !l.soft && now.Sub(l.torn) > tornFor {
 		return false
 	}
 	detail := got.fresh
@@ -379,6 +379,19 @@ func (l *loop) overrun(now time.Time, got taken) bool {
 		detail += l.img.Detail(l.rest)
 	}
 	return !l.enough(detail)
+}
+
+// covers reports whether a change is where most of the rest of the one before is. Not all:
+// the box around lines of text that scroll is another with each picture.
+func covers(dirty, rest []image.Rectangle) bool {
+	return 4*area(encode.Outside(rest, union(dirty))) <= area(rest)
+}
+
+func area(rects []image.Rectangle) (pixels int) {
+	for _, r := range rects {
+		pixels += r.Dx() * r.Dy()
+	}
+	return pixels
 }
 
 // enough is whether a change of so much detail fits into a frame.
@@ -557,9 +570,5 @@ func (l *loop) refineDue(now, asked time.Time) time.Time {
 
 // share is how much of the picture the rectangles cover, 0 to 1.
 func share(rects []image.Rectangle, size image.Point) float64 {
-	var covered int
-	for _, r := range rects {
-		covered += r.Dx() * r.Dy()
-	}
-	return min(1, float64(covered)/float64(size.X*size.Y))
+	return min(1, float64(area(rects))/float64(size.X*size.Y))
 }

@@ -190,6 +190,6 @@ func newAPI(settings webrtc.SettingEngine, track *Track, wire ...interceptor.Fac
 		return nil, nil, fmt.Errorf("retransmission: %w", err)
 	}
 	registry.Add(&resend{repeats: congestion.repeats, track: track})
-	registry.Add(responder)
+	registry.Add(&repeater{responder, track})
 	return webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(settings)), congestion, nil
 }

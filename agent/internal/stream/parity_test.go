@@ -425,7 +425,7 @@ func TestParityIsNoPicture(t *testing.T) {
 	for range 3 {
 		f.RecvDeltas = append(f.RecvDeltas, &rtcp.RecvDelta{Type: rtcp.TypeTCCPacketReceivedSmallDelta, Delta: 250})
 	}
-	if came := e.feedback(now.Add(50*ms), f); !slices.Equal(came, []uint16{100, 101}) {
-		t.Errorf("%d came", came)
+	if got, want := e.feedback(now.Add(50*ms), f), []news{{number: 100, came: true}, {number: 101, came: true}}; !slices.Equal(got, want) {
+		t.Errorf("news are %v, not %v", got, want)
 	}
 }

@@ -60,7 +60,7 @@ func TestPacketThatDoesNotComeIsAnsweredByAKeyFrame(t *testing.T) {
 		{"asks for it anew, often, but not for long", time.Second, 2 * mostAsks, 91, 1},
 	} {
 		ask(c.since, c.times)
-		track.came([]uint16{c.came})
+		track.heard([]news{{number: c.came, came: true}})
 		if requests != c.want {
 			t.Errorf("a peer that %s: %d key frames, not %d", c.what, requests, c.want)
 		}
@@ -68,7 +68,7 @@ func TestPacketThatDoesNotComeIsAnsweredByAKeyFrame(t *testing.T) {
 	track.arrived.key(100)
 	ask(2*time.Second, mostAsks)
 	track.arrived.key(101)
-	if track.came([]uint16{101}); requests != 1 {
+	if track.heard([]news{{number: 101, came: true}}); requests != 1 {
 		t.Error("what was before a key frame is missed")
 	}
 }

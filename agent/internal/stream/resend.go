@@ -2,9 +2,11 @@ package stream
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync"
 
 	"github.com/pion/interceptor"
+	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 )
 
@@ -72,4 +74,36 @@ func (r *resend) BindLocalStream(info *interceptor.StreamInfo, w interceptor.RTP
 		}
 		return w.Write(&own, payload, a)
 	})
+}
+
+// repeater makes pion's responder for one peer, which then sends again what the track asks
+// for, as if the peer had.
+type repeater struct {
+	interceptor.Factory
+	track *Track // nil: none
+}
+
+// NewInterceptor is for pion's registry.
+func (r *repeater) NewInterceptor(id string) (interceptor.Interceptor, error) {
+	responder, err := r.Factory.NewInterceptor(id)
+	if err == nil && r.track != nil {
+		r.track.onRepeat(func(ssrc uint32, numbers []uint16) { ask(responder, ssrc, numbers) })
+	}
+	return responder, err
+}
+
+// ask has an interceptor hear that a peer lacks packets. It sends them from a goroutine of
+// its own.
+func ask(i interceptor.Interceptor, ssrc uint32, numbers []uint16) {
+	for some := range slices.Chunk(numbers, 250) { // as many as fit into a packet, however scattered
+		nack := &rtcp.TransportLayerNack{MediaSSRC: ssrc, Nacks: rtcp.NackPairsFromSequenceNumbers(some)}
+		raw, err := nack.Marshal()
+		if err != nil {
+			return
+		}
+		request := interceptor.RTCPReaderFunc(func(b []byte, a interceptor.Attributes) (int, interceptor.Attributes, error) {
+			return copy(b, raw), a, nil
+		})
+		_, _, _ = i.BindRTCPReader(request).Read(make([]byte, len(raw)), nil)
+	}
 }

@@ -31,16 +31,8 @@ const (
 // irregular frames carry their predecessor's time and the jitter buffer grows to
 // a second), and every packet carries the playout-delay extension 0/0.
 //
-// A third rule keeps it whole: after the last frame of a burst comes padding. A
-// receiver notices a lost packet by the next one, so without it a loss at the end of
-// a frame would stay until the screen changes again. Where packets have been asked for
-// again in the last minute two follow, 30 and 150 ms later, elsewhere one, after 250
-// (for somebody who types on a good network they were a fifth of all bytes), and more
-// where none of it is known to have come. Not after
-// the first frame: libwebrtc forgets padding that arrives before
-// its first whole frame, and then waits for ever for the packet between that frame
-// and the next (seen with Chromium 156, where the first key frame lost a packet).
-// Until then a browser asks for a key frame every 200 ms anyway.
+// A third rule keeps it whole: the end of what was sent is looked after (tail). Not the
+// first frame's, for which a browser asks every 200 ms until it has it.
 //
 // But it asks for nothing before anything came at all, and what is sent as soon as the
 // connection is up may get lost as a whole, it seems because the other side has not its
@@ -61,6 +53,7 @@ type Track struct {
 	id, streamID string
 	hold         func() time.Duration   // how long the next packet is to wait; nil: not at all
 	guards       func(packets int) bool // whether parity pays for a frame of so many; nil: never
+	reported     func() time.Duration   // how long after a packet left the peer has said whether it came; nil: nobody knows
 
 	order sync.Mutex // held while a frame is written
 
@@ -80,14 +73,12 @@ type Track struct {
 	numbers    rtp.Sequencer           // of its packets, also of the next binding's: one stream, one key
 	format     encode.Format           // of the last frame
 	arrived    arrived
-	frames     int             // sent since it was bound
-	probe      *time.Timer     // runs after the last frame
-	probes     []time.Duration // still to send, each so long after the one before
-	insisted   int             // how many of insist were added to those
-	lossy      time.Time       // when a packet was last asked for again
-	lost       func()          // asks the stream for a key frame; nil: nobody to ask
-	deaf       *time.Timer     // runs while nothing was heard from the peer
-	patience   time.Duration   // of deaf
+	frames     int                                 // sent since it was bound
+	look       *time.Timer                         // runs after the last frame
+	repeat     func(ssrc uint32, numbers []uint16) // sends again; nil: nobody does
+	lost       func()                              // asks the stream for a key frame; nil: nobody to ask
+	deaf       *time.Timer                         // runs while nothing was heard from the peer
+	patience   time.Duration                       // of deaf
 }
 
 // NewTrack makes a video track; id and streamID are what the viewer sees.
@@ -180,9 +171,9 @@ func (t *Track) Unbind(ctx webrtc.TrackLocalContext) error {
 	if t.bound != ctx.ID() {
 		return webrtc.ErrUnbindFailed
 	}
-	t.bound, t.writer, t.delayID, t.probes = "", nil, 0, nil
+	t.bound, t.writer, t.delayID = "", nil, 0
 	close(t.gone)
-	for _, timer := range []*time.Timer{t.probe, t.deaf} {
+	for _, timer := range []*time.Timer{t.look, t.deaf} {
 		if timer != nil {
 			timer.Stop()
 		}
@@ -249,9 +240,7 @@ func (t *Track) WriteFrame(f Frame) error {
 	if t.bound == "" {
 		return nil
 	}
-	t.arrived.frame()
-	if t.frames++; t.frames > 1 {
-		t.probes, t.insisted = probes(time.Since(t.lossy)), 0
+	if t.frames++; t.frames > 1 && t.reported != nil {
 		t.schedule()
 	}
 	return nil
@@ -337,28 +326,34 @@ func (t *Track) hear(packets []rtcp.Packet) (lost bool) {
 		switch p.(type) {
 		case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
 			lost = true
-		case *rtcp.TransportLayerNack:
-			t.lossy = time.Now()
 		}
 	}
 	return lost && (t.frames <= first || !t.arrived.whole(time.Now()))
 }
 
-// came notes which packets did, at first or again, and asks for a key frame where one will
-// not any more. t may be nil.
-func (t *Track) came(numbers []uint16) {
-	if t == nil || len(numbers) == 0 {
+// heard takes what the peer says of packets. A copy that got lost too is sent again at once:
+// the peer asks for it each 100 ms, and each time that is on its way for half a round trip.
+// Where one will not come any more a key frame is asked for. t may be nil.
+func (t *Track) heard(all []news) {
+	if t == nil || len(all) == 0 {
 		return
 	}
 	t.mu.Lock()
-	for _, n := range numbers {
-		t.arrived.came(n)
+	var again []uint16
+	for _, n := range all {
+		t.arrived.news(n)
+		if n.again && !n.came && t.arrived.misses(n.number) {
+			again = append(again, n.number)
+		}
 	}
-	lost := t.lost
+	repeat, ssrc, lost := t.repeat, t.ssrc, t.lost
 	if !t.arrived.lacks(time.Now()) {
 		lost = nil
 	}
 	t.mu.Unlock()
+	if len(again) > 0 && repeat != nil {
+		repeat(ssrc, again)
+	}
 	if lost != nil {
 		lost()
 	}
@@ -393,51 +388,37 @@ func (t *Track) onLost(lost func()) {
 	t.lost = lost
 }
 
-// probes is when padding follows the last frame, each after the one before, where the
-// last loss was so long ago.
-func probes(loss time.Duration) []time.Duration {
-	if loss < time.Minute {
-		return []time.Duration{30 * time.Millisecond, 120 * time.Millisecond}
-	}
-	return []time.Duration{250 * time.Millisecond}
-}
-
-// insist is when more padding follows where nothing that was sent since the last
-// frame's end is known to have come: all of it may be lost too. After three seconds
-// a browser asks for a key frame.
-var insist = []time.Duration{250 * time.Millisecond, 500 * time.Millisecond, time.Second}
-
-// schedule starts the wait for the next probe; mu is held.
-func (t *Track) schedule() {
-	if len(t.probes) == 0 {
-		return
-	}
-	wait := t.probes[0]
-	if t.probe == nil {
-		t.probe = time.AfterFunc(wait, t.pad)
-		return
-	}
-	t.probe.Reset(wait)
-}
-
-func (t *Track) pad() {
+// onRepeat sets what sends packets again, by their numbers.
+func (t *Track) onRepeat(repeat func(ssrc uint32, numbers []uint16)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.bound == "" || len(t.probes) == 0 || t.writing { // the frame has its own
+	t.repeat = repeat
+}
+
+// schedule starts the wait for the next look at the tail; mu is held.
+func (t *Track) schedule() {
+	wait := t.arrived.tail.patience(t.reported())
+	if t.look == nil {
+		t.look = time.AfterFunc(wait, t.lookAfter)
 		return
 	}
-	t.probes = t.probes[1:]
-	if t.insisted > 0 && !t.arrived.ends() {
+	t.look.Reset(wait)
+}
+
+// lookAfter sends the end again where it may not have come.
+func (t *Track) lookAfter() {
+	t.mu.Lock()
+	if t.bound == "" || t.writing { // the frame has its own
+		t.mu.Unlock()
 		return
 	}
-	packets := t.packetizer.GeneratePadding(1)
-	packets[0].Header.PaddingSize = 1
-	if t.write(packets) != nil {
-		return // the next frame says so
+	again, more := t.arrived.tail.look()
+	if more {
+		t.schedule()
 	}
-	if len(t.probes) == 0 && t.insisted < len(insist) && t.arrived.tells {
-		t.probes = insist[t.insisted : t.insisted+1]
-		t.insisted++
+	repeat, ssrc := t.repeat, t.ssrc
+	t.mu.Unlock()
+	if len(again) > 0 && repeat != nil {
+		repeat(ssrc, again)
 	}
-	t.schedule()
 }

@@ -52,9 +52,10 @@ type way struct {
 	sentAt  time.Duration
 	content func(now time.Duration) (least, wish float64) // bits of a frame now; 0: nothing
 	key     bool
-	bare    bool          // without parity
-	pads    int           // counts frames, so that padding follows the last
-	lossy   time.Duration // when a packet was last asked for again
+	bare    bool // without parity
+	tail    tail
+	looks   int               // counts frames, so that only the last one's end is looked after
+	again   map[uint16]func() // sends a packet again, by its number
 	log     []simPoint
 }
 
@@ -108,7 +109,7 @@ func (e *events) Pop() any {
 func newWay(t testing.TB, rate float64, delay time.Duration, seed uint64) *way {
 	began := time.Unix(1_000_000, 0)
 	w := &way{t: t, began: began, dice: rand.New(rand.NewPCG(seed, 2)), est: newEstimate(began, DefaultTarget),
-		rate: rate, delay: delay, queue: 250 * time.Millisecond, recorder: twcc.NewRecorder(1), offset: 7 * time.Hour, lossy: -time.Hour}
+		rate: rate, delay: delay, queue: 250 * time.Millisecond, recorder: twcc.NewRecorder(1), offset: 7 * time.Hour, again: map[uint16]func(){}}
 	w.at(0, w.tick)
 	w.at(0, w.report)
 	w.at(0, w.others)
@@ -160,23 +161,28 @@ func (w *way) carry(size int, arrive func()) {
 	}
 }
 
-// send is one packet of a frame, or padding, which is of no group.
+// send is one packet of a frame.
 func (w *way) send(size int, f *simFrame, g *simGroup) {
 	w.number++
-	w.put(size, f, g, w.number, false, new(bool))
+	number, got := w.number, new(bool)
+	w.again[number] = func() {
+		if w.est.repeats(w.clock(), number, size) {
+			w.copies++
+			w.put(size, f, g, number, true, got)
+		}
+	}
+	w.tail.sent(number)
+	w.put(size, f, g, number, false, got)
 }
 
 // put is one packet on the wire, for the first time or again; got is whether it came.
 func (w *way) put(size int, f *simFrame, g *simGroup, number uint16, repeat bool, got *bool) {
 	seq := w.seq
 	w.seq++
-	switch {
-	case repeat:
+	if repeat {
 		w.est.repeated(w.clock(), seq, number, size)
-	case f != nil:
+	} else {
 		w.est.sent(w.clock(), seq, number, size, size-24)
-	default:
-		w.est.sent(w.clock(), seq, number, size, 0)
 	}
 	w.carry(size, func() {
 		already := *got
@@ -184,7 +190,7 @@ func (w *way) put(size int, f *simFrame, g *simGroup, number uint16, repeat bool
 		local := w.offset + w.now + time.Duration(float64(w.now)*w.overage)
 		w.recorder.Record(1, seq, local.Microseconds())
 		w.fresh = true
-		if f != nil && !already && g.missing > 0 {
+		if !already && g.missing > 0 {
 			g.missing--
 			w.arrived(f, g)
 		}
@@ -192,9 +198,6 @@ func (w *way) put(size int, f *simFrame, g *simGroup, number uint16, repeat bool
 			w.notice(seq)
 		}
 	})
-	if f == nil {
-		return
-	}
 	if repeat {
 		return
 	}
@@ -207,13 +210,7 @@ func (w *way) put(size int, f *simFrame, g *simGroup, number uint16, repeat bool
 				if *got || f.skipped || g.missing == 0 || w.dice.Float64() < w.loss {
 					return
 				}
-				w.at(w.now+w.delay, func() {
-					w.lossy = w.now
-					if w.est.repeats(w.clock(), number, size) {
-						w.copies++
-						w.put(size, f, g, number, true, got)
-					}
-				})
+				w.at(w.now+w.delay, w.again[number])
 			})
 		}
 		w.at(w.now+thinks+w.delay+longAsks, func() {
@@ -301,22 +298,29 @@ func (w *way) tick() {
 	}
 	if !w.bare && w.est.guards(w.clock(), packets) {
 		for _, g := range f.groups {
-			w.guard(most+52, f, g)
+			w.guard(min(bytes, most)+52, f, g) // as long as the longest of them
 			w.now += 25 * time.Microsecond
 		}
 	}
 	w.now = began
-	w.pads++
-	mine := w.pads
-	after := time.Duration(0)
-	for _, wait := range probes(w.now - w.lossy) {
-		after += wait
-		w.at(w.now+after, func() {
-			if w.pads == mine {
-				w.send(25, nil, nil)
-			}
-		})
-	}
+	w.looks++
+	w.look(w.looks)
+}
+
+// look is the track's at the tail, after frame n.
+func (w *way) look(n int) {
+	w.at(w.now+w.tail.patience(w.est.reported()), func() {
+		if n != w.looks {
+			return
+		}
+		again, more := w.tail.look()
+		for _, number := range again {
+			w.again[number]()
+		}
+		if more {
+			w.look(n)
+		}
+	})
 }
 
 // report is the receiver's feedback.
@@ -343,7 +347,11 @@ func (w *way) report() {
 			if err := f.Unmarshal(raw); err != nil {
 				w.t.Fatal(err)
 			}
-			w.est.feedback(w.clock(), &f)
+			for _, n := range slices.Clone(w.est.feedback(w.clock(), &f)) {
+				if w.tail.hear(n); n.again && !n.came {
+					w.again[n.number]()
+				}
+			}
 		})
 	}
 }

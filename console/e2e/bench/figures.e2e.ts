@@ -32,6 +32,7 @@ describe('figures', () => {
     expect(m.whole).toBe(2);
     expect(m.age95).toBe(50);
     expect(m.behind).toBe(900); // from picture 2 on nothing came
+    expect(motion([seen(1, 1_650, 1_700), seen(2, 1_750, 1_800)], 1_000, 1_850).behind).toBe(700); // until it began
     expect(motion([], 0, 1_000).behind).toBeNaN();
   });
 

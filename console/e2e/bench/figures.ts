@@ -42,12 +42,14 @@ export function motion(seen: Seen[], since: number, until: number): Motion {
   const whole = seen.filter((s) => s.whole > 0 && s.drawn >= since);
   const ages = whole.map((s) => s.whole - s.drawn);
   const ends = [...whole.slice(1).map((s) => s.whole), until];
+  const waits = whole.map((s, i) => (ends[i] ?? until) - s.drawn);
+  if (whole[0]) waits.push(whole[0].whole - since); // what was shown until then is older than that
   return {
     whole: (1000 * new Set(whole.map((s) => s.counter)).size) / (until - since),
     age: median(ages),
     age95: p95(ages),
     slope: slope(whole.map((s) => [s.whole / 1000, s.whole - s.drawn])),
-    behind: whole.length > 0 ? most(whole.map((s, i) => (ends[i] ?? until) - s.drawn)) : NaN,
+    behind: most(waits),
   };
 }
 

@@ -112,6 +112,28 @@ describe('a card', () => {
     expect(sources).toEqual(['/api/v1/computers/c1/preview?at=5']);
   });
 
+  it('gets a new picture of the screen when the page is looked at', async () => {
+    const hidden = vi.spyOn(document, 'hidden', 'get');
+    const look = async (seen: boolean): Promise<void> => {
+      hidden.mockReturnValue(!seen);
+      await fireEvent(document, new Event('visibilitychange'));
+    };
+    const { container, rerender } = render(ComputerCard, { computer });
+    const source = (): string | null | undefined => container.querySelector('img')?.getAttribute('src');
+    const at = (previewAt: bigint): Promise<void> =>
+      rerender({ computer: create(ComputerSchema, { ...computer, previewAt }) });
+    await look(false);
+    await at(6n);
+    expect(source()).toContain('at=5');
+    await look(true);
+    expect(source()).toContain('at=6');
+    await at(7n);
+    expect(source()).toContain('at=7');
+    await at(0n);
+    expect(source()).toBeUndefined();
+    hidden.mockRestore();
+  });
+
   it('opens the viewer in a new tab, and says who is in', () => {
     render(ComputerCard, { computer });
     const link = screen.getByRole('link', { name: `Connect to ${hostile}` });
