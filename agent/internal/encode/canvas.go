@@ -2,9 +2,12 @@
 
 package encode
 
+// #include "follow.h"
+import "C"
+
 import (
-	"bytes"
 	"image"
+	"runtime"
 )
 
 // canvas holds what the library is shown while part of the picture is soft
@@ -76,7 +79,6 @@ func (v *canvas) show(img *Image, p Params, decoded *Image) *Image {
 // so many rows, as it was decoded, so that there is nothing to encode; what is new as
 // it is, or soft.
 func (v *canvas) follow(img *Image, p Params, decoded *Image) {
-	const side = 16
 	if v.shown == nil {
 		v.shown = NewImage(img.Format, img.Size)
 		v.shown.Copy(img, []image.Rectangle{img.Bounds()})
@@ -89,73 +91,29 @@ func (v *canvas) follow(img *Image, p Params, decoded *Image) {
 		appears = v.blurred
 		v.blur(appears, img, p)
 	}
-	all := img.Bounds()
-	for _, r := range p.Dirty {
+	follow(v.shown, img, v.newest, decoded, appears, p.Dirty, p.Moved)
+}
+
+// follow makes shown in the rectangles, in blocks of 16×16: what is in img as it was in
+// newest, or by so many rows below, as it is there in decoded, the rest as it is in appears.
+// All have one size and format.
+func follow(shown, img, newest, decoded, appears *Image, rects []image.Rectangle, moved int) {
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	of := func(m *Image) (p C.oriel_picture) {
+		for i, plane := range [...][]byte{m.Y, m.U, m.V} {
+			pin.Pin(&plane[0])
+			p.plane[i], p.stride[i] = (*C.uint8_t)(&plane[0]), C.int(m.StrideC)
+		}
+		p.stride[0] = C.int(m.StrideY)
+		return p
+	}
+	v := C.oriel_canvas{
+		img: of(img), newest: of(newest), decoded: of(decoded), appears: of(appears), shown: of(shown),
+		height: C.int(img.Size.Y), half: truth(img.Format == I420), moved: C.int(moved),
+	}
+	for _, r := range rects {
 		r = img.Align(r)
-		for y := r.Min.Y; y < r.Max.Y; y += side {
-			for x := r.Min.X; x < r.Max.X; x += side {
-				b := image.Rect(x, y, min(x+side, r.Max.X), min(y+side, r.Max.Y))
-				from := b.Add(image.Pt(0, p.Moved))
-				switch {
-				case img.same(b, v.newest, b):
-					v.shown.move(b, decoded, b)
-				case from.In(all) && img.same(b, v.newest, from):
-					v.shown.move(b, decoded, from)
-					if !img.whole(p.Moved) {
-						v.shown.copyChroma(appears, b)
-					}
-				default:
-					v.shown.Copy(appears, []image.Rectangle{b})
-				}
-			}
-		}
+		C.oriel_follow(&v, C.int(r.Min.X), C.int(r.Min.Y), C.int(r.Max.X), C.int(r.Max.Y))
 	}
-}
-
-// whole reports whether so many rows are whole samples of chroma.
-func (img *Image) whole(rows int) bool { return rows&1 == 0 || img.Format == I444 }
-
-// same reports whether img shows in r what src, of the same size, shows in at; of
-// chroma only where its samples lie alike.
-func (img *Image) same(r image.Rectangle, src *Image, at image.Rectangle) bool {
-	equal := func(a []byte, b []byte, stride int, r, at image.Rectangle) bool {
-		for y := range r.Dy() {
-			i, j := (r.Min.Y+y)*stride, (at.Min.Y+y)*stride
-			if !bytes.Equal(a[i+r.Min.X:i+r.Max.X], b[j+at.Min.X:j+at.Max.X]) {
-				return false
-			}
-		}
-		return true
-	}
-	if !equal(img.Y, src.Y, img.StrideY, r, at) {
-		return false
-	}
-	if !img.whole(at.Min.Y - r.Min.Y) {
-		return true
-	}
-	c, d := img.chroma(r), img.chroma(at)
-	return equal(img.U, src.U, img.StrideC, c, d) && equal(img.V, src.V, img.StrideC, c, d)
-}
-
-// move copies at of src, whose strides may be others, into r of img; chroma where
-// its samples lie alike.
-func (img *Image) move(r image.Rectangle, src *Image, at image.Rectangle) {
-	put := func(a []byte, stride int, b []byte, other int, r, at image.Rectangle) {
-		for y := range r.Dy() {
-			copy(a[(r.Min.Y+y)*stride+r.Min.X:(r.Min.Y+y)*stride+r.Max.X], b[(at.Min.Y+y)*other+at.Min.X:])
-		}
-	}
-	put(img.Y, img.StrideY, src.Y, src.StrideY, r, at)
-	if img.whole(at.Min.Y - r.Min.Y) {
-		c, d := img.chroma(r), img.chroma(at)
-		put(img.U, img.StrideC, src.U, src.StrideC, c, d)
-		put(img.V, img.StrideC, src.V, src.StrideC, c, d)
-	}
-}
-
-// copyChroma copies that of r, from src of the same size.
-func (img *Image) copyChroma(src *Image, r image.Rectangle) {
-	c := img.chroma(r)
-	copyPlane(img.U, img.StrideC, src.U, src.StrideC, c)
-	copyPlane(img.V, img.StrideC, src.V, src.StrideC, c)
 }

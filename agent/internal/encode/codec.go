@@ -134,10 +134,11 @@ func (e *encoder) Encode(img *Image, p Params) (Packet, error) {
 		Quantizer: int(raw.quantizer),
 		Soft:      len(e.canvas.soft) > 0,
 	}
-	out.Error = compare(against, &raw, dirty)
+	made := e.decoded(img)
+	out.Error = compare(against, made, dirty)
 	worst := out.Error.Worst
 	if followed {
-		worst = compare(show, &raw, dirty).Worst
+		worst = compare(show, made, dirty).Worst
 	}
 	// A key frame has nothing old, and a soft one is far from the source anyway.
 	out.Stale = !out.Key && !p.soft() && worst > staleMSE(e.codec, p.Quantizer)
@@ -183,25 +184,26 @@ func truth(b bool) C.int {
 	return 0
 }
 
-// compare measures the reconstructed picture against img inside the rectangles.
-func compare(img *Image, raw *C.oriel_packet, rects []image.Rectangle) Error {
+// compare measures the reconstructed picture, of img's size and format, against img inside
+// the rectangles.
+func compare(img, made *Image, rects []image.Rectangle) Error {
 	var e Error
 	var sse float64
 	for _, r := range rects {
 		// The loop filter reaches a little beyond what was coded.
 		r = image.Rect((r.Min.X-8)&^15, (r.Min.Y-8)&^15, (r.Max.X+8+15)&^15, (r.Max.Y+8+15)&^15).Intersect(img.Bounds())
 		for i := range 3 {
-			plane, stride, in, mse, most := img.Y, img.StrideY, r, roughMSE, roughMax
-			if i == 1 {
-				plane, stride, in = img.U, img.StrideC, img.chroma(r)
-			} else if i == 2 {
-				plane, stride, in = img.V, img.StrideC, img.chroma(r)
-			}
+			a, b, in, mse, most := img.Y, made.Y, r, roughMSE, roughMax
+			strideA, strideB := img.StrideY, made.StrideY
 			if i > 0 {
-				mse, most = roughMSEChroma, roughMaxChroma
+				a, b, in, mse, most = img.U, made.U, img.chroma(r), roughMSEChroma, roughMaxChroma
+				strideA, strideB = img.StrideC, made.StrideC
+			}
+			if i == 2 {
+				a, b = img.V, made.V
 			}
 			var d C.oriel_error
-			C.oriel_compare((*C.uint8_t)(&plane[0]), C.int(stride), raw.plane[i], raw.stride[i],
+			C.oriel_compare((*C.uint8_t)(&a[0]), C.int(strideA), (*C.uint8_t)(&b[0]), C.int(strideB),
 				C.int(in.Min.X), C.int(in.Min.Y), C.int(in.Max.X), C.int(in.Max.Y),
 				C.double(mse), C.int(most), &d)
 			e.Worst = max(e.Worst, float64(d.worst))
