@@ -30,7 +30,7 @@ func (r *thief) BindLocalStream(info *interceptor.StreamInfo, w interceptor.RTPW
 		number, again := repeatOf(h, payload, info.SSRC)
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if r.armed && !again && !h.Padding {
+		if r.armed && !again {
 			r.armed, r.number, r.taken = false, number, 1
 			return len(payload), nil
 		}

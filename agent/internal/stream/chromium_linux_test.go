@@ -277,8 +277,6 @@ func (r *robber) takes(media, parity bool, h *rtp.Header) bool {
 		return false
 	case !media:
 		return true
-	case h.Padding:
-		return false
 	}
 	r.nth++
 	lone := r.nth == 1 && h.Marker

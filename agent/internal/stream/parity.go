@@ -12,7 +12,7 @@ import (
 const (
 	// leastLarge is how many packets a frame has that is no letter. What is typed has one
 	// or two, so that parity takes as much again or half, of little, and when the last is lost
-	// nothing follows by which the viewer would notice, but padding.
+	// nothing follows by which the viewer would notice.
 	leastLarge = 3
 	// eachGuards is for how many packets one of parity stands at most. Where two of those
 	// are lost they have to be asked for: one group in 150 at 1 %. The shortest header, of 20
