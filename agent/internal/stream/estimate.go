@@ -83,8 +83,9 @@ const (
 	// silent is how long feedback may be missing: Chromium sends it every 50 to
 	// 100 ms, and at the latest after 250.
 	silent = 500 * time.Millisecond
-	// feedbackEvery is how often it comes, mostly.
+	// feedbackEvery is how often it comes, mostly, and feedbackRare how rarely.
 	feedbackEvery = 100 * time.Millisecond
+	feedbackRare  = 250 * time.Millisecond
 	// allowed is how much excess is nothing: feedback and frames come in lumps.
 	allowed = 80 * time.Millisecond
 	// throughputWindow is over two feedbacks.
@@ -170,7 +171,7 @@ func (e *estimate) parity(at time.Time, seq uint16, size int) {
 func (e *estimate) repeats(at time.Time, number uint16, size int) bool {
 	now := at.Sub(e.began)
 	e.pay(now)
-	if p := e.flight.get(e.copies[number]); p != nil && p.number == number && p.fate != fateLost && now-p.left < e.reported() {
+	if p := e.flight.get(e.copies[number]); p != nil && p.number == number && p.fate != fateLost && now-p.left < e.arrival()+feedbackEvery {
 		return false
 	}
 	if e.again > max(float64(e.target())/4, 8*8*mtu) {
@@ -193,11 +194,14 @@ func (e *estimate) repeated(at time.Time, seq, number uint16, size int) {
 	}
 }
 
-// reported is how long after a packet left the peer has said whether it came.
-func (e *estimate) reported() time.Duration {
-	queue := max(e.wait, time.Duration(e.own/max(e.rate, e.low)*float64(time.Second)))
-	return e.trip.value() + queue + feedbackEvery
+// arrival is how long after a packet left feedback may speak of it, there and back.
+func (e *estimate) arrival() time.Duration {
+	return e.trip.value() + max(e.wait, time.Duration(e.own/max(e.rate, e.low)*float64(time.Second)))
 }
+
+// reported is how long after a packet left the peer has said whether it came: feedback on
+// little, such as letters, comes four times a second.
+func (e *estimate) reported() time.Duration { return e.arrival() + feedbackRare }
 
 // queueing is how much may stand in the link's queue because of us before what follows
 // waits here instead: as much as a frame may take (rate.most). One that turned out
