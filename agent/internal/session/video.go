@@ -353,7 +353,7 @@ func (p *peer) sends() string {
 // Of somebody who types the figures would be a tenth of all bytes, and hardly change.
 const (
 	fewPictures = 10 // in a second
-	fewStats    = 3*time.Second - 100*time.Millisecond
+	fewStats    = 10*time.Second - 100*time.Millisecond
 )
 
 // tellStats reports the last second, while pictures flow and once after, and

@@ -1507,7 +1507,7 @@ func (x *Denied) GetDetail() string {
 }
 
 // Stats is the agent's side of the statistics overlay, once a second while
-// pictures flow, every three seconds while they are few, and once after.
+// pictures flow, every ten seconds while they are few, and once after.
 type Stats struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Frames        uint32                 `protobuf:"varint,1,opt,name=frames,proto3" json:"frames,omitempty"` // in the last second

@@ -669,7 +669,7 @@ export const DeniedSchema: GenMessage<Denied> = /*@__PURE__*/
 
 /**
  * Stats is the agent's side of the statistics overlay, once a second while
- * pictures flow, every three seconds while they are few, and once after.
+ * pictures flow, every ten seconds while they are few, and once after.
  *
  * @generated from message oriel.v1.Stats
  */
