@@ -5,17 +5,20 @@
  * The agent does each input once, in the order of the ordered channel.
  *
  * It is said twice more, soon, where packets got lost in the last minute, or that is not
- * known, elsewhere once, with what follows: on a good network what is said again, and
- * its acknowledgements, would be a tenth of the bytes of somebody who types. What gets lost is
- * known of the picture only, the other way.
+ * known. Elsewhere it is said once, and only what nothing follows: SCTP sends what got lost
+ * again by itself once three others came (RFC 9260, 7.2.4), and on a good network what is
+ * said again, and its acknowledgements, would be up to a tenth of the bytes of somebody who types.
+ * What gets lost is known of the picture only, the other way.
  */
 import { create } from '@bufbuild/protobuf';
 import { encode } from './codec';
 import { AgainSchema, type ToDesktop } from './wire/oriel/v1/channel_pb';
 
-/** When, in ms after the first of several and after the time before; and where nothing got lost. */
+/** When, in ms after the first of several and after the time before. */
 const PAUSES = [25, 60] as const;
+/** Where nothing got lost: after the last, and how many of the last. */
 const QUIET = 400;
+const LAST = 8; // SCTP has to hear of three, and may hear of two at once
 const LOSSY = 60_000; // ms after a loss
 const ASK = 5_000; // ms between two looks at what got lost
 const MOST = 32; // inputs of one message
@@ -49,8 +52,12 @@ export class Again {
       return;
     }
     this.#recent.push({ message, said: 0 });
-    if (this.#recent.length > MOST) this.#recent.shift();
-    this.#timer ??= setTimeout(() => this.#say(), this.#mayLose ? PAUSES[0] : QUIET);
+    const lossy = this.#mayLose;
+    if (this.#recent.length > (lossy ? MOST : LAST)) this.#recent.shift();
+    if (!lossy) clearTimeout(this.#timer);
+    if (!lossy || this.#timer === undefined)
+      this.#timer = setTimeout(() => this.#say(), lossy ? PAUSES[0] : QUIET);
+    void this.#look();
   }
 
   stop(): void {
@@ -73,7 +80,6 @@ export class Again {
     const times = this.#mayLose ? PAUSES.length : 1;
     this.#recent = this.#recent.filter(({ said }) => said < times);
     this.#timer = this.#recent.length > 0 ? setTimeout(() => this.#say(), PAUSES[1]) : undefined;
-    void this.#look();
   }
 
   async #look(): Promise<void> {
