@@ -29,8 +29,8 @@ type loop struct {
 	half  half
 	rate  *rate
 	auto  auto
-	fps   int       // the cap
-	begun time.Time // when the last step was
+	fps   int // the cap
+	pace  cadence
 	rough roughness
 	rest  []image.Rectangle // what changed and did not fit into a frame yet
 
@@ -178,7 +178,7 @@ func (l *loop) free(now time.Time) time.Time {
 	if l.sent.IsZero() {
 		return now
 	}
-	next := l.begun.Add(time.Second / time.Duration(min(l.fps, l.s.options.FPS)))
+	next := l.pace.next()
 	// The link carries what was sent while the next is encoded.
 	if t := l.rate.free(now).Add(-l.took.change); t.After(next) {
 		next = t
@@ -203,7 +203,7 @@ func (l *loop) keyDue(why keyReason) time.Time {
 // step encodes one frame: a change, a key frame or a refinement.
 func (l *loop) step() error {
 	start := time.Now()
-	l.begun = start
+	l.pace.begin(start, min(l.fps, l.s.options.FPS))
 	p := encode.Params{}
 	size := image.Point{}
 	if l.img != nil {
