@@ -16,7 +16,7 @@
 // Damage does, and nothing else: the desktop is asked for its next picture only
 // when a frame could be sent, so that what is captured is always the newest;
 // there is no queue of pictures and none of frames. While the link is still
-// busy with what was sent, or a frame of the cap's interval has not passed, the
+// busy with what was sent, or the cap (cadence.go) allows no frame yet, the
 // question is simply asked later. Nothing changes → nothing is asked, nothing
 // runs.
 //
