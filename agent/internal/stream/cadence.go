@@ -9,16 +9,17 @@ const early = time.Second / 60
 
 // cadence keeps the cap on frames a second: on average, not from each to the next.
 type cadence struct {
-	due time.Time // of the next, by the cap
+	last time.Time // when the last frame counts as begun: when it was, or when the cap had it due
 }
 
-// next is when the next frame may begin.
-func (c *cadence) next() time.Time { return c.due.Add(-early) }
+// next is when the next frame may begin, under a cap of so many a second.
+func (c *cadence) next(fps int) time.Time { return c.due(fps).Add(-early) }
 
-// begin notes a frame, under a cap of so many a second.
+// begin notes a frame.
 func (c *cadence) begin(now time.Time, fps int) {
-	if c.due.Before(now) {
-		c.due = now
+	if c.last = c.due(fps); c.last.Before(now) {
+		c.last = now
 	}
-	c.due = c.due.Add(time.Second / time.Duration(fps))
 }
+
+func (c *cadence) due(fps int) time.Time { return c.last.Add(time.Second / time.Duration(fps)) }

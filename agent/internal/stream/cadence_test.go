@@ -21,7 +21,7 @@ func TestCadence(t *testing.T) {
 		var k cadence
 		n := 0
 		for now := begun; !now.After(begun.Add(c.until)); {
-			if wait := k.next().Sub(now); wait > 0 {
+			if wait := k.next(c.fps).Sub(now); wait > 0 {
 				now = now.Add(wait)
 				continue
 			}
@@ -38,8 +38,14 @@ func TestCadence(t *testing.T) {
 		now := begun.Add(time.Duration(i) * time.Second)
 		k.begin(now, 60)
 		k.begin(now, 60)
-		if got := k.next().Sub(now); got != time.Second/60 {
+		if got := k.next(60).Sub(now); got != time.Second/60 {
 			t.Errorf("the third frame may follow after %v, want a sixtieth of a second", got)
 		}
+	}
+	// A cap that is raised is in force at once.
+	now := begun.Add(time.Minute)
+	k.begin(now, 1)
+	if got := k.next(60).Sub(now); got > 0 {
+		t.Errorf("after a cap of one a second the next frame waits %v", got)
 	}
 }

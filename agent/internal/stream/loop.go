@@ -178,7 +178,7 @@ func (l *loop) free(now time.Time) time.Time {
 	if l.sent.IsZero() {
 		return now
 	}
-	next := l.pace.next()
+	next := l.pace.next(l.fps)
 	// The link carries what was sent while the next is encoded.
 	if t := l.rate.free(now).Add(-l.took.change); t.After(next) {
 		next = t
@@ -203,7 +203,7 @@ func (l *loop) keyDue(why keyReason) time.Time {
 // step encodes one frame: a change, a key frame or a refinement.
 func (l *loop) step() error {
 	start := time.Now()
-	l.pace.begin(start, min(l.fps, l.s.options.FPS))
+	l.pace.begin(start, l.fps)
 	p := encode.Params{}
 	size := image.Point{}
 	if l.img != nil {
