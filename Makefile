@@ -40,7 +40,7 @@ bench: setup-test binaries ## capture, convert, encode, and what a person at the
 	@.ci/bench
 
 .PHONY: bench-peers
-bench-peers: setup-peers binaries ## the picture, from outside, beside TigerVNC and noVNC; an hour, bad networks as root
+bench-peers: setup-peers binaries ## the picture, from outside, beside TigerVNC and noVNC; 45 minutes, bad networks as root
 	@npm --prefix console run --silent bench-peers
 
 .PHONY: generate

@@ -8,7 +8,7 @@
  *	            for seeing that it works, not for figures
  *	PHASES=…    some of: connect key typing idle scroll video second correct
  *	            5mbit 1mbit 300kbit drop (default: all)
- *	COUNT=200   random changes a round whose picture is compared; 10000 takes an hour
+ *	COUNT=200   random changes a round whose picture is compared; 10000 takes 13 minutes
  *	IDLE=60     seconds of the idle time
  *	ORIEL_BUILD folder with the oriel-relay and oriel-agent to measure (default: build)
  *	LOGS=1      print the programs' logs when something fails
