@@ -6,8 +6,6 @@ import (
 	"image"
 	"io"
 	"log/slog"
-	"net"
-	"net/url"
 	"os"
 
 	"oriel/agent/internal/daemon"
@@ -72,7 +70,7 @@ func (c *runCommand) Run(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	defer id.Close()
-	host := hostOptions{desktopFlags: c.desktopFlags, display: c.Display, loopback: onLoopback(id.State())}
+	host := hostOptions{desktopFlags: c.desktopFlags, display: c.Display, loopback: id.State().OnLoopback()}
 	n := node.New(id, node.Options{Version: version, Logger: log, Desktop: func(out node.Outlet) node.Desktop {
 		return newHost(host, out, log)
 	}})
@@ -129,21 +127,6 @@ func newHost(o hostOptions, out node.Outlet, log *slog.Logger) node.Desktop {
 		Sign: out.Sign, Send: out.Send, Logger: log, AgentVersion: version,
 		Loopback: o.loopback, RelayOnly: o.RelayOnly,
 	})
-}
-
-// onLoopback reports whether relay and agent are on one machine, so that a
-// viewer may be there as well.
-func onLoopback(s identity.State) bool {
-	for _, a := range s.Addresses() {
-		u, err := url.Parse(a)
-		if err != nil {
-			continue
-		}
-		if ip := net.ParseIP(u.Hostname()); u.Hostname() == "localhost" || (ip != nil && ip.IsLoopback()) {
-			return true
-		}
-	}
-	return false
 }
 
 type helperCommand struct {

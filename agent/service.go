@@ -222,7 +222,7 @@ func (c *serviceCommand) serve(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	defer id.Close()
-	helper := hostOptions{desktopFlags: c.desktopFlags, loopback: onLoopback(id.State())}
+	helper := hostOptions{desktopFlags: c.desktopFlags, loopback: id.State().OnLoopback()}
 	command, err := daemon.SelfCommand(helper.args()...)
 	if err != nil {
 		return err

@@ -15,6 +15,9 @@
 // The relay's key is pinned at enrollment. The enrollment token carries its
 // hash, so that even the first relay spoken to is the one that the operator
 // meant. Only a token for another relay, given on this machine, replaces the pin.
+//
+// Addresses that the relay says come after those that a person gave, and never
+// lower what those promise (State.MayLearn). A person's new address undoes them.
 package identity
 
 import (
@@ -153,7 +156,8 @@ func Remove(dir string) error {
 	return nil
 }
 
-// Welcomed saves what an accepted Welcome says. The token is used up by it.
+// Welcomed saves what an accepted Welcome says, of its addresses those that
+// MayLearn lets pass. The token is used up by it.
 func (i *Identity) Welcomed(relayKey ed25519.PublicKey, computerID string, relays []string) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -164,7 +168,7 @@ func (i *Identity) Welcomed(relayKey ed25519.PublicKey, computerID string, relay
 	if len(relays) > 0 {
 		next.Learned = nil
 		for _, r := range relays[:min(len(relays), MaxRelays)] {
-			if address, err := RelayAddress(r); err == nil && !slices.Contains(next.Learned, address) {
+			if address, err := RelayAddress(r); err == nil && next.MayLearn(address) && !slices.Contains(next.Learned, address) {
 				next.Learned = append(next.Learned, address)
 			}
 		}

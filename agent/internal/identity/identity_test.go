@@ -151,7 +151,7 @@ func TestEnrollmentIsKept(t *testing.T) {
 	if !s.Enrolled() || s.ComputerID != "computer-1" || !s.RelayKey.Equal(a) || s.Token != "" {
 		t.Fatalf("after opening again: %+v", s)
 	}
-	want := "https://node1.example https://relay.example http://127.0.0.1:8080"
+	want := "https://relay.example http://127.0.0.1:8080 https://node1.example"
 	if got := strings.Join(s.Addresses(), " "); got != want {
 		t.Fatalf("addresses %q, want %q", got, want)
 	}

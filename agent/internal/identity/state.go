@@ -22,7 +22,7 @@ const (
 // State is what enrollment left behind.
 type State struct {
 	Relays     []string          `json:"relays,omitempty"`      // as given by a person, in order
-	Learned    []string          `json:"learned,omitempty"`     // as the relay said last, in order
+	Learned    []string          `json:"learned,omitempty"`     // as the relay said last, in order; see MayLearn
 	RelayKey   ed25519.PublicKey `json:"relay_key,omitempty"`   // pinned; nil before enrollment
 	ComputerID string            `json:"computer_id,omitempty"` // empty before enrollment
 	Token      string            `json:"token,omitempty"`       // until it has been used
@@ -32,12 +32,12 @@ type State struct {
 // Enrolled reports whether a relay has taken this computer in.
 func (s State) Enrolled() bool { return s.ComputerID != "" }
 
-// Addresses are those to dial, the preferred first: what the relay said, then
-// what a person said.
+// Addresses are those to dial, the preferred first: what a person said, then
+// what the relay said, as far as MayLearn lets it.
 func (s State) Addresses() []string {
-	all := slices.Clone(s.Learned)
-	for _, r := range s.Relays {
-		if !slices.Contains(all, r) {
+	all := slices.Clone(s.Relays)
+	for _, r := range s.Learned {
+		if s.MayLearn(r) && !slices.Contains(all, r) {
 			all = append(all, r)
 		}
 	}
@@ -50,7 +50,8 @@ func (s State) Addresses() []string {
 func (s State) With(g Given) (State, error) {
 	next := s.clone()
 	if len(g.Relays) > 0 {
-		next.Relays = nil
+		// A person's word undoes the relay's.
+		next.Relays, next.Learned = nil, nil
 		for _, r := range g.Relays {
 			address, err := RelayAddress(r)
 			if err != nil {

@@ -1,0 +1,85 @@
+package identity
+
+import (
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// OnLoopback reports whether a person gave an address of this machine itself:
+// relay, agent and viewer are then on one machine. What the relay said does not
+// count.
+func (s State) OnLoopback() bool {
+	for _, r := range s.Relays {
+		if loopback(hostOf(r)) {
+			return true
+		}
+	}
+	return false
+}
+
+// MayLearn reports whether a relay's word is enough for an address: https, and
+// neither this machine, its links nor a cloud's metadata service (see Inward).
+// Loopback is learned, plain http too, only where a person gave it.
+func (s State) MayLearn(address string) bool {
+	host := hostOf(address)
+	if loopback(host) {
+		return s.OnLoopback()
+	}
+	ip, err := netip.ParseAddr(host)
+	return strings.HasPrefix(address, "https://") && (err != nil || !Inward(ip))
+}
+
+// hostOf is the host name or IP address of a relay address, without brackets.
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+}
+
+func loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && ip.Unmap().IsLoopback()
+}
+
+// metadata are addresses of cloud metadata services outside the link-local ranges.
+var metadata = []netip.Addr{netip.MustParseAddr("168.63.129.16"), netip.MustParseAddr("fd00:ec2::254")}
+
+// thisNetwork is 0.0.0.0/8, which systems take for the machine itself.
+var thisNetwork = netip.MustParsePrefix("0.0.0.0/8")
+
+// translated are the prefixes of IPv6 with an IPv4 address at an offset in bytes:
+// NAT64 (RFC 6052), 6to4 (RFC 3056) and compatible (RFC 4291).
+var translated = []struct {
+	prefix netip.Prefix
+	at     int
+}{
+	{netip.MustParsePrefix("64:ff9b::/96"), 12},
+	{netip.MustParsePrefix("2002::/16"), 2},
+	{netip.MustParsePrefix("::/96"), 12},
+}
+
+// Inward reports whether an address leads to this machine, its links or a
+// cloud's metadata service, where nobody from outside may send an agent:
+// loopback, link-local, unspecified, multicast, 168.63.129.16, fd00:ec2::254,
+// each also as an IPv4 address within IPv6.
+func Inward(ip netip.Addr) bool {
+	ip = ip.Unmap().WithZone("")
+	if !ip.IsValid() || ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsMulticast() || ip.IsUnspecified() || thisNetwork.Contains(ip) {
+		return true
+	}
+	for _, m := range metadata {
+		if ip == m {
+			return true
+		}
+	}
+	for _, t := range translated {
+		if t.prefix.Contains(ip) {
+			b := ip.As16()
+			return Inward(netip.AddrFrom4([4]byte(b[t.at : t.at+4])))
+		}
+	}
+	return ip == netip.AddrFrom4([4]byte{255, 255, 255, 255})
+}
