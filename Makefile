@@ -5,8 +5,8 @@ VERSION := $(shell .ci/version)
 endif
 
 # One set of flags for everything, so that all steps share one build cache.
-# purego,x11: robotgo without cgo. readonly: a build never changes go.mod.
-export GOFLAGS := $(strip $(GOFLAGS) -mod=readonly -buildvcs=false -trimpath -tags=purego,x11)
+# x11: robotgo without cgo. readonly: a build never changes go.mod.
+export GOFLAGS := $(strip $(GOFLAGS) -mod=readonly -buildvcs=false -trimpath -tags=x11)
 # The libaom that .ci/aom built, if it did: asked by each recipe, as setup may have just built it.
 export CGO_CFLAGS ?= -O2 -g $(shell .ci/aom cflags)
 export CGO_LDFLAGS ?= -O2 -g $(shell .ci/aom ldflags)

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	binary = filepath.Join(dir, "oriel-agent")
-	build := exec.Command("go", "build", "-tags", "purego,x11", "-ldflags", "-X main.version=9.8.7", "-o", binary, ".")
+	build := exec.Command("go", "build", "-tags", "x11", "-ldflags", "-X main.version=9.8.7", "-o", binary, ".")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
 		os.Exit(1)

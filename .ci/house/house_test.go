@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -172,6 +173,7 @@ var banned = []struct {
 }{
 	{regexp.MustCompile(`\b(TODO|FIXME|XXX|HACK)\b`), "", "finish it, or open an issue"},
 	{regexp.MustCompile(`(^|[\s"'(=])/(work|tmp/o)/`), "", "a path of one machine"},
+	{regexp.MustCompile(`\bpurego\b`), "", "the tag also takes the assembly out of Go's own crypto; robotgo's x11, win or mac does"},
 	{regexp.MustCompile(`<<<<<<< |>>>>>>> `), "", "an unfinished merge"},
 	{regexp.MustCompile(`\btime\.Sleep\(`), ".go", "wait for a condition with a deadline"},
 	{regexp.MustCompile(`\bruntime\.GOOS\b`), ".go", "one file for each OS, by suffix"},
@@ -183,6 +185,9 @@ var banned = []struct {
 var allowed = map[string]string{ // file and word: why
 	"agent/internal/host/host.go runtime.GOOS": "reported, not asked",
 	"agent/main.go runtime.GOOS":               "printed, not asked",
+
+	"relay/internal/doctor/processor.go purego":      "seen in a program, and warned of",
+	"relay/internal/doctor/processor_test.go purego": "seen in a program, and warned of",
 }
 
 const long = 600 // lines; about 400 is a good length
@@ -225,6 +230,30 @@ func TestFiles(t *testing.T) {
 	for use := range allowed {
 		if !used[use] {
 			t.Errorf("allowed has %s, which is not there any more", use)
+		}
+	}
+}
+
+// Rule: a flag means one thing: the house refuses the tag purego, set for
+// robotgo, which also turns off the assembly of Go's own crypto.
+//
+// TestFiles refuses the word; this looks at what the flags of this very build,
+// wherever they came from, make of the packages that TLS and SRTP stand on.
+func TestCryptoKeepsItsAssembly(t *testing.T) {
+	if runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
+		t.Skip("Go has no assembly for all of them on " + runtime.GOARCH)
+	}
+	cmd := exec.Command("go", "list", "-f", "{{.ImportPath}} {{.SFiles}}",
+		"crypto/internal/fips140/aes", "crypto/internal/fips140/aes/gcm", "crypto/internal/fips140/sha256", "crypto/internal/fips140/nistec")
+	cmd.Dir = root
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		if name, without := strings.CutSuffix(line, " []\n"); without {
+			t.Errorf("%s is built without its assembly: GOFLAGS is %q", name, os.Getenv("GOFLAGS"))
 		}
 	}
 }

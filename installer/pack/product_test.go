@@ -28,7 +28,7 @@ func built(t *testing.T, name string) string {
 		return path
 	}
 	path = filepath.Join(t.TempDir(), name)
-	cmd := exec.Command("go", "build", "-tags", "purego,x11", "-trimpath", "-buildvcs=false", "-o", path, "../../"+strings.TrimPrefix(name, "oriel-"))
+	cmd := exec.Command("go", "build", "-tags", "x11", "-trimpath", "-buildvcs=false", "-o", path, "../../"+strings.TrimPrefix(name, "oriel-"))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
@@ -39,7 +39,7 @@ func built(t *testing.T, name string) string {
 // own: under the race detector that takes ten times as long.
 func packBuilt(t *testing.T, out, kind string, programs ...string) {
 	t.Helper()
-	args := []string{"run", "-tags", "purego,x11", "-trimpath", "-buildvcs=false", ".",
+	args := []string{"run", "-tags", "x11", "-trimpath", "-buildvcs=false", ".",
 		"-version", version, "-kind", kind, "-unit", unit, "-license", "../../LICENSE", "-out", out}
 	for _, name := range programs {
 		args = append(args, strings.Replace(name, "oriel", "", 1), built(t, name))

@@ -1,4 +1,4 @@
-//go:build linux && purego && x11
+//go:build linux && x11
 
 package desktop
 

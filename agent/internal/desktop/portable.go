@@ -1,4 +1,4 @@
-//go:build purego && ((linux && x11) || darwin || windows)
+//go:build (linux && x11) || (darwin && mac) || (windows && win)
 
 package desktop
 
@@ -19,8 +19,8 @@ import (
 )
 
 // portable serves systems that have no file of their own here: pictures by
-// kbinani/screenshot, input by robotgo. It is built with the tag purego (on
-// Linux x11, too), so that no cgo is needed. What it cannot do:
+// kbinani/screenshot, input by robotgo. It is built with robotgo's tag for the
+// system (x11, mac or win), so that no cgo is needed. What it cannot do:
 //
 //   - It is not told of changes. It looks ten times a second while something
 //     changes or somebody types, and backs off to twice a second when nothing

@@ -1,4 +1,4 @@
-//go:build darwin && purego
+//go:build darwin && mac
 
 package desktop
 

@@ -1,4 +1,4 @@
-//go:build windows && purego
+//go:build windows && win
 
 package desktop
 

@@ -1,4 +1,4 @@
-//go:build purego && ((linux && x11) || darwin || windows)
+//go:build (linux && x11) || (darwin && mac) || (windows && win)
 
 package desktop
 

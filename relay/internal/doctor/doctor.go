@@ -56,6 +56,7 @@ func Examine(ctx context.Context, c *config.Config, w io.Writer) bool {
 		{"data", d.data},
 		{"database", d.database},
 		{"clock", d.clock},
+		{"processor", d.processor},
 		{"bus", d.bus},
 		{"blobs", d.blobs},
 		{"listen", d.listen},
