@@ -77,6 +77,31 @@ func TestTwoRelaysOnOneFolder(t *testing.T) {
 	start(t, c).end()
 }
 
+// Rule: two relays on one SQLite file by two data folders are refused (a lock
+// beside the file).
+func TestTwoRelaysOnOneFile(t *testing.T) {
+	dir := t.TempDir()
+	file, link, folder := filepath.Join(dir, "real.db"), filepath.Join(dir, "link.db"), filepath.Join(dir, "folder")
+	if err := os.Symlink("real.db", link); err != nil {
+		t.Skip(err)
+	}
+	if err := os.Symlink(dir, folder); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, settings(t, "--database", "sqlite:"+link))
+	for _, name := range []string{file, link, filepath.Join(folder, "real.db"), filepath.Join(folder, "link.db")} {
+		n, err := node.New(t.Context(), settings(t, "--database", "sqlite:"+name), node.Options{})
+		if err == nil {
+			_ = n.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), "another relay runs on this database file") {
+			t.Errorf("a second relay on %s: %v", name, err)
+		}
+	}
+	r.end()
+	start(t, settings(t, "--database", "sqlite:"+file)).end()
+}
+
 func TestWhatIsTakenIsNamed(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

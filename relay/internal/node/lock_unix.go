@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// errLocked says who has the data folder.
-var errLocked = errors.New("another relay runs on this data folder; stop it, or give this one a folder of its own with --data")
+// errLocked says that another process has the file.
+var errLocked = errors.New("another relay runs")
 
 // lock takes the file for this process; the system lets go of it when the
 // process ends, however it does.

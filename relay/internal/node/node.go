@@ -157,6 +157,9 @@ func (n *Node) open(ctx context.Context) error {
 		n.closing(func() error { return closed(n.metrics.Close()) })
 	}
 
+	if err := n.lockDatabase(); err != nil {
+		return err
+	}
 	if n.store, err = store.Open(ctx, c.Database, store.Options{}); err != nil {
 		return err
 	}
@@ -227,11 +230,59 @@ func (n *Node) openData() error {
 		return fmt.Errorf("make the data folder: %w; choose another with --data", err)
 	}
 	unlock, err := lock(filepath.Join(n.c.Data, "lock"))
+	if errors.Is(err, errLocked) {
+		err = fmt.Errorf("%w on this data folder; stop it, or give this one a folder of its own with --data", err)
+	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", n.c.Data, err)
 	}
 	n.closing(unlock)
 	return nil
+}
+
+// lockDatabase takes a file of SQLite for this process alone, by a lock beside
+// it: relays of several data folders may name one file, and each would take
+// itself for the only node. Commands beside a relay (owner link) need no lock.
+func (n *Node) lockDatabase() error {
+	kind, path, err := store.ParseAddress(n.c.Database)
+	if err != nil || kind != store.SQLite {
+		return err
+	}
+	path, err = realPath(path)
+	if err != nil {
+		return fmt.Errorf("open database: %w", err)
+	}
+	unlock, err := lock(path + ".lock")
+	if errors.Is(err, errLocked) {
+		err = fmt.Errorf("%w on this database file; stop it, give this one a file of its own with --database, or use PostgreSQL for several nodes", err)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	n.closing(unlock)
+	return nil
+}
+
+// realPath is the file behind path, which need not be there yet, whatever
+// symbolic links lead to it.
+func realPath(path string) (string, error) {
+	for range 40 { // as many links as Linux follows
+		folder, err := filepath.EvalSymlinks(filepath.Dir(path))
+		if err != nil {
+			return "", err
+		}
+		path = filepath.Join(folder, filepath.Base(path))
+		to, err := os.Readlink(path)
+		if err != nil { // no link, or nothing there
+			return filepath.Abs(path)
+		}
+		if filepath.IsAbs(to) {
+			path = to
+		} else {
+			path = filepath.Join(folder, to)
+		}
+	}
+	return "", fmt.Errorf("%s: too many symbolic links", path)
 }
 
 // name of this node, the same after a restart, so that it clears what an

@@ -42,7 +42,7 @@ func (s *Store) ClearNode(ctx context.Context, run string) (computers []string, 
 		return column + " <> ? AND length(" + column + ") = ? AND substr(" + column + ", 1, ?) = ?",
 			[]any{run, utf8.RuneCountInString(run), utf8.RuneCountInString(name), name}
 	}
-	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+	err = s.volatileTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		where, args := earlier("node_id")
 		err := tx.NewDelete().Model((*presence)(nil)).Where(where, args...).Returning("computer_id").Scan(ctx, &computers)
 		if err != nil {
@@ -57,7 +57,7 @@ func (s *Store) ClearNode(ctx context.Context, run string) (computers []string, 
 
 // Heartbeat says that a node is alive for so long from now.
 func (s *Store) Heartbeat(ctx context.Context, id string, lifetime time.Duration) error {
-	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+	return s.volatileTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		_, err := tx.NewInsert().Model(&node{ID: id}).
 			Value("alive_until", s.clock()+" + ?", lifetime.Milliseconds()).
 			On("CONFLICT (id) DO UPDATE").Set("alive_until = EXCLUDED.alive_until").Exec(ctx)
@@ -68,7 +68,7 @@ func (s *Store) Heartbeat(ctx context.Context, id string, lifetime time.Duration
 // BuryNodes forgets nodes whose heartbeat stopped, and returns the computers
 // that were connected to them.
 func (s *Store) BuryNodes(ctx context.Context) (computers []string, err error) {
-	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+	err = s.volatileTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		dead := "alive_until <= " + s.clock()
 		err := tx.NewDelete().Model((*presence)(nil)).
 			Where("node_id IN (SELECT id FROM nodes WHERE "+dead+")").
@@ -84,7 +84,7 @@ func (s *Store) BuryNodes(ctx context.Context) (computers []string, err error) {
 
 // SetPresence notes a computer's new connection, in the place of any other.
 func (s *Store) SetPresence(ctx context.Context, computer, node, conn string, now int64) error {
-	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+	return s.volatileTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		_, err := tx.NewInsert().Model(&presence{ComputerID: computer, NodeID: node, ConnID: conn, Since: now}).
 			On("CONFLICT (computer_id) DO UPDATE").
 			Set("node_id = EXCLUDED.node_id").Set("conn_id = EXCLUDED.conn_id").Set("since = EXCLUDED.since").
@@ -113,7 +113,7 @@ func (s *Store) PresentOn(ctx context.Context, run string) (map[string]string, e
 // RestorePresence notes a connection again that was forgotten although it
 // stands; there is false when the computer has another one, or is gone.
 func (s *Store) RestorePresence(ctx context.Context, computer, run, conn string, now int64) (there bool, err error) {
-	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+	err = s.volatileTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		n, err := tx.NewSelect().Model((*Computer)(nil)).Where("id = ?", computer).Count(ctx)
 		if err != nil || n == 0 {
 			return err
@@ -140,7 +140,7 @@ func (s *Store) PresentConn(ctx context.Context, computer string) (conn string, 
 // DropPresence notes that a connection ended; gone is false when the computer
 // has another one by now.
 func (s *Store) DropPresence(ctx context.Context, computer, conn string, now int64) (gone bool, err error) {
-	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+	err = s.volatileTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		r, err := tx.NewDelete().Model((*presence)(nil)).
 			Where("computer_id = ? AND conn_id = ?", computer, conn).Exec(ctx)
 		if err != nil {
@@ -159,7 +159,7 @@ func (s *Store) DropPresence(ctx context.Context, computer, conn string, now int
 
 // SeenOnNode moves the last_seen of all computers connected to a node.
 func (s *Store) SeenOnNode(ctx context.Context, node string, now int64) error {
-	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+	return s.volatileTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		_, err := tx.NewUpdate().Model((*Computer)(nil)).Set("last_seen = ?", now).
 			Where("id IN (SELECT computer_id FROM presence WHERE node_id = ?)", node).Exec(ctx)
 		return err

@@ -14,6 +14,9 @@
 //     the table of the relay's own keys, secrets.
 //   - Errors: ErrNotFound and ErrConflict can be told apart by errors.Is;
 //     everything else is a fault of the database.
+//   - A change is on the disk before its method returns, so that what somebody
+//     was told survives a power cut. Presence and heartbeats are the exception:
+//     they say what is now, and a relay that starts forgets them anyway.
 //
 // # Migrations
 //
@@ -81,6 +84,8 @@ type Store struct {
 	// One writer at a time on SQLite, in order and with the caller's deadline,
 	// instead of leaving it to SQLite's sleeping retries. nil on PostgreSQL.
 	writer chan struct{}
+	// What has the write-ahead log synced. nil on PostgreSQL, which does so itself.
+	log *logSync
 }
 
 // Open connects to the database at address, makes it if it is a new file, and
@@ -110,7 +115,9 @@ func Open(ctx context.Context, address string, o Options) (*Store, error) {
 	err = s.db.PingContext(first)
 	cancel()
 	if err == nil && !o.NoMigrate {
-		err = s.Migrate(ctx)
+		if err = s.Migrate(ctx); err == nil {
+			err = s.log.wait()
+		}
 	}
 	if err != nil {
 		_ = s.db.Close()
@@ -157,6 +164,7 @@ func (s *Store) openSQLite(path string) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
+	// NORMAL syncs at checkpoints only; logSync does it for each group of commits.
 	q := url.Values{"_txlock": {"immediate"}, "_pragma": {
 		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)",
 	}}
@@ -167,6 +175,7 @@ func (s *Store) openSQLite(path string) error {
 	db.SetMaxOpenConns(8)
 	db.SetMaxIdleConns(8)
 	s.writer = make(chan struct{}, 1)
+	s.log = newLogSync(abs + "-wal")
 	s.db = bun.NewDB(db, liteDialect{sqlitedialect.New()})
 	return nil
 }
@@ -209,8 +218,17 @@ func NewID() string { return uuid.Must(uuid.NewV7()).String() }
 // tx runs fn in a transaction that is committed when fn returns nil. fn must
 // use its argument for every query, must not call tx again and may run again
 // after an error only if the caller asks for it. On SQLite writers wait in
-// line here; what only reads needs no transaction.
+// line here; what only reads needs no transaction. The change is on the disk
+// when tx returns nil.
 func (s *Store) tx(ctx context.Context, fn func(ctx context.Context, tx bun.Tx) error) error {
+	if err := s.volatileTx(ctx, fn); err != nil {
+		return err
+	}
+	return s.log.wait()
+}
+
+// volatileTx is tx, but a power cut may take the change back.
+func (s *Store) volatileTx(ctx context.Context, fn func(ctx context.Context, tx bun.Tx) error) error {
 	if s.writer != nil {
 		select {
 		case s.writer <- struct{}{}:
