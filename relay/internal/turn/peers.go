@@ -3,36 +3,15 @@ package turn
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"strconv"
 	"time"
 
-	"math/rand/v2"
-
 	"github.com/pion/turn/v5"
 	"golang.org/x/time/rate"
 )
-
-// forbidden are the ranges beside Go's own predicates that are nobody's public
-// address (RFC 6890).
-var forbidden = []netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"),
-	netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("240.0.0.0/4"), netip.MustParsePrefix("64:ff9b::/96"),
-	netip.MustParsePrefix("64:ff9b:1::/48"), netip.MustParsePrefix("2002::/16"), netip.MustParsePrefix("2001::/32"),
-	netip.MustParsePrefix("fec0::/10"),
-}
-
-func ownAddresses() map[netip.Addr]bool {
-	own := map[netip.Addr]bool{}
-	all, _ := net.InterfaceAddrs()
-	for _, a := range all {
-		if p, err := netip.ParsePrefix(a.String()); err == nil {
-			own[p.Addr().Unmap()] = true
-		}
-	}
-	return own
-}
 
 // permitted decides whether a client may exchange packets with a peer.
 func (s *Server) permitted(client net.Addr, peer net.IP) bool {
@@ -53,15 +32,7 @@ func (s *Server) allowed(a netip.Addr) bool {
 			return true
 		}
 	}
-	if !a.IsGlobalUnicast() || a.IsPrivate() || s.local[a] || a == s.o.PublicAddress {
-		return false
-	}
-	for _, p := range forbidden {
-		if p.Contains(a) {
-			return false
-		}
-	}
-	return true
+	return reachable(a) && a != s.o.PublicAddress && !s.own.has(a, s.o.Now())
 }
 
 // sendable is permitted for each packet: at this server's own address only

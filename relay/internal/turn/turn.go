@@ -8,10 +8,11 @@
 // begin an allocation; one that stands may be kept for MaxAllocation, so that
 // a long session does not break when its credentials grow old.
 //
-// Whom it relays to: public unicast addresses, and what AllowPeers names.
-// Loopback, link-local, multicast, private and shared ranges (RFC 6890) and
-// the addresses of this machine are refused, so that nobody reaches the
-// relay's own network through it. The one exception is another allocation of
+// Whom it relays to: what IANA's registries call globally reachable, and what
+// AllowPeers names. All other ranges, IPv6 addresses with an IPv4 address
+// inside, and the addresses that this machine has at the time are refused, so
+// that nobody reaches the relay's own network through it (see reachable and
+// ownAddresses). The one exception is another allocation of
 // this very server, without which two ends that both need it could not meet:
 // for the server's own address each packet's port must be a live allocation's.
 // Relayed TCP (RFC 6062) is refused.
@@ -69,7 +70,7 @@ type Server struct {
 	udp   netip.AddrPort // invalid: off
 	tcp   netip.AddrPort
 	bind  netip.Addr // where relayed packets leave from
-	local map[netip.Addr]bool
+	own   *ownAddresses
 	lines []*listener // TCP, and the one that Accept feeds
 
 	sent, received, dropped, refused atomic.Uint64
@@ -91,7 +92,10 @@ func Start(o Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{o: o, log: o.Logger, byID: map[string]int{}, from: map[string]string{}, ports: map[uint16]bool{},
-		conns: map[string]*conn{}, hosts: map[netip.Addr]int{}, local: ownAddresses()}
+		conns: map[string]*conn{}, hosts: map[netip.Addr]int{}, own: &ownAddresses{look: net.InterfaceAddrs, log: o.Logger}}
+	if err := s.own.refresh(o.Now()); err != nil {
+		return nil, fmt.Errorf("start turn: %w; without them the relay's own network would lie open", err)
+	}
 	packet, listeners, err := s.listen()
 	if err != nil {
 		return nil, err
@@ -141,6 +145,7 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	o.PublicAddress = o.PublicAddress.Unmap() // as peers are compared
 	return o, nil
 }
 
