@@ -119,18 +119,29 @@ func (h *Host) previews(ctx context.Context, s *screen) {
 	var sent uint64 // hash of the picture last sent
 	var taken time.Time
 	held := 0
+	// renew is what an Apply asks for: a preview now.
+	renew := func() {
+		if h.previewAgain() {
+			return
+		}
+		if sent != 0 {
+			s.again()
+		}
+		sent, taken = 0, time.Time{}
+	}
 	for ctx.Err() == nil {
-		h.mu.Lock()
-		every := time.Duration(h.settings.GetPreviewSeconds()) * h.o.timing.previewIn
-		applied := h.applied
-		h.mu.Unlock()
+		every, earliest, applied := h.previewing()
 		if every <= 0 {
 			select {
 			case <-ctx.Done():
 			case <-applied:
-				sent, taken = 0, time.Time{}
+				renew()
 			}
 			continue
+		}
+		due := taken.Add(every)
+		if due.Before(earliest) {
+			due = earliest
 		}
 		// Apply ends the waiting, for the time or for a change.
 		waiting, cancel := context.WithCancel(ctx)
@@ -146,7 +157,7 @@ func (h *Host) previews(ctx context.Context, s *screen) {
 		var img *image.RGBA
 		select {
 		case <-waiting.Done():
-		case <-time.After(time.Until(taken.Add(every))):
+		case <-time.After(time.Until(due)):
 			if held < mostHeld && h.slow() {
 				held++
 				taken = time.Now()
@@ -158,10 +169,7 @@ func (h *Host) previews(ctx context.Context, s *screen) {
 		<-stop
 		select {
 		case <-applied:
-			if sent != 0 {
-				s.again()
-			}
-			sent, taken = 0, time.Time{}
+			renew()
 			continue
 		case <-s.dead:
 			return
@@ -176,6 +184,40 @@ func (h *Host) previews(ctx context.Context, s *screen) {
 			h.sendPreview(img, taken)
 		}
 	}
+}
+
+// minPreview is the least time between two pictures that leave this computer as
+// previews, whatever the relay says: more would be a film, in no journal.
+const minPreview = 60 * time.Second
+
+// previewing is how often previews are due, when the next may be taken at the
+// earliest, and a channel that is closed by the next Apply. Zero: no previews.
+func (h *Host) previewing() (every time.Duration, earliest time.Time, applied <-chan struct{}) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	least := h.o.timing.previewMin
+	if every = time.Duration(h.settings.GetPreviewSeconds()) * h.o.timing.previewIn; every > 0 {
+		every = max(every, least)
+	}
+	if h.preview != nil {
+		earliest = h.previewAt.Add(least)
+	}
+	return every, earliest, h.applied
+}
+
+// previewAgain sends the last preview once more where it is too early for
+// another, so that a relay that has lost it has it, and learns nothing new.
+func (h *Host) previewAgain() bool {
+	h.mu.Lock()
+	p, at, wanted := h.preview, h.previewAt, h.settings.GetPreviewSeconds() > 0
+	h.mu.Unlock()
+	if p == nil || time.Since(at) >= h.o.timing.previewMin {
+		return false
+	}
+	if wanted {
+		h.send(proto.CloneOf(p))
+	}
+	return true
 }
 
 const (
@@ -206,5 +248,8 @@ func (h *Host) sendPreview(img *image.RGBA, at time.Time) {
 		return
 	}
 	p.TakenAt = at.UnixMilli()
-	h.send(p)
+	h.mu.Lock()
+	h.preview, h.previewAt = p, at
+	h.mu.Unlock()
+	h.send(proto.CloneOf(p))
 }

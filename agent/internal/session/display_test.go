@@ -189,7 +189,7 @@ func near(a, b color.RGBA) bool {
 func TestPreviews(t *testing.T) {
 	p := newPaper(t)
 	p.size = image.Pt(1920, 1080)
-	r := start(t, Options{timing: timing{previewIn: 5 * time.Millisecond}}, on(p))
+	r := start(t, Options{timing: timing{previewIn: 5 * time.Millisecond, previewMin: 1}}, on(p))
 	eventually(t, "the display is open", func() bool { return r.status() != nil })
 	if r.shots() != 0 {
 		t.Error("a preview before anybody asked for one")
@@ -253,7 +253,7 @@ func TestPreviewsWaitWhileASlowWayIsUsed(t *testing.T) {
 	green, red := color.RGBA{1, 200, 1, 255}, color.RGBA{200, 20, 20, 255}
 	watched := func(every time.Duration) (*paper, *rig, *viewer) {
 		p := newPaper(t)
-		r := start(t, Options{timing: timing{previewIn: every, slowWay: 1 << 30}}, on(p))
+		r := start(t, Options{timing: timing{previewIn: every, previewMin: 1, slowWay: 1 << 30}}, on(p))
 		r.host.Apply(&orielv1.Settings{PreviewSeconds: 1})
 		eventually(t, "the first preview", func() bool { return r.shots() == 1 })
 		v := r.ready(look{})
@@ -280,7 +280,7 @@ func TestPreviewsWaitWhileASlowWayIsUsed(t *testing.T) {
 // A change that was read long before the preview is due is in it.
 func TestPreviewOfAnOldChange(t *testing.T) {
 	p := newPaper(t)
-	r := start(t, Options{timing: timing{previewIn: 700 * time.Millisecond, idle: time.Millisecond}}, on(p))
+	r := start(t, Options{timing: timing{previewIn: 700 * time.Millisecond, previewMin: 1, idle: time.Millisecond}}, on(p))
 	r.host.Apply(&orielv1.Settings{PreviewSeconds: 1})
 	eventually(t, "the first preview", func() bool { return r.shots() == 1 })
 	blue := color.RGBA{0, 0, 200, 255}

@@ -39,16 +39,17 @@ type Options struct {
 
 // timing is set by tests only.
 type timing struct {
-	connect   time.Duration // until a peer connection is made
-	lost      time.Duration // without one, until the session ends
-	report    time.Duration
-	silent    time.Duration // without packets, until keys are released
-	retryMin  time.Duration // between tries to open the desktop
-	retryMax  time.Duration
-	idle      time.Duration // between pictures that nobody watches
-	previewIn time.Duration // one preview_second
-	slowWay   int           // bits per second
-	expecting time.Duration // of a first picture for a session that was announced
+	connect    time.Duration // until a peer connection is made
+	lost       time.Duration // without one, until the session ends
+	report     time.Duration
+	silent     time.Duration // without packets, until keys are released
+	retryMin   time.Duration // between tries to open the desktop
+	retryMax   time.Duration
+	idle       time.Duration // between pictures that nobody watches
+	previewIn  time.Duration // one preview_second
+	previewMin time.Duration // between two previews
+	slowWay    int           // bits per second
+	expecting  time.Duration // of a first picture for a session that was announced
 }
 
 func (t *timing) fill() {
@@ -67,6 +68,7 @@ func (t *timing) fill() {
 		{&t.retryMax, 4 * time.Second},
 		{&t.idle, 5 * time.Second},
 		{&t.previewIn, time.Second},
+		{&t.previewMin, minPreview},
 		{&t.expecting, expecting},
 	} {
 		if *d.field == 0 {
@@ -89,16 +91,18 @@ type Host struct {
 
 	allEnded chan struct{} // closed by Close when they have
 
-	mu       sync.Mutex
-	closed   bool
-	sessions map[string]*session
-	screen   *screen         // nil while there is no display
-	screens  uint64          // opened so far
-	expected *expected       // nil: nobody is
-	status   *orielv1.Status // last sent
-	settings orielv1.Settings
-	applied  chan struct{} // closed and replaced by each Apply
-	shown    chan struct{} // closed and replaced by each change of screen
+	mu        sync.Mutex
+	closed    bool
+	sessions  map[string]*session
+	screen    *screen         // nil while there is no display
+	screens   uint64          // opened so far
+	expected  *expected       // nil: nobody is
+	status    *orielv1.Status // last sent
+	settings  orielv1.Settings
+	preview   *orielv1.Preview // last sent; nil: none was
+	previewAt time.Time        // when it was taken
+	applied   chan struct{}    // closed and replaced by each Apply
+	shown     chan struct{}    // closed and replaced by each change of screen
 }
 
 // NewHost starts to open the desktop and takes offers at once.
@@ -185,8 +189,9 @@ func (h *Host) End(e *orielv1.EndSession) {
 	})
 }
 
-// Apply sets how often previews are taken. The next one is due at once and is
-// sent even if the relay has had it: who says Apply may have lost it.
+// Apply sets how often previews are taken, at most one in 60 s. The next one is
+// due at once and is sent even if the relay has had it, for who says Apply may
+// have lost it; within those 60 s it is the last one again.
 func (h *Host) Apply(s *orielv1.Settings) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
