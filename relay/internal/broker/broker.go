@@ -36,6 +36,13 @@
 // sessions it runs, is told to end those that are over, and rows of it that it
 // does not run any more are ended as LOST.
 //
+// A session also ends when what it rests on goes away: the sign-in that carries it,
+// the person, the computer, or the right. A tab that only finds its session again
+// (AttachSession) changes nothing of that; a new connection is carried by the sign-in
+// of the tab that asked for it. Access is asked for each running session when a
+// sign-in ends anywhere, and each AskEvery besides, tab or no tab: not every change is
+// announced (a sign-in gets too old; a row is removed on the command line).
+//
 // # Announcing
 //
 // A page in which somebody presses on a link says PrepareSession, before the tab that
@@ -69,9 +76,10 @@ const (
 	MaxSessions   = 64
 	MaxCandidates = 64
 	TabGrace      = 30 * time.Second
+	AskEvery      = 4 * time.Second
 )
 
-// Options of New; all are needed but ICE, Log, Now and Grace.
+// Options of New; all are needed but ICE, Log, Now, Grace and Ask.
 type Options struct {
 	Bus     *bus.Bus
 	Fleet   *fleet.Fleet
@@ -84,6 +92,7 @@ type Options struct {
 	Log   *slog.Logger
 	Now   func() time.Time
 	Grace time.Duration // 0: TabGrace
+	Ask   time.Duration // whether running sessions may go on; 0: AskEvery
 }
 
 // Broker is the live sessions whose tabs are on this node. Its methods may be
@@ -107,6 +116,9 @@ func New(o Options) *Broker {
 	}
 	if o.Grace == 0 {
 		o.Grace = TabGrace
+	}
+	if o.Ask == 0 {
+		o.Ask = AskEvery
 	}
 	if o.ICE == nil {
 		o.ICE = func(string) ([]*orielv1.IceServer, time.Time) { return nil, time.Time{} }
@@ -143,8 +155,20 @@ func (b *Broker) Run(ctx context.Context) error {
 		return err
 	}
 	defer sub.Close()
+	changed := make(chan struct{}, 1)
+	out, err := b.o.Bus.Subscribe(bus.SignedOut, func(*orielv1.BusMessage, bus.Reply) {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	})
+	if err != nil {
+		return err
+	}
+	defer out.Close()
 	var wg sync.WaitGroup
 	defer wg.Wait()
+	wg.Go(func() { b.watch(ctx, changed) })
 	retry, sweep := time.NewTicker(retryEvery), time.NewTicker(sweepEvery)
 	defer retry.Stop()
 	defer sweep.Stop()

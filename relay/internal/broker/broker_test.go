@@ -401,7 +401,7 @@ func TestAgentComesBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		// Long ago, as far as the relay can tell: not on its way any more.
-		forgotten := store.Session{ID: store.NewID(), ComputerID: w.computer, OperatorID: w.who.PersonID, Mode: "view", StartedAt: 1,
+		forgotten := store.Session{ID: store.NewID(), ComputerID: w.computer, OperatorID: w.who.PersonID, SignInID: w.who.SignInID, Mode: "view", StartedAt: 1,
 			ConnectedAt: 1, SeenAt: time.Now().UnixMilli()}
 		if err := w.tabs.Store.AddSession(t.Context(), forgotten); err != nil {
 			t.Fatal(err)
@@ -465,7 +465,7 @@ func TestOnlyTheSessionsOwnComputerIsHeard(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	n := relaytest.StartNode(t, relaytest.NodeOptions{})
+	n := relaytest.StartNode(t, relaytest.NodeOptions{Ask: time.Hour})
 	w := start(t, n, n)
 	open := func(o *orielv1.OpenSession) *orielv1.Problem {
 		w.tab.Say(&orielv1.FromConsole{Body: &orielv1.FromConsole_OpenSession{OpenSession: o}})

@@ -93,6 +93,9 @@ func (b *Broker) fromBus(l *live, m *orielv1.BusSession) {
 		return
 	}
 	<-l.ready
+	if a := m.GetAnswer(); a != nil && !b.carried(l, a.GetAttempt()) {
+		return
+	}
 	b.mu.Lock()
 	seat, current := l.seat, b.sessions[l.id] == l
 	mine := func(attempt uint32) bool { return l.any || attempt == l.attempt }
@@ -153,7 +156,27 @@ func (b *Broker) EndComputer(ctx context.Context, computer string, toAgent func(
 	return err
 }
 
-// SignedOut ends the sessions that were opened under a sign-in.
+// carried binds a session that goes on over a new connection to the sign-in of
+// the tab that asked for it, before that tab has the answer that makes the
+// connection. Until then the session ends with the sign-in it had: its old
+// connection may still be there. It returns false when nobody may have the answer.
+func (b *Broker) carried(l *live, attempt uint32) bool {
+	b.mu.Lock()
+	seat, changes := l.seat, l.resumed && l.attempt == attempt
+	b.mu.Unlock()
+	if seat == nil || !changes {
+		return seat != nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := b.o.Journal.Carry(ctx, l.id, seat.tab.Who().SignInID); err != nil {
+		seat.problem(attempt, l.id, err)
+		return false
+	}
+	return true
+}
+
+// SignedOut ends the sessions that a sign-in carries.
 func (b *Broker) SignedOut(ctx context.Context, signIn string) error {
 	if signIn == "" {
 		return nil

@@ -110,15 +110,20 @@ func (s *Seat) accept(ctx context.Context, r *request) (err error) {
 // allowed asks access, and knows the computer. It is asked when the request
 // comes and again when it is forwarded, which may be much later.
 func (b *Broker) allowed(ctx context.Context, r *request) (fleet.Record, error) {
-	who, on := r.seat.tab.Who(), access.Computer(r.computer)
+	return b.may(ctx, r.seat.tab.Who(), r.computer, r.mode)
+}
+
+// may is the question of every session, before it begins and while it runs.
+func (b *Broker) may(ctx context.Context, who access.Identity, computer string, mode orielv1.Mode) (fleet.Record, error) {
+	on := access.Computer(computer)
 	err := b.o.Access.Can(ctx, who, access.Connect, on)
-	if err == nil && r.mode == orielv1.Mode_MODE_CONTROL {
+	if err == nil && mode == orielv1.Mode_MODE_CONTROL {
 		err = b.o.Access.Can(ctx, who, access.Control, on)
 	}
 	if err != nil {
 		return fleet.Record{}, err
 	}
-	c, err := b.o.Fleet.Record(ctx, r.computer)
+	c, err := b.o.Fleet.Record(ctx, computer)
 	if err == nil && c.Blocked {
 		err = fleet.ErrBlocked
 	}
@@ -199,7 +204,7 @@ func (b *Broker) attempt(ctx context.Context, r *request) error {
 	if err != nil {
 		return err
 	}
-	l, err := b.hold(r.seat, e, r.attempt, false)
+	l, err := b.hold(r.seat, e, held{attempt: r.attempt, resumed: r.session != ""})
 	if err != nil {
 		return b.failed(ctx, r, e, nil, err)
 	}

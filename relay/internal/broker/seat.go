@@ -36,10 +36,16 @@ type live struct {
 	sub          *bus.Subscription
 
 	// Protected by Broker.mu.
-	seat    *Seat       // nil: the tab is gone, TabGrace runs
-	attempt uint32      // of the peer connection that counts
-	any     bool        // attached: the attempt is not known
-	grace   *time.Timer // while seat is nil
+	held
+	seat  *Seat       // nil: the tab is gone, TabGrace runs
+	grace *time.Timer // while seat is nil
+}
+
+// held is what a tab has of a session.
+type held struct {
+	attempt uint32 // of the peer connection that counts
+	any     bool   // attached: the attempt is not known
+	resumed bool   // the attempt replaces one that another sign-in may carry
 }
 
 // Join gives a tab its seat. Leave is to be called when the tab is gone.
@@ -142,7 +148,7 @@ func (s *Seat) Attach(ctx context.Context, session string) {
 		err = s.b.o.Access.Can(ctx, s.tab.Who(), access.Connect, access.Computer(e.GetComputerId()))
 	}
 	if err == nil {
-		_, err = s.b.hold(s, e, 0, true)
+		_, err = s.b.hold(s, e, held{any: true})
 	}
 	if err != nil {
 		s.problem(0, session, err)
@@ -150,12 +156,12 @@ func (s *Seat) Attach(ctx context.Context, session string) {
 }
 
 // hold makes the session that of seat s, whoever had it before.
-func (b *Broker) hold(s *Seat, e *orielv1.JournalEntry, attempt uint32, any bool) (*live, error) {
+func (b *Broker) hold(s *Seat, e *orielv1.JournalEntry, h held) (*live, error) {
 	subject, err := bus.Session(e.GetSessionId())
 	if err != nil {
 		return nil, store.ErrNotFound
 	}
-	l := &live{id: e.GetSessionId(), computer: e.GetComputerId(), seat: s, attempt: attempt, any: any, ready: make(chan struct{})}
+	l := &live{id: e.GetSessionId(), computer: e.GetComputerId(), seat: s, held: h, ready: make(chan struct{})}
 	if l.sub, err = b.o.Bus.Subscribe(subject, func(m *orielv1.BusMessage, _ bus.Reply) { b.fromBus(l, m.GetSession()) }); err != nil {
 		return nil, err
 	}
@@ -170,7 +176,7 @@ func (b *Broker) hold(s *Seat, e *orielv1.JournalEntry, attempt uint32, any bool
 		before.stop()
 	}
 	for number, r := range s.requests {
-		if r.live != nil && r.live.id == l.id && number != attempt {
+		if r.live != nil && r.live.id == l.id && number != h.attempt {
 			delete(s.requests, number)
 		}
 	}

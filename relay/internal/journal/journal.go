@@ -190,6 +190,34 @@ func (j *Journal) Keep(ctx context.Context, computer string, ids []string) (over
 	return over, nil
 }
 
+// Carry notes that a session's connection is now that of another sign-in of the
+// same person. Errors: ErrEnded, store.ErrNotFound.
+func (j *Journal) Carry(ctx context.Context, id, signIn string) error {
+	if err := j.o.Store.CarrySession(ctx, id, signIn); err != nil {
+		return fmt.Errorf("bind a session to its sign-in: %w", err)
+	}
+	return nil
+}
+
+// Carried is a running session and the sign-in that carries it.
+type Carried struct {
+	*orielv1.JournalEntry
+	SignInID string
+}
+
+// AllRunning are all running sessions with what carries them.
+func (j *Journal) AllRunning(ctx context.Context) ([]Carried, error) {
+	rows, err := j.o.Store.RunningSessions(ctx, store.Running{})
+	if err != nil {
+		return nil, fmt.Errorf("running sessions: %w", err)
+	}
+	all := make([]Carried, len(rows))
+	for i, row := range rows {
+		all[i] = Carried{entry(row), row.SignInID}
+	}
+	return all, nil
+}
+
 // Running are the running sessions that r names.
 func (j *Journal) Running(ctx context.Context, r store.Running) ([]*orielv1.JournalEntry, error) {
 	rows, err := j.o.Store.RunningSessions(ctx, r)

@@ -40,6 +40,7 @@ type NodeOptions struct {
 	TLS      bool          // Agents and Tabs then trust the node's own certificate
 	Lifetime time.Duration // of the node without a heartbeat; 0: fleet.NodeLifetime
 	Grace    time.Duration // of a session without its tab; 0: broker.TabGrace
+	Ask      time.Duration // whether sessions may go on; 0: broker.AskEvery
 	Recheck  time.Duration // of sign-ins; 0: hub.RecheckEvery
 	Wire     wire.Options
 	Now      func() time.Time
@@ -90,7 +91,7 @@ func StartNode(t testing.TB, o NodeOptions) *Node {
 	must(err)
 	blobs, err := blob.Open(ctx, "", o.Blobs)
 	must(err)
-	n.Access, err = access.New(ctx, n.Store, access.Options{Hash: access.HashCost{MemoryKiB: 64, Passes: 1}})
+	n.Access, err = access.New(ctx, n.Store, access.Options{Hash: access.HashCost{MemoryKiB: 64, Passes: 1}, Now: o.Now})
 	must(err)
 	n.Bus, err = bus.Open(ctx, bus.Options{URL: o.NATS, Name: o.Name})
 	must(err)
@@ -98,7 +99,7 @@ func StartNode(t testing.TB, o NodeOptions) *Node {
 		Node: o.Name, Lifetime: o.Lifetime, Now: o.Now})
 	n.Journal = journal.New(journal.Options{Store: n.Store, Bus: n.Bus, Now: o.Now})
 	n.Broker = broker.New(broker.Options{Bus: n.Bus, Fleet: n.Fleet, Journal: n.Journal, Access: n.Access,
-		Signer: n.Access.Signer(), ICE: o.ICE, Grace: o.Grace, Now: o.Now})
+		Signer: n.Access.Signer(), ICE: o.ICE, Grace: o.Grace, Ask: o.Ask, Now: o.Now})
 	n.Hub = hub.New(hub.Options{Bus: n.Bus, Fleet: n.Fleet, Journal: n.Journal, Broker: n.Broker, Access: n.Access,
 		RelayKey: n.Access.PublicKey(), Signer: n.Access.Signer(), Version: "test", Wire: o.Wire, Recheck: o.Recheck,
 		PreviewSeconds: 60, Relays: func() []string { return []string{n.URL} }})

@@ -128,6 +128,17 @@ func (s *Store) KeepSessions(ctx context.Context, computer string, ids []string,
 	return again, over, err
 }
 
+// CarrySession binds a running row to another sign-in. Errors: ErrNotFound,
+// ErrEnded.
+func (s *Store) CarrySession(ctx context.Context, id, signIn string) error {
+	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		err := changed(tx.NewUpdate().Model((*Session)(nil)).Set("sign_in_id = ?", signIn).
+			Where("id = ? AND ended_at = 0", id).Exec(ctx))
+		var now Session
+		return s.after(ctx, tx, Session{ID: id}, err, &now)
+	})
+}
+
 // EndSession ends a running row: EndedAt and how it ended are taken from row.
 // first is false when it had ended before, which is no error. Errors:
 // ErrNotFound.
