@@ -57,7 +57,7 @@ func (p *peer) onAgain(raw webrtc.DataChannelMessage) {
 			p.drop()
 			return
 		}
-		if !p.inputs.again(m.GetFirst()+uint32(i), func() bool { return p.act(input) }) {
+		if !p.inputs.again(m.GetFirst()+uint32(i), func() bool { return p.input(input) }) {
 			p.refuseMessage()
 			return
 		}

@@ -116,3 +116,32 @@ func TestViewOnlyStaysSo(t *testing.T) {
 		t.Errorf("%d acts by a viewer that may only watch", n)
 	}
 }
+
+// Rule: what was dropped is said, and on the way that says it again it is dropped too.
+func TestStaleInputIsSaid(t *testing.T) {
+	p := newPaper(t)
+	r := start(t, Options{}, on(p))
+	v := r.join(look{})
+	again := v.open("again", false)
+	v.wait("ready", func(m *orielv1.FromDesktop) bool { return m.GetReady() != nil })
+	eventually(t, "channel", func() bool { return again.ReadyState() == webrtc.DataChannelStateOpen })
+	v.say(dated(90_000, typed("a")))
+	v.sync()
+	b, err := orielv1.Encode(&orielv1.Again{First: 2, Inputs: []*orielv1.ToDesktop{dated(80_000, typed("b"))}})
+	if err == nil {
+		err = again.Send(b)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	number := v.wait("dropped", func(m *orielv1.FromDesktop) bool { return m.GetDropped() != nil }).GetDropped().GetNumber()
+	v.say(dated(80_000, typed("b")))
+	v.say(dated(90_000, &orielv1.ToDesktop{Body: &orielv1.ToDesktop_Heard{Heard: &orielv1.Heard{Number: number}}}))
+	v.say(dated(90_001, typed("c")))
+	v.sync()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.typed != "ac" {
+		t.Errorf("typed %q", p.typed)
+	}
+}

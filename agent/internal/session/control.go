@@ -89,8 +89,9 @@ func (p *peer) onControl(raw webrtc.DataChannelMessage) {
 	m := &orielv1.ToDesktop{}
 	ok := !raw.IsString && orielv1.Decode(raw.Data, m) == nil
 	if ok && isInput(m) {
-		ok = p.inputs.next(func() bool { return p.act(m) })
+		ok = p.inputs.next(func() bool { return p.input(m) })
 	} else if ok {
+		p.ages.take(time.Now(), m.GetAt())
 		ok = p.act(m)
 	}
 	if !ok {
@@ -103,6 +104,15 @@ func (p *peer) refuseMessage() {
 	p.letGo(true)
 	p.s.end(orielv1.EndReason_END_REASON_FAILED, orielv1.Code_CODE_INVALID,
 		"the viewer sent a message that cannot be read; reload its page")
+}
+
+// input is act for input that is not too late. Whoever may not control is told that
+// first.
+func (p *peer) input(m *orielv1.ToDesktop) bool {
+	if p.may(orielv1.Scope_SCOPE_CONTROL) && p.tooLate(m) {
+		return true
+	}
+	return p.act(m)
 }
 
 // act does what a well-formed message asks for; false: no viewer of ours says
@@ -143,6 +153,8 @@ func (p *peer) act(m *orielv1.ToDesktop) bool {
 		}
 	case *orielv1.ToDesktop_Ping:
 		p.say(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Pong{Pong: &orielv1.Pong{Id: b.Ping.GetId()}}})
+	case *orielv1.ToDesktop_Heard:
+		p.ages.heard(time.Now(), b.Heard.GetNumber(), m.GetAt())
 	case *orielv1.ToDesktop_Seen:
 		p.s.delays.seen(b.Seen)
 	case *orielv1.ToDesktop_Leave:

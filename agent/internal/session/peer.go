@@ -41,7 +41,9 @@ type peer struct {
 	wg      sync.WaitGroup
 	pointer pointer
 	inputs  inputs
-	video   *video // nil without SCOPE_VIEW
+	ages    ages
+	waiting waiting // protected by inputs.mu
+	video   *video  // nil without SCOPE_VIEW
 
 	mu         sync.Mutex
 	pc         *webrtc.PeerConnection // nil before answer and when that failed

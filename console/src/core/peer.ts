@@ -60,6 +60,7 @@ export class Peer {
   #leaving = false;
   #connected = false;
   #silent = false;
+  #began = performance.now();
 
   constructor(options: OfferOptions, events: PeerEvents) {
     this.#events = events;
@@ -108,7 +109,8 @@ export class Peer {
 
   send(body: DesktopMessage): boolean {
     if (!this.open) return false;
-    const message = create(ToDesktopSchema, { body });
+    const at = Math.ceil(performance.now() - this.#began) + 1; // 0 would be none
+    const message = create(ToDesktopSchema, { body, at });
     this.#again.note(message);
     this.#control.send(encode(ToDesktopSchema, message));
     return true;

@@ -1,6 +1,16 @@
 /** What a viewer says of itself (core/viewer.ts). */
+import type { OfferOptions } from './offer';
 import type { ViewerStats } from './stats';
+import type { Pins } from './trust';
 import type { Code, EndReason, Scope } from './wire/oriel/v1/session_pb';
+
+export interface ViewerOptions extends OfferOptions {
+  computerId: string;
+  /** Where computers' keys are remembered; otherwise in this browser. */
+  pins?: Pins;
+  /** Asks for a session that may look and no more. */
+  viewOnly?: boolean;
+}
 
 export type ViewerState =
   | { name: 'relay' } // waits for the live socket
@@ -21,6 +31,8 @@ export interface ViewerEvents {
   stats: ViewerStats;
   /** The agent refused something that the grant does not allow. */
   denied: { scope: Scope; detail: string };
+  /** Input came too late and was not carried out. */
+  dropped: undefined;
   /** The computer's display went away (with the reason) or came back (undefined). */
   display: string | undefined;
   /** The network is silent (true), or speaks again. */

@@ -498,7 +498,7 @@ describe('what the pictures took', () => {
     await vi.advanceTimersByTimeAsync(1_500);
     viewer.disconnect();
     expect(seen()).toMatchObject([{ frames: 60 }, { frames: 3 }]);
-    expect(peer().control.map((b) => b.case)).toEqual(['seen', 'seen', 'leave']);
+    expect(peer().control.map((b) => b.case)).toEqual(['ping', 'ping', 'seen', 'seen', 'leave']);
   });
 });
 
@@ -538,6 +538,8 @@ describe('input', () => {
     expect(controls('key')).toHaveLength(1);
     peer().say({ case: 'denied', value: { scope: Scope.CONTROL, code: Code.SCOPE, detail: 'view only' } });
     expect(denied).toEqual(['view only']);
+    peer().say({ case: 'dropped', value: { number: 3 } }); // Rule: what came too late is dropped and said.
+    expect(controls('heard').map((b) => b.value)).toMatchObject([{ number: 3 }]);
   });
 
   it('of another mode is another session', async () => {

@@ -23,26 +23,18 @@ import { Keyboard } from './keyboard';
 import type { Chord } from './keys';
 import type { Live } from './live';
 import { Peer, type DesktopMessage } from './peer';
-import type { OfferOptions } from './offer';
 import { Pointer } from './pointer';
 import { Shown } from './shown';
+import { Silence } from './silence';
 import { Stage, type Place, type Scale } from './stage';
 import { StatsReader } from './stats';
 import { BrowserPins, judge, type Pins } from './trust';
-import type { Said, ViewerEvents, ViewerState } from './viewer-events';
+import type { Said, ViewerEvents, ViewerOptions, ViewerState } from './viewer-events';
 import type { FromDesktop, Stats as AgentStats, StreamSettingsSchema } from './wire/oriel/v1/channel_pb';
 import type { Problem, SessionOpened } from './wire/oriel/v1/live_pb';
 import { Code, EndReason, Mode, Scope, type Answer, type SessionEnded } from './wire/oriel/v1/session_pb';
 
-export type { ViewerEvents, ViewerState } from './viewer-events';
-
-export interface ViewerOptions extends OfferOptions {
-  computerId: string;
-  /** Where computers' keys are remembered; otherwise in this browser. */
-  pins?: Pins;
-  /** Asks for a session that may look and no more. */
-  viewOnly?: boolean;
-}
+export type { ViewerEvents, ViewerOptions, ViewerState } from './viewer-events';
 
 const RETRY_FIRST = 250;
 const RETRY_LONGEST = 4_000;
@@ -88,6 +80,7 @@ export class Viewer extends Emitter<ViewerEvents> {
   #said: Said = {};
   #pictured = false;
   #tally = new Tally();
+  #silence: Silence | undefined; // of this connection
 
   constructor(live: Live, options: ViewerOptions) {
     super();
@@ -326,7 +319,7 @@ export class Viewer extends Emitter<ViewerEvents> {
     const peer = new Peer(this.#options, {
       candidate: (candidate) => own() && this.#candidate(candidate),
       connected: () => own() && this.#connected(),
-      unsteady: (silent) => own() && this.emit('unsteady', silent),
+      unsteady: (silent) => own() && this.#silence && (this.#silence.broken = silent),
       lost: () => own() && this.#lost(),
       message: (message) => own() && this.#message(message),
     });
@@ -416,11 +409,13 @@ export class Viewer extends Emitter<ViewerEvents> {
     const reader = new StatsReader();
     const tally = (this.#tally = new Tally());
     const attempt = this.#attempt;
+    this.#silence = new Silence(this.#send.bind(this), (on) => this.emit('unsteady', on));
     const look = async () => {
       if (!attempt || attempt !== this.#attempt) return;
       const report = await attempt.peer.stats();
       if (attempt !== this.#attempt) return;
       const stats = reader.read(report, this.#agentStats, this.#shown.take());
+      this.#silence?.look(report, stats.decoded, stats.roundTripMs);
       tally.add(stats);
       if (tally.lacksShown) this.#shown.next();
       if (tally.looks >= SEEN_EVERY) this.#tellSeen();
@@ -445,6 +440,7 @@ export class Viewer extends Emitter<ViewerEvents> {
   }
 
   #message({ body }: FromDesktop): void {
+    this.#silence?.heard();
     switch (body.case) {
       case 'ready':
         this.emit('scopes', (this.#scopes = body.value.scopes));
@@ -459,6 +455,9 @@ export class Viewer extends Emitter<ViewerEvents> {
         return this.#cursor.setPlace(body.value);
       case 'denied':
         return this.emit('denied', { scope: body.value.scope, detail: body.value.detail });
+      case 'dropped':
+        this.#send({ case: 'heard', value: { number: body.value.number } });
+        return this.emit('dropped', undefined);
       case 'display':
         return this.#say('display', body.value.available ? undefined : body.value.detail);
       case 'stats':
@@ -552,7 +551,7 @@ export class Viewer extends Emitter<ViewerEvents> {
     clearTimeout(this.#statsTimer);
     this.#agentStats = undefined;
     this.#attempt?.peer.close();
-    this.#attempt = undefined;
+    this.#attempt = this.#silence = undefined;
   }
 
   #enter(state: ViewerState): void {
@@ -571,7 +570,9 @@ export class Viewer extends Emitter<ViewerEvents> {
 
   // Keys and buttons go out even without the scope: the agent's refusal is what the operator is told.
   #input(body: DesktopMessage): void {
-    if (this.#maySend()) this.#send(body);
+    if (!this.#maySend()) return;
+    this.#silence?.used();
+    this.#send(body);
   }
 
   #maySend(): boolean {
@@ -596,5 +597,4 @@ export class Viewer extends Emitter<ViewerEvents> {
 }
 
 type Timer = ReturnType<typeof setTimeout> | undefined;
-
 const final = (state: ViewerState) => ['ended', 'changed', 'forged'].includes(state.name);

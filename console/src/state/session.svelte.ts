@@ -15,6 +15,7 @@ export class Session {
   displayGone = $state<string>();
   pictured = $state(false);
   denied = $state(0); // counts, so that the same refusal twice is seen twice
+  dropped = $state(0); // likewise: input that came too late
   percent = $state(100);
   /** Whether the computer can send 4:4:4 to this browser; undefined: it has not said. */
   fullChroma = $state<boolean>();
@@ -39,6 +40,7 @@ export class Session {
     viewer.on('display', (why) => (this.displayGone = why));
     viewer.on('picture', () => (this.pictured = true));
     viewer.on('denied', () => this.denied++);
+    viewer.on('dropped', () => this.dropped++);
     viewer.on('layout', () => (this.percent = viewer.percent));
     viewer.on('escape', onescape);
   }

@@ -156,7 +156,11 @@ type ToDesktop struct {
 	//	*ToDesktop_Ping
 	//	*ToDesktop_Leave
 	//	*ToDesktop_Seen
-	Body          isToDesktop_Body `protobuf_oneof:"body"`
+	//	*ToDesktop_Heard
+	Body isToDesktop_Body `protobuf_oneof:"body"`
+	// When the viewer said it, in ms of a clock of its own that began with the
+	// connection; 0: not said, and nothing is known of its age.
+	At            uint32 `protobuf:"varint,15,opt,name=at,proto3" json:"at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -279,6 +283,22 @@ func (x *ToDesktop) GetSeen() *Seen {
 	return nil
 }
 
+func (x *ToDesktop) GetHeard() *Heard {
+	if x != nil {
+		if x, ok := x.Body.(*ToDesktop_Heard); ok {
+			return x.Heard
+		}
+	}
+	return nil
+}
+
+func (x *ToDesktop) GetAt() uint32 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
 type isToDesktop_Body interface {
 	isToDesktop_Body()
 }
@@ -319,6 +339,10 @@ type ToDesktop_Seen struct {
 	Seen *Seen `protobuf:"bytes,9,opt,name=seen,proto3,oneof"`
 }
 
+type ToDesktop_Heard struct {
+	Heard *Heard `protobuf:"bytes,10,opt,name=heard,proto3,oneof"`
+}
+
 func (*ToDesktop_Key) isToDesktop_Body() {}
 
 func (*ToDesktop_Button) isToDesktop_Body() {}
@@ -336,6 +360,8 @@ func (*ToDesktop_Ping) isToDesktop_Body() {}
 func (*ToDesktop_Leave) isToDesktop_Body() {}
 
 func (*ToDesktop_Seen) isToDesktop_Body() {}
+
+func (*ToDesktop_Heard) isToDesktop_Body() {}
 
 // Again is recent input (key, button, wheel, text, release_all) once more. A lost
 // packet of control comes again after a second at worst (SCTP waits for its timer
@@ -407,6 +433,7 @@ type FromDesktop struct {
 	//	*FromDesktop_Pong
 	//	*FromDesktop_Bye
 	//	*FromDesktop_Display
+	//	*FromDesktop_Dropped
 	Body          isFromDesktop_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -530,6 +557,15 @@ func (x *FromDesktop) GetDisplay() *DisplayState {
 	return nil
 }
 
+func (x *FromDesktop) GetDropped() *Dropped {
+	if x != nil {
+		if x, ok := x.Body.(*FromDesktop_Dropped); ok {
+			return x.Dropped
+		}
+	}
+	return nil
+}
+
 type isFromDesktop_Body interface {
 	isFromDesktop_Body()
 }
@@ -570,6 +606,10 @@ type FromDesktop_Display struct {
 	Display *DisplayState `protobuf:"bytes,9,opt,name=display,proto3,oneof"`
 }
 
+type FromDesktop_Dropped struct {
+	Dropped *Dropped `protobuf:"bytes,10,opt,name=dropped,proto3,oneof"`
+}
+
 func (*FromDesktop_Ready) isFromDesktop_Body() {}
 
 func (*FromDesktop_Screen) isFromDesktop_Body() {}
@@ -588,6 +628,56 @@ func (*FromDesktop_Bye) isFromDesktop_Body() {}
 
 func (*FromDesktop_Display) isFromDesktop_Body() {}
 
+func (*FromDesktop_Dropped) isFromDesktop_Body() {}
+
+// Dropped says that input was too old when it came (2 s) and was not done: nobody
+// saw the screen that it would have met. Whatever presses or types is dropped from
+// there on until the viewer answers with Heard, so that no command is done without
+// its beginning. Releases are always done.
+type Dropped struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        uint32                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"` // from 1 on
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Dropped) Reset() {
+	*x = Dropped{}
+	mi := &file_oriel_v1_channel_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Dropped) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Dropped) ProtoMessage() {}
+
+func (x *Dropped) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_channel_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Dropped.ProtoReflect.Descriptor instead.
+func (*Dropped) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Dropped) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
 // Key is a physical key: usage number on page 7 of the USB HID usage tables.
 type Key struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -599,7 +689,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[4]
+	mi := &file_oriel_v1_channel_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -611,7 +701,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[4]
+	mi := &file_oriel_v1_channel_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -624,7 +714,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{4}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Key) GetUsage() uint32 {
@@ -656,7 +746,7 @@ type PointerButton struct {
 
 func (x *PointerButton) Reset() {
 	*x = PointerButton{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[5]
+	mi := &file_oriel_v1_channel_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -668,7 +758,7 @@ func (x *PointerButton) String() string {
 func (*PointerButton) ProtoMessage() {}
 
 func (x *PointerButton) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[5]
+	mi := &file_oriel_v1_channel_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -681,7 +771,7 @@ func (x *PointerButton) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PointerButton.ProtoReflect.Descriptor instead.
 func (*PointerButton) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{5}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *PointerButton) GetButton() uint32 {
@@ -732,7 +822,7 @@ type Wheel struct {
 
 func (x *Wheel) Reset() {
 	*x = Wheel{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[6]
+	mi := &file_oriel_v1_channel_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -744,7 +834,7 @@ func (x *Wheel) String() string {
 func (*Wheel) ProtoMessage() {}
 
 func (x *Wheel) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[6]
+	mi := &file_oriel_v1_channel_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -757,7 +847,7 @@ func (x *Wheel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wheel.ProtoReflect.Descriptor instead.
 func (*Wheel) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{6}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Wheel) GetDx() int32 {
@@ -798,7 +888,7 @@ type Text struct {
 
 func (x *Text) Reset() {
 	*x = Text{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[7]
+	mi := &file_oriel_v1_channel_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -810,7 +900,7 @@ func (x *Text) String() string {
 func (*Text) ProtoMessage() {}
 
 func (x *Text) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[7]
+	mi := &file_oriel_v1_channel_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -823,7 +913,7 @@ func (x *Text) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Text.ProtoReflect.Descriptor instead.
 func (*Text) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{7}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Text) GetText() string {
@@ -841,7 +931,7 @@ type ReleaseAll struct {
 
 func (x *ReleaseAll) Reset() {
 	*x = ReleaseAll{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[8]
+	mi := &file_oriel_v1_channel_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -853,7 +943,7 @@ func (x *ReleaseAll) String() string {
 func (*ReleaseAll) ProtoMessage() {}
 
 func (x *ReleaseAll) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[8]
+	mi := &file_oriel_v1_channel_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -866,7 +956,7 @@ func (x *ReleaseAll) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseAll.ProtoReflect.Descriptor instead.
 func (*ReleaseAll) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{8}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{9}
 }
 
 // Leave is the operator's disconnect; the agent ends the session.
@@ -878,7 +968,7 @@ type Leave struct {
 
 func (x *Leave) Reset() {
 	*x = Leave{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[9]
+	mi := &file_oriel_v1_channel_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -890,7 +980,7 @@ func (x *Leave) String() string {
 func (*Leave) ProtoMessage() {}
 
 func (x *Leave) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[9]
+	mi := &file_oriel_v1_channel_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -903,7 +993,52 @@ func (x *Leave) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Leave.ProtoReflect.Descriptor instead.
 func (*Leave) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{9}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{10}
+}
+
+// Heard answers Dropped; the time between the two bounds how old this is.
+type Heard struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        uint32                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Heard) Reset() {
+	*x = Heard{}
+	mi := &file_oriel_v1_channel_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Heard) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Heard) ProtoMessage() {}
+
+func (x *Heard) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_channel_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Heard.ProtoReflect.Descriptor instead.
+func (*Heard) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Heard) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
 }
 
 // Seen is how the pictures fared at the viewer since the last such message, for
@@ -921,7 +1056,7 @@ type Seen struct {
 
 func (x *Seen) Reset() {
 	*x = Seen{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[10]
+	mi := &file_oriel_v1_channel_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -933,7 +1068,7 @@ func (x *Seen) String() string {
 func (*Seen) ProtoMessage() {}
 
 func (x *Seen) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[10]
+	mi := &file_oriel_v1_channel_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -946,7 +1081,7 @@ func (x *Seen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Seen.ProtoReflect.Descriptor instead.
 func (*Seen) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{10}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Seen) GetFrames() uint32 {
@@ -988,7 +1123,7 @@ type StreamSettings struct {
 
 func (x *StreamSettings) Reset() {
 	*x = StreamSettings{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[11]
+	mi := &file_oriel_v1_channel_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1000,7 +1135,7 @@ func (x *StreamSettings) String() string {
 func (*StreamSettings) ProtoMessage() {}
 
 func (x *StreamSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[11]
+	mi := &file_oriel_v1_channel_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1013,7 +1148,7 @@ func (x *StreamSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamSettings.ProtoReflect.Descriptor instead.
 func (*StreamSettings) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{11}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *StreamSettings) GetPreset() Preset {
@@ -1046,7 +1181,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[12]
+	mi := &file_oriel_v1_channel_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1058,7 +1193,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[12]
+	mi := &file_oriel_v1_channel_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1071,7 +1206,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{12}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Ping) GetId() uint64 {
@@ -1090,7 +1225,7 @@ type Pong struct {
 
 func (x *Pong) Reset() {
 	*x = Pong{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[13]
+	mi := &file_oriel_v1_channel_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1102,7 +1237,7 @@ func (x *Pong) String() string {
 func (*Pong) ProtoMessage() {}
 
 func (x *Pong) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[13]
+	mi := &file_oriel_v1_channel_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1115,7 +1250,7 @@ func (x *Pong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pong.ProtoReflect.Descriptor instead.
 func (*Pong) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{13}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Pong) GetId() uint64 {
@@ -1138,7 +1273,7 @@ type Ready struct {
 
 func (x *Ready) Reset() {
 	*x = Ready{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[14]
+	mi := &file_oriel_v1_channel_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1150,7 +1285,7 @@ func (x *Ready) String() string {
 func (*Ready) ProtoMessage() {}
 
 func (x *Ready) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[14]
+	mi := &file_oriel_v1_channel_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1163,7 +1298,7 @@ func (x *Ready) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ready.ProtoReflect.Descriptor instead.
 func (*Ready) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{14}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Ready) GetScopes() []Scope {
@@ -1211,7 +1346,7 @@ type Screen struct {
 
 func (x *Screen) Reset() {
 	*x = Screen{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[15]
+	mi := &file_oriel_v1_channel_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1223,7 +1358,7 @@ func (x *Screen) String() string {
 func (*Screen) ProtoMessage() {}
 
 func (x *Screen) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[15]
+	mi := &file_oriel_v1_channel_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1236,7 +1371,7 @@ func (x *Screen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Screen.ProtoReflect.Descriptor instead.
 func (*Screen) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{15}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Screen) GetWidth() uint32 {
@@ -1264,7 +1399,7 @@ type DisplayState struct {
 
 func (x *DisplayState) Reset() {
 	*x = DisplayState{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[16]
+	mi := &file_oriel_v1_channel_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1276,7 +1411,7 @@ func (x *DisplayState) String() string {
 func (*DisplayState) ProtoMessage() {}
 
 func (x *DisplayState) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[16]
+	mi := &file_oriel_v1_channel_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1289,7 +1424,7 @@ func (x *DisplayState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisplayState.ProtoReflect.Descriptor instead.
 func (*DisplayState) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{16}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DisplayState) GetAvailable() bool {
@@ -1320,7 +1455,7 @@ type CursorShape struct {
 
 func (x *CursorShape) Reset() {
 	*x = CursorShape{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[17]
+	mi := &file_oriel_v1_channel_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1332,7 +1467,7 @@ func (x *CursorShape) String() string {
 func (*CursorShape) ProtoMessage() {}
 
 func (x *CursorShape) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[17]
+	mi := &file_oriel_v1_channel_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1345,7 +1480,7 @@ func (x *CursorShape) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorShape.ProtoReflect.Descriptor instead.
 func (*CursorShape) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{17}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CursorShape) GetWidth() uint32 {
@@ -1396,7 +1531,7 @@ type CursorPlace struct {
 
 func (x *CursorPlace) Reset() {
 	*x = CursorPlace{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[18]
+	mi := &file_oriel_v1_channel_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1408,7 +1543,7 @@ func (x *CursorPlace) String() string {
 func (*CursorPlace) ProtoMessage() {}
 
 func (x *CursorPlace) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[18]
+	mi := &file_oriel_v1_channel_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1421,7 +1556,7 @@ func (x *CursorPlace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorPlace.ProtoReflect.Descriptor instead.
 func (*CursorPlace) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{18}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CursorPlace) GetX() uint32 {
@@ -1457,7 +1592,7 @@ type Denied struct {
 
 func (x *Denied) Reset() {
 	*x = Denied{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[19]
+	mi := &file_oriel_v1_channel_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1469,7 +1604,7 @@ func (x *Denied) String() string {
 func (*Denied) ProtoMessage() {}
 
 func (x *Denied) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[19]
+	mi := &file_oriel_v1_channel_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1482,7 +1617,7 @@ func (x *Denied) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Denied.ProtoReflect.Descriptor instead.
 func (*Denied) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{19}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Denied) GetScope() Scope {
@@ -1528,7 +1663,7 @@ type Stats struct {
 
 func (x *Stats) Reset() {
 	*x = Stats{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[20]
+	mi := &file_oriel_v1_channel_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1540,7 +1675,7 @@ func (x *Stats) String() string {
 func (*Stats) ProtoMessage() {}
 
 func (x *Stats) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[20]
+	mi := &file_oriel_v1_channel_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1553,7 +1688,7 @@ func (x *Stats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stats.ProtoReflect.Descriptor instead.
 func (*Stats) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{20}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Stats) GetFrames() uint32 {
@@ -1651,7 +1786,7 @@ type Bye struct {
 
 func (x *Bye) Reset() {
 	*x = Bye{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[21]
+	mi := &file_oriel_v1_channel_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1663,7 +1798,7 @@ func (x *Bye) String() string {
 func (*Bye) ProtoMessage() {}
 
 func (x *Bye) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[21]
+	mi := &file_oriel_v1_channel_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1676,7 +1811,7 @@ func (x *Bye) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bye.ProtoReflect.Descriptor instead.
 func (*Bye) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{21}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Bye) GetReason() EndReason {
@@ -1708,7 +1843,7 @@ const file_oriel_v1_channel_proto_rawDesc = "" +
 	"\vPointerMove\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\rR\x03seq\x12\f\n" +
 	"\x01x\x18\x02 \x01(\rR\x01x\x12\f\n" +
-	"\x01y\x18\x03 \x01(\rR\x01y\"\x9a\x03\n" +
+	"\x01y\x18\x03 \x01(\rR\x01y\"\xd3\x03\n" +
 	"\tToDesktop\x12!\n" +
 	"\x03key\x18\x01 \x01(\v2\r.oriel.v1.KeyH\x00R\x03key\x121\n" +
 	"\x06button\x18\x02 \x01(\v2\x17.oriel.v1.PointerButtonH\x00R\x06button\x12'\n" +
@@ -1719,11 +1854,14 @@ const file_oriel_v1_channel_proto_rawDesc = "" +
 	"\x06stream\x18\x06 \x01(\v2\x18.oriel.v1.StreamSettingsH\x00R\x06stream\x12$\n" +
 	"\x04ping\x18\a \x01(\v2\x0e.oriel.v1.PingH\x00R\x04ping\x12'\n" +
 	"\x05leave\x18\b \x01(\v2\x0f.oriel.v1.LeaveH\x00R\x05leave\x12$\n" +
-	"\x04seen\x18\t \x01(\v2\x0e.oriel.v1.SeenH\x00R\x04seenB\x06\n" +
+	"\x04seen\x18\t \x01(\v2\x0e.oriel.v1.SeenH\x00R\x04seen\x12'\n" +
+	"\x05heard\x18\n" +
+	" \x01(\v2\x0f.oriel.v1.HeardH\x00R\x05heard\x12\x0e\n" +
+	"\x02at\x18\x0f \x01(\rR\x02atB\x06\n" +
 	"\x04body\"P\n" +
 	"\x05Again\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\rR\x05first\x121\n" +
-	"\x06inputs\x18\x02 \x03(\v2\x13.oriel.v1.ToDesktopB\x04\xe8\xe0\x18 R\x06inputs\"\xb4\x03\n" +
+	"\x06inputs\x18\x02 \x03(\v2\x13.oriel.v1.ToDesktopB\x04\xe8\xe0\x18 R\x06inputs\"\xe3\x03\n" +
 	"\vFromDesktop\x12'\n" +
 	"\x05ready\x18\x01 \x01(\v2\x0f.oriel.v1.ReadyH\x00R\x05ready\x12*\n" +
 	"\x06screen\x18\x02 \x01(\v2\x10.oriel.v1.ScreenH\x00R\x06screen\x12:\n" +
@@ -1733,8 +1871,12 @@ const file_oriel_v1_channel_proto_rawDesc = "" +
 	"\x05stats\x18\x06 \x01(\v2\x0f.oriel.v1.StatsH\x00R\x05stats\x12$\n" +
 	"\x04pong\x18\a \x01(\v2\x0e.oriel.v1.PongH\x00R\x04pong\x12!\n" +
 	"\x03bye\x18\b \x01(\v2\r.oriel.v1.ByeH\x00R\x03bye\x122\n" +
-	"\adisplay\x18\t \x01(\v2\x16.oriel.v1.DisplayStateH\x00R\adisplayB\x06\n" +
-	"\x04body\"/\n" +
+	"\adisplay\x18\t \x01(\v2\x16.oriel.v1.DisplayStateH\x00R\adisplay\x12-\n" +
+	"\adropped\x18\n" +
+	" \x01(\v2\x11.oriel.v1.DroppedH\x00R\adroppedB\x06\n" +
+	"\x04body\"!\n" +
+	"\aDropped\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\rR\x06number\"/\n" +
 	"\x03Key\x12\x14\n" +
 	"\x05usage\x18\x01 \x01(\rR\x05usage\x12\x12\n" +
 	"\x04down\x18\x02 \x01(\bR\x04down\"i\n" +
@@ -1753,7 +1895,9 @@ const file_oriel_v1_channel_proto_rawDesc = "" +
 	"\x04text\x18\x01 \x01(\tB\x05\xe0\xe0\x18\x80 R\x04text\"\f\n" +
 	"\n" +
 	"ReleaseAll\"\a\n" +
-	"\x05Leave\"o\n" +
+	"\x05Leave\"\x1f\n" +
+	"\x05Heard\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\rR\x06number\"o\n" +
 	"\x04Seen\x12\x16\n" +
 	"\x06frames\x18\x01 \x01(\rR\x06frames\x12\x17\n" +
 	"\await_us\x18\x02 \x01(\rR\x06waitUs\x12\x1b\n" +
@@ -1834,68 +1978,72 @@ func file_oriel_v1_channel_proto_rawDescGZIP() []byte {
 }
 
 var file_oriel_v1_channel_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_oriel_v1_channel_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_oriel_v1_channel_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_oriel_v1_channel_proto_goTypes = []any{
 	(Preset)(0),            // 0: oriel.v1.Preset
 	(*PointerMove)(nil),    // 1: oriel.v1.PointerMove
 	(*ToDesktop)(nil),      // 2: oriel.v1.ToDesktop
 	(*Again)(nil),          // 3: oriel.v1.Again
 	(*FromDesktop)(nil),    // 4: oriel.v1.FromDesktop
-	(*Key)(nil),            // 5: oriel.v1.Key
-	(*PointerButton)(nil),  // 6: oriel.v1.PointerButton
-	(*Wheel)(nil),          // 7: oriel.v1.Wheel
-	(*Text)(nil),           // 8: oriel.v1.Text
-	(*ReleaseAll)(nil),     // 9: oriel.v1.ReleaseAll
-	(*Leave)(nil),          // 10: oriel.v1.Leave
-	(*Seen)(nil),           // 11: oriel.v1.Seen
-	(*StreamSettings)(nil), // 12: oriel.v1.StreamSettings
-	(*Ping)(nil),           // 13: oriel.v1.Ping
-	(*Pong)(nil),           // 14: oriel.v1.Pong
-	(*Ready)(nil),          // 15: oriel.v1.Ready
-	(*Screen)(nil),         // 16: oriel.v1.Screen
-	(*DisplayState)(nil),   // 17: oriel.v1.DisplayState
-	(*CursorShape)(nil),    // 18: oriel.v1.CursorShape
-	(*CursorPlace)(nil),    // 19: oriel.v1.CursorPlace
-	(*Denied)(nil),         // 20: oriel.v1.Denied
-	(*Stats)(nil),          // 21: oriel.v1.Stats
-	(*Bye)(nil),            // 22: oriel.v1.Bye
-	(Scope)(0),             // 23: oriel.v1.Scope
-	(Code)(0),              // 24: oriel.v1.Code
-	(EndReason)(0),         // 25: oriel.v1.EndReason
+	(*Dropped)(nil),        // 5: oriel.v1.Dropped
+	(*Key)(nil),            // 6: oriel.v1.Key
+	(*PointerButton)(nil),  // 7: oriel.v1.PointerButton
+	(*Wheel)(nil),          // 8: oriel.v1.Wheel
+	(*Text)(nil),           // 9: oriel.v1.Text
+	(*ReleaseAll)(nil),     // 10: oriel.v1.ReleaseAll
+	(*Leave)(nil),          // 11: oriel.v1.Leave
+	(*Heard)(nil),          // 12: oriel.v1.Heard
+	(*Seen)(nil),           // 13: oriel.v1.Seen
+	(*StreamSettings)(nil), // 14: oriel.v1.StreamSettings
+	(*Ping)(nil),           // 15: oriel.v1.Ping
+	(*Pong)(nil),           // 16: oriel.v1.Pong
+	(*Ready)(nil),          // 17: oriel.v1.Ready
+	(*Screen)(nil),         // 18: oriel.v1.Screen
+	(*DisplayState)(nil),   // 19: oriel.v1.DisplayState
+	(*CursorShape)(nil),    // 20: oriel.v1.CursorShape
+	(*CursorPlace)(nil),    // 21: oriel.v1.CursorPlace
+	(*Denied)(nil),         // 22: oriel.v1.Denied
+	(*Stats)(nil),          // 23: oriel.v1.Stats
+	(*Bye)(nil),            // 24: oriel.v1.Bye
+	(Scope)(0),             // 25: oriel.v1.Scope
+	(Code)(0),              // 26: oriel.v1.Code
+	(EndReason)(0),         // 27: oriel.v1.EndReason
 }
 var file_oriel_v1_channel_proto_depIdxs = []int32{
-	5,  // 0: oriel.v1.ToDesktop.key:type_name -> oriel.v1.Key
-	6,  // 1: oriel.v1.ToDesktop.button:type_name -> oriel.v1.PointerButton
-	7,  // 2: oriel.v1.ToDesktop.wheel:type_name -> oriel.v1.Wheel
-	8,  // 3: oriel.v1.ToDesktop.text:type_name -> oriel.v1.Text
-	9,  // 4: oriel.v1.ToDesktop.release_all:type_name -> oriel.v1.ReleaseAll
-	12, // 5: oriel.v1.ToDesktop.stream:type_name -> oriel.v1.StreamSettings
-	13, // 6: oriel.v1.ToDesktop.ping:type_name -> oriel.v1.Ping
-	10, // 7: oriel.v1.ToDesktop.leave:type_name -> oriel.v1.Leave
-	11, // 8: oriel.v1.ToDesktop.seen:type_name -> oriel.v1.Seen
-	2,  // 9: oriel.v1.Again.inputs:type_name -> oriel.v1.ToDesktop
-	15, // 10: oriel.v1.FromDesktop.ready:type_name -> oriel.v1.Ready
-	16, // 11: oriel.v1.FromDesktop.screen:type_name -> oriel.v1.Screen
-	18, // 12: oriel.v1.FromDesktop.cursor_shape:type_name -> oriel.v1.CursorShape
-	19, // 13: oriel.v1.FromDesktop.cursor_place:type_name -> oriel.v1.CursorPlace
-	20, // 14: oriel.v1.FromDesktop.denied:type_name -> oriel.v1.Denied
-	21, // 15: oriel.v1.FromDesktop.stats:type_name -> oriel.v1.Stats
-	14, // 16: oriel.v1.FromDesktop.pong:type_name -> oriel.v1.Pong
-	22, // 17: oriel.v1.FromDesktop.bye:type_name -> oriel.v1.Bye
-	17, // 18: oriel.v1.FromDesktop.display:type_name -> oriel.v1.DisplayState
-	0,  // 19: oriel.v1.StreamSettings.preset:type_name -> oriel.v1.Preset
-	23, // 20: oriel.v1.Ready.scopes:type_name -> oriel.v1.Scope
-	16, // 21: oriel.v1.Ready.screen:type_name -> oriel.v1.Screen
-	23, // 22: oriel.v1.Denied.scope:type_name -> oriel.v1.Scope
-	24, // 23: oriel.v1.Denied.code:type_name -> oriel.v1.Code
-	0,  // 24: oriel.v1.Stats.preset:type_name -> oriel.v1.Preset
-	25, // 25: oriel.v1.Bye.reason:type_name -> oriel.v1.EndReason
-	24, // 26: oriel.v1.Bye.code:type_name -> oriel.v1.Code
-	27, // [27:27] is the sub-list for method output_type
-	27, // [27:27] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	6,  // 0: oriel.v1.ToDesktop.key:type_name -> oriel.v1.Key
+	7,  // 1: oriel.v1.ToDesktop.button:type_name -> oriel.v1.PointerButton
+	8,  // 2: oriel.v1.ToDesktop.wheel:type_name -> oriel.v1.Wheel
+	9,  // 3: oriel.v1.ToDesktop.text:type_name -> oriel.v1.Text
+	10, // 4: oriel.v1.ToDesktop.release_all:type_name -> oriel.v1.ReleaseAll
+	14, // 5: oriel.v1.ToDesktop.stream:type_name -> oriel.v1.StreamSettings
+	15, // 6: oriel.v1.ToDesktop.ping:type_name -> oriel.v1.Ping
+	11, // 7: oriel.v1.ToDesktop.leave:type_name -> oriel.v1.Leave
+	13, // 8: oriel.v1.ToDesktop.seen:type_name -> oriel.v1.Seen
+	12, // 9: oriel.v1.ToDesktop.heard:type_name -> oriel.v1.Heard
+	2,  // 10: oriel.v1.Again.inputs:type_name -> oriel.v1.ToDesktop
+	17, // 11: oriel.v1.FromDesktop.ready:type_name -> oriel.v1.Ready
+	18, // 12: oriel.v1.FromDesktop.screen:type_name -> oriel.v1.Screen
+	20, // 13: oriel.v1.FromDesktop.cursor_shape:type_name -> oriel.v1.CursorShape
+	21, // 14: oriel.v1.FromDesktop.cursor_place:type_name -> oriel.v1.CursorPlace
+	22, // 15: oriel.v1.FromDesktop.denied:type_name -> oriel.v1.Denied
+	23, // 16: oriel.v1.FromDesktop.stats:type_name -> oriel.v1.Stats
+	16, // 17: oriel.v1.FromDesktop.pong:type_name -> oriel.v1.Pong
+	24, // 18: oriel.v1.FromDesktop.bye:type_name -> oriel.v1.Bye
+	19, // 19: oriel.v1.FromDesktop.display:type_name -> oriel.v1.DisplayState
+	5,  // 20: oriel.v1.FromDesktop.dropped:type_name -> oriel.v1.Dropped
+	0,  // 21: oriel.v1.StreamSettings.preset:type_name -> oriel.v1.Preset
+	25, // 22: oriel.v1.Ready.scopes:type_name -> oriel.v1.Scope
+	18, // 23: oriel.v1.Ready.screen:type_name -> oriel.v1.Screen
+	25, // 24: oriel.v1.Denied.scope:type_name -> oriel.v1.Scope
+	26, // 25: oriel.v1.Denied.code:type_name -> oriel.v1.Code
+	0,  // 26: oriel.v1.Stats.preset:type_name -> oriel.v1.Preset
+	27, // 27: oriel.v1.Bye.reason:type_name -> oriel.v1.EndReason
+	26, // 28: oriel.v1.Bye.code:type_name -> oriel.v1.Code
+	29, // [29:29] is the sub-list for method output_type
+	29, // [29:29] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_channel_proto_init() }
@@ -1915,6 +2063,7 @@ func file_oriel_v1_channel_proto_init() {
 		(*ToDesktop_Ping)(nil),
 		(*ToDesktop_Leave)(nil),
 		(*ToDesktop_Seen)(nil),
+		(*ToDesktop_Heard)(nil),
 	}
 	file_oriel_v1_channel_proto_msgTypes[3].OneofWrappers = []any{
 		(*FromDesktop_Ready)(nil),
@@ -1926,6 +2075,7 @@ func file_oriel_v1_channel_proto_init() {
 		(*FromDesktop_Pong)(nil),
 		(*FromDesktop_Bye)(nil),
 		(*FromDesktop_Display)(nil),
+		(*FromDesktop_Dropped)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1933,7 +2083,7 @@ func file_oriel_v1_channel_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oriel_v1_channel_proto_rawDesc), len(file_oriel_v1_channel_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   22,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -20,7 +20,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oriel/v1/channel.proto.
  */
 export const file_oriel_v1_channel: GenFile = /*@__PURE__*/
-  fileDesc("ChZvcmllbC92MS9jaGFubmVsLnByb3RvEghvcmllbC52MSIwCgtQb2ludGVyTW92ZRILCgNzZXEYASABKA0SCQoBeBgCIAEoDRIJCgF5GAMgASgNItkCCglUb0Rlc2t0b3ASHAoDa2V5GAEgASgLMg0ub3JpZWwudjEuS2V5SAASKQoGYnV0dG9uGAIgASgLMhcub3JpZWwudjEuUG9pbnRlckJ1dHRvbkgAEiAKBXdoZWVsGAMgASgLMg8ub3JpZWwudjEuV2hlZWxIABIeCgR0ZXh0GAQgASgLMg4ub3JpZWwudjEuVGV4dEgAEisKC3JlbGVhc2VfYWxsGAUgASgLMhQub3JpZWwudjEuUmVsZWFzZUFsbEgAEioKBnN0cmVhbRgGIAEoCzIYLm9yaWVsLnYxLlN0cmVhbVNldHRpbmdzSAASHgoEcGluZxgHIAEoCzIOLm9yaWVsLnYxLlBpbmdIABIgCgVsZWF2ZRgIIAEoCzIPLm9yaWVsLnYxLkxlYXZlSAASHgoEc2VlbhgJIAEoCzIOLm9yaWVsLnYxLlNlZW5IAEIGCgRib2R5IkEKBUFnYWluEg0KBWZpcnN0GAEgASgNEikKBmlucHV0cxgCIAMoCzITLm9yaWVsLnYxLlRvRGVza3RvcEIE6OAYICLoAgoLRnJvbURlc2t0b3ASIAoFcmVhZHkYASABKAsyDy5vcmllbC52MS5SZWFkeUgAEiIKBnNjcmVlbhgCIAEoCzIQLm9yaWVsLnYxLlNjcmVlbkgAEi0KDGN1cnNvcl9zaGFwZRgDIAEoCzIVLm9yaWVsLnYxLkN1cnNvclNoYXBlSAASLQoMY3Vyc29yX3BsYWNlGAQgASgLMhUub3JpZWwudjEuQ3Vyc29yUGxhY2VIABIiCgZkZW5pZWQYBSABKAsyEC5vcmllbC52MS5EZW5pZWRIABIgCgVzdGF0cxgGIAEoCzIPLm9yaWVsLnYxLlN0YXRzSAASHgoEcG9uZxgHIAEoCzIOLm9yaWVsLnYxLlBvbmdIABIcCgNieWUYCCABKAsyDS5vcmllbC52MS5CeWVIABIpCgdkaXNwbGF5GAkgASgLMhYub3JpZWwudjEuRGlzcGxheVN0YXRlSABCBgoEYm9keSIiCgNLZXkSDQoFdXNhZ2UYASABKA0SDAoEZG93bhgCIAEoCCJQCg1Qb2ludGVyQnV0dG9uEg4KBmJ1dHRvbhgBIAEoDRIMCgRkb3duGAIgASgIEgkKAXgYAyABKA0SCQoBeRgEIAEoDRILCgNzZXEYBSABKA0iNQoFV2hlZWwSCgoCZHgYASABKBESCgoCZHkYAiABKBESCQoBeBgDIAEoDRIJCgF5GAQgASgNIhsKBFRleHQSEwoEdGV4dBgBIAEoCUIF4OAYgCAiDAoKUmVsZWFzZUFsbCIHCgVMZWF2ZSJMCgRTZWVuEg4KBmZyYW1lcxgBIAEoDRIPCgd3YWl0X3VzGAIgASgNEhEKCWRlY29kZV91cxgDIAEoDRIQCghzaG93bl91cxgEIAEoDSJVCg5TdHJlYW1TZXR0aW5ncxIgCgZwcmVzZXQYASABKA4yEC5vcmllbC52MS5QcmVzZXQSDwoHbWF4X2ZwcxgCIAEoDRIQCghtYXhfa2JwcxgDIAEoDSISCgRQaW5nEgoKAmlkGAEgASgEIhIKBFBvbmcSCgoCaWQYASABKAQikgEKBVJlYWR5EiUKBnNjb3BlcxgBIAMoDjIPLm9yaWVsLnYxLlNjb3BlQgTo4BggEiAKBnNjcmVlbhgCIAEoCzIQLm9yaWVsLnYxLlNjcmVlbhIWCgdkZXNrdG9wGAMgASgJQgXg4BiAARITCgVjb2RlYxgEIAEoCUIE4OAYIBITCgtmdWxsX2Nocm9tYRgFIAEoCCInCgZTY3JlZW4SDQoFd2lkdGgYASABKA0SDgoGaGVpZ2h0GAIgASgNIjgKDERpc3BsYXlTdGF0ZRIRCglhdmFpbGFibGUYASABKAgSFQoGZGV0YWlsGAIgASgJQgXg4BiACCJgCgtDdXJzb3JTaGFwZRINCgV3aWR0aBgBIAEoDRIOCgZoZWlnaHQYAiABKA0SDQoFaG90X3gYAyABKA0SDQoFaG90X3kYBCABKA0SFAoEcmdiYRgFIAEoDEIG4OAYgIAQIjIKC0N1cnNvclBsYWNlEgkKAXgYASABKA0SCQoBeRgCIAEoDRINCgVsb2NhbBgDIAEoCCJdCgZEZW5pZWQSHgoFc2NvcGUYASABKA4yDy5vcmllbC52MS5TY29wZRIcCgRjb2RlGAIgASgOMg4ub3JpZWwudjEuQ29kZRIVCgZkZXRhaWwYAyABKAlCBeDgGIAIIvcBCgVTdGF0cxIOCgZmcmFtZXMYASABKA0SDQoFYnl0ZXMYAiABKA0SEgoKY2FwdHVyZV91cxgDIAEoDRISCgpjb252ZXJ0X3VzGAQgASgNEhEKCWVuY29kZV91cxgFIAEoDRIVCg1lc3RpbWF0ZV9rYnBzGAYgASgNEhEKCXF1YW50aXplchgHIAEoDRIPCgdzZXR0bGVkGAggASgIEhAKCHF1ZXVlX3VzGAkgASgNEhAKCGxvc3NfcHBtGAogASgNEhMKC2Z1bGxfY2hyb21hGAsgASgIEiAKBnByZXNldBgMIAEoDjIQLm9yaWVsLnYxLlByZXNldCJfCgNCeWUSIwoGcmVhc29uGAEgASgOMhMub3JpZWwudjEuRW5kUmVhc29uEhwKBGNvZGUYAiABKA4yDi5vcmllbC52MS5Db2RlEhUKBmRldGFpbBgDIAEoCUIF4OAYgAgqWQoGUHJlc2V0EhYKElBSRVNFVF9VTlNQRUNJRklFRBAAEhAKDFBSRVNFVF9TUEVFRBABEhMKD1BSRVNFVF9CQUxBTkNFRBACEhAKDFBSRVNFVF9TSEFSUBADQiFaH29yaWVsL3Byb3RvY29sL29yaWVsL3YxO29yaWVsdjFiBnByb3RvMw", [file_oriel_v1_bounds, file_oriel_v1_session]);
+  fileDesc("ChZvcmllbC92MS9jaGFubmVsLnByb3RvEghvcmllbC52MSIwCgtQb2ludGVyTW92ZRILCgNzZXEYASABKA0SCQoBeBgCIAEoDRIJCgF5GAMgASgNIocDCglUb0Rlc2t0b3ASHAoDa2V5GAEgASgLMg0ub3JpZWwudjEuS2V5SAASKQoGYnV0dG9uGAIgASgLMhcub3JpZWwudjEuUG9pbnRlckJ1dHRvbkgAEiAKBXdoZWVsGAMgASgLMg8ub3JpZWwudjEuV2hlZWxIABIeCgR0ZXh0GAQgASgLMg4ub3JpZWwudjEuVGV4dEgAEisKC3JlbGVhc2VfYWxsGAUgASgLMhQub3JpZWwudjEuUmVsZWFzZUFsbEgAEioKBnN0cmVhbRgGIAEoCzIYLm9yaWVsLnYxLlN0cmVhbVNldHRpbmdzSAASHgoEcGluZxgHIAEoCzIOLm9yaWVsLnYxLlBpbmdIABIgCgVsZWF2ZRgIIAEoCzIPLm9yaWVsLnYxLkxlYXZlSAASHgoEc2VlbhgJIAEoCzIOLm9yaWVsLnYxLlNlZW5IABIgCgVoZWFyZBgKIAEoCzIPLm9yaWVsLnYxLkhlYXJkSAASCgoCYXQYDyABKA1CBgoEYm9keSJBCgVBZ2FpbhINCgVmaXJzdBgBIAEoDRIpCgZpbnB1dHMYAiADKAsyEy5vcmllbC52MS5Ub0Rlc2t0b3BCBOjgGCAijgMKC0Zyb21EZXNrdG9wEiAKBXJlYWR5GAEgASgLMg8ub3JpZWwudjEuUmVhZHlIABIiCgZzY3JlZW4YAiABKAsyEC5vcmllbC52MS5TY3JlZW5IABItCgxjdXJzb3Jfc2hhcGUYAyABKAsyFS5vcmllbC52MS5DdXJzb3JTaGFwZUgAEi0KDGN1cnNvcl9wbGFjZRgEIAEoCzIVLm9yaWVsLnYxLkN1cnNvclBsYWNlSAASIgoGZGVuaWVkGAUgASgLMhAub3JpZWwudjEuRGVuaWVkSAASIAoFc3RhdHMYBiABKAsyDy5vcmllbC52MS5TdGF0c0gAEh4KBHBvbmcYByABKAsyDi5vcmllbC52MS5Qb25nSAASHAoDYnllGAggASgLMg0ub3JpZWwudjEuQnllSAASKQoHZGlzcGxheRgJIAEoCzIWLm9yaWVsLnYxLkRpc3BsYXlTdGF0ZUgAEiQKB2Ryb3BwZWQYCiABKAsyES5vcmllbC52MS5Ecm9wcGVkSABCBgoEYm9keSIZCgdEcm9wcGVkEg4KBm51bWJlchgBIAEoDSIiCgNLZXkSDQoFdXNhZ2UYASABKA0SDAoEZG93bhgCIAEoCCJQCg1Qb2ludGVyQnV0dG9uEg4KBmJ1dHRvbhgBIAEoDRIMCgRkb3duGAIgASgIEgkKAXgYAyABKA0SCQoBeRgEIAEoDRILCgNzZXEYBSABKA0iNQoFV2hlZWwSCgoCZHgYASABKBESCgoCZHkYAiABKBESCQoBeBgDIAEoDRIJCgF5GAQgASgNIhsKBFRleHQSEwoEdGV4dBgBIAEoCUIF4OAYgCAiDAoKUmVsZWFzZUFsbCIHCgVMZWF2ZSIXCgVIZWFyZBIOCgZudW1iZXIYASABKA0iTAoEU2VlbhIOCgZmcmFtZXMYASABKA0SDwoHd2FpdF91cxgCIAEoDRIRCglkZWNvZGVfdXMYAyABKA0SEAoIc2hvd25fdXMYBCABKA0iVQoOU3RyZWFtU2V0dGluZ3MSIAoGcHJlc2V0GAEgASgOMhAub3JpZWwudjEuUHJlc2V0Eg8KB21heF9mcHMYAiABKA0SEAoIbWF4X2ticHMYAyABKA0iEgoEUGluZxIKCgJpZBgBIAEoBCISCgRQb25nEgoKAmlkGAEgASgEIpIBCgVSZWFkeRIlCgZzY29wZXMYASADKA4yDy5vcmllbC52MS5TY29wZUIE6OAYIBIgCgZzY3JlZW4YAiABKAsyEC5vcmllbC52MS5TY3JlZW4SFgoHZGVza3RvcBgDIAEoCUIF4OAYgAESEwoFY29kZWMYBCABKAlCBODgGCASEwoLZnVsbF9jaHJvbWEYBSABKAgiJwoGU2NyZWVuEg0KBXdpZHRoGAEgASgNEg4KBmhlaWdodBgCIAEoDSI4CgxEaXNwbGF5U3RhdGUSEQoJYXZhaWxhYmxlGAEgASgIEhUKBmRldGFpbBgCIAEoCUIF4OAYgAgiYAoLQ3Vyc29yU2hhcGUSDQoFd2lkdGgYASABKA0SDgoGaGVpZ2h0GAIgASgNEg0KBWhvdF94GAMgASgNEg0KBWhvdF95GAQgASgNEhQKBHJnYmEYBSABKAxCBuDgGICAECIyCgtDdXJzb3JQbGFjZRIJCgF4GAEgASgNEgkKAXkYAiABKA0SDQoFbG9jYWwYAyABKAgiXQoGRGVuaWVkEh4KBXNjb3BlGAEgASgOMg8ub3JpZWwudjEuU2NvcGUSHAoEY29kZRgCIAEoDjIOLm9yaWVsLnYxLkNvZGUSFQoGZGV0YWlsGAMgASgJQgXg4BiACCL3AQoFU3RhdHMSDgoGZnJhbWVzGAEgASgNEg0KBWJ5dGVzGAIgASgNEhIKCmNhcHR1cmVfdXMYAyABKA0SEgoKY29udmVydF91cxgEIAEoDRIRCgllbmNvZGVfdXMYBSABKA0SFQoNZXN0aW1hdGVfa2JwcxgGIAEoDRIRCglxdWFudGl6ZXIYByABKA0SDwoHc2V0dGxlZBgIIAEoCBIQCghxdWV1ZV91cxgJIAEoDRIQCghsb3NzX3BwbRgKIAEoDRITCgtmdWxsX2Nocm9tYRgLIAEoCBIgCgZwcmVzZXQYDCABKA4yEC5vcmllbC52MS5QcmVzZXQiXwoDQnllEiMKBnJlYXNvbhgBIAEoDjITLm9yaWVsLnYxLkVuZFJlYXNvbhIcCgRjb2RlGAIgASgOMg4ub3JpZWwudjEuQ29kZRIVCgZkZXRhaWwYAyABKAlCBeDgGIAIKlkKBlByZXNldBIWChJQUkVTRVRfVU5TUEVDSUZJRUQQABIQCgxQUkVTRVRfU1BFRUQQARITCg9QUkVTRVRfQkFMQU5DRUQQAhIQCgxQUkVTRVRfU0hBUlAQA0IhWh9vcmllbC9wcm90b2NvbC9vcmllbC92MTtvcmllbHYxYgZwcm90bzM", [file_oriel_v1_bounds, file_oriel_v1_session]);
 
 /**
  * PointerMove's place is in 1/65536 of the picture's width and height.
@@ -114,7 +114,21 @@ export type ToDesktop = Message<"oriel.v1.ToDesktop"> & {
      */
     value: Seen;
     case: "seen";
+  } | {
+    /**
+     * @generated from field: oriel.v1.Heard heard = 10;
+     */
+    value: Heard;
+    case: "heard";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * When the viewer said it, in ms of a clock of its own that began with the
+   * connection; 0: not said, and nothing is known of its age.
+   *
+   * @generated from field: uint32 at = 15;
+   */
+  at: number;
 };
 
 /**
@@ -217,6 +231,12 @@ export type FromDesktop = Message<"oriel.v1.FromDesktop"> & {
      */
     value: DisplayState;
     case: "display";
+  } | {
+    /**
+     * @generated from field: oriel.v1.Dropped dropped = 10;
+     */
+    value: Dropped;
+    case: "dropped";
   } | { case: undefined; value?: undefined };
 };
 
@@ -226,6 +246,30 @@ export type FromDesktop = Message<"oriel.v1.FromDesktop"> & {
  */
 export const FromDesktopSchema: GenMessage<FromDesktop> = /*@__PURE__*/
   messageDesc(file_oriel_v1_channel, 3);
+
+/**
+ * Dropped says that input was too old when it came (2 s) and was not done: nobody
+ * saw the screen that it would have met. Whatever presses or types is dropped from
+ * there on until the viewer answers with Heard, so that no command is done without
+ * its beginning. Releases are always done.
+ *
+ * @generated from message oriel.v1.Dropped
+ */
+export type Dropped = Message<"oriel.v1.Dropped"> & {
+  /**
+   * from 1 on
+   *
+   * @generated from field: uint32 number = 1;
+   */
+  number: number;
+};
+
+/**
+ * Describes the message oriel.v1.Dropped.
+ * Use `create(DroppedSchema)` to create a new message.
+ */
+export const DroppedSchema: GenMessage<Dropped> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_channel, 4);
 
 /**
  * Key is a physical key: usage number on page 7 of the USB HID usage tables.
@@ -249,7 +293,7 @@ export type Key = Message<"oriel.v1.Key"> & {
  * Use `create(KeySchema)` to create a new message.
  */
 export const KeySchema: GenMessage<Key> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 4);
+  messageDesc(file_oriel_v1_channel, 5);
 
 /**
  * PointerButton carries its own place, so that a click never lands where an
@@ -291,7 +335,7 @@ export type PointerButton = Message<"oriel.v1.PointerButton"> & {
  * Use `create(PointerButtonSchema)` to create a new message.
  */
 export const PointerButtonSchema: GenMessage<PointerButton> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 5);
+  messageDesc(file_oriel_v1_channel, 6);
 
 /**
  * Wheel is in 1/120 notch; positive is right and down.
@@ -325,7 +369,7 @@ export type Wheel = Message<"oriel.v1.Wheel"> & {
  * Use `create(WheelSchema)` to create a new message.
  */
 export const WheelSchema: GenMessage<Wheel> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 6);
+  messageDesc(file_oriel_v1_channel, 7);
 
 /**
  * Text is typed as it is, whatever the remote layout.
@@ -344,7 +388,7 @@ export type Text = Message<"oriel.v1.Text"> & {
  * Use `create(TextSchema)` to create a new message.
  */
 export const TextSchema: GenMessage<Text> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 7);
+  messageDesc(file_oriel_v1_channel, 8);
 
 /**
  * @generated from message oriel.v1.ReleaseAll
@@ -357,7 +401,7 @@ export type ReleaseAll = Message<"oriel.v1.ReleaseAll"> & {
  * Use `create(ReleaseAllSchema)` to create a new message.
  */
 export const ReleaseAllSchema: GenMessage<ReleaseAll> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 8);
+  messageDesc(file_oriel_v1_channel, 9);
 
 /**
  * Leave is the operator's disconnect; the agent ends the session.
@@ -372,7 +416,26 @@ export type Leave = Message<"oriel.v1.Leave"> & {
  * Use `create(LeaveSchema)` to create a new message.
  */
 export const LeaveSchema: GenMessage<Leave> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 9);
+  messageDesc(file_oriel_v1_channel, 10);
+
+/**
+ * Heard answers Dropped; the time between the two bounds how old this is.
+ *
+ * @generated from message oriel.v1.Heard
+ */
+export type Heard = Message<"oriel.v1.Heard"> & {
+  /**
+   * @generated from field: uint32 number = 1;
+   */
+  number: number;
+};
+
+/**
+ * Describes the message oriel.v1.Heard.
+ * Use `create(HeardSchema)` to create a new message.
+ */
+export const HeardSchema: GenMessage<Heard> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_channel, 11);
 
 /**
  * Seen is how the pictures fared at the viewer since the last such message, for
@@ -411,7 +474,7 @@ export type Seen = Message<"oriel.v1.Seen"> & {
  * Use `create(SeenSchema)` to create a new message.
  */
 export const SeenSchema: GenMessage<Seen> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 10);
+  messageDesc(file_oriel_v1_channel, 12);
 
 /**
  * @generated from message oriel.v1.StreamSettings
@@ -444,7 +507,7 @@ export type StreamSettings = Message<"oriel.v1.StreamSettings"> & {
  * Use `create(StreamSettingsSchema)` to create a new message.
  */
 export const StreamSettingsSchema: GenMessage<StreamSettings> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 11);
+  messageDesc(file_oriel_v1_channel, 13);
 
 /**
  * @generated from message oriel.v1.Ping
@@ -461,7 +524,7 @@ export type Ping = Message<"oriel.v1.Ping"> & {
  * Use `create(PingSchema)` to create a new message.
  */
 export const PingSchema: GenMessage<Ping> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 12);
+  messageDesc(file_oriel_v1_channel, 14);
 
 /**
  * @generated from message oriel.v1.Pong
@@ -478,7 +541,7 @@ export type Pong = Message<"oriel.v1.Pong"> & {
  * Use `create(PongSchema)` to create a new message.
  */
 export const PongSchema: GenMessage<Pong> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 13);
+  messageDesc(file_oriel_v1_channel, 15);
 
 /**
  * @generated from message oriel.v1.Ready
@@ -519,7 +582,7 @@ export type Ready = Message<"oriel.v1.Ready"> & {
  * Use `create(ReadySchema)` to create a new message.
  */
 export const ReadySchema: GenMessage<Ready> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 14);
+  messageDesc(file_oriel_v1_channel, 16);
 
 /**
  * @generated from message oriel.v1.Screen
@@ -541,7 +604,7 @@ export type Screen = Message<"oriel.v1.Screen"> & {
  * Use `create(ScreenSchema)` to create a new message.
  */
 export const ScreenSchema: GenMessage<Screen> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 15);
+  messageDesc(file_oriel_v1_channel, 17);
 
 /**
  * DisplayState tells of a display that went away or came back in mid-session.
@@ -565,7 +628,7 @@ export type DisplayState = Message<"oriel.v1.DisplayState"> & {
  * Use `create(DisplayStateSchema)` to create a new message.
  */
 export const DisplayStateSchema: GenMessage<DisplayState> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 16);
+  messageDesc(file_oriel_v1_channel, 18);
 
 /**
  * CursorShape's picture is straight RGBA, rows without padding; empty: hidden.
@@ -606,7 +669,7 @@ export type CursorShape = Message<"oriel.v1.CursorShape"> & {
  * Use `create(CursorShapeSchema)` to create a new message.
  */
 export const CursorShapeSchema: GenMessage<CursorShape> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 17);
+  messageDesc(file_oriel_v1_channel, 19);
 
 /**
  * CursorPlace is where the pointer is, in 1/65536 of the picture. local: this
@@ -636,7 +699,7 @@ export type CursorPlace = Message<"oriel.v1.CursorPlace"> & {
  * Use `create(CursorPlaceSchema)` to create a new message.
  */
 export const CursorPlaceSchema: GenMessage<CursorPlace> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 18);
+  messageDesc(file_oriel_v1_channel, 20);
 
 /**
  * Denied answers what the grant does not allow; at most one a second and scope.
@@ -665,7 +728,7 @@ export type Denied = Message<"oriel.v1.Denied"> & {
  * Use `create(DeniedSchema)` to create a new message.
  */
 export const DeniedSchema: GenMessage<Denied> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 19);
+  messageDesc(file_oriel_v1_channel, 21);
 
 /**
  * Stats is the agent's side of the statistics overlay, once a second while
@@ -758,7 +821,7 @@ export type Stats = Message<"oriel.v1.Stats"> & {
  * Use `create(StatsSchema)` to create a new message.
  */
 export const StatsSchema: GenMessage<Stats> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 20);
+  messageDesc(file_oriel_v1_channel, 22);
 
 /**
  * @generated from message oriel.v1.Bye
@@ -785,7 +848,7 @@ export type Bye = Message<"oriel.v1.Bye"> & {
  * Use `create(ByeSchema)` to create a new message.
  */
 export const ByeSchema: GenMessage<Bye> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 21);
+  messageDesc(file_oriel_v1_channel, 23);
 
 /**
  * Preset: a picture sooner, or a finer one. Whatever it is, a picture that stands
