@@ -35,6 +35,8 @@ export type RelayOptions = {
   data?: string;
   args?: string[];
   scheme?: 'http' | 'https';
+  /** the address it is to be opened at, where that is not the one it listens on */
+  publicUrl?: string;
   /** a command that runs the program elsewhere, such as in a network namespace */
   within?: string[];
 };
@@ -57,11 +59,18 @@ export class Relay {
       ...['--data', data, '--listen', `127.0.0.1:${port}`],
       ...['--turn-udp', `127.0.0.1:${turn}`, '--turn-tcp', `127.0.0.1:${turn}`],
       ...['--turn-allow-peers', '127.0.0.0/8'],
+      ...(options.publicUrl ? ['--public-url', options.publicUrl] : []),
       ...(options.args ?? []),
     ];
     const full = { ...options, port, data, args: args.slice(1) };
     const url = `${options.scheme ?? 'http'}://127.0.0.1:${port}`;
-    return new Relay(url, port, data, full, await Relay.launch(url, args, options.within));
+    return new Relay(
+      url,
+      port,
+      data,
+      full,
+      await Relay.launch(options.publicUrl ?? url, args, options.within),
+    );
   }
 
   private static async launch(url: string, args: string[], within: string[] = []): Promise<Proc> {
@@ -92,7 +101,8 @@ export class Relay {
 
   /** Starts again on the same port and data. */
   async restart(): Promise<void> {
-    this.proc = await Relay.launch(this.url, ['serve', ...(this.options.args ?? [])], this.options.within);
+    const { args = [], publicUrl, within } = this.options;
+    this.proc = await Relay.launch(publicUrl ?? this.url, ['serve', ...args], within);
   }
 
   async stop(): Promise<void> {

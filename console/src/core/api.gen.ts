@@ -592,6 +592,15 @@ export interface components {
             login: string;
             password: string;
         };
+        SignedIn: {
+            email: string;
+            id: string;
+            name: string;
+            /** @description The relay's public address; sign-ins are kept there. */
+            public_url: string;
+            /** @enum {string} */
+            role: "owner";
+        };
         Software: {
             name: string;
             version: string;
@@ -984,7 +993,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Person"];
+                    "application/json": components["schemas"]["SignedIn"];
                 };
             };
             /** @description Error */
@@ -1143,7 +1152,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Person"];
+                    "application/json": components["schemas"]["SignedIn"];
                 };
             };
             /** @description Error */

@@ -18,6 +18,8 @@ export function problemWords(error: unknown): string {
       return m.problem_too_many_tries({ minutes: Math.max(Math.ceil((error.retryAfter ?? 60) / 60), 1) });
     case 'unauthorized':
       return m.problem_unauthorized();
+    case 'cookie_refused':
+      return m.problem_cookie_refused({ address: error.message });
     case 'forbidden':
       return m.problem_forbidden();
     case 'not_found':

@@ -1,7 +1,7 @@
 /** Who is signed in, and the live connection that belongs to it. */
 import { ahead, liveUrl } from '../core/ahead';
 import { announceFrom } from '../core/announce';
-import { api, ApiError, signedIn, take, type Person } from '../core/api';
+import { api, ApiError, signedIn, take, type Person, type SignedIn } from '../core/api';
 import { lendFrom } from '../core/lent';
 import { Live, type LiveState } from '../core/live';
 
@@ -34,21 +34,33 @@ class Account {
   }
 
   async signIn(login: string, password: string): Promise<void> {
-    const person = await take(api.POST('/api/v1/sign-in', { body: { login, password } }));
-    this.#connect();
-    this.#enter(person);
+    await this.#kept(await take(api.POST('/api/v1/sign-in', { body: { login, password } })));
   }
 
   /** Makes the relay's first account with the token of its one-time link. */
   async makeOwner(token: string, name: string, email: string, password: string): Promise<void> {
-    const person = await take(api.POST('/api/v1/owner', { body: { token, name, email, password } }));
-    this.#connect();
-    this.#enter(person);
+    await this.#kept(await take(api.POST('/api/v1/owner', { body: { token, name, email, password } })));
   }
 
   async signOut(): Promise<void> {
     await api.POST('/api/v1/sign-out');
     this.#leave();
+  }
+
+  /**
+   * Enters when the browser kept the sign-in: one that opened an https relay by
+   * http drops its cookie without a word, and would be back at the sign-in page.
+   */
+  async #kept(said: SignedIn): Promise<void> {
+    let person: Person;
+    try {
+      person = await take(api.GET('/api/v1/me'));
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status !== 401) throw error;
+      throw new ApiError(401, 'cookie_refused', said.public_url);
+    }
+    this.#connect();
+    this.#enter(person);
   }
 
   #enter(person: Person): void {

@@ -99,9 +99,16 @@ func setup(t *testing.T, s *store.Store, o access.Options) (*access.Access, *cli
 		t.Fatal(err)
 	}
 	out := &[]string{}
-	rest := api.New(api.Options{Version: "1.2.3", Access: a, SignedOut: func(id string) { *out = append(*out, id) }})
+	rest := api.New(api.Options{Version: "1.2.3", Access: a, Relay: relay{},
+		SignedOut: func(id string) { *out = append(*out, id) }})
 	return a, &client{t: t, h: rest.Handler()}, out
 }
+
+// relay is opened at one address, and offers nothing to install.
+type relay struct{}
+
+func (relay) PublicURL() string           { return "https://relay.example" }
+func (relay) AgentFiles() []api.AgentFile { return nil }
 
 func TestPeople(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
@@ -118,8 +125,9 @@ func TestPeople(t *testing.T) {
 			t.Fatalf("three bad fields: %+v", p)
 		}
 		made := c.do("POST", "/api/v1/owner", `{"token":"`+token+`","name":"Ada","email":"ada@example.com","password":"correct horse"}`)
-		var ada api.Person
+		var ada, asked api.SignedIn
 		if err := json.Unmarshal([]byte(made.body), &ada); err != nil || made.StatusCode != 200 || ada.ID == "" ||
+			ada.PublicURL != "https://relay.example" ||
 			ada.Role != "owner" || ada.Name != "Ada" || ada.Email != "ada@example.com" {
 			t.Fatalf("%s %s", made.Status, made.body)
 		}
@@ -127,7 +135,8 @@ func TestPeople(t *testing.T) {
 		if !strings.HasPrefix(set, "oriel_session=") || !strings.Contains(set, "HttpOnly") || !strings.Contains(set, "SameSite=Lax") || !strings.Contains(set, "Path=/") {
 			t.Fatalf("cookie %s", set)
 		}
-		if me := c.do("GET", "/api/v1/me", ""); me.StatusCode != 200 || me.body != made.body || me.Header.Get("Cache-Control") != "no-store" {
+		if me := c.do("GET", "/api/v1/me", ""); me.StatusCode != 200 ||
+			json.Unmarshal([]byte(me.body), &asked) != nil || asked.Person != ada.Person || me.Header.Get("Cache-Control") != "no-store" {
 			t.Fatalf("me: %s %s", me.Status, me.body)
 		}
 		c.problem(c.do("POST", "/api/v1/owner", `{"token":"`+token+`","name":"Eve","email":"eve@example.com","password":"correct horse"}`), 409, "owner_exists")

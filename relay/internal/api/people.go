@@ -27,9 +27,16 @@ type cookieOut struct {
 	SetCookie http.Cookie `header:"Set-Cookie"`
 }
 
+// SignedIn is who signed in, and where this relay wants to be opened: a browser
+// that keeps no cookie of an https relay is told where it would.
+type SignedIn struct {
+	Person
+	PublicURL string `json:"public_url" doc:"The relay's public address; sign-ins are kept there."`
+}
+
 type signedInOut struct {
 	SetCookie http.Cookie `header:"Set-Cookie"`
-	Body      Person
+	Body      SignedIn
 }
 
 type signInIn struct {
@@ -58,20 +65,20 @@ func (a *API) people() {
 
 func (a *API) signIn(ctx context.Context, in *signInIn) (*signedInOut, error) {
 	from := a.o.Access.Client(callerOf(ctx).r)
-	return signedIn(a.o.Access.SignIn(ctx, in.Body.Login, in.Body.Password, from))
+	return a.signedIn(a.o.Access.SignIn(ctx, in.Body.Login, in.Body.Password, from))
 }
 
 func (a *API) createOwner(ctx context.Context, in *ownerIn) (*signedInOut, error) {
 	from := a.o.Access.Client(callerOf(ctx).r)
 	b := in.Body
-	return signedIn(a.o.Access.CreateOwner(ctx, b.Token, b.Name, b.Email, b.Password, from))
+	return a.signedIn(a.o.Access.CreateOwner(ctx, b.Token, b.Name, b.Email, b.Password, from))
 }
 
-func signedIn(who access.Identity, c *http.Cookie, err error) (*signedInOut, error) {
+func (a *API) signedIn(who access.Identity, c *http.Cookie, err error) (*signedInOut, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &signedInOut{*c, personOf(who)}, nil
+	return &signedInOut{*c, SignedIn{personOf(who), a.o.Relay.PublicURL()}}, nil
 }
 
 func (a *API) signOut(ctx context.Context, _ *nothingIn) (*cookieOut, error) {
