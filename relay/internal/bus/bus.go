@@ -25,7 +25,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net/url"
 	"sync"
 	"time"
 
@@ -55,7 +54,7 @@ var (
 
 // Options of a Bus; the zero value is a bus of its own within this process.
 type Options struct {
-	URL    string // nats://… or tls://…, several with commas; empty: embedded
+	URL    string // as CheckURL wants it; empty: embedded
 	Name   string // of this node, as the server's monitoring shows it
 	Logger *slog.Logger
 }
@@ -130,6 +129,13 @@ func Open(ctx context.Context, o Options) (*Bus, error) {
 		}
 		options = append(options, nats.InProcessServer(b.server))
 	} else {
+		sealed, err := servers(address)
+		if err != nil {
+			return nil, fmt.Errorf("connect to the bus: %w", err)
+		}
+		if !sealed { // the others of a cluster would be reached without TLS or credentials, too
+			options = append(options, nats.IgnoreDiscoveredServers())
+		}
 		options = append(options, nats.RetryOnFailedConnect(true))
 	}
 	conn, err := nats.Connect(address, options...)
@@ -163,24 +169,6 @@ func (b *Bus) embed() error {
 	}
 	b.server = s
 	return nil
-}
-
-// redacted is an address without its password.
-func redacted(address string) string {
-	u, err := url.Parse(address)
-	if err != nil {
-		return "the configured address"
-	}
-	return u.Redacted()
-}
-
-// withoutURL keeps the address, which may hold a password, out of an error.
-func withoutURL(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err
-	}
-	return err
 }
 
 // Healthy is nil while the bus is connected. Errors: ErrUnavailable.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"oriel/relay/internal/bus"
 	"oriel/relay/internal/store"
 )
 
@@ -68,8 +69,10 @@ func (f *flags) checkPlaces(c *Config, p *Problems) {
 	if c.Node != "" && !nodeName.MatchString(c.Node) {
 		p.add("node: a name has 1 to 64 letters, digits, - or _")
 	}
-	for _, text := range split(c.NATS) {
-		p.url("nats", text, "nats", "tls", "ws", "wss")
+	if c.NATS != "" {
+		if err := bus.CheckURL(c.NATS); err != nil {
+			p.add("nats: %v", err)
+		}
 	}
 	if c.Blobs != "" {
 		if u, err := url.Parse(c.Blobs); err != nil || (u.Scheme != "file" && u.Scheme != "s3") {
@@ -201,13 +204,6 @@ func (f *flags) checkWatching(c *Config, p *Problems) {
 		}
 		seen[one.address] = one.name
 	}
-}
-
-func split(list string) []string {
-	if list == "" {
-		return nil
-	}
-	return strings.Split(list, ",")
 }
 
 var hostName = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$`)

@@ -156,7 +156,9 @@ func TestOneProblem(t *testing.T) {
 		{"--turn-bytes-per-second 4M", ""},
 		{"--turn-bytes-per-second 4G", "turn-bytes-per-second: "},
 		{"--database postgres://u:p@h:5432/d", ""},
-		{"--nats nats://a:4222,tls://u:p@b:4222", ""},
+		{"--nats nats://127.0.0.1:4222,tls://u:p@b:4222", ""},
+		{"--nats nats://a:4222,tls://u:p@b:4222", "nats: a:4222: beyond loopback"},
+		{"--nats tls://a:4222", "nats: a:4222: beyond loopback"},
 		{"--blobs s3://bucket?region=x", ""},
 		{"--node node_1-a", ""},
 	} {

@@ -18,7 +18,7 @@ type flags struct {
 	PublicURL string `name:"public-url" help:"Address that browsers and agents use. Needed unless the relay listens on loopback." placeholder:"URL"`
 	Data      string `help:"Folder for everything that is kept." default:"oriel-data" placeholder:"DIR"`
 	Database  string `help:"sqlite:PATH or postgres://… (default: a file in the data folder)." placeholder:"URL"`
-	NATS      string `name:"nats" help:"nats://… of an external bus, several with commas (default: embedded)." placeholder:"URL"`
+	NATS      string `name:"nats" help:"tls://USER:PASSWORD@… of an external bus, several with commas; nats:// on loopback only (default: embedded)." placeholder:"URL"`
 	Blobs     string `help:"file:///… or s3://… for pictures (default: a folder in the data folder)." placeholder:"URL"`
 	Downloads string `help:"Release folder with the agent's packages (default: dist in the data folder)." placeholder:"DIR"`
 	Node      string `help:"Name of this node among others (default: made once and kept in the data folder)." placeholder:"NAME"`
