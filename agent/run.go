@@ -57,10 +57,16 @@ type desktopFlags struct {
 	Portable  bool `help:"Use the portable way to capture and type, where this system has a better one." hidden:""`
 }
 
+// limitFlags say what the relay may not go beyond.
+type limitFlags struct {
+	ICEHosts []string `name:"ice-hosts" help:"Hosts that may be asked as STUN and TURN servers besides the relay's own." placeholder:"HOST,…" env:"ORIEL_ICE_HOSTS" sep:","`
+}
+
 type runCommand struct {
 	relayFlags
 	dataFlags
 	desktopFlags
+	limitFlags
 	Display string `help:"X display to show; $$DISPLAY when not given." placeholder:":N" env:"ORIEL_DISPLAY"`
 }
 
@@ -71,7 +77,7 @@ func (c *runCommand) Run(ctx context.Context, log *slog.Logger) error {
 	}
 	defer id.Close()
 	host := hostOptions{desktopFlags: c.desktopFlags, display: c.Display, loopback: id.State().OnLoopback()}
-	n := node.New(id, node.Options{Version: version, Logger: log, Desktop: func(out node.Outlet) node.Desktop {
+	n := node.New(id, node.Options{Version: version, Logger: log, ICEHosts: c.ICEHosts, Desktop: func(out node.Outlet) node.Desktop {
 		return newHost(host, out, log)
 	}})
 	return n.Run(ctx)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"oriel/agent/internal/daemon"
@@ -31,6 +32,7 @@ type installCommand struct {
 	relayFlags
 	dataFlags
 	desktopFlags
+	limitFlags
 	serviceFlags
 	NoStart bool `help:"Do not start the service now, only with the system."`
 }
@@ -58,6 +60,9 @@ func (c *installCommand) Run(ctx context.Context, log *slog.Logger) error {
 		if f.on {
 			config.Flags = append(config.Flags, f.name)
 		}
+	}
+	if len(c.ICEHosts) > 0 {
+		config.Flags = append(config.Flags, "--ice-hosts="+strings.Join(c.ICEHosts, ","))
 	}
 	s, err := daemon.NewService(config, nil)
 	if err != nil {
@@ -206,6 +211,7 @@ type serviceCommand struct {
 	serviceFlags
 	dataFlags
 	desktopFlags
+	limitFlags
 }
 
 func (c *serviceCommand) Run(log *slog.Logger) error {
@@ -227,7 +233,7 @@ func (c *serviceCommand) serve(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	n := node.New(id, node.Options{Version: version, Logger: log, KeepTrying: true, Desktop: func(out node.Outlet) node.Desktop {
+	n := node.New(id, node.Options{Version: version, Logger: log, KeepTrying: true, ICEHosts: c.ICEHosts, Desktop: func(out node.Outlet) node.Desktop {
 		return daemon.NewHelper(daemon.HelperOptions{Outlet: out, Command: command, Version: version, Demo: c.Demo, Logger: log})
 	}})
 	return n.Run(ctx)

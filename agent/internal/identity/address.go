@@ -3,6 +3,7 @@ package identity
 import (
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -11,7 +12,7 @@ import (
 // count.
 func (s State) OnLoopback() bool {
 	for _, r := range s.Relays {
-		if loopback(hostOf(r)) {
+		if Loopback(hostOf(r)) {
 			return true
 		}
 	}
@@ -23,29 +24,57 @@ func (s State) OnLoopback() bool {
 // Loopback is learned, plain http too, only where a person gave it.
 func (s State) MayLearn(address string) bool {
 	host := hostOf(address)
-	if loopback(host) {
+	if Loopback(host) {
 		return s.OnLoopback()
 	}
 	ip, err := netip.ParseAddr(host)
 	return strings.HasPrefix(address, "https://") && (err != nil || !Inward(ip))
 }
 
-// hostOf is the host name or IP address of a relay address, without brackets.
+// Hosts are the names and IP addresses of Addresses, in lower case, without
+// ports and brackets.
+func (s State) Hosts() []string {
+	var hosts []string
+	for _, a := range s.Addresses() {
+		hosts = append(hosts, hostOf(a))
+	}
+	return hosts
+}
+
 func hostOf(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
 		return ""
 	}
-	return strings.TrimSuffix(strings.ToLower(u.Hostname()), ".")
+	return Host(u.Hostname())
 }
 
-func loopback(host string) bool {
+// Host is a host name or IP address in the one form that can be compared: in
+// lower case, without brackets, final dot and zone, IPv4 never within IPv6.
+func Host(s string) string {
+	s = strings.TrimSuffix(strings.ToLower(strings.TrimSpace(s)), ".")
+	if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
+		s = s[1 : len(s)-1]
+	}
+	if ip, err := netip.ParseAddr(s); err == nil {
+		return ip.Unmap().WithZone("").String()
+	}
+	return s
+}
+
+// Loopback reports whether a Host is this machine itself by what it is called.
+func Loopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && ip.Unmap().IsLoopback()
 }
 
-// metadata are addresses of cloud metadata services outside the link-local ranges.
-var metadata = []netip.Addr{netip.MustParseAddr("168.63.129.16"), netip.MustParseAddr("fd00:ec2::254")}
+// metadata are addresses of cloud metadata services.
+var metadata = []netip.Addr{
+	netip.MustParseAddr("169.254.169.254"), netip.MustParseAddr("168.63.129.16"), netip.MustParseAddr("fd00:ec2::254"),
+}
+
+// Metadata reports whether a cloud's metadata service is at ip.
+func Metadata(ip netip.Addr) bool { return slices.Contains(metadata, ip.Unmap().WithZone("")) }
 
 // thisNetwork is 0.0.0.0/8, which systems take for the machine itself.
 var thisNetwork = netip.MustParsePrefix("0.0.0.0/8")
@@ -67,13 +96,8 @@ var translated = []struct {
 // each also as an IPv4 address within IPv6.
 func Inward(ip netip.Addr) bool {
 	ip = ip.Unmap().WithZone("")
-	if !ip.IsValid() || ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsMulticast() || ip.IsUnspecified() || thisNetwork.Contains(ip) {
+	if !ip.IsValid() || Metadata(ip) || ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsMulticast() || ip.IsUnspecified() || thisNetwork.Contains(ip) {
 		return true
-	}
-	for _, m := range metadata {
-		if ip == m {
-			return true
-		}
 	}
 	for _, t := range translated {
 		if t.prefix.Contains(ip) {

@@ -60,6 +60,9 @@ func (n *Node) offer(offer *orielv1.Offer) {
 	n.mu.Lock()
 	n.ended.ack(offer.GetSessionId()) // it runs again
 	n.mu.Unlock()
+	state := n.id.State()
+	n.ice.look(n.ctx, state, &n.looking)
+	offer.IceServers = n.ice.take(state, offer.GetIceServers())
 	n.desktop.Offer(offer, grant)
 }
 

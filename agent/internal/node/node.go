@@ -7,7 +7,8 @@
 // A node holds the link and the machine key, so it is here that a grant is
 // verified, before anything is handed to a desktop: signature of the pinned
 // relay key, this computer, expiry by the relay's clock, the browser's
-// fingerprint, never used before. What fails is answered with
+// fingerprint, never used before. The ICE servers of an offer are those that
+// iceRule lets pass. What fails is answered with
 // SessionEnded{REFUSED} and the code that says which. Scopes are the
 // session's to enforce.
 //
@@ -64,6 +65,8 @@ type Options struct {
 	Desktop func(Outlet) Desktop
 	Logger  *slog.Logger
 	Wire    wire.Options
+	// ICEHosts may be asked as ICE servers besides the relay's own hosts.
+	ICEHosts []string
 
 	// How often the machine is looked at; 0: as said.
 	LookEvery   time.Duration // who is signed in; 15 s
@@ -104,6 +107,9 @@ type Node struct {
 	machine string // host.MachineID
 	asks    chan uint64
 	due     chan struct{} // the relay has no inventory of this machine
+	ice     *iceRule
+	ctx     context.Context // Run's, set before the link runs
+	looking sync.WaitGroup
 
 	mu       sync.Mutex
 	verifier *trust.Verifier                   // protected by mu; made when welcomed
@@ -120,6 +126,7 @@ func New(id *identity.Identity, o Options) *Node {
 		id: id, o: o, log: o.Logger,
 		asks:    make(chan uint64, 16),
 		due:     make(chan struct{}, 1),
+		ice:     newICERule(o.ICEHosts, o.Logger),
 		status:  &orielv1.Status{Display: orielv1.Status_DISPLAY_NONE, Detail: "not looked yet"},
 		reports: make(map[string]*orielv1.SessionReport),
 	}
@@ -143,9 +150,9 @@ func (n *Node) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 
-	var looking sync.WaitGroup
-	looking.Go(func() { n.inventories(ctx) })
-	looking.Go(func() { n.users(ctx) })
+	n.ctx = ctx
+	n.looking.Go(func() { n.inventories(ctx) })
+	n.looking.Go(func() { n.users(ctx) })
 	result := make(chan error, 1)
 	go func() {
 		result <- n.link.Run(linked)
@@ -153,10 +160,11 @@ func (n *Node) Run(ctx context.Context) error {
 	}()
 
 	<-ctx.Done()
-	looking.Wait()
 	n.desktop.Close(orielv1.EndReason_END_REASON_AGENT_STOPPED)
 	unlink()
-	return <-result
+	err := <-result
+	n.looking.Wait() // nothing is begun any more
+	return err
 }
 
 func (n *Node) hello() *orielv1.Hello {
@@ -202,6 +210,7 @@ func (n *Node) up(w *orielv1.Welcome) {
 		}
 	}
 	n.mu.Unlock()
+	n.ice.look(n.ctx, state, &n.looking)
 	n.desktop.Apply(w.GetSettings())
 }
 

@@ -302,3 +302,32 @@ func TestInventoryIsSentAgainOnlyWhenDue(t *testing.T) {
 		relay.Until("one for the relay that forgot", func() bool { return count(third) == 1 })
 	})
 }
+
+// taker is a Desktop that shows what offers reach it.
+type taker struct {
+	node.Desktop
+	offers chan *orielv1.Offer
+}
+
+func (d taker) Offer(o *orielv1.Offer, _ *orielv1.Grant) { d.offers <- o }
+
+// Rule: ICE servers are looked at before anything here asks them.
+func TestICEServersOfOthersDoNotReachTheDesktop(t *testing.T) {
+	relay := linktest.Start(t)
+	offers := make(chan *orielv1.Offer, 1)
+	a := run(t, relay, func(o *node.Options) {
+		inner := o.Desktop
+		o.Desktop = func(out node.Outlet) node.Desktop { return taker{inner(out), offers} }
+	})
+	v := nodetest.NewViewer(t)
+	m := nodetest.Offer(t, relay.Key, nodetest.Grant(t, relay, a.id.Key(), v), v, 1)
+	m.GetOffer().IceServers = []*orielv1.IceServer{
+		{Urls: []string{"stun:stun.thief.example:3478", "turn:127.0.0.1:3478?transport=udp"}, Username: "u", Credential: "c"},
+		{Urls: []string{"turn:169.254.169.254:80?transport=tcp"}, Username: "u", Credential: "c"},
+	}
+	relay.Agent(1).Send(m)
+	got := (<-offers).GetIceServers()
+	if len(got) != 1 || !slices.Equal(got[0].GetUrls(), []string{"turn:127.0.0.1:3478?transport=udp"}) {
+		t.Fatalf("asked are %v", got)
+	}
+}

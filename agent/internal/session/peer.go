@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"oriel/agent/internal/encode"
+	"oriel/agent/internal/identity"
 	"oriel/agent/internal/stream"
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/trust"
@@ -181,6 +183,11 @@ func (p *peer) connection(o *orielv1.Offer) (*webrtc.PeerConnection, error) {
 	var engine webrtc.SettingEngine
 	engine.LoggerFactory = loggers{p.s.log}
 	engine.SetIncludeLoopbackCandidate(opt.Loopback)
+	out, err := newOutward(opt.Loopback)
+	if err != nil {
+		return nil, err
+	}
+	engine.SetNet(out)
 	// A lost packet must not cost seconds: pion waits 1 s in the handshake of
 	// DTLS, 3 s in that of SCTP, and up to a minute later.
 	engine.SetDTLSRetransmissionInterval(250 * time.Millisecond)
@@ -193,8 +200,11 @@ func (p *peer) connection(o *orielv1.Offer) (*webrtc.PeerConnection, error) {
 	engine.SetSCTPRTOMax(time.Second)
 	engine.SetICETimeouts(opt.timing.silent, opt.timing.silent+opt.timing.lost, 2*time.Second)
 	engine.SetRemoteIPFilter(func(ip net.IP) bool {
-		// A viewer elsewhere has no business with this machine's own loopback.
-		return !ip.IsMulticast() && !ip.IsUnspecified() && (opt.Loopback || !ip.IsLoopback())
+		// A viewer elsewhere has no business with this machine's own loopback,
+		// nor with a cloud's metadata. It may be on a link of this machine.
+		a, _ := netip.AddrFromSlice(ip)
+		a = a.Unmap()
+		return opt.Loopback && a.IsLoopback() || a.IsLinkLocalUnicast() && !identity.Metadata(a) || !identity.Inward(a)
 	})
 	track, err := p.newTrack()
 	if err != nil {
