@@ -119,6 +119,7 @@ func open(data dataFlags, relay relayFlags) (*identity.Identity, error) {
 type hostOptions struct {
 	desktopFlags
 	display  string
+	found    bool // by the service; nobody has named the display
 	loopback bool
 }
 
@@ -128,7 +129,7 @@ func newHost(o hostOptions, out node.Outlet, log *slog.Logger) node.Desktop {
 			if o.Demo {
 				return desktop.Demo(demoSize), nil
 			}
-			return desktop.Open(desktop.Options{Display: o.display, Portable: o.Portable, Logger: log})
+			return desktop.Open(desktop.Options{Display: o.display, OwnServer: o.found, Portable: o.Portable, Logger: log})
 		},
 		Sign: out.Sign, Send: out.Send, Logger: log, AgentVersion: version,
 		Loopback: o.loopback, RelayOnly: o.RelayOnly,
@@ -145,7 +146,7 @@ func (c *helperCommand) Run(ctx context.Context, log *slog.Logger) error {
 	pipe := os.Stdout
 	os.Stdout = os.Stderr
 	return daemon.Serve(ctx, os.Stdin, io.Writer(pipe), func(start *orielv1.HelperStart, out node.Outlet) node.Desktop {
-		o := hostOptions{desktopFlags: c.desktopFlags, display: start.GetDisplay(), loopback: c.Loopback}
+		o := hostOptions{desktopFlags: c.desktopFlags, display: start.GetDisplay(), found: true, loopback: c.Loopback}
 		o.Demo = start.GetDemo()
 		return newHost(o, out, log)
 	})

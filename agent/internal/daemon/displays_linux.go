@@ -1,24 +1,18 @@
 package daemon
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
-	"io"
 	"os"
 	"os/exec"
 	"os/user"
-	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
+	"sync"
 	"syscall"
 )
 
 const (
-	x11Sockets = "/tmp/.X11-unix/X"
-	maxEnviron = 256 << 10
-	nobody     = 65534
+	nobody = 65534
 	// helperMark in the environment of helpers and of what they start keeps
 	// them from counting as users of a display.
 	helperMark = "ORIEL_HELPER"
@@ -27,32 +21,46 @@ const (
 // Ranks of a display's owner.
 const (
 	rankSystem = iota // root, a display manager's greeter, nobody knows who
-	rankPerson        // a person's processes use it
+	rankPerson        // a person's own server
 	rankSeat          // … who is the active one at a seat, as logind says
 )
 
-// claim is what one process's environment says of a display.
-type claim struct {
-	uid, gid   uint32
-	xauthority string
-	wayland    bool
+// finder looks for displays in these places.
+type finder struct {
+	sockets  string // directory of the X servers' sockets
+	netUnix  string // the kernel's list of Unix sockets
+	proc     string
+	sessions string // logind's
+
+	mu    sync.Mutex
+	known map[listener]account // protected by mu; so that a server is asked once
 }
 
+var machine = &finder{sockets: "/tmp/.X11-unix", netUnix: "/proc/net/unix", proc: "/proc", sessions: "/run/systemd/sessions"}
+
 // FindDisplays lists the X displays of this machine whose server listens, the
-// one where a person sits first. Who owns a display is read off the processes
-// that use it: their DISPLAY and XAUTHORITY are what a helper needs, their user
-// is whom it must run as. Xwayland servers are left out: nothing but single
-// windows is on them. An agent that is not root finds its own user's only.
-func FindDisplays() []Display {
-	listening := listeningDisplays("/proc/net/unix")
-	if len(listening) == 0 {
+// one where a person sits first.
+//
+// Whose a display is the kernel says: it is the user who listens at its socket.
+// Behind a server of root's (most display managers') it is the user for whom
+// logind has a session there, else root. What processes say in their
+// environment is believed about nothing but where their own user keeps the
+// cookie. An agent that is not root finds its own user's displays only.
+//
+// Xwayland servers whose programs say so are left out: nothing but single
+// windows is on them.
+func FindDisplays() []Display { return machine.displays() }
+
+func (f *finder) displays() []Display {
+	servers := f.servers()
+	if len(servers) == 0 {
 		return nil
 	}
-	claims := claims("/proc")
-	seated := seatedUsers("/run/systemd/sessions")
+	claims := claims(f.proc)
+	sessions, logind := readSessions(f.sessions)
 	var all []Display
-	for _, name := range listening {
-		d, ok := owner(name, claims[name], seated)
+	for _, s := range servers {
+		d, ok := f.owner(s, claims[s.name], sessions, logind)
 		if euid := os.Geteuid(); ok && (euid == 0 || uint32(euid) == d.UID) {
 			all = append(all, d)
 		}
@@ -61,157 +69,102 @@ func FindDisplays() []Display {
 	return all
 }
 
-// listeningDisplays reads the kernel's list of Unix sockets, so that no server
-// is bothered with a connection.
-func listeningDisplays(path string) []string {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	var numbers []int
-	lines := bufio.NewScanner(f)
-	for lines.Scan() {
-		// Num RefCount Protocol Flags Type St Inode Path
-		fields := strings.Fields(lines.Text())
-		if len(fields) != 8 || fields[3] != "00010000" { // __SO_ACCEPTCON
-			continue
-		}
-		number, ok := strings.CutPrefix(strings.TrimPrefix(fields[7], "@"), x11Sockets)
-		if n, err := strconv.Atoi(number); ok && err == nil && n >= 0 && !slices.Contains(numbers, n) {
-			numbers = append(numbers, n)
-		}
-	}
-	slices.Sort(numbers)
-	var names []string
-	for _, n := range numbers {
-		names = append(names, ":"+strconv.Itoa(n))
-	}
-	return names
-}
-
 // owner decides whom a display belongs to; false: to nobody we can serve.
-func owner(name string, claims map[claim]int, seated map[uint32]bool) (Display, bool) {
-	var best Display
-	votes := 0
-	wayland := false
-	for c, n := range claims {
-		if c.wayland {
-			wayland = true
-			continue
-		}
-		d := Display{Name: name, XAuthority: c.xauthority, UID: c.uid, GID: c.gid, Rank: rankOf(c.uid, seated)}
-		// The order of a map must not decide.
-		if votes == 0 || cmp.Or(cmp.Compare(d.Rank, best.Rank), cmp.Compare(n, votes), cmp.Compare(best.XAuthority, d.XAuthority), cmp.Compare(best.UID, d.UID)) > 0 {
-			best, votes = d, n
+func (f *finder) owner(s server, claims map[claim]int, sessions []loginSession, logind bool) (Display, bool) {
+	d := Display{Name: s.name, UID: s.uid, GID: s.gid}
+	if s.uid == 0 {
+		if who, ok := f.tenant(s, claims, sessions); ok {
+			d.UID, d.GID = who, nobody // the group is the account database's to say
 		}
 	}
-	if votes > 0 || wayland {
-		return best, votes > 0
-	}
-	// Nobody uses it yet: whose server it is.
-	var st syscall.Stat_t
-	if syscall.Stat(x11Sockets+name[1:], &st) != nil {
-		return Display{}, false
-	}
-	return Display{Name: name, UID: st.Uid, GID: st.Gid, Rank: rankSystem}, true
-}
-
-func rankOf(uid uint32, seated map[uint32]bool) int {
 	switch {
-	case seated[uid]:
-		return rankSeat
-	case uid >= 1000 && uid < nobody:
-		return rankPerson
+	case seatOf(sessions, d.UID, s.name):
+		d.Rank = rankSeat
+	case isPerson(d.UID):
+		d.Rank = rankPerson
+	case d.UID == 0 && !logind && usedByPerson(claims):
+		// Nobody can tell for whom root runs it: not whose it is, but that
+		// somebody is there may be taken from its programs.
+		d.Rank = rankPerson
 	}
-	return rankSystem
+	if d.UID == 0 {
+		d.XAuthority = s.authority // root's own word
+		return d, true
+	}
+	votes, wayland := 0, false
+	for c, n := range claims {
+		switch {
+		case c.uid != d.UID:
+		case c.wayland:
+			wayland = true
+		// The order of a map must not decide.
+		case votes == 0 || cmp.Or(cmp.Compare(n, votes), cmp.Compare(d.XAuthority, c.xauthority)) > 0:
+			votes, d.XAuthority = n, c.xauthority
+		}
+	}
+	return d, votes > 0 || !wayland
 }
 
-// claims counts, for each display, what the processes below proc say of it.
-func claims(proc string) map[string]map[claim]int {
-	all := map[string]map[claim]int{}
-	dirs, _ := filepath.Glob(filepath.Join(proc, "[0-9]*"))
-	for _, dir := range dirs {
-		var st syscall.Stat_t
-		if syscall.Stat(dir, &st) != nil {
-			continue
-		}
-		name, c := readClaim(filepath.Join(dir, "environ"))
-		if name == "" {
-			continue
-		}
-		c.uid, c.gid = st.Uid, st.Gid
-		if all[name] == nil {
-			all[name] = map[claim]int{}
-		}
-		all[name][c]++
-	}
-	return all
-}
-
-func readClaim(path string) (display string, c claim) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", claim{}
-	}
-	defer f.Close()
-	b, _ := io.ReadAll(io.LimitReader(f, maxEnviron))
-	if !bytes.Contains(b, []byte("DISPLAY=")) {
-		return "", claim{}
-	}
-	for v := range bytes.SplitSeq(b, []byte{0}) {
-		name, value, _ := strings.Cut(string(v), "=")
-		switch name {
-		case "DISPLAY":
-			display = localDisplay(value)
-		case "XAUTHORITY":
-			if filepath.IsAbs(value) && len(value) < 1024 {
-				c.xauthority = value
+// tenant is the user for whom root runs a server.
+func (f *finder) tenant(s server, claims map[claim]int, sessions []loginSession) (uint32, bool) {
+	if euid := uint32(os.Geteuid()); euid != 0 {
+		// No power is handed out: the helper is who we are.
+		for c := range claims {
+			if c.uid == euid {
+				return euid, true
 			}
-		case helperMark:
-			return "", claim{}
-		case "WAYLAND_DISPLAY":
-			c.wayland = value != ""
 		}
 	}
-	return display, c
-}
-
-// localDisplay is ":N" for ":N", ":N.S" and "unix:N"; empty for others.
-func localDisplay(s string) string {
-	number, ok := strings.CutPrefix(strings.TrimPrefix(s, "unix"), ":")
-	if !ok {
-		return ""
-	}
-	number, _, _ = strings.Cut(number, ".")
-	n, err := strconv.Atoi(number)
-	if err != nil || n < 0 {
-		return ""
-	}
-	return ":" + strconv.Itoa(n)
-}
-
-// seatedUsers are those with an active session at a seat (logind's files).
-func seatedUsers(dir string) map[uint32]bool {
-	users := map[uint32]bool{}
-	files, _ := filepath.Glob(filepath.Join(dir, "*"))
-	for _, f := range files {
-		b, err := os.ReadFile(f)
-		if err != nil || len(b) > 64<<10 {
+	// Only sessions at a seat: of others the user may say what display they have.
+	best, found, doubt := loginSession{}, false, false
+	for _, l := range sessions {
+		if l.uid == 0 || l.seat == "" || l.display != s.name && (l.display != "" || !l.sits() || !claimedBy(claims, l.uid)) {
 			continue
 		}
-		v := map[string]string{}
-		for l := range strings.Lines(string(b)) {
-			name, value, _ := strings.Cut(strings.TrimSpace(l), "=")
-			v[name] = value
+		order := 1
+		if found {
+			order = cmp.Or(compareBool(l.active, best.active), compareBool(l.display != "", best.display != ""),
+				compareBool(l.class == "user", best.class == "user"))
 		}
-		uid, err := strconv.ParseUint(v["UID"], 10, 32)
-		if err == nil && v["ACTIVE"] == "1" && v["CLASS"] == "user" && v["SEAT"] != "" {
-			users[uint32(uid)] = true
+		switch {
+		case order > 0:
+			best, found, doubt = l, true, false
+		case order == 0 && l.uid != best.uid:
+			doubt = true
 		}
 	}
-	return users
+	return best.uid, found && !doubt
 }
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
+}
+
+func claimedBy(claims map[claim]int, uid uint32) bool {
+	for c := range claims {
+		if c.uid == uid && !c.wayland {
+			return true
+		}
+	}
+	return false
+}
+
+func usedByPerson(claims map[claim]int) bool {
+	for c := range claims {
+		if isPerson(c.uid) && !c.wayland {
+			return true
+		}
+	}
+	return false
+}
+
+func isPerson(uid uint32) bool { return uid >= 1000 && uid < nobody }
 
 // into makes cmd run inside target's session: as its user, with nothing of the
 // service's environment.

@@ -45,6 +45,9 @@ func TestMain(m *testing.M) {
 			os.Exit(9)
 		}
 	}
+	if len(os.Args) == 4 && os.Args[1] == "test-listen" {
+		os.Exit(listenMain(os.Args[2], os.Args[3]))
+	}
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction(xvfbtest.StarterLoop))
 }
 

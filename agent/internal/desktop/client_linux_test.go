@@ -54,7 +54,7 @@ func newPainter(t testing.TB, s *xvfbtest.Server) *painter {
 	t.Helper()
 	p := &painter{t: t, events: make(chan [32]byte, 1000)}
 	var err error
-	p.c, err = dialX(s.Display, "", func(ev []byte) {
+	p.c, err = dialX(s.Display, "", false, func(ev []byte) {
 		select {
 		case p.events <- [32]byte(ev):
 		default:

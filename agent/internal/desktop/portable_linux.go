@@ -24,6 +24,15 @@ func portableDisplay(o Options) error {
 	if o.Display != "" && o.Display != env {
 		return fmt.Errorf("%w: the portable backend opens $DISPLAY (%s) only; set it to %s", ErrNoDisplay, oneLine(env), oneLine(o.Display))
 	}
+	if o.OwnServer {
+		// The libraries show a cookie to whoever listens.
+		c, err := dialX(env, o.XAuthority, true, nil)
+		if err != nil {
+			return err
+		}
+		c.hangUp()
+		<-c.closed
+	}
 	robot.Lock()
 	defer robot.Unlock()
 	portableClose() // what is left of a server that died

@@ -59,10 +59,10 @@ func openNative(o Options) (Desktop, error) {
 	d.input.text.pinger.pong = make(chan uint32, 4)
 	// Until eye is set, events are those of our own requests below.
 	var err error
-	if d.eye, err = dialX(display, o.XAuthority, d.event); err != nil {
+	if d.eye, err = dialX(display, o.XAuthority, o.OwnServer, d.event); err != nil {
 		return nil, err
 	}
-	if d.hand, err = dialX(display, o.XAuthority, d.input.text.pinger.answer); err != nil {
+	if d.hand, err = dialX(display, o.XAuthority, o.OwnServer, d.input.text.pinger.answer); err != nil {
 		d.eye.hangUp()
 		<-d.eye.closed
 		return nil, err

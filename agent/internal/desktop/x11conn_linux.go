@@ -12,10 +12,12 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/jezek/xgb"
 	"github.com/jezek/xgb/xproto"
+	"golang.org/x/sys/unix"
 )
 
 // xconn is one connection to an X server. Requests and replies are xgb's;
@@ -47,9 +49,9 @@ func init() {
 // without MIT-SHM comes in bands far below this.
 const maxReply = 64 << 20
 
-// dialX connects to a display. onEvent gets every event, in the reading
+// dialX connects to a display; own as Options.OwnServer. onEvent gets every event, in the reading
 // goroutine: it must not block and not make requests.
-func dialX(display, authority string, onEvent func(ev []byte)) (*xconn, error) {
+func dialX(display, authority string, own bool, onEvent func(ev []byte)) (*xconn, error) {
 	if display == "" {
 		display = os.Getenv("DISPLAY")
 	}
@@ -64,11 +66,19 @@ func dialX(display, authority string, onEvent func(ev []byte)) (*xconn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: nothing answers at display %s; is the X server running?", ErrNoDisplay, display)
 	}
+	peer, err := peerOf(nc)
+	if err == nil {
+		err = peer.allowed(own)
+	}
+	if err != nil {
+		nc.Close()
+		return nil, fmt.Errorf("%w: display %s: %v", ErrNoDisplay, display, err)
+	}
 	stream := &xstream{Conn: nc, r: bufio.NewReaderSize(nc, 64<<10), onEvent: onEvent}
 	// A server that is there but says nothing must not hold us for ever.
 	nc.SetDeadline(time.Now().Add(10 * time.Second))
 	var xc *xgb.Conn
-	if cookie := findCookie(authority, network, address, number); cookie != nil {
+	if cookie := findCookie(authority, network, address, number, peer); cookie != nil {
 		xc, err = xgb.NewConnNetWithCookieHex(stream, hex.EncodeToString(cookie))
 	} else {
 		xc, err = xgb.NewConnNet(stream)
@@ -264,8 +274,69 @@ func cutLast(s, sep string) (before, after string, ok bool) {
 	return s[:i], s[i+len(sep):], true
 }
 
-// findCookie looks up the display's MIT-MAGIC-COOKIE-1; nil when there is none.
-func findCookie(file, network, address, number string) []byte {
+// peer is who listens at the other end of a connection.
+type peer struct {
+	known bool // false over a network
+	uid   uint32
+}
+
+func peerOf(nc net.Conn) (peer, error) {
+	u, ok := nc.(*net.UnixConn)
+	if !ok {
+		return peer{}, nil
+	}
+	raw, err := u.SyscallConn()
+	if err != nil {
+		return peer{}, err
+	}
+	var cred *unix.Ucred
+	if e := raw.Control(func(fd uintptr) { cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); e != nil || err != nil {
+		return peer{}, fmt.Errorf("ask whose server it is: %w", errors.Join(e, err))
+	}
+	return peer{true, cred.Uid}, nil
+}
+
+// allowed: own as Options.OwnServer.
+func (p peer) allowed(own bool) error {
+	if own && (!p.known || p.uid != 0 && p.uid != uint32(os.Geteuid())) {
+		return errors.New("its server is another user's")
+	}
+	return nil
+}
+
+// openAuthority opens a file of cookies for one server. A cookie is power over
+// a whole desktop: it is taken only out of a plain file of our own, and shown
+// only to a server of its owner's or of root's. Root may also use the file of
+// the user whose server it is.
+func openAuthority(file string, to peer) (*os.File, error) {
+	// Not waiting: a pipe would have no end.
+	f, err := os.OpenFile(file, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil {
+		st, ok := info.Sys().(*syscall.Stat_t)
+		euid := uint32(os.Geteuid())
+		switch {
+		case !ok || !info.Mode().IsRegular():
+			err = fmt.Errorf("%s is no plain file", file)
+		case st.Uid != euid && (euid != 0 || !to.known || st.Uid != to.uid):
+			err = fmt.Errorf("%s belongs to another user (uid %d)", file, st.Uid)
+		case to.known && to.uid != 0 && to.uid != st.Uid:
+			err = fmt.Errorf("the server is another user's (uid %d)", to.uid)
+		}
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// findCookie looks up the display's MIT-MAGIC-COOKIE-1; nil when there is none
+// for this server.
+func findCookie(file, network, address, number string, to peer) []byte {
 	if file == "" {
 		file = os.Getenv("XAUTHORITY")
 	}
@@ -276,7 +347,7 @@ func findCookie(file, network, address, number string) []byte {
 		}
 		file = home + "/.Xauthority"
 	}
-	f, err := os.Open(file)
+	f, err := openAuthority(file, to)
 	if err != nil {
 		return nil
 	}
