@@ -119,6 +119,9 @@ func people(ctx context.Context, c *config.Config) (*store.Store, *access.Access
 	if err != nil {
 		return nil, nil, err
 	}
+	if _, err := node.Unseal(ctx, s, c); err != nil {
+		return nil, nil, errors.Join(err, s.Close())
+	}
 	a, err := access.New(ctx, s, access.Options{})
 	if err != nil {
 		return nil, nil, errors.Join(err, s.Close())

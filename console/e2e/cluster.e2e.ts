@@ -25,6 +25,8 @@ describe('two relays', () => {
         database.url,
         '--nats',
         nats.url,
+        '--sealing-key',
+        'A'.repeat(43),
         '--blobs',
         `file://${tempDir('blobs')}`,
       ];

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"oriel/relay/internal/bus"
+	"oriel/relay/internal/seal"
 	"oriel/relay/internal/store"
 )
 
@@ -21,6 +22,7 @@ func (f *flags) check(p *Problems) *Config {
 		Name: strings.TrimSpace(f.Name), Listen: f.Listen, Data: f.Data, Database: f.Database, NATS: f.NATS, Blobs: f.Blobs,
 		Downloads: f.Downloads, Node: f.Node, MetricsListen: f.MetricsListen, MetricsToken: f.MetricsToken,
 		LogLevel: f.LogLevel, LogFormat: f.LogFormat,
+		SealingKey: f.SealingKey,
 	}
 	if c.Name == "" || len(c.Name) > 64 {
 		p.add("name: give one of 1 to 64 bytes")
@@ -65,6 +67,11 @@ func (f *flags) checkPlaces(c *Config, p *Problems) {
 	}
 	if c.Downloads == "" {
 		c.Downloads = filepath.Join(data, "dist")
+	}
+	if c.SealingKey != "" {
+		if _, err := seal.Parse(c.SealingKey); err != nil {
+			p.add("sealing-key: %v", err)
+		}
 	}
 	if c.Node != "" && !nodeName.MatchString(c.Node) {
 		p.add("node: a name has 1 to 64 letters, digits, - or _")

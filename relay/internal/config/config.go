@@ -5,7 +5,7 @@
 // (ORIEL_TURN_UDP) and a key of a YAML file (turn-udp, or udp under turn),
 // named by --config or found at DefaultFile. The flag wins over the
 // environment, the environment over the file, the file over the default. JSON
-// is YAML and works too. Secrets (metrics-token, a password in database or
+// is YAML and works too. Secrets (metrics-token, sealing-key, a password in database or
 // nats) belong in the environment or the file, not on a command line that
 // others can list.
 //
@@ -43,10 +43,13 @@ type Config struct {
 	PublicURL *url.URL // nil: taken from the address listened on (loopback only)
 	Data      string   // folder of everything below that has no place of its own
 	Database  string   // as store.Open wants it
-	NATS      string   // URLs with commas; empty: embedded
-	Blobs     string   // URL of a bucket; empty: a folder in Data
-	Downloads string   // the release folder that /download serves
-	Node      string   // name of this node; empty: kept in Data
+	// SealingKey opens the relay's own keys in the database; empty: a systemd
+	// credential, or a file in Data.
+	SealingKey string
+	NATS       string // URLs with commas; empty: embedded
+	Blobs      string // URL of a bucket; empty: a folder in Data
+	Downloads  string // the release folder that /download serves
+	Node       string // name of this node; empty: kept in Data
 
 	TLS  TLS
 	TURN TURN

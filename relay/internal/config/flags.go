@@ -13,15 +13,16 @@ import (
 type flags struct {
 	Config kong.ConfigFlag `help:"YAML file with these settings." placeholder:"FILE"`
 
-	Name      string `help:"Name of this relay, shown to people." default:"Oriel"`
-	Listen    string `help:"Address of console, agents and API." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
-	PublicURL string `name:"public-url" help:"Address that browsers and agents use. Needed unless the relay listens on loopback." placeholder:"URL"`
-	Data      string `help:"Folder for everything that is kept." default:"oriel-data" placeholder:"DIR"`
-	Database  string `help:"sqlite:PATH or postgres://… (default: a file in the data folder)." placeholder:"URL"`
-	NATS      string `name:"nats" help:"tls://USER:PASSWORD@… of an external bus, several with commas; nats:// on loopback only (default: embedded)." placeholder:"URL"`
-	Blobs     string `help:"file:///… or s3://… for pictures (default: a folder in the data folder)." placeholder:"URL"`
-	Downloads string `help:"Release folder with the agent's packages (default: dist in the data folder)." placeholder:"DIR"`
-	Node      string `help:"Name of this node among others (default: made once and kept in the data folder)." placeholder:"NAME"`
+	Name       string `help:"Name of this relay, shown to people." default:"Oriel"`
+	Listen     string `help:"Address of console, agents and API." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	PublicURL  string `name:"public-url" help:"Address that browsers and agents use. Needed unless the relay listens on loopback." placeholder:"URL"`
+	Data       string `help:"Folder for everything that is kept." default:"oriel-data" placeholder:"DIR"`
+	Database   string `help:"sqlite:PATH or postgres://… (default: a file in the data folder)." placeholder:"URL"`
+	SealingKey string `name:"sealing-key" help:"Key that opens the relay's own keys in the database; the same on all nodes (default: a systemd credential, or a file in the data folder)." placeholder:"BASE64"`
+	NATS       string `name:"nats" help:"tls://USER:PASSWORD@… of an external bus, several with commas; nats:// on loopback only (default: embedded)." placeholder:"URL"`
+	Blobs      string `help:"file:///… or s3://… for pictures (default: a folder in the data folder)." placeholder:"URL"`
+	Downloads  string `help:"Release folder with the agent's packages (default: dist in the data folder)." placeholder:"DIR"`
+	Node       string `help:"Name of this node among others (default: made once and kept in the data folder)." placeholder:"NAME"`
 
 	TLSCert string `name:"tls-cert" help:"Certificate chain, PEM." placeholder:"FILE" group:"TLS"`
 	TLSKey  string `name:"tls-key" help:"Its key, PEM." placeholder:"FILE" group:"TLS"`

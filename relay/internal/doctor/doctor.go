@@ -28,6 +28,7 @@ import (
 	"oriel/relay/internal/bus"
 	"oriel/relay/internal/config"
 	"oriel/relay/internal/node"
+	"oriel/relay/internal/seal"
 	"oriel/relay/internal/store"
 	"oriel/relay/internal/turn"
 )
@@ -55,6 +56,7 @@ func Examine(ctx context.Context, c *config.Config, w io.Writer) bool {
 	}{
 		{"data", d.data},
 		{"database", d.database},
+		{"sealing", d.sealing},
 		{"clock", d.clock},
 		{"processor", d.processor},
 		{"bus", d.bus},
@@ -159,6 +161,31 @@ func (d *doctor) database(ctx context.Context) (string, error) {
 		return fmt.Sprintf("%s; the relay will bring it up to date (%d steps); make a backup first", s.Kind(), n), nil
 	}
 	return string(s.Kind()) + ", up to date", nil
+}
+
+// sealing says where the key is that opens the relay's own keys, and whether
+// it is the right one.
+func (d *doctor) sealing(ctx context.Context) (string, error) {
+	by := ""
+	if s, err := d.open(ctx); err == nil && s != nil {
+		defer s.Close()
+		if n, err := s.Pending(ctx); err == nil && n == 0 { // an older database has nothing sealed
+			if by, err = s.SealedBy(ctx); err != nil {
+				return "", err
+			}
+		}
+	}
+	key, place, err := seal.Find(d.c.SealingKey, d.c.Data)
+	switch {
+	case errors.Is(err, seal.ErrNoKey) && by == "":
+		return place + " will be made", nil
+	case err == nil && by != "" && by != key.ID():
+		err = fmt.Errorf("%w (%s)", store.ErrOtherKey, by)
+	}
+	if err != nil {
+		return "", node.SealingProblem(err, place, by, key)
+	}
+	return fmt.Sprintf("key %s is in %s; keep a copy of it, apart from the database's", key.ID(), place), nil
 }
 
 // clock is compared with the database's, where that is another machine.

@@ -21,6 +21,7 @@ import (
 	"oriel/relay/internal/config"
 	"oriel/relay/internal/node"
 	"oriel/relay/internal/relaytest"
+	"oriel/relay/internal/seal"
 	"oriel/relay/internal/store/storetest"
 )
 
@@ -77,6 +78,29 @@ func TestNothingThereYet(t *testing.T) {
 	if _, said := examine(t, c); said["certificate"] != "" || said["metrics"] != "" {
 		t.Errorf("it speaks of what is not asked for: %v", said)
 	}
+}
+
+// Rule: doctor says where the sealing key is.
+func TestSealingKey(t *testing.T) {
+	c := settings(t)
+	path := filepath.Join(c.Data, seal.File)
+	expect(t, c, true, map[string]string{"sealing": "ok " + path + " will be made"})
+	n, err := node.New(t.Context(), c, node.Options{Hash: access.HashCost{MemoryKiB: 64, Passes: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, c, true, map[string]string{"sealing": "ok is in " + path})
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, c, false, map[string]string{"sealing": "FAIL no sealing key, but the relay's keys"})
+	if _, _, err := seal.Make(c.Data); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, c, false, map[string]string{"sealing": "FAIL sealed with another key"})
 }
 
 // free is a port that nobody listens on now.

@@ -3,6 +3,7 @@ package node_test
 import (
 	"bufio"
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"io"
 	"net"
@@ -19,6 +20,7 @@ import (
 	"oriel/relay/internal/config"
 	"oriel/relay/internal/node"
 	"oriel/relay/internal/relaytest"
+	"oriel/relay/internal/seal"
 	"oriel/relay/internal/store/storetest"
 )
 
@@ -88,7 +90,8 @@ func TestTwoRelaysOnOneFile(t *testing.T) {
 	if err := os.Symlink(dir, folder); err != nil {
 		t.Fatal(err)
 	}
-	r := start(t, settings(t, "--database", "sqlite:"+link))
+	sealing := base64.StdEncoding.EncodeToString(make([]byte, seal.Size))
+	r := start(t, settings(t, "--database", "sqlite:"+link, "--sealing-key", sealing))
 	for _, name := range []string{file, link, filepath.Join(folder, "real.db"), filepath.Join(folder, "link.db")} {
 		n, err := node.New(t.Context(), settings(t, "--database", "sqlite:"+name), node.Options{})
 		if err == nil {
@@ -99,7 +102,7 @@ func TestTwoRelaysOnOneFile(t *testing.T) {
 		}
 	}
 	r.end()
-	start(t, settings(t, "--database", "sqlite:"+file)).end()
+	start(t, settings(t, "--database", "sqlite:"+file, "--sealing-key", sealing)).end()
 }
 
 func TestWhatIsTakenIsNamed(t *testing.T) {
@@ -202,8 +205,9 @@ func TestMetricsOnTheirOwnAddress(t *testing.T) {
 // Console on the one node, agent on the other; the agent's node goes.
 func TestTwoNodes(t *testing.T) {
 	database, nats, blobs := storetest.PostgreSQL(t), relaytest.StartNATS(t), t.TempDir()
+	sealing := base64.StdEncoding.EncodeToString(make([]byte, seal.Size))
 	one := func(name string) *relay {
-		return start(t, settings(t, "--database", database, "--nats", nats, "--node", name, "--blobs", "file://"+filepath.ToSlash(blobs)))
+		return start(t, settings(t, "--database", database, "--nats", nats, "--node", name, "--sealing-key", sealing, "--blobs", "file://"+filepath.ToSlash(blobs)))
 	}
 	a, b := one("a"), one("b")
 	p := a.owner()

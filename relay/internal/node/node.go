@@ -164,6 +164,9 @@ func (n *Node) open(ctx context.Context) error {
 		return err
 	}
 	n.closing(n.store.Close)
+	if _, err := Unseal(ctx, n.store, c); err != nil {
+		return err
+	}
 	n.Access, err = access.New(ctx, n.store, access.Options{Secure: n.publicURL.Scheme == "https",
 		Proxies: c.TrustedProxies, Hash: n.o.Hash, Log: log})
 	if err != nil {

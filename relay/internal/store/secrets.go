@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/uptrace/bun"
 )
@@ -12,31 +14,109 @@ type secret struct {
 	Name      string `bun:",pk"`
 	Value     []byte
 	CreatedAt int64
+	SealedBy  string // id of the sealing key; empty: the value is plain
+}
+
+// SealingKey closes and opens secrets; package seal has one.
+type SealingKey interface {
+	ID() string
+	Seal(name string, value []byte) []byte
+	Open(name string, sealed []byte) ([]byte, error)
+}
+
+// ErrOtherKey says that the secrets are sealed with another key than the one
+// given, or with one where none is.
+var ErrOtherKey = errors.New("the relay's keys in the database are sealed with another key")
+
+// SealedBy is the id of the key that secrets are sealed with; empty: none is.
+func (s *Store) SealedBy(ctx context.Context) (id string, err error) {
+	err = s.db.NewSelect().Model((*secret)(nil)).Column("sealed_by").
+		Where("sealed_by <> ''").Order("name").Limit(1).Scan(ctx, &id)
+	if err = mapped(err); errors.Is(err, ErrNotFound) {
+		return "", nil
+	}
+	return id, err
+}
+
+// UseSealingKey checks that k opens every secret, and seals those that are
+// plain. It is called before Secret, once. Errors: ErrOtherKey.
+func (s *Store) UseSealingKey(ctx context.Context, k SealingKey) error {
+	plain := 0
+	err := s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		var all []secret
+		if err := tx.NewSelect().Model(&all).Order("name").Scan(ctx); err != nil {
+			return err
+		}
+		for _, one := range all {
+			if one.SealedBy != "" {
+				if _, err := opened(k, one); err != nil {
+					return err
+				}
+				continue
+			}
+			plain++
+			_, err := tx.NewUpdate().Model((*secret)(nil)).Set("value = ?", k.Seal(one.Name, one.Value)).Set("sealed_by = ?", k.ID()).
+				Where("name = ?", one.Name).Exec(ctx)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s.seal = k
+	if plain > 0 && s.kind == SQLite {
+		// What was plain is zeroed in the file (secure_delete), but lies in the log.
+		if _, err := s.db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
+			return fmt.Errorf("empty the database's log: %w", err)
+		}
+	}
+	return nil
+}
+
+// opened is the value of a secret.
+func opened(k SealingKey, one secret) ([]byte, error) {
+	if one.SealedBy == "" {
+		return one.Value, nil
+	}
+	if k == nil || k.ID() != one.SealedBy {
+		return nil, fmt.Errorf("%w (%s)", ErrOtherKey, one.SealedBy)
+	}
+	return k.Open(one.Name, one.Value)
 }
 
 // Secret is a key of the relay's own that all its nodes share. The first to
-// ask stores what fresh makes; everybody gets that.
+// ask stores what fresh makes, sealed if there is a sealing key; everybody
+// gets that.
 func (s *Store) Secret(ctx context.Context, name string, now int64, fresh func() ([]byte, error)) ([]byte, error) {
 	got := secret{}
 	find := func(ctx context.Context, db bun.IDB) error {
 		return mapped(db.NewSelect().Model(&got).Where("name = ?", name).Scan(ctx))
 	}
 	if err := find(ctx, s.db); err == nil {
-		return got.Value, nil
-	} else if err != ErrNotFound {
+		return opened(s.seal, got)
+	} else if !errors.Is(err, ErrNotFound) {
 		return nil, err
 	}
 	value, err := fresh()
 	if err != nil {
 		return nil, err
 	}
+	row := secret{Name: name, Value: value, CreatedAt: now}
+	if s.seal != nil {
+		row.Value, row.SealedBy = s.seal.Seal(name, value), s.seal.ID()
+	}
 	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		_, err := tx.NewInsert().Model(&secret{Name: name, Value: value, CreatedAt: now}).
-			On("CONFLICT (name) DO NOTHING").Exec(ctx)
+		_, err := tx.NewInsert().Model(&row).On("CONFLICT (name) DO NOTHING").Exec(ctx)
 		if err != nil {
 			return err
 		}
 		return find(ctx, tx)
 	})
-	return got.Value, err
+	if err != nil {
+		return nil, err
+	}
+	return opened(s.seal, got)
 }

@@ -11,7 +11,8 @@
 //   - Enumerations are short words in TEXT columns, flags are BOOLEAN, bytes
 //     are {{.Bytes}} in a migration (BLOB or BYTEA).
 //   - A secret is stored as its SHA-256, never as itself. The one exception is
-//     the table of the relay's own keys, secrets.
+//     the table of the relay's own keys, secrets, whose values are sealed with
+//     a key that is not in the database (UseSealingKey).
 //   - Errors: ErrNotFound and ErrConflict can be told apart by errors.Is;
 //     everything else is a fault of the database.
 //   - A change is on the disk before its method returns, so that what somebody
@@ -86,6 +87,8 @@ type Store struct {
 	writer chan struct{}
 	// What has the write-ahead log synced. nil on PostgreSQL, which does so itself.
 	log *logSync
+	// Closes and opens secrets; nil: they are plain (tests, and a look from outside).
+	seal SealingKey
 }
 
 // Open connects to the database at address, makes it if it is a new file, and
@@ -166,7 +169,7 @@ func (s *Store) openSQLite(path string) error {
 	}
 	// NORMAL syncs at checkpoints only; logSync does it for each group of commits.
 	q := url.Values{"_txlock": {"immediate"}, "_pragma": {
-		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)",
+		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)", "secure_delete(FAST)",
 	}}
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: filepath.ToSlash(abs)}).EscapedPath()+"?"+q.Encode())
 	if err != nil {

@@ -1,0 +1,1 @@
+ALTER TABLE secrets ADD COLUMN sealed_by TEXT NOT NULL DEFAULT '';
