@@ -43,6 +43,7 @@ import (
 	"oriel/agent/internal/encode"
 	"oriel/agent/internal/identity"
 	"oriel/agent/internal/link"
+	"oriel/protocol/trust"
 )
 
 // version is set by the linker (-X main.version=…).
@@ -112,7 +113,7 @@ func fail(err error) int {
 		code int
 	}{
 		{errors.As(err, &usage), exitUsage},
-		{errors.Is(err, identity.ErrToken), exitUsage},
+		{errors.Is(err, trust.ErrToken) || errors.Is(err, trust.ErrShortToken), exitUsage},
 		{errors.Is(err, identity.ErrAddress), exitUsage},
 		{errors.Is(err, link.ErrRefused), exitRefused},
 		{errors.Is(err, identity.ErrInUse), exitInUse},

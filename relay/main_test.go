@@ -110,7 +110,7 @@ func TestServe(t *testing.T) {
 		t.Errorf("owner link: %d %q %q", code, again, hint)
 	}
 	code, token, _ := command(t, "token", "create", "--data", data, "--note", "lab", "--uses", "2")
-	if code != 0 || !regexp.MustCompile(`^oriel-[a-z2-7]{26}-[0-9a-f]{16}\n$`).MatchString(token) {
+	if code != 0 || !regexp.MustCompile(`^oriel-[a-z2-7]{26}-[0-9a-f]{32}\n$`).MatchString(token) {
 		t.Errorf("token create: %d %q", code, token)
 	}
 	owner := func(token string) int {

@@ -124,7 +124,7 @@ type Given struct {
 	CA     string   // PEM certificates to trust besides the system's; empty: as before
 }
 
-// Configure takes g over (see State.With) and saves it. Errors: ErrToken,
+// Configure takes g over (see State.With) and saves it. Errors: trust.ErrToken,
 // ErrAddress, those of the file system.
 func (i *Identity) Configure(g Given) error {
 	i.mu.Lock()

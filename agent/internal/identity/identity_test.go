@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"oriel/protocol/trust"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -31,7 +33,7 @@ func relayKey(seed byte) ed25519.PublicKey {
 
 func tokenFor(key ed25519.PublicKey) string {
 	sum := sha256.Sum256(key)
-	return "oriel-abcdefghijklmnopqrstuvwxyz-" + hex.EncodeToString(sum[:8])
+	return "oriel-abcdefghijklmnopqrstuvwxyz-" + hex.EncodeToString(sum[:16])
 }
 
 func TestKeyIsMadeOnceAndKept(t *testing.T) {
@@ -173,8 +175,8 @@ func TestGivenIsChecked(t *testing.T) {
 		given Given
 		want  error
 	}{
-		"no token":        {Given{Token: "hunter2"}, ErrToken},
-		"token cut short": {Given{Token: tokenFor(relayKey('a'))[:40]}, ErrToken},
+		"no token":        {Given{Token: "hunter2"}, trust.ErrToken},
+		"token cut short": {Given{Token: tokenFor(relayKey('a'))[:40]}, trust.ErrToken},
 		"address":         {Given{Relays: []string{"ftp://relay"}}, ErrAddress},
 		"CA":              {Given{CA: "nothing"}, nil},
 	} {
@@ -213,7 +215,7 @@ func TestRelayAddress(t *testing.T) {
 }
 
 func TestTokenKnowsItsRelay(t *testing.T) {
-	token, err := ParseToken(" " + tokenFor(relayKey('a')) + "\n")
+	token, err := trust.ParseToken(" " + tokenFor(relayKey('a')) + "\n")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"reflect"
 	"slices"
+
+	"oriel/protocol/trust"
 )
 
 // Bounds of the state.
@@ -45,7 +47,7 @@ func (s State) Addresses() []string {
 }
 
 // With is s with what g says taken over. A token for another relay than the
-// pinned one undoes the enrollment; nothing else does. Errors: ErrToken,
+// pinned one undoes the enrollment; nothing else does. Errors: trust.ErrToken,
 // ErrAddress.
 func (s State) With(g Given) (State, error) {
 	next := s.clone()
@@ -69,7 +71,7 @@ func (s State) With(g Given) (State, error) {
 		next.CA = g.CA
 	}
 	if g.Token != "" {
-		token, err := ParseToken(g.Token)
+		token, err := trust.ParseToken(g.Token)
 		if err != nil {
 			return s, err
 		}
@@ -119,7 +121,7 @@ func (s State) check() error {
 		return errors.New("the computer's id is too long")
 	}
 	if s.Token != "" {
-		if _, err := ParseToken(s.Token); err != nil {
+		if _, err := trust.ParseToken(s.Token); err != nil {
 			return err
 		}
 	}

@@ -155,7 +155,7 @@ func trusts(address string, key ed25519.PublicKey, state identity.State) error {
 	if state.Token == "" {
 		return refuse(address, "does not know this computer; give it an enrollment token with --token", nil)
 	}
-	token, err := identity.ParseToken(state.Token)
+	token, err := trust.ParseToken(state.Token)
 	if err != nil {
 		return err
 	}

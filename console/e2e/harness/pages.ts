@@ -21,7 +21,7 @@ export async function addComputer(page: Page): Promise<string> {
   await page.getByRole('button', { name: addName }).first().click();
   const dialog = page.getByRole('dialog');
   const command = await until('the command line', async () =>
-    (await dialog.innerText()).match(/oriel-[a-z2-7]{26}-[0-9a-f]{16}/),
+    (await dialog.innerText()).match(/oriel-[a-z2-7]{26}-[0-9a-f]{32}/),
   );
   return command[0];
 }

@@ -3,17 +3,13 @@ package fleet
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base32"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"regexp"
-	"strings"
 	"time"
 
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/trust"
 	"oriel/relay/internal/plain"
 	"oriel/relay/internal/store"
 )
@@ -24,15 +20,14 @@ const (
 	MaxTokenLifetime = 365 * 24 * time.Hour
 )
 
-var tokenForm = regexp.MustCompile(`^oriel-([a-z2-7]{26})-[0-9a-f]{16}$`)
-
-// hashOf is what the database knows a token by; nil for what is no token.
+// hashOf is what the database knows a token by; nil for what is no token. The
+// short tokens of older relays are known as before: their hash is the agent's to judge.
 func hashOf(token string) []byte {
-	m := tokenForm.FindStringSubmatch(token)
-	if m == nil {
+	t, err := trust.ParseToken(token)
+	if err != nil && !errors.Is(err, trust.ErrShortToken) {
 		return nil
 	}
-	h := sha256.Sum256([]byte(m[1]))
+	h := sha256.Sum256([]byte(t.Secret()))
 	return h[:]
 }
 
@@ -40,11 +35,7 @@ func hashOf(token string) []byte {
 // and so long, both clamped to the bounds. Its text is returned here and never
 // again.
 func (f *Fleet) CreateToken(ctx context.Context, by, note string, uses int, lifetime time.Duration) (text string, t store.EnrollmentToken, err error) {
-	secret := make([]byte, 16)
-	_, _ = rand.Read(secret) // never fails
-	relay := sha256.Sum256(f.o.RelayKey)
-	text = "oriel-" + strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(secret)) +
-		"-" + hex.EncodeToString(relay[:8])
+	text = trust.NewToken(f.o.RelayKey).String()
 	now := f.o.Now()
 	t = store.EnrollmentToken{ID: store.NewID(), TokenHash: hashOf(text), Note: plain.Line(note, 256), CreatedBy: by,
 		CreatedAt: now.UnixMilli(), ExpiresAt: now.Add(min(lifetime, MaxTokenLifetime)).UnixMilli(),

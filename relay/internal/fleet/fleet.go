@@ -7,13 +7,8 @@
 // that is known is its computer for ever; there is no other proof, so the same
 // machine with a new key becomes a new computer, flagged as maybe the same one
 // (its machine id) and never merged by the relay. A key that is not known
-// needs an enrollment token: one use is counted together with the new
-// computer's row, or neither. The token's text is
-//
-//	oriel-<secret: 26 of a-z2-7>-<first 16 hex digits of SHA-256(relay's public key)>
-//
-// of which the relay keeps SHA-256(secret) only, and the agent uses the last
-// part to know the relay that made it.
+// needs an enrollment token (trust.Token): one use is counted together with the
+// new computer's row, or neither. The relay keeps SHA-256 of its secret only.
 //
 // # Presence
 //

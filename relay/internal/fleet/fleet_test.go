@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -47,7 +46,7 @@ func TestToken(t *testing.T) {
 			t.Fatal(err)
 		}
 		relay := sha256.Sum256(n.Access.PublicKey())
-		if !regexp.MustCompile(`^oriel-[a-z2-7]{26}-[0-9a-f]{16}$`).MatchString(text) || !strings.HasSuffix(text, hex.EncodeToString(relay[:8])) {
+		if !strings.HasPrefix(text, "oriel-") || !strings.HasSuffix(text, "-"+hex.EncodeToString(relay[:16])) {
 			t.Fatal(text)
 		}
 		secret := sha256.Sum256([]byte(text[6:32]))

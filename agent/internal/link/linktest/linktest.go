@@ -154,7 +154,7 @@ func (r *Relay) Public() ed25519.PublicKey { return r.Key.Public().(ed25519.Publ
 // Token is a token that this relay takes, any number of times.
 func (r *Relay) Token() string {
 	sum := sha256.Sum256(r.Public())
-	return "oriel-" + Secret + "-" + hex.EncodeToString(sum[:8])
+	return "oriel-" + Secret + "-" + hex.EncodeToString(sum[:16])
 }
 
 // Now is the relay's time.
