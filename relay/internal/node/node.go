@@ -39,6 +39,7 @@ import (
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/hub"
 	"oriel/relay/internal/journal"
+	"oriel/relay/internal/listen"
 	"oriel/relay/internal/server"
 	"oriel/relay/internal/store"
 	"oriel/relay/internal/turn"
@@ -67,6 +68,7 @@ type Node struct {
 	publicURL *url.URL
 	listener  net.Listener
 	metrics   net.Listener // nil: none of its own
+	shortage  listen.Shortage
 
 	store  *store.Store
 	bus    *bus.Bus
@@ -154,6 +156,7 @@ func (n *Node) open(ctx context.Context) error {
 		if n.metrics, err = net.Listen("tcp", c.MetricsListen); err != nil {
 			return fmt.Errorf("%w; choose another address with --metrics-listen", err)
 		}
+		n.metrics = listen.Patient(n.metrics, "metrics", &n.shortage, log)
 		n.closing(func() error { return closed(n.metrics.Close()) })
 	}
 
@@ -205,7 +208,8 @@ func (n *Node) open(ctx context.Context) error {
 		Broker: n.broker, Relay: n, SignedOut: n.hub.SignedOut, Log: log})
 	n.server, err = server.New(server.Options{
 		PublicURL: n.publicURL, API: rest, Access: n.Access, Console: n.o.Console, Live: n.hub.Live, Agent: n.hub.Agent(),
-		Downloads: c.Downloads, MetricsToken: c.MetricsToken, TLS: secure, TURN: n.acceptTURN(), Log: log,
+		Downloads: c.Downloads, MetricsToken: c.MetricsToken, TLS: secure, TURN: n.acceptTURN(),
+		Shortage: &n.shortage, Log: log,
 		Ready: map[string]func(context.Context) error{
 			"database": n.store.Ping,
 			"bus":      func(context.Context) error { return n.bus.Healthy() },
@@ -342,7 +346,8 @@ func (n *Node) openTURN(ctx context.Context) error {
 		return fmt.Errorf("read the secret of TURN: %w", err)
 	}
 	n.turn, err = turn.Start(turn.Options{UDP: t.UDP, TCP: t.TCP, PublicAddress: t.PublicAddress, MinPort: t.MinPort, MaxPort: t.MaxPort,
-		AllowPeers: t.AllowPeers, Realm: t.Realm, Secret: secret, Allocations: t.Allocations, BytesPerSecond: t.BytesPerSecond, Logger: n.o.Log})
+		AllowPeers: t.AllowPeers, Realm: t.Realm, Secret: secret, Allocations: t.Allocations, BytesPerSecond: t.BytesPerSecond,
+		Patient: func(l net.Listener) net.Listener { return listen.Patient(l, "turn", &n.shortage, n.o.Log) }, Logger: n.o.Log})
 	if err != nil {
 		return fmt.Errorf("%w; choose other addresses with --turn-udp and --turn-tcp, or off", err)
 	}

@@ -110,6 +110,8 @@ func (n *Node) measure() {
 	gauge, counter := n.server.Gauge, n.server.Counter
 	gauge("oriel_agents", "Agents connected to this node.", func() float64 { return float64(n.hub.Stats().Agents) })
 	gauge("oriel_tabs", "Tabs of the console connected to this node.", func() float64 { return float64(n.hub.Stats().Tabs) })
+	counter("oriel_accept_failures_total", "Connections that no listener could accept, for want of files or memory.", func() float64 { return float64(n.shortage.Failed()) })
+	gauge("oriel_accept_waiting", "Listeners that wait for files or memory.", func() float64 { return float64(n.shortage.Waiting()) })
 	if n.turn == nil {
 		return
 	}

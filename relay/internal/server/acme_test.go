@@ -19,7 +19,7 @@ import (
 // free is a port of 127.0.0.1 that nobody listens on now.
 func free(t *testing.T) int {
 	t.Helper()
-	l := listen(t)
+	l := listenAt(t)
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port
 }
@@ -44,7 +44,7 @@ func program(t *testing.T, name string, args ...string) {
 func TestACME(t *testing.T) {
 	dir := t.TempDir()
 	caCert, caKey := certificate(t, dir, "the CA's own server")
-	port, dns, ours := free(t), free(t), listen(t)
+	port, dns, ours := free(t), free(t), listenAt(t)
 	write := func(name string, v any) string {
 		t.Helper()
 		b, err := json.Marshal(v)

@@ -42,6 +42,7 @@ import (
 
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/api"
+	"oriel/relay/internal/listen"
 )
 
 // Options of New.
@@ -64,7 +65,9 @@ type Options struct {
 	TLS *tls.Config
 	// TURN takes over the connections of a TLS listener that speak it; nil: they are closed.
 	TURN func(net.Conn)
-	Log  *slog.Logger // nil: none
+	// Shortage is where failures to accept are counted; nil: only logged.
+	Shortage *listen.Shortage
+	Log      *slog.Logger // nil: none
 }
 
 // Server is built by New and runs with Serve.
@@ -174,6 +177,7 @@ func (s *Server) AgentFiles() []api.AgentFile { return s.release.agentFiles() }
 
 // Serve answers on l until Shutdown. It returns nil after that.
 func (s *Server) Serve(l net.Listener) error {
+	l = listen.Patient(l, "door", s.o.Shortage, s.o.Log)
 	if s.o.TLS != nil {
 		l = listenTLS(l, s.o.TLS, s.o.TURN)
 	}

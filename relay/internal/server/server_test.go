@@ -377,7 +377,7 @@ func TestShutdownWaits(t *testing.T) {
 			plain(w, 200, "done")
 		})
 	})
-	l := listen(t)
+	l := listenAt(t)
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	got := make(chan string, 1)
@@ -412,7 +412,7 @@ func TestShutdownWaits(t *testing.T) {
 // A connection that a browser opened ahead of need does not hold up the end.
 func TestShutdownDoesNotWaitForNothing(t *testing.T) {
 	s, _ := open(t, nil)
-	l := listen(t)
+	l := listenAt(t)
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	c, err := net.Dial("tcp", l.Addr().String())

@@ -17,11 +17,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
+
+	"oriel/relay/internal/listen"
 )
 
-func listen(t *testing.T) net.Listener {
+func listenAt(t *testing.T) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -72,7 +75,7 @@ func serveTLS(t *testing.T, turn func(net.Conn)) (address string, client *tls.Co
 			plain(w, 200, fmt.Sprintf("%s %x %v", r.Proto, material, err))
 		})
 	})
-	l := listen(t)
+	l := listenAt(t)
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	t.Cleanup(func() {
@@ -252,5 +255,54 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	}
 	if _, err := Files(filepath.Join(dir, "none.pem"), key); err == nil {
 		t.Fatal("no file, no error")
+	}
+}
+
+// short has no file left for its first connections.
+type short struct {
+	net.Listener
+	failures int
+}
+
+func (s *short) Accept() (net.Conn, error) {
+	if s.failures > 0 {
+		s.failures--
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: syscall.EMFILE}
+	}
+	return s.Listener.Accept()
+}
+
+// Rule: at too many open files the listener waits and goes on, with TLS as
+// without, and a number says how often.
+func TestListenerOutlivesAShortage(t *testing.T) {
+	cert, key := certificate(t, t.TempDir(), "test")
+	config, err := Files(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for scheme, secure := range map[string]*tls.Config{"http": nil, "https": config} {
+		t.Run(scheme, func(t *testing.T) {
+			var shortage listen.Shortage
+			s, _ := open(t, func(o *Options) { o.TLS, o.Shortage = secure, &shortage })
+			l := listenAt(t)
+			served := make(chan error, 1)
+			go func() { served <- s.Serve(&short{Listener: l, failures: 3}) }()
+			transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true} // whose certificate it is, is another test's subject
+			r, err := (&http.Client{Transport: transport, Timeout: 20 * time.Second}).Get(scheme + "://" + l.Addr().String() + "/healthz")
+			if err != nil {
+				t.Error("nobody is let in after a shortage:", err)
+			} else if _ = r.Body.Close(); r.StatusCode != 200 {
+				t.Error(r.Status)
+			}
+			if shortage.Failed() != 3 {
+				t.Errorf("%d failures counted, want 3", shortage.Failed())
+			}
+			if err := s.Shutdown(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if err := <-served; err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

@@ -18,6 +18,9 @@ type listener struct {
 }
 
 func newListener(s *Server, socket net.Listener) *listener {
+	if socket != nil && s.o.Patient != nil {
+		socket = s.o.Patient(socket)
+	}
 	return &listener{s: s, socket: socket, given: make(chan net.Conn), done: make(chan struct{})}
 }
 
@@ -44,13 +47,7 @@ func (l *listener) Accept() (net.Conn, error) {
 
 func (l *listener) next() (net.Conn, error) {
 	if l.socket != nil {
-		for {
-			c, err := l.socket.Accept()
-			if ne, ok := err.(net.Error); ok && ne.Timeout() {
-				continue
-			}
-			return c, err
-		}
+		return l.socket.Accept()
 	}
 	select {
 	case c := <-l.given:

@@ -58,8 +58,11 @@ type Options struct {
 	Allocations      int    // at once per ID; 0: 32
 	TotalAllocations int    // 0: 8192
 	BytesPerSecond   int64  // per allocation and direction; 0: 12.5 MB
-	Logger           *slog.Logger
-	Now              func() time.Time // nil: time.Now
+	// Patient makes the TCP listener outlive a shortage of files: pion/turn
+	// ends its accept loop at the first error. nil: the listener as it is.
+	Patient func(net.Listener) net.Listener
+	Logger  *slog.Logger
+	Now     func() time.Time // nil: time.Now
 }
 
 // Server runs from Start to Close.

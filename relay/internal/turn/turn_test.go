@@ -6,11 +6,13 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"math/big"
 	"net"
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -363,4 +365,54 @@ func certificate(t *testing.T) tls.Certificate {
 		t.Fatal(err)
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// short has no file left for its first connections.
+type short struct {
+	net.Listener
+	failures int
+}
+
+func (s *short) Accept() (net.Conn, error) {
+	if s.failures > 0 {
+		s.failures--
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: syscall.EMFILE}
+	}
+	return s.Listener.Accept()
+}
+
+// patient asks again, as the relay's own does with more care.
+type patient struct {
+	short
+	failed int
+}
+
+func (p *patient) Accept() (net.Conn, error) {
+	for {
+		c, err := p.short.Accept()
+		if !errors.Is(err, syscall.EMFILE) {
+			return c, err
+		}
+		p.failed++
+	}
+}
+
+// Rule: at too many open files TURN's own accept loop waits and goes on.
+func TestListenerOutlivesAShortage(t *testing.T) {
+	var p *patient
+	s := start(t, func(o *Options) {
+		o.Patient = func(l net.Listener) net.Listener {
+			p = &patient{short: short{Listener: l, failures: 3}}
+			return p
+		}
+	})
+	user, password := good(s)
+	relay, err := client(t, s, "tcp", user, password).Allocate()
+	if err != nil {
+		t.Fatal("nobody is let in after a shortage:", err)
+	}
+	defer relay.Close()
+	if p.failed != 3 {
+		t.Errorf("%d failures waited out, want 3", p.failed)
+	}
 }
