@@ -184,6 +184,7 @@ func (f *flags) checkTURN(c *Config, p *Problems, host string) {
 		p.add("turn-realm: give a plain name")
 	}
 	c.TURN.Allocations = int(p.number("turn-allocations", f.TURNAllocations, 1<<16))
+	c.TURN.Connections = int(p.number("turn-connections", f.TURNConnections, 1<<16))
 	c.TURN.BytesPerSecond = p.number("turn-bytes-per-second", f.TURNBytesPerSecond, 1<<40)
 }
 

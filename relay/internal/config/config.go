@@ -98,6 +98,7 @@ type TURN struct {
 	AllowPeers       []netip.Prefix // private networks that may be relayed into
 	Realm            string
 	Allocations      int   // at once per person or agent; 0: turn's default
+	Connections      int   // TCP and TLS, at once per address; 0: turn's default
 	BytesPerSecond   int64 // per allocation; 0: turn's default
 }
 

@@ -38,7 +38,8 @@ type flags struct {
 	TURNPorts          string   `name:"turn-ports" help:"UDP ports of relayed packets (default: any)." placeholder:"MIN-MAX" group:"TURN"`
 	TURNAllowPeers     []string `name:"turn-allow-peers" help:"Private networks that may be relayed into (default: none)." placeholder:"NET,…" group:"TURN"`
 	TURNRealm          string   `name:"turn-realm" help:"Realm of the credentials." default:"oriel" placeholder:"NAME" group:"TURN"`
-	TURNAllocations    string   `name:"turn-allocations" help:"Allocations at once per credential." placeholder:"N" group:"TURN"`
+	TURNAllocations    string   `name:"turn-allocations" help:"Allocations at once per person or computer; a session takes two or three (default: 256)." placeholder:"N" group:"TURN"`
+	TURNConnections    string   `name:"turn-connections" help:"TCP and TLS connections at once per address, such as an office's (default: 2048)." placeholder:"N" group:"TURN"`
 	TURNBytesPerSecond string   `name:"turn-bytes-per-second" help:"Bandwidth per credential, such as 4M." placeholder:"N" group:"TURN"`
 
 	AgentRelays []string `name:"agent-relays" help:"Addresses that agents connect to, in order (default: the public one)." placeholder:"URL,…"`

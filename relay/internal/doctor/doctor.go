@@ -367,7 +367,11 @@ func (d *doctor) turn(network, address string, o turn.Options) (string, error) {
 	o.PublicAddress, o.MinPort, o.MaxPort, o.AllowPeers = d.c.TURN.PublicAddress, d.c.TURN.MinPort, d.c.TURN.MaxPort, d.c.TURN.AllowPeers
 	s, err := turn.Start(o)
 	if err == nil {
-		return address + " is free", s.Close()
+		text := address + " is free"
+		if given, asked := s.Buffer(); given != 0 && given < asked {
+			text += fmt.Sprintf("; its buffers are %d kB, for many sessions at once allow more: sysctl net.core.rmem_max=%d", given>>10, asked)
+		}
+		return text, s.Close()
 	}
 	if answersSTUN(network, address) {
 		return address + ": STUN answers here", nil

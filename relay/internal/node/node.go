@@ -346,7 +346,7 @@ func (n *Node) openTURN(ctx context.Context) error {
 		return fmt.Errorf("read the secret of TURN: %w", err)
 	}
 	n.turn, err = turn.Start(turn.Options{UDP: t.UDP, TCP: t.TCP, PublicAddress: t.PublicAddress, MinPort: t.MinPort, MaxPort: t.MaxPort,
-		AllowPeers: t.AllowPeers, Realm: t.Realm, Secret: secret, Allocations: t.Allocations, BytesPerSecond: t.BytesPerSecond,
+		AllowPeers: t.AllowPeers, Realm: t.Realm, Secret: secret, Allocations: t.Allocations, Connections: t.Connections, BytesPerSecond: t.BytesPerSecond,
 		Patient: func(l net.Listener) net.Listener { return listen.Patient(l, "turn", &n.shortage, n.o.Log) }, Logger: n.o.Log})
 	if err != nil {
 		return fmt.Errorf("%w; choose other addresses with --turn-udp and --turn-tcp, or off", err)

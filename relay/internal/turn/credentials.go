@@ -56,7 +56,13 @@ func (s *Server) withinQuota(id, _ string, client net.Addr) bool {
 		return true
 	}
 	s.refused.Add(1)
-	s.log.Warn("turn quota reached", "client", client.String(), "allocations", mine, "total", all)
+	bound := "turn-allocations"
+	if mine < s.o.Allocations {
+		bound = "all allocations"
+	}
+	s.full.Do(func() {
+		s.log.Warn("turn allocations have reached a bound; raise it if they are honest", "bound", bound, "client", client.String(), "id", id, "allocations", mine, "total", all)
+	})
 	return false
 }
 
@@ -66,6 +72,7 @@ func (s *Server) created(client, _ net.Addr, _, id, _ string, _ net.Addr, _ int)
 	s.byID[id]++
 	s.from[client.String()] = id
 	if c := s.conns[client.String()]; c != nil {
+		c.holds = true
 		c.patience(0)
 	}
 }
@@ -78,6 +85,7 @@ func (s *Server) deleted(client, _ net.Addr, _, id, _ string) {
 	}
 	delete(s.from, client.String())
 	if c := s.conns[client.String()]; c != nil {
+		c.holds = false
 		c.patience(connPatience)
 	}
 }

@@ -20,10 +20,13 @@
 // Bounds: allocations per ID and in total, bytes per second and allocation in
 // each direction (more is dropped, as a full link does), TCP connections in
 // all and per address, and 30 s for a TCP connection to begin an allocation.
+// The defaults fit the broker's 64 sessions a person, of which each takes two or
+// three allocations and, where UDP is shut, as many connections. When one is
+// reached, the log says so; for the bounds of connections the oldest one without
+// an allocation makes place.
 package turn
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -37,14 +40,14 @@ import (
 
 	"github.com/pion/logging"
 	"github.com/pion/turn/v5"
+	"golang.org/x/time/rate"
 )
 
 // Bounds that no option changes.
 const (
-	MaxAllocation   = 24 * time.Hour
-	maxConns        = 4096
-	maxConnsPerHost = 512
-	connPatience    = 30 * time.Second // for a TCP connection without allocation
+	MaxAllocation = 24 * time.Hour
+	connPatience  = 30 * time.Second // for a TCP connection without allocation
+	boundsSaid    = 10 * time.Second // at most once in the log that one is reached
 )
 
 // Options of a Server; Secret is required, the rest of the zero value works.
@@ -55,8 +58,10 @@ type Options struct {
 	AllowPeers       []netip.Prefix
 	Realm            string // empty: "oriel"
 	Secret           []byte // at least 16 bytes, the same on all nodes
-	Allocations      int    // at once per ID; 0: 32
+	Allocations      int    // at once per ID; 0: 256, four for each of 64 sessions
 	TotalAllocations int    // 0: 8192
+	Connections      int    // TCP and TLS, at once per address (IPv6: /64); 0: 2048, an office behind one
+	TotalConnections int    // 0: 8192, and not less than Connections
 	BytesPerSecond   int64  // per allocation and direction; 0: 12.5 MB
 	// Patient makes the TCP listener outlive a shortage of files: pion/turn
 	// ends its accept loop at the first error. nil: the listener as it is.
@@ -67,16 +72,18 @@ type Options struct {
 
 // Server runs from Start to Close.
 type Server struct {
-	o     Options
-	inner *turn.Server
-	log   *slog.Logger
-	udp   netip.AddrPort // invalid: off
-	tcp   netip.AddrPort
-	bind  netip.Addr // where relayed packets leave from
-	own   *ownAddresses
-	lines []*listener // TCP, and the one that Accept feeds
+	o      Options
+	inner  *turn.Server
+	log    *slog.Logger
+	udp    netip.AddrPort // invalid: off
+	tcp    netip.AddrPort
+	bind   netip.Addr // where relayed packets leave from
+	buffer int        // of each UDP socket, as the kernel gave it; 0: not known
+	own    *ownAddresses
+	lines  []*listener // TCP, and the one that Accept feeds
 
 	sent, received, dropped, refused atomic.Uint64
+	reached, full                    *rate.Sometimes // the log's lines about bounds
 
 	mu    sync.Mutex
 	byID  map[string]int     // protected by mu; live allocations
@@ -95,11 +102,11 @@ func Start(o Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{o: o, log: o.Logger, byID: map[string]int{}, from: map[string]string{}, ports: map[uint16]bool{},
-		conns: map[string]*conn{}, hosts: map[netip.Addr]int{}, own: &ownAddresses{look: net.InterfaceAddrs, log: o.Logger}}
+		conns: map[string]*conn{}, hosts: map[netip.Addr]int{}, reached: &rate.Sometimes{Interval: boundsSaid}, full: &rate.Sometimes{Interval: boundsSaid}, own: &ownAddresses{look: net.InterfaceAddrs, log: o.Logger}}
 	if err := s.own.refresh(o.Now()); err != nil {
 		return nil, fmt.Errorf("start turn: %w; without them the relay's own network would lie open", err)
 	}
-	packet, listeners, err := s.listen()
+	sockets, listeners, err := s.listen()
 	if err != nil {
 		return nil, err
 	}
@@ -108,19 +115,14 @@ func Start(o Options) (*Server, error) {
 		LoggerFactory: quiet{}, // what matters is logged by the handlers here
 		EventHandler:  turn.EventHandler{OnAllocationCreated: s.created, OnAllocationDeleted: s.deleted},
 	}
-	if packet != nil {
-		config.PacketConnConfigs = []turn.PacketConnConfig{{PacketConn: packet, RelayAddressGenerator: s.relays(), PermissionHandler: s.permitted}}
+	for _, c := range sockets {
+		config.PacketConnConfigs = append(config.PacketConnConfigs, turn.PacketConnConfig{PacketConn: c, RelayAddressGenerator: s.relays(), PermissionHandler: s.permitted})
 	}
 	for _, l := range listeners {
 		config.ListenerConfigs = append(config.ListenerConfigs, turn.ListenerConfig{Listener: l, RelayAddressGenerator: s.relays(), PermissionHandler: s.permitted})
 	}
 	if s.inner, err = turn.NewServer(config); err != nil {
-		for _, c := range listeners {
-			_ = c.Close()
-		}
-		if packet != nil {
-			_ = packet.Close()
-		}
+		shut(sockets, listeners)
 		return nil, fmt.Errorf("start turn: %w", err)
 	}
 	return s, nil
@@ -134,10 +136,16 @@ func (o Options) withDefaults() (Options, error) {
 		o.Realm = "oriel"
 	}
 	if o.Allocations == 0 {
-		o.Allocations = 32
+		o.Allocations = 256
 	}
 	if o.TotalAllocations == 0 {
 		o.TotalAllocations = 8192
+	}
+	if o.Connections == 0 {
+		o.Connections = 2048
+	}
+	if o.TotalConnections == 0 {
+		o.TotalConnections = max(8192, o.Connections)
 	}
 	if o.BytesPerSecond == 0 {
 		o.BytesPerSecond = 12_500_000
@@ -153,22 +161,22 @@ func (o Options) withDefaults() (Options, error) {
 }
 
 // listen opens the sockets and decides where relayed packets leave from.
-func (s *Server) listen() (packet net.PacketConn, listeners []*listener, err error) {
-	var config net.ListenConfig
+func (s *Server) listen() (sockets []net.PacketConn, listeners []*listener, err error) {
 	s.bind = s.o.PublicAddress
 	if s.o.UDP != "" {
-		if packet, err = config.ListenPacket(context.Background(), "udp", s.o.UDP); err != nil {
-			return nil, nil, fmt.Errorf("listen for TURN on UDP %s: %w", s.o.UDP, err)
+		if sockets, err = packets(s.o.UDP); err != nil {
+			return nil, nil, err
 		}
-		s.udp = addrPort(packet.LocalAddr())
+		s.udp = addrPort(sockets[0].LocalAddr())
 		s.bind = s.udp.Addr()
+		if s.buffer = given(sockets[0]); s.buffer != 0 && s.buffer < socketBuffer {
+			s.log.Info("turn has smaller buffers than it asked for; raise net.core.rmem_max for many sessions at once", "bytes", s.buffer, "asked", socketBuffer)
+		}
 	}
 	if s.o.TCP != "" {
-		l, err := config.Listen(context.Background(), "tcp", s.o.TCP)
+		l, err := net.Listen("tcp", s.o.TCP)
 		if err != nil {
-			if packet != nil {
-				_ = packet.Close()
-			}
+			shut(sockets, nil)
 			return nil, nil, fmt.Errorf("listen for TURN on TCP %s: %w", s.o.TCP, err)
 		}
 		s.tcp = addrPort(l.Addr())
@@ -189,15 +197,19 @@ func (s *Server) listen() (packet net.PacketConn, listeners []*listener, err err
 		}
 	}
 	if !s.o.PublicAddress.IsValid() || s.o.PublicAddress.IsUnspecified() {
-		for _, l := range listeners {
-			_ = l.Close()
-		}
-		if packet != nil {
-			_ = packet.Close()
-		}
+		shut(sockets, listeners)
 		return nil, nil, errors.New("turn: listening on all addresses needs the public address that peers can reach")
 	}
-	return packet, listeners, nil
+	return sockets, listeners, nil
+}
+
+func shut(sockets []net.PacketConn, listeners []*listener) {
+	for _, c := range sockets {
+		_ = c.Close()
+	}
+	for _, l := range listeners {
+		_ = l.Close()
+	}
 }
 
 func addrPort(a net.Addr) netip.AddrPort {
@@ -218,6 +230,10 @@ func (s *Server) UDPAddr() netip.AddrPort { return s.udp }
 
 // TCPAddr is like UDPAddr.
 func (s *Server) TCPAddr() netip.AddrPort { return s.tcp }
+
+// Buffer is the receive buffer of each UDP socket in bytes, as the kernel gave
+// it, and what was asked for; 0: not known.
+func (s *Server) Buffer() (given, asked int) { return s.buffer, socketBuffer }
 
 // URLs are the ICE server addresses (RFC 7064, RFC 7065) for clients that
 // reach this server as host. tlsPort is the port whose connections are given
