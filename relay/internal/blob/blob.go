@@ -7,6 +7,7 @@
 package blob
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/fileblob"
@@ -119,7 +121,20 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	return nil
 }
 
-// Check reports whether the store answers, for readiness and doctor.
+// CheckWrites writes a blob of that key and reads it back.
+func (s *Store) CheckWrites(ctx context.Context, key string) error {
+	wrote := []byte(time.Now().UTC().Format(time.RFC3339Nano))
+	if err := s.Put(ctx, key, wrote); err != nil {
+		return err
+	}
+	read, err := s.Get(ctx, key)
+	if err == nil && !bytes.Equal(read, wrote) {
+		err = fmt.Errorf("blob %s is not what was written", key)
+	}
+	return err
+}
+
+// Check reports whether the store answers, for doctor.
 func (s *Store) Check(ctx context.Context) error {
 	if s.folder != "" { // which gocloud does not look for
 		if _, err := os.Stat(s.folder); err != nil {

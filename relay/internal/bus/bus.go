@@ -179,6 +179,25 @@ func (b *Bus) Healthy() error {
 	return nil
 }
 
+// CheckEcho sends a message to itself and waits for it, or for the end of ctx.
+// Errors: ErrUnavailable, those of ctx.
+func (b *Bus) CheckEcho(ctx context.Context) error {
+	if err := b.Healthy(); err != nil {
+		return err
+	}
+	inbox := b.conn.NewInbox()
+	sub, err := b.conn.SubscribeSync(inbox)
+	if err != nil {
+		return mapped(err)
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	if err := b.conn.Publish(inbox, nil); err != nil {
+		return mapped(err)
+	}
+	_, err = sub.NextMsgWithContext(ctx)
+	return mapped(err)
+}
+
 // OnReconnect has fn called each time the bus was lost and is back. fn must
 // not block.
 func (b *Bus) OnReconnect(fn func()) {

@@ -14,6 +14,7 @@ package node
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
 	"errors"
@@ -211,9 +212,9 @@ func (n *Node) open(ctx context.Context) error {
 		Downloads: c.Downloads, MetricsToken: c.MetricsToken, TLS: secure, TURN: n.acceptTURN(),
 		Shortage: &n.shortage, Log: log,
 		Ready: map[string]func(context.Context) error{
-			"database": n.store.Ping,
-			"bus":      func(context.Context) error { return n.bus.Healthy() },
-			"blobs":    blobs.Check,
+			"database": func(ctx context.Context) error { return n.store.CheckWrites(ctx, name) },
+			"bus":      n.bus.CheckEcho,
+			"blobs":    func(ctx context.Context) error { return blobs.CheckWrites(ctx, healthBlob(name)) },
 		},
 	})
 	if err != nil {
@@ -221,6 +222,13 @@ func (n *Node) open(ctx context.Context) error {
 	}
 	n.measure()
 	return nil
+}
+
+// healthBlob is the key of the blob that a node of that name writes to know
+// that blobs can be written.
+func healthBlob(node string) string {
+	sum := sha256.Sum256([]byte(node))
+	return "health/" + hex.EncodeToString(sum[:8])
 }
 
 // closed is err, unless it says that somebody closed it before.

@@ -8,7 +8,7 @@
 //	/install.sh       the script for `curl … | sh`      (public)
 //	/download/{name}  the files of the release          (public)
 //	/healthz          the process lives                 (public)
-//	/readyz           database and bus answer           (public)
+//	/readyz           what is written is read back     (public)
 //	/metrics          Prometheus, with a bearer token; or on an address of its own
 //
 // What holds for every answer: a strict Content-Security-Policy that runs
@@ -57,7 +57,7 @@ type Options struct {
 	Agent http.Handler
 	// Downloads is the release folder.
 	Downloads string
-	// Ready are what /readyz asks, by name.
+	// Ready are what /readyz asks, by name, at most once a second each.
 	Ready map[string]func(context.Context) error
 	// MetricsToken guards /metrics; empty: no such route.
 	MetricsToken string
@@ -81,6 +81,7 @@ type Server struct {
 	release  *release
 	draining atomic.Bool
 	fresh    fresh
+	health   health
 }
 
 // Route is one address that the server answers.
@@ -95,7 +96,8 @@ func New(o Options) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{o: o, mux: http.NewServeMux(), metrics: newMetrics(), release: &release{dir: o.Downloads, base: o.PublicURL}}
+	s := &Server{o: o, mux: http.NewServeMux(), metrics: newMetrics(), release: &release{dir: o.Downloads, base: o.PublicURL},
+		health: health{checks: o.Ready, log: o.Log, now: time.Now}}
 	if err := s.build(); err != nil {
 		return nil, err
 	}
@@ -258,17 +260,7 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 		plain(w, http.StatusServiceUnavailable, "draining\n")
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), 3*time.Second)
-	defer cancel()
-	code, text := http.StatusOK, ""
-	for name, check := range sorted(s.o.Ready) {
-		if err := check(ctx); err != nil {
-			s.o.Log.Warn("not ready", "needs", name, "error", err)
-			code, text = http.StatusServiceUnavailable, text+name+": failing\n"
-			continue
-		}
-		text += name + ": ok\n"
-	}
+	code, text := s.health.ask(r.Context())
 	plain(w, code, text)
 }
 

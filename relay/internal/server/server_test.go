@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -305,9 +307,14 @@ func TestConsole(t *testing.T) {
 	}
 }
 
+// Rule: health does what the work does, at most once a second, and says which
+// need failed.
 func TestHealth(t *testing.T) {
 	var fail error
-	s, _ := open(t, func(o *Options) { o.Ready["bus"] = func(context.Context) error { return fail } })
+	asked := 0
+	s, _ := open(t, func(o *Options) { o.Ready["bus"] = func(context.Context) error { asked++; return fail } })
+	now := time.Unix(1, 0)
+	s.health.now = func() time.Time { return now }
 	check := func(path string, status int, want string) {
 		t.Helper()
 		if r := ask(s, "GET", path); r.StatusCode != status || body(t, r) != want {
@@ -316,6 +323,16 @@ func TestHealth(t *testing.T) {
 	}
 	check("/healthz", 200, "ok\n")
 	check("/readyz", 200, "bus: ok\ndatabase: ok\n")
+	for range 5 {
+		check("/readyz", 200, "bus: ok\ndatabase: ok\n")
+	}
+	if asked != 1 {
+		t.Errorf("six questions within a second cost %d checks", asked)
+	}
+	now = now.Add(time.Second)
+	fail = fmt.Errorf("write: %w", syscall.ENOSPC)
+	check("/readyz", 503, "bus: disk full\ndatabase: ok\n")
+	now = now.Add(time.Second)
 	fail = errors.New("nats://user:secret@10.0.0.7: refused")
 	check("/readyz", 503, "bus: failing\ndatabase: ok\n")
 	fail = nil

@@ -1,15 +1,19 @@
+//go:build unix
+
 package store
 
 import (
 	"errors"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -175,5 +179,41 @@ func BenchmarkCommit(b *testing.B) {
 				})
 			})
 		}
+	}
+}
+
+// The test runs itself with a bound on the size of files, which refuses writing
+// as a full disk does.
+//
+// Rule: health writes a row and reads it back.
+func TestCheckWrites(t *testing.T) {
+	const mark = "ORIEL_TEST_FULL"
+	if path := os.Getenv(mark); path != "" {
+		s := openFile(t, path)
+		if err := s.CheckWrites(t.Context(), "node"); err != nil {
+			t.Fatal(err)
+		}
+		signal.Ignore(syscall.SIGXFSZ)
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 1, Max: 1 << 30}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Ping(t.Context()); err != nil {
+			t.Errorf("reading: %v", err)
+		}
+		if err := s.CheckWrites(t.Context(), "node"); err == nil {
+			t.Error("all is well, but nothing can be written")
+		}
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 1 << 30, Max: 1 << 30}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.CheckWrites(t.Context(), "node"); err != nil {
+			t.Errorf("with room again: %v", err)
+		}
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), mark+"="+filepath.Join(t.TempDir(), "relay.db"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
 }
