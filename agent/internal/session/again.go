@@ -52,6 +52,9 @@ func (p *peer) onAgain(raw webrtc.DataChannelMessage) {
 		p.drop()
 		return
 	}
+	if m.Held != nil {
+		p.proof.held(m.GetHeld())
+	}
 	for i, input := range m.GetInputs() {
 		if !isInput(input) {
 			p.drop()

@@ -125,6 +125,7 @@ func (p *peer) act(m *orielv1.ToDesktop) bool {
 			return false
 		}
 		if p.allowed(orielv1.Scope_SCOPE_CONTROL) {
+			p.proof.key(desktop.Usage(b.Key.GetUsage()), b.Key.GetDown())
 			err = hands.key(&p.hand, desktop.Usage(b.Key.GetUsage()), b.Key.GetDown())
 		}
 	case *orielv1.ToDesktop_Button:
@@ -133,6 +134,7 @@ func (p *peer) act(m *orielv1.ToDesktop) bool {
 		}
 		if p.allowed(orielv1.Scope_SCOPE_CONTROL) {
 			p.pointer.overtake(b.Button.GetSeq())
+			p.proof.button(desktop.Button(b.Button.GetButton()), b.Button.GetDown())
 			err = hands.button(&p.hand, desktop.Button(b.Button.GetButton()), b.Button.GetDown(), b.Button.GetX(), b.Button.GetY())
 		}
 	case *orielv1.ToDesktop_Wheel:
@@ -155,6 +157,8 @@ func (p *peer) act(m *orielv1.ToDesktop) bool {
 		p.say(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Pong{Pong: &orielv1.Pong{Id: b.Ping.GetId()}}})
 	case *orielv1.ToDesktop_Heard:
 		p.ages.heard(time.Now(), b.Heard.GetNumber(), m.GetAt())
+	case *orielv1.ToDesktop_Held:
+		p.proof.held(b.Held)
 	case *orielv1.ToDesktop_Seen:
 		p.s.delays.seen(b.Seen)
 	case *orielv1.ToDesktop_Leave:

@@ -114,6 +114,19 @@ func (h *hands) release(by *hand, forGood bool) int {
 	return n
 }
 
+// slip lets go of one thing where it is, and reports whether this hand held it.
+func (h *hands) slip(by *hand, what thing) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.input == nil:
+		return false
+	case what.button:
+		return drop(h.buttons, by, desktop.Button(what.is), h.input.Button) > 0
+	}
+	return drop(h.keys, by, desktop.Usage(what.is), h.input.Key) > 0
+}
+
 // moved reports whether the pointer's being at p is this hand's doing.
 func (h *hands) moved(by *hand, p image.Point) bool {
 	h.mu.Lock()

@@ -44,6 +44,7 @@ type peer struct {
 	pointer pointer
 	inputs  inputs
 	ages    ages
+	proof   proof
 	waiting waiting // protected by inputs.mu
 	video   *video  // nil without SCOPE_VIEW
 
@@ -81,6 +82,7 @@ func newPeer(s *session, attempt uint32, g *orielv1.Grant) *peer {
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.pointer.wake = make(chan struct{}, 1)
+	p.proof.release = p.letSlip
 	return p
 }
 
@@ -440,6 +442,7 @@ func (p *peer) close(bye *orielv1.Bye) {
 		p.letGoSoon()
 	}
 	p.cancel()
+	p.proof.stop()
 	if pc != nil {
 		if err := pc.GracefulClose(); err != nil {
 			p.s.log.Debug("close peer connection", "attempt", p.attempt, "error", err)

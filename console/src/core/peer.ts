@@ -12,6 +12,7 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { decode, encode } from './codec';
 import { Again } from './again';
+import { Held } from './held';
 import { ahead } from './ahead';
 import { makeOffer, plain, type Offer, type OfferOptions } from './offer';
 import {
@@ -53,6 +54,7 @@ export class Peer {
   #pointer: RTCDataChannel;
   #control: RTCDataChannel;
   #again: Again;
+  #held: Held;
   #events: PeerEvents;
   #early: RTCIceCandidateInit[] | undefined = []; // until the answer is set
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -71,6 +73,7 @@ export class Peer {
     this.stream = offer.stream;
     this.#pointer = offer.pointer;
     this.#again = new Again(offer.again, () => this.#lost());
+    this.#held = new Held(offer.again, (body) => this.send(body));
     this.#control = offer.control;
     this.#control.binaryType = 'arraybuffer';
     this.#listen();
@@ -112,6 +115,7 @@ export class Peer {
     const at = Math.ceil(performance.now() - this.#began) + 1; // 0 would be none
     const message = create(ToDesktopSchema, { body, at });
     this.#again.note(message);
+    this.#held.note(message);
     this.#control.send(encode(ToDesktopSchema, message));
     return true;
   }
@@ -141,6 +145,7 @@ export class Peer {
     if (this.#leaving) return;
     clearTimeout(this.#timer);
     this.#again.stop();
+    this.#held.stop();
     this.#pc.close();
   }
 
@@ -185,6 +190,7 @@ export class Peer {
     clearTimeout(this.#timer);
     if (this.#connected) return this.#tellSilence(false);
     this.#connected = true;
+    this.#held.begin();
     this.#events.connected();
   }
 

@@ -498,7 +498,7 @@ describe('what the pictures took', () => {
     await vi.advanceTimersByTimeAsync(1_500);
     viewer.disconnect();
     expect(seen()).toMatchObject([{ frames: 60 }, { frames: 3 }]);
-    expect(peer().control.map((b) => b.case)).toEqual(['ping', 'ping', 'seen', 'seen', 'leave']);
+    expect(peer().control.map((b) => b.case)).toEqual(['held', 'ping', 'ping', 'seen', 'seen', 'leave']);
   });
 });
 

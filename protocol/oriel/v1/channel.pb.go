@@ -157,6 +157,7 @@ type ToDesktop struct {
 	//	*ToDesktop_Leave
 	//	*ToDesktop_Seen
 	//	*ToDesktop_Heard
+	//	*ToDesktop_Held
 	Body isToDesktop_Body `protobuf_oneof:"body"`
 	// When the viewer said it, in ms of a clock of its own that began with the
 	// connection; 0: not said, and nothing is known of its age.
@@ -292,6 +293,15 @@ func (x *ToDesktop) GetHeard() *Heard {
 	return nil
 }
 
+func (x *ToDesktop) GetHeld() *Held {
+	if x != nil {
+		if x, ok := x.Body.(*ToDesktop_Held); ok {
+			return x.Held
+		}
+	}
+	return nil
+}
+
 func (x *ToDesktop) GetAt() uint32 {
 	if x != nil {
 		return x.At
@@ -343,6 +353,10 @@ type ToDesktop_Heard struct {
 	Heard *Heard `protobuf:"bytes,10,opt,name=heard,proto3,oneof"`
 }
 
+type ToDesktop_Held struct {
+	Held *Held `protobuf:"bytes,11,opt,name=held,proto3,oneof"`
+}
+
 func (*ToDesktop_Key) isToDesktop_Body() {}
 
 func (*ToDesktop_Button) isToDesktop_Body() {}
@@ -363,6 +377,8 @@ func (*ToDesktop_Seen) isToDesktop_Body() {}
 
 func (*ToDesktop_Heard) isToDesktop_Body() {}
 
+func (*ToDesktop_Held) isToDesktop_Body() {}
+
 // Again is recent input (key, button, wheel, text, release_all) once more. A lost
 // packet of control comes again after a second at worst (SCTP waits for its timer
 // when nothing follows), and holds back what comes after it; a key must not take
@@ -372,6 +388,7 @@ type Again struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	First         uint32                 `protobuf:"varint,1,opt,name=first,proto3" json:"first,omitempty"`  // number of the first
 	Inputs        []*ToDesktop           `protobuf:"bytes,2,rep,name=inputs,proto3" json:"inputs,omitempty"` // consecutive
+	Held          *Held                  `protobuf:"bytes,3,opt,name=held,proto3" json:"held,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -420,6 +437,70 @@ func (x *Again) GetInputs() []*ToDesktop {
 	return nil
 }
 
+func (x *Again) GetHeld() *Held {
+	if x != nil {
+		return x.Held
+	}
+	return nil
+}
+
+// Held names what the viewer holds down just now, each 200 ms while it holds anything,
+// on again (on control where that is not open). A viewer that does so says it on control
+// first, with nothing in it. From then on a key that is no modifier goes up when nothing
+// says for 400 ms that it is held, a button after 2 s: the page or the network may stand
+// still between a press and its release.
+type Held struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Usages        []uint32               `protobuf:"varint,1,rep,packed,name=usages,proto3" json:"usages,omitempty"`   // as in Key
+	Buttons       []uint32               `protobuf:"varint,2,rep,packed,name=buttons,proto3" json:"buttons,omitempty"` // as in PointerButton
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Held) Reset() {
+	*x = Held{}
+	mi := &file_oriel_v1_channel_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Held) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Held) ProtoMessage() {}
+
+func (x *Held) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_channel_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Held.ProtoReflect.Descriptor instead.
+func (*Held) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Held) GetUsages() []uint32 {
+	if x != nil {
+		return x.Usages
+	}
+	return nil
+}
+
+func (x *Held) GetButtons() []uint32 {
+	if x != nil {
+		return x.Buttons
+	}
+	return nil
+}
+
 type FromDesktop struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Body:
@@ -441,7 +522,7 @@ type FromDesktop struct {
 
 func (x *FromDesktop) Reset() {
 	*x = FromDesktop{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[3]
+	mi := &file_oriel_v1_channel_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -453,7 +534,7 @@ func (x *FromDesktop) String() string {
 func (*FromDesktop) ProtoMessage() {}
 
 func (x *FromDesktop) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[3]
+	mi := &file_oriel_v1_channel_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -466,7 +547,7 @@ func (x *FromDesktop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromDesktop.ProtoReflect.Descriptor instead.
 func (*FromDesktop) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{3}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *FromDesktop) GetBody() isFromDesktop_Body {
@@ -643,7 +724,7 @@ type Dropped struct {
 
 func (x *Dropped) Reset() {
 	*x = Dropped{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[4]
+	mi := &file_oriel_v1_channel_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -655,7 +736,7 @@ func (x *Dropped) String() string {
 func (*Dropped) ProtoMessage() {}
 
 func (x *Dropped) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[4]
+	mi := &file_oriel_v1_channel_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -668,7 +749,7 @@ func (x *Dropped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Dropped.ProtoReflect.Descriptor instead.
 func (*Dropped) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{4}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Dropped) GetNumber() uint32 {
@@ -689,7 +770,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[5]
+	mi := &file_oriel_v1_channel_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -701,7 +782,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[5]
+	mi := &file_oriel_v1_channel_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -714,7 +795,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{5}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Key) GetUsage() uint32 {
@@ -746,7 +827,7 @@ type PointerButton struct {
 
 func (x *PointerButton) Reset() {
 	*x = PointerButton{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[6]
+	mi := &file_oriel_v1_channel_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -758,7 +839,7 @@ func (x *PointerButton) String() string {
 func (*PointerButton) ProtoMessage() {}
 
 func (x *PointerButton) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[6]
+	mi := &file_oriel_v1_channel_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -771,7 +852,7 @@ func (x *PointerButton) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PointerButton.ProtoReflect.Descriptor instead.
 func (*PointerButton) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{6}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PointerButton) GetButton() uint32 {
@@ -822,7 +903,7 @@ type Wheel struct {
 
 func (x *Wheel) Reset() {
 	*x = Wheel{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[7]
+	mi := &file_oriel_v1_channel_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -834,7 +915,7 @@ func (x *Wheel) String() string {
 func (*Wheel) ProtoMessage() {}
 
 func (x *Wheel) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[7]
+	mi := &file_oriel_v1_channel_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -847,7 +928,7 @@ func (x *Wheel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wheel.ProtoReflect.Descriptor instead.
 func (*Wheel) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{7}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Wheel) GetDx() int32 {
@@ -888,7 +969,7 @@ type Text struct {
 
 func (x *Text) Reset() {
 	*x = Text{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[8]
+	mi := &file_oriel_v1_channel_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -900,7 +981,7 @@ func (x *Text) String() string {
 func (*Text) ProtoMessage() {}
 
 func (x *Text) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[8]
+	mi := &file_oriel_v1_channel_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -913,7 +994,7 @@ func (x *Text) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Text.ProtoReflect.Descriptor instead.
 func (*Text) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{8}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Text) GetText() string {
@@ -931,7 +1012,7 @@ type ReleaseAll struct {
 
 func (x *ReleaseAll) Reset() {
 	*x = ReleaseAll{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[9]
+	mi := &file_oriel_v1_channel_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -943,7 +1024,7 @@ func (x *ReleaseAll) String() string {
 func (*ReleaseAll) ProtoMessage() {}
 
 func (x *ReleaseAll) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[9]
+	mi := &file_oriel_v1_channel_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -956,7 +1037,7 @@ func (x *ReleaseAll) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseAll.ProtoReflect.Descriptor instead.
 func (*ReleaseAll) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{9}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{10}
 }
 
 // Leave is the operator's disconnect; the agent ends the session.
@@ -968,7 +1049,7 @@ type Leave struct {
 
 func (x *Leave) Reset() {
 	*x = Leave{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[10]
+	mi := &file_oriel_v1_channel_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -980,7 +1061,7 @@ func (x *Leave) String() string {
 func (*Leave) ProtoMessage() {}
 
 func (x *Leave) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[10]
+	mi := &file_oriel_v1_channel_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -993,7 +1074,7 @@ func (x *Leave) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Leave.ProtoReflect.Descriptor instead.
 func (*Leave) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{10}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{11}
 }
 
 // Heard answers Dropped; the time between the two bounds how old this is.
@@ -1006,7 +1087,7 @@ type Heard struct {
 
 func (x *Heard) Reset() {
 	*x = Heard{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[11]
+	mi := &file_oriel_v1_channel_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1018,7 +1099,7 @@ func (x *Heard) String() string {
 func (*Heard) ProtoMessage() {}
 
 func (x *Heard) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[11]
+	mi := &file_oriel_v1_channel_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1031,7 +1112,7 @@ func (x *Heard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heard.ProtoReflect.Descriptor instead.
 func (*Heard) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{11}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Heard) GetNumber() uint32 {
@@ -1056,7 +1137,7 @@ type Seen struct {
 
 func (x *Seen) Reset() {
 	*x = Seen{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[12]
+	mi := &file_oriel_v1_channel_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1068,7 +1149,7 @@ func (x *Seen) String() string {
 func (*Seen) ProtoMessage() {}
 
 func (x *Seen) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[12]
+	mi := &file_oriel_v1_channel_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1081,7 +1162,7 @@ func (x *Seen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Seen.ProtoReflect.Descriptor instead.
 func (*Seen) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{12}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Seen) GetFrames() uint32 {
@@ -1123,7 +1204,7 @@ type StreamSettings struct {
 
 func (x *StreamSettings) Reset() {
 	*x = StreamSettings{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[13]
+	mi := &file_oriel_v1_channel_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1135,7 +1216,7 @@ func (x *StreamSettings) String() string {
 func (*StreamSettings) ProtoMessage() {}
 
 func (x *StreamSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[13]
+	mi := &file_oriel_v1_channel_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1148,7 +1229,7 @@ func (x *StreamSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamSettings.ProtoReflect.Descriptor instead.
 func (*StreamSettings) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{13}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *StreamSettings) GetPreset() Preset {
@@ -1181,7 +1262,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[14]
+	mi := &file_oriel_v1_channel_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1193,7 +1274,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[14]
+	mi := &file_oriel_v1_channel_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1206,7 +1287,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{14}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Ping) GetId() uint64 {
@@ -1225,7 +1306,7 @@ type Pong struct {
 
 func (x *Pong) Reset() {
 	*x = Pong{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[15]
+	mi := &file_oriel_v1_channel_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1237,7 +1318,7 @@ func (x *Pong) String() string {
 func (*Pong) ProtoMessage() {}
 
 func (x *Pong) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[15]
+	mi := &file_oriel_v1_channel_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1250,7 +1331,7 @@ func (x *Pong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pong.ProtoReflect.Descriptor instead.
 func (*Pong) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{15}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Pong) GetId() uint64 {
@@ -1273,7 +1354,7 @@ type Ready struct {
 
 func (x *Ready) Reset() {
 	*x = Ready{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[16]
+	mi := &file_oriel_v1_channel_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1285,7 +1366,7 @@ func (x *Ready) String() string {
 func (*Ready) ProtoMessage() {}
 
 func (x *Ready) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[16]
+	mi := &file_oriel_v1_channel_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1298,7 +1379,7 @@ func (x *Ready) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ready.ProtoReflect.Descriptor instead.
 func (*Ready) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{16}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Ready) GetScopes() []Scope {
@@ -1346,7 +1427,7 @@ type Screen struct {
 
 func (x *Screen) Reset() {
 	*x = Screen{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[17]
+	mi := &file_oriel_v1_channel_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1358,7 +1439,7 @@ func (x *Screen) String() string {
 func (*Screen) ProtoMessage() {}
 
 func (x *Screen) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[17]
+	mi := &file_oriel_v1_channel_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1371,7 +1452,7 @@ func (x *Screen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Screen.ProtoReflect.Descriptor instead.
 func (*Screen) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{17}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Screen) GetWidth() uint32 {
@@ -1399,7 +1480,7 @@ type DisplayState struct {
 
 func (x *DisplayState) Reset() {
 	*x = DisplayState{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[18]
+	mi := &file_oriel_v1_channel_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1411,7 +1492,7 @@ func (x *DisplayState) String() string {
 func (*DisplayState) ProtoMessage() {}
 
 func (x *DisplayState) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[18]
+	mi := &file_oriel_v1_channel_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1424,7 +1505,7 @@ func (x *DisplayState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisplayState.ProtoReflect.Descriptor instead.
 func (*DisplayState) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{18}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DisplayState) GetAvailable() bool {
@@ -1455,7 +1536,7 @@ type CursorShape struct {
 
 func (x *CursorShape) Reset() {
 	*x = CursorShape{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[19]
+	mi := &file_oriel_v1_channel_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1467,7 +1548,7 @@ func (x *CursorShape) String() string {
 func (*CursorShape) ProtoMessage() {}
 
 func (x *CursorShape) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[19]
+	mi := &file_oriel_v1_channel_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1480,7 +1561,7 @@ func (x *CursorShape) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorShape.ProtoReflect.Descriptor instead.
 func (*CursorShape) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{19}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CursorShape) GetWidth() uint32 {
@@ -1531,7 +1612,7 @@ type CursorPlace struct {
 
 func (x *CursorPlace) Reset() {
 	*x = CursorPlace{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[20]
+	mi := &file_oriel_v1_channel_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1543,7 +1624,7 @@ func (x *CursorPlace) String() string {
 func (*CursorPlace) ProtoMessage() {}
 
 func (x *CursorPlace) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[20]
+	mi := &file_oriel_v1_channel_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1556,7 +1637,7 @@ func (x *CursorPlace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorPlace.ProtoReflect.Descriptor instead.
 func (*CursorPlace) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{20}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CursorPlace) GetX() uint32 {
@@ -1592,7 +1673,7 @@ type Denied struct {
 
 func (x *Denied) Reset() {
 	*x = Denied{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[21]
+	mi := &file_oriel_v1_channel_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1604,7 +1685,7 @@ func (x *Denied) String() string {
 func (*Denied) ProtoMessage() {}
 
 func (x *Denied) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[21]
+	mi := &file_oriel_v1_channel_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1617,7 +1698,7 @@ func (x *Denied) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Denied.ProtoReflect.Descriptor instead.
 func (*Denied) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{21}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Denied) GetScope() Scope {
@@ -1663,7 +1744,7 @@ type Stats struct {
 
 func (x *Stats) Reset() {
 	*x = Stats{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[22]
+	mi := &file_oriel_v1_channel_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1675,7 +1756,7 @@ func (x *Stats) String() string {
 func (*Stats) ProtoMessage() {}
 
 func (x *Stats) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[22]
+	mi := &file_oriel_v1_channel_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1688,7 +1769,7 @@ func (x *Stats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stats.ProtoReflect.Descriptor instead.
 func (*Stats) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{22}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Stats) GetFrames() uint32 {
@@ -1786,7 +1867,7 @@ type Bye struct {
 
 func (x *Bye) Reset() {
 	*x = Bye{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[23]
+	mi := &file_oriel_v1_channel_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1798,7 +1879,7 @@ func (x *Bye) String() string {
 func (*Bye) ProtoMessage() {}
 
 func (x *Bye) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[23]
+	mi := &file_oriel_v1_channel_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1811,7 +1892,7 @@ func (x *Bye) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bye.ProtoReflect.Descriptor instead.
 func (*Bye) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{23}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Bye) GetReason() EndReason {
@@ -1843,7 +1924,7 @@ const file_oriel_v1_channel_proto_rawDesc = "" +
 	"\vPointerMove\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\rR\x03seq\x12\f\n" +
 	"\x01x\x18\x02 \x01(\rR\x01x\x12\f\n" +
-	"\x01y\x18\x03 \x01(\rR\x01y\"\xd3\x03\n" +
+	"\x01y\x18\x03 \x01(\rR\x01y\"\xf9\x03\n" +
 	"\tToDesktop\x12!\n" +
 	"\x03key\x18\x01 \x01(\v2\r.oriel.v1.KeyH\x00R\x03key\x121\n" +
 	"\x06button\x18\x02 \x01(\v2\x17.oriel.v1.PointerButtonH\x00R\x06button\x12'\n" +
@@ -1856,12 +1937,17 @@ const file_oriel_v1_channel_proto_rawDesc = "" +
 	"\x05leave\x18\b \x01(\v2\x0f.oriel.v1.LeaveH\x00R\x05leave\x12$\n" +
 	"\x04seen\x18\t \x01(\v2\x0e.oriel.v1.SeenH\x00R\x04seen\x12'\n" +
 	"\x05heard\x18\n" +
-	" \x01(\v2\x0f.oriel.v1.HeardH\x00R\x05heard\x12\x0e\n" +
+	" \x01(\v2\x0f.oriel.v1.HeardH\x00R\x05heard\x12$\n" +
+	"\x04held\x18\v \x01(\v2\x0e.oriel.v1.HeldH\x00R\x04held\x12\x0e\n" +
 	"\x02at\x18\x0f \x01(\rR\x02atB\x06\n" +
-	"\x04body\"P\n" +
+	"\x04body\"t\n" +
 	"\x05Again\x12\x14\n" +
 	"\x05first\x18\x01 \x01(\rR\x05first\x121\n" +
-	"\x06inputs\x18\x02 \x03(\v2\x13.oriel.v1.ToDesktopB\x04\xe8\xe0\x18 R\x06inputs\"\xe3\x03\n" +
+	"\x06inputs\x18\x02 \x03(\v2\x13.oriel.v1.ToDesktopB\x04\xe8\xe0\x18 R\x06inputs\x12\"\n" +
+	"\x04held\x18\x03 \x01(\v2\x0e.oriel.v1.HeldR\x04held\"D\n" +
+	"\x04Held\x12\x1c\n" +
+	"\x06usages\x18\x01 \x03(\rB\x04\xe8\xe0\x18 R\x06usages\x12\x1e\n" +
+	"\abuttons\x18\x02 \x03(\rB\x04\xe8\xe0\x18\bR\abuttons\"\xe3\x03\n" +
 	"\vFromDesktop\x12'\n" +
 	"\x05ready\x18\x01 \x01(\v2\x0f.oriel.v1.ReadyH\x00R\x05ready\x12*\n" +
 	"\x06screen\x18\x02 \x01(\v2\x10.oriel.v1.ScreenH\x00R\x06screen\x12:\n" +
@@ -1978,72 +2064,75 @@ func file_oriel_v1_channel_proto_rawDescGZIP() []byte {
 }
 
 var file_oriel_v1_channel_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_oriel_v1_channel_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_oriel_v1_channel_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_oriel_v1_channel_proto_goTypes = []any{
 	(Preset)(0),            // 0: oriel.v1.Preset
 	(*PointerMove)(nil),    // 1: oriel.v1.PointerMove
 	(*ToDesktop)(nil),      // 2: oriel.v1.ToDesktop
 	(*Again)(nil),          // 3: oriel.v1.Again
-	(*FromDesktop)(nil),    // 4: oriel.v1.FromDesktop
-	(*Dropped)(nil),        // 5: oriel.v1.Dropped
-	(*Key)(nil),            // 6: oriel.v1.Key
-	(*PointerButton)(nil),  // 7: oriel.v1.PointerButton
-	(*Wheel)(nil),          // 8: oriel.v1.Wheel
-	(*Text)(nil),           // 9: oriel.v1.Text
-	(*ReleaseAll)(nil),     // 10: oriel.v1.ReleaseAll
-	(*Leave)(nil),          // 11: oriel.v1.Leave
-	(*Heard)(nil),          // 12: oriel.v1.Heard
-	(*Seen)(nil),           // 13: oriel.v1.Seen
-	(*StreamSettings)(nil), // 14: oriel.v1.StreamSettings
-	(*Ping)(nil),           // 15: oriel.v1.Ping
-	(*Pong)(nil),           // 16: oriel.v1.Pong
-	(*Ready)(nil),          // 17: oriel.v1.Ready
-	(*Screen)(nil),         // 18: oriel.v1.Screen
-	(*DisplayState)(nil),   // 19: oriel.v1.DisplayState
-	(*CursorShape)(nil),    // 20: oriel.v1.CursorShape
-	(*CursorPlace)(nil),    // 21: oriel.v1.CursorPlace
-	(*Denied)(nil),         // 22: oriel.v1.Denied
-	(*Stats)(nil),          // 23: oriel.v1.Stats
-	(*Bye)(nil),            // 24: oriel.v1.Bye
-	(Scope)(0),             // 25: oriel.v1.Scope
-	(Code)(0),              // 26: oriel.v1.Code
-	(EndReason)(0),         // 27: oriel.v1.EndReason
+	(*Held)(nil),           // 4: oriel.v1.Held
+	(*FromDesktop)(nil),    // 5: oriel.v1.FromDesktop
+	(*Dropped)(nil),        // 6: oriel.v1.Dropped
+	(*Key)(nil),            // 7: oriel.v1.Key
+	(*PointerButton)(nil),  // 8: oriel.v1.PointerButton
+	(*Wheel)(nil),          // 9: oriel.v1.Wheel
+	(*Text)(nil),           // 10: oriel.v1.Text
+	(*ReleaseAll)(nil),     // 11: oriel.v1.ReleaseAll
+	(*Leave)(nil),          // 12: oriel.v1.Leave
+	(*Heard)(nil),          // 13: oriel.v1.Heard
+	(*Seen)(nil),           // 14: oriel.v1.Seen
+	(*StreamSettings)(nil), // 15: oriel.v1.StreamSettings
+	(*Ping)(nil),           // 16: oriel.v1.Ping
+	(*Pong)(nil),           // 17: oriel.v1.Pong
+	(*Ready)(nil),          // 18: oriel.v1.Ready
+	(*Screen)(nil),         // 19: oriel.v1.Screen
+	(*DisplayState)(nil),   // 20: oriel.v1.DisplayState
+	(*CursorShape)(nil),    // 21: oriel.v1.CursorShape
+	(*CursorPlace)(nil),    // 22: oriel.v1.CursorPlace
+	(*Denied)(nil),         // 23: oriel.v1.Denied
+	(*Stats)(nil),          // 24: oriel.v1.Stats
+	(*Bye)(nil),            // 25: oriel.v1.Bye
+	(Scope)(0),             // 26: oriel.v1.Scope
+	(Code)(0),              // 27: oriel.v1.Code
+	(EndReason)(0),         // 28: oriel.v1.EndReason
 }
 var file_oriel_v1_channel_proto_depIdxs = []int32{
-	6,  // 0: oriel.v1.ToDesktop.key:type_name -> oriel.v1.Key
-	7,  // 1: oriel.v1.ToDesktop.button:type_name -> oriel.v1.PointerButton
-	8,  // 2: oriel.v1.ToDesktop.wheel:type_name -> oriel.v1.Wheel
-	9,  // 3: oriel.v1.ToDesktop.text:type_name -> oriel.v1.Text
-	10, // 4: oriel.v1.ToDesktop.release_all:type_name -> oriel.v1.ReleaseAll
-	14, // 5: oriel.v1.ToDesktop.stream:type_name -> oriel.v1.StreamSettings
-	15, // 6: oriel.v1.ToDesktop.ping:type_name -> oriel.v1.Ping
-	11, // 7: oriel.v1.ToDesktop.leave:type_name -> oriel.v1.Leave
-	13, // 8: oriel.v1.ToDesktop.seen:type_name -> oriel.v1.Seen
-	12, // 9: oriel.v1.ToDesktop.heard:type_name -> oriel.v1.Heard
-	2,  // 10: oriel.v1.Again.inputs:type_name -> oriel.v1.ToDesktop
-	17, // 11: oriel.v1.FromDesktop.ready:type_name -> oriel.v1.Ready
-	18, // 12: oriel.v1.FromDesktop.screen:type_name -> oriel.v1.Screen
-	20, // 13: oriel.v1.FromDesktop.cursor_shape:type_name -> oriel.v1.CursorShape
-	21, // 14: oriel.v1.FromDesktop.cursor_place:type_name -> oriel.v1.CursorPlace
-	22, // 15: oriel.v1.FromDesktop.denied:type_name -> oriel.v1.Denied
-	23, // 16: oriel.v1.FromDesktop.stats:type_name -> oriel.v1.Stats
-	16, // 17: oriel.v1.FromDesktop.pong:type_name -> oriel.v1.Pong
-	24, // 18: oriel.v1.FromDesktop.bye:type_name -> oriel.v1.Bye
-	19, // 19: oriel.v1.FromDesktop.display:type_name -> oriel.v1.DisplayState
-	5,  // 20: oriel.v1.FromDesktop.dropped:type_name -> oriel.v1.Dropped
-	0,  // 21: oriel.v1.StreamSettings.preset:type_name -> oriel.v1.Preset
-	25, // 22: oriel.v1.Ready.scopes:type_name -> oriel.v1.Scope
-	18, // 23: oriel.v1.Ready.screen:type_name -> oriel.v1.Screen
-	25, // 24: oriel.v1.Denied.scope:type_name -> oriel.v1.Scope
-	26, // 25: oriel.v1.Denied.code:type_name -> oriel.v1.Code
-	0,  // 26: oriel.v1.Stats.preset:type_name -> oriel.v1.Preset
-	27, // 27: oriel.v1.Bye.reason:type_name -> oriel.v1.EndReason
-	26, // 28: oriel.v1.Bye.code:type_name -> oriel.v1.Code
-	29, // [29:29] is the sub-list for method output_type
-	29, // [29:29] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	7,  // 0: oriel.v1.ToDesktop.key:type_name -> oriel.v1.Key
+	8,  // 1: oriel.v1.ToDesktop.button:type_name -> oriel.v1.PointerButton
+	9,  // 2: oriel.v1.ToDesktop.wheel:type_name -> oriel.v1.Wheel
+	10, // 3: oriel.v1.ToDesktop.text:type_name -> oriel.v1.Text
+	11, // 4: oriel.v1.ToDesktop.release_all:type_name -> oriel.v1.ReleaseAll
+	15, // 5: oriel.v1.ToDesktop.stream:type_name -> oriel.v1.StreamSettings
+	16, // 6: oriel.v1.ToDesktop.ping:type_name -> oriel.v1.Ping
+	12, // 7: oriel.v1.ToDesktop.leave:type_name -> oriel.v1.Leave
+	14, // 8: oriel.v1.ToDesktop.seen:type_name -> oriel.v1.Seen
+	13, // 9: oriel.v1.ToDesktop.heard:type_name -> oriel.v1.Heard
+	4,  // 10: oriel.v1.ToDesktop.held:type_name -> oriel.v1.Held
+	2,  // 11: oriel.v1.Again.inputs:type_name -> oriel.v1.ToDesktop
+	4,  // 12: oriel.v1.Again.held:type_name -> oriel.v1.Held
+	18, // 13: oriel.v1.FromDesktop.ready:type_name -> oriel.v1.Ready
+	19, // 14: oriel.v1.FromDesktop.screen:type_name -> oriel.v1.Screen
+	21, // 15: oriel.v1.FromDesktop.cursor_shape:type_name -> oriel.v1.CursorShape
+	22, // 16: oriel.v1.FromDesktop.cursor_place:type_name -> oriel.v1.CursorPlace
+	23, // 17: oriel.v1.FromDesktop.denied:type_name -> oriel.v1.Denied
+	24, // 18: oriel.v1.FromDesktop.stats:type_name -> oriel.v1.Stats
+	17, // 19: oriel.v1.FromDesktop.pong:type_name -> oriel.v1.Pong
+	25, // 20: oriel.v1.FromDesktop.bye:type_name -> oriel.v1.Bye
+	20, // 21: oriel.v1.FromDesktop.display:type_name -> oriel.v1.DisplayState
+	6,  // 22: oriel.v1.FromDesktop.dropped:type_name -> oriel.v1.Dropped
+	0,  // 23: oriel.v1.StreamSettings.preset:type_name -> oriel.v1.Preset
+	26, // 24: oriel.v1.Ready.scopes:type_name -> oriel.v1.Scope
+	19, // 25: oriel.v1.Ready.screen:type_name -> oriel.v1.Screen
+	26, // 26: oriel.v1.Denied.scope:type_name -> oriel.v1.Scope
+	27, // 27: oriel.v1.Denied.code:type_name -> oriel.v1.Code
+	0,  // 28: oriel.v1.Stats.preset:type_name -> oriel.v1.Preset
+	28, // 29: oriel.v1.Bye.reason:type_name -> oriel.v1.EndReason
+	27, // 30: oriel.v1.Bye.code:type_name -> oriel.v1.Code
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_channel_proto_init() }
@@ -2064,8 +2153,9 @@ func file_oriel_v1_channel_proto_init() {
 		(*ToDesktop_Leave)(nil),
 		(*ToDesktop_Seen)(nil),
 		(*ToDesktop_Heard)(nil),
+		(*ToDesktop_Held)(nil),
 	}
-	file_oriel_v1_channel_proto_msgTypes[3].OneofWrappers = []any{
+	file_oriel_v1_channel_proto_msgTypes[4].OneofWrappers = []any{
 		(*FromDesktop_Ready)(nil),
 		(*FromDesktop_Screen)(nil),
 		(*FromDesktop_CursorShape)(nil),
@@ -2083,7 +2173,7 @@ func file_oriel_v1_channel_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oriel_v1_channel_proto_rawDesc), len(file_oriel_v1_channel_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

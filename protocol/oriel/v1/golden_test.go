@@ -52,6 +52,8 @@ var golden = map[string]proto.Message{
 	}},
 	"dated.ToDesktop":     &ToDesktop{At: 90000},
 	"heard.ToDesktop":     &ToDesktop{Body: &ToDesktop_Heard{Heard: &Heard{Number: 3}}},
+	"held.ToDesktop":      &ToDesktop{Body: &ToDesktop_Held{Held: &Held{Usages: []uint32{4, 0xe0}, Buttons: []uint32{0, 2}}}},
+	"held.Again":          &Again{Held: &Held{Usages: []uint32{4}}},
 	"dropped.FromDesktop": &FromDesktop{Body: &FromDesktop_Dropped{Dropped: &Dropped{Number: 3}}},
 	"wheel.ToDesktop":     &ToDesktop{Body: &ToDesktop_Wheel{Wheel: &Wheel{Dx: -120, Dy: 240, X: 1, Y: 2}}},
 	"key.ToDesktop":       &ToDesktop{Body: &ToDesktop_Key{Key: &Key{Usage: 0xe6, Down: true}}},

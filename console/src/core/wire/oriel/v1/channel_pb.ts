@@ -20,7 +20,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oriel/v1/channel.proto.
  */
 export const file_oriel_v1_channel: GenFile = /*@__PURE__*/
-  fileDesc("ChZvcmllbC92MS9jaGFubmVsLnByb3RvEghvcmllbC52MSIwCgtQb2ludGVyTW92ZRILCgNzZXEYASABKA0SCQoBeBgCIAEoDRIJCgF5GAMgASgNIocDCglUb0Rlc2t0b3ASHAoDa2V5GAEgASgLMg0ub3JpZWwudjEuS2V5SAASKQoGYnV0dG9uGAIgASgLMhcub3JpZWwudjEuUG9pbnRlckJ1dHRvbkgAEiAKBXdoZWVsGAMgASgLMg8ub3JpZWwudjEuV2hlZWxIABIeCgR0ZXh0GAQgASgLMg4ub3JpZWwudjEuVGV4dEgAEisKC3JlbGVhc2VfYWxsGAUgASgLMhQub3JpZWwudjEuUmVsZWFzZUFsbEgAEioKBnN0cmVhbRgGIAEoCzIYLm9yaWVsLnYxLlN0cmVhbVNldHRpbmdzSAASHgoEcGluZxgHIAEoCzIOLm9yaWVsLnYxLlBpbmdIABIgCgVsZWF2ZRgIIAEoCzIPLm9yaWVsLnYxLkxlYXZlSAASHgoEc2VlbhgJIAEoCzIOLm9yaWVsLnYxLlNlZW5IABIgCgVoZWFyZBgKIAEoCzIPLm9yaWVsLnYxLkhlYXJkSAASCgoCYXQYDyABKA1CBgoEYm9keSJBCgVBZ2FpbhINCgVmaXJzdBgBIAEoDRIpCgZpbnB1dHMYAiADKAsyEy5vcmllbC52MS5Ub0Rlc2t0b3BCBOjgGCAijgMKC0Zyb21EZXNrdG9wEiAKBXJlYWR5GAEgASgLMg8ub3JpZWwudjEuUmVhZHlIABIiCgZzY3JlZW4YAiABKAsyEC5vcmllbC52MS5TY3JlZW5IABItCgxjdXJzb3Jfc2hhcGUYAyABKAsyFS5vcmllbC52MS5DdXJzb3JTaGFwZUgAEi0KDGN1cnNvcl9wbGFjZRgEIAEoCzIVLm9yaWVsLnYxLkN1cnNvclBsYWNlSAASIgoGZGVuaWVkGAUgASgLMhAub3JpZWwudjEuRGVuaWVkSAASIAoFc3RhdHMYBiABKAsyDy5vcmllbC52MS5TdGF0c0gAEh4KBHBvbmcYByABKAsyDi5vcmllbC52MS5Qb25nSAASHAoDYnllGAggASgLMg0ub3JpZWwudjEuQnllSAASKQoHZGlzcGxheRgJIAEoCzIWLm9yaWVsLnYxLkRpc3BsYXlTdGF0ZUgAEiQKB2Ryb3BwZWQYCiABKAsyES5vcmllbC52MS5Ecm9wcGVkSABCBgoEYm9keSIZCgdEcm9wcGVkEg4KBm51bWJlchgBIAEoDSIiCgNLZXkSDQoFdXNhZ2UYASABKA0SDAoEZG93bhgCIAEoCCJQCg1Qb2ludGVyQnV0dG9uEg4KBmJ1dHRvbhgBIAEoDRIMCgRkb3duGAIgASgIEgkKAXgYAyABKA0SCQoBeRgEIAEoDRILCgNzZXEYBSABKA0iNQoFV2hlZWwSCgoCZHgYASABKBESCgoCZHkYAiABKBESCQoBeBgDIAEoDRIJCgF5GAQgASgNIhsKBFRleHQSEwoEdGV4dBgBIAEoCUIF4OAYgCAiDAoKUmVsZWFzZUFsbCIHCgVMZWF2ZSIXCgVIZWFyZBIOCgZudW1iZXIYASABKA0iTAoEU2VlbhIOCgZmcmFtZXMYASABKA0SDwoHd2FpdF91cxgCIAEoDRIRCglkZWNvZGVfdXMYAyABKA0SEAoIc2hvd25fdXMYBCABKA0iVQoOU3RyZWFtU2V0dGluZ3MSIAoGcHJlc2V0GAEgASgOMhAub3JpZWwudjEuUHJlc2V0Eg8KB21heF9mcHMYAiABKA0SEAoIbWF4X2ticHMYAyABKA0iEgoEUGluZxIKCgJpZBgBIAEoBCISCgRQb25nEgoKAmlkGAEgASgEIpIBCgVSZWFkeRIlCgZzY29wZXMYASADKA4yDy5vcmllbC52MS5TY29wZUIE6OAYIBIgCgZzY3JlZW4YAiABKAsyEC5vcmllbC52MS5TY3JlZW4SFgoHZGVza3RvcBgDIAEoCUIF4OAYgAESEwoFY29kZWMYBCABKAlCBODgGCASEwoLZnVsbF9jaHJvbWEYBSABKAgiJwoGU2NyZWVuEg0KBXdpZHRoGAEgASgNEg4KBmhlaWdodBgCIAEoDSI4CgxEaXNwbGF5U3RhdGUSEQoJYXZhaWxhYmxlGAEgASgIEhUKBmRldGFpbBgCIAEoCUIF4OAYgAgiYAoLQ3Vyc29yU2hhcGUSDQoFd2lkdGgYASABKA0SDgoGaGVpZ2h0GAIgASgNEg0KBWhvdF94GAMgASgNEg0KBWhvdF95GAQgASgNEhQKBHJnYmEYBSABKAxCBuDgGICAECIyCgtDdXJzb3JQbGFjZRIJCgF4GAEgASgNEgkKAXkYAiABKA0SDQoFbG9jYWwYAyABKAgiXQoGRGVuaWVkEh4KBXNjb3BlGAEgASgOMg8ub3JpZWwudjEuU2NvcGUSHAoEY29kZRgCIAEoDjIOLm9yaWVsLnYxLkNvZGUSFQoGZGV0YWlsGAMgASgJQgXg4BiACCL3AQoFU3RhdHMSDgoGZnJhbWVzGAEgASgNEg0KBWJ5dGVzGAIgASgNEhIKCmNhcHR1cmVfdXMYAyABKA0SEgoKY29udmVydF91cxgEIAEoDRIRCgllbmNvZGVfdXMYBSABKA0SFQoNZXN0aW1hdGVfa2JwcxgGIAEoDRIRCglxdWFudGl6ZXIYByABKA0SDwoHc2V0dGxlZBgIIAEoCBIQCghxdWV1ZV91cxgJIAEoDRIQCghsb3NzX3BwbRgKIAEoDRITCgtmdWxsX2Nocm9tYRgLIAEoCBIgCgZwcmVzZXQYDCABKA4yEC5vcmllbC52MS5QcmVzZXQiXwoDQnllEiMKBnJlYXNvbhgBIAEoDjITLm9yaWVsLnYxLkVuZFJlYXNvbhIcCgRjb2RlGAIgASgOMg4ub3JpZWwudjEuQ29kZRIVCgZkZXRhaWwYAyABKAlCBeDgGIAIKlkKBlByZXNldBIWChJQUkVTRVRfVU5TUEVDSUZJRUQQABIQCgxQUkVTRVRfU1BFRUQQARITCg9QUkVTRVRfQkFMQU5DRUQQAhIQCgxQUkVTRVRfU0hBUlAQA0IhWh9vcmllbC9wcm90b2NvbC9vcmllbC92MTtvcmllbHYxYgZwcm90bzM", [file_oriel_v1_bounds, file_oriel_v1_session]);
+  fileDesc("ChZvcmllbC92MS9jaGFubmVsLnByb3RvEghvcmllbC52MSIwCgtQb2ludGVyTW92ZRILCgNzZXEYASABKA0SCQoBeBgCIAEoDRIJCgF5GAMgASgNIqcDCglUb0Rlc2t0b3ASHAoDa2V5GAEgASgLMg0ub3JpZWwudjEuS2V5SAASKQoGYnV0dG9uGAIgASgLMhcub3JpZWwudjEuUG9pbnRlckJ1dHRvbkgAEiAKBXdoZWVsGAMgASgLMg8ub3JpZWwudjEuV2hlZWxIABIeCgR0ZXh0GAQgASgLMg4ub3JpZWwudjEuVGV4dEgAEisKC3JlbGVhc2VfYWxsGAUgASgLMhQub3JpZWwudjEuUmVsZWFzZUFsbEgAEioKBnN0cmVhbRgGIAEoCzIYLm9yaWVsLnYxLlN0cmVhbVNldHRpbmdzSAASHgoEcGluZxgHIAEoCzIOLm9yaWVsLnYxLlBpbmdIABIgCgVsZWF2ZRgIIAEoCzIPLm9yaWVsLnYxLkxlYXZlSAASHgoEc2VlbhgJIAEoCzIOLm9yaWVsLnYxLlNlZW5IABIgCgVoZWFyZBgKIAEoCzIPLm9yaWVsLnYxLkhlYXJkSAASHgoEaGVsZBgLIAEoCzIOLm9yaWVsLnYxLkhlbGRIABIKCgJhdBgPIAEoDUIGCgRib2R5Il8KBUFnYWluEg0KBWZpcnN0GAEgASgNEikKBmlucHV0cxgCIAMoCzITLm9yaWVsLnYxLlRvRGVza3RvcEIE6OAYIBIcCgRoZWxkGAMgASgLMg4ub3JpZWwudjEuSGVsZCIzCgRIZWxkEhQKBnVzYWdlcxgBIAMoDUIE6OAYIBIVCgdidXR0b25zGAIgAygNQgTo4BgIIo4DCgtGcm9tRGVza3RvcBIgCgVyZWFkeRgBIAEoCzIPLm9yaWVsLnYxLlJlYWR5SAASIgoGc2NyZWVuGAIgASgLMhAub3JpZWwudjEuU2NyZWVuSAASLQoMY3Vyc29yX3NoYXBlGAMgASgLMhUub3JpZWwudjEuQ3Vyc29yU2hhcGVIABItCgxjdXJzb3JfcGxhY2UYBCABKAsyFS5vcmllbC52MS5DdXJzb3JQbGFjZUgAEiIKBmRlbmllZBgFIAEoCzIQLm9yaWVsLnYxLkRlbmllZEgAEiAKBXN0YXRzGAYgASgLMg8ub3JpZWwudjEuU3RhdHNIABIeCgRwb25nGAcgASgLMg4ub3JpZWwudjEuUG9uZ0gAEhwKA2J5ZRgIIAEoCzINLm9yaWVsLnYxLkJ5ZUgAEikKB2Rpc3BsYXkYCSABKAsyFi5vcmllbC52MS5EaXNwbGF5U3RhdGVIABIkCgdkcm9wcGVkGAogASgLMhEub3JpZWwudjEuRHJvcHBlZEgAQgYKBGJvZHkiGQoHRHJvcHBlZBIOCgZudW1iZXIYASABKA0iIgoDS2V5Eg0KBXVzYWdlGAEgASgNEgwKBGRvd24YAiABKAgiUAoNUG9pbnRlckJ1dHRvbhIOCgZidXR0b24YASABKA0SDAoEZG93bhgCIAEoCBIJCgF4GAMgASgNEgkKAXkYBCABKA0SCwoDc2VxGAUgASgNIjUKBVdoZWVsEgoKAmR4GAEgASgREgoKAmR5GAIgASgREgkKAXgYAyABKA0SCQoBeRgEIAEoDSIbCgRUZXh0EhMKBHRleHQYASABKAlCBeDgGIAgIgwKClJlbGVhc2VBbGwiBwoFTGVhdmUiFwoFSGVhcmQSDgoGbnVtYmVyGAEgASgNIkwKBFNlZW4SDgoGZnJhbWVzGAEgASgNEg8KB3dhaXRfdXMYAiABKA0SEQoJZGVjb2RlX3VzGAMgASgNEhAKCHNob3duX3VzGAQgASgNIlUKDlN0cmVhbVNldHRpbmdzEiAKBnByZXNldBgBIAEoDjIQLm9yaWVsLnYxLlByZXNldBIPCgdtYXhfZnBzGAIgASgNEhAKCG1heF9rYnBzGAMgASgNIhIKBFBpbmcSCgoCaWQYASABKAQiEgoEUG9uZxIKCgJpZBgBIAEoBCKSAQoFUmVhZHkSJQoGc2NvcGVzGAEgAygOMg8ub3JpZWwudjEuU2NvcGVCBOjgGCASIAoGc2NyZWVuGAIgASgLMhAub3JpZWwudjEuU2NyZWVuEhYKB2Rlc2t0b3AYAyABKAlCBeDgGIABEhMKBWNvZGVjGAQgASgJQgTg4BggEhMKC2Z1bGxfY2hyb21hGAUgASgIIicKBlNjcmVlbhINCgV3aWR0aBgBIAEoDRIOCgZoZWlnaHQYAiABKA0iOAoMRGlzcGxheVN0YXRlEhEKCWF2YWlsYWJsZRgBIAEoCBIVCgZkZXRhaWwYAiABKAlCBeDgGIAIImAKC0N1cnNvclNoYXBlEg0KBXdpZHRoGAEgASgNEg4KBmhlaWdodBgCIAEoDRINCgVob3RfeBgDIAEoDRINCgVob3RfeRgEIAEoDRIUCgRyZ2JhGAUgASgMQgbg4BiAgBAiMgoLQ3Vyc29yUGxhY2USCQoBeBgBIAEoDRIJCgF5GAIgASgNEg0KBWxvY2FsGAMgASgIIl0KBkRlbmllZBIeCgVzY29wZRgBIAEoDjIPLm9yaWVsLnYxLlNjb3BlEhwKBGNvZGUYAiABKA4yDi5vcmllbC52MS5Db2RlEhUKBmRldGFpbBgDIAEoCUIF4OAYgAgi9wEKBVN0YXRzEg4KBmZyYW1lcxgBIAEoDRINCgVieXRlcxgCIAEoDRISCgpjYXB0dXJlX3VzGAMgASgNEhIKCmNvbnZlcnRfdXMYBCABKA0SEQoJZW5jb2RlX3VzGAUgASgNEhUKDWVzdGltYXRlX2ticHMYBiABKA0SEQoJcXVhbnRpemVyGAcgASgNEg8KB3NldHRsZWQYCCABKAgSEAoIcXVldWVfdXMYCSABKA0SEAoIbG9zc19wcG0YCiABKA0SEwoLZnVsbF9jaHJvbWEYCyABKAgSIAoGcHJlc2V0GAwgASgOMhAub3JpZWwudjEuUHJlc2V0Il8KA0J5ZRIjCgZyZWFzb24YASABKA4yEy5vcmllbC52MS5FbmRSZWFzb24SHAoEY29kZRgCIAEoDjIOLm9yaWVsLnYxLkNvZGUSFQoGZGV0YWlsGAMgASgJQgXg4BiACCpZCgZQcmVzZXQSFgoSUFJFU0VUX1VOU1BFQ0lGSUVEEAASEAoMUFJFU0VUX1NQRUVEEAESEwoPUFJFU0VUX0JBTEFOQ0VEEAISEAoMUFJFU0VUX1NIQVJQEANCIVofb3JpZWwvcHJvdG9jb2wvb3JpZWwvdjE7b3JpZWx2MWIGcHJvdG8z", [file_oriel_v1_bounds, file_oriel_v1_session]);
 
 /**
  * PointerMove's place is in 1/65536 of the picture's width and height.
@@ -120,6 +120,12 @@ export type ToDesktop = Message<"oriel.v1.ToDesktop"> & {
      */
     value: Heard;
     case: "heard";
+  } | {
+    /**
+     * @generated from field: oriel.v1.Held held = 11;
+     */
+    value: Held;
+    case: "held";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -161,6 +167,11 @@ export type Again = Message<"oriel.v1.Again"> & {
    * @generated from field: repeated oriel.v1.ToDesktop inputs = 2;
    */
   inputs: ToDesktop[];
+
+  /**
+   * @generated from field: oriel.v1.Held held = 3;
+   */
+  held?: Held | undefined;
 };
 
 /**
@@ -169,6 +180,38 @@ export type Again = Message<"oriel.v1.Again"> & {
  */
 export const AgainSchema: GenMessage<Again> = /*@__PURE__*/
   messageDesc(file_oriel_v1_channel, 2);
+
+/**
+ * Held names what the viewer holds down just now, each 200 ms while it holds anything,
+ * on again (on control where that is not open). A viewer that does so says it on control
+ * first, with nothing in it. From then on a key that is no modifier goes up when nothing
+ * says for 400 ms that it is held, a button after 2 s: the page or the network may stand
+ * still between a press and its release.
+ *
+ * @generated from message oriel.v1.Held
+ */
+export type Held = Message<"oriel.v1.Held"> & {
+  /**
+   * as in Key
+   *
+   * @generated from field: repeated uint32 usages = 1;
+   */
+  usages: number[];
+
+  /**
+   * as in PointerButton
+   *
+   * @generated from field: repeated uint32 buttons = 2;
+   */
+  buttons: number[];
+};
+
+/**
+ * Describes the message oriel.v1.Held.
+ * Use `create(HeldSchema)` to create a new message.
+ */
+export const HeldSchema: GenMessage<Held> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_channel, 3);
 
 /**
  * @generated from message oriel.v1.FromDesktop
@@ -245,7 +288,7 @@ export type FromDesktop = Message<"oriel.v1.FromDesktop"> & {
  * Use `create(FromDesktopSchema)` to create a new message.
  */
 export const FromDesktopSchema: GenMessage<FromDesktop> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 3);
+  messageDesc(file_oriel_v1_channel, 4);
 
 /**
  * Dropped says that input was too old when it came (2 s) and was not done: nobody
@@ -269,7 +312,7 @@ export type Dropped = Message<"oriel.v1.Dropped"> & {
  * Use `create(DroppedSchema)` to create a new message.
  */
 export const DroppedSchema: GenMessage<Dropped> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 4);
+  messageDesc(file_oriel_v1_channel, 5);
 
 /**
  * Key is a physical key: usage number on page 7 of the USB HID usage tables.
@@ -293,7 +336,7 @@ export type Key = Message<"oriel.v1.Key"> & {
  * Use `create(KeySchema)` to create a new message.
  */
 export const KeySchema: GenMessage<Key> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 5);
+  messageDesc(file_oriel_v1_channel, 6);
 
 /**
  * PointerButton carries its own place, so that a click never lands where an
@@ -335,7 +378,7 @@ export type PointerButton = Message<"oriel.v1.PointerButton"> & {
  * Use `create(PointerButtonSchema)` to create a new message.
  */
 export const PointerButtonSchema: GenMessage<PointerButton> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 6);
+  messageDesc(file_oriel_v1_channel, 7);
 
 /**
  * Wheel is in 1/120 notch; positive is right and down.
@@ -369,7 +412,7 @@ export type Wheel = Message<"oriel.v1.Wheel"> & {
  * Use `create(WheelSchema)` to create a new message.
  */
 export const WheelSchema: GenMessage<Wheel> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 7);
+  messageDesc(file_oriel_v1_channel, 8);
 
 /**
  * Text is typed as it is, whatever the remote layout.
@@ -388,7 +431,7 @@ export type Text = Message<"oriel.v1.Text"> & {
  * Use `create(TextSchema)` to create a new message.
  */
 export const TextSchema: GenMessage<Text> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 8);
+  messageDesc(file_oriel_v1_channel, 9);
 
 /**
  * @generated from message oriel.v1.ReleaseAll
@@ -401,7 +444,7 @@ export type ReleaseAll = Message<"oriel.v1.ReleaseAll"> & {
  * Use `create(ReleaseAllSchema)` to create a new message.
  */
 export const ReleaseAllSchema: GenMessage<ReleaseAll> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 9);
+  messageDesc(file_oriel_v1_channel, 10);
 
 /**
  * Leave is the operator's disconnect; the agent ends the session.
@@ -416,7 +459,7 @@ export type Leave = Message<"oriel.v1.Leave"> & {
  * Use `create(LeaveSchema)` to create a new message.
  */
 export const LeaveSchema: GenMessage<Leave> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 10);
+  messageDesc(file_oriel_v1_channel, 11);
 
 /**
  * Heard answers Dropped; the time between the two bounds how old this is.
@@ -435,7 +478,7 @@ export type Heard = Message<"oriel.v1.Heard"> & {
  * Use `create(HeardSchema)` to create a new message.
  */
 export const HeardSchema: GenMessage<Heard> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 11);
+  messageDesc(file_oriel_v1_channel, 12);
 
 /**
  * Seen is how the pictures fared at the viewer since the last such message, for
@@ -474,7 +517,7 @@ export type Seen = Message<"oriel.v1.Seen"> & {
  * Use `create(SeenSchema)` to create a new message.
  */
 export const SeenSchema: GenMessage<Seen> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 12);
+  messageDesc(file_oriel_v1_channel, 13);
 
 /**
  * @generated from message oriel.v1.StreamSettings
@@ -507,7 +550,7 @@ export type StreamSettings = Message<"oriel.v1.StreamSettings"> & {
  * Use `create(StreamSettingsSchema)` to create a new message.
  */
 export const StreamSettingsSchema: GenMessage<StreamSettings> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 13);
+  messageDesc(file_oriel_v1_channel, 14);
 
 /**
  * @generated from message oriel.v1.Ping
@@ -524,7 +567,7 @@ export type Ping = Message<"oriel.v1.Ping"> & {
  * Use `create(PingSchema)` to create a new message.
  */
 export const PingSchema: GenMessage<Ping> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 14);
+  messageDesc(file_oriel_v1_channel, 15);
 
 /**
  * @generated from message oriel.v1.Pong
@@ -541,7 +584,7 @@ export type Pong = Message<"oriel.v1.Pong"> & {
  * Use `create(PongSchema)` to create a new message.
  */
 export const PongSchema: GenMessage<Pong> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 15);
+  messageDesc(file_oriel_v1_channel, 16);
 
 /**
  * @generated from message oriel.v1.Ready
@@ -582,7 +625,7 @@ export type Ready = Message<"oriel.v1.Ready"> & {
  * Use `create(ReadySchema)` to create a new message.
  */
 export const ReadySchema: GenMessage<Ready> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 16);
+  messageDesc(file_oriel_v1_channel, 17);
 
 /**
  * @generated from message oriel.v1.Screen
@@ -604,7 +647,7 @@ export type Screen = Message<"oriel.v1.Screen"> & {
  * Use `create(ScreenSchema)` to create a new message.
  */
 export const ScreenSchema: GenMessage<Screen> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 17);
+  messageDesc(file_oriel_v1_channel, 18);
 
 /**
  * DisplayState tells of a display that went away or came back in mid-session.
@@ -628,7 +671,7 @@ export type DisplayState = Message<"oriel.v1.DisplayState"> & {
  * Use `create(DisplayStateSchema)` to create a new message.
  */
 export const DisplayStateSchema: GenMessage<DisplayState> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 18);
+  messageDesc(file_oriel_v1_channel, 19);
 
 /**
  * CursorShape's picture is straight RGBA, rows without padding; empty: hidden.
@@ -669,7 +712,7 @@ export type CursorShape = Message<"oriel.v1.CursorShape"> & {
  * Use `create(CursorShapeSchema)` to create a new message.
  */
 export const CursorShapeSchema: GenMessage<CursorShape> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 19);
+  messageDesc(file_oriel_v1_channel, 20);
 
 /**
  * CursorPlace is where the pointer is, in 1/65536 of the picture. local: this
@@ -699,7 +742,7 @@ export type CursorPlace = Message<"oriel.v1.CursorPlace"> & {
  * Use `create(CursorPlaceSchema)` to create a new message.
  */
 export const CursorPlaceSchema: GenMessage<CursorPlace> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 20);
+  messageDesc(file_oriel_v1_channel, 21);
 
 /**
  * Denied answers what the grant does not allow; at most one a second and scope.
@@ -728,7 +771,7 @@ export type Denied = Message<"oriel.v1.Denied"> & {
  * Use `create(DeniedSchema)` to create a new message.
  */
 export const DeniedSchema: GenMessage<Denied> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 21);
+  messageDesc(file_oriel_v1_channel, 22);
 
 /**
  * Stats is the agent's side of the statistics overlay, once a second while
@@ -821,7 +864,7 @@ export type Stats = Message<"oriel.v1.Stats"> & {
  * Use `create(StatsSchema)` to create a new message.
  */
 export const StatsSchema: GenMessage<Stats> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 22);
+  messageDesc(file_oriel_v1_channel, 23);
 
 /**
  * @generated from message oriel.v1.Bye
@@ -848,7 +891,7 @@ export type Bye = Message<"oriel.v1.Bye"> & {
  * Use `create(ByeSchema)` to create a new message.
  */
 export const ByeSchema: GenMessage<Bye> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 23);
+  messageDesc(file_oriel_v1_channel, 24);
 
 /**
  * Preset: a picture sooner, or a finer one. Whatever it is, a picture that stands

@@ -1,0 +1,82 @@
+package session
+
+import (
+	"testing"
+
+	"github.com/pion/webrtc/v4"
+
+	"oriel/agent/internal/desktop"
+	orielv1 "oriel/protocol/oriel/v1"
+)
+
+func holding(usages []uint32, buttons ...uint32) *orielv1.ToDesktop {
+	return &orielv1.ToDesktop{Body: &orielv1.ToDesktop_Held{Held: &orielv1.Held{Usages: usages, Buttons: buttons}}}
+}
+
+// Rule: a held state needs proof of life: a key other than a modifier, and a button,
+// that is not said to be held is released, once for all it is pressed.
+func TestHeldNeedsProof(t *testing.T) {
+	const a, w, shift = 4, 0x1a, 0xe1
+	paper := newPaper(t)
+	h, p := quiet(t, paper, orielv1.Scope_SCOPE_VIEW, orielv1.Scope_SCOPE_CONTROL)
+	defer h.Close(0)
+	defer p.close(nil)
+	say := func(m *orielv1.ToDesktop) {
+		t.Helper()
+		b, err := orielv1.Encode(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.onControl(webrtc.DataChannelMessage{Data: b})
+	}
+	down := func(u desktop.Usage) bool {
+		paper.mu.Lock()
+		defer paper.mu.Unlock()
+		return paper.keys[u]
+	}
+	say(keyed(w, true)) // before the viewer says that it gives proof
+	if p.proof.timer != nil {
+		t.Error("an old viewer is asked for proof")
+	}
+	say(holding(nil))
+	say(keyed(shift, true))
+	say(keyed(a, true))
+	say(clicked(true))
+	b, err := orielv1.Encode(&orielv1.Again{Held: &orielv1.Held{Usages: []uint32{w}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wasDown := true
+	eventually(t, "the key that is not named goes up", func() bool {
+		p.onAgain(webrtc.DataChannelMessage{Data: b})
+		if !down(a) {
+			return true
+		}
+		wasDown = wasDown && down(w)
+		return false
+	})
+	if !wasDown {
+		t.Error("a key that is named went up")
+	}
+	say(holding([]uint32{a})) // too late: it would be typed again
+	if down(a) || !down(shift) {
+		t.Errorf("a %v, shift %v", down(a), down(shift))
+	}
+	say(keyed(a, false))
+	say(keyed(a, true))
+	if !down(a) {
+		t.Error("it cannot be pressed again")
+	}
+	eventually(t, "the button goes up, too", func() bool { return paper.held() == 1 })
+	if !down(shift) {
+		t.Error("a modifier went up")
+	}
+	for u := uint32(0x100); u < 0x200; u++ {
+		p.proof.key(desktop.Usage(u), true)
+	}
+	p.proof.mu.Lock()
+	defer p.proof.mu.Unlock()
+	if n := len(p.proof.until); n > mostProofs {
+		t.Errorf("%d are kept", n)
+	}
+}
