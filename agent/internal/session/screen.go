@@ -50,7 +50,7 @@ func newScreen(d desktop.Desktop, number uint64, every time.Duration, news func(
 }
 
 // Next is the stream's. It waits for idle to get out of the way (watch has told
-// it to) and keeps to the lowest cap of those who watch.
+// it to) and keeps to the highest cap of those who watch.
 func (s *screen) Next(ctx context.Context) (desktop.Picture, error) {
 	s.turn.Lock()
 	defer s.turn.Unlock()
@@ -67,15 +67,16 @@ func (s *screen) Next(ctx context.Context) (desktop.Picture, error) {
 	return s.next(ctx)
 }
 
-// pause is how long the lowest cap makes the next picture wait.
+// pause is how long the highest cap makes the next picture wait.
 func (s *screen) pause() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	fps := 0
 	for _, most := range s.watchers {
-		if most > 0 && (fps == 0 || most < fps) {
-			fps = most
+		if most == 0 {
+			return 0
 		}
+		fps = max(fps, most)
 	}
 	if fps == 0 {
 		return 0

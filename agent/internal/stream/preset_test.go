@@ -168,7 +168,9 @@ func TestStreamTakesTheMostEconomicalPreset(t *testing.T) {
 	})
 }
 
-// A viewer's cap holds for what refines, too, and leaves with the viewer.
+// A viewer's cap holds for what refines, too, where nobody watches who wants more.
+//
+// Rule: one viewer's frame cap is that viewer's alone.
 func TestViewersCap(t *testing.T) {
 	if len(encode.Supported()) == 0 {
 		t.Skip("no encoders in this build")
@@ -185,13 +187,21 @@ func TestViewersCap(t *testing.T) {
 			}
 			return got.frames() - before
 		}
-		two.Prefer(Balanced, 10)
+		two.Prefer(Balanced, 1)
+		if n := count(); n < 80 {
+			t.Errorf("%d frames in 3 s, the cap is another viewer's", n)
+		}
+		one.Prefer(Balanced, 10)
 		if n := count(); n < 25 || n > 31 {
-			t.Errorf("%d frames in 3 s, the cap is 10 a second", n)
+			t.Errorf("%d frames in 3 s, the highest cap is 10 a second", n)
+		}
+		two.Prefer(Balanced, 0)
+		if n := count(); n < 80 {
+			t.Errorf("%d frames in 3 s, another viewer has no cap", n)
 		}
 		two.Close()
-		if n := count(); n < 80 {
-			t.Errorf("%d frames in 3 s without a cap", n)
+		if n := count(); n < 25 || n > 31 {
+			t.Errorf("%d frames in 3 s, the cap is one's own", n)
 		}
 	})
 }

@@ -83,7 +83,7 @@
 // and lets the rate of pictures fall instead. Auto is Balanced until the link has
 // been slow for a second, or five frames in motion in a row took longer than they
 // had, and then Speed until neither has been so for five. With several viewers the
-// most economical preset is the stream's, and the lowest cap.
+// most economical preset is the stream's, and the highest cap: one viewer's is not the others'.
 //
 // 4:4:4 is a format, a stream of its own beside that in 4:2:0, with a payload type
 // of its own on the same Track (AV1 high profile, VP9 profile 1). A browser changes
@@ -433,18 +433,24 @@ func (s *Stream) prefer(sub *Subscription, p Preset, fps int) {
 }
 
 // manner is how the viewers want it: the preset of the most economical, and the
-// lowest cap.
+// highest cap. A frame needs the one before it, so whoever wants fewer gets those of
+// the others, and alone what he wants.
 func (s *Stream) manner() (p Preset, fps int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p, fps = Sharp, s.options.FPS
+	most := 0
 	for sub := range s.subs {
 		if sub.preset.thrift() > p.thrift() {
 			p = sub.preset
 		}
-		if sub.fps > 0 {
-			fps = min(fps, sub.fps)
+		if sub.fps == 0 {
+			most = fps
 		}
+		most = max(most, sub.fps)
+	}
+	if most > 0 {
+		fps = min(fps, most)
 	}
 	return p, fps
 }

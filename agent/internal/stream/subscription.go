@@ -101,8 +101,8 @@ func (sub *Subscription) SetTarget(bitsPerSecond int) {
 }
 
 // Prefer says which preset the viewer wants, and at most how many pictures a
-// second (0: no cap). A stream is as economical as the most economical of those
-// who watch it wants it.
+// second (0: no cap). A stream's preset is the most economical of those who watch
+// it, its cap the highest of theirs: nobody's cap holds for anybody else.
 func (sub *Subscription) Prefer(p Preset, fps int) { sub.stream.prefer(sub, p, fps) }
 
 // Done is closed when no more frames will come: Close, an error of the sink, or
