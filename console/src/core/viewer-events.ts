@@ -16,12 +16,25 @@ export type ViewerState =
   | { name: 'relay' } // waits for the live socket
   | { name: 'asking' } // has offered
   | { name: 'offline' } // waits for the computer
+  | { name: 'away' } // its agent stopped under a session, or is stopping: waits for it
   | { name: 'connecting' } // the relay has introduced the two
   | { name: 'live' }
   | { name: 'resuming' } // the connection was lost, a new one is on its way
   | { name: 'changed'; known: Uint8Array; shown: Uint8Array } // the computer's key is another one
   | { name: 'forged' } // the answer does not prove that it is the computer's
   | { name: 'ended'; reason: EndReason; code: Code; detail: string };
+
+export type Timer = ReturnType<typeof setTimeout> | undefined;
+
+const isOne =
+  (...names: ViewerState['name'][]) =>
+  (state: ViewerState) =>
+    names.includes(state.name);
+/** On the way to a session. */
+export const underWay = isOne('asking', 'offline', 'connecting');
+export const waitsForComputer = isOne('offline', 'away');
+/** Nothing follows by itself. */
+export const final = isOne('ended', 'changed', 'forged');
 
 export interface ViewerEvents {
   state: ViewerState;

@@ -11,12 +11,13 @@
  * and shows the picture. Every peer connection is an attempt with a number of
  * its own; what belongs to an older attempt is ignored. A connection that is
  * lost is followed by a new attempt in the same session, a session that the
- * network or the agent ended by a new session; what a person ended stays
- * ended. The loss of the live socket alone changes nothing: the session is
+ * network or the agent ended by a new session, however long the agent is
+ * away (core/ends.ts); what a person ended stays ended. The loss of the live socket alone changes nothing: the session is
  * attached to the next one.
  */
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { Emitter } from './emitter';
+import { lossOf, passes } from './ends';
 import { RemoteCursor } from './cursor';
 import { Tally } from './delays';
 import { Keyboard } from './keyboard';
@@ -29,7 +30,8 @@ import { Silence } from './silence';
 import { Stage, type Place, type Scale } from './stage';
 import { StatsReader } from './stats';
 import { BrowserPins, judge, type Pins } from './trust';
-import type { Said, ViewerEvents, ViewerOptions, ViewerState } from './viewer-events';
+import { final, underWay, waitsForComputer } from './viewer-events';
+import type { Said, Timer, ViewerEvents, ViewerOptions, ViewerState } from './viewer-events';
 import type { FromDesktop, Stats as AgentStats, StreamSettingsSchema } from './wire/oriel/v1/channel_pb';
 import type { Problem, SessionOpened } from './wire/oriel/v1/live_pb';
 import { Code, EndReason, Mode, Scope, type Answer, type SessionEnded } from './wire/oriel/v1/session_pb';
@@ -41,9 +43,6 @@ const RETRY_LONGEST = 4_000;
 const ASK_TIMEOUT = 15_000; // ms from the offer to the answer
 const STATS_EVERY = 1_000;
 const SEEN_EVERY = 10; // of them
-// After these, a new session may be had without anybody being asked again.
-const COMES_BACK = new Set([EndReason.NETWORK, EndReason.AGENT_STOPPED, EndReason.LOST]);
-const PASSING = new Set([Code.UNAVAILABLE, Code.BUSY, Code.GRANT_EXPIRED, Code.GRANT_REPLAYED]);
 
 interface Attempt {
   number: number;
@@ -79,6 +78,7 @@ export class Viewer extends Emitter<ViewerEvents> {
   #picture: MessageInitShape<typeof StreamSettingsSchema> | undefined;
   #said: Said = {};
   #pictured = false;
+  #gone = false; // the agent stopped, and has not been seen since
   #tally = new Tally();
   #silence: Silence | undefined; // of this connection
 
@@ -233,8 +233,7 @@ export class Viewer extends Emitter<ViewerEvents> {
 
   /** Opens a new session after an end. */
   retry(): void {
-    this.#sessionId = '';
-    this.#pause = RETRY_FIRST;
+    [this.#sessionId, this.#pause, this.#gone] = ['', RETRY_FIRST, false];
     this.#open();
   }
 
@@ -287,7 +286,7 @@ export class Viewer extends Emitter<ViewerEvents> {
       (v) => (mine(v.attempt) || (v.attempt === 0 && this.#isSession(v.sessionId))) && this.#problem(v),
     );
     on('sessionEnded', (v) => this.#isSession(v.sessionId) && this.#sessionEnded(v));
-    on('iceServers', () => this.#state.name === 'offline' && this.#open());
+    on('iceServers', () => waitsForComputer(this.#state) && !this.#attempt?.opened && this.#open());
   }
 
   #isSession(id: string): boolean {
@@ -403,6 +402,7 @@ export class Viewer extends Emitter<ViewerEvents> {
 
   #connected(): void {
     this.#pause = RETRY_FIRST;
+    this.#gone = false;
     this.emit('unsteady', false);
     this.#enter({ name: 'live' });
     if (this.#picture) this.setStream(this.#picture);
@@ -485,7 +485,7 @@ export class Viewer extends Emitter<ViewerEvents> {
   }
 
   #problem(problem: Problem): void {
-    if (PASSING.has(problem.code)) return this.#lost();
+    if (passes(problem.code)) return this.#lost();
     // The session to go on with is over: a new one will do.
     if (problem.code === Code.NOT_FOUND && this.#sessionId) {
       this.#sessionId = '';
@@ -502,7 +502,9 @@ export class Viewer extends Emitter<ViewerEvents> {
   #over(reason: EndReason, code: Code, detail: string): void {
     if (final(this.#state)) return;
     this.#sessionId = '';
-    if (COMES_BACK.has(reason)) return this.#lost();
+    const loss = lossOf(reason, code);
+    this.#gone ||= loss === 'gone';
+    if (loss) return this.#lost();
     this.#end({ name: 'ended', reason, code, detail });
   }
 
@@ -556,6 +558,7 @@ export class Viewer extends Emitter<ViewerEvents> {
 
   #enter(state: ViewerState): void {
     const before = this.#state.name;
+    if (this.#gone && underWay(state)) state = { name: 'away' };
     this.#state = state;
     if (before === 'live' && state.name !== 'live') this.#keyboard.releaseAll();
     this.#allowInput();
@@ -595,6 +598,3 @@ export class Viewer extends Emitter<ViewerEvents> {
     this.#cursor.draw();
   }
 }
-
-type Timer = ReturnType<typeof setTimeout> | undefined;
-const final = (state: ViewerState) => ['ended', 'changed', 'forged'].includes(state.name);

@@ -17,17 +17,17 @@ class Account {
   }
 
   /**
-   * Asks the relay; the error is left to the caller when it cannot be reached.
+   * Asks the relay; the error is left to the caller, who asks again, when it or its database is away.
    * The live connection is begun beside the question, and there at once: whoever
    * opens a page is mostly signed in, and waits for one round trip less.
    */
   async load(): Promise<void> {
-    this.#connect();
+    if (!this.live) this.#connect();
     try {
       const person = await take(api.GET('/api/v1/me'));
       if (this.live) this.#enter(person); // not signed out meanwhile
     } catch (error) {
-      this.#disconnect();
+      // Else the live connection goes on trying as well, and so does a session of this page.
       if (!(error instanceof ApiError) || error.status !== 401) throw error;
       this.#leave();
     }

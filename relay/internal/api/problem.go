@@ -110,6 +110,7 @@ var known = []struct {
 	{store.ErrEnded, http.StatusConflict, "ended", ""},
 	{store.ErrNotFound, http.StatusNotFound, "not_found", "this is not here, or not here any more"},
 	{bus.ErrUnavailable, http.StatusServiceUnavailable, "unavailable", "the relay's nodes cannot reach each other; try again in a moment"},
+	{store.ErrUnavailable, http.StatusServiceUnavailable, "unavailable", "the relay cannot reach its database; it goes on trying, and so may you in a moment"},
 	{context.DeadlineExceeded, http.StatusServiceUnavailable, "unavailable", "the relay is too busy; try again in a moment"},
 }
 

@@ -268,6 +268,7 @@ func codeOf(err error) (orielv1.Code, string) {
 		{fleet.ErrOffline, orielv1.Code_CODE_UNAVAILABLE, fleet.ErrOffline.Error()},
 		{fleet.ErrNoAnswer, orielv1.Code_CODE_UNAVAILABLE, fleet.ErrNoAnswer.Error()},
 		{fleet.ErrBlocked, orielv1.Code_CODE_FORBIDDEN, fleet.ErrBlocked.Error()},
+		{store.ErrUnavailable, orielv1.Code_CODE_UNAVAILABLE, "the relay cannot reach its database; it goes on trying"},
 		{bus.ErrUnavailable, orielv1.Code_CODE_UNAVAILABLE, "the relay is not connected to its other nodes; try again in a moment"},
 		{trust.ErrMalformed, orielv1.Code_CODE_INVALID, "the browser's offer has no usable certificate fingerprint"},
 		{errBusy, orielv1.Code_CODE_BUSY, errBusy.Error()},

@@ -13,7 +13,7 @@
 //   - A secret is stored as its SHA-256, never as itself. The one exception is
 //     the table of the relay's own keys, secrets, whose values are sealed with
 //     a key that is not in the database (UseSealingKey).
-//   - Errors: ErrNotFound and ErrConflict can be told apart by errors.Is;
+//   - Errors: ErrNotFound, ErrConflict and ErrUnavailable can be told apart by errors.Is;
 //     everything else is a fault of the database.
 //   - A change is on the disk before its method returns, so that what somebody
 //     was told survives a power cut. Presence and heartbeats are the exception:
@@ -32,8 +32,11 @@ package store
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -53,8 +56,10 @@ import (
 
 // Errors that a caller can act on.
 var (
-	ErrNotFound    = errors.New("not found")
-	ErrConflict    = errors.New("exists already")
+	ErrNotFound = errors.New("not found")
+	ErrConflict = errors.New("exists already")
+	// ErrUnavailable: the database cannot be reached now; the same may work in a moment.
+	ErrUnavailable = errors.New("the database cannot be reached")
 	ErrNewerSchema = errors.New("the database was written by a newer relay; install that version or a newer one, or restore a backup")
 )
 
@@ -243,13 +248,13 @@ func (s *Store) volatileTx(ctx context.Context, fn func(ctx context.Context, tx 
 	return mapped(s.db.RunInTx(ctx, nil, fn))
 }
 
-// mapped turns the drivers' errors into ErrNotFound and ErrConflict, keeping
+// mapped turns the drivers' errors into ErrNotFound, ErrConflict and ErrUnavailable, keeping
 // the original behind them.
 func mapped(err error) error {
 	var pg *pgconn.PgError
 	var lite *sqlite.Error
 	switch {
-	case err == nil, errors.Is(err, ErrNotFound), errors.Is(err, ErrConflict):
+	case err == nil, errors.Is(err, ErrNotFound), errors.Is(err, ErrConflict), errors.Is(err, ErrUnavailable):
 		return err
 	case errors.Is(err, sql.ErrNoRows):
 		return ErrNotFound
@@ -257,13 +262,35 @@ func mapped(err error) error {
 		if pg.Code == "23505" || pg.Code == "23503" { // unique, foreign key
 			return fmt.Errorf("%w: %w", ErrConflict, err)
 		}
+		if away(pg.Code) {
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
 	case errors.As(err, &lite):
 		switch lite.Code() {
 		case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
 			return fmt.Errorf("%w: %w", ErrConflict, err)
+		case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
+	case unreachable(err):
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return err
+}
+
+// away reports whether PostgreSQL's code says that the server, or a place at it,
+// is not there for now: class 08 is connections, class 53 resources, class 57 the
+// operator's intervention (PostgreSQL's documentation, appendix A).
+func away(code string) bool {
+	return strings.HasPrefix(code, "08") || strings.HasPrefix(code, "53") || strings.HasPrefix(code, "57P")
+}
+
+// unreachable reports whether err is of the way to the database and not its answer.
+func unreachable(err error) bool {
+	var connect *pgconn.ConnectError
+	var network net.Error
+	return errors.As(err, &connect) || errors.As(err, &network) && !errors.Is(err, context.DeadlineExceeded) ||
+		errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed)
 }
 
 // changed is mapped, and ErrNotFound when the statement touched no row.
