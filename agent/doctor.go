@@ -14,6 +14,7 @@ import (
 	"oriel/agent/internal/encode"
 	"oriel/agent/internal/identity"
 	"oriel/agent/internal/link"
+	"oriel/agent/internal/policy"
 )
 
 type doctorCommand struct {
@@ -32,7 +33,8 @@ type finding struct {
 func (c *doctorCommand) Run(ctx context.Context, log *slog.Logger) error {
 	found := []finding{{"version", version, false}}
 	key, state, data := c.data()
-	found = append(found, data, c.relay(ctx, key, state), c.enrolled(state), c.service(), c.display(), codecs())
+	limits, state := c.policy(state)
+	found = append(found, data, limits, c.relay(ctx, key, state), c.enrolled(state), c.service(), c.display(), codecs())
 	faults := 0
 	for _, f := range found {
 		mark := "ok  "
@@ -72,6 +74,24 @@ func (c *doctorCommand) data() (ed25519.PublicKey, identity.State, finding) {
 		return nil, state, finding{"data", err.Error(), true}
 	}
 	return key, state, f
+}
+
+// policy says what the file allows, and pins the state's addresses as it says.
+// What a service's own flags forbid besides, its command line shows.
+func (c *doctorCommand) policy(state identity.State) (finding, identity.State) {
+	dir, err := c.dir()
+	var p policy.Policy
+	if err == nil {
+		p, err = policy.Load(dir)
+	}
+	limits := policy.Set{p}
+	if err == nil {
+		state, err = state.Pin(limits.RelayHosts())
+	}
+	if err != nil {
+		return finding{"policy", err.Error(), true}, state
+	}
+	return finding{"policy", limits.String(), false}, state
 }
 
 func (c *doctorCommand) relay(ctx context.Context, key ed25519.PublicKey, state identity.State) finding {

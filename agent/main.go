@@ -8,7 +8,9 @@
 //
 // The first connection needs an enrollment token; afterwards the machine's key
 // is enough. Flags may be given as environment variables as well (ORIEL_RELAY,
-// ORIEL_TOKEN, …), which keeps a token off the list of processes.
+// ORIEL_TOKEN, …), which keeps a token off the list of processes. What the relay
+// may not go beyond is said by flags and by policy.json in the data directory
+// (package policy); an agent that cannot read that does not start.
 //
 // Exit codes:
 //

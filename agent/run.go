@@ -7,11 +7,13 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 
 	"oriel/agent/internal/daemon"
 	"oriel/agent/internal/desktop"
 	"oriel/agent/internal/identity"
 	"oriel/agent/internal/node"
+	"oriel/agent/internal/policy"
 	"oriel/agent/internal/session"
 	orielv1 "oriel/protocol/oriel/v1"
 )
@@ -57,9 +59,56 @@ type desktopFlags struct {
 	Portable  bool `help:"Use the portable way to capture and type, where this system has a better one." hidden:""`
 }
 
-// limitFlags say what the relay may not go beyond.
+// limitFlags say what the relay may not go beyond, as policy.json in the data
+// directory does; where the two differ, the stricter holds.
 type limitFlags struct {
-	ICEHosts []string `name:"ice-hosts" help:"Hosts that may be asked as STUN and TURN servers besides the relay's own." placeholder:"HOST,…" env:"ORIEL_ICE_HOSTS" sep:","`
+	ViewOnly   bool     `help:"Let nobody control this computer." env:"ORIEL_VIEW_ONLY"`
+	Consent    bool     `help:"No control without consent of who sits at the computer; until this agent can ask for it, no control." env:"ORIEL_CONSENT"`
+	NoPreviews bool     `help:"Send no pictures for the list of computers." env:"ORIEL_NO_PREVIEWS"`
+	RelayHosts []string `help:"Connect to relays on these hosts only." placeholder:"HOST,…" env:"ORIEL_RELAY_HOSTS" sep:","`
+	ICEHosts   []string `name:"ice-hosts" help:"Hosts that may be asked as STUN and TURN servers besides the relay's own." placeholder:"HOST,…" env:"ORIEL_ICE_HOSTS" sep:","`
+	Hours      []string `help:"Allow sessions at these times of this computer's clock only, such as 'mon-fri 08:00-18:00'." placeholder:"HOURS;…" env:"ORIEL_HOURS" sep:";"`
+}
+
+// policy is what the flags say.
+func (f limitFlags) policy() (policy.Policy, error) {
+	p := policy.Policy{ViewOnly: f.ViewOnly, Consent: f.Consent, RelayHosts: f.RelayHosts, ICEHosts: f.ICEHosts}
+	if f.NoPreviews {
+		p.Previews = new(bool)
+	}
+	for _, text := range f.Hours {
+		h, err := policy.ParseHours(text)
+		if err != nil {
+			return p, usageError(err.Error())
+		}
+		p.Hours = append(p.Hours, h)
+	}
+	if err := (policy.Set{p}).Check(); err != nil {
+		return p, usageError(err.Error())
+	}
+	return p, nil
+}
+
+// args are the arguments that say the same to the service.
+func (f limitFlags) args() []string {
+	var args []string
+	for _, f := range []struct {
+		on   bool
+		name string
+	}{{f.ViewOnly, "--view-only"}, {f.Consent, "--consent"}, {f.NoPreviews, "--no-previews"}} {
+		if f.on {
+			args = append(args, f.name)
+		}
+	}
+	for _, f := range []struct {
+		list      []string
+		name, sep string
+	}{{f.RelayHosts, "--relay-hosts", ","}, {f.ICEHosts, "--ice-hosts", ","}, {f.Hours, "--hours", ";"}} {
+		if len(f.list) > 0 {
+			args = append(args, f.name+"="+strings.Join(f.list, f.sep))
+		}
+	}
+	return args
 }
 
 type runCommand struct {
@@ -71,53 +120,82 @@ type runCommand struct {
 }
 
 func (c *runCommand) Run(ctx context.Context, log *slog.Logger) error {
-	id, err := open(c.dataFlags, c.relayFlags)
+	id, limits, err := open(c.dataFlags, c.relayFlags, c.limitFlags)
 	if err != nil {
 		return err
 	}
 	defer id.Close()
-	host := hostOptions{desktopFlags: c.desktopFlags, display: c.Display, loopback: id.State().OnLoopback()}
-	n := node.New(id, node.Options{Version: version, Logger: log, ICEHosts: c.ICEHosts, Desktop: func(out node.Outlet) node.Desktop {
+	host := hostOptions{desktopFlags: c.desktopFlags, policy: limits, display: c.Display, loopback: id.State().OnLoopback()}
+	log.Info("this computer's policy", "policy", limits.String())
+	n := node.New(id, node.Options{Version: version, Logger: log, ICEHosts: limits.ICEHosts(), Desktop: func(out node.Outlet) node.Desktop {
 		return newHost(host, out, log)
 	}})
 	return n.Run(ctx)
 }
 
-// open opens the data directory and takes over what the command line says.
-func open(data dataFlags, relay relayFlags) (*identity.Identity, error) {
+// open opens the data directory, takes over what the command line says, and
+// reads what this computer allows.
+func open(data dataFlags, relay relayFlags, limit limitFlags) (*identity.Identity, policy.Set, error) {
 	dir, err := data.dir()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	given, err := relay.given()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	said, err := limit.policy()
+	if err != nil {
+		return nil, nil, err
 	}
 	id, err := identity.Open(dir)
 	if err != nil {
+		return nil, nil, err
+	}
+	limits, err := configure(id, given, said)
+	if err != nil {
+		id.Close()
+		return nil, nil, err
+	}
+	return id, limits, nil
+}
+
+func configure(id *identity.Identity, given identity.Given, said policy.Policy) (policy.Set, error) {
+	file, err := policy.Load(id.Dir())
+	if err != nil {
 		return nil, err
 	}
-	if err := id.Configure(given); err != nil {
-		id.Close()
+	limits := policy.Set{file, said}
+	if err := limits.Check(); err != nil {
+		return nil, err
+	}
+	next, err := id.State().With(given)
+	if err == nil {
+		_, err = next.Pin(limits.RelayHosts()) // before anything is saved
+	}
+	if err == nil {
+		err = id.Configure(given)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := id.Pin(limits.RelayHosts()); err != nil {
 		return nil, err
 	}
 	state := id.State()
 	switch {
 	case len(state.Addresses()) == 0:
-		err = usageError("which relay? give its address with --relay")
+		return nil, usageError("which relay? give its address with --relay")
 	case !state.Enrolled() && state.Token == "":
-		err = usageError("this computer is not enrolled; give an enrollment token with --token (the console's 'Add computer' makes one)")
+		return nil, usageError("this computer is not enrolled; give an enrollment token with --token (the console's 'Add computer' makes one)")
 	}
-	if err != nil {
-		id.Close()
-		return nil, err
-	}
-	return id, nil
+	return limits, nil
 }
 
 // hostOptions are what a session.Host needs beyond its outlet.
 type hostOptions struct {
 	desktopFlags
+	policy   policy.Set
 	display  string
 	found    bool // by the service; nobody has named the display
 	loopback bool
@@ -132,28 +210,37 @@ func newHost(o hostOptions, out node.Outlet, log *slog.Logger) node.Desktop {
 			return desktop.Open(desktop.Options{Display: o.display, OwnServer: o.found, Portable: o.Portable, Logger: log})
 		},
 		Sign: out.Sign, Send: out.Send, Logger: log, AgentVersion: version,
-		Loopback: o.loopback, RelayOnly: o.RelayOnly,
+		Loopback: o.loopback, RelayOnly: o.RelayOnly, Policy: o.policy,
 	})
 }
 
 type helperCommand struct {
 	desktopFlags
-	Loopback bool `help:"Offer loopback candidates."`
+	Loopback bool   `help:"Offer loopback candidates."`
+	Policy   string `help:"What this computer allows, as the service has read it."`
 }
 
 func (c *helperCommand) Run(ctx context.Context, log *slog.Logger) error {
+	limits, err := policy.Decode(c.Policy)
+	if err != nil {
+		return err
+	}
 	// Nothing but the protocol may get onto the pipe.
 	pipe := os.Stdout
 	os.Stdout = os.Stderr
 	return daemon.Serve(ctx, os.Stdin, io.Writer(pipe), func(start *orielv1.HelperStart, out node.Outlet) node.Desktop {
-		o := hostOptions{desktopFlags: c.desktopFlags, display: start.GetDisplay(), found: true, loopback: c.Loopback}
+		o := hostOptions{desktopFlags: c.desktopFlags, policy: limits, display: start.GetDisplay(), found: true, loopback: c.Loopback}
 		o.Demo = start.GetDemo()
 		return newHost(o, out, log)
 	})
 }
 
 // args are the arguments that lead another process to the same host.
-func (o hostOptions) args() []string {
+func (o hostOptions) args() ([]string, error) {
+	limits, err := o.policy.Encode()
+	if err != nil {
+		return nil, fmt.Errorf("pass on the policy: %w", err)
+	}
 	args := []string{"helper"}
 	for _, f := range []struct {
 		on   bool
@@ -163,5 +250,5 @@ func (o hostOptions) args() []string {
 			args = append(args, f.name)
 		}
 	}
-	return args
+	return append(args, "--policy="+limits), nil
 }

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"oriel/agent/internal/daemon"
@@ -61,9 +60,7 @@ func (c *installCommand) Run(ctx context.Context, log *slog.Logger) error {
 			config.Flags = append(config.Flags, f.name)
 		}
 	}
-	if len(c.ICEHosts) > 0 {
-		config.Flags = append(config.Flags, "--ice-hosts="+strings.Join(c.ICEHosts, ","))
-	}
+	config.Flags = append(config.Flags, c.limitFlags.args()...)
 	s, err := daemon.NewService(config, nil)
 	if err != nil {
 		return err
@@ -91,7 +88,7 @@ func (c *installCommand) Run(ctx context.Context, log *slog.Logger) error {
 // enroll tries the relay once, so that a wrong token is known now. A relay
 // that cannot be reached now is left to the service.
 func (c *installCommand) enroll(ctx context.Context, log *slog.Logger) error {
-	id, err := open(c.dataFlags, c.relayFlags)
+	id, _, err := open(c.dataFlags, c.relayFlags, c.limitFlags)
 	if err != nil {
 		return err
 	}
@@ -223,17 +220,22 @@ func (c *serviceCommand) Run(log *slog.Logger) error {
 }
 
 func (c *serviceCommand) serve(ctx context.Context, log *slog.Logger) error {
-	id, err := open(c.dataFlags, relayFlags{})
+	id, limits, err := open(c.dataFlags, relayFlags{}, c.limitFlags)
 	if err != nil {
 		return err
 	}
 	defer id.Close()
-	helper := hostOptions{desktopFlags: c.desktopFlags, loopback: id.State().OnLoopback()}
-	command, err := daemon.SelfCommand(helper.args()...)
+	helper := hostOptions{desktopFlags: c.desktopFlags, policy: limits, loopback: id.State().OnLoopback()}
+	args, err := helper.args()
 	if err != nil {
 		return err
 	}
-	n := node.New(id, node.Options{Version: version, Logger: log, KeepTrying: true, ICEHosts: c.ICEHosts, Desktop: func(out node.Outlet) node.Desktop {
+	command, err := daemon.SelfCommand(args...)
+	if err != nil {
+		return err
+	}
+	log.Info("this computer's policy", "policy", limits.String())
+	n := node.New(id, node.Options{Version: version, Logger: log, KeepTrying: true, ICEHosts: limits.ICEHosts(), Desktop: func(out node.Outlet) node.Desktop {
 		return daemon.NewHelper(daemon.HelperOptions{Outlet: out, Command: command, Version: version, Demo: c.Demo, Logger: log})
 	}})
 	return n.Run(ctx)

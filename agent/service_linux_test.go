@@ -50,7 +50,7 @@ func TestServiceIsInstalledRunsAndIsRemoved(t *testing.T) {
 		return out
 	}
 
-	must(0, "install", "--relay", relay.URL(), "--token", relay.Token(), "--demo")
+	must(0, "install", "--view-only", "--hours=00:00-24:00;mon-fri 08:00-18:00", "--relay", relay.URL(), "--token", relay.Token(), "--demo")
 	relay.Agent(1) // enrolled while installing, so that a wrong token is known at once
 	peer := relay.Agent(2)
 	if out := must(0, "status"); !strings.Contains(out, "running") || !strings.Contains(out, relay.URL()) {
@@ -89,6 +89,11 @@ func TestServiceIsInstalledRunsAndIsRemoved(t *testing.T) {
 	}
 	if info, err := os.Stat("/proc/" + strconv.Itoa(mine)); err != nil || info.Sys().(*syscall.Stat_t).Uid == 0 {
 		t.Errorf("the helper runs as root: %v", err)
+	}
+	// What the installation was told to allow reaches who serves the desktop.
+	if b, _ := os.ReadFile("/proc/" + strconv.Itoa(mine) + "/cmdline"); !strings.Contains(string(b), `"view_only":true`) ||
+		!strings.Contains(string(b), `["00:00-24:00","mon-fri 08:00-18:00"]`) {
+		t.Errorf("the helper knows not what is allowed: %q", b)
 	}
 
 	// Killed, it is started again.

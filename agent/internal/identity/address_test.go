@@ -88,3 +88,28 @@ func TestInward(t *testing.T) {
 		t.Error("no address is taken for one outside")
 	}
 }
+
+// Rule: hosts pinned by the local policy are the only ones connected to, and
+// nothing from outside loosens that.
+func TestPinnedHosts(t *testing.T) {
+	i := open(t, filepath.Join(t.TempDir(), "data"))
+	key := relayKey('a')
+	if err := i.Configure(Given{Relays: []string{"https://relay.example", "https://old.example"}, Token: tokenFor(key)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := i.Pin([]string{"elsewhere.example"}); err == nil || !strings.Contains(err.Error(), "elsewhere.example") {
+		t.Fatalf("pinned to nothing: %v", err)
+	}
+	if err := i.Pin([]string{"relay.example", "node.example"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := i.Welcomed(key, "computer-1", []string{"https://thief.example", "https://node.example:8443", "https://relay.example.thief.example"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(i.State().Addresses(), " "); got != "https://relay.example https://node.example:8443" {
+		t.Errorf("addresses %q", got)
+	}
+	if got := strings.Join(i.State().Hosts(), " "); got != "relay.example node.example" {
+		t.Errorf("hosts %q", got)
+	}
+}

@@ -36,6 +36,11 @@ func writeFile(path string, b []byte) (err error) {
 	return syncDir(filepath.Dir(path))
 }
 
+// ReadFile reads a file of the data directory with the checks of the rest there:
+// a regular file, of this user and closed to others. Errors: ErrTooOpen, those of
+// the file system.
+func ReadFile(path string) ([]byte, error) { return readFile(path) }
+
 // readFile reads a file that only its owner may read, at most MaxState bytes.
 func readFile(path string) ([]byte, error) {
 	info, err := os.Lstat(path)

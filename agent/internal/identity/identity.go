@@ -5,6 +5,7 @@
 //
 //	machine.key   the private key (PKCS #8, PEM, 0600); made on first start, never leaves the machine
 //	state.json    relay addresses, the pinned relay key, the computer's id, a token not yet used (0600)
+//	policy.json   what this computer allows at most, written by a person (0600); may be missing
 //	lock          held while an agent runs, so that two never share one directory
 //
 // Files are written to a temporary name, synced and renamed, so that a crash
@@ -48,6 +49,9 @@ const (
 	keyFile   = "machine.key"
 	stateFile = "state.json"
 	lockFile  = "lock"
+
+	// PolicyFile is a person's, read by another package and removed with the rest.
+	PolicyFile = "policy.json"
 )
 
 // Identity is an open data directory. Its methods may be called from any goroutine.
@@ -117,6 +121,17 @@ func (i *Identity) State() State {
 	return i.state.clone()
 }
 
+// Pin is State.Pin, in force until Close; it is not saved.
+func (i *Identity) Pin(hosts []string) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	next, err := i.state.Pin(hosts)
+	if err == nil {
+		i.state = next
+	}
+	return err
+}
+
 // Given is what a person says on the command line or at installation.
 type Given struct {
 	Relays []string // addresses, in order; none: as before
@@ -143,7 +158,7 @@ func Remove(dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{keyFile, stateFile, lockFile} {
+	for _, name := range []string{keyFile, stateFile, PolicyFile, lockFile} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			lock.Close()
 			return fmt.Errorf("remove data: %w", err)

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"reflect"
 	"slices"
+	"strings"
 
 	"oriel/protocol/trust"
 )
@@ -29,13 +30,16 @@ type State struct {
 	ComputerID string            `json:"computer_id,omitempty"` // empty before enrollment
 	Token      string            `json:"token,omitempty"`       // until it has been used
 	CA         string            `json:"ca,omitempty"`          // PEM
+
+	pinned []string // hosts; see Identity.Pin
 }
 
 // Enrolled reports whether a relay has taken this computer in.
 func (s State) Enrolled() bool { return s.ComputerID != "" }
 
 // Addresses are those to dial, the preferred first: what a person said, then
-// what the relay said, as far as MayLearn lets it.
+// what the relay said, as far as MayLearn lets it; of pinned hosts only, where
+// some are.
 func (s State) Addresses() []string {
 	all := slices.Clone(s.Relays)
 	for _, r := range s.Learned {
@@ -43,7 +47,22 @@ func (s State) Addresses() []string {
 			all = append(all, r)
 		}
 	}
-	return all
+	if len(s.pinned) == 0 {
+		return all
+	}
+	return slices.DeleteFunc(all, func(r string) bool { return !slices.Contains(s.pinned, hostOf(r)) })
+}
+
+// Pin is s with Addresses of these hosts only (see Host); none: of all. Errors:
+// one that says that no address is left.
+func (s State) Pin(hosts []string) (State, error) {
+	next := s.clone()
+	next.pinned = slices.Clone(hosts)
+	if len(next.Addresses()) == 0 && len(s.Addresses()) > 0 {
+		return s, fmt.Errorf("no relay address is of the hosts that this computer's policy pins (%s); give one of them with --relay, or change the policy",
+			strings.Join(hosts, ", "))
+	}
+	return next, nil
 }
 
 // With is s with what g says taken over. A token for another relay than the

@@ -206,6 +206,8 @@ func (p *peer) allowed(sc orielv1.Scope) bool {
 		detail := "this session may only be watched"
 		if sc == orielv1.Scope_SCOPE_VIEW {
 			detail = "this session may not see the screen"
+		} else if why := p.s.h.o.Policy.NoControl(); why != "" {
+			detail = why
 		}
 		p.say(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Denied{Denied: &orielv1.Denied{
 			Scope: sc, Code: orielv1.Code_CODE_SCOPE, Detail: detail,

@@ -196,7 +196,9 @@ func (h *Host) previewing() (every time.Duration, earliest time.Time, applied <-
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	least := h.o.timing.previewMin
-	if every = time.Duration(h.settings.GetPreviewSeconds()) * h.o.timing.previewIn; every > 0 {
+	if every = time.Duration(h.settings.GetPreviewSeconds()) * h.o.timing.previewIn; !h.mayPreview() {
+		every = 0
+	} else if every > 0 {
 		every = max(every, least)
 	}
 	if h.preview != nil {
@@ -214,7 +216,7 @@ func (h *Host) previewAgain() bool {
 	if p == nil || time.Since(at) >= h.o.timing.previewMin {
 		return false
 	}
-	if wanted {
+	if wanted && h.mayPreview() {
 		h.send(proto.CloneOf(p))
 	}
 	return true
@@ -242,6 +244,9 @@ func (h *Host) slow() (slow bool) {
 }
 
 func (h *Host) sendPreview(img *image.RGBA, at time.Time) {
+	if !h.mayPreview() {
+		return // it has changed since the picture was asked for
+	}
 	p, err := compress(img)
 	if err != nil {
 		h.log.Warn("no preview", "error", err)

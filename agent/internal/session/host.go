@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"oriel/agent/internal/desktop"
+	"oriel/agent/internal/policy"
 	"oriel/agent/internal/stream"
 	orielv1 "oriel/protocol/oriel/v1"
 )
@@ -34,6 +35,9 @@ type Options struct {
 	RelayOnly   bool // use TURN only
 	MaxSessions int  // at a time; 0 means 16
 
+	// Policy is what this computer allows, whatever a grant or the relay says.
+	Policy policy.Set
+
 	timing timing
 }
 
@@ -45,16 +49,21 @@ type timing struct {
 	silent     time.Duration // without packets, until keys are released
 	retryMin   time.Duration // between tries to open the desktop
 	retryMax   time.Duration
-	idle       time.Duration // between pictures that nobody watches
-	previewIn  time.Duration // one preview_second
-	previewMin time.Duration // between two previews
-	slowWay    int           // bits per second
-	expecting  time.Duration // of a first picture for a session that was announced
+	idle       time.Duration    // between pictures that nobody watches
+	previewIn  time.Duration    // one preview_second
+	previewMin time.Duration    // between two previews
+	slowWay    int              // bits per second
+	closing    time.Duration    // between looks at the hours of the policy
+	clock      func() time.Time // this machine\'s, for these
+	expecting  time.Duration    // of a first picture for a session that was announced
 }
 
 func (t *timing) fill() {
 	if t.slowWay == 0 {
 		t.slowWay = slowWay
+	}
+	if t.clock == nil {
+		t.clock = time.Now
 	}
 	for _, d := range []struct {
 		field *time.Duration
@@ -69,6 +78,7 @@ func (t *timing) fill() {
 		{&t.idle, 5 * time.Second},
 		{&t.previewIn, time.Second},
 		{&t.previewMin, minPreview},
+		{&t.closing, time.Second},
 		{&t.expecting, expecting},
 	} {
 		if *d.field == 0 {
@@ -120,6 +130,9 @@ func NewHost(o Options) *Host {
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.log.Debug("host starts", "version", o.AgentVersion)
 	h.wg.Go(h.serve)
+	if o.Policy.Timed() {
+		h.wg.Go(h.keepHours)
+	}
 	return h
 }
 
@@ -141,10 +154,13 @@ func (h *Host) take(offer *orielv1.Offer, grant *orielv1.Grant) (refused *orielv
 			Detail: detail, EndedAt: time.Now().UnixMilli(),
 		}
 	}
+	closed := h.closedNow()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := h.sessions[id]
 	switch {
+	case closed != "":
+		return refuse(orielv1.Code_CODE_FORBIDDEN, closed)
 	case h.closed:
 		return refuse(orielv1.Code_CODE_UNAVAILABLE, "the agent is stopping; try again in a moment")
 	case id == "" || grant == nil:
@@ -196,6 +212,11 @@ func (h *Host) Apply(s *orielv1.Settings) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.settings.PreviewSeconds = s.GetPreviewSeconds()
+	h.renewPreviews()
+}
+
+// renewPreviews has previews look at what is in force now; mu is held.
+func (h *Host) renewPreviews() {
 	close(h.applied)
 	h.applied = make(chan struct{})
 }

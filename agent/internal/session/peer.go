@@ -75,6 +75,9 @@ func newPeer(s *session, attempt uint32, g *orielv1.Grant) *peer {
 		sending: true,
 	}
 	for _, sc := range g.GetScopes() {
+		if sc == orielv1.Scope_SCOPE_CONTROL && s.h.o.Policy.NoControl() != "" {
+			continue
+		}
 		// Only what this agent knows how to do is in force.
 		if sc == orielv1.Scope_SCOPE_VIEW || sc == orielv1.Scope_SCOPE_CONTROL {
 			p.granted = append(p.granted, sc)

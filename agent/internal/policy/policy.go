@@ -1,0 +1,290 @@
+// Package policy is what this computer allows by its own word: a file beside its
+// identity, and the command line. Nothing that a relay or a viewer says loosens
+// it, and of several policies each holds: where two differ, the stricter.
+//
+// The file is policy.json in the data directory, with the owner and mode of the
+// rest there (0600). Every key may be left out:
+//
+//	{
+//	  "view_only": true,                    nobody controls this computer
+//	  "consent": true,                      no control without consent of who sits at it
+//	  "previews": false,                    no picture for the list of computers
+//	  "relay_hosts": ["relay.example"],     only these are connected to
+//	  "ice_hosts": ["turn.example"],        asked as STUN and TURN servers besides the relay's own
+//	  "hours": ["mon-fri 08:00-18:00"]      sessions and previews at these times only
+//	}
+//
+// This agent has no way yet to ask who sits at the computer, so that consent
+// refuses control. Hours are of this machine's own clock and time zone: the
+// relay's time, which it could set, does not count. A file that cannot be read
+// whole, an unknown key too, is an error: an agent that cannot know what it must
+// not do does not start.
+package policy
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"oriel/agent/internal/identity"
+)
+
+// File is the policy's name in the data directory.
+const File = identity.PolicyFile
+
+// Bounds of a policy.
+const (
+	maxHosts = 64
+	maxHours = 64
+)
+
+// Policy is one source's word. The zero Policy forbids nothing.
+type Policy struct {
+	ViewOnly   bool     `json:"view_only,omitempty"`
+	Consent    bool     `json:"consent,omitempty"`
+	Previews   *bool    `json:"previews,omitempty"` // nil: true
+	RelayHosts []string `json:"relay_hosts,omitempty"`
+	ICEHosts   []string `json:"ice_hosts,omitempty"`
+	Hours      []Hours  `json:"hours,omitempty"`
+}
+
+// Set is all that holds at once.
+type Set []Policy
+
+// Load reads the data directory's policy; there may be none. Errors say what is
+// wrong with the file, and where it is.
+func Load(dir string) (Policy, error) {
+	path := filepath.Join(dir, File)
+	b, err := identity.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Policy{}, nil
+	}
+	if err != nil {
+		return Policy{}, fmt.Errorf("read this computer's policy: %w", err)
+	}
+	var p Policy
+	if err = parse(b, &p); err == nil {
+		err = p.check()
+	}
+	if err != nil {
+		return Policy{}, fmt.Errorf("%s is no policy that could be kept: %w; put it right or remove it", path, err)
+	}
+	return p, nil
+}
+
+// parse reads exactly one value of JSON with known keys, each said once.
+func parse(b []byte, into any) error {
+	if err := keysOnce(b); err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows its end")
+	}
+	return nil
+}
+
+// keysOnce refuses a key that is said twice, of which the last would count, a
+// key in other letters, which would count as well, and null, which would be
+// taken for nothing said.
+func keysOnce(b []byte) error {
+	if strings.HasPrefix(strings.TrimSpace(string(b)), "[") {
+		return nil // a Set is this program's own
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return errors.New("it is not an object of JSON")
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		t, err := d.Token()
+		if err != nil {
+			return err
+		}
+		key, _ := t.(string)
+		if seen[key] || key != strings.ToLower(key) {
+			return fmt.Errorf("the key %q is said twice or not in lower case", key)
+		}
+		seen[key] = true
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return err
+		}
+		if string(value) == "null" {
+			return fmt.Errorf("the key %q has no value", key)
+		}
+	}
+	return nil
+}
+
+func (p Policy) check() error {
+	for _, list := range [][]string{p.RelayHosts, p.ICEHosts} {
+		if list != nil && len(list) == 0 {
+			return errors.New("a list is empty; name what it allows, or leave it out")
+		}
+		if len(list) > maxHosts {
+			return fmt.Errorf("%d hosts, at most %d", len(list), maxHosts)
+		}
+		for _, h := range list {
+			// An address with scheme, port or path would never match.
+			address, err := identity.RelayAddress("https://" + h)
+			bare := identity.State{Relays: []string{address}}
+			if strings.Contains(h, ":") && !strings.HasPrefix(h, "[") {
+				address, err = identity.RelayAddress("https://[" + h + "]") // IPv6
+				bare.Relays[0] = address
+			}
+			if err != nil || bare.Hosts()[0] != identity.Host(h) {
+				return fmt.Errorf("%q is not a host; give its name or address alone", h)
+			}
+		}
+	}
+	if p.Hours != nil && len(p.Hours) == 0 || slices.ContainsFunc(p.Hours, func(h Hours) bool { return h.text == "" }) {
+		return errors.New("hours are empty; name those it allows, or leave them out")
+	}
+	if len(p.Hours) > maxHours {
+		return fmt.Errorf("%d hours, at most %d", len(p.Hours), maxHours)
+	}
+	return nil
+}
+
+// Check reports what could not be kept of any of s.
+func (s Set) Check() error {
+	for _, p := range s {
+		if err := p.check(); err != nil {
+			return err
+		}
+	}
+	if len(s.pins()) > 0 && len(s.RelayHosts()) == 0 {
+		return errors.New("the command line and this computer's policy pin relay hosts that have none in common")
+	}
+	return nil
+}
+
+// Encode is s as Decode reads it: for the process that serves a desktop.
+func (s Set) Encode() (string, error) {
+	if len(s) == 0 {
+		return "", nil
+	}
+	b, err := json.Marshal(s)
+	return string(b), err
+}
+
+// Decode reads what Encode wrote; the empty text is the empty Set.
+func Decode(text string) (Set, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var s Set
+	if err := parse([]byte(text), &s); err != nil {
+		return nil, fmt.Errorf("read the policy: %w", err)
+	}
+	return s, s.Check()
+}
+
+// NoControl is why nobody controls this computer, in a sentence; empty: who is
+// granted to may.
+func (s Set) NoControl() string {
+	switch {
+	case slices.ContainsFunc(s, func(p Policy) bool { return p.ViewOnly }):
+		return "this computer's own policy lets it be watched only"
+	case slices.ContainsFunc(s, func(p Policy) bool { return p.Consent }):
+		return "this computer's own policy allows no control without consent, and this agent cannot ask for it yet; watch only"
+	}
+	return ""
+}
+
+// Closed is why there is no session at that time of this machine's, in a
+// sentence; empty: there may be one.
+func (s Set) Closed(now time.Time) string {
+	for _, p := range s {
+		if len(p.Hours) == 0 || slices.ContainsFunc(p.Hours, func(h Hours) bool { return h.Has(now) }) {
+			continue
+		}
+		var all []string
+		for _, h := range p.Hours {
+			all = append(all, h.String())
+		}
+		return fmt.Sprintf("this computer's own policy allows sessions %s only; it is %s there",
+			strings.Join(all, ", "), now.Format("Mon 15:04"))
+	}
+	return ""
+}
+
+// Timed reports whether Closed changes with the time.
+func (s Set) Timed() bool {
+	return slices.ContainsFunc(s, func(p Policy) bool { return len(p.Hours) > 0 })
+}
+
+// Previews reports whether pictures for the list may be sent at that time.
+func (s Set) Previews(now time.Time) bool {
+	return s.Closed(now) == "" && !slices.ContainsFunc(s, func(p Policy) bool { return p.Previews != nil && !*p.Previews })
+}
+
+// String is what s forbids, in a line for a person.
+func (s Set) String() string {
+	var all []string
+	if why := s.NoControl(); why != "" {
+		all = append(all, "no control")
+	}
+	if slices.ContainsFunc(s, func(p Policy) bool { return p.Previews != nil && !*p.Previews }) {
+		all = append(all, "no previews")
+	}
+	if hosts := s.RelayHosts(); len(hosts) > 0 {
+		all = append(all, "relays only on "+strings.Join(hosts, ", "))
+	}
+	for _, p := range s {
+		for _, h := range p.Hours {
+			all = append(all, "sessions "+h.String())
+		}
+	}
+	if len(all) == 0 {
+		return "nothing is forbidden beyond what every agent refuses"
+	}
+	return strings.Join(all, "; ")
+}
+
+// pins are the lists of relay hosts that hold.
+func (s Set) pins() [][]string {
+	var pins [][]string
+	for _, p := range s {
+		if len(p.RelayHosts) > 0 {
+			pins = append(pins, p.RelayHosts)
+		}
+	}
+	return pins
+}
+
+// RelayHosts are those that every list has; none where no list pins any.
+func (s Set) RelayHosts() []string {
+	var hosts []string
+	for i, pins := range s.pins() {
+		var list []string
+		for _, h := range pins {
+			if h = identity.Host(h); i == 0 || slices.Contains(hosts, h) {
+				list = append(list, h)
+			}
+		}
+		hosts = list
+	}
+	return hosts
+}
+
+// ICEHosts are the hosts that may be asked besides the relay's own.
+func (s Set) ICEHosts() []string {
+	var hosts []string
+	for _, p := range s {
+		hosts = append(hosts, p.ICEHosts...)
+	}
+	return hosts
+}
