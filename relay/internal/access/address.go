@@ -15,38 +15,6 @@ func (p Proxies) trust(a netip.Addr) bool {
 	return slices.ContainsFunc(p, func(n netip.Prefix) bool { return n.Contains(a) })
 }
 
-// maxHops bounds how much of a header is looked at.
-const maxHops = 32
-
-// Address of the client that sends r: that of the connection, or, when a
-// trusted proxy made the connection, the last address in X-Forwarded-For that
-// is not a trusted proxy's. What stands before that is the client's own claim.
-func (p Proxies) Address(r *http.Request) string {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return ""
-	}
-	addr := peer.Addr().Unmap().WithZone("")
-	if !p.trust(addr) {
-		return addr.String()
-	}
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	for i, hop := range slices.Backward(hops) {
-		if len(hops)-i > maxHops {
-			break
-		}
-		next, err := netip.ParseAddr(strings.TrimSpace(hop))
-		if err != nil {
-			break
-		}
-		addr = next.Unmap().WithZone("")
-		if !p.trust(addr) {
-			break
-		}
-	}
-	return addr.String()
-}
-
 // Client of r.
 func (a *Access) Client(r *http.Request) Client {
 	browser := strings.ToValidUTF8(r.UserAgent(), "?")

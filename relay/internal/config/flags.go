@@ -46,7 +46,7 @@ type flags struct {
 
 	MetricsListen  string   `name:"metrics-listen" help:"Own address of /metrics, without token." placeholder:"HOST:PORT" group:"Watching"`
 	MetricsToken   string   `name:"metrics-token" help:"Bearer token of /metrics." placeholder:"TOKEN" group:"Watching"`
-	TrustedProxies []string `name:"trusted-proxies" help:"Networks whose X-Forwarded-For is believed." placeholder:"NET,…" group:"Watching"`
+	TrustedProxies []string `name:"trusted-proxies" help:"Networks whose X-Forwarded-For, -Proto, -Host and Forwarded are believed." placeholder:"NET,…" group:"Watching"`
 	LogLevel       string   `name:"log-level" help:"debug, info, warn or error." default:"info" placeholder:"LEVEL" group:"Watching"`
 	LogFormat      string   `name:"log-format" help:"text or json." default:"text" placeholder:"FORMAT" group:"Watching"`
 

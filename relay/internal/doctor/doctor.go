@@ -63,6 +63,7 @@ func Examine(ctx context.Context, c *config.Config, w io.Writer) bool {
 		{"blobs", d.blobs},
 		{"listen", d.listen},
 		{"address", d.address},
+		{"proxy", d.proxy},
 		{"certificate", d.certificate},
 		{"turn udp", d.turnUDP},
 		{"turn tcp", d.turnTCP},
@@ -308,6 +309,29 @@ func (d *doctor) address(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("%s is not found in DNS (%w); make a record for it, or correct the setting public-url", host, err)
 	}
 	return fmt.Sprintf("%s is %s", d.public, strings.Join(found, ", ")), nil
+}
+
+// proxy asks the relay at its public address whether the question came through
+// a proxy that it does not trust.
+func (d *doctor) proxy(ctx context.Context) (string, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, d.public.JoinPath("healthz").String(), nil)
+	if err != nil {
+		return "", err
+	}
+	// Whose certificate it is, is another question.
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}
+	res, err := (&http.Client{Transport: transport, Timeout: answerWithin}).Do(r)
+	if err != nil {
+		return "", nil // no relay runs there yet
+	}
+	_ = res.Body.Close()
+	switch {
+	case res.Header.Get("X-Oriel-Proxy") != "":
+		return "", warn("one in front of %s is not trusted, so that everybody behind it counts as one address; name it in the setting trusted-proxies (the relay's log has its address)", d.public)
+	case len(d.c.TrustedProxies) > 0:
+		return "trusted, or none on the way from here", nil
+	}
+	return "", nil
 }
 
 func (d *doctor) certificate(context.Context) (string, error) {

@@ -27,7 +27,13 @@ const (
 )
 
 // origin of an address, as browsers write it.
-func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }
+func origin(u *url.URL) string {
+	host := u.Host
+	if p := u.Port(); u.Scheme == "https" && p == "443" || u.Scheme == "http" && p == "80" {
+		host = strings.TrimSuffix(host, ":"+p)
+	}
+	return u.Scheme + "://" + host
+}
 
 // foreign answers a request that a page of another origin made.
 func foreign(w http.ResponseWriter, _ *http.Request) {
@@ -35,21 +41,68 @@ func foreign(w http.ResponseWriter, _ *http.Request) {
 		"this request came from a page of another site; open the console at its own address"))
 }
 
-// sameOrigin refuses a WebSocket that a page of another origin opens. What
-// names no origin is no browser, and brings no cookie of somebody else.
+// own reports whether r comes from a page of this relay, or from no browser:
+// that names no origin, and brings no cookie of somebody else. It is the one
+// rule for what changes something and for WebSockets. Behind a proxy that is
+// not trusted, the console is known by the public address, or by the word of
+// the browser (Sec-Fetch-Site, which no page can set).
+func (s *Server) own(r *http.Request) bool {
+	site := strings.Join(r.Header.Values("Sec-Fetch-Site"), ",")
+	origins := r.Header.Values("Origin")
+	if len(origins) == 0 {
+		return site == "" || site == "same-origin" || site == "none"
+	}
+	here, public := s.o.Access.Asked(r).Origin(), origin(s.o.PublicURL)
+	for _, o := range origins {
+		if !strings.EqualFold(o, here) && !strings.EqualFold(o, public) {
+			return site == "same-origin" && len(origins) == 1
+		}
+	}
+	return true
+}
+
+// sameOrigin refuses a WebSocket that a page of another origin opens.
 func (s *Server) sameOrigin(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		scheme := "http"
-		if r.TLS != nil {
-			scheme = "https"
-		}
-		for _, o := range r.Header.Values("Origin") {
-			if !strings.EqualFold(o, scheme+"://"+r.Host) && !strings.EqualFold(o, origin(s.o.PublicURL)) {
-				foreign(w, r)
-				return
-			}
+		if !s.own(r) {
+			foreign(w, r)
+			return
 		}
 		next.ServeHTTP(w, r)
+	})
+}
+
+// protect refuses a request that may change something and comes from a page of
+// another origin.
+func (s *Server) protect(next http.Handler) http.Handler {
+	other := s.sameOrigin(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.Method {
+		case http.MethodGet, http.MethodHead, http.MethodOptions:
+			next.ServeHTTP(w, r)
+		default:
+			other.ServeHTTP(w, r)
+		}
+	})
+}
+
+// proxyHeader of an answer to /healthz tells doctor that the request came
+// through a proxy that is not trusted.
+const proxyHeader = "X-Oriel-Proxy"
+
+// notice says in the log, once an hour at most, that a proxy stands in front
+// whose word is not believed: everybody seems to come from its address.
+func (s *Server) notice(w http.ResponseWriter, r *http.Request) {
+	proxy := s.o.Access.Asked(r).Proxy
+	if proxy == "" {
+		return
+	}
+	if r.URL.Path == "/healthz" {
+		w.Header().Set(proxyHeader, "untrusted")
+	}
+	s.untrusted.Do(func() {
+		s.o.Log.Warn("requests come through a proxy that is not trusted, so that everybody behind it counts as one address; if it is yours, name it in the setting trusted-proxies",
+			"proxy", proxy)
 	})
 }
 
@@ -100,6 +153,7 @@ func (s *Server) outermost(next http.Handler) http.Handler {
 		id := requestID()
 		a := &answer{ResponseWriter: w}
 		a.Header().Set("X-Request-Id", id)
+		s.notice(a, r)
 		start := time.Now()
 		defer func() {
 			if p := recover(); p != nil {

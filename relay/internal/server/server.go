@@ -13,9 +13,8 @@
 //
 // What holds for every answer: a strict Content-Security-Policy that runs
 // nothing but the relay's own files, no framing, no sniffing, no referrer;
-// HSTS over TLS. A request that changes something and comes from a foreign
-// origin is refused (http.CrossOriginProtection), and so is a WebSocket with a
-// foreign Origin, which that protection does not look at. Times and sizes are
+// HSTS over TLS. A request that changes something and a WebSocket are refused
+// by one rule when they come from a foreign origin (own). Times and sizes are
 // bounded; a panic answers 500 with the request's id, which the log has too.
 // Logs name path, status and time: never a query, a header or a body.
 //
@@ -39,6 +38,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/api"
@@ -82,6 +82,8 @@ type Server struct {
 	draining atomic.Bool
 	fresh    fresh
 	health   health
+
+	untrusted rate.Sometimes // when the log says that a proxy is not trusted
 }
 
 // Route is one address that the server answers.
@@ -97,7 +99,8 @@ func New(o Options) (*Server, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{o: o, mux: http.NewServeMux(), metrics: newMetrics(), release: &release{dir: o.Downloads, base: o.PublicURL},
-		health: health{checks: o.Ready, log: o.Log, now: time.Now}}
+		health:    health{checks: o.Ready, log: o.Log, now: time.Now},
+		untrusted: rate.Sometimes{First: 1, Interval: time.Hour}}
 	if err := s.build(); err != nil {
 		return nil, err
 	}
@@ -141,12 +144,7 @@ func (s *Server) build() error {
 	s.mux.Handle("/", console) // without a method: it would conflict with /api/
 	s.routes = append(s.routes, Route{Method: "GET", Path: "/", Public: true})
 
-	protect := http.NewCrossOriginProtection()
-	if err := protect.AddTrustedOrigin(origin(s.o.PublicURL)); err != nil {
-		return fmt.Errorf("public address: %w", err)
-	}
-	protect.SetDenyHandler(http.HandlerFunc(foreign))
-	s.handler = s.outermost(s.headers(protect.Handler(s.mux)))
+	s.handler = s.outermost(s.headers(s.protect(s.mux)))
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"strings"
 	"syscall"
@@ -480,5 +481,57 @@ func TestLiveWithoutDatabase(t *testing.T) {
 	}
 	if r := ask(srv, "GET", "/live/v1", "Cookie", "oriel_session=x"); r.StatusCode != 503 {
 		t.Errorf("%s", r.Status)
+	}
+}
+
+// Rule: REST and the WebSocket agree on what is their own page, with and
+// without a proxy in front, and an untrusted proxy is named in the log, once.
+func TestOneRuleForOrigins(t *testing.T) {
+	var log bytes.Buffer
+	s := storetest.Open(t, storetest.SQLite(t))
+	a, err := access.New(t.Context(), s, access.Options{Hash: access.HashCost{MemoryKiB: 64, Passes: 1},
+		Proxies: access.Proxies{netip.MustParsePrefix("10.0.0.0/8")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv, _ := open(t, func(o *Options) {
+		o.Access, o.Log = a, slog.New(slog.NewTextHandler(&log, nil))
+		o.API = api.New(api.Options{Access: a, SignedOut: func(string) {}})
+	})
+	for _, c := range []struct {
+		peer, host, origin, site, proto string
+		own                             bool
+	}{
+		{"192.0.2.1:5", "oriel.test", "http://oriel.test", "", "", true},
+		{"192.0.2.1:5", "alias.test", "http://alias.test", "", "", true},
+		{"192.0.2.1:5", "alias.test:80", "http://alias.test", "", "", true},
+		{"192.0.2.1:5", "alias.test", "https://alias.test", "", "", false},
+		{"192.0.2.1:5", "alias.test", "https://alias.test", "", "https", false}, // an untrusted word
+		{"192.0.2.1:5", "alias.test", "https://alias.test", "same-origin", "https", true},
+		{"10.0.0.1:5", "alias.test", "https://alias.test", "", "https", true},
+		{"10.0.0.1:5", "alias.test", "http://alias.test", "", "https", false},
+		{"10.0.0.1:5", "alias.test", "https://evil.test", "", "https", false},
+		{"10.0.0.1:5", "alias.test", "https://evil.test", "same-site", "https", false},
+		{"10.0.0.1:5", "alias.test", "", "same-site", "https", false},
+		{"10.0.0.1:5", "alias.test", "", "", "https", true},
+	} {
+		for _, what := range []string{"POST /api/v1/sign-in", "GET /agent/v1"} {
+			method, path, _ := strings.Cut(what, " ")
+			r := httptest.NewRequest(method, path, nil)
+			r.RemoteAddr, r.Host = c.peer, c.host
+			for name, v := range map[string]string{"Origin": c.origin, "Sec-Fetch-Site": c.site, "X-Forwarded-Proto": c.proto} {
+				if v != "" {
+					r.Header.Set(name, v)
+				}
+			}
+			w := httptest.NewRecorder()
+			srv.Handler().ServeHTTP(w, r)
+			if own := w.Code != http.StatusForbidden; own != c.own {
+				t.Errorf("%s %+v: %d", what, c, w.Code)
+			}
+		}
+	}
+	if n := strings.Count(log.String(), "not trusted"); n != 1 || !strings.Contains(log.String(), "proxy=192.0.2.1") {
+		t.Errorf("the log names the proxy %d times: %s", n, log.String())
 	}
 }
