@@ -87,8 +87,9 @@ type Options struct {
 	Access  *access.Access
 	Signer  trust.Signer // of the relay's key
 	// ICE gives servers and short-lived credentials that count against id (a
-	// person's or a computer's), and when they expire; nil: none.
-	ICE   func(id string) ([]*orielv1.IceServer, time.Time)
+	// person's or a computer's) and die with scope (SignInScope, SessionScope),
+	// and when they expire; nil: none.
+	ICE   func(id, scope string) ([]*orielv1.IceServer, time.Time)
 	Log   *slog.Logger
 	Now   func() time.Time
 	Grace time.Duration // 0: TabGrace
@@ -121,7 +122,7 @@ func New(o Options) *Broker {
 		o.Ask = AskEvery
 	}
 	if o.ICE == nil {
-		o.ICE = func(string) ([]*orielv1.IceServer, time.Time) { return nil, time.Time{} }
+		o.ICE = func(string, string) ([]*orielv1.IceServer, time.Time) { return nil, time.Time{} }
 	}
 	return &Broker{o: o, retry: make(chan string, 1024),
 		waiting: make(map[*request]bool), sessions: make(map[string]*live)}
@@ -238,7 +239,7 @@ func (b *Broker) sweep(ctx context.Context) {
 
 // ICE are servers and credentials for one who is signed in.
 func (b *Broker) ICE(who access.Identity) (servers []*orielv1.IceServer, expiresAt int64) {
-	servers, expires := b.o.ICE(who.PersonID)
+	servers, expires := b.o.ICE(who.PersonID, SignInScope+who.SignInID)
 	if len(servers) == 0 {
 		return nil, 0
 	}

@@ -10,6 +10,7 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/trust"
 	"oriel/relay/internal/access"
+	"oriel/relay/internal/broker"
 	"oriel/relay/internal/relaytest"
 	"oriel/relay/internal/store"
 	"oriel/relay/internal/store/storetest"
@@ -574,17 +575,17 @@ func TestRemovedComputersSessionsEnd(t *testing.T) {
 
 func TestTurnCredentialsForBothSides(t *testing.T) {
 	expires := time.Now().Add(time.Hour)
-	n := relaytest.StartNode(t, relaytest.NodeOptions{ICE: func(id string) ([]*orielv1.IceServer, time.Time) {
-		return []*orielv1.IceServer{{Urls: []string{"turn:127.0.0.1:3478"}, Username: "u:" + id}}, expires
+	n := relaytest.StartNode(t, relaytest.NodeOptions{ICE: func(id, scope string) ([]*orielv1.IceServer, time.Time) {
+		return []*orielv1.IceServer{{Urls: []string{"turn:127.0.0.1:3478"}, Username: "u:" + id + ":" + scope}}, expires
 	}})
 	w := start(t, n, n)
-	if s := w.tab.Welcome.GetIceServers(); len(s) != 1 || s[0].GetUsername() != "u:"+w.who.PersonID || w.tab.Welcome.GetIceExpiresAt() != expires.UnixMilli() {
+	if s := w.tab.Welcome.GetIceServers(); len(s) != 1 || s[0].GetUsername() != "u:"+w.who.PersonID+":"+broker.SignInScope+w.who.SignInID || w.tab.Welcome.GetIceExpiresAt() != expires.UnixMilli() {
 		t.Fatal(w.tab.Welcome)
 	}
 	w.tab.Say(&orielv1.FromConsole{Body: &orielv1.FromConsole_RenewIce{RenewIce: &orielv1.RenewIce{}}})
 	w.tab.Take("ice servers", func(m *orielv1.ToConsole) bool { return len(m.GetIceServers().GetIceServers()) == 1 })
 	w.tab.Open(w.computer, orielv1.Mode_MODE_VIEW, "")
-	if o, _ := w.agent.Offer(); o.GetIceServers()[0].GetUsername() != "u:"+w.computer {
+	if o, _ := w.agent.Offer(); o.GetIceServers()[0].GetUsername() != "u:"+w.computer+":"+broker.SessionScope+o.GetSessionId() {
 		t.Fatal(o.GetIceServers())
 	}
 }

@@ -217,7 +217,7 @@ func (b *Broker) attempt(ctx context.Context, r *request) error {
 	// Told first, because the answer may be quick.
 	r.seat.tab.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_SessionOpened{SessionOpened: &orielv1.SessionOpened{
 		SessionId: l.id, Attempt: r.attempt, ComputerKey: computer.Key, Nonce: g.GetNonce(), Scopes: g.GetScopes()}}})
-	servers, _ := b.o.ICE(r.computer)
+	servers, _ := b.o.ICE(r.computer, SessionScope+l.id)
 	err = b.o.Fleet.Ask(ctx, r.computer, &orielv1.ToAgent{Body: &orielv1.ToAgent_Offer{Offer: &orielv1.Offer{
 		SessionId: l.id, Grant: signed, Sdp: r.sdp, IceServers: servers, Attempt: r.attempt}}}, false)
 	if err != nil {

@@ -193,14 +193,14 @@ func (n *Node) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := n.openTURN(ctx); err != nil {
-		return err
-	}
 
 	n.fleet = fleet.New(fleet.Options{Store: n.store, Bus: n.bus, Blobs: blobs, RelayKey: n.Access.PublicKey(), Node: name, Log: log})
 	record := journal.New(journal.Options{Store: n.store, Bus: n.bus, Log: log})
 	n.broker = broker.New(broker.Options{Bus: n.bus, Fleet: n.fleet, Journal: record, Access: n.Access,
 		Signer: n.Access.Signer(), ICE: n.ice, Log: log})
+	if err := n.openTURN(ctx); err != nil {
+		return err
+	}
 	n.hub = hub.New(hub.Options{Bus: n.bus, Fleet: n.fleet, Journal: record, Broker: n.broker, Access: n.Access,
 		RelayKey: n.Access.PublicKey(), Signer: n.Access.Signer(), Version: n.o.Version, Relays: n.relays,
 		PreviewSeconds: PreviewSeconds, Log: log})
@@ -355,6 +355,7 @@ func (n *Node) openTURN(ctx context.Context) error {
 	}
 	n.turn, err = turn.Start(turn.Options{UDP: t.UDP, TCP: t.TCP, PublicAddress: t.PublicAddress, MinPort: t.MinPort, MaxPort: t.MaxPort,
 		AllowPeers: t.AllowPeers, Realm: t.Realm, Secret: secret, Allocations: t.Allocations, Connections: t.Connections, BytesPerSecond: t.BytesPerSecond,
+		Ended:   n.ended,
 		Patient: func(l net.Listener) net.Listener { return listen.Patient(l, "turn", &n.shortage, n.o.Log) }, Logger: n.o.Log})
 	if err != nil {
 		return fmt.Errorf("%w; choose other addresses with --turn-udp and --turn-tcp, or off", err)

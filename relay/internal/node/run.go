@@ -9,6 +9,8 @@ import (
 	"time"
 
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/relay/internal/broker"
+	"oriel/relay/internal/turn"
 )
 
 // Run serves until ctx ends, then drains. It returns an error when something
@@ -90,19 +92,33 @@ func (n *Node) sweep(ctx context.Context) error {
 // them, an agent gets new ones with every offer.
 const iceLifetime = time.Hour
 
-// ice are the STUN and TURN addresses, with credentials for id.
-func (n *Node) ice(id string) ([]*orielv1.IceServer, time.Time) {
+// ice are the STUN and TURN addresses, with credentials for id that die with scope.
+func (n *Node) ice(id, scope string) ([]*orielv1.IceServer, time.Time) {
 	expires := time.Now().Add(iceLifetime)
 	if n.turn == nil {
 		return nil, expires
 	}
-	user, password := n.turn.Credentials(id, expires)
+	user, password := n.turn.Credentials(turn.Holder{ID: id, Scope: scope}, expires)
 	urls := n.turn.URLs(n.turnHost(), 0)
 	if n.c.TLS.On() {
 		all := n.turn.URLs(n.publicURL.Hostname(), port(n.publicURL))
 		urls = append(urls, all[len(all)-1])
 	}
 	return []*orielv1.IceServer{{Urls: urls, Username: user, Credential: password}}, expires
+}
+
+// ended are the holders whose scope is over for TURN, on whichever node.
+func (n *Node) ended(ctx context.Context, all []turn.Holder) ([]turn.Holder, error) {
+	given := make([]broker.Credit, len(all))
+	for i, h := range all {
+		given[i] = broker.Credit(h)
+	}
+	over, err := n.broker.Over(ctx, given)
+	holders := make([]turn.Holder, len(over))
+	for i, c := range over {
+		holders[i] = turn.Holder(c)
+	}
+	return holders, err
 }
 
 // measure registers what the rooms count.

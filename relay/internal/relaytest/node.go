@@ -44,7 +44,7 @@ type NodeOptions struct {
 	Recheck  time.Duration // of sign-ins; 0: hub.RecheckEvery
 	Wire     wire.Options
 	Now      func() time.Time
-	ICE      func(id string) ([]*orielv1.IceServer, time.Time)
+	ICE      func(id, scope string) ([]*orielv1.IceServer, time.Time)
 }
 
 // Node is the rooms of one relay process.

@@ -13,10 +13,11 @@ import (
 	"github.com/pion/turn/v5"
 )
 
-// Credentials for id (no colon; whose quota they count against) that begin
-// allocations until expiry.
-func (s *Server) Credentials(id string, expiry time.Time) (username, password string) {
-	username = strconv.FormatInt(expiry.Unix(), 10) + ":" + strings.ReplaceAll(id, ":", "")
+// Credentials for h (its ID without colons) that begin allocations until expiry,
+// or until Options.Ended names h.
+func (s *Server) Credentials(h Holder, expiry time.Time) (username, password string) {
+	h.ID = strings.ReplaceAll(h.ID, ":", "")
+	username = strconv.FormatInt(expiry.Unix(), 10) + ":" + h.user()
 	return username, s.password(username)
 }
 
@@ -31,7 +32,7 @@ func (s *Server) password(username string) string {
 func (s *Server) authenticate(r *turn.RequestAttributes) (id string, key []byte, ok bool) {
 	seconds, id, ok := strings.Cut(r.Username, ":")
 	unix, err := strconv.ParseInt(seconds, 10, 64)
-	if !ok || err != nil || id == "" || len(r.Username) > 256 {
+	if !ok || err != nil || holder(id).ID == "" || len(r.Username) > 256 {
 		return "", nil, false
 	}
 	expiry := time.Unix(unix, 0)
@@ -39,7 +40,18 @@ func (s *Server) authenticate(r *turn.RequestAttributes) (id string, key []byte,
 		s.log.Info("turn credentials have expired", "client", r.SrcAddr.String(), "method", r.Method.String())
 		return "", nil, false
 	}
+	if r.Method == stun.MethodAllocate && s.isOver(id) {
+		s.log.Info("turn credentials died with what they were for", "client", r.SrcAddr.String())
+		return "", nil, false
+	}
 	return id, turn.GenerateAuthKey(r.Username, r.Realm, s.password(r.Username)), true
+}
+
+func (s *Server) isOver(user string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, over := s.ended[holder(user)]
+	return over
 }
 
 func (s *Server) holds(id string, client net.Addr) bool {
@@ -48,9 +60,10 @@ func (s *Server) holds(id string, client net.Addr) bool {
 	return s.from[client.String()] == id
 }
 
-func (s *Server) withinQuota(id, _ string, client net.Addr) bool {
+func (s *Server) withinQuota(user, _ string, client net.Addr) bool {
+	id := holder(user).ID
 	s.mu.Lock()
-	mine, all := s.byID[id], len(s.from)
+	mine, all := s.shareOf(id).allocations, len(s.from)
 	s.mu.Unlock()
 	if mine < s.o.Allocations && all < s.o.TotalAllocations {
 		return true
@@ -69,7 +82,7 @@ func (s *Server) withinQuota(id, _ string, client net.Addr) bool {
 func (s *Server) created(client, _ net.Addr, _, id, _ string, _ net.Addr, _ int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.byID[id]++
+	s.shareOf(holder(id).ID).allocations++
 	s.from[client.String()] = id
 	if c := s.conns[client.String()]; c != nil {
 		c.holds = true
@@ -80,9 +93,8 @@ func (s *Server) created(client, _ net.Addr, _, id, _ string, _ net.Addr, _ int)
 func (s *Server) deleted(client, _ net.Addr, _, id, _ string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.byID[id]--; s.byID[id] <= 0 {
-		delete(s.byID, id)
-	}
+	one := s.shareOf(holder(id).ID)
+	one.allocations, one.idle = max(one.allocations-1, 0), s.o.Now()
 	delete(s.from, client.String())
 	if c := s.conns[client.String()]; c != nil {
 		c.holds = false

@@ -65,13 +65,13 @@ func (r *relayed) AllocatePacketConn(c turn.AllocateListenerConfig) (net.PacketC
 	}
 	port := addrPort(socket.LocalAddr()).Port()
 	s := (*Server)(r)
+	h := holder(c.UserID)
 	s.mu.Lock()
+	one := s.shareOf(h.ID)
+	m := &metered{PacketConn: socket, s: s, port: port, holder: h, in: one.in, out: one.out}
 	s.ports[port] = true
+	s.stands[m] = true
 	s.mu.Unlock()
-	burst := max(64<<10, int(s.o.BytesPerSecond/4))
-	m := &metered{PacketConn: socket, s: s, port: port,
-		in:  rate.NewLimiter(rate.Limit(s.o.BytesPerSecond), burst),
-		out: rate.NewLimiter(rate.Limit(s.o.BytesPerSecond), burst)}
 	return m, &net.UDPAddr{IP: s.o.PublicAddress.AsSlice(), Port: int(port)}, nil
 }
 
@@ -108,7 +108,8 @@ type metered struct {
 	net.PacketConn
 	s       *Server
 	port    uint16
-	in, out *rate.Limiter
+	holder  Holder
+	in, out *rate.Limiter // of all allocations of the holder's ID
 }
 
 func (m *metered) ReadFrom(b []byte) (int, net.Addr, error) {
@@ -135,7 +136,10 @@ func (m *metered) WriteTo(b []byte, to net.Addr) (int, error) {
 
 func (m *metered) Close() error {
 	m.s.mu.Lock()
-	delete(m.s.ports, m.port)
+	if m.s.stands[m] { // else the port may be another's by now
+		delete(m.s.stands, m)
+		delete(m.s.ports, m.port)
+	}
 	m.s.mu.Unlock()
 	return m.PacketConn.Close()
 }

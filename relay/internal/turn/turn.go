@@ -2,8 +2,9 @@
 // through Accept, TLS on the relay's HTTPS port: the way for pixels of those
 // who find no direct one. It is the only door to pion/turn on the relay.
 //
-// Credentials are short-lived: the user name is "EXPIRY:ID" (Unix seconds, and
-// whose quota it counts against), the password its HMAC-SHA1 under a secret
+// Credentials are short-lived: the user name is "EXPIRY:ID:SCOPE" (Unix
+// seconds, whose quota it counts against, and with whose end the allocation is
+// closed; older nodes leave SCOPE out), the password its HMAC-SHA1 under a secret
 // that all nodes share (draft-uberti-behave-turn-rest-00). They are needed to
 // begin an allocation; one that stands may be kept for MaxAllocation, so that
 // a long session does not break when its credentials grow old.
@@ -17,7 +18,7 @@
 // for the server's own address each packet's port must be a live allocation's.
 // Relayed TCP (RFC 6062) is refused.
 //
-// Bounds: allocations per ID and in total, bytes per second and allocation in
+// Bounds: allocations per ID and in total, bytes per second and ID in
 // each direction (more is dropped, as a full link does), TCP connections in
 // all and per address, and 30 s for a TCP connection to begin an allocation.
 // The defaults fit the broker's 64 sessions a person, of which each takes two or
@@ -27,6 +28,7 @@
 package turn
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -62,7 +64,10 @@ type Options struct {
 	TotalAllocations int    // 0: 8192
 	Connections      int    // TCP and TLS, at once per address (IPv6: /64); 0: 2048, an office behind one
 	TotalConnections int    // 0: 8192, and not less than Connections
-	BytesPerSecond   int64  // per allocation and direction; 0: 12.5 MB
+	BytesPerSecond   int64  // per ID and direction; 0: 25 MB
+	// Ended says which of the holders of live allocations are over: these are
+	// closed, and get no others. An error leaves the rest as it is. nil: none.
+	Ended func(context.Context, []Holder) ([]Holder, error)
 	// Patient makes the TCP listener outlive a shortage of files: pion/turn
 	// ends its accept loop at the first error. nil: the listener as it is.
 	Patient func(net.Listener) net.Listener
@@ -85,14 +90,17 @@ type Server struct {
 	sent, received, dropped, refused atomic.Uint64
 	reached, full                    *rate.Sometimes // the log's lines about bounds
 
-	mu    sync.Mutex
-	byID  map[string]int     // protected by mu; live allocations
-	from  map[string]string  // protected by mu; client address of a live allocation to ID
-	ports map[uint16]bool    // protected by mu; relayed ports in use
-	conns map[string]*conn   // protected by mu; TCP and TLS clients by address
-	hosts map[netip.Addr]int // protected by mu; their number by host
-	done  bool               // protected by mu
-	wait  sync.WaitGroup     // of conns
+	mu     sync.Mutex
+	byID   map[string]*portion  // protected by mu
+	from   map[string]string    // protected by mu; client address of a live allocation to user
+	ports  map[uint16]bool      // protected by mu; relayed ports in use
+	conns  map[string]*conn     // protected by mu; TCP and TLS clients by address
+	hosts  map[netip.Addr]int   // protected by mu; their number by host
+	done   bool                 // protected by mu
+	stands map[*metered]bool    // protected by mu; live allocations
+	ended  map[Holder]time.Time // protected by mu; and when that was seen
+	over   chan struct{}        // closed by Close
+	wait   sync.WaitGroup       // of conns
 }
 
 // Start listens. Errors say which address could not be had.
@@ -101,7 +109,7 @@ func Start(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{o: o, log: o.Logger, byID: map[string]int{}, from: map[string]string{}, ports: map[uint16]bool{},
+	s := &Server{o: o, log: o.Logger, byID: map[string]*portion{}, stands: map[*metered]bool{}, ended: map[Holder]time.Time{}, over: make(chan struct{}), from: map[string]string{}, ports: map[uint16]bool{},
 		conns: map[string]*conn{}, hosts: map[netip.Addr]int{}, reached: &rate.Sometimes{Interval: boundsSaid}, full: &rate.Sometimes{Interval: boundsSaid}, own: &ownAddresses{look: net.InterfaceAddrs, log: o.Logger}}
 	if err := s.own.refresh(o.Now()); err != nil {
 		return nil, fmt.Errorf("start turn: %w; without them the relay's own network would lie open", err)
@@ -125,6 +133,8 @@ func Start(o Options) (*Server, error) {
 		shut(sockets, listeners)
 		return nil, fmt.Errorf("start turn: %w", err)
 	}
+	s.wait.Add(1)
+	go s.watch()
 	return s, nil
 }
 
@@ -148,7 +158,7 @@ func (o Options) withDefaults() (Options, error) {
 		o.TotalConnections = max(8192, o.Connections)
 	}
 	if o.BytesPerSecond == 0 {
-		o.BytesPerSecond = 12_500_000
+		o.BytesPerSecond = 25_000_000
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -276,7 +286,10 @@ func (s *Server) Stats() Stats {
 // Close ends all allocations and connections and waits for the latter.
 func (s *Server) Close() error {
 	s.mu.Lock()
-	s.done = true
+	if !s.done {
+		s.done = true
+		close(s.over)
+	}
 	conns := make([]io.Closer, 0, len(s.conns))
 	for _, c := range s.conns {
 		conns = append(conns, c)

@@ -91,7 +91,7 @@ func client(t *testing.T, s *Server, way, user, password string) *turn.Client {
 }
 
 func good(s *Server) (user, password string) {
-	return s.Credentials("ada", time.Now().Add(time.Minute))
+	return s.Credentials(Holder{ID: "ada"}, time.Now().Add(time.Minute))
 }
 
 func TestRelaysBothWays(t *testing.T) {
@@ -199,11 +199,11 @@ func TestCredentials(t *testing.T) {
 	}{
 		{"good", true, good},
 		{"wrong password", false, func(s *Server) (string, string) { u, _ := good(s); return u, "wrong" }},
-		{"expired", false, func(s *Server) (string, string) { return s.Credentials("ada", now.Add(-time.Second)) }},
+		{"expired", false, func(s *Server) (string, string) { return s.Credentials(Holder{ID: "ada"}, now.Add(-time.Second)) }},
 		{"expiry moved", false, func(s *Server) (string, string) {
-			u, p := s.Credentials("ada", now.Add(-time.Second))
+			u, p := s.Credentials(Holder{ID: "ada"}, now.Add(-time.Second))
 			_, id, _ := strings.Cut(u, ":")
-			good, _ := s.Credentials(id, now.Add(time.Hour))
+			good, _ := s.Credentials(Holder{ID: id}, now.Add(time.Hour))
 			return good, p
 		}},
 		{"no expiry", false, func(s *Server) (string, string) { return "ada", s.password("ada") }},
@@ -228,7 +228,7 @@ func TestCredentials(t *testing.T) {
 func TestExpiredCredentialsKeepWhatStands(t *testing.T) {
 	s := start(t, nil)
 	s.from["127.0.0.1:5"] = "ada"
-	user, _ := s.Credentials("ada", time.Now().Add(-time.Hour))
+	user, _ := s.Credentials(Holder{ID: "ada"}, time.Now().Add(-time.Hour))
 	ask := func(client string, m turnMethod) bool {
 		a, err := net.ResolveUDPAddr("udp", client)
 		if err != nil {
@@ -246,7 +246,7 @@ func TestExpiredCredentialsKeepWhatStands(t *testing.T) {
 	if ask("127.0.0.1:5", allocate) {
 		t.Error("a new allocation was begun")
 	}
-	user, _ = s.Credentials("ada", time.Now().Add(-MaxAllocation-time.Second))
+	user, _ = s.Credentials(Holder{ID: "ada"}, time.Now().Add(-MaxAllocation-time.Second))
 	if ask("127.0.0.1:5", refresh) {
 		t.Error("kept for ever")
 	}
@@ -271,7 +271,7 @@ func TestForbiddenPeerIsRefused(t *testing.T) {
 func TestQuota(t *testing.T) {
 	s := start(t, func(o *Options) { o.Allocations = 2; o.TotalAllocations = 3 })
 	allocate := func(id string) (net.PacketConn, error) {
-		user, password := s.Credentials(id, time.Now().Add(time.Minute))
+		user, password := s.Credentials(Holder{ID: id}, time.Now().Add(time.Minute))
 		return client(t, s, "udp", user, password).Allocate()
 	}
 	var first net.PacketConn
