@@ -15,10 +15,12 @@ import (
 	"oriel/console"
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/api"
+	"oriel/relay/internal/backup"
 	"oriel/relay/internal/config"
 	"oriel/relay/internal/doctor"
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/node"
+	"oriel/relay/internal/seal"
 	"oriel/relay/internal/store"
 )
 
@@ -50,6 +52,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = ownerLink(ctx, c, stdout, stderr)
 	case config.NewToken:
 		err = newToken(ctx, c, stdout)
+	case config.Backup:
+		err = backup.Write(ctx, c, c.File)
+	case config.Restore:
+		err = restore(ctx, c, stderr)
 	case config.Doctor:
 		if !doctor.Examine(ctx, c, stdout) {
 			return 1
@@ -160,6 +166,23 @@ func newToken(ctx context.Context, c *config.Config, stdout io.Writer) error {
 		return err
 	}
 	_, err = fmt.Fprintln(stdout, text)
+	return err
+}
+
+// restore brings a back-up into a data folder where no relay runs.
+func restore(ctx context.Context, c *config.Config, stderr io.Writer) error {
+	release, err := node.Hold(c)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(backup.Restore(ctx, c, c.File), release()); err != nil {
+		return err
+	}
+	_, place, err := seal.Find(c.SealingKey, c.Data)
+	if errors.Is(err, seal.ErrNoKey) {
+		fmt.Fprintf(stderr, "Before you start the relay, put its sealing key into %s.\n", place)
+		return nil
+	}
 	return err
 }
 

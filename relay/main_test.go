@@ -102,6 +102,16 @@ func TestServe(t *testing.T) {
 	if link == nil {
 		t.Fatalf("no owner's link in %q", out)
 	}
+	file := filepath.Join(t.TempDir(), "oriel.backup")
+	if code, _, said := command(t, "backup", file, "--data", data); code != 0 {
+		t.Errorf("backup: %d %q", code, said)
+	}
+	if code, _, said := command(t, "restore", file, "--data", filepath.Join(t.TempDir(), "data")); code != 0 || !strings.Contains(said, "sealing.key") {
+		t.Errorf("restore: %d %q", code, said)
+	}
+	if code, _, said := command(t, "restore", file, "--data", data); code != 1 || !strings.Contains(said, "another relay runs") {
+		t.Errorf("restore beside a relay: %d %q", code, said)
+	}
 	// Beside the relay that runs: a new link, which replaces the first, and a token.
 	listen := strings.TrimPrefix(url, "http://")
 	code, again, hint := command(t, "owner", "link", "--data", data, "--listen", listen)

@@ -110,6 +110,34 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 	return b, nil
 }
 
+// Each calls fn with every blob that a relay's Put made, in the order of keys.
+// One that goes meanwhile is left out.
+func (s *Store) Each(ctx context.Context, fn func(key string, data []byte) error) error {
+	all := s.bucket.List(nil)
+	for {
+		o, err := all.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("list blobs: %w", err)
+		}
+		if o.IsDir || !isKey(o.Key) {
+			continue
+		}
+		data, err := s.Get(ctx, o.Key)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err == nil {
+			err = fn(o.Key, data)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
 // Delete removes a blob; one that is not there is no error.
 func (s *Store) Delete(ctx context.Context, key string) error {
 	if !isKey(key) {

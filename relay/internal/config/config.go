@@ -32,6 +32,8 @@ const (
 	Doctor    = "doctor"
 	OwnerLink = "owner link"
 	NewToken  = "token create"
+	Backup    = "backup <file>"
+	Restore   = "restore <file>"
 	OpenAPI   = "openapi"
 	Version   = "version"
 )
@@ -63,7 +65,8 @@ type Config struct {
 	LogLevel  string // debug, info, warn, error
 	LogFormat string // text, json
 
-	Token Token // of NewToken
+	Token Token  // of NewToken
+	File  string // of Backup and Restore
 }
 
 // Token is the enrollment token that NewToken shall make.

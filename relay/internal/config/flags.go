@@ -62,6 +62,12 @@ type flags struct {
 			Hours string `help:"How long it is good." default:"24" placeholder:"N"`
 		} `cmd:"" help:"Print a new token that lets computers enroll."`
 	} `cmd:"" help:"Enrollment tokens."`
+	Backup struct {
+		File string `arg:"" help:"File to write."`
+	} `cmd:"" help:"Save database, sealed keys and blobs in one file, also while the relay runs. Keep the sealing key apart from it."`
+	Restore struct {
+		File string `arg:"" help:"File that backup wrote."`
+	} `cmd:"" help:"Bring back what backup saved, into an empty data folder."`
 	OpenAPI struct{} `cmd:"" name:"openapi" help:"Print the description of the REST API."`
 	Version struct{} `cmd:"" help:"Print the version."`
 }
@@ -112,6 +118,7 @@ func parse(args []string, stdout, stderr io.Writer, defaultFile string) (command
 		return ctx.Command(), nil, nil // need no settings
 	}
 	c = f.check(problems)
+	c.File = f.Backup.File + f.Restore.File // one of them, by the command
 	if err := problems.err(); err != nil {
 		return ctx.Command(), nil, err
 	}

@@ -255,6 +255,19 @@ func (n *Node) openData() error {
 	return nil
 }
 
+// Hold takes the data folder and the database as a relay does, so that none
+// runs there until release.
+func Hold(c *config.Config) (release func() error, err error) {
+	n := &Node{c: c}
+	if err = n.openData(); err == nil {
+		err = n.lockDatabase()
+	}
+	if err != nil {
+		return nil, errors.Join(err, n.Close())
+	}
+	return n.Close, nil
+}
+
 // lockDatabase takes a file of SQLite for this process alone, by a lock beside
 // it: relays of several data folders may name one file, and each would take
 // itself for the only node. Commands beside a relay (owner link) need no lock.
