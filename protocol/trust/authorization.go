@@ -6,7 +6,7 @@ import (
 	"regexp"
 )
 
-var authorization = regexp.MustCompile(`^Oriel key="([A-Za-z0-9_-]{43})"(?:, *token="([a-z0-9-]{1,64})")?$`)
+var authorization = regexp.MustCompile(`^Oriel key="([A-Za-z0-9_-]{43})"(?:, *token="([a-z0-9-]{1,128})")?$`)
 
 // Authorization is the header of that name with which an agent asks for the
 // upgrade at /agent/v1: whose key it is going to prove, and the enrollment

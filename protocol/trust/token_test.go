@@ -53,3 +53,16 @@ func FuzzParseToken(f *testing.F) {
 		}
 	})
 }
+
+// Rule: a token that one door makes is let in by the next.
+func TestAuthorizationCarriesAToken(t *testing.T) {
+	key, _, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := NewToken(key).String()
+	got, text := ParseAuthorization(Authorization(key, token))
+	if !key.Equal(got) || text != token {
+		t.Errorf("of a token of %d characters the relay reads %q", len(token), text)
+	}
+}
