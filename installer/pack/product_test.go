@@ -142,7 +142,7 @@ func TestAComputerJoinsByTheScript(t *testing.T) {
 		t.Errorf("the command to paste is %q", command)
 	}
 
-	if out, code := here.run(t, install, ada.url, "--token", "oriel-aaaaaaaaaaaaaaaaaaaaaaaaaa-0123456789abcdef"); code != 1 || !strings.Contains(out, "oriel-agent: ") {
+	if out, code := here.run(t, install, ada.url, "--token", "oriel-aaaaaaaaaaaaaaaaaaaaaaaaaa-0123456789abcdef0123456789abcdef"); code != 1 || !strings.Contains(out, "oriel-agent: ") {
 		t.Fatalf("with a token of nobody: exit code %d\n%s", code, out)
 	}
 	t.Cleanup(func() { here.run(t, `oriel-agent uninstall`) })

@@ -11,7 +11,7 @@ import (
 	"oriel/installer"
 )
 
-const token = "oriel-abcdefghijklmnopqrstuvwxyz-0123456789abcdef"
+const token = "oriel-abcdefghijklmnopqrstuvwxyz-0123456789abcdef0123456789abcdef"
 
 // offer serves a release as a relay does. spoil changes what a download sends.
 func offer(t *testing.T, spoil func(text string) string) (url string, downloads *atomic.Int32) {

@@ -79,7 +79,7 @@ func TestAgentsThatAreNotTakenIn(t *testing.T) {
 		{"a short key", http.Header{"Authorization": {`Oriel key="AAAA"`}}, 401},
 		{"unknown, no token", relaytest.NewMachine("x").Header(""), 401},
 		{"unknown, token used up", relaytest.NewMachine("x").Header(used), 401},
-		{"unknown, made-up token", relaytest.NewMachine("x").Header("oriel-" + strings.Repeat("a", 26) + "-0123456789abcdef"), 401},
+		{"unknown, made-up token", relaytest.NewMachine("x").Header("oriel-" + strings.Repeat("a", 26) + "-0123456789abcdef0123456789abcdef"), 401},
 		{"a header that says more", http.Header{"Authorization": {known.Header("").Get("Authorization") + `, x="y"`}}, 401},
 		{"blocked", blocked.Header(""), 403},
 	} {
