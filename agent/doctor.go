@@ -77,7 +77,7 @@ func (c *doctorCommand) data() (ed25519.PublicKey, identity.State, finding) {
 }
 
 // policy says what the file allows, and pins the state's addresses as it says.
-// What a service's own flags forbid besides, its command line shows.
+// The flags of a service are shown by its command line, not here.
 func (c *doctorCommand) policy(state identity.State) (finding, identity.State) {
 	dir, err := c.dir()
 	var p policy.Policy

@@ -56,7 +56,7 @@ func TestLearnedAddressesLowerNothing(t *testing.T) {
 				}
 			}
 			check(i.State())
-			// What an earlier version has learned counts no more than that.
+			// Addresses that an earlier version learned count no more than that.
 			s := i.State()
 			s.Learned = c.said[:min(len(c.said), MaxRelays)]
 			check(s)

@@ -76,7 +76,7 @@ func (h Hours) Has(now time.Time) bool {
 	return h.days[today] && h.from <= at || h.days[(today+6)%7] && at < h.to
 }
 
-// String is what was written.
+// String returns the hours as they were written.
 func (h Hours) String() string { return h.text }
 
 // MarshalText is String.

@@ -55,7 +55,7 @@ type Policy struct {
 	Hours      []Hours  `json:"hours,omitempty"`
 }
 
-// Set is all that holds at once.
+// Set is every policy in force at the same time.
 type Set []Policy
 
 // Load reads the data directory's policy; there may be none. Errors say what is
