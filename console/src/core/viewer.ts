@@ -16,23 +16,22 @@
  * attached to the next one.
  */
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import { Attempt } from './attempt';
+import { RemoteCursor } from './cursor';
 import { Emitter } from './emitter';
 import { lossOf, passes } from './ends';
-import { RemoteCursor } from './cursor';
-import { Tally } from './delays';
 import { Keyboard } from './keyboard';
 import type { Chord } from './keys';
 import type { Live } from './live';
+import { Monitor } from './monitor';
 import { Peer, type DesktopMessage } from './peer';
 import { Pointer } from './pointer';
 import { Shown } from './shown';
-import { Silence } from './silence';
 import { Stage, type Place, type Scale } from './stage';
-import { StatsReader } from './stats';
 import { BrowserPins, judge, type Pins } from './trust';
 import { final, underWay, waitsForComputer } from './viewer-events';
 import type { Said, Timer, ViewerEvents, ViewerOptions, ViewerState } from './viewer-events';
-import type { FromDesktop, Stats as AgentStats, StreamSettingsSchema } from './wire/oriel/v1/channel_pb';
+import type { FromDesktop, StreamSettingsSchema } from './wire/oriel/v1/channel_pb';
 import type { Problem, SessionOpened } from './wire/oriel/v1/live_pb';
 import { Code, EndReason, Mode, Scope, type Answer, type SessionEnded } from './wire/oriel/v1/session_pb';
 
@@ -41,16 +40,6 @@ export type { ViewerEvents, ViewerOptions, ViewerState } from './viewer-events';
 const RETRY_FIRST = 250;
 const RETRY_LONGEST = 4_000;
 const ASK_TIMEOUT = 15_000; // ms from the offer to the answer
-const STATS_EVERY = 1_000;
-const SEEN_EVERY = 10; // of them
-
-interface Attempt {
-  number: number;
-  peer: Peer;
-  opened: SessionOpened | undefined;
-  /** Our candidates, until the relay has opened the session. */
-  held: (RTCIceCandidate | null)[];
-}
 
 export class Viewer extends Emitter<ViewerEvents> {
   readonly #live: Live;
@@ -73,14 +62,11 @@ export class Viewer extends Emitter<ViewerEvents> {
   #seq = 0;
   #pause = RETRY_FIRST;
   #timer: Timer; // the next attempt, or the end of patience with this one
-  #statsTimer: Timer;
-  #agentStats: AgentStats | undefined;
   #picture: MessageInitShape<typeof StreamSettingsSchema> | undefined;
   #said: Said = {};
   #pictured = false;
   #gone = false; // the agent stopped, and has not been seen since
-  #tally = new Tally();
-  #silence: Silence | undefined; // of this connection
+  #monitor: Monitor | undefined; // of this connection
 
   constructor(live: Live, options: ViewerOptions) {
     super();
@@ -271,16 +257,7 @@ export class Viewer extends Emitter<ViewerEvents> {
     on('sessionWaiting', (v) => mine(v.attempt) && v.computerId === computerId && this.#waiting());
     on('sessionOpened', (v) => mine(v.attempt) && this.#opened(v));
     on('answer', (v) => mine(v.attempt) && v.sessionId === this.#sessionId && void this.#answered(v));
-    on('candidate', (v) => {
-      if (!mine(v.attempt) || v.candidate === '') return;
-      const { candidate, sdpMid, sdpMLineIndex, usernameFragment } = v;
-      this.#attempt?.peer.addCandidate({
-        candidate,
-        sdpMid: sdpMid || null,
-        sdpMLineIndex,
-        usernameFragment: usernameFragment || null,
-      });
-    });
+    on('candidate', (v) => mine(v.attempt) && this.#attempt?.add(v));
     on(
       'problem',
       (v) => (mine(v.attempt) || (v.attempt === 0 && this.#isSession(v.sessionId))) && this.#problem(v),
@@ -316,13 +293,13 @@ export class Viewer extends Emitter<ViewerEvents> {
     const number = ++this.#attempts;
     const own = () => this.#attempt?.number === number;
     const peer = new Peer(this.#options, {
-      candidate: (candidate) => own() && this.#candidate(candidate),
+      candidate: (candidate) => own() && this.#attempt?.trickle(candidate),
       connected: () => own() && this.#connected(),
-      unsteady: (silent) => own() && this.#silence && (this.#silence.broken = silent),
+      unsteady: (silent) => own() && this.#monitor?.broken(silent),
       lost: () => own() && this.#lost(),
       message: (message) => own() && this.#message(message),
     });
-    return { number, peer, opened: undefined, held: [] };
+    return new Attempt(number, peer, (value) => this.#live.send({ case: 'candidate', value }));
   }
 
   async #offer(attempt: Attempt): Promise<void> {
@@ -349,7 +326,6 @@ export class Viewer extends Emitter<ViewerEvents> {
   #opened(opened: SessionOpened): void {
     const attempt = this.#attempt;
     if (!attempt) return;
-    attempt.opened = opened;
     this.#sessionId = opened.sessionId;
     this.#scopes = opened.scopes;
     this.emit('scopes', this.#scopes);
@@ -357,24 +333,7 @@ export class Viewer extends Emitter<ViewerEvents> {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#lost(), ASK_TIMEOUT);
     if (this.#state.name !== 'resuming') this.#enter({ name: 'connecting' });
-    for (const candidate of attempt.held.splice(0)) this.#candidate(candidate);
-  }
-
-  #candidate(candidate: RTCIceCandidate | null): void {
-    const attempt = this.#attempt;
-    if (!attempt) return;
-    if (!attempt.opened) return void attempt.held.push(candidate);
-    this.#live.send({
-      case: 'candidate',
-      value: {
-        attempt: attempt.number,
-        sessionId: attempt.opened.sessionId,
-        candidate: candidate?.candidate ?? '',
-        sdpMid: candidate?.sdpMid ?? '',
-        sdpMLineIndex: candidate?.sdpMLineIndex ?? 0,
-        usernameFragment: candidate?.usernameFragment ?? '',
-      },
-    });
+    attempt.open(opened);
   }
 
   async #answered(answer: Answer): Promise<void> {
@@ -406,23 +365,11 @@ export class Viewer extends Emitter<ViewerEvents> {
     this.emit('unsteady', false);
     this.#enter({ name: 'live' });
     if (this.#picture) this.setStream(this.#picture);
-    const reader = new StatsReader();
-    const tally = (this.#tally = new Tally());
-    const attempt = this.#attempt;
-    this.#silence = new Silence(this.#send.bind(this), (on) => this.emit('unsteady', on));
-    const look = async () => {
-      if (!attempt || attempt !== this.#attempt) return;
-      const report = await attempt.peer.stats();
-      if (attempt !== this.#attempt) return;
-      const stats = reader.read(report, this.#agentStats, this.#shown.take());
-      this.#silence?.look(report, stats.decoded, stats.roundTripMs);
-      tally.add(stats);
-      if (tally.lacksShown) this.#shown.next();
-      if (tally.looks >= SEEN_EVERY) this.#tellSeen();
-      this.emit('stats', stats);
-      this.#statsTimer = setTimeout(look, STATS_EVERY);
-    };
-    void look();
+    if (this.#attempt)
+      this.#monitor = new Monitor(this.#attempt.peer, this.#shown, {
+        stats: (stats) => this.emit('stats', stats),
+        unsteady: (on) => this.emit('unsteady', on),
+      });
   }
 
   #show(stream: MediaStream): void {
@@ -440,7 +387,7 @@ export class Viewer extends Emitter<ViewerEvents> {
   }
 
   #message({ body }: FromDesktop): void {
-    this.#silence?.heard();
+    this.#monitor?.heard();
     switch (body.case) {
       case 'ready':
         this.emit('scopes', (this.#scopes = body.value.scopes));
@@ -461,7 +408,7 @@ export class Viewer extends Emitter<ViewerEvents> {
       case 'display':
         return this.#say('display', body.value.available ? undefined : body.value.detail);
       case 'stats':
-        return void (this.#agentStats = body.value);
+        return this.#monitor?.agent(body.value);
       case 'bye':
         return this.#over(body.value.reason, body.value.code, body.value.detail);
     }
@@ -527,18 +474,11 @@ export class Viewer extends Emitter<ViewerEvents> {
   // Said on both ways; to the agent first, which hears nothing more after the relay.
   #leave(now: boolean): void {
     this.#releaseAll();
-    this.#tellSeen();
+    this.#monitor?.report();
     this.#send({ case: 'leave', value: {} });
     const [peer, sessionId] = [this.#attempt?.peer, this.#sessionId];
     if (now || !peer?.open) return this.#closeSession();
     peer.farewell(() => this.#live.send({ case: 'closeSession', value: { sessionId } }));
-  }
-
-  // What the pictures took here is for the journal, which the agent writes to.
-  #tellSeen(): void {
-    this.#tally.addShown(this.#shown.take());
-    const value = this.#tally.take();
-    if (value) this.#send({ case: 'seen', value });
   }
 
   #closeSession(): void {
@@ -550,10 +490,9 @@ export class Viewer extends Emitter<ViewerEvents> {
 
   #dropAttempt(): void {
     this.#stage.video.srcObject = null; // what is not verified, or over, shows nothing
-    clearTimeout(this.#statsTimer);
-    this.#agentStats = undefined;
+    this.#monitor?.close();
     this.#attempt?.peer.close();
-    this.#attempt = this.#silence = undefined;
+    this.#attempt = this.#monitor = undefined;
   }
 
   #enter(state: ViewerState): void {
@@ -574,7 +513,7 @@ export class Viewer extends Emitter<ViewerEvents> {
   // Keys and buttons go out even without the scope: the agent's refusal is what the operator is told.
   #input(body: DesktopMessage): void {
     if (!this.#maySend()) return;
-    this.#silence?.used();
+    this.#monitor?.used();
     this.#send(body);
   }
 

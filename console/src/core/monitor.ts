@@ -1,0 +1,87 @@
+/**
+ * Monitor watches one connection while it lasts: reads its statistics once a second,
+ * notices that nothing arrives any more (core/silence.ts), and reports to the agent,
+ * which writes the journal, how long the pictures took to be shown here.
+ */
+import { Tally } from './delays';
+import type { Peer } from './peer';
+import type { Shown } from './shown';
+import { Silence } from './silence';
+import { StatsReader, type ViewerStats } from './stats';
+import type { Stats as AgentStats } from './wire/oriel/v1/channel_pb';
+
+const STATS_EVERY = 1_000; // ms
+const REPORT_EVERY = 10; // readings
+
+export interface MonitorEvents {
+  stats(stats: ViewerStats): void;
+  /** The network is silent, or no longer. */
+  unsteady(silent: boolean): void;
+}
+
+export class Monitor {
+  readonly #peer: Peer;
+  readonly #shown: Shown;
+  readonly #events: MonitorEvents;
+  readonly #reader = new StatsReader();
+  readonly #tally = new Tally();
+  readonly #silence: Silence;
+  #agentStats: AgentStats | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #closed = false;
+
+  constructor(peer: Peer, shown: Shown, events: MonitorEvents) {
+    this.#peer = peer;
+    this.#shown = shown;
+    this.#events = events;
+    this.#silence = new Silence(
+      (ping) => peer.send(ping),
+      (silent) => events.unsteady(silent),
+    );
+    void this.#read();
+  }
+
+  /** A message came. */
+  heard(): void {
+    this.#silence.heard();
+  }
+
+  /** Something was typed or clicked. */
+  used(): void {
+    this.#silence.used();
+  }
+
+  /** The browser says that the network is silent, or no longer. */
+  broken(silent: boolean): void {
+    this.#silence.broken = silent;
+  }
+
+  /** The agent's latest figures. */
+  agent(stats: AgentStats): void {
+    this.#agentStats = stats;
+  }
+
+  /** Reports to the agent what was measured since the last report. */
+  report(): void {
+    this.#tally.addShown(this.#shown.take());
+    const value = this.#tally.take();
+    if (value) this.#peer.send({ case: 'seen', value });
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+  }
+
+  async #read(): Promise<void> {
+    const report = await this.#peer.stats();
+    if (this.#closed) return;
+    const stats = this.#reader.read(report, this.#agentStats, this.#shown.take());
+    this.#silence.look(report, stats.decoded, stats.roundTripMs);
+    this.#tally.add(stats);
+    if (this.#tally.lacksShown) this.#shown.next();
+    if (this.#tally.looks >= REPORT_EVERY) this.report();
+    this.#events.stats(stats);
+    this.#timer = setTimeout(() => void this.#read(), STATS_EVERY);
+  }
+}
