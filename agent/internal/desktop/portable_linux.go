@@ -3,6 +3,7 @@
 package desktop
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -24,18 +25,40 @@ func portableDisplay(o Options) error {
 	if o.Display != "" && o.Display != env {
 		return fmt.Errorf("%w: the portable backend opens $DISPLAY (%s) only; set it to %s", ErrNoDisplay, oneLine(env), oneLine(o.Display))
 	}
-	if o.OwnServer {
-		// The libraries show a cookie to whoever listens.
-		c, err := dialX(env, o.XAuthority, true, nil)
-		if err != nil {
-			return err
-		}
-		c.hangUp()
-		<-c.closed
+	// The libraries show a cookie to whoever listens, and have the server write to
+	// shared memory whose it may not be: they are looked after beforehand.
+	c, err := dialX(env, o.XAuthority, o.OwnServer, nil)
+	if err != nil {
+		return err
+	}
+	err = sharesMemory(c)
+	c.hangUp()
+	<-c.closed
+	if err != nil {
+		return err
 	}
 	robot.Lock()
 	defer robot.Unlock()
 	portableClose() // what is left of a server that died
+	return nil
+}
+
+// sharesMemory reports a server that takes shared memory but not ours.
+func sharesMemory(c *xconn) error {
+	if f, err := screenFormat(c); err != nil || !f.native {
+		return errors.New("the portable backend shows screens of 24 bits only")
+	}
+	if !c.use("MIT-SHM") {
+		return nil
+	}
+	s, err := attach(c, os.Getpagesize())
+	if errors.Is(err, errNotShared) {
+		return fmt.Errorf("the portable backend cannot be used here: %w", err)
+	}
+	if err == nil {
+		s.end.Stop()
+		s.mem.unmap()
+	}
 	return nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,7 +13,6 @@ import (
 	"github.com/jezek/xgb/shm"
 	"github.com/jezek/xgb/xfixes"
 	"github.com/jezek/xgb/xproto"
-	"golang.org/x/sys/unix"
 )
 
 // capture keeps the picture. There are two buffers of the screen's size, in one
@@ -42,24 +40,6 @@ type capture struct {
 type buffer struct {
 	pix    []byte
 	offset uint32
-}
-
-// segment is shared memory. It outlives its Desktop as long as somebody may
-// still look at the last picture: it is unmapped by the call of Next that says
-// ErrClosed, by a change of size (inside Next, too), or by the collector.
-type segment struct {
-	id  shm.Seg
-	mem *mapping
-	end runtime.Cleanup
-}
-
-type mapping struct{ data []byte }
-
-func (m *mapping) unmap() {
-	if m.data != nil {
-		_ = unix.SysvShmDetach(m.data)
-		m.data = nil
-	}
 }
 
 func (d *x11) startCapture() error {
@@ -174,8 +154,8 @@ func (d *x11) resize() error {
 	}
 	k.release()
 	if _, ok := d.eye.ext["MIT-SHM"]; ok && k.format.native {
-		if k.seg, err = d.attach(2 * bytes); err != nil {
-			// A server elsewhere, or one that runs as somebody else.
+		if k.seg, err = attach(d.eye, 2*bytes); err != nil {
+			// A server elsewhere, in another namespace, or one that runs as somebody else.
 			d.log.Info("no shared memory with the x server", "desktop", d.name, "error", err)
 		}
 	}
@@ -191,29 +171,6 @@ func (d *x11) resize() error {
 	d.all.Store(true)
 	d.pointer.stir()
 	return nil
-}
-
-func (d *x11) attach(bytes int) (*segment, error) {
-	id, err := unix.SysvShmGet(unix.IPC_PRIVATE, bytes, unix.IPC_CREAT|0o600)
-	if err != nil {
-		return nil, fmt.Errorf("get shared memory: %w", err)
-	}
-	// Marked at once: it goes when the last of us two does, even by a crash.
-	defer unix.SysvShmCtl(id, unix.IPC_RMID, nil)
-	data, err := unix.SysvShmAttach(id, 0, 0)
-	if err != nil {
-		return nil, fmt.Errorf("attach shared memory: %w", err)
-	}
-	s := &segment{mem: &mapping{data: data}}
-	if s.id, err = shm.NewSegId(d.eye.Conn); err == nil {
-		err = shm.AttachChecked(d.eye.Conn, s.id, uint32(id), false).Check()
-	}
-	if err != nil {
-		s.mem.unmap()
-		return nil, fmt.Errorf("x server attaches shared memory: %w", err)
-	}
-	s.end = runtime.AddCleanup(s, (*mapping).unmap, s.mem)
-	return s, nil
 }
 
 // release gives the buffers back; nobody may look at a picture any more.
