@@ -53,7 +53,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case config.NewToken:
 		err = newToken(ctx, c, stdout)
 	case config.Backup:
-		err = backup.Write(ctx, c, c.File)
+		if err = node.CheckState(c); err == nil {
+			err = backup.Write(ctx, c, c.File)
+		}
 	case config.Restore:
 		err = restore(ctx, c, stderr)
 	case config.Doctor:
@@ -118,8 +120,8 @@ const ownerHint = "This relay has no owner yet. Open this link to become it (goo
 // people opens what the commands beside a relay need of it; one that runs may
 // go on running.
 func people(ctx context.Context, c *config.Config) (*store.Store, *access.Access, error) {
-	if err := os.MkdirAll(c.Data, 0o700); err != nil {
-		return nil, nil, fmt.Errorf("make the data folder: %w", err)
+	if err := node.MakeData(c); err != nil {
+		return nil, nil, err
 	}
 	s, err := store.Open(ctx, c.Database, store.Options{})
 	if err != nil {

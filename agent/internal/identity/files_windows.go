@@ -3,49 +3,11 @@ package identity
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"unsafe"
 
 	"golang.org/x/sys/windows"
 )
-
-// onlyUs lets SYSTEM, administrators and the owner in, inherits nothing and
-// passes itself on to what is made inside.
-const onlyUs = "D:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;OW)"
-
-func makeDir(dir string) error {
-	sd, err := windows.SecurityDescriptorFromString(onlyUs)
-	if err != nil {
-		return err
-	}
-	name, err := windows.UTF16PtrFromString(dir)
-	if err != nil {
-		return err
-	}
-	sa := &windows.SecurityAttributes{SecurityDescriptor: sd}
-	sa.Length = uint32(unsafe.Sizeof(*sa))
-	err = windows.CreateDirectory(name, sa)
-	if errors.Is(err, windows.ERROR_ALREADY_EXISTS) {
-		return nil
-	}
-	return err
-}
-
-// Access is decided by the directory's own list, set when it was made.
-func checkDir(dir string) error {
-	info, err := os.Stat(dir)
-	if err != nil {
-		return fmt.Errorf("open data directory: %w", err)
-	}
-	if !info.IsDir() {
-		return fmt.Errorf("%s is not a directory", dir)
-	}
-	return nil
-}
-
-func checkFile(string, fs.FileInfo) error { return nil }
 
 // NTFS journals its directories.
 func syncDir(string) error { return nil }

@@ -9,9 +9,8 @@
 //	lock          held while an agent runs, so that two never share one directory
 //
 // Files are written to a temporary name, synced and renamed, so that a crash
-// leaves the old one or the new one. A key file that others may read, or a
-// directory that others may write to, is refused: it may be known, or may have
-// been put there by, somebody else.
+// leaves the old one or the new one. A key file that others may read, and what
+// others may have put there, is refused: see package private, which says when.
 //
 // The relay's key is pinned at enrollment. The enrollment token carries its
 // hash, so that even the first relay spoken to is the one that the operator
@@ -34,6 +33,8 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+
+	"oriel/protocol/private"
 )
 
 var (
@@ -41,8 +42,6 @@ var (
 	ErrInUse = errors.New("another agent is running on this data directory")
 	// ErrNotFound: Peek found no agent's directory there.
 	ErrNotFound = errors.New("no agent has run here yet")
-	// ErrTooOpen: others may read the key or write to the directory.
-	ErrTooOpen = errors.New("permissions are too wide")
 )
 
 const (
@@ -65,16 +64,10 @@ type Identity struct {
 }
 
 // Open makes dir where it is missing, locks it, and loads or makes the key.
-// Errors: ErrInUse, ErrTooOpen, those of the file system.
+// Errors: ErrInUse, private.Error, those of the file system.
 func Open(dir string) (*Identity, error) {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return nil, fmt.Errorf("make data directory: %w", err)
-	}
-	if err := makeDir(dir); err != nil {
-		return nil, fmt.Errorf("make data directory: %w", err)
-	}
-	if err := checkDir(dir); err != nil {
-		return nil, err
+	if err := private.MakeFolder(dir); err != nil {
+		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	lock, err := lockDir(filepath.Join(dir, lockFile))
 	if err != nil {
@@ -89,8 +82,15 @@ func Open(dir string) (*Identity, error) {
 }
 
 // Peek reads the state and public key of a directory that an agent may be
-// running on. Errors: ErrNotFound, ErrTooOpen, those of the file system.
+// running on. Errors: ErrNotFound, private.Error, those of the file system.
 func Peek(dir string) (State, ed25519.PublicKey, error) {
+	err := private.CheckFolder(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return State{}, nil, ErrNotFound
+	}
+	if err != nil {
+		return State{}, nil, fmt.Errorf("data directory: %w", err)
+	}
 	key, err := loadKey(filepath.Join(dir, keyFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return State{}, nil, ErrNotFound
@@ -154,6 +154,9 @@ func (i *Identity) Configure(g Given) error {
 // Remove deletes the directory of an agent that does not run, and nothing but
 // what an agent keeps there. Errors: ErrInUse, those of the file system.
 func Remove(dir string) error {
+	if err := private.CheckFolder(dir); err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
 	lock, err := lockDir(filepath.Join(dir, lockFile))
 	if err != nil {
 		return err
@@ -236,7 +239,7 @@ func makeKey(path string) (ed25519.PrivateKey, error) {
 }
 
 func loadKey(path string) (ed25519.PrivateKey, error) {
-	b, err := readFile(path)
+	b, err := ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("load machine key: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"oriel/protocol/private"
 	"oriel/protocol/trust"
 )
 
@@ -88,8 +89,8 @@ func TestWidePermissionsAreRefused(t *testing.T) {
 			i.Close()
 			widen(t, dir)
 			_, err := Open(dir)
-			if !errors.Is(err, ErrTooOpen) || !strings.Contains(err.Error(), "chmod") {
-				t.Fatalf("Open: %v, want ErrTooOpen with what to do", err)
+			if !errors.Is(err, private.ErrRefused) || !strings.Contains(err.Error(), "chmod") {
+				t.Fatalf("Open: %v, want a refusal with what to do", err)
 			}
 		})
 	}
@@ -107,6 +108,38 @@ func TestWidePermissionsAreRefused(t *testing.T) {
 			t.Fatal("a linked key was taken")
 		}
 	})
+}
+
+// Rule: files that were there before (state folders) are trusted only with the
+// right owner: a directory that another user made for root to find, or a key
+// that another user put there, makes no agent start, and doctor says so.
+func TestWhatAnotherUserMadeIsRefused(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root gives files away")
+	}
+	for name, theirs := range map[string]string{
+		"directory above": "..", "directory": "", "key": keyFile, "state": stateFile,
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "above", "data")
+			i := open(t, dir)
+			if err := i.Configure(Given{Relays: []string{"relay.example"}}); err != nil {
+				t.Fatal(err)
+			}
+			i.Close()
+			if err := os.Chown(filepath.Join(dir, theirs), 54321, 54321); err != nil {
+				t.Fatal(err)
+			}
+			for what, try := range map[string]func() error{
+				"Open": func() error { _, err := Open(dir); return err },
+				"Peek": func() error { _, _, err := Peek(dir); return err },
+			} {
+				if err := try(); !errors.Is(err, private.ErrRefused) || !strings.Contains(err.Error(), "chown") {
+					t.Errorf("%s: %v, want a refusal with what to do", what, err)
+				}
+			}
+		})
+	}
 }
 
 func chmod(t *testing.T, path string, mode os.FileMode) {

@@ -168,7 +168,7 @@ func (s State) clone() State {
 func (s State) equal(other State) bool { return reflect.DeepEqual(s, other) }
 
 func loadState(path string) (State, error) {
-	b, err := readFile(path)
+	b, err := ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return State{}, nil
 	}

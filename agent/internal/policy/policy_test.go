@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"oriel/agent/internal/identity"
+	"oriel/protocol/private"
 )
 
 func write(t *testing.T, text string, mode os.FileMode) string {
@@ -61,7 +61,7 @@ func TestBrokenPolicyIsAnError(t *testing.T) {
 		}
 	}
 	for _, mode := range []os.FileMode{0o644, 0o660, 0o606} {
-		if _, err := Load(write(t, `{"view_only": true}`, mode)); !errors.Is(err, identity.ErrTooOpen) {
+		if _, err := Load(write(t, `{"view_only": true}`, mode)); !errors.Is(err, private.ErrRefused) {
 			t.Errorf("mode %04o: %v", mode, err)
 		}
 	}

@@ -2,7 +2,8 @@
 // brings it back: the database as it was at one moment, with the relay's own
 // keys sealed in it, and the blobs. Not in it, because whoever has a back-up
 // must not be the relay, is the sealing key (package seal); nor what belongs to
-// one machine: settings, certificates, the node's name.
+// one machine: settings, certificates, the node's name. Write and Restore refuse
+// a file, or a folder above it, that another user may change (package private).
 //
 // The file is a gzipped tar with relay.db first and blobs/KEY after it. Blobs
 // are read after the database: one that came in between is in the file though
@@ -22,6 +23,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"oriel/protocol/private"
 	"oriel/relay/internal/blob"
 	"oriel/relay/internal/config"
 	"oriel/relay/internal/store"
@@ -47,6 +49,9 @@ func Write(ctx context.Context, c *config.Config, path string) (err error) {
 	}
 	if _, err := os.Stat(file); err != nil {
 		return fmt.Errorf("there is nothing to save: %w; name the relay's folder with --data", err)
+	}
+	if err := private.CheckTarget(path); err != nil {
+		return err
 	}
 	// Beside the file: there must be room for it there anyway.
 	work, err := os.MkdirTemp(filepath.Dir(path), ".oriel-backup-*") // 0700
@@ -131,6 +136,10 @@ func Restore(ctx context.Context, c *config.Config, path string) error {
 		if _, err := os.Lstat(name); !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("%s is there already; move it away first, or choose another folder with --data", name)
 		}
+	}
+	// Who wrote it is the relay's owner from now on.
+	if err := private.CheckTarget(path); err != nil {
+		return err
 	}
 	in, err := os.Open(path)
 	if err != nil {

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"oriel/installer"
+	"oriel/protocol/private"
 	"oriel/relay/internal/blob"
 	"oriel/relay/internal/bus"
 	"oriel/relay/internal/config"
@@ -114,6 +115,9 @@ func (d *doctor) data(context.Context) (string, error) {
 	}
 	if err != nil {
 		return "", fmt.Errorf("%s cannot be written to (%w); give it to the relay's user, or choose another with --data", dir, err)
+	}
+	if err := node.CheckState(d.c); err != nil {
+		return "", err
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return "", warn("%s can be entered by others on this machine; chmod 700 it", dir)
@@ -349,6 +353,9 @@ func (d *doctor) certificate(context.Context) (string, error) {
 			return "", nil
 		}
 		return "", warn("none: passwords and pictures' keys travel in the clear; set tls-cert and tls-key, or acme-hosts")
+	}
+	if err := private.CheckGiven(t.Key); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return "", err
 	}
 	pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
 	if err != nil {

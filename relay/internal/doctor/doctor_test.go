@@ -184,6 +184,10 @@ func TestWhatDoesNotAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(t, settings(t, "--data", data), true, map[string]string{"data": "warn chmod 700"})
+	if err := os.Chmod(data, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, settings(t, "--data", data), false, map[string]string{"data": "FAIL can be written to by others (mode 0777); if nobody else has, run: chmod 700"})
 }
 
 func TestDatabases(t *testing.T) {

@@ -91,13 +91,16 @@ func TestTwoRelaysOnOneFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	sealing := base64.StdEncoding.EncodeToString(make([]byte, seal.Size))
-	r := start(t, settings(t, "--database", "sqlite:"+link, "--sealing-key", sealing))
-	for _, name := range []string{file, link, filepath.Join(folder, "real.db"), filepath.Join(folder, "link.db")} {
+	r := start(t, settings(t, "--database", "sqlite:"+filepath.Join(folder, "real.db"), "--sealing-key", sealing))
+	for name, want := range map[string]string{
+		file: "another relay runs on this database file", filepath.Join(folder, "real.db"): "another relay runs on this database file",
+		link: "is a link", filepath.Join(folder, "link.db"): "is a link",
+	} {
 		n, err := node.New(t.Context(), settings(t, "--database", "sqlite:"+name), node.Options{})
 		if err == nil {
 			_ = n.Close()
 		}
-		if err == nil || !strings.Contains(err.Error(), "another relay runs on this database file") {
+		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("a second relay on %s: %v", name, err)
 		}
 	}

@@ -31,6 +31,7 @@ import (
 	"strings"
 	"time"
 
+	"oriel/protocol/private"
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/api"
 	"oriel/relay/internal/blob"
@@ -241,8 +242,8 @@ func closed(err error) error {
 
 // openData makes the data folder and takes it for this process alone.
 func (n *Node) openData() error {
-	if err := os.MkdirAll(n.c.Data, 0o700); err != nil {
-		return fmt.Errorf("make the data folder: %w; choose another with --data", err)
+	if err := MakeData(n.c); err != nil {
+		return err
 	}
 	unlock, err := lock(filepath.Join(n.c.Data, "lock"))
 	if errors.Is(err, errLocked) {
@@ -276,10 +277,12 @@ func (n *Node) lockDatabase() error {
 	if err != nil || kind != store.SQLite {
 		return err
 	}
-	path, err = realPath(path)
+	// CheckState refused a link in the last place.
+	folder, err := filepath.EvalSymlinks(filepath.Dir(path))
 	if err != nil {
 		return fmt.Errorf("open database: %w", err)
 	}
+	path = filepath.Join(folder, filepath.Base(path))
 	unlock, err := lock(path + ".lock")
 	if errors.Is(err, errLocked) {
 		err = fmt.Errorf("%w on this database file; stop it, give this one a file of its own with --database, or use PostgreSQL for several nodes", err)
@@ -291,28 +294,6 @@ func (n *Node) lockDatabase() error {
 	return nil
 }
 
-// realPath is the file behind path, which need not be there yet, whatever
-// symbolic links lead to it.
-func realPath(path string) (string, error) {
-	for range 40 { // as many links as Linux follows
-		folder, err := filepath.EvalSymlinks(filepath.Dir(path))
-		if err != nil {
-			return "", err
-		}
-		path = filepath.Join(folder, filepath.Base(path))
-		to, err := os.Readlink(path)
-		if err != nil { // no link, or nothing there
-			return filepath.Abs(path)
-		}
-		if filepath.IsAbs(to) {
-			path = to
-		} else {
-			path = filepath.Join(folder, to)
-		}
-	}
-	return "", fmt.Errorf("%s: too many symbolic links", path)
-}
-
 // name of this node, the same after a restart, so that it clears what an
 // earlier run of it left.
 func (n *Node) name() (string, error) {
@@ -320,7 +301,7 @@ func (n *Node) name() (string, error) {
 		return n.c.Node, nil
 	}
 	path := filepath.Join(n.c.Data, "node")
-	b, err := os.ReadFile(path)
+	b, err := private.ReadFile(path, 256)
 	if name := strings.TrimSpace(string(b)); err == nil && name != "" && len(name) <= 64 {
 		return name, nil
 	}

@@ -25,6 +25,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"oriel/protocol/private"
 )
 
 // Size of a key in bytes.
@@ -128,24 +130,11 @@ func wrap(place string, err error) error {
 }
 
 func read(path string) (Key, error) {
-	f, err := os.Open(path)
+	text, err := private.ReadFile(path, 256)
 	if err != nil {
 		return Key{}, err
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return Key{}, err
-	}
-	if err := private(info); err != nil {
-		return Key{}, err
-	}
-	text := make([]byte, 256)
-	n, err := f.Read(text)
-	if err != nil && n > 0 {
-		return Key{}, err
-	}
-	return Parse(string(text[:n]))
+	return Parse(string(text))
 }
 
 // Make writes a new key into the data folder and returns what Find would. A

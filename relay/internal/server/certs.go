@@ -13,6 +13,8 @@ import (
 
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
+
+	"oriel/protocol/private"
 )
 
 // Files is a TLS configuration with a certificate from files, read again when
@@ -44,7 +46,10 @@ func (f *files) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	info, err := os.Stat(f.cert)
 	if err == nil && (f.current == nil || !info.ModTime().Equal(f.read)) {
 		var pair tls.Certificate
-		if pair, err = tls.LoadX509KeyPair(f.cert, f.key); err == nil {
+		if err = private.CheckGiven(f.key); err == nil {
+			pair, err = tls.LoadX509KeyPair(f.cert, f.key)
+		}
+		if err == nil {
 			f.current, f.read = &pair, info.ModTime()
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -17,10 +18,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"oriel/protocol/private"
 	"oriel/relay/internal/listen"
 )
 
@@ -255,6 +258,22 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	}
 	if _, err := Files(filepath.Join(dir, "none.pem"), key); err == nil {
 		t.Fatal("no file, no error")
+	}
+}
+
+// Rule: files that were there before are trusted only with the right mode: a
+// certificate's key that others on the machine may read or change serves nobody.
+func TestKeyThatOthersMayUse(t *testing.T) {
+	dir := t.TempDir()
+	cert, key := certificate(t, dir, "name")
+	for mode, fine := range map[os.FileMode]bool{0o600: true, 0o640: true, 0o660: false, 0o644: false, 0o602: false} {
+		if err := os.Chmod(key, mode); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Files(cert, key)
+		if (err == nil) != fine || err != nil && !(errors.Is(err, private.ErrRefused) && strings.Contains(err.Error(), "chmod")) {
+			t.Errorf("mode %04o: %v", mode, err)
+		}
 	}
 }
 
