@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 
 	"github.com/pion/transport/v4"
 	"github.com/pion/transport/v4/stdnet"
@@ -36,10 +37,20 @@ func (o *outward) check(ip net.IP) error {
 	return nil
 }
 
+// mdnsGroups are where pion listens for mDNS. A browser hides its own addresses behind
+// names that only mDNS knows, and an agent behind a firewall has to send first. No ICE
+// server is there: an offer's are checked before (node), and a name never equals one.
+var mdnsGroups = [...]string{"224.0.0.0:5353", "[ff02::]:5353"}
+
 func (o *outward) ResolveUDPAddr(network, address string) (*net.UDPAddr, error) {
 	a, err := o.Net.ResolveUDPAddr(network, address)
 	if err != nil {
 		return nil, err
+	}
+	for _, group := range mdnsGroups {
+		if strings.EqualFold(address, group) {
+			return a, nil
+		}
 	}
 	return a, o.check(a.IP)
 }
