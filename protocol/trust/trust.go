@@ -15,6 +15,10 @@
 // The answer binds the agent's certificate to the grant, and the grant binds
 // the browser's: a relay in the middle can refuse a session but not read it,
 // as long as the browser knows the machine's key.
+//
+// What is checked is what is used: a session description is read by one strict
+// rule at every door (sdp.go), and is sealed with the certificate that was
+// verified before anything else reads it.
 package trust
 
 import (
@@ -229,30 +233,4 @@ func (v *Verifier) use(nonce string, until, now time.Time) error {
 	}
 	v.used[nonce] = until
 	return nil
-}
-
-// Fingerprint is the one SHA-256 DTLS fingerprint (32 bytes) that a session
-// description names. A description that names none, another hash, or two that
-// differ is refused with ErrMalformed.
-func Fingerprint(sdp string) ([]byte, error) {
-	var found []byte
-	for line := range strings.Lines(sdp) {
-		value, ok := strings.CutPrefix(strings.TrimRight(line, "\r\n"), "a=fingerprint:")
-		if !ok {
-			continue
-		}
-		hash, digest, _ := strings.Cut(value, " ")
-		fp, err := hex.DecodeString(strings.ReplaceAll(digest, ":", ""))
-		if err != nil || len(fp) != 32 || !strings.EqualFold(hash, "sha-256") {
-			return nil, fmt.Errorf("%w: fingerprint %.20q is not SHA-256", ErrMalformed, value)
-		}
-		if found != nil && !bytes.Equal(found, fp) {
-			return nil, fmt.Errorf("%w: two different fingerprints", ErrMalformed)
-		}
-		found = fp
-	}
-	if found == nil {
-		return nil, fmt.Errorf("%w: no fingerprint", ErrMalformed)
-	}
-	return found, nil
 }

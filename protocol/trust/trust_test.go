@@ -150,30 +150,6 @@ func TestCodesAreDistinct(t *testing.T) {
 	}
 }
 
-func TestFingerprint(t *testing.T) {
-	a, b := sdp(bytes.Repeat([]byte{1}, 32)), sdp(bytes.Repeat([]byte{2}, 32))
-	for _, tc := range []struct {
-		name, sdp string
-		ok        bool
-	}{
-		{"one", a, true},
-		{"the same twice", a + a, true},
-		{"lower case", strings.ToLower(a), true},
-		{"two that differ", a + b, false},
-		{"none", "v=0\r\n", false},
-		{"sha-1", strings.Replace(a, "sha-256", "sha-1", 1), false},
-		{"short", sdp(bytes.Repeat([]byte{1}, 31)), false},
-		{"no hex", "a=fingerprint:sha-256 xx\r\n", false},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			fp, err := Fingerprint(tc.sdp)
-			if (err == nil) != tc.ok || (tc.ok && !bytes.Equal(fp, bytes.Repeat([]byte{1}, 32))) {
-				t.Fatalf("got %x, %v", fp, err)
-			}
-		})
-	}
-}
-
 func TestHelloAndWelcome(t *testing.T) {
 	h := Hello{RelayNonce: []byte("r"), RelayKey: pub(key(1)), AgentNonce: []byte("a"), Exporter: []byte("e")}
 	sig, err := SignHello(Key(key(2)), h)
