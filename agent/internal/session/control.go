@@ -20,6 +20,9 @@ const maxPointer = 64
 
 // channel takes a data channel that the viewer opened, or closes it.
 func (p *peer) channel(dc *webrtc.DataChannel) {
+	if !p.authenticated() {
+		return
+	}
 	p.mu.Lock()
 	p.channels++
 	n, ok := p.channels, false

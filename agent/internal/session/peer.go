@@ -48,6 +48,8 @@ type peer struct {
 	waiting waiting // protected by inputs.mu
 	video   *video  // nil without SCOPE_VIEW
 
+	fingerprint []byte // SHA-256 of the certificate that the grant names
+
 	mu         sync.Mutex
 	pc         *webrtc.PeerConnection // nil before answer and when that failed
 	remote     []webrtc.ICECandidateInit
@@ -68,7 +70,7 @@ type peer struct {
 
 func newPeer(s *session, attempt uint32, g *orielv1.Grant) *peer {
 	p := &peer{
-		s: s, attempt: attempt, nonce: g.GetNonce(),
+		s: s, attempt: attempt, nonce: g.GetNonce(), fingerprint: g.GetFingerprint(),
 		wake:    make(chan struct{}, 1),
 		relays:  make(map[string]bool),
 		denied:  make(map[orielv1.Scope]time.Time),
@@ -133,17 +135,11 @@ func (p *peer) answer(o *orielv1.Offer) (answer *orielv1.Answer, err error) {
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
 		}
 	}()
-	offer := webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: o.GetSdp()}
-	if parsed, err := offer.Unmarshal(); err != nil {
-		return nil, refuse(orielv1.Code_CODE_INVALID, "the viewer's offer cannot be read", err)
-	} else if len(parsed.MediaDescriptions) > maxSections {
-		return nil, refuse(orielv1.Code_CODE_INVALID, "the viewer's offer has too many parts", nil)
-	}
-	if strings.Count(o.GetSdp(), "a=candidate:") > maxCandidates {
-		return nil, refuse(orielv1.Code_CODE_INVALID, "the viewer's offer has too many candidates", nil)
+	offer, err := readOffer(o.GetSdp(), p.fingerprint)
+	if err != nil {
+		return nil, err
 	}
 	if p.may(orielv1.Scope_SCOPE_VIEW) {
-		var err error
 		if p.codec, p.full, err = stream.ChooseCodec(offer); err != nil {
 			return nil, refuse(orielv1.Code_CODE_NO_CODEC,
 				"the viewer takes none of this agent's video formats; use a current browser", err)
@@ -354,6 +350,9 @@ func (p *peer) changed(state webrtc.PeerConnectionState) {
 	}
 	switch state {
 	case webrtc.PeerConnectionStateConnected:
+		if !p.authenticated() {
+			return
+		}
 		p.watch()
 		p.s.connected(p)
 	case webrtc.PeerConnectionStateDisconnected:

@@ -165,6 +165,9 @@ type look struct {
 	deaf     bool // take none
 	channels []string
 	ice      []*orielv1.IceServer // for the agent
+
+	certificate []byte              // in the grant, instead of the viewer's
+	tamper      func(string) string // what the relay makes of the offer
 }
 
 func (r *rig) join(l look) *viewer {
@@ -241,11 +244,20 @@ func (r *rig) join(l look) *viewer {
 	}
 	grant := &orielv1.Grant{
 		SessionId: l.id, Nonce: []byte(fmt.Sprintf("nonce of %-7d", l.attempt))[:16], Scopes: scopes,
-		Operator: &orielv1.Operator{Id: "operator" + l.operator},
+		Operator: &orielv1.Operator{Id: "operator" + l.operator}, Fingerprint: l.certificate,
+	}
+	if grant.Fingerprint == nil {
+		if grant.Fingerprint, err = trust.Fingerprint(offer.SDP); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	sdp := offer.SDP
+	if l.tamper != nil {
+		sdp = l.tamper(sdp)
 	}
 	v.mu.Lock() // no answer is taken before the offer is set
 	defer v.mu.Unlock()
-	r.host.Offer(&orielv1.Offer{SessionId: l.id, Attempt: l.attempt, Sdp: offer.SDP, IceServers: l.ice}, grant)
+	r.host.Offer(&orielv1.Offer{SessionId: l.id, Attempt: l.attempt, Sdp: sdp, IceServers: l.ice}, grant)
 	v.pc.OnICECandidate(func(c *webrtc.ICECandidate) {
 		if l.mute {
 			return
