@@ -6,6 +6,7 @@ import (
 	"time"
 
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/trust"
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/bus"
 	"oriel/relay/internal/store"
@@ -43,8 +44,7 @@ func (b *Broker) AgentConnected(ctx context.Context, computer string, sessions [
 func (b *Broker) FromAgent(ctx context.Context, computer string, m *orielv1.FromAgent, reply func(*orielv1.ToAgent)) error {
 	switch body := m.GetBody().(type) {
 	case *orielv1.FromAgent_Answer:
-		return b.toTab(body.Answer.GetSessionId(), &orielv1.BusSession{ComputerId: computer,
-			Body: &orielv1.BusSession_Answer{Answer: body.Answer}})
+		return b.answer(ctx, computer, body.Answer, reply)
 	case *orielv1.FromAgent_Candidate:
 		return b.toTab(body.Candidate.GetSessionId(), &orielv1.BusSession{ComputerId: computer,
 			Body: &orielv1.BusSession_Candidate{Candidate: body.Candidate}})
@@ -59,6 +59,33 @@ func (b *Broker) FromAgent(ctx context.Context, computer string, m *orielv1.From
 		return b.agentEnded(ctx, computer, body.SessionEnded, reply)
 	}
 	return nil
+}
+
+// sealed is a session description as it is passed on, whoever made it: with the
+// one certificate that it names (package trust), which is what was read here and
+// what the other side will read. Errors: trust.ErrMalformed.
+func sealed(sdp string) (out string, fingerprint []byte, err error) {
+	if fingerprint, err = trust.Fingerprint(sdp); err != nil {
+		return "", nil, err
+	}
+	out, err = trust.Seal(sdp, fingerprint)
+	return out, fingerprint, err
+}
+
+// answer passes an agent's answer on. A session with one that no viewer would
+// take is over.
+func (b *Broker) answer(ctx context.Context, computer string, a *orielv1.Answer, reply func(*orielv1.ToAgent)) error {
+	id := a.GetSessionId()
+	sdp, _, err := sealed(a.GetSdp())
+	if err == nil {
+		a.Sdp = sdp
+		return b.toTab(id, &orielv1.BusSession{ComputerId: computer, Body: &orielv1.BusSession_Answer{Answer: a}})
+	}
+	b.o.Log.Warn("answer refused", "session", id, "computer", computer, "err", err)
+	reply(endMessage(id, orielv1.EndReason_END_REASON_FAILED))
+	return b.agentEnded(ctx, computer, &orielv1.SessionEnded{SessionId: id,
+		Reason: orielv1.EndReason_END_REASON_FAILED, Code: orielv1.Code_CODE_INVALID,
+		Detail: "the computer's answer cannot be read; update its agent"}, reply)
 }
 
 func (b *Broker) agentEnded(ctx context.Context, computer string, ended *orielv1.SessionEnded, reply func(*orielv1.ToAgent)) error {
