@@ -119,6 +119,12 @@ export class FakePeerConnection {
     return peer;
   }
 
+  /** DER of the agent's certificate, as far as the viewer looks. */
+  static readonly certificate = new TextEncoder().encode("the agent's certificate");
+
+  /** What the other end shows; undefined: this browser's transport does not say. */
+  chain: Uint8Array[] | undefined = [FakePeerConnection.certificate];
+  stats = new Map<string, unknown>();
   connectionState = 'new';
   iceConnectionState = 'new';
   localDescription: { sdp: string } | null = null;
@@ -133,6 +139,13 @@ export class FakePeerConnection {
 
   constructor(public configuration: RTCConfiguration) {
     FakePeerConnection.all.push(this);
+  }
+
+  get sctp() {
+    const { chain } = this;
+    return {
+      transport: chain ? { getRemoteCertificates: () => chain.map((der) => der.slice().buffer) } : {},
+    };
   }
 
   setConfiguration(configuration: RTCConfiguration): void {
@@ -166,7 +179,7 @@ export class FakePeerConnection {
   }
 
   async getStats() {
-    return new Map();
+    return this.stats;
   }
 
   close(): void {

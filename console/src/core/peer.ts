@@ -14,6 +14,7 @@ import { decode, encode } from './codec';
 import { Again } from './again';
 import { Held } from './held';
 import { ahead } from './ahead';
+import { authenticated } from './certificate';
 import { makeOffer, plain, type Offer, type OfferOptions } from './offer';
 import {
   FromDesktopSchema,
@@ -30,6 +31,8 @@ export interface PeerEvents {
   unsteady(silent: boolean): void;
   /** For good: this connection is of no more use. Called once. */
   lost(): void;
+  /** The other end is not the computer that answered; nothing follows. */
+  forged(): void;
   message(message: FromDesktop): void;
 }
 
@@ -40,6 +43,7 @@ const CONNECT_TIMEOUT = 15_000; // ms from the answer
 const FAREWELL = 1_000; // ms that the other side has to close
 // Moves are worth nothing when they are late: better none than a queue.
 const POINTER_BACKLOG = 4_096;
+const MAX_UNREAD = 64; // messages before the other end is authenticated
 
 export class Peer {
   /**
@@ -57,6 +61,9 @@ export class Peer {
   #held: Held;
   #events: PeerEvents;
   #early: RTCIceCandidateInit[] | undefined = []; // until the answer is set
+  #fingerprint = new Uint8Array(); // of the computer's certificate, from the answer on
+  #authentic: 'unknown' | 'asked' | 'yes' = 'unknown';
+  #unread: ArrayBuffer[] = []; // until it is
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
   #leaving = false;
@@ -89,7 +96,9 @@ export class Peer {
     return this.#pc.localDescription?.sdp ?? '';
   }
 
-  async answer(sdp: string): Promise<void> {
+  /** Takes an answer that was verified, and the certificate that it has to come to (SHA-256). */
+  async answer(sdp: string, fingerprint: Uint8Array): Promise<void> {
+    this.#fingerprint = Uint8Array.from(fingerprint);
     this.#timer = setTimeout(() => this.#lose(), CONNECT_TIMEOUT);
     await this.#pc.setRemoteDescription({ type: 'answer', sdp });
     const early = this.#early ?? [];
@@ -106,8 +115,9 @@ export class Peer {
     this.#pc.addIceCandidate(candidate).catch((error: unknown) => console.debug('candidate', error));
   }
 
+  /** Whether messages may be sent: the other end is there, and is the computer. */
   get open(): boolean {
-    return this.#control.readyState === 'open';
+    return this.#authentic === 'yes' && this.#control.readyState === 'open';
   }
 
   send(body: DesktopMessage): boolean {
@@ -186,12 +196,38 @@ export class Peer {
       this.#timer = setTimeout(() => this.#lose(), PATIENCE);
       return this.#connected ? this.#tellSilence(true) : undefined;
     }
-    if (connectionState !== 'connected' || !this.open) return;
+    if (connectionState !== 'connected' || this.#control.readyState !== 'open') return;
+    if (this.#authentic !== 'yes') return this.#authenticate();
     clearTimeout(this.#timer);
     if (this.#connected) return this.#tellSilence(false);
     this.#connected = true;
     this.#held.begin();
     this.#events.connected();
+  }
+
+  #authenticate(): void {
+    if (this.#authentic === 'asked') return;
+    this.#authentic = 'asked';
+    const authentic = authenticated(this.#pc, this.#fingerprint);
+    if (typeof authentic === 'boolean') return this.#authenticated(authentic);
+    authentic.then(
+      (so) => this.#authenticated(so),
+      (error: unknown) => {
+        console.error('certificate', error);
+        this.#lose();
+      },
+    );
+  }
+
+  #authenticated(so: boolean): void {
+    if (this.#closed) return;
+    if (!so) {
+      this.close();
+      return this.#events.forged();
+    }
+    this.#authentic = 'yes';
+    this.#changed();
+    for (const data of this.#unread.splice(0)) this.#receive(data);
   }
 
   #tellSilence(silent: boolean): void {
@@ -202,6 +238,10 @@ export class Peer {
 
   #receive(data: unknown): void {
     if (this.#closed || !(data instanceof ArrayBuffer)) return;
+    if (this.#authentic !== 'yes') {
+      if (this.#unread.push(data) > MAX_UNREAD) this.#lose();
+      return;
+    }
     let message: FromDesktop;
     try {
       message = decode(FromDesktopSchema, new Uint8Array(data));

@@ -2,7 +2,7 @@ import { ed25519 } from '@noble/curves/ed25519.js';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { BrowserPins, fingerprintOf, judge, verifyAnswer, type Claim, type Pins } from './trust';
+import { BrowserPins, judge, verifyAnswer, type Claim, type Pins } from './trust';
 import { keyForPeople } from '../i18n/keys';
 
 interface Vector {
@@ -61,20 +61,6 @@ describe.each(['the browser', 'the library'])('verifyAnswer by %s agrees with th
   });
 });
 
-describe('fingerprintOf', () => {
-  const line = `a=fingerprint:sha-256 ${colons('07'.repeat(32))}`;
-  it.each([
-    ['one', `v=0\r\n${line}\r\n`, true],
-    ['the same twice, in other letters', `${line}\r\n${line.toLowerCase()}\r\n`, true],
-    ['none', 'v=0\r\n', false],
-    ['two that differ', `${line}\r\na=fingerprint:sha-256 ${colons('08'.repeat(32))}\r\n`, false],
-    ['another hash beside it', `${line}\r\na=fingerprint:sha-1 ${colons('08'.repeat(20))}\r\n`, false],
-    ['one that is too short', `a=fingerprint:sha-256 ${colons('07'.repeat(31))}\r\n`, false],
-  ])('%s', (_name, sdp, good) => {
-    expect(fingerprintOf(sdp)).toEqual(good ? hex('07'.repeat(32)) : undefined);
-  });
-});
-
 class MemoryPins implements Pins {
   keys = new Map<string, Uint8Array>();
   get = (id: string) => this.keys.get(id);
@@ -100,9 +86,17 @@ describe('judge', () => {
 
   it('trusts a computer at first sight and remembers its key', async () => {
     const pins = new MemoryPins();
-    expect(await judge(claim(), pins)).toEqual({ ok: true });
+    const good = { ok: true, fingerprint: hex(v.fingerprint), sdp: sdpOf(v.fingerprint) };
+    expect(await judge(claim(), pins)).toEqual(good);
     expect(pins.get('c1')).toEqual(key);
-    expect(await judge(claim(), pins)).toEqual({ ok: true });
+    expect(await judge(claim(), pins)).toEqual(good);
+  });
+
+  it('gives an answer that names that certificate alone', async () => {
+    const named = claim();
+    named.answer.sdp += 'a=identity:eyJ9\r\na=mid:0\r\n';
+    const sdp = `${sdpOf(v.fingerprint)}a=mid:0\r\n`;
+    expect(await judge(named, new MemoryPins())).toMatchObject({ ok: true, sdp });
   });
 
   it('says loudly that a key changed, and does not touch what it knew', async () => {
@@ -114,7 +108,9 @@ describe('judge', () => {
 
   it.each<[string, (c: Claim) => void]>([
     ['another certificate', (c) => (c.answer.sdp = sdpOf('08'.repeat(32)))],
-    ['no certificate', (c) => (c.answer.sdp = 'v=0')],
+    ['no certificate', (c) => (c.answer.sdp = 'v=0\r\n')],
+    ['a certificate that another parser may see', (c) => (c.answer.sdp += '\ra=fingerprint:sha-256 EE\r\n')],
+    ['a certificate in other letters', (c) => (c.answer.sdp += 'a=Fingerprint:sha-256 EE\r\n')],
     ['another nonce', (c) => (c.answer.nonce = new Uint8Array(16))],
     ['a nonce that the relay did not give', (c) => (c.nonce = new Uint8Array(16))],
     ['another session', (c) => (c.sessionId = 's-2')],

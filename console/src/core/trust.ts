@@ -6,6 +6,7 @@
  * same vectors as the Go side (protocol/testdata).
  */
 import { verify } from './ed25519';
+import { fingerprintOf, seal } from './sdp';
 
 const utf8 = new TextEncoder();
 
@@ -34,22 +35,6 @@ export function verifyAnswer(
 ): Promise<boolean> {
   const message = signedBytes('oriel answer v1', utf8.encode(sessionId), nonce, fingerprint);
   return verify(machineKey, signature, message);
-}
-
-/**
- * The one SHA-256 DTLS fingerprint (32 bytes) that a session description
- * names; undefined if it names none, another hash, or two that differ.
- */
-export function fingerprintOf(sdp: string): Uint8Array | undefined {
-  let found: string | undefined;
-  for (const line of sdp.split('\n')) {
-    const value = /^a=fingerprint:(.*?)\r*$/.exec(line)?.[1];
-    if (value === undefined) continue;
-    const digest = /^sha-256 ((?:[0-9a-f]{2}:?){32})$/i.exec(value)?.[1]?.replaceAll(':', '').toLowerCase();
-    if (digest?.length !== 64 || (found !== undefined && found !== digest)) return undefined;
-    found = digest;
-  }
-  return found === undefined ? undefined : fromHex(found);
 }
 
 export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
@@ -89,7 +74,8 @@ export class BrowserPins implements Pins {
 const pinName = (computerId: string) => `oriel.key.${computerId}`;
 
 export type Verdict =
-  | { ok: true }
+  /** The certificate that the computer has signed, and the answer sealed with it. */
+  | { ok: true; fingerprint: Uint8Array; sdp: string }
   | { ok: false; why: 'changed'; known: Uint8Array; shown: Uint8Array }
   | { ok: false; why: 'forged' };
 
@@ -113,14 +99,16 @@ export async function judge(claim: Claim, pins: Pins): Promise<Verdict> {
   if (known && !sameBytes(known, answer.machineKey))
     return { ok: false, why: 'changed', known, shown: answer.machineKey };
   const fingerprint = fingerprintOf(answer.sdp);
+  const sdp = fingerprint && seal(answer.sdp, fingerprint);
   const good =
     fingerprint !== undefined &&
+    sdp !== undefined &&
     sameBytes(answer.machineKey, claim.relaysKey) &&
     sameBytes(answer.nonce, claim.nonce) &&
     (await verifyAnswer(answer.machineKey, claim.sessionId, claim.nonce, fingerprint, answer.signature));
   if (!good) return { ok: false, why: 'forged' };
   if (!known) pins.set(computerId, answer.machineKey);
-  return { ok: true };
+  return { ok: true, fingerprint, sdp };
 }
 
 function toHex(bytes: Uint8Array): string {

@@ -3,6 +3,7 @@
  * of the file that imports it.
  */
 import { ed25519 } from '@noble/curves/ed25519.js';
+import { sha256 } from '@noble/hashes/sha2.js';
 import { afterEach, beforeEach, expect, vi } from 'vitest';
 import * as native from './ed25519';
 import { FakePeerConnection, FakeSocket, FakeStream } from './fakes';
@@ -13,8 +14,9 @@ import { Scope } from './wire/oriel/v1/session_pb';
 
 export const secret = new Uint8Array(32).fill(7);
 export const machineKey = ed25519.getPublicKey(secret);
-export const fingerprint = new Uint8Array(32).fill(0xab);
-export const sdp = `v=0\r\na=fingerprint:sha-256 ${Array(32).fill('AB').join(':')}\r\n`;
+export const fingerprint = sha256(FakePeerConnection.certificate);
+export const digest = Array.from(fingerprint, (b) => b.toString(16).toUpperCase().padStart(2, '0')).join(':');
+export const sdp = `v=0\r\na=fingerprint:sha-256 ${digest}\r\n`;
 export const nonce = new Uint8Array(16).fill(3);
 
 export function sign(session: string): Uint8Array {

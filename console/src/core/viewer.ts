@@ -297,6 +297,7 @@ export class Viewer extends Emitter<ViewerEvents> {
       connected: () => own() && this.#connected(),
       unsteady: (silent) => own() && this.#monitor?.broken(silent),
       lost: () => own() && this.#lost(),
+      forged: () => own() && this.#distrust({ name: 'forged' }),
       message: (message) => own() && this.#message(message),
     });
     return new Attempt(number, peer, (value) => this.#live.send({ case: 'candidate', value }));
@@ -344,19 +345,23 @@ export class Viewer extends Emitter<ViewerEvents> {
     const { computerId } = this.#options;
     const verdict = await judge({ computerId, sessionId, nonce, relaysKey: computerKey, answer }, this.#pins);
     if (attempt !== this.#attempt) return;
-    if (!verdict.ok) {
-      this.#closeSession();
-      return this.#end(
+    if (!verdict.ok)
+      return this.#distrust(
         verdict.why === 'changed'
           ? { name: 'changed', known: verdict.known, shown: verdict.shown }
           : { name: 'forged' },
       );
-    }
     try {
-      await attempt.peer.answer(answer.sdp);
+      await attempt.peer.answer(verdict.sdp, verdict.fingerprint);
     } catch (error) {
       this.#fail(attempt, error);
     }
+  }
+
+  // The other side is not the computer that is known here.
+  #distrust(state: ViewerState): void {
+    this.#closeSession();
+    this.#end(state);
   }
 
   #connected(): void {
