@@ -135,6 +135,21 @@ func VerifyWelcome(relay ed25519.PublicKey, agentNonce []byte, computer string, 
 	return verify(relay, welcome(agentNonce, computer, now), sig)
 }
 
+func newIdentity(machine ed25519.PublicKey, agentNonce []byte, token string) []byte {
+	return message("oriel new identity v1", machine, agentNonce, []byte(token))
+}
+
+// SignNewIdentity signs with the relay's key that the machine which greeted with
+// this key and nonce is to make another key, and to enroll it with token.
+func SignNewIdentity(s Signer, machine ed25519.PublicKey, agentNonce []byte, token string) ([]byte, error) {
+	return s(newIdentity(machine, agentNonce, token))
+}
+
+// VerifyNewIdentity checks sig. Errors: ErrSignature.
+func VerifyNewIdentity(relay, machine ed25519.PublicKey, agentNonce []byte, token string, sig []byte) error {
+	return verify(relay, newIdentity(machine, agentNonce, token), sig)
+}
+
 // SignGrant serializes and signs g with the relay's key.
 func SignGrant(s Signer, g *orielv1.Grant) (*orielv1.SignedGrant, error) {
 	b, err := orielv1.Encode(g)

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -365,4 +366,12 @@ func eachLine(r io.Reader, f func(string)) {
 			_, long, err = b.ReadLine()
 		}
 	}
+}
+
+// builtIn reports whether an adapter is hardware with an address of its own that
+// nobody unplugs: no bridge, no container's end of a pair, none on USB.
+func builtIn(a net.Interface) bool {
+	dir := filepath.Join("/sys/class/net", filepath.Base(a.Name))
+	device, err := filepath.EvalSymlinks(filepath.Join(dir, "device"))
+	return err == nil && !strings.Contains(device, "/usb") && read(filepath.Join(dir, "addr_assign_type")) == "0"
 }

@@ -4,6 +4,7 @@ package host
 
 import (
 	"context"
+	"net"
 	"strings"
 	"time"
 
@@ -26,3 +27,6 @@ func searchDomain() string { return "" }
 func timeZone() string { return time.Local.String() }
 
 func addHardware(*orielv1.Hardware) {}
+
+// builtIn reports whether an adapter has an address that its maker gave it.
+func builtIn(a net.Interface) bool { return a.HardwareAddr[0]&2 == 0 }

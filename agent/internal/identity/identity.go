@@ -6,6 +6,7 @@
 //	machine.key   the private key (PKCS #8, PEM, 0600); made on first start, never leaves the machine
 //	state.json    relay addresses, the pinned relay key, the computer's id, a token not yet used (0600)
 //	policy.json   what this computer allows at most, written by a person (0600); may be missing
+//	replaced-*    keys and states that this machine had before it got one of its own (see Renew)
 //	lock          held while an agent runs, so that two never share one directory
 //
 // Files are written to a temporary name, synced and renamed, so that a crash
@@ -55,12 +56,13 @@ const (
 
 // Identity is an open data directory. Its methods may be called from any goroutine.
 type Identity struct {
-	dir  string
-	key  ed25519.PrivateKey
-	lock *os.File
+	dir      string
+	instance []byte
+	lock     *os.File
 
 	mu    sync.Mutex
-	state State // protected by mu
+	key   ed25519.PrivateKey // protected by mu
+	state State              // protected by mu
 }
 
 // Open makes dir where it is missing, locks it, and loads or makes the key.
@@ -73,7 +75,7 @@ func Open(dir string) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := &Identity{dir: dir, lock: lock}
+	i := &Identity{dir: dir, instance: newInstance(), lock: lock}
 	if err := i.load(); err != nil {
 		i.Close()
 		return nil, err
@@ -109,10 +111,21 @@ func (i *Identity) Close() error { return i.lock.Close() }
 func (i *Identity) Dir() string { return i.dir }
 
 // Key is the machine's public key.
-func (i *Identity) Key() ed25519.PublicKey { return i.key.Public().(ed25519.PublicKey) }
+func (i *Identity) Key() ed25519.PublicKey {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.key.Public().(ed25519.PublicKey)
+}
+
+// Instance is random and of this run.
+func (i *Identity) Instance() []byte { return i.instance }
 
 // Sign is the machine key's trust.Signer.
-func (i *Identity) Sign(msg []byte) ([]byte, error) { return ed25519.Sign(i.key, msg), nil }
+func (i *Identity) Sign(msg []byte) ([]byte, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return ed25519.Sign(i.key, msg), nil
+}
 
 // State is a copy of the enrollment state.
 func (i *Identity) State() State {
@@ -161,7 +174,12 @@ func Remove(dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{keyFile, stateFile, PolicyFile, lockFile} {
+	names := []string{keyFile, stateFile, PolicyFile, lockFile}
+	replaced, _ := filepath.Glob(filepath.Join(dir, "replaced-????????????????.*")) // no bad pattern
+	for _, path := range replaced {
+		names = append(names, filepath.Base(path))
+	}
+	for _, name := range names {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			lock.Close()
 			return fmt.Errorf("remove data: %w", err)

@@ -115,7 +115,18 @@ func explainStatus(address string, resp *http.Response, err error) error {
 	}
 }
 
+// renewal is a refusal that asks for a new identity.
+type renewal struct{ asked *orielv1.NewIdentity }
+
+func (r *renewal) Error() string { return "a new identity is asked for" }
+
 func explainRefused(address string, r *orielv1.Refused) error {
+	if asked := r.GetNewIdentity(); asked != nil {
+		return fail(address, "refused this computer", &renewal{asked})
+	}
+	if r.GetCode() == orielv1.Code_CODE_TWO_MACHINES {
+		return fail(address, "has another computer with this one's identity, which works there now; open the computer's page in the console and say which is to get its own", nil)
+	}
 	text := "refused this computer: " + strings.ToLower(strings.TrimPrefix(r.GetCode().String(), "CODE_"))
 	if r.GetDetail() != "" {
 		text += ": " + clean(r.GetDetail())
@@ -131,7 +142,7 @@ func explainEnd(address string, err error) error {
 	var closed *wire.CloseError
 	switch {
 	case errors.As(err, &closed) && closed.Code == wire.CloseSuperseded:
-		return &Error{address, "has another agent with this computer's key; if its disk was copied, remove the data directory of one and enroll it again",
+		return &Error{address, "has another agent with this computer's key; if they are two machines, the computer's page in the console says what to do",
 			[]error{ErrClone, err}}
 	case errors.As(err, &closed) && closed.Code == wire.CloseGoingAway:
 		return fail(address, "is shutting down", err)

@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -127,6 +128,10 @@ func (l *Link) greet(conn *wire.Conn, address string, state identity.State) (*or
 		return nil, explainEnd(address, err)
 	}
 	welcome, err := receive(conn, address, (*orielv1.ToAgent).GetWelcome)
+	var told *renewal
+	if errors.As(err, &told) {
+		return nil, l.renew(address, key, hello, told.asked)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -137,6 +142,19 @@ func (l *Link) greet(conn *wire.Conn, address string, state identity.State) (*or
 	}
 	l.setClock(now)
 	return welcome, l.id.Welcomed(key, welcome.GetComputerId(), welcome.GetRelays())
+}
+
+// renew makes an identity of this machine's own, on the word of the relay that is
+// pinned and for that relay only: the next greeting enrolls with it.
+func (l *Link) renew(address string, relay ed25519.PublicKey, hello *orielv1.Hello, said *orielv1.NewIdentity) error {
+	if !l.id.State().Enrolled() || trust.VerifyNewIdentity(relay, hello.GetMachineKey(), hello.GetNonce(), said.GetToken(), said.GetSignature()) != nil {
+		return fail(address, "asks for a new identity, and does not prove that it may", nil)
+	}
+	if err := l.id.Renew(said.GetToken()); err != nil {
+		return fail(address, "asks for a new identity: "+clean(err.Error()), err)
+	}
+	l.log.Warn("this computer makes an identity of its own, because another one has the same; the old one is kept beside it", "relay", address)
+	return fail(address, "has another computer with the identity that this one had; it is enrolled as its own", nil)
 }
 
 // trusts decides whether this is the relay that was meant: the pinned one, or
@@ -169,6 +187,7 @@ func (l *Link) hello(conn *wire.Conn, address string, challenge *orielv1.Challen
 	hello := l.o.Hello()
 	hello.Version = orielv1.Version
 	hello.MachineKey = l.id.Key()
+	hello.Instance = l.id.Instance()
 	hello.Nonce = make([]byte, nonceSize)
 	rand.Read(hello.Nonce)
 	signed := trust.Hello{RelayNonce: challenge.GetNonce(), RelayKey: challenge.GetRelayKey(), AgentNonce: hello.Nonce}

@@ -30,6 +30,8 @@ func (n *Node) dispatch(m *orielv1.ToAgent) {
 		default:
 			n.fault(m.GetId(), orielv1.Code_CODE_BUSY, "too many asks at once")
 		}
+	case *orielv1.ToAgent_Prove:
+		n.send(&orielv1.FromAgent{ReplyTo: m.GetId()})
 	case *orielv1.ToAgent_Settings:
 		n.desktop.Apply(body.Settings)
 	case *orielv1.ToAgent_Challenge, *orielv1.ToAgent_Welcome, *orielv1.ToAgent_Refused:

@@ -99,17 +99,18 @@ func (o Options) withDefaults() Options {
 
 // Node is one running agent.
 type Node struct {
-	id      *identity.Identity
-	o       Options
-	log     *slog.Logger
-	link    *link.Link
-	desktop Desktop
-	machine string // host.MachineID
-	asks    chan uint64
-	due     chan struct{} // the relay has no inventory of this machine
-	ice     *iceRule
-	ctx     context.Context // Run's, set before the link runs
-	looking sync.WaitGroup
+	id          *identity.Identity
+	o           Options
+	log         *slog.Logger
+	link        *link.Link
+	desktop     Desktop
+	machine     string // host.MachineID
+	fingerprint []byte // host.Fingerprint
+	asks        chan uint64
+	due         chan struct{} // the relay has no inventory of this machine
+	ice         *iceRule
+	ctx         context.Context // Run's, set before the link runs
+	looking     sync.WaitGroup
 
 	mu       sync.Mutex
 	verifier *trust.Verifier                   // protected by mu; made when welcomed
@@ -140,7 +141,7 @@ func New(id *identity.Identity, o Options) *Node {
 // Run runs the agent until ctx is done; then it ends the sessions, says so
 // and returns nil. Errors: link.Run's.
 func (n *Node) Run(ctx context.Context) error {
-	n.machine = host.MachineID(ctx)
+	n.machine, n.fingerprint = host.MachineID(ctx), host.Fingerprint(ctx)
 	n.status.User = host.User(ctx)
 	n.desktop = n.o.Desktop(Outlet{Send: n.fromDesktop, Sign: n.sign})
 
@@ -177,6 +178,7 @@ func (n *Node) hello() *orielv1.Hello {
 	return &orielv1.Hello{
 		AgentVersion: n.o.Version,
 		MachineId:    n.machine,
+		Fingerprint:  n.fingerprint,
 		Summary:      host.Summary(ctx),
 		Status:       status,
 		Sessions:     running[:min(len(running), 256)],
@@ -187,7 +189,7 @@ func (n *Node) hello() *orielv1.Hello {
 func (n *Node) up(w *orielv1.Welcome) {
 	state := n.id.State()
 	n.mu.Lock()
-	if v := n.verifier; v == nil || v.ComputerID != state.ComputerID || !v.RelayKey.Equal(state.RelayKey) {
+	if v := n.verifier; v == nil || !v.ComputerKey.Equal(n.id.Key()) || v.ComputerID != state.ComputerID || !v.RelayKey.Equal(state.RelayKey) {
 		n.verifier = &trust.Verifier{
 			RelayKey: state.RelayKey, ComputerID: state.ComputerID, ComputerKey: n.id.Key(), Now: n.link.Now,
 		}

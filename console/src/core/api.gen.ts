@@ -91,6 +91,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/computers/{id}/split": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Say that two machines with one identity are two: one gets its own */
+        post: operations["splitComputer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/computers/{id}/twins": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Say that only one of two machines with one identity is left */
+        delete: operations["settleComputer"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/enrollment-tokens": {
         parameters: {
             query?: never;
@@ -318,8 +352,12 @@ export interface components {
              * @description When the preview was taken; absent: there is none.
              */
             preview_at?: string;
+            /** @description An older computer that is this machine, too. */
+            same_machine_as?: string;
             /** @enum {string} */
             status: "online" | "in_session" | "offline" | "never_seen" | "blocked";
+            /** @description Two machines that use this identity; nobody gets a session. */
+            twins?: components["schemas"]["Twins"];
             /** @description Signed in at the screen; may be empty. */
             user: string;
         };
@@ -605,8 +643,26 @@ export interface components {
             name: string;
             version: string;
         };
+        SplitInBody: {
+            /** @description Of the machine that gets an identity of its own. */
+            mark: string;
+        };
         TokensOutBody: {
             tokens: components["schemas"]["EnrollmentToken"][];
+        };
+        Twin: {
+            /** @description As the relay sees it. */
+            address: string;
+            host_name: string;
+            /** @description Names it to splitComputer. */
+            mark: string;
+            /** @description It makes an identity of its own when it connects next. */
+            renews: boolean;
+        };
+        Twins: {
+            machines: components["schemas"]["Twin"][];
+            /** Format: date-time */
+            seen_at: string;
         };
         Volume: {
             device: string;
@@ -841,6 +897,70 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Inventory"];
                 };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    splitComputer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SplitInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Computer"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    settleComputer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Error */
             default: {

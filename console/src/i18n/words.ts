@@ -96,6 +96,8 @@ export function codeWords(code: Code): string {
       return m.code_no_display();
     case Code.NO_CODEC:
       return m.code_no_codec();
+    case Code.TWO_MACHINES:
+      return m.code_two_machines();
     case Code.SCOPE:
       return m.code_scope();
     default:

@@ -59,6 +59,16 @@ export class Computers {
     await api.PATCH('/api/v1/computers/{id}', { params: { path: { id } }, body: { name } });
   }
 
+  /** Says that a computer's two machines are two: the marked one gets an identity of its own. */
+  async split(id: string, mark: string): Promise<void> {
+    await api.POST('/api/v1/computers/{id}/split', { params: { path: { id } }, body: { mark } });
+  }
+
+  /** Says that only one of a computer's two machines is left. */
+  async settle(id: string): Promise<void> {
+    await api.DELETE('/api/v1/computers/{id}/twins', { params: { path: { id } } });
+  }
+
   async remove(id: string): Promise<void> {
     await api.DELETE('/api/v1/computers/{id}', { params: { path: { id } } });
     this.byId.delete(id);

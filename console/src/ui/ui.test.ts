@@ -94,6 +94,25 @@ describe('delays', () => {
   });
 });
 
+describe('a mark in the list', () => {
+  const marked = (over: object) => create(ComputerSchema, { id: 'c1', name: 'pc', ...over });
+
+  // Rule: two machines with one identity, and one machine enrolled twice, are said in the list.
+  it.each([
+    [{ twins: { seenAt: 5n, machines: [] }, sameMachineAs: 'c0' }, 'Two machines use this identity'],
+    [{ sameMachineAs: 'c0' }, 'Enrolled twice'],
+  ])('says %o', (over, words) => {
+    render(ComputerCard, { computer: marked(over) });
+    const link = screen.getByTestId('mark');
+    expect([link.textContent?.trim(), link.getAttribute('href')]).toEqual([words, '/computers/c1']);
+  });
+
+  it('is not there for others', () => {
+    render(ComputerCard, { computer: marked({}) });
+    expect(screen.queryByTestId('mark')).toBeNull();
+  });
+});
+
 describe('a card', () => {
   const hostile = '<img src=x onerror=alert(1)>';
   const computer = create(ComputerSchema, {

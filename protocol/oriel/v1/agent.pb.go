@@ -77,7 +77,7 @@ func (x Status_Display) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Status_Display.Descriptor instead.
 func (Status_Display) EnumDescriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{12, 0}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{14, 0}
 }
 
 type ToAgent struct {
@@ -96,6 +96,7 @@ type ToAgent struct {
 	//	*ToAgent_SendInventory
 	//	*ToAgent_Settings
 	//	*ToAgent_Prepare
+	//	*ToAgent_Prove
 	Body          isToAgent_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -235,6 +236,15 @@ func (x *ToAgent) GetPrepare() *Prepare {
 	return nil
 }
 
+func (x *ToAgent) GetProve() *Prove {
+	if x != nil {
+		if x, ok := x.Body.(*ToAgent_Prove); ok {
+			return x.Prove
+		}
+	}
+	return nil
+}
+
 type isToAgent_Body interface {
 	isToAgent_Body()
 }
@@ -279,6 +289,10 @@ type ToAgent_Prepare struct {
 	Prepare *Prepare `protobuf:"bytes,16,opt,name=prepare,proto3,oneof"`
 }
 
+type ToAgent_Prove struct {
+	Prove *Prove `protobuf:"bytes,20,opt,name=prove,proto3,oneof"`
+}
+
 func (*ToAgent_Challenge) isToAgent_Body() {}
 
 func (*ToAgent_Welcome) isToAgent_Body() {}
@@ -298,6 +312,8 @@ func (*ToAgent_SendInventory) isToAgent_Body() {}
 func (*ToAgent_Settings) isToAgent_Body() {}
 
 func (*ToAgent_Prepare) isToAgent_Body() {}
+
+func (*ToAgent_Prove) isToAgent_Body() {}
 
 type FromAgent struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -570,16 +586,22 @@ func (x *Challenge) GetBindTls() bool {
 }
 
 type Hello struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
-	AgentVersion  string                 `protobuf:"bytes,2,opt,name=agent_version,json=agentVersion,proto3" json:"agent_version,omitempty"`
-	MachineKey    []byte                 `protobuf:"bytes,3,opt,name=machine_key,json=machineKey,proto3" json:"machine_key,omitempty"`
-	Signature     []byte                 `protobuf:"bytes,4,opt,name=signature,proto3" json:"signature,omitempty"`
-	Nonce         []byte                 `protobuf:"bytes,5,opt,name=nonce,proto3" json:"nonce,omitempty"` // the relay signs it in Welcome
-	MachineId     string                 `protobuf:"bytes,6,opt,name=machine_id,json=machineId,proto3" json:"machine_id,omitempty"`
-	Summary       *Summary               `protobuf:"bytes,7,opt,name=summary,proto3" json:"summary,omitempty"`
-	Status        *Status                `protobuf:"bytes,8,opt,name=status,proto3" json:"status,omitempty"`
-	Sessions      []string               `protobuf:"bytes,9,rep,name=sessions,proto3" json:"sessions,omitempty"` // running now
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Version      uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	AgentVersion string                 `protobuf:"bytes,2,opt,name=agent_version,json=agentVersion,proto3" json:"agent_version,omitempty"`
+	MachineKey   []byte                 `protobuf:"bytes,3,opt,name=machine_key,json=machineKey,proto3" json:"machine_key,omitempty"`
+	Signature    []byte                 `protobuf:"bytes,4,opt,name=signature,proto3" json:"signature,omitempty"`
+	Nonce        []byte                 `protobuf:"bytes,5,opt,name=nonce,proto3" json:"nonce,omitempty"` // the relay signs it in Welcome
+	MachineId    string                 `protobuf:"bytes,6,opt,name=machine_id,json=machineId,proto3" json:"machine_id,omitempty"`
+	Summary      *Summary               `protobuf:"bytes,7,opt,name=summary,proto3" json:"summary,omitempty"`
+	Status       *Status                `protobuf:"bytes,8,opt,name=status,proto3" json:"status,omitempty"`
+	Sessions     []string               `protobuf:"bytes,9,rep,name=sessions,proto3" json:"sessions,omitempty"` // running now
+	// Random, of this run of the agent: the same in each of its connections, and in no
+	// other run's.
+	Instance []byte `protobuf:"bytes,20,opt,name=instance,proto3" json:"instance,omitempty"`
+	// SHA-256 over what stays with the machine when its disk is copied away. It is told
+	// by the machine itself and proves nothing.
+	Fingerprint   []byte `protobuf:"bytes,21,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -673,6 +695,20 @@ func (x *Hello) GetStatus() *Status {
 func (x *Hello) GetSessions() []string {
 	if x != nil {
 		return x.Sessions
+	}
+	return nil
+}
+
+func (x *Hello) GetInstance() []byte {
+	if x != nil {
+		return x.Instance
+	}
+	return nil
+}
+
+func (x *Hello) GetFingerprint() []byte {
+	if x != nil {
+		return x.Fingerprint
 	}
 	return nil
 }
@@ -814,10 +850,12 @@ func (x *Settings) GetPreviewSeconds() uint32 {
 }
 
 type Refused struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Code          Code                   `protobuf:"varint,1,opt,name=code,proto3,enum=oriel.v1.Code" json:"code,omitempty"`
-	Detail        string                 `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
-	Final         bool                   `protobuf:"varint,3,opt,name=final,proto3" json:"final,omitempty"` // trying again will not help
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Code   Code                   `protobuf:"varint,1,opt,name=code,proto3,enum=oriel.v1.Code" json:"code,omitempty"`
+	Detail string                 `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
+	Final  bool                   `protobuf:"varint,3,opt,name=final,proto3" json:"final,omitempty"` // trying again will not help
+	// Not none: another machine keeps this identity, and this one is to make its own.
+	NewIdentity   *NewIdentity `protobuf:"bytes,10,opt,name=new_identity,json=newIdentity,proto3" json:"new_identity,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -873,6 +911,68 @@ func (x *Refused) GetFinal() bool {
 	return false
 }
 
+func (x *Refused) GetNewIdentity() *NewIdentity {
+	if x != nil {
+		return x.NewIdentity
+	}
+	return nil
+}
+
+// NewIdentity has an agent make a new machine key and enroll with it. The key that it
+// had stays beside as a copy. Only a token of the relay that it trusts already is taken,
+// so that this moves no computer elsewhere.
+type NewIdentity struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Token         string                 `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	Signature     []byte                 `protobuf:"bytes,2,opt,name=signature,proto3" json:"signature,omitempty"` // by the relay's key, over the machine key, Hello's nonce and token
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NewIdentity) Reset() {
+	*x = NewIdentity{}
+	mi := &file_oriel_v1_agent_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NewIdentity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NewIdentity) ProtoMessage() {}
+
+func (x *NewIdentity) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_agent_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NewIdentity.ProtoReflect.Descriptor instead.
+func (*NewIdentity) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *NewIdentity) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *NewIdentity) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
 type SendInventory struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -881,7 +981,7 @@ type SendInventory struct {
 
 func (x *SendInventory) Reset() {
 	*x = SendInventory{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[7]
+	mi := &file_oriel_v1_agent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -893,7 +993,7 @@ func (x *SendInventory) String() string {
 func (*SendInventory) ProtoMessage() {}
 
 func (x *SendInventory) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[7]
+	mi := &file_oriel_v1_agent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -906,7 +1006,7 @@ func (x *SendInventory) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendInventory.ProtoReflect.Descriptor instead.
 func (*SendInventory) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{7}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{8}
 }
 
 // Prepare: an offer is about to come. What is prepared stays on the agent, and goes
@@ -919,7 +1019,7 @@ type Prepare struct {
 
 func (x *Prepare) Reset() {
 	*x = Prepare{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[8]
+	mi := &file_oriel_v1_agent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -931,7 +1031,7 @@ func (x *Prepare) String() string {
 func (*Prepare) ProtoMessage() {}
 
 func (x *Prepare) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[8]
+	mi := &file_oriel_v1_agent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -944,7 +1044,45 @@ func (x *Prepare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Prepare.ProtoReflect.Descriptor instead.
 func (*Prepare) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{8}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{9}
+}
+
+// Prove asks an agent whether it is alive, beside the WebSocket's ping, which a proxy may
+// answer. An empty FromAgent with its reply_to is the answer, and so is any other.
+type Prove struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Prove) Reset() {
+	*x = Prove{}
+	mi := &file_oriel_v1_agent_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Prove) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Prove) ProtoMessage() {}
+
+func (x *Prove) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_agent_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Prove.ProtoReflect.Descriptor instead.
+func (*Prove) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{10}
 }
 
 type SessionEndedAck struct {
@@ -956,7 +1094,7 @@ type SessionEndedAck struct {
 
 func (x *SessionEndedAck) Reset() {
 	*x = SessionEndedAck{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[9]
+	mi := &file_oriel_v1_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -968,7 +1106,7 @@ func (x *SessionEndedAck) String() string {
 func (*SessionEndedAck) ProtoMessage() {}
 
 func (x *SessionEndedAck) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[9]
+	mi := &file_oriel_v1_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -981,7 +1119,7 @@ func (x *SessionEndedAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionEndedAck.ProtoReflect.Descriptor instead.
 func (*SessionEndedAck) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{9}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SessionEndedAck) GetSessionId() string {
@@ -1001,7 +1139,7 @@ type Fault struct {
 
 func (x *Fault) Reset() {
 	*x = Fault{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[10]
+	mi := &file_oriel_v1_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1013,7 +1151,7 @@ func (x *Fault) String() string {
 func (*Fault) ProtoMessage() {}
 
 func (x *Fault) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[10]
+	mi := &file_oriel_v1_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1026,7 +1164,7 @@ func (x *Fault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fault.ProtoReflect.Descriptor instead.
 func (*Fault) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{10}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Fault) GetCode() Code {
@@ -1058,7 +1196,7 @@ type Summary struct {
 
 func (x *Summary) Reset() {
 	*x = Summary{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[11]
+	mi := &file_oriel_v1_agent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1070,7 +1208,7 @@ func (x *Summary) String() string {
 func (*Summary) ProtoMessage() {}
 
 func (x *Summary) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[11]
+	mi := &file_oriel_v1_agent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1083,7 +1221,7 @@ func (x *Summary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Summary.ProtoReflect.Descriptor instead.
 func (*Summary) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{11}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Summary) GetHostName() string {
@@ -1140,7 +1278,7 @@ type Status struct {
 
 func (x *Status) Reset() {
 	*x = Status{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[12]
+	mi := &file_oriel_v1_agent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1152,7 +1290,7 @@ func (x *Status) String() string {
 func (*Status) ProtoMessage() {}
 
 func (x *Status) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[12]
+	mi := &file_oriel_v1_agent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1165,7 +1303,7 @@ func (x *Status) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Status.ProtoReflect.Descriptor instead.
 func (*Status) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{12}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Status) GetDisplay() Status_Display {
@@ -1202,7 +1340,7 @@ type Preview struct {
 
 func (x *Preview) Reset() {
 	*x = Preview{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[13]
+	mi := &file_oriel_v1_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1214,7 +1352,7 @@ func (x *Preview) String() string {
 func (*Preview) ProtoMessage() {}
 
 func (x *Preview) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[13]
+	mi := &file_oriel_v1_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1227,7 +1365,7 @@ func (x *Preview) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Preview.ProtoReflect.Descriptor instead.
 func (*Preview) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{13}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Preview) GetType() string {
@@ -1277,7 +1415,7 @@ type Inventory struct {
 
 func (x *Inventory) Reset() {
 	*x = Inventory{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[14]
+	mi := &file_oriel_v1_agent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1289,7 +1427,7 @@ func (x *Inventory) String() string {
 func (*Inventory) ProtoMessage() {}
 
 func (x *Inventory) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[14]
+	mi := &file_oriel_v1_agent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1302,7 +1440,7 @@ func (x *Inventory) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Inventory.ProtoReflect.Descriptor instead.
 func (*Inventory) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{14}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Inventory) GetTakenAt() int64 {
@@ -1352,7 +1490,7 @@ type General struct {
 
 func (x *General) Reset() {
 	*x = General{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[15]
+	mi := &file_oriel_v1_agent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1364,7 +1502,7 @@ func (x *General) String() string {
 func (*General) ProtoMessage() {}
 
 func (x *General) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[15]
+	mi := &file_oriel_v1_agent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1377,7 +1515,7 @@ func (x *General) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use General.ProtoReflect.Descriptor instead.
 func (*General) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{15}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *General) GetOs() string {
@@ -1529,7 +1667,7 @@ type Hardware struct {
 
 func (x *Hardware) Reset() {
 	*x = Hardware{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[16]
+	mi := &file_oriel_v1_agent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1541,7 +1679,7 @@ func (x *Hardware) String() string {
 func (*Hardware) ProtoMessage() {}
 
 func (x *Hardware) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[16]
+	mi := &file_oriel_v1_agent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1554,7 +1692,7 @@ func (x *Hardware) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hardware.ProtoReflect.Descriptor instead.
 func (*Hardware) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{16}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Hardware) GetBoard() string {
@@ -1673,7 +1811,7 @@ type Processor struct {
 
 func (x *Processor) Reset() {
 	*x = Processor{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[17]
+	mi := &file_oriel_v1_agent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1685,7 +1823,7 @@ func (x *Processor) String() string {
 func (*Processor) ProtoMessage() {}
 
 func (x *Processor) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[17]
+	mi := &file_oriel_v1_agent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1698,7 +1836,7 @@ func (x *Processor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Processor.ProtoReflect.Descriptor instead.
 func (*Processor) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{17}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Processor) GetModel() string {
@@ -1734,7 +1872,7 @@ type Monitor struct {
 
 func (x *Monitor) Reset() {
 	*x = Monitor{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[18]
+	mi := &file_oriel_v1_agent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1746,7 +1884,7 @@ func (x *Monitor) String() string {
 func (*Monitor) ProtoMessage() {}
 
 func (x *Monitor) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[18]
+	mi := &file_oriel_v1_agent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1759,7 +1897,7 @@ func (x *Monitor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Monitor.ProtoReflect.Descriptor instead.
 func (*Monitor) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{18}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Monitor) GetName() string {
@@ -1801,7 +1939,7 @@ type Disk struct {
 
 func (x *Disk) Reset() {
 	*x = Disk{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[19]
+	mi := &file_oriel_v1_agent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1813,7 +1951,7 @@ func (x *Disk) String() string {
 func (*Disk) ProtoMessage() {}
 
 func (x *Disk) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[19]
+	mi := &file_oriel_v1_agent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1826,7 +1964,7 @@ func (x *Disk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Disk.ProtoReflect.Descriptor instead.
 func (*Disk) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{19}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Disk) GetName() string {
@@ -1863,7 +2001,7 @@ type Volume struct {
 
 func (x *Volume) Reset() {
 	*x = Volume{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[20]
+	mi := &file_oriel_v1_agent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1875,7 +2013,7 @@ func (x *Volume) String() string {
 func (*Volume) ProtoMessage() {}
 
 func (x *Volume) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[20]
+	mi := &file_oriel_v1_agent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1888,7 +2026,7 @@ func (x *Volume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Volume.ProtoReflect.Descriptor instead.
 func (*Volume) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{20}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Volume) GetPath() string {
@@ -1939,7 +2077,7 @@ type Adapter struct {
 
 func (x *Adapter) Reset() {
 	*x = Adapter{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[21]
+	mi := &file_oriel_v1_agent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1951,7 +2089,7 @@ func (x *Adapter) String() string {
 func (*Adapter) ProtoMessage() {}
 
 func (x *Adapter) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[21]
+	mi := &file_oriel_v1_agent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1964,7 +2102,7 @@ func (x *Adapter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Adapter.ProtoReflect.Descriptor instead.
 func (*Adapter) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{21}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Adapter) GetName() string {
@@ -2012,7 +2150,7 @@ type Software struct {
 
 func (x *Software) Reset() {
 	*x = Software{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[22]
+	mi := &file_oriel_v1_agent_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2024,7 +2162,7 @@ func (x *Software) String() string {
 func (*Software) ProtoMessage() {}
 
 func (x *Software) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[22]
+	mi := &file_oriel_v1_agent_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2037,7 +2175,7 @@ func (x *Software) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Software.ProtoReflect.Descriptor instead.
 func (*Software) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{22}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Software) GetName() string {
@@ -2058,7 +2196,7 @@ var File_oriel_v1_agent_proto protoreflect.FileDescriptor
 
 const file_oriel_v1_agent_proto_rawDesc = "" +
 	"\n" +
-	"\x14oriel/v1/agent.proto\x12\boriel.v1\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\xb7\x04\n" +
+	"\x14oriel/v1/agent.proto\x12\boriel.v1\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\xe0\x04\n" +
 	"\aToAgent\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x123\n" +
 	"\tchallenge\x18\x02 \x01(\v2\x13.oriel.v1.ChallengeH\x00R\tchallenge\x12-\n" +
@@ -2072,7 +2210,8 @@ const file_oriel_v1_agent_proto_rawDesc = "" +
 	"\x11session_ended_ack\x18\r \x01(\v2\x19.oriel.v1.SessionEndedAckH\x00R\x0fsessionEndedAck\x12@\n" +
 	"\x0esend_inventory\x18\x0e \x01(\v2\x17.oriel.v1.SendInventoryH\x00R\rsendInventory\x120\n" +
 	"\bsettings\x18\x0f \x01(\v2\x12.oriel.v1.SettingsH\x00R\bsettings\x12-\n" +
-	"\aprepare\x18\x10 \x01(\v2\x11.oriel.v1.PrepareH\x00R\aprepareB\x06\n" +
+	"\aprepare\x18\x10 \x01(\v2\x11.oriel.v1.PrepareH\x00R\aprepare\x12'\n" +
+	"\x05prove\x18\x14 \x01(\v2\x0f.oriel.v1.ProveH\x00R\x05proveB\x06\n" +
 	"\x04body\"\xf2\x03\n" +
 	"\tFromAgent\x12\x19\n" +
 	"\breply_to\x18\x01 \x01(\x04R\areplyTo\x12'\n" +
@@ -2091,7 +2230,7 @@ const file_oriel_v1_agent_proto_rawDesc = "" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1a\n" +
 	"\x05nonce\x18\x02 \x01(\fB\x04\xe0\xe0\x18 R\x05nonce\x12!\n" +
 	"\trelay_key\x18\x03 \x01(\fB\x04\xe0\xe0\x18 R\brelayKey\x12\x19\n" +
-	"\bbind_tls\x18\x04 \x01(\bR\abindTls\"\xd7\x02\n" +
+	"\bbind_tls\x18\x04 \x01(\bR\abindTls\"\xa1\x03\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12)\n" +
 	"\ragent_version\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\fagentVersion\x12%\n" +
@@ -2103,7 +2242,9 @@ const file_oriel_v1_agent_proto_rawDesc = "" +
 	"machine_id\x18\x06 \x01(\tB\x05\xe0\xe0\x18\x80\x01R\tmachineId\x12+\n" +
 	"\asummary\x18\a \x01(\v2\x11.oriel.v1.SummaryR\asummary\x12(\n" +
 	"\x06status\x18\b \x01(\v2\x10.oriel.v1.StatusR\x06status\x12%\n" +
-	"\bsessions\x18\t \x03(\tB\t\xe0\xe0\x18@\xe8\xe0\x18\x80\x02R\bsessions\"\xf5\x01\n" +
+	"\bsessions\x18\t \x03(\tB\t\xe0\xe0\x18@\xe8\xe0\x18\x80\x02R\bsessions\x12 \n" +
+	"\binstance\x18\x14 \x01(\fB\x04\xe0\xe0\x18 R\binstance\x12&\n" +
+	"\vfingerprint\x18\x15 \x01(\fB\x04\xe0\xe0\x18 R\vfingerprint\"\xf5\x01\n" +
 	"\aWelcome\x12%\n" +
 	"\vcomputer_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\n" +
 	"computerId\x12\"\n" +
@@ -2114,13 +2255,19 @@ const file_oriel_v1_agent_proto_rawDesc = "" +
 	"\aaddress\x18\x06 \x01(\tB\x04\xe0\xe0\x18@R\aaddress\x12\x1a\n" +
 	"\benrolled\x18\a \x01(\bR\benrolled\"3\n" +
 	"\bSettings\x12'\n" +
-	"\x0fpreview_seconds\x18\x01 \x01(\rR\x0epreviewSeconds\"b\n" +
+	"\x0fpreview_seconds\x18\x01 \x01(\rR\x0epreviewSeconds\"\x9c\x01\n" +
 	"\aRefused\x12\"\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x0e.oriel.v1.CodeR\x04code\x12\x1d\n" +
 	"\x06detail\x18\x02 \x01(\tB\x05\xe0\xe0\x18\x80\bR\x06detail\x12\x14\n" +
-	"\x05final\x18\x03 \x01(\bR\x05final\"\x0f\n" +
+	"\x05final\x18\x03 \x01(\bR\x05final\x128\n" +
+	"\fnew_identity\x18\n" +
+	" \x01(\v2\x15.oriel.v1.NewIdentityR\vnewIdentity\"N\n" +
+	"\vNewIdentity\x12\x1b\n" +
+	"\x05token\x18\x01 \x01(\tB\x05\xe0\xe0\x18\x80\x01R\x05token\x12\"\n" +
+	"\tsignature\x18\x02 \x01(\fB\x04\xe0\xe0\x18@R\tsignature\"\x0f\n" +
 	"\rSendInventory\"\t\n" +
-	"\aPrepare\"6\n" +
+	"\aPrepare\"\a\n" +
+	"\x05Prove\"6\n" +
 	"\x0fSessionEndedAck\x12#\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\"J\n" +
@@ -2238,7 +2385,7 @@ func file_oriel_v1_agent_proto_rawDescGZIP() []byte {
 }
 
 var file_oriel_v1_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_oriel_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_oriel_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_oriel_v1_agent_proto_goTypes = []any{
 	(Status_Display)(0),     // 0: oriel.v1.Status.Display
 	(*ToAgent)(nil),         // 1: oriel.v1.ToAgent
@@ -2248,70 +2395,74 @@ var file_oriel_v1_agent_proto_goTypes = []any{
 	(*Welcome)(nil),         // 5: oriel.v1.Welcome
 	(*Settings)(nil),        // 6: oriel.v1.Settings
 	(*Refused)(nil),         // 7: oriel.v1.Refused
-	(*SendInventory)(nil),   // 8: oriel.v1.SendInventory
-	(*Prepare)(nil),         // 9: oriel.v1.Prepare
-	(*SessionEndedAck)(nil), // 10: oriel.v1.SessionEndedAck
-	(*Fault)(nil),           // 11: oriel.v1.Fault
-	(*Summary)(nil),         // 12: oriel.v1.Summary
-	(*Status)(nil),          // 13: oriel.v1.Status
-	(*Preview)(nil),         // 14: oriel.v1.Preview
-	(*Inventory)(nil),       // 15: oriel.v1.Inventory
-	(*General)(nil),         // 16: oriel.v1.General
-	(*Hardware)(nil),        // 17: oriel.v1.Hardware
-	(*Processor)(nil),       // 18: oriel.v1.Processor
-	(*Monitor)(nil),         // 19: oriel.v1.Monitor
-	(*Disk)(nil),            // 20: oriel.v1.Disk
-	(*Volume)(nil),          // 21: oriel.v1.Volume
-	(*Adapter)(nil),         // 22: oriel.v1.Adapter
-	(*Software)(nil),        // 23: oriel.v1.Software
-	(*Offer)(nil),           // 24: oriel.v1.Offer
-	(*Candidate)(nil),       // 25: oriel.v1.Candidate
-	(*EndSession)(nil),      // 26: oriel.v1.EndSession
-	(*Answer)(nil),          // 27: oriel.v1.Answer
-	(*SessionReport)(nil),   // 28: oriel.v1.SessionReport
-	(*SessionEnded)(nil),    // 29: oriel.v1.SessionEnded
-	(Code)(0),               // 30: oriel.v1.Code
+	(*NewIdentity)(nil),     // 8: oriel.v1.NewIdentity
+	(*SendInventory)(nil),   // 9: oriel.v1.SendInventory
+	(*Prepare)(nil),         // 10: oriel.v1.Prepare
+	(*Prove)(nil),           // 11: oriel.v1.Prove
+	(*SessionEndedAck)(nil), // 12: oriel.v1.SessionEndedAck
+	(*Fault)(nil),           // 13: oriel.v1.Fault
+	(*Summary)(nil),         // 14: oriel.v1.Summary
+	(*Status)(nil),          // 15: oriel.v1.Status
+	(*Preview)(nil),         // 16: oriel.v1.Preview
+	(*Inventory)(nil),       // 17: oriel.v1.Inventory
+	(*General)(nil),         // 18: oriel.v1.General
+	(*Hardware)(nil),        // 19: oriel.v1.Hardware
+	(*Processor)(nil),       // 20: oriel.v1.Processor
+	(*Monitor)(nil),         // 21: oriel.v1.Monitor
+	(*Disk)(nil),            // 22: oriel.v1.Disk
+	(*Volume)(nil),          // 23: oriel.v1.Volume
+	(*Adapter)(nil),         // 24: oriel.v1.Adapter
+	(*Software)(nil),        // 25: oriel.v1.Software
+	(*Offer)(nil),           // 26: oriel.v1.Offer
+	(*Candidate)(nil),       // 27: oriel.v1.Candidate
+	(*EndSession)(nil),      // 28: oriel.v1.EndSession
+	(*Answer)(nil),          // 29: oriel.v1.Answer
+	(*SessionReport)(nil),   // 30: oriel.v1.SessionReport
+	(*SessionEnded)(nil),    // 31: oriel.v1.SessionEnded
+	(Code)(0),               // 32: oriel.v1.Code
 }
 var file_oriel_v1_agent_proto_depIdxs = []int32{
 	3,  // 0: oriel.v1.ToAgent.challenge:type_name -> oriel.v1.Challenge
 	5,  // 1: oriel.v1.ToAgent.welcome:type_name -> oriel.v1.Welcome
 	7,  // 2: oriel.v1.ToAgent.refused:type_name -> oriel.v1.Refused
-	24, // 3: oriel.v1.ToAgent.offer:type_name -> oriel.v1.Offer
-	25, // 4: oriel.v1.ToAgent.candidate:type_name -> oriel.v1.Candidate
-	26, // 5: oriel.v1.ToAgent.end_session:type_name -> oriel.v1.EndSession
-	10, // 6: oriel.v1.ToAgent.session_ended_ack:type_name -> oriel.v1.SessionEndedAck
-	8,  // 7: oriel.v1.ToAgent.send_inventory:type_name -> oriel.v1.SendInventory
+	26, // 3: oriel.v1.ToAgent.offer:type_name -> oriel.v1.Offer
+	27, // 4: oriel.v1.ToAgent.candidate:type_name -> oriel.v1.Candidate
+	28, // 5: oriel.v1.ToAgent.end_session:type_name -> oriel.v1.EndSession
+	12, // 6: oriel.v1.ToAgent.session_ended_ack:type_name -> oriel.v1.SessionEndedAck
+	9,  // 7: oriel.v1.ToAgent.send_inventory:type_name -> oriel.v1.SendInventory
 	6,  // 8: oriel.v1.ToAgent.settings:type_name -> oriel.v1.Settings
-	9,  // 9: oriel.v1.ToAgent.prepare:type_name -> oriel.v1.Prepare
-	4,  // 10: oriel.v1.FromAgent.hello:type_name -> oriel.v1.Hello
-	15, // 11: oriel.v1.FromAgent.inventory:type_name -> oriel.v1.Inventory
-	14, // 12: oriel.v1.FromAgent.preview:type_name -> oriel.v1.Preview
-	13, // 13: oriel.v1.FromAgent.status:type_name -> oriel.v1.Status
-	27, // 14: oriel.v1.FromAgent.answer:type_name -> oriel.v1.Answer
-	25, // 15: oriel.v1.FromAgent.candidate:type_name -> oriel.v1.Candidate
-	28, // 16: oriel.v1.FromAgent.session_report:type_name -> oriel.v1.SessionReport
-	29, // 17: oriel.v1.FromAgent.session_ended:type_name -> oriel.v1.SessionEnded
-	11, // 18: oriel.v1.FromAgent.fault:type_name -> oriel.v1.Fault
-	12, // 19: oriel.v1.Hello.summary:type_name -> oriel.v1.Summary
-	13, // 20: oriel.v1.Hello.status:type_name -> oriel.v1.Status
-	6,  // 21: oriel.v1.Welcome.settings:type_name -> oriel.v1.Settings
-	30, // 22: oriel.v1.Refused.code:type_name -> oriel.v1.Code
-	30, // 23: oriel.v1.Fault.code:type_name -> oriel.v1.Code
-	0,  // 24: oriel.v1.Status.display:type_name -> oriel.v1.Status.Display
-	16, // 25: oriel.v1.Inventory.general:type_name -> oriel.v1.General
-	17, // 26: oriel.v1.Inventory.hardware:type_name -> oriel.v1.Hardware
-	21, // 27: oriel.v1.General.volumes:type_name -> oriel.v1.Volume
-	18, // 28: oriel.v1.Hardware.processors:type_name -> oriel.v1.Processor
-	19, // 29: oriel.v1.Hardware.monitors:type_name -> oriel.v1.Monitor
-	20, // 30: oriel.v1.Hardware.disks:type_name -> oriel.v1.Disk
-	21, // 31: oriel.v1.Hardware.volumes:type_name -> oriel.v1.Volume
-	22, // 32: oriel.v1.Hardware.adapters:type_name -> oriel.v1.Adapter
-	23, // 33: oriel.v1.Hardware.software:type_name -> oriel.v1.Software
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	10, // 9: oriel.v1.ToAgent.prepare:type_name -> oriel.v1.Prepare
+	11, // 10: oriel.v1.ToAgent.prove:type_name -> oriel.v1.Prove
+	4,  // 11: oriel.v1.FromAgent.hello:type_name -> oriel.v1.Hello
+	17, // 12: oriel.v1.FromAgent.inventory:type_name -> oriel.v1.Inventory
+	16, // 13: oriel.v1.FromAgent.preview:type_name -> oriel.v1.Preview
+	15, // 14: oriel.v1.FromAgent.status:type_name -> oriel.v1.Status
+	29, // 15: oriel.v1.FromAgent.answer:type_name -> oriel.v1.Answer
+	27, // 16: oriel.v1.FromAgent.candidate:type_name -> oriel.v1.Candidate
+	30, // 17: oriel.v1.FromAgent.session_report:type_name -> oriel.v1.SessionReport
+	31, // 18: oriel.v1.FromAgent.session_ended:type_name -> oriel.v1.SessionEnded
+	13, // 19: oriel.v1.FromAgent.fault:type_name -> oriel.v1.Fault
+	14, // 20: oriel.v1.Hello.summary:type_name -> oriel.v1.Summary
+	15, // 21: oriel.v1.Hello.status:type_name -> oriel.v1.Status
+	6,  // 22: oriel.v1.Welcome.settings:type_name -> oriel.v1.Settings
+	32, // 23: oriel.v1.Refused.code:type_name -> oriel.v1.Code
+	8,  // 24: oriel.v1.Refused.new_identity:type_name -> oriel.v1.NewIdentity
+	32, // 25: oriel.v1.Fault.code:type_name -> oriel.v1.Code
+	0,  // 26: oriel.v1.Status.display:type_name -> oriel.v1.Status.Display
+	18, // 27: oriel.v1.Inventory.general:type_name -> oriel.v1.General
+	19, // 28: oriel.v1.Inventory.hardware:type_name -> oriel.v1.Hardware
+	23, // 29: oriel.v1.General.volumes:type_name -> oriel.v1.Volume
+	20, // 30: oriel.v1.Hardware.processors:type_name -> oriel.v1.Processor
+	21, // 31: oriel.v1.Hardware.monitors:type_name -> oriel.v1.Monitor
+	22, // 32: oriel.v1.Hardware.disks:type_name -> oriel.v1.Disk
+	23, // 33: oriel.v1.Hardware.volumes:type_name -> oriel.v1.Volume
+	24, // 34: oriel.v1.Hardware.adapters:type_name -> oriel.v1.Adapter
+	25, // 35: oriel.v1.Hardware.software:type_name -> oriel.v1.Software
+	36, // [36:36] is the sub-list for method output_type
+	36, // [36:36] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_agent_proto_init() }
@@ -2332,6 +2483,7 @@ func file_oriel_v1_agent_proto_init() {
 		(*ToAgent_SendInventory)(nil),
 		(*ToAgent_Settings)(nil),
 		(*ToAgent_Prepare)(nil),
+		(*ToAgent_Prove)(nil),
 	}
 	file_oriel_v1_agent_proto_msgTypes[1].OneofWrappers = []any{
 		(*FromAgent_Hello)(nil),
@@ -2350,7 +2502,7 @@ func file_oriel_v1_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oriel_v1_agent_proto_rawDesc), len(file_oriel_v1_agent_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   23,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

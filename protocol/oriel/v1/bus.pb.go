@@ -36,6 +36,8 @@ type BusMessage struct {
 	//	*BusMessage_FleetChanged
 	//	*BusMessage_JournalChanged
 	//	*BusMessage_SignedOut
+	//	*BusMessage_Prove
+	//	*BusMessage_Machine
 	Body          isBusMessage_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -150,6 +152,24 @@ func (x *BusMessage) GetSignedOut() *BusSignedOut {
 	return nil
 }
 
+func (x *BusMessage) GetProve() *BusProve {
+	if x != nil {
+		if x, ok := x.Body.(*BusMessage_Prove); ok {
+			return x.Prove
+		}
+	}
+	return nil
+}
+
+func (x *BusMessage) GetMachine() *BusMachine {
+	if x != nil {
+		if x, ok := x.Body.(*BusMessage_Machine); ok {
+			return x.Machine
+		}
+	}
+	return nil
+}
+
 type isBusMessage_Body interface {
 	isBusMessage_Body()
 }
@@ -186,6 +206,14 @@ type BusMessage_SignedOut struct {
 	SignedOut *BusSignedOut `protobuf:"bytes,8,opt,name=signed_out,json=signedOut,proto3,oneof"`
 }
 
+type BusMessage_Prove struct {
+	Prove *BusProve `protobuf:"bytes,20,opt,name=prove,proto3,oneof"`
+}
+
+type BusMessage_Machine struct {
+	Machine *BusMachine `protobuf:"bytes,21,opt,name=machine,proto3,oneof"`
+}
+
 func (*BusMessage_Ask) isBusMessage_Body() {}
 
 func (*BusMessage_Receipt) isBusMessage_Body() {}
@@ -201,6 +229,10 @@ func (*BusMessage_FleetChanged) isBusMessage_Body() {}
 func (*BusMessage_JournalChanged) isBusMessage_Body() {}
 
 func (*BusMessage_SignedOut) isBusMessage_Body() {}
+
+func (*BusMessage_Prove) isBusMessage_Body() {}
+
+func (*BusMessage_Machine) isBusMessage_Body() {}
 
 // BusAsk, on agent.<computer>, is for the node that holds the agent's
 // connection: it hands the message on and answers with BusReceipt. Nobody
@@ -355,6 +387,122 @@ func (x *BusAgentReplaced) GetConnection() string {
 	return ""
 }
 
+// BusProve, on agent.<computer>: somebody greets with this computer's key. The node with
+// another run of the agent has it prove that it is alive, and answers with BusMachine; with
+// BusReceipt where it is the same run or is not.
+type BusProve struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Instance      []byte                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"` // of the one who greets
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BusProve) Reset() {
+	*x = BusProve{}
+	mi := &file_oriel_v1_bus_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BusProve) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BusProve) ProtoMessage() {}
+
+func (x *BusProve) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_bus_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BusProve.ProtoReflect.Descriptor instead.
+func (*BusProve) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *BusProve) GetInstance() []byte {
+	if x != nil {
+		return x.Instance
+	}
+	return nil
+}
+
+// BusMachine is one of those who hold a machine key.
+type BusMachine struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Instance      []byte                 `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
+	Fingerprint   []byte                 `protobuf:"bytes,2,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	HostName      string                 `protobuf:"bytes,3,opt,name=host_name,json=hostName,proto3" json:"host_name,omitempty"`
+	Address       string                 `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BusMachine) Reset() {
+	*x = BusMachine{}
+	mi := &file_oriel_v1_bus_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BusMachine) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BusMachine) ProtoMessage() {}
+
+func (x *BusMachine) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_bus_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BusMachine.ProtoReflect.Descriptor instead.
+func (*BusMachine) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *BusMachine) GetInstance() []byte {
+	if x != nil {
+		return x.Instance
+	}
+	return nil
+}
+
+func (x *BusMachine) GetFingerprint() []byte {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return nil
+}
+
+func (x *BusMachine) GetHostName() string {
+	if x != nil {
+		return x.HostName
+	}
+	return ""
+}
+
+func (x *BusMachine) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
 // BusAgentDrop, on agent.<computer>: blocked or removed.
 type BusAgentDrop struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -366,7 +514,7 @@ type BusAgentDrop struct {
 
 func (x *BusAgentDrop) Reset() {
 	*x = BusAgentDrop{}
-	mi := &file_oriel_v1_bus_proto_msgTypes[4]
+	mi := &file_oriel_v1_bus_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -378,7 +526,7 @@ func (x *BusAgentDrop) String() string {
 func (*BusAgentDrop) ProtoMessage() {}
 
 func (x *BusAgentDrop) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_bus_proto_msgTypes[4]
+	mi := &file_oriel_v1_bus_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -391,7 +539,7 @@ func (x *BusAgentDrop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusAgentDrop.ProtoReflect.Descriptor instead.
 func (*BusAgentDrop) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{4}
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *BusAgentDrop) GetCode() Code {
@@ -425,7 +573,7 @@ type BusSession struct {
 
 func (x *BusSession) Reset() {
 	*x = BusSession{}
-	mi := &file_oriel_v1_bus_proto_msgTypes[5]
+	mi := &file_oriel_v1_bus_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -437,7 +585,7 @@ func (x *BusSession) String() string {
 func (*BusSession) ProtoMessage() {}
 
 func (x *BusSession) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_bus_proto_msgTypes[5]
+	mi := &file_oriel_v1_bus_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -450,7 +598,7 @@ func (x *BusSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusSession.ProtoReflect.Descriptor instead.
 func (*BusSession) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{5}
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *BusSession) GetComputerId() string {
@@ -541,7 +689,7 @@ type BusTaken struct {
 
 func (x *BusTaken) Reset() {
 	*x = BusTaken{}
-	mi := &file_oriel_v1_bus_proto_msgTypes[6]
+	mi := &file_oriel_v1_bus_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -553,7 +701,7 @@ func (x *BusTaken) String() string {
 func (*BusTaken) ProtoMessage() {}
 
 func (x *BusTaken) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_bus_proto_msgTypes[6]
+	mi := &file_oriel_v1_bus_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -566,7 +714,7 @@ func (x *BusTaken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusTaken.ProtoReflect.Descriptor instead.
 func (*BusTaken) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{6}
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *BusTaken) GetTab() string {
@@ -587,7 +735,7 @@ type BusFleetChanged struct {
 
 func (x *BusFleetChanged) Reset() {
 	*x = BusFleetChanged{}
-	mi := &file_oriel_v1_bus_proto_msgTypes[7]
+	mi := &file_oriel_v1_bus_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -599,7 +747,7 @@ func (x *BusFleetChanged) String() string {
 func (*BusFleetChanged) ProtoMessage() {}
 
 func (x *BusFleetChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_bus_proto_msgTypes[7]
+	mi := &file_oriel_v1_bus_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -612,7 +760,7 @@ func (x *BusFleetChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusFleetChanged.ProtoReflect.Descriptor instead.
 func (*BusFleetChanged) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{7}
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *BusFleetChanged) GetComputerIds() []string {
@@ -640,7 +788,7 @@ type BusJournalChanged struct {
 
 func (x *BusJournalChanged) Reset() {
 	*x = BusJournalChanged{}
-	mi := &file_oriel_v1_bus_proto_msgTypes[8]
+	mi := &file_oriel_v1_bus_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -652,7 +800,7 @@ func (x *BusJournalChanged) String() string {
 func (*BusJournalChanged) ProtoMessage() {}
 
 func (x *BusJournalChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_bus_proto_msgTypes[8]
+	mi := &file_oriel_v1_bus_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -665,7 +813,7 @@ func (x *BusJournalChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusJournalChanged.ProtoReflect.Descriptor instead.
 func (*BusJournalChanged) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{8}
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *BusJournalChanged) GetSessionId() string {
@@ -692,7 +840,7 @@ type BusSignedOut struct {
 
 func (x *BusSignedOut) Reset() {
 	*x = BusSignedOut{}
-	mi := &file_oriel_v1_bus_proto_msgTypes[9]
+	mi := &file_oriel_v1_bus_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -704,7 +852,7 @@ func (x *BusSignedOut) String() string {
 func (*BusSignedOut) ProtoMessage() {}
 
 func (x *BusSignedOut) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_bus_proto_msgTypes[9]
+	mi := &file_oriel_v1_bus_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -717,7 +865,7 @@ func (x *BusSignedOut) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusSignedOut.ProtoReflect.Descriptor instead.
 func (*BusSignedOut) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{9}
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *BusSignedOut) GetSignInId() string {
@@ -731,7 +879,7 @@ var File_oriel_v1_bus_proto protoreflect.FileDescriptor
 
 const file_oriel_v1_bus_proto_rawDesc = "" +
 	"\n" +
-	"\x12oriel/v1/bus.proto\x12\boriel.v1\x1a\x14oriel/v1/agent.proto\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\xdf\x03\n" +
+	"\x12oriel/v1/bus.proto\x12\boriel.v1\x1a\x14oriel/v1/agent.proto\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\xbd\x04\n" +
 	"\n" +
 	"BusMessage\x12$\n" +
 	"\x03ask\x18\x01 \x01(\v2\x10.oriel.v1.BusAskH\x00R\x03ask\x120\n" +
@@ -743,7 +891,9 @@ const file_oriel_v1_bus_proto_rawDesc = "" +
 	"\rfleet_changed\x18\x06 \x01(\v2\x19.oriel.v1.BusFleetChangedH\x00R\ffleetChanged\x12F\n" +
 	"\x0fjournal_changed\x18\a \x01(\v2\x1b.oriel.v1.BusJournalChangedH\x00R\x0ejournalChanged\x127\n" +
 	"\n" +
-	"signed_out\x18\b \x01(\v2\x16.oriel.v1.BusSignedOutH\x00R\tsignedOutB\x06\n" +
+	"signed_out\x18\b \x01(\v2\x16.oriel.v1.BusSignedOutH\x00R\tsignedOut\x12*\n" +
+	"\x05prove\x18\x14 \x01(\v2\x12.oriel.v1.BusProveH\x00R\x05prove\x120\n" +
+	"\amachine\x18\x15 \x01(\v2\x14.oriel.v1.BusMachineH\x00R\amachineB\x06\n" +
 	"\x04body\"I\n" +
 	"\x06BusAsk\x12+\n" +
 	"\amessage\x18\x01 \x01(\v2\x11.oriel.v1.ToAgentR\amessage\x12\x12\n" +
@@ -755,7 +905,15 @@ const file_oriel_v1_bus_proto_rawDesc = "" +
 	"\x10BusAgentReplaced\x12$\n" +
 	"\n" +
 	"connection\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\n" +
-	"connection\"Q\n" +
+	"connection\",\n" +
+	"\bBusProve\x12 \n" +
+	"\binstance\x18\x01 \x01(\fB\x04\xe0\xe0\x18 R\binstance\"\x9a\x01\n" +
+	"\n" +
+	"BusMachine\x12 \n" +
+	"\binstance\x18\x01 \x01(\fB\x04\xe0\xe0\x18 R\binstance\x12&\n" +
+	"\vfingerprint\x18\x02 \x01(\fB\x04\xe0\xe0\x18 R\vfingerprint\x12\"\n" +
+	"\thost_name\x18\x03 \x01(\tB\x05\xe0\xe0\x18\x80\x02R\bhostName\x12\x1e\n" +
+	"\aaddress\x18\x04 \x01(\tB\x04\xe0\xe0\x18@R\aaddress\"Q\n" +
 	"\fBusAgentDrop\x12\"\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x0e.oriel.v1.CodeR\x04code\x12\x1d\n" +
 	"\x06detail\x18\x02 \x01(\tB\x05\xe0\xe0\x18\x80\bR\x06detail\"\xf8\x01\n" +
@@ -794,45 +952,49 @@ func file_oriel_v1_bus_proto_rawDescGZIP() []byte {
 	return file_oriel_v1_bus_proto_rawDescData
 }
 
-var file_oriel_v1_bus_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_oriel_v1_bus_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_oriel_v1_bus_proto_goTypes = []any{
 	(*BusMessage)(nil),        // 0: oriel.v1.BusMessage
 	(*BusAsk)(nil),            // 1: oriel.v1.BusAsk
 	(*BusReceipt)(nil),        // 2: oriel.v1.BusReceipt
 	(*BusAgentReplaced)(nil),  // 3: oriel.v1.BusAgentReplaced
-	(*BusAgentDrop)(nil),      // 4: oriel.v1.BusAgentDrop
-	(*BusSession)(nil),        // 5: oriel.v1.BusSession
-	(*BusTaken)(nil),          // 6: oriel.v1.BusTaken
-	(*BusFleetChanged)(nil),   // 7: oriel.v1.BusFleetChanged
-	(*BusJournalChanged)(nil), // 8: oriel.v1.BusJournalChanged
-	(*BusSignedOut)(nil),      // 9: oriel.v1.BusSignedOut
-	(*ToAgent)(nil),           // 10: oriel.v1.ToAgent
-	(Code)(0),                 // 11: oriel.v1.Code
-	(*Answer)(nil),            // 12: oriel.v1.Answer
-	(*Candidate)(nil),         // 13: oriel.v1.Candidate
-	(*SessionEnded)(nil),      // 14: oriel.v1.SessionEnded
+	(*BusProve)(nil),          // 4: oriel.v1.BusProve
+	(*BusMachine)(nil),        // 5: oriel.v1.BusMachine
+	(*BusAgentDrop)(nil),      // 6: oriel.v1.BusAgentDrop
+	(*BusSession)(nil),        // 7: oriel.v1.BusSession
+	(*BusTaken)(nil),          // 8: oriel.v1.BusTaken
+	(*BusFleetChanged)(nil),   // 9: oriel.v1.BusFleetChanged
+	(*BusJournalChanged)(nil), // 10: oriel.v1.BusJournalChanged
+	(*BusSignedOut)(nil),      // 11: oriel.v1.BusSignedOut
+	(*ToAgent)(nil),           // 12: oriel.v1.ToAgent
+	(Code)(0),                 // 13: oriel.v1.Code
+	(*Answer)(nil),            // 14: oriel.v1.Answer
+	(*Candidate)(nil),         // 15: oriel.v1.Candidate
+	(*SessionEnded)(nil),      // 16: oriel.v1.SessionEnded
 }
 var file_oriel_v1_bus_proto_depIdxs = []int32{
 	1,  // 0: oriel.v1.BusMessage.ask:type_name -> oriel.v1.BusAsk
 	2,  // 1: oriel.v1.BusMessage.receipt:type_name -> oriel.v1.BusReceipt
 	3,  // 2: oriel.v1.BusMessage.agent_replaced:type_name -> oriel.v1.BusAgentReplaced
-	4,  // 3: oriel.v1.BusMessage.agent_drop:type_name -> oriel.v1.BusAgentDrop
-	5,  // 4: oriel.v1.BusMessage.session:type_name -> oriel.v1.BusSession
-	7,  // 5: oriel.v1.BusMessage.fleet_changed:type_name -> oriel.v1.BusFleetChanged
-	8,  // 6: oriel.v1.BusMessage.journal_changed:type_name -> oriel.v1.BusJournalChanged
-	9,  // 7: oriel.v1.BusMessage.signed_out:type_name -> oriel.v1.BusSignedOut
-	10, // 8: oriel.v1.BusAsk.message:type_name -> oriel.v1.ToAgent
-	11, // 9: oriel.v1.BusReceipt.code:type_name -> oriel.v1.Code
-	11, // 10: oriel.v1.BusAgentDrop.code:type_name -> oriel.v1.Code
-	12, // 11: oriel.v1.BusSession.answer:type_name -> oriel.v1.Answer
-	13, // 12: oriel.v1.BusSession.candidate:type_name -> oriel.v1.Candidate
-	14, // 13: oriel.v1.BusSession.ended:type_name -> oriel.v1.SessionEnded
-	6,  // 14: oriel.v1.BusSession.taken:type_name -> oriel.v1.BusTaken
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	6,  // 3: oriel.v1.BusMessage.agent_drop:type_name -> oriel.v1.BusAgentDrop
+	7,  // 4: oriel.v1.BusMessage.session:type_name -> oriel.v1.BusSession
+	9,  // 5: oriel.v1.BusMessage.fleet_changed:type_name -> oriel.v1.BusFleetChanged
+	10, // 6: oriel.v1.BusMessage.journal_changed:type_name -> oriel.v1.BusJournalChanged
+	11, // 7: oriel.v1.BusMessage.signed_out:type_name -> oriel.v1.BusSignedOut
+	4,  // 8: oriel.v1.BusMessage.prove:type_name -> oriel.v1.BusProve
+	5,  // 9: oriel.v1.BusMessage.machine:type_name -> oriel.v1.BusMachine
+	12, // 10: oriel.v1.BusAsk.message:type_name -> oriel.v1.ToAgent
+	13, // 11: oriel.v1.BusReceipt.code:type_name -> oriel.v1.Code
+	13, // 12: oriel.v1.BusAgentDrop.code:type_name -> oriel.v1.Code
+	14, // 13: oriel.v1.BusSession.answer:type_name -> oriel.v1.Answer
+	15, // 14: oriel.v1.BusSession.candidate:type_name -> oriel.v1.Candidate
+	16, // 15: oriel.v1.BusSession.ended:type_name -> oriel.v1.SessionEnded
+	8,  // 16: oriel.v1.BusSession.taken:type_name -> oriel.v1.BusTaken
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_bus_proto_init() }
@@ -852,8 +1014,10 @@ func file_oriel_v1_bus_proto_init() {
 		(*BusMessage_FleetChanged)(nil),
 		(*BusMessage_JournalChanged)(nil),
 		(*BusMessage_SignedOut)(nil),
+		(*BusMessage_Prove)(nil),
+		(*BusMessage_Machine)(nil),
 	}
-	file_oriel_v1_bus_proto_msgTypes[5].OneofWrappers = []any{
+	file_oriel_v1_bus_proto_msgTypes[7].OneofWrappers = []any{
 		(*BusSession_Answer)(nil),
 		(*BusSession_Candidate)(nil),
 		(*BusSession_Ended)(nil),
@@ -865,7 +1029,7 @@ func file_oriel_v1_bus_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oriel_v1_bus_proto_rawDesc), len(file_oriel_v1_bus_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -6,6 +6,8 @@
 //	version 1, 2026-11-22: first version.
 //	           2026-11-22: Ready.full_chroma, Stats.full_chroma, Stats.preset.
 //	           2026-11-30: ToDesktop.at, Dropped, Heard, Held, Again.held.
+//	           2026-11-30: Hello.instance, Hello.fingerprint, Prove, NewIdentity, Twins,
+//	           Computer.same_machine_as, CODE_TWO_MACHINES.
 //
 // A message from a newer side is understood by an older one: unknown fields
 // are ignored, an unknown ask is answered with CODE_UNIMPLEMENTED. A change

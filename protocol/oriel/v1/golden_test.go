@@ -24,6 +24,14 @@ var golden = map[string]proto.Message{
 		Summary: &Summary{HostName: "büro-7", Os: "linux", OsName: "Debian GNU/Linux 12 (bookworm)", Arch: "amd64",
 			User: "анна", Addresses: []string{"192.0.2.7", "2001:db8::7"}},
 		Status: &Status{Display: Status_DISPLAY_READY}}}},
+	"instance.FromAgent": &FromAgent{Body: &FromAgent_Hello{Hello: &Hello{
+		Version: 1, MachineKey: seq(32), Signature: seq(64), Nonce: seq(16), Instance: seq(16), Fingerprint: seq(32)}}},
+	"refused.ToAgent": &ToAgent{Body: &ToAgent_Refused{Refused: &Refused{Code: Code_CODE_TWO_MACHINES, Detail: "two",
+		NewIdentity: &NewIdentity{Token: "oriel-x", Signature: seq(64)}}}},
+	"prove.ToAgent": &ToAgent{Id: 3, Body: &ToAgent_Prove{Prove: &Prove{}}},
+	"twins.ToConsole": &ToConsole{Body: &ToConsole_Computer{Computer: &Computer{Id: "c-1", SameMachineAs: "c-0",
+		Twins: &Twins{SeenAt: 1795305600000, Machines: []*Twins_Machine{
+			{Mark: "i:00", HostName: "front", Address: "192.0.2.7"}, {Mark: "i:01", HostName: "front", Address: "192.0.2.8", Renews: true}}}}}},
 	"inventory.FromAgent": &FromAgent{ReplyTo: 9, Body: &FromAgent_Inventory{Inventory: &Inventory{
 		TakenAt: 1795305600000,
 		General: &General{Os: "linux", Cpu: "Example 3000", Cpus: 8, MemoryTotal: 1 << 34, MemoryUsed: 1 << 33,

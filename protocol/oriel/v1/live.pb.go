@@ -1212,6 +1212,8 @@ type Computer struct {
 	Operators     []string               `protobuf:"bytes,11,rep,name=operators,proto3" json:"operators,omitempty"`                      // names of those in session
 	MayControl    bool                   `protobuf:"varint,12,opt,name=may_control,json=mayControl,proto3" json:"may_control,omitempty"` // of the person who watches
 	DisplayDetail string                 `protobuf:"bytes,13,opt,name=display_detail,json=displayDetail,proto3" json:"display_detail,omitempty"`
+	Twins         *Twins                 `protobuf:"bytes,20,opt,name=twins,proto3" json:"twins,omitempty"`                                        // none: one machine uses this identity, as far as is known
+	SameMachineAs string                 `protobuf:"bytes,21,opt,name=same_machine_as,json=sameMachineAs,proto3" json:"same_machine_as,omitempty"` // an older computer that is this machine, too
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1337,6 +1339,73 @@ func (x *Computer) GetDisplayDetail() string {
 	return ""
 }
 
+func (x *Computer) GetTwins() *Twins {
+	if x != nil {
+		return x.Twins
+	}
+	return nil
+}
+
+func (x *Computer) GetSameMachineAs() string {
+	if x != nil {
+		return x.SameMachineAs
+	}
+	return ""
+}
+
+// Twins are two machines that were connected with one identity at once.
+type Twins struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	SeenAt        int64                  `protobuf:"varint,1,opt,name=seen_at,json=seenAt,proto3" json:"seen_at,omitempty"` // Unix milliseconds; both at once, the last time
+	Machines      []*Twins_Machine       `protobuf:"bytes,2,rep,name=machines,proto3" json:"machines,omitempty"`            // the first had it when the second came
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Twins) Reset() {
+	*x = Twins{}
+	mi := &file_oriel_v1_live_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Twins) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Twins) ProtoMessage() {}
+
+func (x *Twins) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_live_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Twins.ProtoReflect.Descriptor instead.
+func (*Twins) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Twins) GetSeenAt() int64 {
+	if x != nil {
+		return x.SeenAt
+	}
+	return 0
+}
+
+func (x *Twins) GetMachines() []*Twins_Machine {
+	if x != nil {
+		return x.Machines
+	}
+	return nil
+}
+
 type ComputersSnapshot struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Computers     []*Computer            `protobuf:"bytes,1,rep,name=computers,proto3" json:"computers,omitempty"`
@@ -1346,7 +1415,7 @@ type ComputersSnapshot struct {
 
 func (x *ComputersSnapshot) Reset() {
 	*x = ComputersSnapshot{}
-	mi := &file_oriel_v1_live_proto_msgTypes[15]
+	mi := &file_oriel_v1_live_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1358,7 +1427,7 @@ func (x *ComputersSnapshot) String() string {
 func (*ComputersSnapshot) ProtoMessage() {}
 
 func (x *ComputersSnapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[15]
+	mi := &file_oriel_v1_live_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1371,7 +1440,7 @@ func (x *ComputersSnapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ComputersSnapshot.ProtoReflect.Descriptor instead.
 func (*ComputersSnapshot) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{15}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ComputersSnapshot) GetComputers() []*Computer {
@@ -1390,7 +1459,7 @@ type ComputerRemoved struct {
 
 func (x *ComputerRemoved) Reset() {
 	*x = ComputerRemoved{}
-	mi := &file_oriel_v1_live_proto_msgTypes[16]
+	mi := &file_oriel_v1_live_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1402,7 +1471,7 @@ func (x *ComputerRemoved) String() string {
 func (*ComputerRemoved) ProtoMessage() {}
 
 func (x *ComputerRemoved) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[16]
+	mi := &file_oriel_v1_live_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1415,7 +1484,7 @@ func (x *ComputerRemoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ComputerRemoved.ProtoReflect.Descriptor instead.
 func (*ComputerRemoved) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{16}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ComputerRemoved) GetId() string {
@@ -1451,7 +1520,7 @@ type JournalEntry struct {
 
 func (x *JournalEntry) Reset() {
 	*x = JournalEntry{}
-	mi := &file_oriel_v1_live_proto_msgTypes[17]
+	mi := &file_oriel_v1_live_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1463,7 +1532,7 @@ func (x *JournalEntry) String() string {
 func (*JournalEntry) ProtoMessage() {}
 
 func (x *JournalEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[17]
+	mi := &file_oriel_v1_live_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1476,7 +1545,7 @@ func (x *JournalEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalEntry.ProtoReflect.Descriptor instead.
 func (*JournalEntry) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{17}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *JournalEntry) GetSessionId() string {
@@ -1615,7 +1684,7 @@ type JournalSnapshot struct {
 
 func (x *JournalSnapshot) Reset() {
 	*x = JournalSnapshot{}
-	mi := &file_oriel_v1_live_proto_msgTypes[18]
+	mi := &file_oriel_v1_live_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1627,7 +1696,7 @@ func (x *JournalSnapshot) String() string {
 func (*JournalSnapshot) ProtoMessage() {}
 
 func (x *JournalSnapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[18]
+	mi := &file_oriel_v1_live_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1640,7 +1709,7 @@ func (x *JournalSnapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalSnapshot.ProtoReflect.Descriptor instead.
 func (*JournalSnapshot) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{18}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *JournalSnapshot) GetEntries() []*JournalEntry {
@@ -1648,6 +1717,74 @@ func (x *JournalSnapshot) GetEntries() []*JournalEntry {
 		return x.Entries
 	}
 	return nil
+}
+
+type Twins_Machine struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Mark          string                 `protobuf:"bytes,1,opt,name=mark,proto3" json:"mark,omitempty"` // names it to the API
+	HostName      string                 `protobuf:"bytes,2,opt,name=host_name,json=hostName,proto3" json:"host_name,omitempty"`
+	Address       string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
+	Renews        bool                   `protobuf:"varint,4,opt,name=renews,proto3" json:"renews,omitempty"` // makes an identity of its own when it connects next
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Twins_Machine) Reset() {
+	*x = Twins_Machine{}
+	mi := &file_oriel_v1_live_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Twins_Machine) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Twins_Machine) ProtoMessage() {}
+
+func (x *Twins_Machine) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_live_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Twins_Machine.ProtoReflect.Descriptor instead.
+func (*Twins_Machine) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{15, 0}
+}
+
+func (x *Twins_Machine) GetMark() string {
+	if x != nil {
+		return x.Mark
+	}
+	return ""
+}
+
+func (x *Twins_Machine) GetHostName() string {
+	if x != nil {
+		return x.HostName
+	}
+	return ""
+}
+
+func (x *Twins_Machine) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Twins_Machine) GetRenews() bool {
+	if x != nil {
+		return x.Renews
+	}
+	return false
 }
 
 var File_oriel_v1_live_proto protoreflect.FileDescriptor
@@ -1735,7 +1872,7 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"session_id\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\x12\"\n" +
 	"\x04code\x18\x03 \x01(\x0e2\x0e.oriel.v1.CodeR\x04code\x12\x1d\n" +
 	"\x06detail\x18\x04 \x01(\tB\x05\xe0\xe0\x18\x80\bR\x06detail\"\v\n" +
-	"\tSignedOut\"\xf5\x04\n" +
+	"\tSignedOut\"\xca\x05\n" +
 	"\bComputer\x12\x14\n" +
 	"\x02id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\x02id\x12\x19\n" +
 	"\x04name\x18\x02 \x01(\tB\x05\xe0\xe0\x18\x80\x02R\x04name\x121\n" +
@@ -1752,14 +1889,24 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"\toperators\x18\v \x03(\tB\t\xe0\xe0\x18\x80\x02\xe8\xe0\x18 R\toperators\x12\x1f\n" +
 	"\vmay_control\x18\f \x01(\bR\n" +
 	"mayControl\x12,\n" +
-	"\x0edisplay_detail\x18\r \x01(\tB\x05\xe0\xe0\x18\x80\bR\rdisplayDetail\"\x89\x01\n" +
+	"\x0edisplay_detail\x18\r \x01(\tB\x05\xe0\xe0\x18\x80\bR\rdisplayDetail\x12%\n" +
+	"\x05twins\x18\x14 \x01(\v2\x0f.oriel.v1.TwinsR\x05twins\x12,\n" +
+	"\x0fsame_machine_as\x18\x15 \x01(\tB\x04\xe0\xe0\x18@R\rsameMachineAs\"\x89\x01\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTATUS_ONLINE\x10\x01\x12\x15\n" +
 	"\x11STATUS_IN_SESSION\x10\x02\x12\x12\n" +
 	"\x0eSTATUS_OFFLINE\x10\x03\x12\x15\n" +
 	"\x11STATUS_NEVER_SEEN\x10\x04\x12\x12\n" +
-	"\x0eSTATUS_BLOCKED\x10\x05\"M\n" +
+	"\x0eSTATUS_BLOCKED\x10\x05\"\xdc\x01\n" +
+	"\x05Twins\x12\x17\n" +
+	"\aseen_at\x18\x01 \x01(\x03R\x06seenAt\x129\n" +
+	"\bmachines\x18\x02 \x03(\v2\x17.oriel.v1.Twins.MachineB\x04\xe8\xe0\x18\x02R\bmachines\x1a\x7f\n" +
+	"\aMachine\x12\x18\n" +
+	"\x04mark\x18\x01 \x01(\tB\x04\xe0\xe0\x18PR\x04mark\x12\"\n" +
+	"\thost_name\x18\x02 \x01(\tB\x05\xe0\xe0\x18\x80\x02R\bhostName\x12\x1e\n" +
+	"\aaddress\x18\x03 \x01(\tB\x04\xe0\xe0\x18@R\aaddress\x12\x16\n" +
+	"\x06renews\x18\x04 \x01(\bR\x06renews\"M\n" +
 	"\x11ComputersSnapshot\x128\n" +
 	"\tcomputers\x18\x01 \x03(\v2\x12.oriel.v1.ComputerB\x06\xe8\xe0\x18\xa0\x8d\x06R\tcomputers\"'\n" +
 	"\x0fComputerRemoved\x12\x14\n" +
@@ -1806,7 +1953,7 @@ func file_oriel_v1_live_proto_rawDescGZIP() []byte {
 }
 
 var file_oriel_v1_live_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_oriel_v1_live_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_oriel_v1_live_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_oriel_v1_live_proto_goTypes = []any{
 	(Computer_Status)(0),      // 0: oriel.v1.Computer.Status
 	(*FromConsole)(nil),       // 1: oriel.v1.FromConsole
@@ -1824,65 +1971,69 @@ var file_oriel_v1_live_proto_goTypes = []any{
 	(*Problem)(nil),           // 13: oriel.v1.Problem
 	(*SignedOut)(nil),         // 14: oriel.v1.SignedOut
 	(*Computer)(nil),          // 15: oriel.v1.Computer
-	(*ComputersSnapshot)(nil), // 16: oriel.v1.ComputersSnapshot
-	(*ComputerRemoved)(nil),   // 17: oriel.v1.ComputerRemoved
-	(*JournalEntry)(nil),      // 18: oriel.v1.JournalEntry
-	(*JournalSnapshot)(nil),   // 19: oriel.v1.JournalSnapshot
-	(*Candidate)(nil),         // 20: oriel.v1.Candidate
-	(*Answer)(nil),            // 21: oriel.v1.Answer
-	(*SessionEnded)(nil),      // 22: oriel.v1.SessionEnded
-	(*IceServer)(nil),         // 23: oriel.v1.IceServer
-	(Mode)(0),                 // 24: oriel.v1.Mode
-	(Scope)(0),                // 25: oriel.v1.Scope
-	(Code)(0),                 // 26: oriel.v1.Code
-	(*Summary)(nil),           // 27: oriel.v1.Summary
-	(Status_Display)(0),       // 28: oriel.v1.Status.Display
-	(EndReason)(0),            // 29: oriel.v1.EndReason
-	(Path)(0),                 // 30: oriel.v1.Path
-	(*Delays)(nil),            // 31: oriel.v1.Delays
+	(*Twins)(nil),             // 16: oriel.v1.Twins
+	(*ComputersSnapshot)(nil), // 17: oriel.v1.ComputersSnapshot
+	(*ComputerRemoved)(nil),   // 18: oriel.v1.ComputerRemoved
+	(*JournalEntry)(nil),      // 19: oriel.v1.JournalEntry
+	(*JournalSnapshot)(nil),   // 20: oriel.v1.JournalSnapshot
+	(*Twins_Machine)(nil),     // 21: oriel.v1.Twins.Machine
+	(*Candidate)(nil),         // 22: oriel.v1.Candidate
+	(*Answer)(nil),            // 23: oriel.v1.Answer
+	(*SessionEnded)(nil),      // 24: oriel.v1.SessionEnded
+	(*IceServer)(nil),         // 25: oriel.v1.IceServer
+	(Mode)(0),                 // 26: oriel.v1.Mode
+	(Scope)(0),                // 27: oriel.v1.Scope
+	(Code)(0),                 // 28: oriel.v1.Code
+	(*Summary)(nil),           // 29: oriel.v1.Summary
+	(Status_Display)(0),       // 30: oriel.v1.Status.Display
+	(EndReason)(0),            // 31: oriel.v1.EndReason
+	(Path)(0),                 // 32: oriel.v1.Path
+	(*Delays)(nil),            // 33: oriel.v1.Delays
 }
 var file_oriel_v1_live_proto_depIdxs = []int32{
 	4,  // 0: oriel.v1.FromConsole.watch:type_name -> oriel.v1.Watch
 	7,  // 1: oriel.v1.FromConsole.open_session:type_name -> oriel.v1.OpenSession
-	20, // 2: oriel.v1.FromConsole.candidate:type_name -> oriel.v1.Candidate
+	22, // 2: oriel.v1.FromConsole.candidate:type_name -> oriel.v1.Candidate
 	11, // 3: oriel.v1.FromConsole.close_session:type_name -> oriel.v1.CloseSession
 	12, // 4: oriel.v1.FromConsole.attach_session:type_name -> oriel.v1.AttachSession
 	5,  // 5: oriel.v1.FromConsole.renew_ice:type_name -> oriel.v1.RenewIce
 	8,  // 6: oriel.v1.FromConsole.prepare_session:type_name -> oriel.v1.PrepareSession
 	3,  // 7: oriel.v1.ToConsole.welcome:type_name -> oriel.v1.LiveWelcome
-	16, // 8: oriel.v1.ToConsole.computers:type_name -> oriel.v1.ComputersSnapshot
+	17, // 8: oriel.v1.ToConsole.computers:type_name -> oriel.v1.ComputersSnapshot
 	15, // 9: oriel.v1.ToConsole.computer:type_name -> oriel.v1.Computer
-	17, // 10: oriel.v1.ToConsole.computer_removed:type_name -> oriel.v1.ComputerRemoved
-	19, // 11: oriel.v1.ToConsole.journal:type_name -> oriel.v1.JournalSnapshot
-	18, // 12: oriel.v1.ToConsole.journal_entry:type_name -> oriel.v1.JournalEntry
+	18, // 10: oriel.v1.ToConsole.computer_removed:type_name -> oriel.v1.ComputerRemoved
+	20, // 11: oriel.v1.ToConsole.journal:type_name -> oriel.v1.JournalSnapshot
+	19, // 12: oriel.v1.ToConsole.journal_entry:type_name -> oriel.v1.JournalEntry
 	9,  // 13: oriel.v1.ToConsole.session_opened:type_name -> oriel.v1.SessionOpened
-	21, // 14: oriel.v1.ToConsole.answer:type_name -> oriel.v1.Answer
-	20, // 15: oriel.v1.ToConsole.candidate:type_name -> oriel.v1.Candidate
-	22, // 16: oriel.v1.ToConsole.session_ended:type_name -> oriel.v1.SessionEnded
+	23, // 14: oriel.v1.ToConsole.answer:type_name -> oriel.v1.Answer
+	22, // 15: oriel.v1.ToConsole.candidate:type_name -> oriel.v1.Candidate
+	24, // 16: oriel.v1.ToConsole.session_ended:type_name -> oriel.v1.SessionEnded
 	13, // 17: oriel.v1.ToConsole.problem:type_name -> oriel.v1.Problem
 	14, // 18: oriel.v1.ToConsole.signed_out:type_name -> oriel.v1.SignedOut
 	10, // 19: oriel.v1.ToConsole.session_waiting:type_name -> oriel.v1.SessionWaiting
 	6,  // 20: oriel.v1.ToConsole.ice_servers:type_name -> oriel.v1.IceServers
-	23, // 21: oriel.v1.LiveWelcome.ice_servers:type_name -> oriel.v1.IceServer
-	23, // 22: oriel.v1.IceServers.ice_servers:type_name -> oriel.v1.IceServer
-	24, // 23: oriel.v1.OpenSession.mode:type_name -> oriel.v1.Mode
-	25, // 24: oriel.v1.SessionOpened.scopes:type_name -> oriel.v1.Scope
-	26, // 25: oriel.v1.Problem.code:type_name -> oriel.v1.Code
+	25, // 21: oriel.v1.LiveWelcome.ice_servers:type_name -> oriel.v1.IceServer
+	25, // 22: oriel.v1.IceServers.ice_servers:type_name -> oriel.v1.IceServer
+	26, // 23: oriel.v1.OpenSession.mode:type_name -> oriel.v1.Mode
+	27, // 24: oriel.v1.SessionOpened.scopes:type_name -> oriel.v1.Scope
+	28, // 25: oriel.v1.Problem.code:type_name -> oriel.v1.Code
 	0,  // 26: oriel.v1.Computer.status:type_name -> oriel.v1.Computer.Status
-	27, // 27: oriel.v1.Computer.summary:type_name -> oriel.v1.Summary
-	28, // 28: oriel.v1.Computer.display:type_name -> oriel.v1.Status.Display
-	15, // 29: oriel.v1.ComputersSnapshot.computers:type_name -> oriel.v1.Computer
-	24, // 30: oriel.v1.JournalEntry.mode:type_name -> oriel.v1.Mode
-	29, // 31: oriel.v1.JournalEntry.end_reason:type_name -> oriel.v1.EndReason
-	26, // 32: oriel.v1.JournalEntry.end_code:type_name -> oriel.v1.Code
-	30, // 33: oriel.v1.JournalEntry.path:type_name -> oriel.v1.Path
-	31, // 34: oriel.v1.JournalEntry.delays:type_name -> oriel.v1.Delays
-	18, // 35: oriel.v1.JournalSnapshot.entries:type_name -> oriel.v1.JournalEntry
-	36, // [36:36] is the sub-list for method output_type
-	36, // [36:36] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	29, // 27: oriel.v1.Computer.summary:type_name -> oriel.v1.Summary
+	30, // 28: oriel.v1.Computer.display:type_name -> oriel.v1.Status.Display
+	16, // 29: oriel.v1.Computer.twins:type_name -> oriel.v1.Twins
+	21, // 30: oriel.v1.Twins.machines:type_name -> oriel.v1.Twins.Machine
+	15, // 31: oriel.v1.ComputersSnapshot.computers:type_name -> oriel.v1.Computer
+	26, // 32: oriel.v1.JournalEntry.mode:type_name -> oriel.v1.Mode
+	31, // 33: oriel.v1.JournalEntry.end_reason:type_name -> oriel.v1.EndReason
+	28, // 34: oriel.v1.JournalEntry.end_code:type_name -> oriel.v1.Code
+	32, // 35: oriel.v1.JournalEntry.path:type_name -> oriel.v1.Path
+	33, // 36: oriel.v1.JournalEntry.delays:type_name -> oriel.v1.Delays
+	19, // 37: oriel.v1.JournalSnapshot.entries:type_name -> oriel.v1.JournalEntry
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_live_proto_init() }
@@ -1924,7 +2075,7 @@ func file_oriel_v1_live_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oriel_v1_live_proto_rawDesc), len(file_oriel_v1_live_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   19,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -296,6 +296,7 @@ const (
 	Code_CODE_NO_DISPLAY        Code = 30
 	Code_CODE_NO_CODEC          Code = 31 // the viewer offers no codec that the agent has
 	Code_CODE_SCOPE             Code = 32 // the grant does not allow it
+	Code_CODE_TWO_MACHINES      Code = 40 // two machines use this computer's identity at once
 )
 
 // Enum value maps for Code.
@@ -317,6 +318,7 @@ var (
 		30: "CODE_NO_DISPLAY",
 		31: "CODE_NO_CODEC",
 		32: "CODE_SCOPE",
+		40: "CODE_TWO_MACHINES",
 	}
 	Code_value = map[string]int32{
 		"CODE_UNSPECIFIED":       0,
@@ -335,6 +337,7 @@ var (
 		"CODE_NO_DISPLAY":        30,
 		"CODE_NO_CODEC":          31,
 		"CODE_SCOPE":             32,
+		"CODE_TWO_MACHINES":      40,
 	}
 )
 
@@ -1426,7 +1429,7 @@ const file_oriel_v1_session_proto_rawDesc = "" +
 	"\x12END_REASON_TIMEOUT\x10\b\x12\x13\n" +
 	"\x0fEND_REASON_LOST\x10\t\x12\x15\n" +
 	"\x11END_REASON_FAILED\x10\n" +
-	"*\xde\x02\n" +
+	"*\xf5\x02\n" +
 	"\x04Code\x12\x14\n" +
 	"\x10CODE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rCODE_INTERNAL\x10\x01\x12\x16\n" +
@@ -1444,7 +1447,8 @@ const file_oriel_v1_session_proto_rawDesc = "" +
 	"\x0fCODE_NO_DISPLAY\x10\x1e\x12\x11\n" +
 	"\rCODE_NO_CODEC\x10\x1f\x12\x0e\n" +
 	"\n" +
-	"CODE_SCOPE\x10 B!Z\x1foriel/protocol/oriel/v1;orielv1b\x06proto3"
+	"CODE_SCOPE\x10 \x12\x15\n" +
+	"\x11CODE_TWO_MACHINES\x10(B!Z\x1foriel/protocol/oriel/v1;orielv1b\x06proto3"
 
 var (
 	file_oriel_v1_session_proto_rawDescOnce sync.Once

@@ -32,15 +32,39 @@ type Computer struct {
 	AddedAt       time.Time  `json:"added_at"`
 	LastSeen      *time.Time `json:"last_seen,omitempty"`
 	PreviewAt     *time.Time `json:"preview_at,omitempty" doc:"When the preview was taken; absent: there is none."`
+	Twins         *Twins     `json:"twins,omitempty" doc:"Two machines that use this identity; nobody gets a session."`
+	SameMachineAs string     `json:"same_machine_as,omitempty" doc:"An older computer that is this machine, too."`
+}
+
+// Twins are two machines that were connected with one identity at once.
+type Twins struct {
+	SeenAt   time.Time `json:"seen_at"`
+	Machines []Twin    `json:"machines" nullable:"false"`
+}
+
+// Twin is one of them.
+type Twin struct {
+	Mark     string `json:"mark" doc:"Names it to splitComputer."`
+	HostName string `json:"host_name"`
+	Address  string `json:"address" doc:"As the relay sees it."`
+	Renews   bool   `json:"renews" doc:"It makes an identity of its own when it connects next."`
 }
 
 func computerOf(c *orielv1.Computer) Computer {
 	s := c.GetSummary()
+	var twins *Twins
+	if t := c.GetTwins(); t != nil {
+		twins = &Twins{SeenAt: when(t.GetSeenAt())}
+		for _, m := range t.GetMachines() {
+			twins.Machines = append(twins.Machines, Twin{m.GetMark(), m.GetHostName(), m.GetAddress(), m.GetRenews()})
+		}
+	}
 	return Computer{
 		ID: c.GetId(), Name: c.GetName(), Status: word(c.GetStatus(), "STATUS_"), HostName: s.GetHostName(), OS: s.GetOs(),
 		OSName: s.GetOsName(), Arch: s.GetArch(), User: s.GetUser(), Addresses: list(s.GetAddresses()), Address: c.GetAddress(),
 		AgentVersion: c.GetAgentVersion(), Display: word(c.GetDisplay(), "DISPLAY_"), DisplayDetail: c.GetDisplayDetail(),
 		Operators: list(c.GetOperators()), AddedAt: when(c.GetAddedAt()), LastSeen: maybe(c.GetLastSeen()), PreviewAt: maybe(c.GetPreviewAt()),
+		Twins: twins, SameMachineAs: c.GetSameMachineAs(),
 	}
 }
 
@@ -90,6 +114,13 @@ type renameIn struct {
 	}
 }
 
+type splitIn struct {
+	ID   string `path:"id" maxLength:"64"`
+	Body struct {
+		Mark string `json:"mark" minLength:"1" maxLength:"80" doc:"Of the machine that gets an identity of its own."`
+	}
+}
+
 type previewIn struct {
 	ID          string `path:"id" maxLength:"64"`
 	IfNoneMatch string `header:"If-None-Match"`
@@ -110,6 +141,8 @@ func (a *API) computers() {
 	operation(a, "GET", "/computers/{id}", "getComputer", "One computer", a.getComputer, of)
 	operation(a, "PATCH", "/computers/{id}", "renameComputer", "Change the display name", a.renameComputer, of)
 	operation(a, "DELETE", "/computers/{id}", "removeComputer", "Remove a computer; its agent is refused from then on", a.removeComputer, of, status(http.StatusNoContent))
+	operation(a, "POST", "/computers/{id}/split", "splitComputer", "Say that two machines with one identity are two: one gets its own", a.splitComputer, of)
+	operation(a, "DELETE", "/computers/{id}/twins", "settleComputer", "Say that only one of two machines with one identity is left", a.settleComputer, of, status(http.StatusNoContent))
 	operation(a, "GET", "/computers/{id}/inventory", "getInventory", "What is known of the machine", a.inventory, of)
 	operation(a, "POST", "/computers/{id}/refresh", "refreshInventory", "Ask the agent for its inventory and wait for it", a.refresh, of)
 	operation(a, "GET", "/computers/{id}/preview", "getPreview", "The newest picture of the screen", a.preview, of, picture)
@@ -186,6 +219,23 @@ func (a *API) removeComputer(ctx context.Context, in *idIn) (*struct{}, error) {
 		return nil, err
 	}
 	return nil, a.o.Fleet.Remove(ctx, in.ID)
+}
+
+func (a *API) splitComputer(ctx context.Context, in *splitIn) (*computerOut, error) {
+	if _, err := a.may(ctx, access.Manage, in.ID); err != nil {
+		return nil, err
+	}
+	if err := a.o.Fleet.Split(ctx, in.ID, in.Body.Mark); err != nil {
+		return nil, err
+	}
+	return a.getComputer(ctx, &idIn{in.ID})
+}
+
+func (a *API) settleComputer(ctx context.Context, in *idIn) (*struct{}, error) {
+	if _, err := a.may(ctx, access.Manage, in.ID); err != nil {
+		return nil, err
+	}
+	return nil, a.o.Fleet.Settle(ctx, in.ID)
 }
 
 func (a *API) preview(ctx context.Context, in *previewIn) (*previewOut, error) {

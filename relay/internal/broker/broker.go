@@ -268,6 +268,7 @@ func codeOf(err error) (orielv1.Code, string) {
 		{store.ErrNotFound, orielv1.Code_CODE_NOT_FOUND, "this does not exist any more"},
 		{fleet.ErrOffline, orielv1.Code_CODE_UNAVAILABLE, fleet.ErrOffline.Error()},
 		{fleet.ErrNoAnswer, orielv1.Code_CODE_UNAVAILABLE, fleet.ErrNoAnswer.Error()},
+		{fleet.ErrTwoMachines, orielv1.Code_CODE_TWO_MACHINES, fleet.ErrTwoMachines.Error()},
 		{fleet.ErrBlocked, orielv1.Code_CODE_FORBIDDEN, fleet.ErrBlocked.Error()},
 		{store.ErrUnavailable, orielv1.Code_CODE_UNAVAILABLE, "the relay cannot reach its database; it goes on trying"},
 		{bus.ErrUnavailable, orielv1.Code_CODE_UNAVAILABLE, "the relay is not connected to its other nodes; try again in a moment"},

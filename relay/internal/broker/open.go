@@ -110,7 +110,11 @@ func (s *Seat) accept(ctx context.Context, r *request) (err error) {
 // allowed asks access, and knows the computer. It is asked when the request
 // comes and again when it is forwarded, which may be much later.
 func (b *Broker) allowed(ctx context.Context, r *request) (fleet.Record, error) {
-	return b.may(ctx, r.seat.tab.Who(), r.computer, r.mode)
+	c, err := b.may(ctx, r.seat.tab.Who(), r.computer, r.mode)
+	if err == nil {
+		err = b.o.Fleet.Unambiguous(ctx, r.computer)
+	}
+	return c, err
 }
 
 // may is the question of every session, before it begins and while it runs.

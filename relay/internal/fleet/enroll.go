@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -95,6 +96,7 @@ func (f *Fleet) Authenticate(ctx context.Context, key ed25519.PublicKey, token s
 // known is enrolled with one use of token. Errors: ErrUnauthorized, ErrBlocked.
 func (f *Fleet) Admit(ctx context.Context, hello *orielv1.Hello, token, address string) (r Record, enrolled bool, err error) {
 	row := store.Computer{MachineKey: hello.GetMachineKey(), MachineID: plain.Line(hello.GetMachineId(), 128),
+		Fingerprint:  hex.EncodeToString(hello.GetFingerprint()),
 		AgentVersion: plain.Line(hello.GetAgentVersion(), 64), Address: plain.Line(address, 64)}
 	summarize(&row, hello.GetSummary())
 	known, err := f.o.Store.ComputerByKey(ctx, row.MachineKey)
@@ -109,9 +111,12 @@ func (f *Fleet) Admit(ctx context.Context, hello *orielv1.Hello, token, address 
 		case err == nil:
 			f.o.Log.Info("computer enrolled", "computer", row.ID, "token", row.AddedWith, "address", row.Address)
 			if row.SameMachineAs != "" {
-				f.o.Log.Warn("an enrolled computer has this machine id already", "computer", row.ID, "older", row.SameMachineAs)
+				f.o.Log.Warn("this machine is enrolled already", "computer", row.ID, "older", row.SameMachineAs)
 			}
 			f.changed(row.ID)
+			if row.SplitFrom != "" {
+				f.changed(row.SplitFrom)
+			}
 			return Record{ID: row.ID, Name: nameOf(row), Key: row.MachineKey}, true, nil
 		case errors.Is(err, store.ErrNotFound):
 			return Record{}, false, ErrUnauthorized
@@ -126,7 +131,7 @@ func (f *Fleet) Admit(ctx context.Context, hello *orielv1.Hello, token, address 
 		return Record{}, false, ErrBlocked
 	}
 	row.ID = known.ID
-	if err := f.o.Store.SaveComputer(ctx, row, store.ColumnsOfSummary); err != nil {
+	if err := f.o.Store.SaveGreeting(ctx, &row); err != nil {
 		return Record{}, false, fmt.Errorf("admit computer: %w", err)
 	}
 	row.Name = known.Name

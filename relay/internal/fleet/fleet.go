@@ -19,6 +19,16 @@
 // node that was buried alive (its database was out of reach for too long)
 // notes its connections again.
 //
+// # Two machines with one key
+//
+// Whoever proves a key while another run of the agent is connected with it, and
+// that one answers a Prove (on whichever node it is), is a second machine and is
+// not let in (Meet). The computer is marked, and nobody gets a session with it
+// until a person says that they are two (Split: the one that is named gets a
+// token for an identity of its own at its next greeting), that one of them is
+// gone (Settle), or removes it. An agent that names no instance is only told
+// apart from one that does.
+//
 // # Changes
 //
 // Every change is announced on the bus (fleet.changed) with the computers'
@@ -125,10 +135,17 @@ func (f *Fleet) Lookup(ctx context.Context, ids ...string) ([]*orielv1.Computer,
 	if err != nil {
 		return nil, fmt.Errorf("look up operators: %w", err)
 	}
+	twins, err := f.o.Store.Twins(ctx, ids...)
+	if err != nil {
+		return nil, fmt.Errorf("look up twins: %w", err)
+	}
 	now := f.now()
 	all := make([]*orielv1.Computer, len(rows))
 	for i, row := range rows {
 		all[i] = shown(row, operators[row.ID], now)
+		if t, yes := twins[row.ID]; yes {
+			all[i].Twins = shownTwins(t)
+		}
 	}
 	return all, nil
 }

@@ -48,6 +48,7 @@ func shown(row store.Computer, operators []string, now int64) *orielv1.Computer 
 		PreviewAt:     row.PreviewAt,
 		Display:       display(row.Display),
 		DisplayDetail: row.DisplayDetail,
+		SameMachineAs: row.SameMachineAs,
 	}
 	if row.Addresses != "" {
 		c.Summary.Addresses = strings.Split(row.Addresses, "\n")

@@ -88,7 +88,8 @@ type agent struct {
 	id      string // of the connection
 	address string
 	fleet.Record
-	begun atomic.Bool // it is known to be this computer's connection
+	begun   atomic.Bool         // it is known to be this computer's connection
+	machine *orielv1.BusMachine // who is connected; set before the bus is listened to
 
 	mu   sync.Mutex
 	last uint64                                // protected by mu; the newest ask
@@ -130,6 +131,10 @@ func (a *agent) greet(ctx context.Context, key ed25519.PublicKey, token string) 
 	if trust.VerifyHello(key, signed, hello.GetSignature()) != nil {
 		return nil, a.refuse(orielv1.Code_CODE_FORBIDDEN, "the machine key is not proved; if a proxy opens the TLS connection between here and the relay, take it out of the way", false)
 	}
+	a.machine = fleet.MachineOf(hello, a.address)
+	if err := a.meet(ctx, key, hello); err != nil {
+		return nil, err
+	}
 	record, enrolled, err := a.h.o.Fleet.Admit(ctx, hello, token, a.address)
 	switch {
 	case errors.Is(err, fleet.ErrUnauthorized), errors.Is(err, fleet.ErrBlocked):
@@ -149,10 +154,35 @@ func (a *agent) greet(ctx context.Context, key ed25519.PublicKey, token string) 
 		Settings: &orielv1.Settings{PreviewSeconds: a.h.o.PreviewSeconds}, Enrolled: enrolled}}})
 }
 
+// meet refuses a second machine with one key. To the one that is to have its own
+// identity it says so.
+func (a *agent) meet(ctx context.Context, key ed25519.PublicKey, hello *orielv1.Hello) error {
+	token, err := a.h.o.Fleet.Meet(ctx, hello, a.address)
+	switch {
+	case errors.Is(err, fleet.ErrTwoMachines):
+		return a.refuse(orielv1.Code_CODE_TWO_MACHINES, err.Error(), false)
+	case err != nil:
+		a.h.o.Log.Error("meet agent", "err", err)
+		return a.refuse(orielv1.Code_CODE_INTERNAL, "something went wrong on the relay; its log says what", false)
+	case token == "":
+		return nil
+	}
+	signature, err := trust.SignNewIdentity(a.h.o.Signer, key, hello.GetNonce(), token)
+	if err != nil {
+		return fmt.Errorf("sign new identity: %w", err)
+	}
+	return a.refused(&orielv1.Refused{Code: orielv1.Code_CODE_TWO_MACHINES, Detail: "this machine is to have an identity of its own",
+		NewIdentity: &orielv1.NewIdentity{Token: token, Signature: signature}})
+}
+
 func (a *agent) refuse(code orielv1.Code, detail string, final bool) error {
-	_ = a.conn.Send(&orielv1.ToAgent{Body: &orielv1.ToAgent_Refused{Refused: &orielv1.Refused{Code: code, Detail: detail, Final: final}}})
+	return a.refused(&orielv1.Refused{Code: code, Detail: detail, Final: final})
+}
+
+func (a *agent) refused(r *orielv1.Refused) error {
+	_ = a.conn.Send(&orielv1.ToAgent{Body: &orielv1.ToAgent_Refused{Refused: r}})
 	_ = a.conn.CloseWith(wire.ClosePolicy, "refused")
-	return fmt.Errorf("refused: %s", detail)
+	return fmt.Errorf("refused: %s", r.GetDetail())
 }
 
 // serve is the life of a greeted agent.
@@ -266,6 +296,8 @@ func (a *agent) fromBus(m *orielv1.BusMessage, reply bus.Reply) {
 		a.ask(body.Ask, func(code orielv1.Code, detail string) {
 			reply(&orielv1.BusMessage{Body: &orielv1.BusMessage_Receipt{Receipt: &orielv1.BusReceipt{Code: code, Detail: detail}}})
 		})
+	case *orielv1.BusMessage_Prove:
+		a.prove(body.Prove.GetInstance(), reply)
 	case *orielv1.BusMessage_AgentReplaced:
 		if body.AgentReplaced.GetConnection() != a.id && a.begun.Load() {
 			a.h.wait.Go(a.replaced)
@@ -273,6 +305,28 @@ func (a *agent) fromBus(m *orielv1.BusMessage, reply bus.Reply) {
 	case *orielv1.BusMessage_AgentDrop:
 		a.h.wait.Go(func() { a.drop(body.AgentDrop) })
 	}
+}
+
+// prove answers with this machine if it is another run of the agent than the one
+// that greets, and alive.
+func (a *agent) prove(instance []byte, reply bus.Reply) {
+	if bytes.Equal(instance, a.machine.GetInstance()) {
+		reply(&orielv1.BusMessage{Body: &orielv1.BusMessage_Receipt{Receipt: &orielv1.BusReceipt{}}})
+		return
+	}
+	var once sync.Once
+	answer := func(code orielv1.Code) {
+		once.Do(func() {
+			m := &orielv1.BusMessage{Body: &orielv1.BusMessage_Machine{Machine: a.machine}}
+			if code == orielv1.Code_CODE_UNAVAILABLE || code == orielv1.Code_CODE_BUSY { // it did not answer itself
+				m.Body = &orielv1.BusMessage_Receipt{Receipt: &orielv1.BusReceipt{Code: code}}
+			}
+			reply(m)
+		})
+	}
+	late := time.AfterFunc(fleet.ProveWithin, func() { answer(orielv1.Code_CODE_UNAVAILABLE) })
+	a.ask(&orielv1.BusAsk{Wait: true, Message: &orielv1.ToAgent{Body: &orielv1.ToAgent_Prove{Prove: &orielv1.Prove{}}}},
+		func(code orielv1.Code, _ string) { late.Stop(); answer(code) })
 }
 
 // replaced closes this connection if the computer has a newer one. The word on
@@ -287,14 +341,15 @@ func (a *agent) replaced() {
 	}
 }
 
-// drop disconnects a computer that was removed or blocked.
+// drop disconnects a computer that was removed or blocked, or to tell it something
+// at its next greeting.
 func (a *agent) drop(d *orielv1.BusAgentDrop) {
 	ctx, cancel := context.WithTimeout(context.Background(), dbWithin)
 	defer cancel()
 	if err := a.h.o.Broker.EndComputer(ctx, a.ID, a.send); err != nil {
 		a.h.o.Log.Warn("sessions of a computer that is dropped", "computer", a.ID, "err", err)
 	}
-	_ = a.refuse(d.GetCode(), d.GetDetail(), true)
+	_ = a.refuse(d.GetCode(), d.GetDetail(), d.GetCode() != orielv1.Code_CODE_TWO_MACHINES)
 }
 
 // maxAsks that wait for this agent's answer.

@@ -24,6 +24,8 @@ type Machine struct {
 	Hello    *orielv1.Hello // what Connect says, but key, nonce and signature
 	Relay    ed25519.PublicKey
 	Verifier *trust.Verifier // of grants; there once it is connected
+	Deaf     bool            // does not prove that it is alive
+	Last     *orielv1.Hello  // that it sent
 }
 
 // NewMachine makes a computer with that host name.
@@ -35,6 +37,22 @@ func NewMachine(name string) *Machine {
 	return &Machine{Key: key, Hello: &orielv1.Hello{Version: orielv1.Version, AgentVersion: "0.0.0-test", MachineId: "machine-" + name,
 		Summary: &orielv1.Summary{HostName: name, Os: "linux", OsName: "Debian GNU/Linux 12 (bookworm)", Arch: "amd64", Addresses: []string{"192.0.2.1"}},
 		Status:  &orielv1.Status{Display: orielv1.Status_DISPLAY_READY}}}
+}
+
+// Twin is another machine with the same key and, where apart, another fingerprint.
+func (m *Machine) Twin(apart bool) *Machine {
+	twin := &Machine{Key: m.Key, Hello: proto.CloneOf(m.Hello)}
+	twin.Hello.Instance = random(16)
+	if apart {
+		twin.Hello.Fingerprint = random(32)
+	}
+	return twin
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails
+	return b
 }
 
 // Public machine key.
@@ -92,6 +110,7 @@ func (m *Machine) greet(conn *wire.Conn) (*orielv1.Welcome, error) {
 		}
 	}
 	hello := m.Sign(c, exporter)
+	m.Last = hello
 	if err := conn.Send(&orielv1.FromAgent{Body: &orielv1.FromAgent_Hello{Hello: hello}}); err != nil {
 		return nil, err
 	}
@@ -142,6 +161,10 @@ func (m *Machine) Connect(t testing.TB, n *Node, token string) *Agent {
 		for {
 			in := &orielv1.ToAgent{}
 			err := conn.Receive(in)
+			if in.GetProve() != nil && !m.Deaf {
+				_ = conn.Send(&orielv1.FromAgent{ReplyTo: in.GetId()})
+				continue
+			}
 			a.put(in, err)
 			if err != nil {
 				return

@@ -14,10 +14,16 @@ type Computer struct {
 	ID         string `bun:",pk"`
 	MachineKey []byte // Ed25519, 32 bytes; never changes
 	MachineID  string // the operating system's, may be empty; not proof of anything
-	// Another computer, older than this one, with the same machine id: a
-	// machine that was installed anew, or a copied disk. Empty: none.
+	// SHA-256 in hex over what stays with the machine when its disk is copied away;
+	// may be empty, and is not proof of anything.
+	Fingerprint string
+	// Another computer, older than this one, that is the same machine as far as
+	// fingerprints, or without those machine ids, tell. Empty: none.
 	SameMachineAs string
-	Name          string // given by people; empty: none
+	// The computer whose identity this machine had before it got its own. They are
+	// two, whatever their fingerprints say. Empty: none.
+	SplitFrom string
+	Name      string // given by people; empty: none
 
 	HostName  string
 	OS        string `bun:"os"`
@@ -82,28 +88,60 @@ func (s *Store) ComputerByKey(ctx context.Context, key []byte) (Computer, error)
 }
 
 // AddComputer enrolls c with one use of the token of that hash, both or
-// neither, and fills in c.AddedWith and c.SameMachineAs. Errors: ErrNotFound
+// neither, and fills in c.AddedWith, c.SameMachineAs and, where the token is for
+// the second of two machines, c.SplitFrom; it is then settled that they are two.
+// Errors: ErrNotFound
 // when the token is unknown, revoked, expired or used up; ErrConflict when
 // the machine key is enrolled already.
 func (s *Store) AddComputer(ctx context.Context, c *Computer, tokenHash []byte) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		id, err := useToken(ctx, tx, tokenHash, c.AddedAt)
+		token, err := useToken(ctx, tx, tokenHash, c.AddedAt)
 		if err != nil {
 			return err
 		}
-		c.AddedWith, c.SameMachineAs = id, ""
-		if c.MachineID != "" {
-			var older []string
-			err = tx.NewSelect().Model((*Computer)(nil)).Column("id").
-				Where("machine_id = ?", c.MachineID).Order("id").Limit(1).Scan(ctx, &older)
-			if err != nil {
+		c.AddedWith, c.SplitFrom = token.ID, token.SplitFrom
+		if c.SplitFrom != "" {
+			if _, err := tx.NewDelete().Model((*Twins)(nil)).Where("computer_id = ?", c.SplitFrom).Exec(ctx); err != nil {
 				return err
 			}
-			if len(older) > 0 {
-				c.SameMachineAs = older[0]
-			}
+		}
+		if c.SameMachineAs, err = sameMachine(ctx, tx, *c); err != nil {
+			return err
 		}
 		_, err = tx.NewInsert().Model(c).Exec(ctx)
+		return err
+	})
+}
+
+// sameMachine is the oldest of those before c that are the same machine.
+func sameMachine(ctx context.Context, tx bun.Tx, c Computer) (id string, err error) {
+	var older []string
+	err = tx.NewSelect().Model((*Computer)(nil)).Column("id").
+		Where("id < ? AND id <> ?", c.ID, c.SplitFrom).
+		WhereGroup(" AND ", func(q *bun.SelectQuery) *bun.SelectQuery {
+			return q.Where("fingerprint <> '' AND fingerprint = ?", c.Fingerprint).
+				WhereOr("(fingerprint = '' OR ? = '') AND machine_id <> '' AND machine_id = ?", c.Fingerprint, c.MachineID)
+		}).Order("id").Limit(1).Scan(ctx, &older)
+	if err != nil || len(older) == 0 {
+		return "", err
+	}
+	return older[0], nil
+}
+
+// SaveGreeting writes what a computer said of its machine as it connected, and
+// fills in SameMachineAs. Errors: ErrNotFound.
+func (s *Store) SaveGreeting(ctx context.Context, c *Computer) error {
+	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		err := tx.NewSelect().Model((*Computer)(nil)).Column("split_from").Where("id = ?", c.ID).Scan(ctx, &c.SplitFrom)
+		if err != nil {
+			return err
+		}
+		if c.SameMachineAs, err = sameMachine(ctx, tx, *c); err != nil {
+			return err
+		}
+		_, err = tx.NewUpdate().Model(c).WherePK().
+			Column("host_name", "os", "os_name", "arch", "user_name", "addresses", "address", "agent_version",
+				"machine_id", "fingerprint", "same_machine_as").Exec(ctx)
 		return err
 	})
 }
@@ -113,8 +151,6 @@ type ComputerColumn string
 
 // Columns by what changes together.
 var (
-	ColumnsOfSummary = []ComputerColumn{"host_name", "os", "os_name", "arch", "user_name", "addresses",
-		"address", "agent_version", "machine_id"}
 	ColumnsOfDisplay = []ComputerColumn{"display", "display_detail", "user_name"}
 	ColumnsOfPreview = []ComputerColumn{"preview_at", "preview_type", "preview_tag"}
 	ColumnsOfName    = []ComputerColumn{"name"}

@@ -19,6 +19,9 @@ type EnrollmentToken struct {
 	UsesLeft  int64
 	Used      int64
 	RevokedAt int64 // 0: not
+	// Not empty: made by the relay itself, for the second of two machines that had
+	// this computer's identity.
+	SplitFrom string
 }
 
 // AddToken saves a new token.
@@ -29,10 +32,10 @@ func (s *Store) AddToken(ctx context.Context, t EnrollmentToken) error {
 	})
 }
 
-// Tokens are all tokens, newest first.
+// Tokens are all that people made, newest first.
 func (s *Store) Tokens(ctx context.Context) ([]EnrollmentToken, error) {
 	var all []EnrollmentToken
-	return all, mapped(s.db.NewSelect().Model(&all).Order("id DESC").Scan(ctx))
+	return all, mapped(s.db.NewSelect().Model(&all).Where("split_from = ''").Order("id DESC").Scan(ctx))
 }
 
 // TokenUsable says whether a computer could enroll now with the token of that
@@ -59,15 +62,15 @@ func usable[Q interface{ Where(string, ...any) Q }](q Q, hash []byte, now int64)
 }
 
 // useToken counts one use, in one statement so that the last use is given once.
-func useToken(ctx context.Context, tx bun.Tx, hash []byte, now int64) (id string, err error) {
-	var ids []string
+func useToken(ctx context.Context, tx bun.Tx, hash []byte, now int64) (EnrollmentToken, error) {
+	var used []EnrollmentToken
 	q := usable(tx.NewUpdate().Model((*EnrollmentToken)(nil)), hash, now).
-		Set("uses_left = uses_left - 1").Set("used = used + 1").Returning("id")
-	if err := q.Scan(ctx, &ids); err != nil {
-		return "", err
+		Set("uses_left = uses_left - 1").Set("used = used + 1").Returning("id, split_from")
+	if err := q.Scan(ctx, &used); err != nil {
+		return EnrollmentToken{}, err
 	}
-	if len(ids) == 0 {
-		return "", ErrNotFound
+	if len(used) == 0 {
+		return EnrollmentToken{}, ErrNotFound
 	}
-	return ids[0], nil
+	return used[0], nil
 }

@@ -54,9 +54,10 @@ type Relay struct {
 	addr   string
 
 	mu      sync.Mutex
-	known   map[string]bool // protected by mu; machine keys
-	agents  []*Agent        // protected by mu; every one that was ever welcomed
-	headers []string        // protected by mu; Authorization of every try
+	known   map[string]bool                       // protected by mu; machine keys
+	agents  []*Agent                              // protected by mu; every one that was ever welcomed
+	headers []string                              // protected by mu; Authorization of every try
+	refuse  func(*orielv1.Hello) *orielv1.Refused // protected by mu; nil: nobody
 	working sync.WaitGroup
 }
 
@@ -165,6 +166,13 @@ func (r *Relay) Forget() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	clear(r.known)
+}
+
+// RefuseHello has those refused for whom fn says how, from now on.
+func (r *Relay) RefuseHello(fn func(*orielv1.Hello) *orielv1.Refused) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refuse = fn
 }
 
 // Headers are the Authorization headers seen so far.
@@ -290,8 +298,14 @@ func (r *Relay) talk(conn *wire.Conn, key ed25519.PublicKey, name string) {
 		r.t.Errorf("the agent's Hello: %v", err)
 		return
 	}
-	if r.Refuse != nil {
-		conn.Send(&orielv1.ToAgent{Body: &orielv1.ToAgent_Refused{Refused: r.Refuse}})
+	refused := r.Refuse
+	r.mu.Lock()
+	if r.refuse != nil {
+		refused = r.refuse(hello)
+	}
+	r.mu.Unlock()
+	if refused != nil {
+		conn.Send(&orielv1.ToAgent{Body: &orielv1.ToAgent_Refused{Refused: refused}})
 		return
 	}
 	a := &Agent{Hello: hello, Key: key, conn: conn}

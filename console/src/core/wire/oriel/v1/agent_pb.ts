@@ -20,7 +20,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oriel/v1/agent.proto.
  */
 export const file_oriel_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("ChRvcmllbC92MS9hZ2VudC5wcm90bxIIb3JpZWwudjEixQMKB1RvQWdlbnQSCgoCaWQYASABKAQSKAoJY2hhbGxlbmdlGAIgASgLMhMub3JpZWwudjEuQ2hhbGxlbmdlSAASJAoHd2VsY29tZRgDIAEoCzIRLm9yaWVsLnYxLldlbGNvbWVIABIkCgdyZWZ1c2VkGAQgASgLMhEub3JpZWwudjEuUmVmdXNlZEgAEiAKBW9mZmVyGAogASgLMg8ub3JpZWwudjEuT2ZmZXJIABIoCgljYW5kaWRhdGUYCyABKAsyEy5vcmllbC52MS5DYW5kaWRhdGVIABIrCgtlbmRfc2Vzc2lvbhgMIAEoCzIULm9yaWVsLnYxLkVuZFNlc3Npb25IABI2ChFzZXNzaW9uX2VuZGVkX2FjaxgNIAEoCzIZLm9yaWVsLnYxLlNlc3Npb25FbmRlZEFja0gAEjEKDnNlbmRfaW52ZW50b3J5GA4gASgLMhcub3JpZWwudjEuU2VuZEludmVudG9yeUgAEiYKCHNldHRpbmdzGA8gASgLMhIub3JpZWwudjEuU2V0dGluZ3NIABIkCgdwcmVwYXJlGBAgASgLMhEub3JpZWwudjEuUHJlcGFyZUgAQgYKBGJvZHkijwMKCUZyb21BZ2VudBIQCghyZXBseV90bxgBIAEoBBIgCgVoZWxsbxgCIAEoCzIPLm9yaWVsLnYxLkhlbGxvSAASKAoJaW52ZW50b3J5GAMgASgLMhMub3JpZWwudjEuSW52ZW50b3J5SAASJAoHcHJldmlldxgEIAEoCzIRLm9yaWVsLnYxLlByZXZpZXdIABIiCgZzdGF0dXMYBSABKAsyEC5vcmllbC52MS5TdGF0dXNIABIiCgZhbnN3ZXIYCiABKAsyEC5vcmllbC52MS5BbnN3ZXJIABIoCgljYW5kaWRhdGUYCyABKAsyEy5vcmllbC52MS5DYW5kaWRhdGVIABIxCg5zZXNzaW9uX3JlcG9ydBgMIAEoCzIXLm9yaWVsLnYxLlNlc3Npb25SZXBvcnRIABIvCg1zZXNzaW9uX2VuZGVkGA0gASgLMhYub3JpZWwudjEuU2Vzc2lvbkVuZGVkSAASIAoFZmF1bHQYDyABKAsyDy5vcmllbC52MS5GYXVsdEgAQgYKBGJvZHkiXAoJQ2hhbGxlbmdlEg8KB3ZlcnNpb24YASABKA0SEwoFbm9uY2UYAiABKAxCBODgGCASFwoJcmVsYXlfa2V5GAMgASgMQgTg4BggEhAKCGJpbmRfdGxzGAQgASgIIvwBCgVIZWxsbxIPCgd2ZXJzaW9uGAEgASgNEhsKDWFnZW50X3ZlcnNpb24YAiABKAlCBODgGEASGQoLbWFjaGluZV9rZXkYAyABKAxCBODgGCASFwoJc2lnbmF0dXJlGAQgASgMQgTg4BhAEhMKBW5vbmNlGAUgASgMQgTg4BggEhkKCm1hY2hpbmVfaWQYBiABKAlCBeDgGIABEiIKB3N1bW1hcnkYByABKAsyES5vcmllbC52MS5TdW1tYXJ5EiAKBnN0YXR1cxgIIAEoCzIQLm9yaWVsLnYxLlN0YXR1cxIbCghzZXNzaW9ucxgJIAMoCUIJ4OAYQOjgGIACIrQBCgdXZWxjb21lEhkKC2NvbXB1dGVyX2lkGAEgASgJQgTg4BhAEhcKCXNpZ25hdHVyZRgCIAEoDEIE4OAYQBILCgNub3cYAyABKAMSGQoGcmVsYXlzGAQgAygJQgng4BiABOjgGBASJAoIc2V0dGluZ3MYBSABKAsyEi5vcmllbC52MS5TZXR0aW5ncxIVCgdhZGRyZXNzGAYgASgJQgTg4BhAEhAKCGVucm9sbGVkGAcgASgIIiMKCFNldHRpbmdzEhcKD3ByZXZpZXdfc2Vjb25kcxgBIAEoDSJNCgdSZWZ1c2VkEhwKBGNvZGUYASABKA4yDi5vcmllbC52MS5Db2RlEhUKBmRldGFpbBgCIAEoCUIF4OAYgAgSDQoFZmluYWwYAyABKAgiDwoNU2VuZEludmVudG9yeSIJCgdQcmVwYXJlIisKD1Nlc3Npb25FbmRlZEFjaxIYCgpzZXNzaW9uX2lkGAEgASgJQgTg4BhAIjwKBUZhdWx0EhwKBGNvZGUYASABKA4yDi5vcmllbC52MS5Db2RlEhUKBmRldGFpbBgCIAEoCUIF4OAYgAgikwEKB1N1bW1hcnkSGAoJaG9zdF9uYW1lGAEgASgJQgXg4BiAAhIQCgJvcxgCIAEoCUIE4OAYIBIWCgdvc19uYW1lGAMgASgJQgXg4BiAAhISCgRhcmNoGAQgASgJQgTg4BggEhMKBHVzZXIYBSABKAlCBeDgGIACEhsKCWFkZHJlc3NlcxgGIAMoCUII4OAYQOjgGEAiugEKBlN0YXR1cxIpCgdkaXNwbGF5GAEgASgOMhgub3JpZWwudjEuU3RhdHVzLkRpc3BsYXkSEwoEdXNlchgCIAEoCUIF4OAYgAISFQoGZGV0YWlsGAMgASgJQgXg4BiACCJZCgdEaXNwbGF5EhcKE0RJU1BMQVlfVU5TUEVDSUZJRUQQABIQCgxESVNQTEFZX05PTkUQARIRCg1ESVNQTEFZX1JFQURZEAISEAoMRElTUExBWV9ERU1PEAMiZAoHUHJldmlldxISCgR0eXBlGAEgASgJQgTg4BggEhQKBGRhdGEYAiABKAxCBuDgGIDAAhINCgV3aWR0aBgDIAEoDRIOCgZoZWlnaHQYBCABKA0SEAoIdGFrZW5fYXQYBSABKAMiZwoJSW52ZW50b3J5EhAKCHRha2VuX2F0GAEgASgDEiIKB2dlbmVyYWwYAiABKAsyES5vcmllbC52MS5HZW5lcmFsEiQKCGhhcmR3YXJlGAMgASgLMhIub3JpZWwudjEuSGFyZHdhcmUitgMKB0dlbmVyYWwSEAoCb3MYASABKAlCBODgGCASFgoHb3NfbmFtZRgCIAEoCUIF4OAYgAISGQoKb3NfdmVyc2lvbhgDIAEoCUIF4OAYgAISFQoGa2VybmVsGAQgASgJQgXg4BiAAhISCgRhcmNoGAUgASgJQgTg4BggEhgKCWhvc3RfbmFtZRgGIAEoCUIF4OAYgAISFQoGZG9tYWluGAcgASgJQgXg4BiAAhIUCgV1c2VycxgIIAMoCUIF4OAYgAISFwoJdGltZV96b25lGAkgASgJQgTg4BhAEhEKCWJvb3RlZF9hdBgKIAEoAxIXCglhZGRyZXNzZXMYCyADKAlCBODgGEASGwoNYWdlbnRfdmVyc2lvbhgMIAEoCUIE4OAYQBISCgNjcHUYDSABKAlCBeDgGIACEgwKBGNwdXMYDiABKA0SFAoMbWVtb3J5X3RvdGFsGA8gASgEEhMKC21lbW9yeV91c2VkGBAgASgEEicKB3ZvbHVtZXMYESADKAsyEC5vcmllbC52MS5Wb2x1bWVCBOjgGEASHAoOdmlydHVhbGl6YXRpb24YEiABKAlCBODgGEAi1wMKCEhhcmR3YXJlEhQKBWJvYXJkGAEgASgJQgXg4BiAAhITCgRiaW9zGAIgASgJQgXg4BiAAhIVCgZzeXN0ZW0YAyABKAlCBeDgGIACEhUKBnNlcmlhbBgEIAEoCUIF4OAYgAESLQoKcHJvY2Vzc29ycxgFIAMoCzITLm9yaWVsLnYxLlByb2Nlc3NvckIE6OAYQBIUCgxtZW1vcnlfdG90YWwYBiABKAQSEgoKc3dhcF90b3RhbBgHIAEoBBITCgRncHVzGAggAygJQgXg4BiAAhIpCghtb25pdG9ycxgJIAMoCzIRLm9yaWVsLnYxLk1vbml0b3JCBOjgGCASJAoFZGlza3MYCiADKAsyDi5vcmllbC52MS5EaXNrQgXo4BiAARInCgd2b2x1bWVzGAsgAygLMhAub3JpZWwudjEuVm9sdW1lQgTo4BhAEioKCGFkYXB0ZXJzGAwgAygLMhEub3JpZWwudjEuQWRhcHRlckIF6OAYgAESGAoJYmF0dGVyaWVzGA0gAygJQgXg4BiAAhIXCghwcmludGVycxgOIAMoCUIF4OAYgAISKwoIc29mdHdhcmUYDyADKAsyEi5vcmllbC52MS5Tb2Z0d2FyZUIF6OAYkE4iPQoJUHJvY2Vzc29yEhQKBW1vZGVsGAEgASgJQgXg4BiAAhINCgVjb3JlcxgCIAEoDRILCgNtaHoYAyABKA0iTgoHTW9uaXRvchITCgRuYW1lGAEgASgJQgXg4BiAARINCgV3aWR0aBgCIAEoDRIOCgZoZWlnaHQYAyABKA0SDwoHcHJpbWFyeRgEIAEoCCI/CgREaXNrEhMKBG5hbWUYASABKAlCBeDgGIABEhQKBW1vZGVsGAIgASgJQgXg4BiAAhIMCgRzaXplGAMgASgEImwKBlZvbHVtZRITCgRwYXRoGAEgASgJQgXg4BiABBIVCgZkZXZpY2UYAiABKAlCBeDgGIAEEhkKC2ZpbGVfc3lzdGVtGAMgASgJQgTg4BhAEg0KBXRvdGFsGAQgASgEEgwKBHVzZWQYBSABKAQiYwoHQWRhcHRlchITCgRuYW1lGAEgASgJQgXg4BiAARIRCgNtYWMYAiABKAlCBODgGEASFwoJYWRkcmVzc2VzGAMgAygJQgTg4BhAEgsKA210dRgEIAEoDRIKCgJ1cBgFIAEoCCI3CghTb2Z0d2FyZRITCgRuYW1lGAEgASgJQgXg4BiAAhIWCgd2ZXJzaW9uGAIgASgJQgXg4BiAAUIhWh9vcmllbC9wcm90b2NvbC9vcmllbC92MTtvcmllbHYxYgZwcm90bzM", [file_oriel_v1_bounds, file_oriel_v1_session]);
+  fileDesc("ChRvcmllbC92MS9hZ2VudC5wcm90bxIIb3JpZWwudjEi5wMKB1RvQWdlbnQSCgoCaWQYASABKAQSKAoJY2hhbGxlbmdlGAIgASgLMhMub3JpZWwudjEuQ2hhbGxlbmdlSAASJAoHd2VsY29tZRgDIAEoCzIRLm9yaWVsLnYxLldlbGNvbWVIABIkCgdyZWZ1c2VkGAQgASgLMhEub3JpZWwudjEuUmVmdXNlZEgAEiAKBW9mZmVyGAogASgLMg8ub3JpZWwudjEuT2ZmZXJIABIoCgljYW5kaWRhdGUYCyABKAsyEy5vcmllbC52MS5DYW5kaWRhdGVIABIrCgtlbmRfc2Vzc2lvbhgMIAEoCzIULm9yaWVsLnYxLkVuZFNlc3Npb25IABI2ChFzZXNzaW9uX2VuZGVkX2FjaxgNIAEoCzIZLm9yaWVsLnYxLlNlc3Npb25FbmRlZEFja0gAEjEKDnNlbmRfaW52ZW50b3J5GA4gASgLMhcub3JpZWwudjEuU2VuZEludmVudG9yeUgAEiYKCHNldHRpbmdzGA8gASgLMhIub3JpZWwudjEuU2V0dGluZ3NIABIkCgdwcmVwYXJlGBAgASgLMhEub3JpZWwudjEuUHJlcGFyZUgAEiAKBXByb3ZlGBQgASgLMg8ub3JpZWwudjEuUHJvdmVIAEIGCgRib2R5Io8DCglGcm9tQWdlbnQSEAoIcmVwbHlfdG8YASABKAQSIAoFaGVsbG8YAiABKAsyDy5vcmllbC52MS5IZWxsb0gAEigKCWludmVudG9yeRgDIAEoCzITLm9yaWVsLnYxLkludmVudG9yeUgAEiQKB3ByZXZpZXcYBCABKAsyES5vcmllbC52MS5QcmV2aWV3SAASIgoGc3RhdHVzGAUgASgLMhAub3JpZWwudjEuU3RhdHVzSAASIgoGYW5zd2VyGAogASgLMhAub3JpZWwudjEuQW5zd2VySAASKAoJY2FuZGlkYXRlGAsgASgLMhMub3JpZWwudjEuQ2FuZGlkYXRlSAASMQoOc2Vzc2lvbl9yZXBvcnQYDCABKAsyFy5vcmllbC52MS5TZXNzaW9uUmVwb3J0SAASLwoNc2Vzc2lvbl9lbmRlZBgNIAEoCzIWLm9yaWVsLnYxLlNlc3Npb25FbmRlZEgAEiAKBWZhdWx0GA8gASgLMg8ub3JpZWwudjEuRmF1bHRIAEIGCgRib2R5IlwKCUNoYWxsZW5nZRIPCgd2ZXJzaW9uGAEgASgNEhMKBW5vbmNlGAIgASgMQgTg4BggEhcKCXJlbGF5X2tleRgDIAEoDEIE4OAYIBIQCghiaW5kX3RscxgEIAEoCCKvAgoFSGVsbG8SDwoHdmVyc2lvbhgBIAEoDRIbCg1hZ2VudF92ZXJzaW9uGAIgASgJQgTg4BhAEhkKC21hY2hpbmVfa2V5GAMgASgMQgTg4BggEhcKCXNpZ25hdHVyZRgEIAEoDEIE4OAYQBITCgVub25jZRgFIAEoDEIE4OAYIBIZCgptYWNoaW5lX2lkGAYgASgJQgXg4BiAARIiCgdzdW1tYXJ5GAcgASgLMhEub3JpZWwudjEuU3VtbWFyeRIgCgZzdGF0dXMYCCABKAsyEC5vcmllbC52MS5TdGF0dXMSGwoIc2Vzc2lvbnMYCSADKAlCCeDgGEDo4BiAAhIWCghpbnN0YW5jZRgUIAEoDEIE4OAYIBIZCgtmaW5nZXJwcmludBgVIAEoDEIE4OAYICK0AQoHV2VsY29tZRIZCgtjb21wdXRlcl9pZBgBIAEoCUIE4OAYQBIXCglzaWduYXR1cmUYAiABKAxCBODgGEASCwoDbm93GAMgASgDEhkKBnJlbGF5cxgEIAMoCUIJ4OAYgATo4BgQEiQKCHNldHRpbmdzGAUgASgLMhIub3JpZWwudjEuU2V0dGluZ3MSFQoHYWRkcmVzcxgGIAEoCUIE4OAYQBIQCghlbnJvbGxlZBgHIAEoCCIjCghTZXR0aW5ncxIXCg9wcmV2aWV3X3NlY29uZHMYASABKA0iegoHUmVmdXNlZBIcCgRjb2RlGAEgASgOMg4ub3JpZWwudjEuQ29kZRIVCgZkZXRhaWwYAiABKAlCBeDgGIAIEg0KBWZpbmFsGAMgASgIEisKDG5ld19pZGVudGl0eRgKIAEoCzIVLm9yaWVsLnYxLk5ld0lkZW50aXR5IjwKC05ld0lkZW50aXR5EhQKBXRva2VuGAEgASgJQgXg4BiAARIXCglzaWduYXR1cmUYAiABKAxCBODgGEAiDwoNU2VuZEludmVudG9yeSIJCgdQcmVwYXJlIgcKBVByb3ZlIisKD1Nlc3Npb25FbmRlZEFjaxIYCgpzZXNzaW9uX2lkGAEgASgJQgTg4BhAIjwKBUZhdWx0EhwKBGNvZGUYASABKA4yDi5vcmllbC52MS5Db2RlEhUKBmRldGFpbBgCIAEoCUIF4OAYgAgikwEKB1N1bW1hcnkSGAoJaG9zdF9uYW1lGAEgASgJQgXg4BiAAhIQCgJvcxgCIAEoCUIE4OAYIBIWCgdvc19uYW1lGAMgASgJQgXg4BiAAhISCgRhcmNoGAQgASgJQgTg4BggEhMKBHVzZXIYBSABKAlCBeDgGIACEhsKCWFkZHJlc3NlcxgGIAMoCUII4OAYQOjgGEAiugEKBlN0YXR1cxIpCgdkaXNwbGF5GAEgASgOMhgub3JpZWwudjEuU3RhdHVzLkRpc3BsYXkSEwoEdXNlchgCIAEoCUIF4OAYgAISFQoGZGV0YWlsGAMgASgJQgXg4BiACCJZCgdEaXNwbGF5EhcKE0RJU1BMQVlfVU5TUEVDSUZJRUQQABIQCgxESVNQTEFZX05PTkUQARIRCg1ESVNQTEFZX1JFQURZEAISEAoMRElTUExBWV9ERU1PEAMiZAoHUHJldmlldxISCgR0eXBlGAEgASgJQgTg4BggEhQKBGRhdGEYAiABKAxCBuDgGIDAAhINCgV3aWR0aBgDIAEoDRIOCgZoZWlnaHQYBCABKA0SEAoIdGFrZW5fYXQYBSABKAMiZwoJSW52ZW50b3J5EhAKCHRha2VuX2F0GAEgASgDEiIKB2dlbmVyYWwYAiABKAsyES5vcmllbC52MS5HZW5lcmFsEiQKCGhhcmR3YXJlGAMgASgLMhIub3JpZWwudjEuSGFyZHdhcmUitgMKB0dlbmVyYWwSEAoCb3MYASABKAlCBODgGCASFgoHb3NfbmFtZRgCIAEoCUIF4OAYgAISGQoKb3NfdmVyc2lvbhgDIAEoCUIF4OAYgAISFQoGa2VybmVsGAQgASgJQgXg4BiAAhISCgRhcmNoGAUgASgJQgTg4BggEhgKCWhvc3RfbmFtZRgGIAEoCUIF4OAYgAISFQoGZG9tYWluGAcgASgJQgXg4BiAAhIUCgV1c2VycxgIIAMoCUIF4OAYgAISFwoJdGltZV96b25lGAkgASgJQgTg4BhAEhEKCWJvb3RlZF9hdBgKIAEoAxIXCglhZGRyZXNzZXMYCyADKAlCBODgGEASGwoNYWdlbnRfdmVyc2lvbhgMIAEoCUIE4OAYQBISCgNjcHUYDSABKAlCBeDgGIACEgwKBGNwdXMYDiABKA0SFAoMbWVtb3J5X3RvdGFsGA8gASgEEhMKC21lbW9yeV91c2VkGBAgASgEEicKB3ZvbHVtZXMYESADKAsyEC5vcmllbC52MS5Wb2x1bWVCBOjgGEASHAoOdmlydHVhbGl6YXRpb24YEiABKAlCBODgGEAi1wMKCEhhcmR3YXJlEhQKBWJvYXJkGAEgASgJQgXg4BiAAhITCgRiaW9zGAIgASgJQgXg4BiAAhIVCgZzeXN0ZW0YAyABKAlCBeDgGIACEhUKBnNlcmlhbBgEIAEoCUIF4OAYgAESLQoKcHJvY2Vzc29ycxgFIAMoCzITLm9yaWVsLnYxLlByb2Nlc3NvckIE6OAYQBIUCgxtZW1vcnlfdG90YWwYBiABKAQSEgoKc3dhcF90b3RhbBgHIAEoBBITCgRncHVzGAggAygJQgXg4BiAAhIpCghtb25pdG9ycxgJIAMoCzIRLm9yaWVsLnYxLk1vbml0b3JCBOjgGCASJAoFZGlza3MYCiADKAsyDi5vcmllbC52MS5EaXNrQgXo4BiAARInCgd2b2x1bWVzGAsgAygLMhAub3JpZWwudjEuVm9sdW1lQgTo4BhAEioKCGFkYXB0ZXJzGAwgAygLMhEub3JpZWwudjEuQWRhcHRlckIF6OAYgAESGAoJYmF0dGVyaWVzGA0gAygJQgXg4BiAAhIXCghwcmludGVycxgOIAMoCUIF4OAYgAISKwoIc29mdHdhcmUYDyADKAsyEi5vcmllbC52MS5Tb2Z0d2FyZUIF6OAYkE4iPQoJUHJvY2Vzc29yEhQKBW1vZGVsGAEgASgJQgXg4BiAAhINCgVjb3JlcxgCIAEoDRILCgNtaHoYAyABKA0iTgoHTW9uaXRvchITCgRuYW1lGAEgASgJQgXg4BiAARINCgV3aWR0aBgCIAEoDRIOCgZoZWlnaHQYAyABKA0SDwoHcHJpbWFyeRgEIAEoCCI/CgREaXNrEhMKBG5hbWUYASABKAlCBeDgGIABEhQKBW1vZGVsGAIgASgJQgXg4BiAAhIMCgRzaXplGAMgASgEImwKBlZvbHVtZRITCgRwYXRoGAEgASgJQgXg4BiABBIVCgZkZXZpY2UYAiABKAlCBeDgGIAEEhkKC2ZpbGVfc3lzdGVtGAMgASgJQgTg4BhAEg0KBXRvdGFsGAQgASgEEgwKBHVzZWQYBSABKAQiYwoHQWRhcHRlchITCgRuYW1lGAEgASgJQgXg4BiAARIRCgNtYWMYAiABKAlCBODgGEASFwoJYWRkcmVzc2VzGAMgAygJQgTg4BhAEgsKA210dRgEIAEoDRIKCgJ1cBgFIAEoCCI3CghTb2Z0d2FyZRITCgRuYW1lGAEgASgJQgXg4BiAAhIWCgd2ZXJzaW9uGAIgASgJQgXg4BiAAUIhWh9vcmllbC9wcm90b2NvbC9vcmllbC92MTtvcmllbHYxYgZwcm90bzM", [file_oriel_v1_bounds, file_oriel_v1_session]);
 
 /**
  * @generated from message oriel.v1.ToAgent
@@ -96,6 +96,12 @@ export type ToAgent = Message<"oriel.v1.ToAgent"> & {
      */
     value: Prepare;
     case: "prepare";
+  } | {
+    /**
+     * @generated from field: oriel.v1.Prove prove = 20;
+     */
+    value: Prove;
+    case: "prove";
   } | { case: undefined; value?: undefined };
 };
 
@@ -274,6 +280,22 @@ export type Hello = Message<"oriel.v1.Hello"> & {
    * @generated from field: repeated string sessions = 9;
    */
   sessions: string[];
+
+  /**
+   * Random, of this run of the agent: the same in each of its connections, and in no
+   * other run's.
+   *
+   * @generated from field: bytes instance = 20;
+   */
+  instance: Uint8Array;
+
+  /**
+   * SHA-256 over what stays with the machine when its disk is copied away. It is told
+   * by the machine itself and proves nothing.
+   *
+   * @generated from field: bytes fingerprint = 21;
+   */
+  fingerprint: Uint8Array;
 };
 
 /**
@@ -379,6 +401,13 @@ export type Refused = Message<"oriel.v1.Refused"> & {
    * @generated from field: bool final = 3;
    */
   final: boolean;
+
+  /**
+   * Not none: another machine keeps this identity, and this one is to make its own.
+   *
+   * @generated from field: oriel.v1.NewIdentity new_identity = 10;
+   */
+  newIdentity?: NewIdentity | undefined;
 };
 
 /**
@@ -387,6 +416,34 @@ export type Refused = Message<"oriel.v1.Refused"> & {
  */
 export const RefusedSchema: GenMessage<Refused> = /*@__PURE__*/
   messageDesc(file_oriel_v1_agent, 6);
+
+/**
+ * NewIdentity has an agent make a new machine key and enroll with it. The key that it
+ * had stays beside as a copy. Only a token of the relay that it trusts already is taken,
+ * so that this moves no computer elsewhere.
+ *
+ * @generated from message oriel.v1.NewIdentity
+ */
+export type NewIdentity = Message<"oriel.v1.NewIdentity"> & {
+  /**
+   * @generated from field: string token = 1;
+   */
+  token: string;
+
+  /**
+   * by the relay's key, over the machine key, Hello's nonce and token
+   *
+   * @generated from field: bytes signature = 2;
+   */
+  signature: Uint8Array;
+};
+
+/**
+ * Describes the message oriel.v1.NewIdentity.
+ * Use `create(NewIdentitySchema)` to create a new message.
+ */
+export const NewIdentitySchema: GenMessage<NewIdentity> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_agent, 7);
 
 /**
  * @generated from message oriel.v1.SendInventory
@@ -399,7 +456,7 @@ export type SendInventory = Message<"oriel.v1.SendInventory"> & {
  * Use `create(SendInventorySchema)` to create a new message.
  */
 export const SendInventorySchema: GenMessage<SendInventory> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 7);
+  messageDesc(file_oriel_v1_agent, 8);
 
 /**
  * Prepare: an offer is about to come. What is prepared stays on the agent, and goes
@@ -415,7 +472,23 @@ export type Prepare = Message<"oriel.v1.Prepare"> & {
  * Use `create(PrepareSchema)` to create a new message.
  */
 export const PrepareSchema: GenMessage<Prepare> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 8);
+  messageDesc(file_oriel_v1_agent, 9);
+
+/**
+ * Prove asks an agent whether it is alive, beside the WebSocket's ping, which a proxy may
+ * answer. An empty FromAgent with its reply_to is the answer, and so is any other.
+ *
+ * @generated from message oriel.v1.Prove
+ */
+export type Prove = Message<"oriel.v1.Prove"> & {
+};
+
+/**
+ * Describes the message oriel.v1.Prove.
+ * Use `create(ProveSchema)` to create a new message.
+ */
+export const ProveSchema: GenMessage<Prove> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_agent, 10);
 
 /**
  * @generated from message oriel.v1.SessionEndedAck
@@ -432,7 +505,7 @@ export type SessionEndedAck = Message<"oriel.v1.SessionEndedAck"> & {
  * Use `create(SessionEndedAckSchema)` to create a new message.
  */
 export const SessionEndedAckSchema: GenMessage<SessionEndedAck> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 9);
+  messageDesc(file_oriel_v1_agent, 11);
 
 /**
  * @generated from message oriel.v1.Fault
@@ -454,7 +527,7 @@ export type Fault = Message<"oriel.v1.Fault"> & {
  * Use `create(FaultSchema)` to create a new message.
  */
 export const FaultSchema: GenMessage<Fault> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 10);
+  messageDesc(file_oriel_v1_agent, 12);
 
 /**
  * Summary is what a list shows of a computer.
@@ -506,7 +579,7 @@ export type Summary = Message<"oriel.v1.Summary"> & {
  * Use `create(SummarySchema)` to create a new message.
  */
 export const SummarySchema: GenMessage<Summary> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 11);
+  messageDesc(file_oriel_v1_agent, 13);
 
 /**
  * Status is what changes often and is known at once.
@@ -537,7 +610,7 @@ export type Status = Message<"oriel.v1.Status"> & {
  * Use `create(StatusSchema)` to create a new message.
  */
 export const StatusSchema: GenMessage<Status> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 12);
+  messageDesc(file_oriel_v1_agent, 14);
 
 /**
  * @generated from enum oriel.v1.Status.Display
@@ -570,7 +643,7 @@ export enum Status_Display {
  * Describes the enum oriel.v1.Status.Display.
  */
 export const Status_DisplaySchema: GenEnum<Status_Display> = /*@__PURE__*/
-  enumDesc(file_oriel_v1_agent, 12, 0);
+  enumDesc(file_oriel_v1_agent, 14, 0);
 
 /**
  * @generated from message oriel.v1.Preview
@@ -613,7 +686,7 @@ export type Preview = Message<"oriel.v1.Preview"> & {
  * Use `create(PreviewSchema)` to create a new message.
  */
 export const PreviewSchema: GenMessage<Preview> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 13);
+  messageDesc(file_oriel_v1_agent, 15);
 
 /**
  * Inventory is feature F6: everything known about a machine.
@@ -642,7 +715,7 @@ export type Inventory = Message<"oriel.v1.Inventory"> & {
  * Use `create(InventorySchema)` to create a new message.
  */
 export const InventorySchema: GenMessage<Inventory> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 14);
+  messageDesc(file_oriel_v1_agent, 16);
 
 /**
  * @generated from message oriel.v1.General
@@ -746,7 +819,7 @@ export type General = Message<"oriel.v1.General"> & {
  * Use `create(GeneralSchema)` to create a new message.
  */
 export const GeneralSchema: GenMessage<General> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 15);
+  messageDesc(file_oriel_v1_agent, 17);
 
 /**
  * @generated from message oriel.v1.Hardware
@@ -835,7 +908,7 @@ export type Hardware = Message<"oriel.v1.Hardware"> & {
  * Use `create(HardwareSchema)` to create a new message.
  */
 export const HardwareSchema: GenMessage<Hardware> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 16);
+  messageDesc(file_oriel_v1_agent, 18);
 
 /**
  * @generated from message oriel.v1.Processor
@@ -862,7 +935,7 @@ export type Processor = Message<"oriel.v1.Processor"> & {
  * Use `create(ProcessorSchema)` to create a new message.
  */
 export const ProcessorSchema: GenMessage<Processor> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 17);
+  messageDesc(file_oriel_v1_agent, 19);
 
 /**
  * @generated from message oriel.v1.Monitor
@@ -894,7 +967,7 @@ export type Monitor = Message<"oriel.v1.Monitor"> & {
  * Use `create(MonitorSchema)` to create a new message.
  */
 export const MonitorSchema: GenMessage<Monitor> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 18);
+  messageDesc(file_oriel_v1_agent, 20);
 
 /**
  * @generated from message oriel.v1.Disk
@@ -921,7 +994,7 @@ export type Disk = Message<"oriel.v1.Disk"> & {
  * Use `create(DiskSchema)` to create a new message.
  */
 export const DiskSchema: GenMessage<Disk> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 19);
+  messageDesc(file_oriel_v1_agent, 21);
 
 /**
  * @generated from message oriel.v1.Volume
@@ -958,7 +1031,7 @@ export type Volume = Message<"oriel.v1.Volume"> & {
  * Use `create(VolumeSchema)` to create a new message.
  */
 export const VolumeSchema: GenMessage<Volume> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 20);
+  messageDesc(file_oriel_v1_agent, 22);
 
 /**
  * @generated from message oriel.v1.Adapter
@@ -995,7 +1068,7 @@ export type Adapter = Message<"oriel.v1.Adapter"> & {
  * Use `create(AdapterSchema)` to create a new message.
  */
 export const AdapterSchema: GenMessage<Adapter> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 21);
+  messageDesc(file_oriel_v1_agent, 23);
 
 /**
  * @generated from message oriel.v1.Software
@@ -1017,5 +1090,5 @@ export type Software = Message<"oriel.v1.Software"> & {
  * Use `create(SoftwareSchema)` to create a new message.
  */
 export const SoftwareSchema: GenMessage<Software> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 22);
+  messageDesc(file_oriel_v1_agent, 24);
 

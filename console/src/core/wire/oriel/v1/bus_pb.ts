@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oriel/v1/bus.proto.
  */
 export const file_oriel_v1_bus: GenFile = /*@__PURE__*/
-  fileDesc("ChJvcmllbC92MS9idXMucHJvdG8SCG9yaWVsLnYxIoUDCgpCdXNNZXNzYWdlEh8KA2FzaxgBIAEoCzIQLm9yaWVsLnYxLkJ1c0Fza0gAEicKB3JlY2VpcHQYAiABKAsyFC5vcmllbC52MS5CdXNSZWNlaXB0SAASNAoOYWdlbnRfcmVwbGFjZWQYAyABKAsyGi5vcmllbC52MS5CdXNBZ2VudFJlcGxhY2VkSAASLAoKYWdlbnRfZHJvcBgEIAEoCzIWLm9yaWVsLnYxLkJ1c0FnZW50RHJvcEgAEicKB3Nlc3Npb24YBSABKAsyFC5vcmllbC52MS5CdXNTZXNzaW9uSAASMgoNZmxlZXRfY2hhbmdlZBgGIAEoCzIZLm9yaWVsLnYxLkJ1c0ZsZWV0Q2hhbmdlZEgAEjYKD2pvdXJuYWxfY2hhbmdlZBgHIAEoCzIbLm9yaWVsLnYxLkJ1c0pvdXJuYWxDaGFuZ2VkSAASLAoKc2lnbmVkX291dBgIIAEoCzIWLm9yaWVsLnYxLkJ1c1NpZ25lZE91dEgAQgYKBGJvZHkiOgoGQnVzQXNrEiIKB21lc3NhZ2UYASABKAsyES5vcmllbC52MS5Ub0FnZW50EgwKBHdhaXQYAiABKAgiQQoKQnVzUmVjZWlwdBIcCgRjb2RlGAEgASgOMg4ub3JpZWwudjEuQ29kZRIVCgZkZXRhaWwYAiABKAlCBeDgGIAIIiwKEEJ1c0FnZW50UmVwbGFjZWQSGAoKY29ubmVjdGlvbhgBIAEoCUIE4OAYQCJDCgxCdXNBZ2VudERyb3ASHAoEY29kZRgBIAEoDjIOLm9yaWVsLnYxLkNvZGUSFQoGZGV0YWlsGAIgASgJQgXg4BiACCLLAQoKQnVzU2Vzc2lvbhIZCgtjb21wdXRlcl9pZBgBIAEoCUIE4OAYQBIiCgZhbnN3ZXIYAiABKAsyEC5vcmllbC52MS5BbnN3ZXJIABIoCgljYW5kaWRhdGUYAyABKAsyEy5vcmllbC52MS5DYW5kaWRhdGVIABInCgVlbmRlZBgEIAEoCzIWLm9yaWVsLnYxLlNlc3Npb25FbmRlZEgAEiMKBXRha2VuGAUgASgLMhIub3JpZWwudjEuQnVzVGFrZW5IAEIGCgRib2R5Ih0KCEJ1c1Rha2VuEhEKA3RhYhgBIAEoCUIE4OAYQCJDCg9CdXNGbGVldENoYW5nZWQSHwoMY29tcHV0ZXJfaWRzGAEgAygJQgng4BhA6OAY6AcSDwoHcmVtb3ZlZBgCIAEoCCJIChFCdXNKb3VybmFsQ2hhbmdlZBIYCgpzZXNzaW9uX2lkGAEgASgJQgTg4BhAEhkKC2NvbXB1dGVyX2lkGAIgASgJQgTg4BhAIigKDEJ1c1NpZ25lZE91dBIYCgpzaWduX2luX2lkGAEgASgJQgTg4BhAQiFaH29yaWVsL3Byb3RvY29sL29yaWVsL3YxO29yaWVsdjFiBnByb3RvMw", [file_oriel_v1_agent, file_oriel_v1_bounds, file_oriel_v1_session]);
+  fileDesc("ChJvcmllbC92MS9idXMucHJvdG8SCG9yaWVsLnYxItMDCgpCdXNNZXNzYWdlEh8KA2FzaxgBIAEoCzIQLm9yaWVsLnYxLkJ1c0Fza0gAEicKB3JlY2VpcHQYAiABKAsyFC5vcmllbC52MS5CdXNSZWNlaXB0SAASNAoOYWdlbnRfcmVwbGFjZWQYAyABKAsyGi5vcmllbC52MS5CdXNBZ2VudFJlcGxhY2VkSAASLAoKYWdlbnRfZHJvcBgEIAEoCzIWLm9yaWVsLnYxLkJ1c0FnZW50RHJvcEgAEicKB3Nlc3Npb24YBSABKAsyFC5vcmllbC52MS5CdXNTZXNzaW9uSAASMgoNZmxlZXRfY2hhbmdlZBgGIAEoCzIZLm9yaWVsLnYxLkJ1c0ZsZWV0Q2hhbmdlZEgAEjYKD2pvdXJuYWxfY2hhbmdlZBgHIAEoCzIbLm9yaWVsLnYxLkJ1c0pvdXJuYWxDaGFuZ2VkSAASLAoKc2lnbmVkX291dBgIIAEoCzIWLm9yaWVsLnYxLkJ1c1NpZ25lZE91dEgAEiMKBXByb3ZlGBQgASgLMhIub3JpZWwudjEuQnVzUHJvdmVIABInCgdtYWNoaW5lGBUgASgLMhQub3JpZWwudjEuQnVzTWFjaGluZUgAQgYKBGJvZHkiOgoGQnVzQXNrEiIKB21lc3NhZ2UYASABKAsyES5vcmllbC52MS5Ub0FnZW50EgwKBHdhaXQYAiABKAgiQQoKQnVzUmVjZWlwdBIcCgRjb2RlGAEgASgOMg4ub3JpZWwudjEuQ29kZRIVCgZkZXRhaWwYAiABKAlCBeDgGIAIIiwKEEJ1c0FnZW50UmVwbGFjZWQSGAoKY29ubmVjdGlvbhgBIAEoCUIE4OAYQCIiCghCdXNQcm92ZRIWCghpbnN0YW5jZRgBIAEoDEIE4OAYICJwCgpCdXNNYWNoaW5lEhYKCGluc3RhbmNlGAEgASgMQgTg4BggEhkKC2ZpbmdlcnByaW50GAIgASgMQgTg4BggEhgKCWhvc3RfbmFtZRgDIAEoCUIF4OAYgAISFQoHYWRkcmVzcxgEIAEoCUIE4OAYQCJDCgxCdXNBZ2VudERyb3ASHAoEY29kZRgBIAEoDjIOLm9yaWVsLnYxLkNvZGUSFQoGZGV0YWlsGAIgASgJQgXg4BiACCLLAQoKQnVzU2Vzc2lvbhIZCgtjb21wdXRlcl9pZBgBIAEoCUIE4OAYQBIiCgZhbnN3ZXIYAiABKAsyEC5vcmllbC52MS5BbnN3ZXJIABIoCgljYW5kaWRhdGUYAyABKAsyEy5vcmllbC52MS5DYW5kaWRhdGVIABInCgVlbmRlZBgEIAEoCzIWLm9yaWVsLnYxLlNlc3Npb25FbmRlZEgAEiMKBXRha2VuGAUgASgLMhIub3JpZWwudjEuQnVzVGFrZW5IAEIGCgRib2R5Ih0KCEJ1c1Rha2VuEhEKA3RhYhgBIAEoCUIE4OAYQCJDCg9CdXNGbGVldENoYW5nZWQSHwoMY29tcHV0ZXJfaWRzGAEgAygJQgng4BhA6OAY6AcSDwoHcmVtb3ZlZBgCIAEoCCJIChFCdXNKb3VybmFsQ2hhbmdlZBIYCgpzZXNzaW9uX2lkGAEgASgJQgTg4BhAEhkKC2NvbXB1dGVyX2lkGAIgASgJQgTg4BhAIigKDEJ1c1NpZ25lZE91dBIYCgpzaWduX2luX2lkGAEgASgJQgTg4BhAQiFaH29yaWVsL3Byb3RvY29sL29yaWVsL3YxO29yaWVsdjFiBnByb3RvMw", [file_oriel_v1_agent, file_oriel_v1_bounds, file_oriel_v1_session]);
 
 /**
  * @generated from message oriel.v1.BusMessage
@@ -75,6 +75,18 @@ export type BusMessage = Message<"oriel.v1.BusMessage"> & {
      */
     value: BusSignedOut;
     case: "signedOut";
+  } | {
+    /**
+     * @generated from field: oriel.v1.BusProve prove = 20;
+     */
+    value: BusProve;
+    case: "prove";
+  } | {
+    /**
+     * @generated from field: oriel.v1.BusMachine machine = 21;
+     */
+    value: BusMachine;
+    case: "machine";
   } | { case: undefined; value?: undefined };
 };
 
@@ -160,6 +172,63 @@ export const BusAgentReplacedSchema: GenMessage<BusAgentReplaced> = /*@__PURE__*
   messageDesc(file_oriel_v1_bus, 3);
 
 /**
+ * BusProve, on agent.<computer>: somebody greets with this computer's key. The node with
+ * another run of the agent has it prove that it is alive, and answers with BusMachine; with
+ * BusReceipt where it is the same run or is not.
+ *
+ * @generated from message oriel.v1.BusProve
+ */
+export type BusProve = Message<"oriel.v1.BusProve"> & {
+  /**
+   * of the one who greets
+   *
+   * @generated from field: bytes instance = 1;
+   */
+  instance: Uint8Array;
+};
+
+/**
+ * Describes the message oriel.v1.BusProve.
+ * Use `create(BusProveSchema)` to create a new message.
+ */
+export const BusProveSchema: GenMessage<BusProve> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_bus, 4);
+
+/**
+ * BusMachine is one of those who hold a machine key.
+ *
+ * @generated from message oriel.v1.BusMachine
+ */
+export type BusMachine = Message<"oriel.v1.BusMachine"> & {
+  /**
+   * @generated from field: bytes instance = 1;
+   */
+  instance: Uint8Array;
+
+  /**
+   * @generated from field: bytes fingerprint = 2;
+   */
+  fingerprint: Uint8Array;
+
+  /**
+   * @generated from field: string host_name = 3;
+   */
+  hostName: string;
+
+  /**
+   * @generated from field: string address = 4;
+   */
+  address: string;
+};
+
+/**
+ * Describes the message oriel.v1.BusMachine.
+ * Use `create(BusMachineSchema)` to create a new message.
+ */
+export const BusMachineSchema: GenMessage<BusMachine> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_bus, 5);
+
+/**
  * BusAgentDrop, on agent.<computer>: blocked or removed.
  *
  * @generated from message oriel.v1.BusAgentDrop
@@ -181,7 +250,7 @@ export type BusAgentDrop = Message<"oriel.v1.BusAgentDrop"> & {
  * Use `create(BusAgentDropSchema)` to create a new message.
  */
 export const BusAgentDropSchema: GenMessage<BusAgentDrop> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_bus, 4);
+  messageDesc(file_oriel_v1_bus, 6);
 
 /**
  * BusSession, on session.<id>, is for the node that holds the session's tab.
@@ -231,7 +300,7 @@ export type BusSession = Message<"oriel.v1.BusSession"> & {
  * Use `create(BusSessionSchema)` to create a new message.
  */
 export const BusSessionSchema: GenMessage<BusSession> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_bus, 5);
+  messageDesc(file_oriel_v1_bus, 7);
 
 /**
  * BusTaken: another tab of the same person has this session now.
@@ -250,7 +319,7 @@ export type BusTaken = Message<"oriel.v1.BusTaken"> & {
  * Use `create(BusTakenSchema)` to create a new message.
  */
 export const BusTakenSchema: GenMessage<BusTaken> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_bus, 6);
+  messageDesc(file_oriel_v1_bus, 8);
 
 /**
  * BusFleetChanged, on fleet.changed.
@@ -274,7 +343,7 @@ export type BusFleetChanged = Message<"oriel.v1.BusFleetChanged"> & {
  * Use `create(BusFleetChangedSchema)` to create a new message.
  */
 export const BusFleetChangedSchema: GenMessage<BusFleetChanged> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_bus, 7);
+  messageDesc(file_oriel_v1_bus, 9);
 
 /**
  * BusJournalChanged, on journal.changed.
@@ -298,7 +367,7 @@ export type BusJournalChanged = Message<"oriel.v1.BusJournalChanged"> & {
  * Use `create(BusJournalChangedSchema)` to create a new message.
  */
 export const BusJournalChangedSchema: GenMessage<BusJournalChanged> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_bus, 8);
+  messageDesc(file_oriel_v1_bus, 10);
 
 /**
  * BusSignedOut, on access.signed_out.
@@ -317,5 +386,5 @@ export type BusSignedOut = Message<"oriel.v1.BusSignedOut"> & {
  * Use `create(BusSignedOutSchema)` to create a new message.
  */
 export const BusSignedOutSchema: GenMessage<BusSignedOut> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_bus, 9);
+  messageDesc(file_oriel_v1_bus, 11);
 

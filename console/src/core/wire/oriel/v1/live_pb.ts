@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oriel/v1/live.proto.
  */
 export const file_oriel_v1_live: GenFile = /*@__PURE__*/
-  fileDesc("ChNvcmllbC92MS9saXZlLnByb3RvEghvcmllbC52MSLSAgoLRnJvbUNvbnNvbGUSIAoFd2F0Y2gYASABKAsyDy5vcmllbC52MS5XYXRjaEgAEi0KDG9wZW5fc2Vzc2lvbhgCIAEoCzIVLm9yaWVsLnYxLk9wZW5TZXNzaW9uSAASKAoJY2FuZGlkYXRlGAMgASgLMhMub3JpZWwudjEuQ2FuZGlkYXRlSAASLwoNY2xvc2Vfc2Vzc2lvbhgEIAEoCzIWLm9yaWVsLnYxLkNsb3NlU2Vzc2lvbkgAEjEKDmF0dGFjaF9zZXNzaW9uGAUgASgLMhcub3JpZWwudjEuQXR0YWNoU2Vzc2lvbkgAEicKCXJlbmV3X2ljZRgGIAEoCzISLm9yaWVsLnYxLlJlbmV3SWNlSAASMwoPcHJlcGFyZV9zZXNzaW9uGAcgASgLMhgub3JpZWwudjEuUHJlcGFyZVNlc3Npb25IAEIGCgRib2R5IpIFCglUb0NvbnNvbGUSKAoHd2VsY29tZRgBIAEoCzIVLm9yaWVsLnYxLkxpdmVXZWxjb21lSAASMAoJY29tcHV0ZXJzGAIgASgLMhsub3JpZWwudjEuQ29tcHV0ZXJzU25hcHNob3RIABImCghjb21wdXRlchgDIAEoCzISLm9yaWVsLnYxLkNvbXB1dGVySAASNQoQY29tcHV0ZXJfcmVtb3ZlZBgEIAEoCzIZLm9yaWVsLnYxLkNvbXB1dGVyUmVtb3ZlZEgAEiwKB2pvdXJuYWwYBSABKAsyGS5vcmllbC52MS5Kb3VybmFsU25hcHNob3RIABIvCg1qb3VybmFsX2VudHJ5GAYgASgLMhYub3JpZWwudjEuSm91cm5hbEVudHJ5SAASMQoOc2Vzc2lvbl9vcGVuZWQYByABKAsyFy5vcmllbC52MS5TZXNzaW9uT3BlbmVkSAASIgoGYW5zd2VyGAggASgLMhAub3JpZWwudjEuQW5zd2VySAASKAoJY2FuZGlkYXRlGAkgASgLMhMub3JpZWwudjEuQ2FuZGlkYXRlSAASLwoNc2Vzc2lvbl9lbmRlZBgKIAEoCzIWLm9yaWVsLnYxLlNlc3Npb25FbmRlZEgAEiQKB3Byb2JsZW0YCyABKAsyES5vcmllbC52MS5Qcm9ibGVtSAASKQoKc2lnbmVkX291dBgMIAEoCzITLm9yaWVsLnYxLlNpZ25lZE91dEgAEjMKD3Nlc3Npb25fd2FpdGluZxgNIAEoCzIYLm9yaWVsLnYxLlNlc3Npb25XYWl0aW5nSAASKwoLaWNlX3NlcnZlcnMYDiABKAsyFC5vcmllbC52MS5JY2VTZXJ2ZXJzSABCBgoEYm9keSKYAQoLTGl2ZVdlbGNvbWUSFwoJcGVyc29uX2lkGAEgASgJQgTg4BhAEhsKDXJlbGF5X3ZlcnNpb24YAiABKAlCBODgGEASLgoLaWNlX3NlcnZlcnMYAyADKAsyEy5vcmllbC52MS5JY2VTZXJ2ZXJCBOjgGBASFgoOaWNlX2V4cGlyZXNfYXQYBCABKAMSCwoDbm93GAUgASgDIisKBVdhdGNoEhEKCWNvbXB1dGVycxgBIAEoCBIPCgdqb3VybmFsGAIgASgIIgoKCFJlbmV3SWNlIlQKCkljZVNlcnZlcnMSLgoLaWNlX3NlcnZlcnMYASADKAsyEy5vcmllbC52MS5JY2VTZXJ2ZXJCBOjgGBASFgoOaWNlX2V4cGlyZXNfYXQYAiABKAMihgEKC09wZW5TZXNzaW9uEg8KB2F0dGVtcHQYASABKA0SGQoLY29tcHV0ZXJfaWQYAiABKAlCBODgGEASHAoEbW9kZRgDIAEoDjIOLm9yaWVsLnYxLk1vZGUSEwoDc2RwGAQgASgJQgbg4BiAgAQSGAoKc2Vzc2lvbl9pZBgFIAEoCUIE4OAYQCIrCg5QcmVwYXJlU2Vzc2lvbhIZCgtjb21wdXRlcl9pZBgBIAEoCUIE4OAYQCKSAQoNU2Vzc2lvbk9wZW5lZBIYCgpzZXNzaW9uX2lkGAEgASgJQgTg4BhAEg8KB2F0dGVtcHQYAiABKA0SGgoMY29tcHV0ZXJfa2V5GAMgASgMQgTg4BggEhMKBW5vbmNlGAQgASgMQgTg4BggEiUKBnNjb3BlcxgFIAMoDjIPLm9yaWVsLnYxLlNjb3BlQgTo4BggIjwKDlNlc3Npb25XYWl0aW5nEg8KB2F0dGVtcHQYASABKA0SGQoLY29tcHV0ZXJfaWQYAiABKAlCBODgGEAiOQoMQ2xvc2VTZXNzaW9uEhgKCnNlc3Npb25faWQYASABKAlCBODgGEASDwoHYXR0ZW1wdBgCIAEoDSIpCg1BdHRhY2hTZXNzaW9uEhgKCnNlc3Npb25faWQYASABKAlCBODgGEAiaQoHUHJvYmxlbRIPCgdhdHRlbXB0GAEgASgNEhgKCnNlc3Npb25faWQYAiABKAlCBODgGEASHAoEY29kZRgDIAEoDjIOLm9yaWVsLnYxLkNvZGUSFQoGZGV0YWlsGAQgASgJQgXg4BiACCILCglTaWduZWRPdXQi9gMKCENvbXB1dGVyEhAKAmlkGAEgASgJQgTg4BhAEhMKBG5hbWUYAiABKAlCBeDgGIACEikKBnN0YXR1cxgDIAEoDjIZLm9yaWVsLnYxLkNvbXB1dGVyLlN0YXR1cxIiCgdzdW1tYXJ5GAQgASgLMhEub3JpZWwudjEuU3VtbWFyeRIVCgdhZGRyZXNzGAUgASgJQgTg4BhAEhsKDWFnZW50X3ZlcnNpb24YBiABKAlCBODgGEASEQoJbGFzdF9zZWVuGAcgASgDEhAKCGFkZGVkX2F0GAggASgDEhIKCnByZXZpZXdfYXQYCSABKAMSKQoHZGlzcGxheRgKIAEoDjIYLm9yaWVsLnYxLlN0YXR1cy5EaXNwbGF5EhwKCW9wZXJhdG9ycxgLIAMoCUIJ4OAYgALo4BggEhMKC21heV9jb250cm9sGAwgASgIEh0KDmRpc3BsYXlfZGV0YWlsGA0gASgJQgXg4BiACCKJAQoGU3RhdHVzEhYKElNUQVRVU19VTlNQRUNJRklFRBAAEhEKDVNUQVRVU19PTkxJTkUQARIVChFTVEFUVVNfSU5fU0VTU0lPThACEhIKDlNUQVRVU19PRkZMSU5FEAMSFQoRU1RBVFVTX05FVkVSX1NFRU4QBBISCg5TVEFUVVNfQkxPQ0tFRBAFIkIKEUNvbXB1dGVyc1NuYXBzaG90Ei0KCWNvbXB1dGVycxgBIAMoCzISLm9yaWVsLnYxLkNvbXB1dGVyQgbo4BigjQYiIwoPQ29tcHV0ZXJSZW1vdmVkEhAKAmlkGAEgASgJQgTg4BhAIvYDCgxKb3VybmFsRW50cnkSGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQBIZCgtjb21wdXRlcl9pZBgCIAEoCUIE4OAYQBIcCg1jb21wdXRlcl9uYW1lGAMgASgJQgXg4BiAAhIZCgtvcGVyYXRvcl9pZBgEIAEoCUIE4OAYQBIcCg1vcGVyYXRvcl9uYW1lGAUgASgJQgXg4BiAAhIeChBvcGVyYXRvcl9hZGRyZXNzGAYgASgJQgTg4BhAEhYKB2Jyb3dzZXIYByABKAlCBeDgGIACEhwKBG1vZGUYCCABKA4yDi5vcmllbC52MS5Nb2RlEhIKCnN0YXJ0ZWRfYXQYCSABKAMSFAoMY29ubmVjdGVkX2F0GAogASgDEhAKCGVuZGVkX2F0GAsgASgDEicKCmVuZF9yZWFzb24YDCABKA4yEy5vcmllbC52MS5FbmRSZWFzb24SIAoIZW5kX2NvZGUYDSABKA4yDi5vcmllbC52MS5Db2RlEhwKBHBhdGgYDiABKA4yDi5vcmllbC52MS5QYXRoEg0KBWJ5dGVzGA8gASgEEhMKBWNvZGVjGBAgASgJQgTg4BggEhkKCmVuZF9kZXRhaWwYESABKAlCBeDgGIAIEiAKBmRlbGF5cxgSIAEoCzIQLm9yaWVsLnYxLkRlbGF5cyJACg9Kb3VybmFsU25hcHNob3QSLQoHZW50cmllcxgBIAMoCzIWLm9yaWVsLnYxLkpvdXJuYWxFbnRyeUIE6OAYZEIhWh9vcmllbC9wcm90b2NvbC9vcmllbC92MTtvcmllbHYxYgZwcm90bzM", [file_oriel_v1_agent, file_oriel_v1_bounds, file_oriel_v1_session]);
+  fileDesc("ChNvcmllbC92MS9saXZlLnByb3RvEghvcmllbC52MSLSAgoLRnJvbUNvbnNvbGUSIAoFd2F0Y2gYASABKAsyDy5vcmllbC52MS5XYXRjaEgAEi0KDG9wZW5fc2Vzc2lvbhgCIAEoCzIVLm9yaWVsLnYxLk9wZW5TZXNzaW9uSAASKAoJY2FuZGlkYXRlGAMgASgLMhMub3JpZWwudjEuQ2FuZGlkYXRlSAASLwoNY2xvc2Vfc2Vzc2lvbhgEIAEoCzIWLm9yaWVsLnYxLkNsb3NlU2Vzc2lvbkgAEjEKDmF0dGFjaF9zZXNzaW9uGAUgASgLMhcub3JpZWwudjEuQXR0YWNoU2Vzc2lvbkgAEicKCXJlbmV3X2ljZRgGIAEoCzISLm9yaWVsLnYxLlJlbmV3SWNlSAASMwoPcHJlcGFyZV9zZXNzaW9uGAcgASgLMhgub3JpZWwudjEuUHJlcGFyZVNlc3Npb25IAEIGCgRib2R5IpIFCglUb0NvbnNvbGUSKAoHd2VsY29tZRgBIAEoCzIVLm9yaWVsLnYxLkxpdmVXZWxjb21lSAASMAoJY29tcHV0ZXJzGAIgASgLMhsub3JpZWwudjEuQ29tcHV0ZXJzU25hcHNob3RIABImCghjb21wdXRlchgDIAEoCzISLm9yaWVsLnYxLkNvbXB1dGVySAASNQoQY29tcHV0ZXJfcmVtb3ZlZBgEIAEoCzIZLm9yaWVsLnYxLkNvbXB1dGVyUmVtb3ZlZEgAEiwKB2pvdXJuYWwYBSABKAsyGS5vcmllbC52MS5Kb3VybmFsU25hcHNob3RIABIvCg1qb3VybmFsX2VudHJ5GAYgASgLMhYub3JpZWwudjEuSm91cm5hbEVudHJ5SAASMQoOc2Vzc2lvbl9vcGVuZWQYByABKAsyFy5vcmllbC52MS5TZXNzaW9uT3BlbmVkSAASIgoGYW5zd2VyGAggASgLMhAub3JpZWwudjEuQW5zd2VySAASKAoJY2FuZGlkYXRlGAkgASgLMhMub3JpZWwudjEuQ2FuZGlkYXRlSAASLwoNc2Vzc2lvbl9lbmRlZBgKIAEoCzIWLm9yaWVsLnYxLlNlc3Npb25FbmRlZEgAEiQKB3Byb2JsZW0YCyABKAsyES5vcmllbC52MS5Qcm9ibGVtSAASKQoKc2lnbmVkX291dBgMIAEoCzITLm9yaWVsLnYxLlNpZ25lZE91dEgAEjMKD3Nlc3Npb25fd2FpdGluZxgNIAEoCzIYLm9yaWVsLnYxLlNlc3Npb25XYWl0aW5nSAASKwoLaWNlX3NlcnZlcnMYDiABKAsyFC5vcmllbC52MS5JY2VTZXJ2ZXJzSABCBgoEYm9keSKYAQoLTGl2ZVdlbGNvbWUSFwoJcGVyc29uX2lkGAEgASgJQgTg4BhAEhsKDXJlbGF5X3ZlcnNpb24YAiABKAlCBODgGEASLgoLaWNlX3NlcnZlcnMYAyADKAsyEy5vcmllbC52MS5JY2VTZXJ2ZXJCBOjgGBASFgoOaWNlX2V4cGlyZXNfYXQYBCABKAMSCwoDbm93GAUgASgDIisKBVdhdGNoEhEKCWNvbXB1dGVycxgBIAEoCBIPCgdqb3VybmFsGAIgASgIIgoKCFJlbmV3SWNlIlQKCkljZVNlcnZlcnMSLgoLaWNlX3NlcnZlcnMYASADKAsyEy5vcmllbC52MS5JY2VTZXJ2ZXJCBOjgGBASFgoOaWNlX2V4cGlyZXNfYXQYAiABKAMihgEKC09wZW5TZXNzaW9uEg8KB2F0dGVtcHQYASABKA0SGQoLY29tcHV0ZXJfaWQYAiABKAlCBODgGEASHAoEbW9kZRgDIAEoDjIOLm9yaWVsLnYxLk1vZGUSEwoDc2RwGAQgASgJQgbg4BiAgAQSGAoKc2Vzc2lvbl9pZBgFIAEoCUIE4OAYQCIrCg5QcmVwYXJlU2Vzc2lvbhIZCgtjb21wdXRlcl9pZBgBIAEoCUIE4OAYQCKSAQoNU2Vzc2lvbk9wZW5lZBIYCgpzZXNzaW9uX2lkGAEgASgJQgTg4BhAEg8KB2F0dGVtcHQYAiABKA0SGgoMY29tcHV0ZXJfa2V5GAMgASgMQgTg4BggEhMKBW5vbmNlGAQgASgMQgTg4BggEiUKBnNjb3BlcxgFIAMoDjIPLm9yaWVsLnYxLlNjb3BlQgTo4BggIjwKDlNlc3Npb25XYWl0aW5nEg8KB2F0dGVtcHQYASABKA0SGQoLY29tcHV0ZXJfaWQYAiABKAlCBODgGEAiOQoMQ2xvc2VTZXNzaW9uEhgKCnNlc3Npb25faWQYASABKAlCBODgGEASDwoHYXR0ZW1wdBgCIAEoDSIpCg1BdHRhY2hTZXNzaW9uEhgKCnNlc3Npb25faWQYASABKAlCBODgGEAiaQoHUHJvYmxlbRIPCgdhdHRlbXB0GAEgASgNEhgKCnNlc3Npb25faWQYAiABKAlCBODgGEASHAoEY29kZRgDIAEoDjIOLm9yaWVsLnYxLkNvZGUSFQoGZGV0YWlsGAQgASgJQgXg4BiACCILCglTaWduZWRPdXQitQQKCENvbXB1dGVyEhAKAmlkGAEgASgJQgTg4BhAEhMKBG5hbWUYAiABKAlCBeDgGIACEikKBnN0YXR1cxgDIAEoDjIZLm9yaWVsLnYxLkNvbXB1dGVyLlN0YXR1cxIiCgdzdW1tYXJ5GAQgASgLMhEub3JpZWwudjEuU3VtbWFyeRIVCgdhZGRyZXNzGAUgASgJQgTg4BhAEhsKDWFnZW50X3ZlcnNpb24YBiABKAlCBODgGEASEQoJbGFzdF9zZWVuGAcgASgDEhAKCGFkZGVkX2F0GAggASgDEhIKCnByZXZpZXdfYXQYCSABKAMSKQoHZGlzcGxheRgKIAEoDjIYLm9yaWVsLnYxLlN0YXR1cy5EaXNwbGF5EhwKCW9wZXJhdG9ycxgLIAMoCUIJ4OAYgALo4BggEhMKC21heV9jb250cm9sGAwgASgIEh0KDmRpc3BsYXlfZGV0YWlsGA0gASgJQgXg4BiACBIeCgV0d2lucxgUIAEoCzIPLm9yaWVsLnYxLlR3aW5zEh0KD3NhbWVfbWFjaGluZV9hcxgVIAEoCUIE4OAYQCKJAQoGU3RhdHVzEhYKElNUQVRVU19VTlNQRUNJRklFRBAAEhEKDVNUQVRVU19PTkxJTkUQARIVChFTVEFUVVNfSU5fU0VTU0lPThACEhIKDlNUQVRVU19PRkZMSU5FEAMSFQoRU1RBVFVTX05FVkVSX1NFRU4QBBISCg5TVEFUVVNfQkxPQ0tFRBAFIqkBCgVUd2lucxIPCgdzZWVuX2F0GAEgASgDEi8KCG1hY2hpbmVzGAIgAygLMhcub3JpZWwudjEuVHdpbnMuTWFjaGluZUIE6OAYAhpeCgdNYWNoaW5lEhIKBG1hcmsYASABKAlCBODgGFASGAoJaG9zdF9uYW1lGAIgASgJQgXg4BiAAhIVCgdhZGRyZXNzGAMgASgJQgTg4BhAEg4KBnJlbmV3cxgEIAEoCCJCChFDb21wdXRlcnNTbmFwc2hvdBItCgljb21wdXRlcnMYASADKAsyEi5vcmllbC52MS5Db21wdXRlckIG6OAYoI0GIiMKD0NvbXB1dGVyUmVtb3ZlZBIQCgJpZBgBIAEoCUIE4OAYQCL2AwoMSm91cm5hbEVudHJ5EhgKCnNlc3Npb25faWQYASABKAlCBODgGEASGQoLY29tcHV0ZXJfaWQYAiABKAlCBODgGEASHAoNY29tcHV0ZXJfbmFtZRgDIAEoCUIF4OAYgAISGQoLb3BlcmF0b3JfaWQYBCABKAlCBODgGEASHAoNb3BlcmF0b3JfbmFtZRgFIAEoCUIF4OAYgAISHgoQb3BlcmF0b3JfYWRkcmVzcxgGIAEoCUIE4OAYQBIWCgdicm93c2VyGAcgASgJQgXg4BiAAhIcCgRtb2RlGAggASgOMg4ub3JpZWwudjEuTW9kZRISCgpzdGFydGVkX2F0GAkgASgDEhQKDGNvbm5lY3RlZF9hdBgKIAEoAxIQCghlbmRlZF9hdBgLIAEoAxInCgplbmRfcmVhc29uGAwgASgOMhMub3JpZWwudjEuRW5kUmVhc29uEiAKCGVuZF9jb2RlGA0gASgOMg4ub3JpZWwudjEuQ29kZRIcCgRwYXRoGA4gASgOMg4ub3JpZWwudjEuUGF0aBINCgVieXRlcxgPIAEoBBITCgVjb2RlYxgQIAEoCUIE4OAYIBIZCgplbmRfZGV0YWlsGBEgASgJQgXg4BiACBIgCgZkZWxheXMYEiABKAsyEC5vcmllbC52MS5EZWxheXMiQAoPSm91cm5hbFNuYXBzaG90Ei0KB2VudHJpZXMYASADKAsyFi5vcmllbC52MS5Kb3VybmFsRW50cnlCBOjgGGRCIVofb3JpZWwvcHJvdG9jb2wvb3JpZWwvdjE7b3JpZWx2MWIGcHJvdG8z", [file_oriel_v1_agent, file_oriel_v1_bounds, file_oriel_v1_session]);
 
 /**
  * @generated from message oriel.v1.FromConsole
@@ -587,6 +587,20 @@ export type Computer = Message<"oriel.v1.Computer"> & {
    * @generated from field: string display_detail = 13;
    */
   displayDetail: string;
+
+  /**
+   * none: one machine uses this identity, as far as is known
+   *
+   * @generated from field: oriel.v1.Twins twins = 20;
+   */
+  twins?: Twins | undefined;
+
+  /**
+   * an older computer that is this machine, too
+   *
+   * @generated from field: string same_machine_as = 21;
+   */
+  sameMachineAs: string;
 };
 
 /**
@@ -638,6 +652,70 @@ export const Computer_StatusSchema: GenEnum<Computer_Status> = /*@__PURE__*/
   enumDesc(file_oriel_v1_live, 14, 0);
 
 /**
+ * Twins are two machines that were connected with one identity at once.
+ *
+ * @generated from message oriel.v1.Twins
+ */
+export type Twins = Message<"oriel.v1.Twins"> & {
+  /**
+   * Unix milliseconds; both at once, the last time
+   *
+   * @generated from field: int64 seen_at = 1;
+   */
+  seenAt: bigint;
+
+  /**
+   * the first had it when the second came
+   *
+   * @generated from field: repeated oriel.v1.Twins.Machine machines = 2;
+   */
+  machines: Twins_Machine[];
+};
+
+/**
+ * Describes the message oriel.v1.Twins.
+ * Use `create(TwinsSchema)` to create a new message.
+ */
+export const TwinsSchema: GenMessage<Twins> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_live, 15);
+
+/**
+ * @generated from message oriel.v1.Twins.Machine
+ */
+export type Twins_Machine = Message<"oriel.v1.Twins.Machine"> & {
+  /**
+   * names it to the API
+   *
+   * @generated from field: string mark = 1;
+   */
+  mark: string;
+
+  /**
+   * @generated from field: string host_name = 2;
+   */
+  hostName: string;
+
+  /**
+   * @generated from field: string address = 3;
+   */
+  address: string;
+
+  /**
+   * makes an identity of its own when it connects next
+   *
+   * @generated from field: bool renews = 4;
+   */
+  renews: boolean;
+};
+
+/**
+ * Describes the message oriel.v1.Twins.Machine.
+ * Use `create(Twins_MachineSchema)` to create a new message.
+ */
+export const Twins_MachineSchema: GenMessage<Twins_Machine> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_live, 15, 0);
+
+/**
  * @generated from message oriel.v1.ComputersSnapshot
  */
 export type ComputersSnapshot = Message<"oriel.v1.ComputersSnapshot"> & {
@@ -652,7 +730,7 @@ export type ComputersSnapshot = Message<"oriel.v1.ComputersSnapshot"> & {
  * Use `create(ComputersSnapshotSchema)` to create a new message.
  */
 export const ComputersSnapshotSchema: GenMessage<ComputersSnapshot> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 15);
+  messageDesc(file_oriel_v1_live, 16);
 
 /**
  * @generated from message oriel.v1.ComputerRemoved
@@ -669,7 +747,7 @@ export type ComputerRemoved = Message<"oriel.v1.ComputerRemoved"> & {
  * Use `create(ComputerRemovedSchema)` to create a new message.
  */
 export const ComputerRemovedSchema: GenMessage<ComputerRemoved> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 16);
+  messageDesc(file_oriel_v1_live, 17);
 
 /**
  * @generated from message oriel.v1.JournalEntry
@@ -779,7 +857,7 @@ export type JournalEntry = Message<"oriel.v1.JournalEntry"> & {
  * Use `create(JournalEntrySchema)` to create a new message.
  */
 export const JournalEntrySchema: GenMessage<JournalEntry> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 17);
+  messageDesc(file_oriel_v1_live, 18);
 
 /**
  * JournalSnapshot is the newest entries, newest first; older pages come by REST.
@@ -798,5 +876,5 @@ export type JournalSnapshot = Message<"oriel.v1.JournalSnapshot"> & {
  * Use `create(JournalSnapshotSchema)` to create a new message.
  */
 export const JournalSnapshotSchema: GenMessage<JournalSnapshot> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 18);
+  messageDesc(file_oriel_v1_live, 19);
 

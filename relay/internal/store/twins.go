@@ -1,0 +1,76 @@
+package store
+
+import (
+	"context"
+
+	"github.com/uptrace/bun"
+)
+
+// Machine is one of those who hold a computer's key, as it described itself.
+type Machine struct {
+	Instance    string // hex; of one run of the agent
+	Fingerprint string // hex; may be empty
+	HostName    string
+	Address     string // as the relay saw it
+}
+
+// Twins are two machines that were connected with one computer's key at once.
+type Twins struct {
+	bun.BaseModel `bun:"table:twins"`
+
+	ComputerID string `bun:",pk"`
+	SeenAt     int64
+	First      Machine `bun:"embed:first_"` // had the key when the second came
+	Second     Machine `bun:"embed:second_"`
+	Renews     string  // the Mark of the one that is to make its own identity; empty: undecided
+}
+
+// Marks tell the two apart: by what stays with the machine where that differs,
+// else by the run of the agent.
+func (t Twins) Marks() (first, second string) { return t.Mark(t.First), t.Mark(t.Second) }
+
+// Mark is m's, who may be either of the two or a third.
+func (t Twins) Mark(m Machine) string {
+	if t.First.Fingerprint != "" && t.Second.Fingerprint != "" && t.First.Fingerprint != t.Second.Fingerprint {
+		return "f:" + m.Fingerprint
+	}
+	return "i:" + m.Instance
+}
+
+// SaveTwins notes two machines, in the place of what was known of the computer's.
+// Errors: ErrConflict when there is no such computer.
+func (s *Store) SaveTwins(ctx context.Context, t Twins) error {
+	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		q := tx.NewInsert().Model(&t).On("CONFLICT (computer_id) DO UPDATE")
+		for _, column := range []string{"seen_at", "first_instance", "first_fingerprint", "first_host_name", "first_address",
+			"second_instance", "second_fingerprint", "second_host_name", "second_address", "renews"} {
+			q = q.Set(column + " = EXCLUDED." + column)
+		}
+		_, err := q.Exec(ctx)
+		return err
+	})
+}
+
+// DropTwins forgets them. Errors: ErrNotFound.
+func (s *Store) DropTwins(ctx context.Context, computer string) error {
+	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		return changed(tx.NewDelete().Model((*Twins)(nil)).Where("computer_id = ?", computer).Exec(ctx))
+	})
+}
+
+// Twins of these computers, or of all without any.
+func (s *Store) Twins(ctx context.Context, computers ...string) (map[string]Twins, error) {
+	var rows []Twins
+	q := s.db.NewSelect().Model(&rows)
+	if len(computers) > 0 {
+		q = q.Where("computer_id IN (?)", bun.List(computers))
+	}
+	if err := q.Scan(ctx); err != nil {
+		return nil, mapped(err)
+	}
+	all := make(map[string]Twins, len(rows))
+	for _, row := range rows {
+		all[row.ComputerID] = row
+	}
+	return all, nil
+}
