@@ -195,8 +195,9 @@ func (a *Access) Identify(r *http.Request) (Identity, error) {
 		return Identity{}, err
 	}
 	if now := a.now(); now-in.SeenAt > time.Minute.Milliseconds() {
-		if err := a.store.TouchSignIn(r.Context(), hash, now); err != nil && !errors.Is(err, store.ErrNotFound) {
-			return Identity{}, fmt.Errorf("note the use of a sign-in: %w", err)
+		// A sign-in is good whether or not its use can be noted: the disk may be full.
+		if err := a.store.TouchSignIn(r.Context(), hash, now); err != nil && !errors.Is(err, store.ErrNotFound) && r.Context().Err() == nil {
+			a.o.Log.Warn("use of a sign-in not noted", "person", p.ID, "error", err)
 		}
 	}
 	return identity(in, p, a.Client(r)), nil

@@ -89,6 +89,7 @@ func seconds(d time.Duration) string { return strconv.Itoa(int((d + time.Second 
 var (
 	errNoRoute    = NewProblem(http.StatusNotFound, "", "there is no such address in the API")
 	errInternalID = "something went wrong here; the log of the relay says what"
+	errDiskFull   = "the relay's disk is full, so that nothing can be changed; make room on it and try again"
 )
 
 // The errors of the rooms, as the door tells them.
@@ -137,6 +138,9 @@ func (a *API) problemOf(ctx context.Context, where string, err error) *Problem {
 		p := NewProblem(http.StatusUnprocessableEntity, "", faults[0].Message)
 		p.Errors = faults
 		return p
+	}
+	if store.DiskFull(err) { // which a database may also call unavailable
+		return NewProblem(http.StatusInsufficientStorage, "disk_full", errDiskFull)
 	}
 	for _, k := range known {
 		if errors.Is(err, k.err) {

@@ -84,10 +84,28 @@ func (s *Store) Put(ctx context.Context, key string, data []byte) error {
 	if !isKey(key) {
 		return fmt.Errorf("put blob: %.64q is not a key", key)
 	}
-	if err := s.bucket.WriteAll(ctx, key, data, nil); err != nil {
+	if err := s.write(ctx, key, data); err != nil {
 		return fmt.Errorf("put blob %s: %w", key, err)
 	}
 	return nil
+}
+
+// write is the bucket's WriteAll, which would put what a full disk took of
+// data in the blob's place.
+func (s *Store) write(ctx context.Context, key string, data []byte) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// With a type, Write does not keep data back to guess it, and fails itself.
+	w, err := s.bucket.NewWriter(ctx, key, &blob.WriterOptions{ContentType: "application/octet-stream"})
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(data); err != nil {
+		cancel() // so that Close throws it away
+		_ = w.Close()
+		return err
+	}
+	return w.Close()
 }
 
 // Get reads a blob of at most MaxSize. Errors: ErrNotFound.

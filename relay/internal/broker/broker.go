@@ -258,6 +258,9 @@ func (b *Broker) Refresh(ctx context.Context, who access.Identity, computer stri
 
 // codeOf tells a program, and detailOf a person, why something was refused.
 func codeOf(err error) (orielv1.Code, string) {
+	if store.DiskFull(err) { // which a database may also call unavailable
+		return orielv1.Code_CODE_UNAVAILABLE, "the relay's disk is full, so that no session can be written down; make room on it and try again"
+	}
 	for _, k := range []struct {
 		err  error
 		code orielv1.Code

@@ -16,9 +16,9 @@ import (
 const recent = 5 * time.Second
 
 // AgentConnected settles which sessions a computer runs, on its own word,
-// after it connected: those that are over it is told to end, and the rows that
-// it does not run are ended as lost.
-func (b *Broker) AgentConnected(ctx context.Context, computer string, sessions []string) error {
+// after it connected at that time: those that are over it is told to end, and
+// the rows that it does not run are ended as lost.
+func (b *Broker) AgentConnected(ctx context.Context, computer string, sessions []string, at time.Time) error {
 	over, err := b.o.Journal.Keep(ctx, computer, sessions)
 	if err != nil {
 		return err
@@ -27,7 +27,7 @@ func (b *Broker) AgentConnected(ctx context.Context, computer string, sessions [
 		b.tell(computer, endMessage(id, orielv1.EndReason_END_REASON_ENDED))
 	}
 	lost, err := b.o.Journal.Running(ctx, store.Running{ComputerID: computer, Except: sessions,
-		Before: b.o.Now().Add(-recent).UnixMilli()})
+		Before: at.Add(-recent).UnixMilli()})
 	if err != nil {
 		return err
 	}
@@ -215,9 +215,16 @@ func (b *Broker) SignedOut(ctx context.Context, signIn string) error {
 	return err
 }
 
-// end ends the row, then tells both sides.
+// end ends the row, then tells both sides. Both are told, too, when the disk is
+// too full to say so in the row: what must not go on does not wait for room.
 func (b *Broker) end(ctx context.Context, session string, reason orielv1.EndReason, code orielv1.Code, detail string) error {
 	e, _, err := b.o.Journal.End(ctx, session, reason, code, detail)
+	if store.DiskFull(err) {
+		if e, failed := b.o.Journal.Get(ctx, session); failed == nil && e.GetEndedAt() == 0 {
+			e.EndReason, e.EndCode, e.EndDetail, e.EndedAt = reason, code, detail, b.o.Now().UnixMilli()
+			b.announceEnd(e)
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -131,7 +131,7 @@ func (f *Fleet) Admit(ctx context.Context, hello *orielv1.Hello, token, address 
 		return Record{}, false, ErrBlocked
 	}
 	row.ID = known.ID
-	if err := f.o.Store.SaveGreeting(ctx, &row); err != nil {
+	if err := f.save(ctx, row.ID, "greeting", func(ctx context.Context) error { return f.o.Store.SaveGreeting(ctx, &row) }); err != nil {
 		return Record{}, false, fmt.Errorf("admit computer: %w", err)
 	}
 	row.Name = known.Name

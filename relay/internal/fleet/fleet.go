@@ -17,7 +17,9 @@
 // counts; the node with an older one is told to close it. A node that starts
 // clears what an earlier run of it left; every node buries those that died. A
 // node that was buried alive (its database was out of reach for too long)
-// notes its connections again.
+// notes its connections again. Of its own connections a node believes its
+// memory, not the database: with a full disk nobody can note anything. What
+// came and went meanwhile is noted when there is room again.
 //
 // # Two machines with one key
 //
@@ -87,7 +89,10 @@ type Fleet struct {
 	run string // of this node, told from earlier ones
 
 	mu   sync.Mutex
-	here map[string]string // protected by mu; connections to this node by computer
+	here map[string]connection   // protected by mu; connections to this node by computer
+	gone map[string]int64        // protected by mu; when a connection ended that the database still has, by computer
+	owed map[string][]*unwritten // protected by mu; what computers said and the disk had no room for
+	full bool                    // protected by mu; the disk had no room for the last heartbeat
 }
 
 // New makes a Fleet of what is in the store.
@@ -101,7 +106,8 @@ func New(o Options) *Fleet {
 	if o.Lifetime == 0 {
 		o.Lifetime = NodeLifetime
 	}
-	return &Fleet{o: o, run: store.NodeRun(o.Node), here: make(map[string]string)}
+	return &Fleet{o: o, run: store.NodeRun(o.Node), here: make(map[string]connection),
+		gone: make(map[string]int64), owed: make(map[string][]*unwritten)}
 }
 
 func (f *Fleet) now() int64 { return f.o.Now().UnixMilli() }
@@ -142,6 +148,7 @@ func (f *Fleet) Lookup(ctx context.Context, ids ...string) ([]*orielv1.Computer,
 	now := f.now()
 	all := make([]*orielv1.Computer, len(rows))
 	for i, row := range rows {
+		row.Online = f.online(row)
 		all[i] = shown(row, operators[row.ID], now)
 		if t, yes := twins[row.ID]; yes {
 			all[i].Twins = shownTwins(t)

@@ -6,26 +6,43 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/relay/internal/store"
 )
 
+// connection is one computer's to this node.
+type connection struct {
+	id      string
+	since   int64
+	unknown bool // to the database: the disk was full
+}
+
 // Run keeps this node alive in the database, and buries nodes that died, until
-// ctx ends. It returns an error only when the first heartbeat fails.
+// ctx ends. It returns an error only when the first heartbeat fails, but a full
+// disk is none: the node does what needs no writing until there is room.
 func (f *Fleet) Run(ctx context.Context) error {
-	left, err := f.o.Store.ClearNode(ctx, f.run)
-	if err == nil {
-		err = f.beat(ctx)
+	cleared := false
+	next := func() error {
+		if !cleared {
+			left, err := f.o.Store.ClearNode(ctx, f.run)
+			if err != nil {
+				return err
+			}
+			cleared = true
+			f.changed(left...)
+		}
+		return f.beat(ctx)
 	}
+	err := f.noted(next())
 	if ctx.Err() != nil {
 		return nil
 	}
-	if err != nil {
+	if err != nil && !store.DiskFull(err) {
 		return fmt.Errorf("first heartbeat: %w", err)
 	}
-	f.changed(left...)
 	f.mu.Lock()
 	early := slices.Collect(maps.Keys(f.here)) // came before this node counted as alive
 	f.mu.Unlock()
@@ -43,11 +60,34 @@ func (f *Fleet) Run(ctx context.Context) error {
 				f.o.Log.Warn("last seen not saved", "err", err)
 			}
 		case <-beat.C:
-			if err := f.beat(ctx); err != nil && ctx.Err() == nil {
+			if err := f.noted(next()); err != nil && ctx.Err() == nil {
 				f.o.Log.Warn("heartbeat failed", "err", err)
 			}
 		}
 	}
+}
+
+// noted keeps whether err says that the disk is full.
+func (f *Fleet) noted(err error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.full = store.DiskFull(err)
+	return err
+}
+
+// online reports whether a computer is connected: to this node by its own
+// memory, to another by the database. While the disk is full no node can say
+// there that it lives, and those that did last are believed.
+func (f *Fleet) online(row store.Computer) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, here := f.here[row.ID]; here {
+		return true
+	}
+	if !f.o.Store.Shared() || strings.HasPrefix(row.Node, f.o.Node+"/") {
+		return false // nobody else holds connections, or it was an earlier run of this node
+	}
+	return row.Online || f.full && row.Node != ""
 }
 
 func (f *Fleet) beat(ctx context.Context) error {
@@ -61,31 +101,62 @@ func (f *Fleet) beat(ctx context.Context) error {
 		f.o.Log.Warn("another node died", "computers", len(gone))
 		f.changed(gone...)
 	}
-	return errors.Join(err, f.restore(ctx))
+	known, failed := f.o.Store.PresentOn(ctx, f.run)
+	if err = errors.Join(err, failed); err != nil {
+		return err
+	}
+	return errors.Join(f.depart(ctx, known), f.restore(ctx, known), f.repay(ctx))
 }
 
-// restore notes connections again that the database has forgotten.
-func (f *Fleet) restore(ctx context.Context) error {
+// depart notes ends of connections that could not be noted before.
+func (f *Fleet) depart(ctx context.Context, known map[string]string) error {
+	f.mu.Lock()
+	gone := maps.Clone(f.gone)
+	f.mu.Unlock()
+	for computer, at := range gone {
+		if conn := known[computer]; conn != "" && !f.isHere(computer, conn) {
+			dropped, err := f.o.Store.DropPresence(ctx, computer, conn, at)
+			if err != nil {
+				return err
+			}
+			if dropped {
+				f.changed(computer)
+			}
+		}
+		f.mu.Lock()
+		if f.gone[computer] == at {
+			delete(f.gone, computer)
+		}
+		f.mu.Unlock()
+	}
+	return nil
+}
+
+// restore notes connections again that the database has forgotten, or never
+// had room for.
+func (f *Fleet) restore(ctx context.Context, known map[string]string) error {
 	f.mu.Lock()
 	here := maps.Clone(f.here)
 	f.mu.Unlock()
-	if len(here) == 0 {
-		return nil
-	}
-	known, err := f.o.Store.PresentOn(ctx, f.run)
-	if err != nil {
-		return err
-	}
 	for computer, conn := range here {
-		if known[computer] != "" {
+		if known[computer] != "" && !conn.unknown {
 			continue
 		}
-		there, err := f.o.Store.RestorePresence(ctx, computer, f.run, conn, f.now())
+		there, err := f.o.Store.RestorePresence(ctx, store.Restore{ComputerID: computer, Run: f.run, ConnID: conn.id,
+			Since: conn.since, Unknown: conn.unknown})
 		if err != nil {
 			return err
 		}
-		if there && !f.isHere(computer, conn) { // it ended just now
-			_, err = f.o.Store.DropPresence(ctx, computer, conn, f.now())
+		if conn.unknown {
+			f.mu.Lock()
+			if f.here[computer] == conn {
+				f.here[computer] = connection{id: conn.id, since: conn.since}
+			}
+			f.mu.Unlock()
+			f.replace(computer, conn.id) // or this one is replaced: whoever has one looks
+		}
+		if there && !f.isHere(computer, conn.id) { // it ended just now
+			_, err = f.o.Store.DropPresence(ctx, computer, conn.id, f.now())
 		}
 		if there {
 			f.changed(computer)
@@ -100,33 +171,63 @@ func (f *Fleet) restore(ctx context.Context) error {
 func (f *Fleet) isHere(computer, conn string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.here[computer] == conn
+	return f.here[computer].id == conn
 }
 
 // Connected notes that a computer is connected to this node now; a connection
-// that it had before, here or elsewhere, is closed by whoever holds it.
+// that it had before, here or elsewhere, is closed by whoever holds it. With a
+// full disk only this node knows, until there is room.
 func (f *Fleet) Connected(ctx context.Context, computer, conn string) error {
-	if err := f.o.Store.SetPresence(ctx, computer, f.run, conn, f.now()); err != nil {
+	c := connection{id: conn, since: f.now()}
+	f.mu.Lock()
+	older, had := f.here[computer]
+	f.here[computer] = c // before the database has it, so that depart does not take it for one that ended
+	f.mu.Unlock()
+	err := f.o.Store.SetPresence(ctx, computer, f.run, conn, c.since)
+	f.mu.Lock()
+	switch mine := f.here[computer] == c; {
+	case mine && store.DiskFull(err):
+		f.here[computer] = connection{id: conn, since: c.since, unknown: true}
+	case mine && err != nil && had:
+		f.here[computer] = older
+	case mine && err != nil:
+		delete(f.here, computer)
+	}
+	f.mu.Unlock()
+	if store.DiskFull(err) {
+		f.o.Log.Warn("connection not noted yet", "computer", computer, "err", err)
+	} else if err != nil {
 		return fmt.Errorf("note connection: %w", err)
 	}
-	f.mu.Lock()
-	f.here[computer] = conn
-	f.mu.Unlock()
-	f.toAgent(computer, &orielv1.BusMessage{Body: &orielv1.BusMessage_AgentReplaced{
-		AgentReplaced: &orielv1.BusAgentReplaced{Connection: conn}}})
+	f.replace(computer, conn)
 	f.changed(computer)
 	return nil
+}
+
+// replace has whoever holds another connection of a computer look which counts.
+func (f *Fleet) replace(computer, conn string) {
+	f.toAgent(computer, &orielv1.BusMessage{Body: &orielv1.BusMessage_AgentReplaced{
+		AgentReplaced: &orielv1.BusAgentReplaced{Connection: conn}}})
 }
 
 // Replaced reports whether a computer has another connection than this one,
 // which was Connected.
 func (f *Fleet) Replaced(ctx context.Context, computer, conn string) (bool, error) {
-	now, err := f.o.Store.PresentConn(ctx, computer)
+	f.mu.Lock()
+	here := f.here[computer]
+	f.mu.Unlock()
+	if here.unknown && here.id != conn {
+		return true, nil // by one that only this node knows of
+	}
+	now, since, err := f.o.Store.PresentConn(ctx, computer)
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("look up connection: %w", err)
+	}
+	if here.unknown && since <= here.since {
+		return false, nil // that was before
 	}
 	return now != conn, nil
 }
@@ -134,16 +235,70 @@ func (f *Fleet) Replaced(ctx context.Context, computer, conn string) (bool, erro
 // Disconnected notes that a connection ended.
 func (f *Fleet) Disconnected(ctx context.Context, computer, conn string) error {
 	f.mu.Lock()
-	if f.here[computer] == conn {
+	was := f.here[computer]
+	if was.id == conn {
 		delete(f.here, computer)
 	}
 	f.mu.Unlock()
-	gone, err := f.o.Store.DropPresence(ctx, computer, conn, f.now())
-	if gone {
+	at := f.now()
+	gone, err := f.o.Store.DropPresence(ctx, computer, conn, at)
+	if err != nil {
+		f.mu.Lock()
+		f.gone[computer] = at
+		f.mu.Unlock()
+		err = fmt.Errorf("note the end of a connection: %w", err)
+	}
+	if gone || err != nil && was.id == conn {
 		f.changed(computer)
 	}
+	return err
+}
+
+// unwritten is what a computer said of itself, until the disk has room for it.
+type unwritten struct {
+	what  string // of a computer only the newest word of a kind counts
+	write func(context.Context) error
+}
+
+// save writes what a computer says of itself; with a full disk, later.
+func (f *Fleet) save(ctx context.Context, computer, what string, write func(context.Context) error) error {
+	err := write(ctx)
+	if err != nil && !store.DiskFull(err) {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	// Either way it is newer than what was kept.
+	kept := slices.DeleteFunc(slices.Clone(f.owed[computer]), func(u *unwritten) bool { return u.what == what })
 	if err != nil {
-		return fmt.Errorf("note the end of a connection: %w", err)
+		f.o.Log.Warn("word of a computer not saved yet", "computer", computer, "what", what, "err", err)
+		kept = append(kept, &unwritten{what, write})
+	}
+	if f.owed[computer] = kept; len(kept) == 0 {
+		delete(f.owed, computer)
+	}
+	return nil
+}
+
+// repay writes what save could not.
+func (f *Fleet) repay(ctx context.Context) error {
+	f.mu.Lock()
+	owed := maps.Clone(f.owed)
+	f.mu.Unlock()
+	for computer, all := range owed {
+		for _, u := range all {
+			err := u.write(ctx)
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
+				return err
+			}
+			f.mu.Lock()
+			kept := slices.DeleteFunc(slices.Clone(f.owed[computer]), func(now *unwritten) bool { return now == u })
+			if f.owed[computer] = kept; len(kept) == 0 {
+				delete(f.owed, computer)
+			}
+			f.mu.Unlock()
+		}
+		f.changed(computer)
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ func (f *Fleet) SaveStatus(ctx context.Context, computer string, s *orielv1.Stat
 	if row.UserName == "" {
 		columns = columns[:2] // the summary knows better
 	}
-	if err := f.o.Store.SaveComputer(ctx, row, columns); err != nil {
+	if err := f.save(ctx, computer, "status", func(ctx context.Context) error { return f.o.Store.SaveComputer(ctx, row, columns) }); err != nil {
 		return fmt.Errorf("save status: %w", err)
 	}
 	f.changed(computer)

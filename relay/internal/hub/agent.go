@@ -94,6 +94,7 @@ type agent struct {
 	mu   sync.Mutex
 	last uint64                                // protected by mu; the newest ask
 	asks map[uint64]func(orielv1.Code, string) // protected by mu; what waits for an answer
+	owed []func(context.Context) error         // protected by mu; see owe
 }
 
 // greet is Challenge, Hello, Welcome; or Refused, and an error.
@@ -139,6 +140,8 @@ func (a *agent) greet(ctx context.Context, key ed25519.PublicKey, token string) 
 	switch {
 	case errors.Is(err, fleet.ErrUnauthorized), errors.Is(err, fleet.ErrBlocked):
 		return nil, a.refuse(orielv1.Code_CODE_FORBIDDEN, err.Error(), true)
+	case store.DiskFull(err):
+		return nil, a.refuse(orielv1.Code_CODE_UNAVAILABLE, "the relay's disk is full; it takes in no new computer until there is room", false)
 	case err != nil:
 		a.h.o.Log.Error("admit agent", "err", err)
 		return nil, a.refuse(orielv1.Code_CODE_INTERNAL, "something went wrong on the relay; its log says what", false)
@@ -243,8 +246,8 @@ func (a *agent) serve(ctx context.Context, hello *orielv1.Hello) {
 	}
 }
 
-func (a *agent) begin(ctx context.Context, hello *orielv1.Hello) error {
-	ctx, cancel := context.WithTimeout(ctx, dbWithin)
+func (a *agent) begin(life context.Context, hello *orielv1.Hello) error {
+	ctx, cancel := context.WithTimeout(life, dbWithin)
 	defer cancel()
 	if s := hello.GetStatus(); s != nil {
 		if err := a.h.o.Fleet.SaveStatus(ctx, a.ID, s); err != nil {
@@ -256,12 +259,75 @@ func (a *agent) begin(ctx context.Context, hello *orielv1.Hello) error {
 	}
 	a.begun.Store(true)
 	a.replaced() // a newer one may have said so before it counted here
-	return a.h.o.Broker.AgentConnected(ctx, a.ID, hello.GetSessions())
+	at := a.h.o.Now()
+	settle := func(ctx context.Context) error {
+		return a.h.o.Broker.AgentConnected(ctx, a.ID, hello.GetSessions(), at)
+	}
+	err := settle(ctx)
+	if store.DiskFull(err) {
+		a.owe(life, settle)
+		return nil
+	}
+	return err
+}
+
+// What waits for room on the disk: how much of one agent at most, and how
+// often it is tried.
+const (
+	maxOwed  = 1024
+	oweEvery = 5 * time.Second
+)
+
+// owe has fn run when the full disk that it met has room again, after whatever
+// is owed already, unless the connection ends before; then the agent says all
+// of it anew.
+func (a *agent) owe(ctx context.Context, fn func(context.Context) error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.owed) == maxOwed {
+		return
+	}
+	if a.owed = append(a.owed, fn); len(a.owed) == 1 {
+		a.h.wait.Go(func() { a.settle(ctx) })
+	}
+}
+
+func (a *agent) settle(ctx context.Context) {
+	tick := time.NewTicker(oweEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for {
+			a.mu.Lock()
+			fn := a.owed[0]
+			a.mu.Unlock()
+			within, cancel := context.WithTimeout(ctx, dbWithin)
+			err := fn(within)
+			cancel()
+			if store.DiskFull(err) {
+				break
+			}
+			if err != nil && ctx.Err() == nil {
+				a.h.o.Log.Warn("agent", "computer", a.ID, "err", err)
+			}
+			a.mu.Lock()
+			a.owed = a.owed[1:]
+			done := len(a.owed) == 0
+			a.mu.Unlock()
+			if done {
+				return
+			}
+		}
+	}
 }
 
 // dispatch hands a message to the room it is for.
-func (a *agent) dispatch(ctx context.Context, m *orielv1.FromAgent) error {
-	ctx, cancel := context.WithTimeout(ctx, dbWithin)
+func (a *agent) dispatch(life context.Context, m *orielv1.FromAgent) error {
+	ctx, cancel := context.WithTimeout(life, dbWithin)
 	defer cancel()
 	var err error
 	code, detail := orielv1.Code_CODE_UNSPECIFIED, ""
@@ -282,6 +348,9 @@ func (a *agent) dispatch(ctx context.Context, m *orielv1.FromAgent) error {
 	case nil, *orielv1.FromAgent_Hello: // newer than this relay, or out of place
 	default:
 		err = a.h.o.Broker.FromAgent(ctx, a.ID, m, a.send)
+		if m.GetSessionEnded() != nil && store.DiskFull(err) { // said once a connection
+			a.owe(life, func(ctx context.Context) error { return a.h.o.Broker.FromAgent(ctx, a.ID, m, a.send) })
+		}
 	}
 	a.answered(m.GetReplyTo(), code, detail)
 	return err

@@ -25,6 +25,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	orielv1 "oriel/protocol/oriel/v1"
@@ -62,7 +63,11 @@ type Options struct {
 }
 
 // Journal is the record. Its methods may be called from any goroutine.
-type Journal struct{ o Options }
+type Journal struct {
+	o Options
+	// When a word on a session could last not be written, in Unix milliseconds.
+	unheard atomic.Int64
+}
 
 // New makes a Journal of what is in the store.
 func New(o Options) *Journal {
@@ -72,7 +77,7 @@ func New(o Options) *Journal {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Journal{o}
+	return &Journal{o: o}
 }
 
 // Start is what is known of a session before it begins.
@@ -126,6 +131,7 @@ func (j *Journal) Report(ctx context.Context, computer string, r *orielv1.Sessio
 		Delays:        kept(r.GetDelays()),
 	})
 	if err != nil {
+		j.unwritten(err, now)
 		return nil, fmt.Errorf("report of session: %w", err)
 	}
 	j.changed(row)
@@ -179,8 +185,10 @@ func (j *Journal) afterEnd(row store.Session, first bool, err error) (*orielv1.J
 // Keep notes that a computer says it runs these sessions. It returns those
 // that it should not: they have ended, or are none of its own.
 func (j *Journal) Keep(ctx context.Context, computer string, ids []string) (over []string, err error) {
-	again, over, err := j.o.Store.KeepSessions(ctx, computer, ids, j.o.Now().UnixMilli())
+	now := j.o.Now().UnixMilli()
+	again, over, err := j.o.Store.KeepSessions(ctx, computer, ids, now)
 	if err != nil {
+		j.unwritten(err, now)
 		return nil, fmt.Errorf("keep sessions: %w", err)
 	}
 	for _, id := range again {
@@ -227,10 +235,22 @@ func (j *Journal) Running(ctx context.Context, r store.Running) ([]*orielv1.Jour
 	return entries(rows), nil
 }
 
-// Sweep ends what nothing was heard of for too long, and returns it.
+// unwritten notes that a word on a session got lost here: the disk is full, or
+// the database away.
+func (j *Journal) unwritten(err error, now int64) {
+	if !errors.Is(err, store.ErrEnded) && !errors.Is(err, store.ErrNotFound) {
+		j.unheard.Store(now)
+	}
+}
+
+// Sweep ends what nothing was heard of for too long, and returns it. As long
+// after what was heard could not be written, silence says nothing.
 func (j *Journal) Sweep(ctx context.Context) ([]*orielv1.JournalEntry, error) {
 	now := j.o.Now()
 	var all []*orielv1.JournalEntry
+	if now.UnixMilli()-j.unheard.Load() < LostAfter.Milliseconds() {
+		return nil, nil
+	}
 	for _, kind := range []struct {
 		r      store.Running
 		reason orielv1.EndReason
@@ -246,6 +266,7 @@ func (j *Journal) Sweep(ctx context.Context) ([]*orielv1.JournalEntry, error) {
 		for _, row := range rows {
 			e, first, err := j.End(ctx, row.ID, kind.reason, 0, kind.detail)
 			if err != nil {
+				j.unwritten(err, now.UnixMilli())
 				return all, err
 			}
 			if first {

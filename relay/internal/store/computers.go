@@ -44,7 +44,8 @@ type Computer struct {
 	PreviewType   string
 	PreviewTag    string // changes with the picture
 
-	Online bool `bun:",scanonly"` // connected to a node that is alive
+	Online bool   `bun:",scanonly"` // connected to a node that is alive
+	Node   string `bun:",scanonly"` // run of the node that has its connection, alive or not; empty: none
 }
 
 // clock is the database's time in Unix milliseconds, as SQL, so that nodes
@@ -60,6 +61,7 @@ func (s *Store) computers(db bun.IDB, into any) *bun.SelectQuery {
 	return db.NewSelect().Model(into).
 		ColumnExpr("c.*").
 		ColumnExpr("n.id IS NOT NULL AS online").
+		ColumnExpr("COALESCE(p.node_id, '') AS node").
 		Join("LEFT JOIN presence AS p ON p.computer_id = c.id").
 		Join("LEFT JOIN nodes AS n ON n.id = p.node_id AND n.alive_until > " + s.clock())
 }

@@ -52,7 +52,8 @@ func DiskFull(err error) bool {
 	case errors.As(err, &pg):
 		return pg.Code == "53100"
 	case errors.As(err, &lite):
-		return lite.Code()&0xff == sqlite3.SQLITE_FULL
+		// The second is of the write-ahead log's index, which needs room even to read.
+		return lite.Code()&0xff == sqlite3.SQLITE_FULL || lite.Code() == sqlite3.SQLITE_IOERR_SHMSIZE
 	}
 	return false
 }

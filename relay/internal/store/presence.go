@@ -110,31 +110,48 @@ func (s *Store) PresentOn(ctx context.Context, run string) (map[string]string, e
 	return all, nil
 }
 
-// RestorePresence notes a connection again that was forgotten although it
-// stands; there is false when the computer has another one, or is gone.
-func (s *Store) RestorePresence(ctx context.Context, computer, run, conn string, now int64) (there bool, err error) {
+// Restore is a connection that stands, and that the database does not know.
+type Restore struct {
+	ComputerID, Run, ConnID string
+	Since                   int64
+	// Unknown: it never did, so that this one counts if the computer's other
+	// one is older. Else it was forgotten, and any other is newer.
+	Unknown bool
+}
+
+// RestorePresence notes r; there is false when the computer has another
+// connection that counts, or is gone.
+func (s *Store) RestorePresence(ctx context.Context, r Restore) (there bool, err error) {
 	err = s.volatileTx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		n, err := tx.NewSelect().Model((*Computer)(nil)).Where("id = ?", computer).Count(ctx)
+		n, err := tx.NewSelect().Model((*Computer)(nil)).Where("id = ?", r.ComputerID).Count(ctx)
 		if err != nil || n == 0 {
 			return err
 		}
-		r, err := tx.NewInsert().Model(&presence{ComputerID: computer, NodeID: run, ConnID: conn, Since: now}).
-			On("CONFLICT (computer_id) DO NOTHING").Exec(ctx)
+		q := tx.NewInsert().Model(&presence{ComputerID: r.ComputerID, NodeID: r.Run, ConnID: r.ConnID, Since: r.Since})
+		if r.Unknown {
+			q = q.On("CONFLICT (computer_id) DO UPDATE").
+				Set("node_id = EXCLUDED.node_id").Set("conn_id = EXCLUDED.conn_id").Set("since = EXCLUDED.since").
+				Where("presence.since <= EXCLUDED.since")
+		} else {
+			q = q.On("CONFLICT (computer_id) DO NOTHING")
+		}
+		result, err := q.Exec(ctx)
 		if err != nil {
 			return err
 		}
-		rows, err := r.RowsAffected()
+		rows, err := result.RowsAffected()
 		there = rows > 0
 		return err
 	})
 	return there, err
 }
 
-// PresentConn is the connection that a computer has now. Errors: ErrNotFound.
-func (s *Store) PresentConn(ctx context.Context, computer string) (conn string, err error) {
+// PresentConn is the connection that a computer has now, and since when.
+// Errors: ErrNotFound.
+func (s *Store) PresentConn(ctx context.Context, computer string) (conn string, since int64, err error) {
 	var p presence
 	err = s.db.NewSelect().Model(&p).Where("computer_id = ?", computer).Scan(ctx)
-	return p.ConnID, mapped(err)
+	return p.ConnID, p.Since, mapped(err)
 }
 
 // DropPresence notes that a connection ended; gone is false when the computer

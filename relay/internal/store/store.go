@@ -174,12 +174,9 @@ func (s *Store) openSQLite(path string) error {
 	}
 	// NORMAL syncs at checkpoints only; logSync does it for each group of commits.
 	q := url.Values{"_txlock": {"immediate"}, "_pragma": {
-		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)", "secure_delete(FAST)",
+		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)", "secure_delete(FAST)", "temp_store(MEMORY)",
 	}}
-	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: filepath.ToSlash(abs)}).EscapedPath()+"?"+q.Encode())
-	if err != nil {
-		return err
-	}
+	db := sql.OpenDB(lasting("file:" + (&url.URL{Path: filepath.ToSlash(abs)}).EscapedPath() + "?" + q.Encode()))
 	db.SetMaxOpenConns(8)
 	db.SetMaxIdleConns(8)
 	s.writer = make(chan struct{}, 1)
@@ -216,6 +213,9 @@ func (s *Store) Close() error { return s.db.Close() }
 
 // Kind of database this is.
 func (s *Store) Kind() Kind { return s.kind }
+
+// Shared reports whether several nodes may use this database at once.
+func (s *Store) Shared() bool { return s.kind == PostgreSQL }
 
 // Ping asks the database for a sign of life.
 func (s *Store) Ping(ctx context.Context) error { return s.db.PingContext(ctx) }
