@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"image"
 	"io"
@@ -175,6 +176,9 @@ func configure(id *identity.Identity, given identity.Given, said policy.Policy) 
 	}
 	if err == nil {
 		err = id.Configure(given)
+	}
+	if errors.Is(err, identity.ErrUnsaved) { // what it says holds all the same
+		err = nil
 	}
 	if err != nil {
 		return nil, err

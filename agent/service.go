@@ -93,6 +93,9 @@ func (c *installCommand) enroll(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	defer id.Close()
+	if _, err := id.Save(); err != nil { // which the service needs to find
+		return err
+	}
 	if id.State().Enrolled() && c.Token == "" {
 		return nil
 	}
@@ -109,7 +112,8 @@ func (c *installCommand) enroll(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "oriel-agent: %v; the service will go on trying\n", err)
 	}
-	return nil
+	_, err = id.Save()
+	return err
 }
 
 type uninstallCommand struct {

@@ -1,6 +1,10 @@
 package identity
 
 import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -33,6 +37,26 @@ func writeFile(path string, b []byte) (err error) {
 		return err
 	}
 	return syncDir(filepath.Dir(path))
+}
+
+// CheckWrites writes a file in the directory as an agent does, reads it back and
+// removes it. Errors: ErrDiskFull, those of the file system.
+func CheckWrites(dir string) error {
+	wrote := make([]byte, 4096)
+	_, _ = rand.Read(wrote) // never fails
+	path := filepath.Join(dir, ".check")
+	err := writeFile(path, wrote)
+	if err == nil {
+		var read []byte
+		if read, err = os.ReadFile(path); err == nil && !bytes.Equal(read, wrote) {
+			err = fmt.Errorf("%s lost what was written to it", path)
+		}
+		err = errors.Join(err, os.Remove(path))
+	}
+	if diskFull(err) {
+		err = fmt.Errorf("%w: %w", ErrDiskFull, err)
+	}
+	return err
 }
 
 // ReadFile reads a file of the data directory with the checks of the rest there

@@ -33,3 +33,7 @@ func lockDir(path string) (*os.File, error) {
 	}
 	return f, nil
 }
+
+func diskFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}

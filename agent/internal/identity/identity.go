@@ -19,6 +19,9 @@
 //
 // Addresses that the relay says come after those that a person gave, and never
 // lower what those promise (State.MayLearn). A person's new address undoes them.
+//
+// What cannot be written (a full disk) holds until Close all the same: an agent
+// that lost its connection for it could be mended by nobody. Save tries again.
 package identity
 
 import (
@@ -41,6 +44,10 @@ import (
 var (
 	// ErrInUse: another agent runs on the directory.
 	ErrInUse = errors.New("another agent is running on this data directory")
+	// ErrUnsaved: a change holds, but is not on the disk yet.
+	ErrUnsaved = errors.New("not saved yet")
+	// ErrDiskFull: there is no room for what is to be written.
+	ErrDiskFull = errors.New("the disk is full")
 	// ErrNotFound: Peek found no agent's directory there.
 	ErrNotFound = errors.New("no agent has run here yet")
 )
@@ -63,6 +70,8 @@ type Identity struct {
 	mu    sync.Mutex
 	key   ed25519.PrivateKey // protected by mu
 	state State              // protected by mu
+
+	unsaved bool // protected by mu; state is not what the file says
 }
 
 // Open makes dir where it is missing, locks it, and loads or makes the key.
@@ -153,7 +162,7 @@ type Given struct {
 }
 
 // Configure takes g over (see State.With) and saves it. Errors: trust.ErrToken,
-// ErrAddress, those of the file system.
+// ErrAddress, ErrUnsaved.
 func (i *Identity) Configure(g Given) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -161,7 +170,7 @@ func (i *Identity) Configure(g Given) error {
 	if err != nil {
 		return err
 	}
-	return i.save(next)
+	return i.hold(next)
 }
 
 // Remove deletes the directory of an agent that does not run, and nothing but
@@ -193,7 +202,7 @@ func Remove(dir string) error {
 }
 
 // Welcomed saves what an accepted Welcome says, of its addresses those that
-// MayLearn lets pass. The token is used up by it.
+// MayLearn lets pass. The token is used up by it. Errors: ErrUnsaved.
 func (i *Identity) Welcomed(relayKey ed25519.PublicKey, computerID string, relays []string) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -209,10 +218,34 @@ func (i *Identity) Welcomed(relayKey ed25519.PublicKey, computerID string, relay
 			}
 		}
 	}
-	if next.equal(i.state) {
+	return i.hold(next)
+}
+
+// Save writes what could not be written before; did is false when there is
+// nothing of the kind. Errors: ErrUnsaved.
+func (i *Identity) Save() (did bool, err error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if !i.unsaved {
+		return false, nil
+	}
+	return true, i.hold(i.state)
+}
+
+// hold has next hold from now on, and saves it if it is not what is saved. mu
+// is held.
+func (i *Identity) hold(next State) error {
+	if next.equal(i.state) && !i.unsaved {
 		return nil
 	}
-	return i.save(next)
+	if err := next.check(); err != nil {
+		return err
+	}
+	if err := i.save(next); err != nil {
+		i.state, i.unsaved = next, true
+		return fmt.Errorf("%w: %w", ErrUnsaved, err)
+	}
+	return nil
 }
 
 func (i *Identity) save(next State) error { // mu is held
@@ -223,7 +256,7 @@ func (i *Identity) save(next State) error { // mu is held
 	if err := writeFile(filepath.Join(i.dir, stateFile), b); err != nil {
 		return fmt.Errorf("save state: %w", err)
 	}
-	i.state = next
+	i.state, i.unsaved = next, false
 	return nil
 }
 

@@ -71,8 +71,7 @@ func (s State) Pin(hosts []string) (State, error) {
 func (s State) With(g Given) (State, error) {
 	next := s.clone()
 	if len(g.Relays) > 0 {
-		// A person's word undoes the relay's.
-		next.Relays, next.Learned = nil, nil
+		next.Relays = nil
 		for _, r := range g.Relays {
 			address, err := RelayAddress(r)
 			if err != nil {
@@ -81,6 +80,9 @@ func (s State) With(g Given) (State, error) {
 			if !slices.Contains(next.Relays, address) {
 				next.Relays = append(next.Relays, address)
 			}
+		}
+		if !slices.Equal(next.Relays, s.Relays) { // a person's new word undoes the relay's
+			next.Learned = nil
 		}
 	}
 	if g.CA != "" {

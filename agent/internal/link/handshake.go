@@ -141,7 +141,12 @@ func (l *Link) greet(conn *wire.Conn, address string, state identity.State) (*or
 		return nil, refuse(address, "does not prove that it holds its key; somebody may be between this computer and the relay", nil)
 	}
 	l.setClock(now)
-	return welcome, l.id.Welcomed(key, welcome.GetComputerId(), welcome.GetRelays())
+	err = l.id.Welcomed(key, welcome.GetComputerId(), welcome.GetRelays())
+	if errors.Is(err, identity.ErrUnsaved) {
+		l.log.Warn("what the relay says cannot be saved yet; it holds until this agent ends", "error", err)
+		err = nil
+	}
+	return welcome, err
 }
 
 // renew makes an identity of this machine's own, on the word of the relay that is

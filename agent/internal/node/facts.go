@@ -91,3 +91,21 @@ func (n *Node) users(ctx context.Context) {
 		n.mu.Unlock()
 	}
 }
+
+// saves writes what enrollment and the relay said, once the disk has room for it.
+func (n *Node) saves(ctx context.Context) {
+	again := time.NewTicker(n.o.SaveEvery)
+	defer again.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-again.C:
+		}
+		if did, err := n.id.Save(); err != nil {
+			n.log.Warn("what this agent was told cannot be saved yet", "error", err)
+		} else if did {
+			n.log.Info("what this agent was told is saved now")
+		}
+	}
+}

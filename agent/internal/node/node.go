@@ -72,6 +72,7 @@ type Options struct {
 	LookEvery   time.Duration // who is signed in; 15 s
 	CheckEvery  time.Duration // whether the inventory changed; 10 min
 	RepeatEvery time.Duration // the inventory, changed or not; 24 h
+	SaveEvery   time.Duration // what the disk had no room for; 1 min
 	ReturnEvery time.Duration // to a preferred relay address; link's
 
 	// KeepTrying: go on when the relay refuses this machine, as a service must.
@@ -89,6 +90,7 @@ func (o Options) withDefaults() Options {
 		{&o.LookEvery, 15 * time.Second},
 		{&o.CheckEvery, 10 * time.Minute},
 		{&o.RepeatEvery, 24 * time.Hour},
+		{&o.SaveEvery, time.Minute},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value
@@ -154,6 +156,7 @@ func (n *Node) Run(ctx context.Context) error {
 	n.ctx = ctx
 	n.looking.Go(func() { n.inventories(ctx) })
 	n.looking.Go(func() { n.users(ctx) })
+	n.looking.Go(func() { n.saves(ctx) })
 	result := make(chan error, 1)
 	go func() {
 		result <- n.link.Run(linked)
