@@ -198,6 +198,9 @@ func (d *demo) add(r image.Rectangle) {
 	}
 }
 
+// Lacks: see Desktop; this one has all.
+func (d *demo) Lacks() Lacks { return 0 }
+
 func (d *demo) Cursor() Cursor {
 	d.mu.Lock()
 	defer d.mu.Unlock()

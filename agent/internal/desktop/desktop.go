@@ -24,6 +24,8 @@
 // nothing else to do, and up to 3 s when it hangs. Locked and held modifiers do not matter, except
 // that those held at the machine itself act on what is typed, as they must.
 //
+// An X server without DAMAGE, XFIXES, XTEST or MIT-SHM is shown all the same; see Lacks.
+//
 // What to know: a frozen X server holds Next until Close; the fourth byte of a
 // pixel is whatever the screen has there; a pixel that was drawn again as it was
 // is not damage, however the system reports it.
@@ -32,6 +34,7 @@ package desktop
 import (
 	"context"
 	"errors"
+	"fmt"
 	"image"
 	"time"
 )
@@ -43,6 +46,24 @@ var (
 	// ErrClosed: the display went away (the X server died, the user signed
 	// out) or Close was called. The Desktop is of no more use.
 	ErrClosed = errors.New("display closed")
+	// ErrWayland: the display is Xwayland, which has single windows of a
+	// Wayland desktop and no picture of it. It wraps ErrNoDisplay.
+	ErrWayland = fmt.Errorf("%w: the desktop is Wayland, which is not shown yet; sign in at the computer with a session on Xorg", ErrNoDisplay)
+)
+
+// Lacks is what a desktop cannot do, or not well, for want of a part of its system.
+type Lacks uint8
+
+const (
+	// LacksInput: keys, buttons and moves are errors.ErrUnsupported.
+	LacksInput Lacks = 1 << iota
+	// LacksDamage: the system does not say what changed, and the picture is read
+	// again and again, which takes time and is late.
+	LacksDamage
+	// LacksPointerShape: Cursor.Shape is nil.
+	LacksPointerShape
+	// LacksSharedMemory: pictures come through a connection, later.
+	LacksSharedMemory
 )
 
 // Desktop is one open desktop. All methods may be called from any goroutine,
@@ -65,9 +86,12 @@ type Desktop interface {
 	Refresh()
 
 	// Cursor is the pointer as it is now. Changed receives a value (capacity
-	// 1, newest wins) whenever shape or place changed.
+	// 1, newest wins) whenever shape or place changed, or what Lacks says.
 	Cursor() Cursor
 	CursorChanged() <-chan struct{}
+
+	// Lacks is what is missing now.
+	Lacks() Lacks
 
 	// Input acts on the desktop.
 	Input

@@ -220,6 +220,9 @@ func (d *portable) take(img *image.RGBA, origin image.Point) []image.Rectangle {
 	return coalesce(diff(nil, frame, spare, true), maxDirty)
 }
 
+// Lacks: see Desktop and portable.
+func (d *portable) Lacks() Lacks { return LacksDamage | LacksPointerShape }
+
 func (d *portable) Cursor() Cursor {
 	d.locate()
 	d.mu.Lock()

@@ -31,7 +31,13 @@ func portableDisplay(o Options) error {
 	if err != nil {
 		return err
 	}
-	err = sharesMemory(c)
+	c.use("XWAYLAND")
+	c.use("RANDR")
+	if c.isXwayland() {
+		err = ErrWayland
+	} else {
+		err = sharesMemory(c)
+	}
 	c.hangUp()
 	<-c.closed
 	if err != nil {

@@ -1,6 +1,7 @@
 package desktop
 
 import (
+	"bytes"
 	"fmt"
 	"image"
 	"log/slog"
@@ -62,7 +63,7 @@ func openNative(o Options) (Desktop, error) {
 	if d.eye, err = dialX(display, o.XAuthority, o.OwnServer, d.event); err != nil {
 		return nil, err
 	}
-	if d.hand, err = dialX(display, o.XAuthority, o.OwnServer, d.input.text.pinger.answer); err != nil {
+	if d.hand, err = dialX(display, o.XAuthority, o.OwnServer, d.inputEvent); err != nil {
 		d.eye.hangUp()
 		<-d.eye.closed
 		return nil, err
@@ -71,7 +72,7 @@ func openNative(o Options) (Desktop, error) {
 		d.shut()
 		d.running.Wait()
 		d.capture.release()
-		return nil, fmt.Errorf("open display %s: %w", display, err)
+		return nil, fmt.Errorf("open display %s: %w", oneLine(display), err)
 	}
 	return d, nil
 }
@@ -80,31 +81,32 @@ func openNative(o Options) (Desktop, error) {
 func (d *x11) start() error {
 	d.run(func() { d.hangUpWith(d.eye) })
 	d.run(func() { d.hangUpWith(d.hand) })
-	for _, name := range []string{"XFIXES", "DAMAGE"} {
-		if !d.eye.use(name) {
-			return fmt.Errorf("the X server has no %s extension; use the portable backend", name)
-		}
+	for _, name := range []string{"XFIXES", "DAMAGE", "RANDR", "XInputExtension", "MIT-SHM", "XWAYLAND"} {
+		d.eye.use(name)
 	}
-	if !d.hand.use("XTEST") {
-		return fmt.Errorf("the X server has no XTEST extension; use the portable backend")
-	}
-	d.eye.use("RANDR")
-	d.eye.use("XInputExtension")
+	d.hand.use("XTEST")
 	d.hand.use("XKEYBOARD")
+	if d.eye.isXwayland() {
+		return ErrWayland
+	}
 	d.publishEvents()
 
 	c, root := d.eye.Conn, d.eye.root
-	if _, err := xfixes.QueryVersion(c, 5, 0).Reply(); err != nil {
-		return err
+	if d.eye.has("XFIXES") {
+		if _, err := xfixes.QueryVersion(c, 5, 0).Reply(); err != nil {
+			return err
+		}
 	}
-	if _, err := damage.QueryVersion(c, 1, 1).Reply(); err != nil {
-		return err
+	if d.eye.has("DAMAGE") {
+		if _, err := damage.QueryVersion(c, 1, 1).Reply(); err != nil {
+			return err
+		}
 	}
 	if err := xproto.ChangeWindowAttributesChecked(c, root, xproto.CwEventMask,
 		[]uint32{xproto.EventMaskStructureNotify}).Check(); err != nil {
 		return err
 	}
-	if _, ok := d.eye.ext["RANDR"]; ok {
+	if d.eye.has("RANDR") {
 		if _, err := randr.QueryVersion(c, 1, 3).Reply(); err == nil {
 			randr.SelectInput(c, root, randr.NotifyMaskScreenChange)
 		}
@@ -116,6 +118,51 @@ func (d *x11) start() error {
 		return err
 	}
 	return d.startInput()
+}
+
+// isXwayland asks the server itself: its surroundings may say anything. Those
+// before version 23 have no extension of their own, but outputs of that name.
+func (c *xconn) isXwayland() bool {
+	if c.has("XWAYLAND") {
+		return true
+	}
+	if !c.has("RANDR") {
+		return false
+	}
+	if _, err := randr.QueryVersion(c.Conn, 1, 3).Reply(); err != nil {
+		return false
+	}
+	screen, err := randr.GetScreenResourcesCurrent(c.Conn, c.root).Reply()
+	if err != nil {
+		return false
+	}
+	for _, output := range screen.Outputs[:min(len(screen.Outputs), maxOutputs)] {
+		info, err := randr.GetOutputInfo(c.Conn, output, screen.ConfigTimestamp).Reply()
+		if err == nil && bytes.HasPrefix(info.Name, []byte("XWAYLAND")) {
+			return true
+		}
+	}
+	return false
+}
+
+// maxOutputs bounds the outputs whose names are looked at.
+const maxOutputs = 32
+
+// Lacks: see Desktop. Without RANDR nothing is missing but changes of size.
+func (d *x11) Lacks() (l Lacks) {
+	if !d.hand.has("XTEST") {
+		l |= LacksInput
+	}
+	if d.capture.lookout.polls.Load() {
+		l |= LacksDamage
+	}
+	if !d.eye.has("XFIXES") {
+		l |= LacksPointerShape
+	}
+	if !d.capture.shared.Load() {
+		l |= LacksSharedMemory
+	}
+	return l
 }
 
 // hangUpWith ends the Desktop with one of its connections.

@@ -24,10 +24,13 @@ import (
 type capture struct {
 	bases atomic.Pointer[bases]
 
-	mu     sync.Mutex // held by Next
-	damage damage.Damage
-	region xfixes.Region
+	mu     sync.Mutex    // held by Next
+	damage damage.Damage // 0 without DAMAGE
+	region xfixes.Region // 0 without XFIXES
 	format format
+
+	lookout lookout
+	shared  atomic.Bool // seg is not nil, for whoever does not hold mu
 
 	size         image.Point
 	seg          *segment // nil without MIT-SHM
@@ -49,21 +52,25 @@ func (d *x11) startCapture() error {
 	if k.format, err = screenFormat(d.eye); err != nil {
 		return err
 	}
-	if k.damage, err = damage.NewDamageId(c); err != nil {
-		return err
+	if d.eye.has("XFIXES") {
+		if k.region, err = xfixes.NewRegionId(c); err != nil {
+			return err
+		}
+		if err := xfixes.CreateRegionChecked(c, k.region, nil).Check(); err != nil {
+			return err
+		}
 	}
-	if k.region, err = xfixes.NewRegionId(c); err != nil {
-		return err
+	if d.eye.has("DAMAGE") {
+		if k.damage, err = damage.NewDamageId(c); err != nil {
+			return err
+		}
+		// "Non-empty": one event, then silence until we have taken the damage. A
+		// Desktop that nobody looks at costs nothing, however busy the screen is.
+		if err := damage.CreateChecked(c, k.damage, xproto.Drawable(d.eye.root), damage.ReportLevelNonEmpty).Check(); err != nil {
+			return err
+		}
 	}
-	if err := xfixes.CreateRegionChecked(c, k.region, nil).Check(); err != nil {
-		return err
-	}
-	// "Non-empty": one event, then silence until we have taken the damage. A
-	// Desktop that nobody looks at costs nothing, however busy the screen is.
-	if err := damage.CreateChecked(c, k.damage, xproto.Drawable(d.eye.root), damage.ReportLevelNonEmpty).Check(); err != nil {
-		return err
-	}
-	d.eye.use("MIT-SHM")
+	k.lookout.polls.Store(k.damage == 0)
 	d.all.Store(true)
 	return d.resize()
 }
@@ -75,6 +82,8 @@ func (d *x11) Next(ctx context.Context) (Picture, error) {
 	defer k.mu.Unlock()
 	d.pointer.watched.Add(1)
 	defer d.pointer.watched.Add(-1)
+	timer := time.NewTimer(k.lookout.wait(time.Now()))
+	defer timer.Stop()
 	for {
 		if d.isClosed() {
 			k.release()
@@ -97,14 +106,19 @@ func (d *x11) Next(ctx context.Context) (Picture, error) {
 		switch {
 		case d.all.Swap(false):
 			d.damaged.Store(false)
+			k.lookout.looked = at
 			dirty, err = d.readAll()
 		case d.damaged.Swap(false):
 			dirty, err = d.readDamage()
+		case k.lookout.wait(at) <= 0:
+			dirty, err = d.look(at)
 		default:
+			timer.Reset(k.lookout.wait(at))
 			select {
 			case <-ctx.Done():
 			case <-d.closing:
 			case <-d.wake:
+			case <-timer.C:
 			}
 			continue
 		}
@@ -115,6 +129,7 @@ func (d *x11) Next(ctx context.Context) (Picture, error) {
 			continue
 		}
 		if len(dirty) > 0 {
+			k.lookout.busy(at)
 			return Picture{Pix: k.frame.pix, Stride: k.size.X * 4, Size: k.size, Dirty: dirty, At: at}, nil
 		}
 	}
@@ -153,7 +168,7 @@ func (d *x11) resize() error {
 		shm.Detach(d.eye.Conn, k.seg.id)
 	}
 	k.release()
-	if _, ok := d.eye.ext["MIT-SHM"]; ok && k.format.native {
+	if d.eye.has("MIT-SHM") && k.format.native {
 		if k.seg, err = attach(d.eye, 2*bytes); err != nil {
 			// A server elsewhere, in another namespace, or one that runs as somebody else.
 			d.log.Info("no shared memory with the x server", "desktop", d.name, "error", err)
@@ -166,6 +181,7 @@ func (d *x11) resize() error {
 		k.frame = buffer{pix: make([]byte, bytes)}
 		k.spare = buffer{}
 	}
+	k.shared.Store(k.seg != nil)
 	k.size = size
 	d.size.Store(&size)
 	d.all.Store(true)
@@ -187,7 +203,9 @@ func (d *x11) readAll() ([]image.Rectangle, error) {
 	k := &d.capture
 	// First forget the damage, then read: what is drawn in between is read
 	// now and reported again, never lost.
-	damage.Subtract(d.eye.Conn, k.damage, 0, 0)
+	if k.damage != 0 {
+		damage.Subtract(d.eye.Conn, k.damage, 0, 0)
+	}
 	all := image.Rectangle{Max: k.size}
 	if k.seg != nil {
 		if err := d.readShared([]image.Rectangle{all}, k.frame.offset); err != nil {
@@ -207,12 +225,15 @@ func (d *x11) readAll() ([]image.Rectangle, error) {
 
 func (d *x11) readDamage() ([]image.Rectangle, error) {
 	k := &d.capture
+	all := image.Rectangle{Max: k.size}
 	damage.Subtract(d.eye.Conn, k.damage, 0, k.region)
+	if k.region == 0 {
+		return d.compare([]image.Rectangle{all})
+	}
 	reply, err := xfixes.FetchRegion(d.eye.Conn, k.region).Reply()
 	if err != nil {
 		return nil, err
 	}
-	all := image.Rectangle{Max: k.size}
 	rects := make([]image.Rectangle, 0, len(reply.Rectangles))
 	for _, r := range reply.Rectangles {
 		q := image.Rect(int(r.X), int(r.Y), int(r.X)+int(r.Width), int(r.Y)+int(r.Height)).Intersect(all)
@@ -220,7 +241,13 @@ func (d *x11) readDamage() ([]image.Rectangle, error) {
 			rects = append(rects, q)
 		}
 	}
-	rects = coalesce(rects, maxDirty)
+	return d.compare(coalesce(rects, maxDirty))
+}
+
+// compare reads rectangles and brings frame up to date; what differed is dirty.
+func (d *x11) compare(rects []image.Rectangle) (dirty []image.Rectangle, err error) {
+	k := &d.capture
+	all := image.Rectangle{Max: k.size}
 	total := 0
 	for _, r := range rects {
 		total += area(r)

@@ -133,6 +133,12 @@ func (c *xconn) use(name string) bool {
 	return true
 }
 
+// has reports that use has found an extension.
+func (c *xconn) has(name string) bool {
+	_, ok := c.ext[name]
+	return ok
+}
+
 // request sends a request that xgb has no package for. The first two bytes of
 // buf (opcodes) and its length are set here; len(buf) must be a multiple of 4.
 func (c *xconn) request(ext string, minor byte, buf []byte, reply bool) ([]byte, error) {

@@ -58,6 +58,11 @@ func (p *pointer) stir() {
 }
 
 func (d *x11) startPointer() error {
+	if !d.eye.has("XFIXES") {
+		// Its shape is unknown, but there is one.
+		d.pointer.cursor = Cursor{Serial: 1, Visible: true}
+		return nil
+	}
 	err := xfixes.SelectCursorInputChecked(d.eye.Conn, d.eye.root, xfixes.CursorNotifyMaskDisplayCursor).Check()
 	d.pointer.reshaped.Store(true)
 	return err
@@ -172,11 +177,15 @@ func (d *x11) refreshCursor() bool {
 	if p.cursor.Position == was.Position && p.cursor.Serial == was.Serial {
 		return false
 	}
+	p.tell()
+	return true
+}
+
+func (p *pointer) tell() {
 	select {
 	case p.changed <- struct{}{}:
 	default:
 	}
-	return true
 }
 
 func (p *pointer) reshape(r *xfixes.GetCursorImageReply) error {

@@ -1,10 +1,12 @@
 package desktop
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"image"
 	"sync"
+	"sync/atomic"
 
 	"github.com/jezek/xgb/xproto"
 	"github.com/jezek/xgb/xtest"
@@ -15,14 +17,20 @@ import (
 type input struct {
 	mu      sync.Mutex    // one act at a time; Text holds it to its end
 	keys    map[byte]bool // key codes held down
-	buttons map[byte]bool // X buttons held down
+	buttons map[byte]byte // buttons held down: what was pressed for each X button
+	mapping []byte        // what the server makes of each button, from 1 on
+	mapped  atomic.Bool   // mapping is what the server has
 	wheel   [2]int        // right and down, 1/120 notches not yet sent
 	text    typewriter
 }
 
 func (d *x11) startInput() error {
 	d.input.keys = make(map[byte]bool)
-	d.input.buttons = make(map[byte]bool)
+	d.input.buttons = make(map[byte]byte)
+	if !d.hand.has("XTEST") {
+		d.log.Info("no XTEST extension on the x server; the desktop can only be watched", "desktop", d.name)
+		return nil
+	}
 	if _, err := xtest.GetVersion(d.hand.Conn, 2, 2).Reply(); err != nil {
 		return err
 	}
@@ -32,12 +40,39 @@ func (d *x11) startInput() error {
 	return d.startText()
 }
 
-func (d *x11) Move(p image.Point) error {
+// inputEvent takes an event of the hand's connection. It must not block.
+func (d *x11) inputEvent(ev []byte) {
+	switch ev[0] & 0x7f {
+	case xproto.MappingNotify:
+		if ev[4] == xproto.MappingPointer {
+			d.input.mapped.Store(false)
+		}
+	case xproto.ClientMessage:
+		d.input.text.pinger.answer(ev)
+	}
+}
+
+// begin takes mu for an act, unless there is nothing to act on.
+func (d *x11) begin() error {
+	if !d.hand.has("XTEST") {
+		return errNoXTEST
+	}
 	d.input.mu.Lock()
-	defer d.input.mu.Unlock()
 	if d.isClosed() {
+		d.input.mu.Unlock()
 		return ErrClosed
 	}
+	d.act()
+	return nil
+}
+
+var errNoXTEST = fmt.Errorf("the X server has no XTEST extension: %w", errors.ErrUnsupported)
+
+func (d *x11) Move(p image.Point) error {
+	if err := d.begin(); err != nil {
+		return err
+	}
+	defer d.input.mu.Unlock()
 	d.fake(xproto.MotionNotify, 0, d.hand.root, clamp(p, d.Size()))
 	d.pointer.stir()
 	return nil
@@ -50,13 +85,53 @@ func (d *x11) Button(b Button, down bool) error {
 	if int(b) >= len(xButtons) {
 		return fmt.Errorf("button %d: %w", b, errors.ErrUnsupported)
 	}
-	d.input.mu.Lock()
-	defer d.input.mu.Unlock()
-	if d.isClosed() {
-		return ErrClosed
+	if err := d.begin(); err != nil {
+		return err
 	}
-	d.press(xButtons[b], down, d.input.buttons, xproto.ButtonPress, xproto.ButtonRelease)
+	defer d.input.mu.Unlock()
+	is := xButtons[b]
+	button, ok := d.input.buttons[is]
+	switch {
+	case ok && down:
+		return nil
+	case ok:
+		// What was pressed is released, whatever it would be by now.
+		delete(d.input.buttons, is)
+	default:
+		if button = d.physical(is); button == 0 {
+			return fmt.Errorf("button %d is switched off in the X server: %w", b, errors.ErrUnsupported)
+		}
+		if down {
+			d.input.buttons[is] = button
+		}
+	}
+	kind := byte(xproto.ButtonRelease)
+	if down {
+		kind = xproto.ButtonPress
+	}
+	d.fake(kind, button, d.hand.root, image.Point{})
 	return nil
+}
+
+// physical is the button that has the meaning of one: the server gives another to
+// each for whoever is left-handed, to XTEST's as well. 0: no button has it.
+func (d *x11) physical(button byte) byte {
+	in := &d.input
+	if !in.mapped.Swap(true) {
+		reply, err := xproto.GetPointerMapping(d.hand.Conn).Reply()
+		if err != nil {
+			in.mapped.Store(false)
+			return button
+		}
+		in.mapping = reply.Map
+	}
+	if i := bytes.IndexByte(in.mapping, button); i >= 0 {
+		return byte(i + 1)
+	}
+	if int(button) > len(in.mapping) {
+		return button
+	}
+	return 0
 }
 
 func (d *x11) Key(u Usage, down bool) error {
@@ -64,34 +139,28 @@ func (d *x11) Key(u Usage, down bool) error {
 	if !ok || code > byte(d.hand.setup.MaxKeycode) || code < byte(d.hand.setup.MinKeycode) {
 		return fmt.Errorf("key %#x: %w", uint16(u), errors.ErrUnsupported)
 	}
-	d.input.mu.Lock()
-	defer d.input.mu.Unlock()
-	if d.isClosed() {
-		return ErrClosed
+	if err := d.begin(); err != nil {
+		return err
 	}
-	d.press(code, down, d.input.keys, xproto.KeyPress, xproto.KeyRelease)
+	defer d.input.mu.Unlock()
+	// What is down already stays so: the server repeats a held key itself. A
+	// release goes out in any case.
+	switch keys := d.input.keys; {
+	case !down:
+		delete(keys, code)
+		d.fake(xproto.KeyRelease, code, d.hand.root, image.Point{})
+	case !keys[code]:
+		keys[code] = true
+		d.fake(xproto.KeyPress, code, d.hand.root, image.Point{})
+	}
 	return nil
 }
 
-// press changes a key or button. What is down already stays so: the server
-// repeats a held key itself. A release goes out in any case.
-func (d *x11) press(code byte, down bool, held map[byte]bool, press, release byte) {
-	switch {
-	case !down:
-		delete(held, code)
-		d.fake(release, code, d.hand.root, image.Point{})
-	case !held[code]:
-		held[code] = true
-		d.fake(press, code, d.hand.root, image.Point{})
-	}
-}
-
 func (d *x11) Wheel(dx, dy int) error {
-	d.input.mu.Lock()
-	defer d.input.mu.Unlock()
-	if d.isClosed() {
-		return ErrClosed
+	if err := d.begin(); err != nil {
+		return err
 	}
+	defer d.input.mu.Unlock()
 	d.scroll(&d.input.wheel[0], dx, 6, 7)
 	d.scroll(&d.input.wheel[1], dy, 4, 5)
 	return nil
@@ -102,6 +171,12 @@ func (d *x11) scroll(sum *int, by int, less, more byte) {
 	n := wheelNotches(sum, by)
 	if n < 0 {
 		button, n = less, -n
+	}
+	if n == 0 {
+		return
+	}
+	if button = d.physical(button); button == 0 {
+		return // switched off
 	}
 	for range n {
 		d.fake(xproto.ButtonPress, button, d.hand.root, image.Point{})
@@ -116,7 +191,7 @@ func (d *x11) ReleaseAll() int {
 	for code := range d.input.keys {
 		d.fake(xproto.KeyRelease, code, d.hand.root, image.Point{})
 	}
-	for button := range d.input.buttons {
+	for _, button := range d.input.buttons {
 		d.fake(xproto.ButtonRelease, button, d.hand.root, image.Point{})
 	}
 	clear(d.input.keys)

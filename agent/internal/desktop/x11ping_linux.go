@@ -32,12 +32,9 @@ func (d *x11) startPing() error {
 	return nil
 }
 
-// answer takes an event of the hand's connection: only answers are asked for,
-// and only while we wait for one. It must not block.
+// answer takes a message: only answers are asked for, and only while we wait for
+// one. It must not block.
 func (p *pinger) answer(ev []byte) {
-	if ev[0]&0x7f != xproto.ClientMessage {
-		return
-	}
 	select {
 	case p.pong <- xgb.Get32(ev[16:]):
 	default:

@@ -70,11 +70,10 @@ func (d *x11) Text(s string) error {
 	if utf8.RuneCountInString(s) > maxText {
 		return errTextTooLong
 	}
-	d.input.mu.Lock()
-	defer d.input.mu.Unlock()
-	if d.isClosed() {
-		return ErrClosed
+	if err := d.begin(); err != nil {
+		return err
 	}
+	defer d.input.mu.Unlock()
 	syms := keysyms(s)
 	if len(syms) == 0 {
 		return nil

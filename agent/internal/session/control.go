@@ -194,9 +194,11 @@ func typeable(s string) string {
 	}, s)
 }
 
-// allowed reports whether the grant has the scope, and says so when it has not.
+// allowed reports whether the grant has the scope and the display can do it, and
+// says so where not.
 func (p *peer) allowed(sc orielv1.Scope) bool {
-	if p.may(sc) {
+	may := p.may(sc)
+	if s := p.s.h.current(); may && (sc != orielv1.Scope_SCOPE_CONTROL || s == nil || s.Lacks()&desktop.LacksInput == 0) {
 		return true
 	}
 	p.mu.Lock()
@@ -211,6 +213,8 @@ func (p *peer) allowed(sc orielv1.Scope) bool {
 			detail = "this session may not see the screen"
 		} else if why := p.s.h.o.Policy.NoControl(); why != "" {
 			detail = why
+		} else if may {
+			detail = "this computer's display takes no keys or clicks"
 		}
 		p.say(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Denied{Denied: &orielv1.Denied{
 			Scope: sc, Code: orielv1.Code_CODE_SCOPE, Detail: detail,

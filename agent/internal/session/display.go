@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"hash/maphash"
 	"image"
 	"strings"
@@ -87,7 +88,7 @@ func (h *Host) setScreen(s *screen, why error) {
 		}
 	}
 	h.mu.Lock()
-	h.screen = s
+	h.screen, h.why = s, why
 	close(h.shown)
 	h.shown = make(chan struct{})
 	same := proto.Equal(h.status, status)
@@ -102,6 +103,16 @@ func (h *Host) setScreen(s *screen, why error) {
 		h.send(proto.Clone(status)) // the receiver may add to it
 	}
 	h.each((*session).news)
+}
+
+// gone is why there is no display, for the viewers.
+func (h *Host) gone() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if errors.Is(h.why, desktop.ErrWayland) {
+		return "this computer's desktop is Wayland, which is not shown yet; sign in there with a session on Xorg"
+	}
+	return "this computer has no display now; the picture comes back with it"
 }
 
 // oneLine keeps a status text within its bound.

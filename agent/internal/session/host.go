@@ -105,6 +105,7 @@ type Host struct {
 	closed    bool
 	sessions  map[string]*session
 	screen    *screen         // nil while there is no display
+	why       error           // there is none
 	screens   uint64          // opened so far
 	expected  *expected       // nil: nobody is
 	status    *orielv1.Status // last sent

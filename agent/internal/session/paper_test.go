@@ -30,6 +30,7 @@ type paper struct {
 	reading bool
 	grabs   int // pictures returned
 	cursor  desktop.Cursor
+	lacks   desktop.Lacks
 	keys    map[desktop.Usage]bool
 	buttons map[desktop.Button]bool
 	acts    int // everything done, moves too
@@ -131,6 +132,12 @@ func (p *paper) Cursor() desktop.Cursor {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.cursor
+}
+
+func (p *paper) Lacks() desktop.Lacks {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lacks
 }
 
 func (p *paper) CursorChanged() <-chan struct{} { return p.cur }

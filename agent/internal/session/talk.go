@@ -4,6 +4,7 @@ import (
 	"image"
 	"time"
 
+	"oriel/agent/internal/desktop"
 	orielv1 "oriel/protocol/oriel/v1"
 )
 
@@ -63,6 +64,8 @@ func (p *peer) sayBye(bye *orielv1.Bye) {
 // told is what the viewer knows already.
 type told struct {
 	available bool
+	lacks     desktop.Lacks
+	why       string // there is none
 	screen    uint64 // which one, by number
 	size      image.Point
 	shape     uint64 // the cursor's serial, of that screen
@@ -110,6 +113,8 @@ func (p *peer) greet(t *told) {
 	t.available = true
 	if s := p.s.h.current(); s != nil {
 		ready.Desktop = s.Name()
+		t.lacks = s.Lacks()
+		ready.Lacks = lacks(t.lacks)
 		t.screen = s.number
 		if p.may(orielv1.Scope_SCOPE_VIEW) {
 			t.size = s.Size()
@@ -127,19 +132,23 @@ func (p *peer) tell(t *told) {
 		return
 	}
 	s := p.s.h.current()
-	if (s != nil) != t.available {
-		t.available = s != nil
-		state := &orielv1.DisplayState{Available: t.available}
-		if !t.available {
-			state.Detail = "this computer has no display now; the picture comes back with it"
-		}
-		p.say(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Display{Display: state}})
+	now := told{available: s != nil}
+	if s != nil {
+		now.lacks = s.Lacks()
+	} else {
+		now.why = p.s.h.gone()
+	}
+	if now.available != t.available || now.lacks != t.lacks || now.why != t.why {
+		t.available, t.lacks, t.why = now.available, now.lacks, now.why
+		p.say(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Display{Display: &orielv1.DisplayState{
+			Available: now.available, Detail: now.why, Lacks: lacks(now.lacks),
+		}}})
 	}
 	if s == nil || !p.may(orielv1.Scope_SCOPE_VIEW) {
 		return
 	}
 	if s.number != t.screen {
-		*t = told{available: true, screen: s.number, size: t.size}
+		*t = told{available: true, lacks: t.lacks, screen: s.number, size: t.size}
 	}
 	if size := s.Size(); size != t.size {
 		t.size, t.placed = size, false
@@ -148,6 +157,24 @@ func (p *peer) tell(t *told) {
 		}})
 	}
 	p.tellCursor(t, s)
+}
+
+// lacks is what is missing, in the words of the wire.
+func lacks(missing desktop.Lacks) (out []orielv1.Lack) {
+	for _, l := range []struct {
+		is   desktop.Lacks
+		word orielv1.Lack
+	}{
+		{desktop.LacksInput, orielv1.Lack_LACK_INPUT},
+		{desktop.LacksDamage, orielv1.Lack_LACK_DAMAGE},
+		{desktop.LacksPointerShape, orielv1.Lack_LACK_POINTER_SHAPE},
+		{desktop.LacksSharedMemory, orielv1.Lack_LACK_SHARED_MEMORY},
+	} {
+		if missing&l.is != 0 {
+			out = append(out, l.word)
+		}
+	}
+	return out
 }
 
 func (p *peer) tellCursor(t *told, s *screen) {

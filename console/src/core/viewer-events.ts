@@ -2,6 +2,7 @@
 import type { OfferOptions } from './offer';
 import type { ViewerStats } from './stats';
 import type { Pins } from './trust';
+import type { Lack } from './wire/oriel/v1/channel_pb';
 import type { Code, EndReason, Scope } from './wire/oriel/v1/session_pb';
 
 export interface ViewerOptions extends OfferOptions {
@@ -54,6 +55,8 @@ export interface ViewerEvents {
   layout: undefined;
   /** The operator asked for the toolbar by keyboard. */
   escape: undefined;
+  /** What the computer's display cannot do, or not well. */
+  lacks: readonly Lack[];
   /** Whether the computer can send 4:4:4 to this browser, as soon as it says so. */
   fullChroma: boolean;
   /** The first picture of this page is on the screen. */
@@ -61,4 +64,4 @@ export interface ViewerEvents {
 }
 
 /** What is said again to whoever begins to listen later. */
-export type Said = Partial<Pick<ViewerEvents, 'fullChroma' | 'display'>>;
+export type Said = Partial<Pick<ViewerEvents, 'fullChroma' | 'display' | 'lacks'>>;

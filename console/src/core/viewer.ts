@@ -398,6 +398,7 @@ export class Viewer extends Emitter<ViewerEvents> {
         this.emit('scopes', (this.#scopes = body.value.scopes));
         this.#allowInput();
         this.#stage.setScreen(body.value.screen);
+        this.#say('lacks', body.value.lacks);
         return this.#say('fullChroma', body.value.fullChroma);
       case 'screen':
         return this.#stage.setScreen(body.value);
@@ -411,6 +412,7 @@ export class Viewer extends Emitter<ViewerEvents> {
         this.#send({ case: 'heard', value: { number: body.value.number } });
         return this.emit('dropped', undefined);
       case 'display':
+        this.#say('lacks', body.value.lacks);
         return this.#say('display', body.value.available ? undefined : body.value.detail);
       case 'stats':
         return this.#monitor?.agent(body.value);

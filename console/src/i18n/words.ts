@@ -1,7 +1,7 @@
 /** Words for what programs tell apart by number or code. */
 import { ApiError } from '../core/api';
 import type { Stage } from '../core/delays';
-import { Preset } from '../core/wire/oriel/v1/channel_pb';
+import { Lack, Preset } from '../core/wire/oriel/v1/channel_pb';
 import { Computer_Status } from '../core/wire/oriel/v1/live_pb';
 import { Code, EndReason, Mode, Path } from '../core/wire/oriel/v1/session_pb';
 import { m } from '../paraglide/messages.js';
@@ -100,6 +100,22 @@ export function codeWords(code: Code): string {
       return m.code_two_machines();
     case Code.SCOPE:
       return m.code_scope();
+    default:
+      return '';
+  }
+}
+
+/** What a computer's display cannot do, or not well; empty if this page does not know it. */
+export function lackWords(lack: Lack): string {
+  switch (lack) {
+    case Lack.INPUT:
+      return m.lack_input();
+    case Lack.DAMAGE:
+      return m.lack_damage();
+    case Lack.POINTER_SHAPE:
+      return m.lack_pointer_shape();
+    case Lack.SHARED_MEMORY:
+      return m.lack_shared_memory();
     default:
       return '';
   }

@@ -3,6 +3,7 @@ import { rememberedPicture, rememberPicture, type PictureWish } from '../core/pi
 import type { ViewerStats } from '../core/stats';
 import type { Scale } from '../core/stage';
 import type { Viewer, ViewerState } from '../core/viewer';
+import type { Lack } from '../core/wire/oriel/v1/channel_pb';
 import { Mode, Scope } from '../core/wire/oriel/v1/session_pb';
 
 export class Session {
@@ -13,6 +14,7 @@ export class Session {
   unsteady = $state(false);
   /** Why the computer shows no display; undefined: it shows one. */
   displayGone = $state<string>();
+  lacks = $state.raw<readonly Lack[]>([]);
   pictured = $state(false);
   denied = $state(0); // counts, so that the same refusal twice is seen twice
   dropped = $state(0); // likewise: input that came too late
@@ -30,6 +32,7 @@ export class Session {
     this.viewer = viewer;
     this.state = viewer.state; // it may have begun before
     this.scopes = viewer.scopes;
+    this.lacks = viewer.said.lacks ?? [];
     ({ fullChroma: this.fullChroma, display: this.displayGone, pictured: this.pictured } = viewer.said);
     viewer.setStream(this.#picture);
     viewer.on('state', (state) => (this.state = state));
@@ -38,6 +41,7 @@ export class Session {
     viewer.on('fullChroma', (can) => (this.fullChroma = can));
     viewer.on('unsteady', (silent) => (this.unsteady = silent));
     viewer.on('display', (why) => (this.displayGone = why));
+    viewer.on('lacks', (lacks) => (this.lacks = lacks));
     viewer.on('picture', () => (this.pictured = true));
     viewer.on('denied', () => this.denied++);
     viewer.on('dropped', () => this.dropped++);

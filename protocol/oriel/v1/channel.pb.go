@@ -82,6 +82,63 @@ func (Preset) EnumDescriptor() ([]byte, []int) {
 	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{0}
 }
 
+// Lack is what a computer's display cannot do, or not well, for want of a part of
+// its system.
+type Lack int32
+
+const (
+	Lack_LACK_UNSPECIFIED   Lack = 0
+	Lack_LACK_INPUT         Lack = 1 // it can only be watched
+	Lack_LACK_DAMAGE        Lack = 2 // changes are looked for, which is late
+	Lack_LACK_POINTER_SHAPE Lack = 3 // it is not known
+	Lack_LACK_SHARED_MEMORY Lack = 4 // pictures take longer to read
+)
+
+// Enum value maps for Lack.
+var (
+	Lack_name = map[int32]string{
+		0: "LACK_UNSPECIFIED",
+		1: "LACK_INPUT",
+		2: "LACK_DAMAGE",
+		3: "LACK_POINTER_SHAPE",
+		4: "LACK_SHARED_MEMORY",
+	}
+	Lack_value = map[string]int32{
+		"LACK_UNSPECIFIED":   0,
+		"LACK_INPUT":         1,
+		"LACK_DAMAGE":        2,
+		"LACK_POINTER_SHAPE": 3,
+		"LACK_SHARED_MEMORY": 4,
+	}
+)
+
+func (x Lack) Enum() *Lack {
+	p := new(Lack)
+	*p = x
+	return p
+}
+
+func (x Lack) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Lack) Descriptor() protoreflect.EnumDescriptor {
+	return file_oriel_v1_channel_proto_enumTypes[1].Descriptor()
+}
+
+func (Lack) Type() protoreflect.EnumType {
+	return &file_oriel_v1_channel_proto_enumTypes[1]
+}
+
+func (x Lack) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Lack.Descriptor instead.
+func (Lack) EnumDescriptor() ([]byte, []int) {
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{1}
+}
+
 // PointerMove's place is in 1/65536 of the picture's width and height.
 type PointerMove struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1348,6 +1405,7 @@ type Ready struct {
 	Desktop       string                 `protobuf:"bytes,3,opt,name=desktop,proto3" json:"desktop,omitempty"` // "x11 :0", "demo"
 	Codec         string                 `protobuf:"bytes,4,opt,name=codec,proto3" json:"codec,omitempty"`
 	FullChroma    bool                   `protobuf:"varint,5,opt,name=full_chroma,json=fullChroma,proto3" json:"full_chroma,omitempty"` // 4:4:4 of that codec can be had as well
+	Lacks         []Lack                 `protobuf:"varint,6,rep,packed,name=lacks,proto3,enum=oriel.v1.Lack" json:"lacks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1417,6 +1475,13 @@ func (x *Ready) GetFullChroma() bool {
 	return false
 }
 
+func (x *Ready) GetLacks() []Lack {
+	if x != nil {
+		return x.Lacks
+	}
+	return nil
+}
+
 type Screen struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Width         uint32                 `protobuf:"varint,1,opt,name=width,proto3" json:"width,omitempty"`
@@ -1469,11 +1534,13 @@ func (x *Screen) GetHeight() uint32 {
 	return 0
 }
 
-// DisplayState tells of a display that went away or came back in mid-session.
+// DisplayState tells of a display that went away or came back in mid-session, or
+// that lacks something else now than was said last.
 type DisplayState struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Available     bool                   `protobuf:"varint,1,opt,name=available,proto3" json:"available,omitempty"`
 	Detail        string                 `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`
+	Lacks         []Lack                 `protobuf:"varint,3,rep,packed,name=lacks,proto3,enum=oriel.v1.Lack" json:"lacks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1520,6 +1587,13 @@ func (x *DisplayState) GetDetail() string {
 		return x.Detail
 	}
 	return ""
+}
+
+func (x *DisplayState) GetLacks() []Lack {
+	if x != nil {
+		return x.Lacks
+	}
+	return nil
 }
 
 // CursorShape's picture is straight RGBA, rows without padding; empty: hidden.
@@ -1996,20 +2070,22 @@ const file_oriel_v1_channel_proto_rawDesc = "" +
 	"\x04Ping\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\"\x16\n" +
 	"\x04Pong\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\x04R\x02id\"\xbe\x01\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\"\xea\x01\n" +
 	"\x05Ready\x12-\n" +
 	"\x06scopes\x18\x01 \x03(\x0e2\x0f.oriel.v1.ScopeB\x04\xe8\xe0\x18 R\x06scopes\x12(\n" +
 	"\x06screen\x18\x02 \x01(\v2\x10.oriel.v1.ScreenR\x06screen\x12\x1f\n" +
 	"\adesktop\x18\x03 \x01(\tB\x05\xe0\xe0\x18\x80\x01R\adesktop\x12\x1a\n" +
 	"\x05codec\x18\x04 \x01(\tB\x04\xe0\xe0\x18 R\x05codec\x12\x1f\n" +
 	"\vfull_chroma\x18\x05 \x01(\bR\n" +
-	"fullChroma\"6\n" +
+	"fullChroma\x12*\n" +
+	"\x05lacks\x18\x06 \x03(\x0e2\x0e.oriel.v1.LackB\x04\xe8\xe0\x18\x10R\x05lacks\"6\n" +
 	"\x06Screen\x12\x14\n" +
 	"\x05width\x18\x01 \x01(\rR\x05width\x12\x16\n" +
-	"\x06height\x18\x02 \x01(\rR\x06height\"K\n" +
+	"\x06height\x18\x02 \x01(\rR\x06height\"w\n" +
 	"\fDisplayState\x12\x1c\n" +
 	"\tavailable\x18\x01 \x01(\bR\tavailable\x12\x1d\n" +
-	"\x06detail\x18\x02 \x01(\tB\x05\xe0\xe0\x18\x80\bR\x06detail\"\x81\x01\n" +
+	"\x06detail\x18\x02 \x01(\tB\x05\xe0\xe0\x18\x80\bR\x06detail\x12*\n" +
+	"\x05lacks\x18\x03 \x03(\x0e2\x0e.oriel.v1.LackB\x04\xe8\xe0\x18\x10R\x05lacks\"\x81\x01\n" +
 	"\vCursorShape\x12\x14\n" +
 	"\x05width\x18\x01 \x01(\rR\x05width\x12\x16\n" +
 	"\x06height\x18\x02 \x01(\rR\x06height\x12\x13\n" +
@@ -2049,7 +2125,14 @@ const file_oriel_v1_channel_proto_rawDesc = "" +
 	"\x12PRESET_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fPRESET_SPEED\x10\x01\x12\x13\n" +
 	"\x0fPRESET_BALANCED\x10\x02\x12\x10\n" +
-	"\fPRESET_SHARP\x10\x03B!Z\x1foriel/protocol/oriel/v1;orielv1b\x06proto3"
+	"\fPRESET_SHARP\x10\x03*m\n" +
+	"\x04Lack\x12\x14\n" +
+	"\x10LACK_UNSPECIFIED\x10\x00\x12\x0e\n" +
+	"\n" +
+	"LACK_INPUT\x10\x01\x12\x0f\n" +
+	"\vLACK_DAMAGE\x10\x02\x12\x16\n" +
+	"\x12LACK_POINTER_SHAPE\x10\x03\x12\x16\n" +
+	"\x12LACK_SHARED_MEMORY\x10\x04B!Z\x1foriel/protocol/oriel/v1;orielv1b\x06proto3"
 
 var (
 	file_oriel_v1_channel_proto_rawDescOnce sync.Once
@@ -2063,76 +2146,79 @@ func file_oriel_v1_channel_proto_rawDescGZIP() []byte {
 	return file_oriel_v1_channel_proto_rawDescData
 }
 
-var file_oriel_v1_channel_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_oriel_v1_channel_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
 var file_oriel_v1_channel_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_oriel_v1_channel_proto_goTypes = []any{
 	(Preset)(0),            // 0: oriel.v1.Preset
-	(*PointerMove)(nil),    // 1: oriel.v1.PointerMove
-	(*ToDesktop)(nil),      // 2: oriel.v1.ToDesktop
-	(*Again)(nil),          // 3: oriel.v1.Again
-	(*Held)(nil),           // 4: oriel.v1.Held
-	(*FromDesktop)(nil),    // 5: oriel.v1.FromDesktop
-	(*Dropped)(nil),        // 6: oriel.v1.Dropped
-	(*Key)(nil),            // 7: oriel.v1.Key
-	(*PointerButton)(nil),  // 8: oriel.v1.PointerButton
-	(*Wheel)(nil),          // 9: oriel.v1.Wheel
-	(*Text)(nil),           // 10: oriel.v1.Text
-	(*ReleaseAll)(nil),     // 11: oriel.v1.ReleaseAll
-	(*Leave)(nil),          // 12: oriel.v1.Leave
-	(*Heard)(nil),          // 13: oriel.v1.Heard
-	(*Seen)(nil),           // 14: oriel.v1.Seen
-	(*StreamSettings)(nil), // 15: oriel.v1.StreamSettings
-	(*Ping)(nil),           // 16: oriel.v1.Ping
-	(*Pong)(nil),           // 17: oriel.v1.Pong
-	(*Ready)(nil),          // 18: oriel.v1.Ready
-	(*Screen)(nil),         // 19: oriel.v1.Screen
-	(*DisplayState)(nil),   // 20: oriel.v1.DisplayState
-	(*CursorShape)(nil),    // 21: oriel.v1.CursorShape
-	(*CursorPlace)(nil),    // 22: oriel.v1.CursorPlace
-	(*Denied)(nil),         // 23: oriel.v1.Denied
-	(*Stats)(nil),          // 24: oriel.v1.Stats
-	(*Bye)(nil),            // 25: oriel.v1.Bye
-	(Scope)(0),             // 26: oriel.v1.Scope
-	(Code)(0),              // 27: oriel.v1.Code
-	(EndReason)(0),         // 28: oriel.v1.EndReason
+	(Lack)(0),              // 1: oriel.v1.Lack
+	(*PointerMove)(nil),    // 2: oriel.v1.PointerMove
+	(*ToDesktop)(nil),      // 3: oriel.v1.ToDesktop
+	(*Again)(nil),          // 4: oriel.v1.Again
+	(*Held)(nil),           // 5: oriel.v1.Held
+	(*FromDesktop)(nil),    // 6: oriel.v1.FromDesktop
+	(*Dropped)(nil),        // 7: oriel.v1.Dropped
+	(*Key)(nil),            // 8: oriel.v1.Key
+	(*PointerButton)(nil),  // 9: oriel.v1.PointerButton
+	(*Wheel)(nil),          // 10: oriel.v1.Wheel
+	(*Text)(nil),           // 11: oriel.v1.Text
+	(*ReleaseAll)(nil),     // 12: oriel.v1.ReleaseAll
+	(*Leave)(nil),          // 13: oriel.v1.Leave
+	(*Heard)(nil),          // 14: oriel.v1.Heard
+	(*Seen)(nil),           // 15: oriel.v1.Seen
+	(*StreamSettings)(nil), // 16: oriel.v1.StreamSettings
+	(*Ping)(nil),           // 17: oriel.v1.Ping
+	(*Pong)(nil),           // 18: oriel.v1.Pong
+	(*Ready)(nil),          // 19: oriel.v1.Ready
+	(*Screen)(nil),         // 20: oriel.v1.Screen
+	(*DisplayState)(nil),   // 21: oriel.v1.DisplayState
+	(*CursorShape)(nil),    // 22: oriel.v1.CursorShape
+	(*CursorPlace)(nil),    // 23: oriel.v1.CursorPlace
+	(*Denied)(nil),         // 24: oriel.v1.Denied
+	(*Stats)(nil),          // 25: oriel.v1.Stats
+	(*Bye)(nil),            // 26: oriel.v1.Bye
+	(Scope)(0),             // 27: oriel.v1.Scope
+	(Code)(0),              // 28: oriel.v1.Code
+	(EndReason)(0),         // 29: oriel.v1.EndReason
 }
 var file_oriel_v1_channel_proto_depIdxs = []int32{
-	7,  // 0: oriel.v1.ToDesktop.key:type_name -> oriel.v1.Key
-	8,  // 1: oriel.v1.ToDesktop.button:type_name -> oriel.v1.PointerButton
-	9,  // 2: oriel.v1.ToDesktop.wheel:type_name -> oriel.v1.Wheel
-	10, // 3: oriel.v1.ToDesktop.text:type_name -> oriel.v1.Text
-	11, // 4: oriel.v1.ToDesktop.release_all:type_name -> oriel.v1.ReleaseAll
-	15, // 5: oriel.v1.ToDesktop.stream:type_name -> oriel.v1.StreamSettings
-	16, // 6: oriel.v1.ToDesktop.ping:type_name -> oriel.v1.Ping
-	12, // 7: oriel.v1.ToDesktop.leave:type_name -> oriel.v1.Leave
-	14, // 8: oriel.v1.ToDesktop.seen:type_name -> oriel.v1.Seen
-	13, // 9: oriel.v1.ToDesktop.heard:type_name -> oriel.v1.Heard
-	4,  // 10: oriel.v1.ToDesktop.held:type_name -> oriel.v1.Held
-	2,  // 11: oriel.v1.Again.inputs:type_name -> oriel.v1.ToDesktop
-	4,  // 12: oriel.v1.Again.held:type_name -> oriel.v1.Held
-	18, // 13: oriel.v1.FromDesktop.ready:type_name -> oriel.v1.Ready
-	19, // 14: oriel.v1.FromDesktop.screen:type_name -> oriel.v1.Screen
-	21, // 15: oriel.v1.FromDesktop.cursor_shape:type_name -> oriel.v1.CursorShape
-	22, // 16: oriel.v1.FromDesktop.cursor_place:type_name -> oriel.v1.CursorPlace
-	23, // 17: oriel.v1.FromDesktop.denied:type_name -> oriel.v1.Denied
-	24, // 18: oriel.v1.FromDesktop.stats:type_name -> oriel.v1.Stats
-	17, // 19: oriel.v1.FromDesktop.pong:type_name -> oriel.v1.Pong
-	25, // 20: oriel.v1.FromDesktop.bye:type_name -> oriel.v1.Bye
-	20, // 21: oriel.v1.FromDesktop.display:type_name -> oriel.v1.DisplayState
-	6,  // 22: oriel.v1.FromDesktop.dropped:type_name -> oriel.v1.Dropped
+	8,  // 0: oriel.v1.ToDesktop.key:type_name -> oriel.v1.Key
+	9,  // 1: oriel.v1.ToDesktop.button:type_name -> oriel.v1.PointerButton
+	10, // 2: oriel.v1.ToDesktop.wheel:type_name -> oriel.v1.Wheel
+	11, // 3: oriel.v1.ToDesktop.text:type_name -> oriel.v1.Text
+	12, // 4: oriel.v1.ToDesktop.release_all:type_name -> oriel.v1.ReleaseAll
+	16, // 5: oriel.v1.ToDesktop.stream:type_name -> oriel.v1.StreamSettings
+	17, // 6: oriel.v1.ToDesktop.ping:type_name -> oriel.v1.Ping
+	13, // 7: oriel.v1.ToDesktop.leave:type_name -> oriel.v1.Leave
+	15, // 8: oriel.v1.ToDesktop.seen:type_name -> oriel.v1.Seen
+	14, // 9: oriel.v1.ToDesktop.heard:type_name -> oriel.v1.Heard
+	5,  // 10: oriel.v1.ToDesktop.held:type_name -> oriel.v1.Held
+	3,  // 11: oriel.v1.Again.inputs:type_name -> oriel.v1.ToDesktop
+	5,  // 12: oriel.v1.Again.held:type_name -> oriel.v1.Held
+	19, // 13: oriel.v1.FromDesktop.ready:type_name -> oriel.v1.Ready
+	20, // 14: oriel.v1.FromDesktop.screen:type_name -> oriel.v1.Screen
+	22, // 15: oriel.v1.FromDesktop.cursor_shape:type_name -> oriel.v1.CursorShape
+	23, // 16: oriel.v1.FromDesktop.cursor_place:type_name -> oriel.v1.CursorPlace
+	24, // 17: oriel.v1.FromDesktop.denied:type_name -> oriel.v1.Denied
+	25, // 18: oriel.v1.FromDesktop.stats:type_name -> oriel.v1.Stats
+	18, // 19: oriel.v1.FromDesktop.pong:type_name -> oriel.v1.Pong
+	26, // 20: oriel.v1.FromDesktop.bye:type_name -> oriel.v1.Bye
+	21, // 21: oriel.v1.FromDesktop.display:type_name -> oriel.v1.DisplayState
+	7,  // 22: oriel.v1.FromDesktop.dropped:type_name -> oriel.v1.Dropped
 	0,  // 23: oriel.v1.StreamSettings.preset:type_name -> oriel.v1.Preset
-	26, // 24: oriel.v1.Ready.scopes:type_name -> oriel.v1.Scope
-	19, // 25: oriel.v1.Ready.screen:type_name -> oriel.v1.Screen
-	26, // 26: oriel.v1.Denied.scope:type_name -> oriel.v1.Scope
-	27, // 27: oriel.v1.Denied.code:type_name -> oriel.v1.Code
-	0,  // 28: oriel.v1.Stats.preset:type_name -> oriel.v1.Preset
-	28, // 29: oriel.v1.Bye.reason:type_name -> oriel.v1.EndReason
-	27, // 30: oriel.v1.Bye.code:type_name -> oriel.v1.Code
-	31, // [31:31] is the sub-list for method output_type
-	31, // [31:31] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	27, // 24: oriel.v1.Ready.scopes:type_name -> oriel.v1.Scope
+	20, // 25: oriel.v1.Ready.screen:type_name -> oriel.v1.Screen
+	1,  // 26: oriel.v1.Ready.lacks:type_name -> oriel.v1.Lack
+	1,  // 27: oriel.v1.DisplayState.lacks:type_name -> oriel.v1.Lack
+	27, // 28: oriel.v1.Denied.scope:type_name -> oriel.v1.Scope
+	28, // 29: oriel.v1.Denied.code:type_name -> oriel.v1.Code
+	0,  // 30: oriel.v1.Stats.preset:type_name -> oriel.v1.Preset
+	29, // 31: oriel.v1.Bye.reason:type_name -> oriel.v1.EndReason
+	28, // 32: oriel.v1.Bye.code:type_name -> oriel.v1.Code
+	33, // [33:33] is the sub-list for method output_type
+	33, // [33:33] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_channel_proto_init() }
@@ -2172,7 +2258,7 @@ func file_oriel_v1_channel_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oriel_v1_channel_proto_rawDesc), len(file_oriel_v1_channel_proto_rawDesc)),
-			NumEnums:      1,
+			NumEnums:      2,
 			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,

@@ -8,6 +8,7 @@
 //	           2026-11-30: ToDesktop.at, Dropped, Heard, Held, Again.held.
 //	           2026-11-30: Hello.instance, Hello.fingerprint, Prove, NewIdentity, Twins,
 //	           Computer.same_machine_as, CODE_TWO_MACHINES.
+//	           2026-11-30: Ready.lacks, DisplayState.lacks.
 //
 // A message from a newer side is understood by an older one: unknown fields
 // are ignored, an unknown ask is answered with CODE_UNIMPLEMENTED. A change

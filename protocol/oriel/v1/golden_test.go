@@ -70,6 +70,8 @@ var golden = map[string]proto.Message{
 	"button.ToDesktop":    &ToDesktop{Body: &ToDesktop_Button{Button: &PointerButton{Button: 2, Down: true, X: 3, Y: 4, Seq: 5}}},
 	"cursor.FromDesktop":  &FromDesktop{Body: &FromDesktop_CursorShape{CursorShape: &CursorShape{Width: 2, Height: 1, HotX: 1, Rgba: seq(8)}}},
 	"ready.FromDesktop":   &FromDesktop{Body: &FromDesktop_Ready{Ready: &Ready{Scopes: []Scope{Scope_SCOPE_VIEW, Scope_SCOPE_CONTROL}, Screen: &Screen{Width: 1920, Height: 1080}, Desktop: "x11 :0", Codec: "AV1", FullChroma: true}}},
+	"lacks.FromDesktop":   &FromDesktop{Body: &FromDesktop_Ready{Ready: &Ready{Lacks: []Lack{Lack_LACK_INPUT, Lack_LACK_DAMAGE}}}},
+	"display.FromDesktop": &FromDesktop{Body: &FromDesktop_Display{Display: &DisplayState{Available: true, Lacks: []Lack{Lack_LACK_POINTER_SHAPE, Lack_LACK_SHARED_MEMORY}}}},
 	"stats.FromDesktop":   &FromDesktop{Body: &FromDesktop_Stats{Stats: &Stats{Frames: 30, Bytes: 65000, CaptureUs: 700, ConvertUs: 300, EncodeUs: 9000, EstimateKbps: 5000, Quantizer: 35, Settled: true, QueueUs: 1500, LossPpm: 10000, FullChroma: true, Preset: Preset_PRESET_SHARP}}},
 	"denied.FromDesktop":  &FromDesktop{Body: &FromDesktop_Denied{Denied: &Denied{Scope: Scope_SCOPE_CONTROL, Code: Code_CODE_SCOPE, Detail: "view only"}}},
 	"unbounded.ToDesktop": &ToDesktop{Body: &ToDesktop_Text{Text: &Text{Text: string(bytes.Repeat([]byte("x"), 4097))}}},
