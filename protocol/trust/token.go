@@ -33,8 +33,11 @@ var tokenForm = regexp.MustCompile(`^oriel-([a-z2-7]{26})-([0-9a-f]{16}|[0-9a-f]
 //
 //	oriel-<secret: 128 bits as 26 of a-z2-7>-<first 128 bits of SHA-256 of the relay's key, in hex>
 //
-// The secret is what the relay knows it by. The hash tells an agent which relay
-// was meant, before it has spoken to any.
+// The hash tells an agent which relay was meant, before it has spoken to any.
+// The secret is the seed of an Ed25519 key. The agent signs with it, once the
+// relay has proved its own key, and shows it to nobody; the relay keeps the
+// public half. An HMAC would have done for the wire, but its key would lie in
+// the relay's database: who steals that could enroll computers.
 type Token struct {
 	secret string
 	hash   string
@@ -50,8 +53,7 @@ func NewToken(relay ed25519.PublicKey) Token {
 	}
 }
 
-// ParseToken reads a token as a person pasted it. Errors: ErrToken; ErrShortToken
-// beside a token that a relay may still know.
+// ParseToken reads a token as a person pasted it. Errors: ErrToken, ErrShortToken.
 func ParseToken(s string) (Token, error) {
 	m := tokenForm.FindStringSubmatch(strings.TrimSpace(s))
 	if m == nil {
@@ -59,7 +61,7 @@ func ParseToken(s string) (Token, error) {
 	}
 	t := Token{secret: m[1], hash: m[2]}
 	if len(t.hash) == 2*shortTokenHash {
-		return t, ErrShortToken
+		return Token{}, ErrShortToken
 	}
 	return t, nil
 }
@@ -67,8 +69,28 @@ func ParseToken(s string) (Token, error) {
 // String is the token itself: a secret.
 func (t Token) String() string { return "oriel-" + t.secret + "-" + t.hash }
 
-// Secret is the part that a relay knows the token by.
-func (t Token) Secret() string { return t.secret }
+// Public is what a relay knows the token by: no secret.
+func (t Token) Public() ed25519.PublicKey { return t.key().Public().(ed25519.PublicKey) }
+
+func (t Token) key() ed25519.PrivateKey {
+	seed := sha256.Sum256(message("oriel enrollment key v1", []byte(t.secret)))
+	return ed25519.NewKeyFromSeed(seed[:])
+}
+
+// Prove is the signature of a token's holder who enrolls a machine, for a relay
+// that has proved its key (VerifyChallenge).
+func (t Token) Prove(h Hello, machine ed25519.PublicKey) []byte {
+	return ed25519.Sign(t.key(), enrollment(h, machine))
+}
+
+// VerifyEnrollment checks what Prove made; token is Token.Public. Errors: ErrSignature.
+func VerifyEnrollment(token ed25519.PublicKey, h Hello, machine ed25519.PublicKey, sig []byte) error {
+	return verify(token, enrollment(h, machine), sig)
+}
+
+func enrollment(h Hello, machine ed25519.PublicKey) []byte {
+	return message("oriel enroll v1", h.RelayNonce, h.RelayKey, h.AgentNonce, h.Exporter, machine)
+}
 
 // For reports whether the relay with this key made the token.
 func (t Token) For(relay ed25519.PublicKey) bool {

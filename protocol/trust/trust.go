@@ -7,6 +7,8 @@
 // each preceded by its length (4 bytes, big endian), so that no signature can
 // be taken for another:
 //
+//	oriel challenge v1 agent's nonce, relay's nonce, TLS exporter (may be empty)                relay key
+//	oriel enroll v1    relay's nonce, relay's key, agent's nonce, TLS exporter, machine key     token key
 //	oriel hello v1     relay's nonce, relay's key, agent's nonce, TLS exporter (may be empty)   machine key
 //	oriel welcome v1   agent's nonce, computer id, now (8 bytes, big endian ms)                 relay key
 //	oriel grant v1     serialized Grant                                                         relay key
@@ -119,6 +121,17 @@ func SignHello(s Signer, h Hello) ([]byte, error) { return s(h.message()) }
 func VerifyHello(machine ed25519.PublicKey, h Hello, sig []byte) error {
 	return verify(machine, h.message(), sig)
 }
+
+func (h Hello) challenge() []byte {
+	return message("oriel challenge v1", h.AgentNonce, h.RelayNonce, h.Exporter)
+}
+
+// SignChallenge signs the nonces of h with the relay's key, for an agent that
+// enrolls and knows that key by its token's hash only.
+func SignChallenge(s Signer, h Hello) ([]byte, error) { return s(h.challenge()) }
+
+// VerifyChallenge checks sig against the key that h names. Errors: ErrSignature.
+func VerifyChallenge(h Hello, sig []byte) error { return verify(h.RelayKey, h.challenge(), sig) }
 
 func welcome(agentNonce []byte, computer string, now time.Time) []byte {
 	return message("oriel welcome v1", agentNonce, []byte(computer),

@@ -31,17 +31,17 @@ func (l *Link) connect(ctx context.Context, address string) (*connection, error)
 	defer cancel()
 	state := l.id.State()
 
-	conn, err := open(ctx, l.id.Key(), address, state, l.withToken || !state.Enrolled(), l.o.Wire)
+	conn, asked, err := open(ctx, l.id.Key(), address, state, l.withToken || !state.Enrolled(), l.o.Wire)
 	if unknown(err) && state.Enrolled() && state.Token != "" && !l.withToken {
 		// The relay forgot this machine, and somebody here gave us a new token.
 		l.withToken = true
-		conn, err = open(ctx, l.id.Key(), address, state, true, l.o.Wire)
+		conn, asked, err = open(ctx, l.id.Key(), address, state, true, l.o.Wire)
 	}
 	if err != nil {
 		return nil, err
 	}
 	defer closeAfter(ctx, conn)()
-	welcome, err := l.greet(conn, address, state)
+	welcome, err := l.greet(conn, address, state, asked)
 	if err != nil {
 		conn.Close()
 		if ctx.Err() != nil {
@@ -76,7 +76,7 @@ func Check(ctx context.Context, key ed25519.PublicKey, state identity.State) (st
 func check(ctx context.Context, key ed25519.PublicKey, state identity.State, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
-	conn, err := open(ctx, key, address, state, !state.Enrolled(), wire.Options{})
+	conn, asked, err := open(ctx, key, address, state, !state.Enrolled(), wire.Options{})
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,11 @@ func check(ctx context.Context, key ed25519.PublicKey, state identity.State, add
 	if err != nil {
 		return err
 	}
-	return trusts(address, challenge.GetRelayKey(), state)
+	if err := trusts(address, challenge.GetRelayKey(), state); err != nil {
+		return err
+	}
+	_, err = asked.answered(conn, address, challenge)
+	return err
 }
 
 // closeAfter closes conn when ctx is done, unless the function it returns was
@@ -95,23 +99,58 @@ func closeAfter(ctx context.Context, conn *wire.Conn) func() bool {
 	return context.AfterFunc(ctx, func() { conn.Close() })
 }
 
-func open(ctx context.Context, key ed25519.PublicKey, address string, state identity.State, withToken bool, o wire.Options) (*wire.Conn, error) {
-	token := ""
-	if withToken {
-		token = state.Token
+// asked is what a connection was opened with.
+type asked struct {
+	nonce []byte
+	token *trust.Token // to enroll with; nil: enrolled already, or there is none
+}
+
+// open connects. A token is named by its public half and stays here: it is
+// proved in hello, to a relay that has proved its key.
+func open(ctx context.Context, key ed25519.PublicKey, address string, state identity.State, withToken bool, o wire.Options) (*wire.Conn, asked, error) {
+	a := asked{nonce: make([]byte, nonceSize)}
+	rand.Read(a.nonce)
+	who := trust.Applicant{Key: key}
+	if withToken && state.Token != "" {
+		token, err := trust.ParseToken(state.Token)
+		if err != nil {
+			return nil, a, err
+		}
+		a.token, who.Token, who.Nonce = &token, token.Public(), a.nonce
 	}
-	header := http.Header{"Authorization": {trust.Authorization(key, token)}}
+	header := http.Header{"Authorization": {who.Authorization()}}
 	config := &tls.Config{RootCAs: roots(state.CA), MinVersion: tls.VersionTLS12}
 	url := "ws" + strings.TrimPrefix(address, "http") + "/agent/v1"
 	conn, resp, err := wire.Dial(ctx, url, header, config, o)
 	if err != nil {
-		return nil, explainDial(address, resp, err)
+		return nil, a, explainDial(address, resp, err)
 	}
-	return conn, nil
+	return conn, a, nil
 }
 
+// answered is what this connection's signatures cover, of a relay that trusts
+// let pass. One that a machine enrolls at has proved its key here.
+func (a asked) answered(conn *wire.Conn, address string, challenge *orielv1.Challenge) (trust.Hello, error) {
+	signed := trust.Hello{RelayNonce: challenge.GetNonce(), RelayKey: challenge.GetRelayKey(), AgentNonce: a.nonce}
+	if challenge.GetBindTls() {
+		if conn.TLS() == nil {
+			return signed, fail(address, "expects an encrypted connection; give its https:// address", nil)
+		}
+		var err error
+		if signed.Exporter, err = conn.TLS().ExportKeyingMaterial(trust.ExporterLabel, nil, 32); err != nil {
+			return signed, fail(address, "cannot be bound to this TLS connection: "+err.Error(), err)
+		}
+	}
+	if a.token != nil && trust.VerifyChallenge(signed, challenge.GetSignature()) != nil {
+		return signed, refuse(address, notProved, nil)
+	}
+	return signed, nil
+}
+
+const notProved = "does not prove that it holds its key; somebody may be between this computer and the relay"
+
 // greet is Challenge, Hello, Welcome.
-func (l *Link) greet(conn *wire.Conn, address string, state identity.State) (*orielv1.Welcome, error) {
+func (l *Link) greet(conn *wire.Conn, address string, state identity.State, asked asked) (*orielv1.Welcome, error) {
 	challenge, err := receive(conn, address, (*orielv1.ToAgent).GetChallenge)
 	if err != nil {
 		return nil, err
@@ -120,7 +159,11 @@ func (l *Link) greet(conn *wire.Conn, address string, state identity.State) (*or
 	if err := trusts(address, key, state); err != nil {
 		return nil, err
 	}
-	hello, err := l.hello(conn, address, challenge)
+	signed, err := asked.answered(conn, address, challenge)
+	if err != nil {
+		return nil, err
+	}
+	hello, err := l.hello(signed, asked.token)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +181,7 @@ func (l *Link) greet(conn *wire.Conn, address string, state identity.State) (*or
 	now := time.UnixMilli(welcome.GetNow())
 	if trust.VerifyWelcome(key, hello.GetNonce(), welcome.GetComputerId(), now, welcome.GetSignature()) != nil ||
 		welcome.GetComputerId() == "" {
-		return nil, refuse(address, "does not prove that it holds its key; somebody may be between this computer and the relay", nil)
+		return nil, refuse(address, notProved, nil)
 	}
 	l.setClock(now)
 	err = l.id.Welcomed(key, welcome.GetComputerId(), welcome.GetRelays())
@@ -188,26 +231,18 @@ func trusts(address string, key ed25519.PublicKey, state identity.State) error {
 	return nil
 }
 
-func (l *Link) hello(conn *wire.Conn, address string, challenge *orielv1.Challenge) (*orielv1.Hello, error) {
+func (l *Link) hello(signed trust.Hello, token *trust.Token) (*orielv1.Hello, error) {
 	hello := l.o.Hello()
 	hello.Version = orielv1.Version
 	hello.MachineKey = l.id.Key()
 	hello.Instance = l.id.Instance()
-	hello.Nonce = make([]byte, nonceSize)
-	rand.Read(hello.Nonce)
-	signed := trust.Hello{RelayNonce: challenge.GetNonce(), RelayKey: challenge.GetRelayKey(), AgentNonce: hello.Nonce}
-	if challenge.GetBindTls() {
-		if conn.TLS() == nil {
-			return nil, fail(address, "expects an encrypted connection; give its https:// address", nil)
-		}
-		var err error
-		if signed.Exporter, err = conn.TLS().ExportKeyingMaterial(trust.ExporterLabel, nil, 32); err != nil {
-			return nil, fail(address, "cannot be bound to this TLS connection: "+err.Error(), err)
-		}
-	}
+	hello.Nonce = signed.AgentNonce
 	var err error
 	if hello.Signature, err = trust.SignHello(l.id.Sign, signed); err != nil {
 		return nil, fmt.Errorf("sign hello: %w", err)
+	}
+	if token != nil {
+		hello.Enrollment = token.Prove(signed, l.id.Key())
 	}
 	return hello, nil
 }

@@ -72,7 +72,7 @@ type Link struct {
 	log *slog.Logger
 
 	// Only Run's goroutine:
-	withToken bool   // the relay does not know this machine: show the token
+	withToken bool   // the relay does not know this machine: enroll with the token
 	said      string // the last failure logged, so that it is not repeated
 	everUp    bool
 

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -158,6 +159,54 @@ func TestEnrollsThenComesBackWithoutTheToken(t *testing.T) {
 	})
 }
 
+// Rule: enrollment tokens are proven, not shown, before the relay's key is
+// checked: whoever is in the relay's place, or knows its public key only, gets
+// nothing to enroll with, and no Hello.
+func TestTokenIsProvedNotShown(t *testing.T) {
+	for name, c := range map[string]struct {
+		relay func(*linktest.Relay)
+		want  string // empty: it enrolls
+	}{
+		"the relay":                      {func(*linktest.Relay) {}, ""},
+		"one that knows its key only":    {func(r *linktest.Relay) { r.Silent = true }, notProved},
+		"the same over TLS of another's": {func(r *linktest.Relay) { r.Silent, r.TLS, r.BindTLS = true, true, true }, notProved},
+	} {
+		t.Run(name, func(t *testing.T) {
+			relay := linktest.Start(t, c.relay)
+			given := identity.Given{Relays: []string{relay.URL()}, Token: relay.Token()}
+			if relay.TLS {
+				given.CA = relay.CA()
+			}
+			id := newIdentity(t, given)
+			if c.want == "" {
+				run(t, id)
+				sent, err := orielv1.Encode(relay.Agent(1).Hello)
+				if err != nil || bytes.Contains(sent, []byte(linktest.Secret)) {
+					t.Errorf("Hello shows the token: %x, %v", sent, err)
+				}
+			} else {
+				_, err := Check(t.Context(), id.Key(), id.State())
+				l := New(id, Options{Hello: func() *orielv1.Hello { return &orielv1.Hello{} }, Handle: func(*orielv1.ToAgent) {}})
+				ctx, cancel := context.WithTimeout(t.Context(), linktest.Deadline)
+				defer cancel()
+				for _, err := range []error{err, l.Run(ctx)} {
+					if !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), c.want) {
+						t.Errorf("%v, want %q", err, c.want)
+					}
+				}
+				if n := relay.Hellos(); n != 0 {
+					t.Errorf("said Hello %d times to who proved nothing", n)
+				}
+			}
+			for _, header := range relay.Headers() {
+				if strings.Contains(header, linktest.Secret) || !strings.Contains(header, "token=") {
+					t.Errorf("the header is %s", header)
+				}
+			}
+		})
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	other, _, _ := ed25519.GenerateKey(rand.Reader)
 	relayOf := func(key ed25519.PublicKey) string {
@@ -169,7 +218,7 @@ func TestRefusals(t *testing.T) {
 		want  string
 	}{
 		"wrong secret":    {nil, "secret", "token is wrong, used up or expired"},
-		"another relay's": {nil, relayOf(other), "does not take this computer in"},
+		"another relay's": {nil, relayOf(other), "not the relay that made this enrollment token"},
 		"no token":        {nil, "-", "does not take this computer in"},
 		"forged welcome":  {func(r *linktest.Relay) { r.Forged = true }, "", "does not prove that it holds its key"},
 		"refused for good": {func(r *linktest.Relay) {

@@ -6,10 +6,10 @@
 
 // Agent ↔ relay, over one WebSocket at /agent/v1.
 //
-// The agent names its machine key (and, the first time, an enrollment token)
-// in the Authorization header of the upgrade; who is neither enrolled nor
-// brings a token gets 401. Then: Challenge, Hello, Welcome or Refused; from
-// then on reports go up and asks come down, in any order.
+// The agent names its machine key (and, the first time, an enrollment token's
+// public key and a nonce) in the Authorization header of the upgrade; who is
+// neither enrolled nor names a token gets 401. Then: Challenge, Hello, Welcome
+// or Refused; from then on reports go up and asks come down, in any order.
 
 package orielv1
 
@@ -523,6 +523,7 @@ type Challenge struct {
 	Nonce         []byte                 `protobuf:"bytes,2,opt,name=nonce,proto3" json:"nonce,omitempty"`
 	RelayKey      []byte                 `protobuf:"bytes,3,opt,name=relay_key,json=relayKey,proto3" json:"relay_key,omitempty"` // Ed25519, signs grants
 	BindTls       bool                   `protobuf:"varint,4,opt,name=bind_tls,json=bindTls,proto3" json:"bind_tls,omitempty"`   // the signature must cover the TLS exporter
+	Signature     []byte                 `protobuf:"bytes,5,opt,name=signature,proto3" json:"signature,omitempty"`               // by the relay's key, over both nonces; to who enrolls
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -585,6 +586,13 @@ func (x *Challenge) GetBindTls() bool {
 	return false
 }
 
+func (x *Challenge) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
 type Hello struct {
 	state        protoimpl.MessageState `protogen:"open.v1"`
 	Version      uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
@@ -595,7 +603,8 @@ type Hello struct {
 	MachineId    string                 `protobuf:"bytes,6,opt,name=machine_id,json=machineId,proto3" json:"machine_id,omitempty"`
 	Summary      *Summary               `protobuf:"bytes,7,opt,name=summary,proto3" json:"summary,omitempty"`
 	Status       *Status                `protobuf:"bytes,8,opt,name=status,proto3" json:"status,omitempty"`
-	Sessions     []string               `protobuf:"bytes,9,rep,name=sessions,proto3" json:"sessions,omitempty"` // running now
+	Sessions     []string               `protobuf:"bytes,9,rep,name=sessions,proto3" json:"sessions,omitempty"`      // running now
+	Enrollment   []byte                 `protobuf:"bytes,10,opt,name=enrollment,proto3" json:"enrollment,omitempty"` // by the enrollment token's key; of who enrolls
 	// Random, of this run of the agent: the same in each of its connections, and in no
 	// other run's.
 	Instance []byte `protobuf:"bytes,20,opt,name=instance,proto3" json:"instance,omitempty"`
@@ -695,6 +704,13 @@ func (x *Hello) GetStatus() *Status {
 func (x *Hello) GetSessions() []string {
 	if x != nil {
 		return x.Sessions
+	}
+	return nil
+}
+
+func (x *Hello) GetEnrollment() []byte {
+	if x != nil {
+		return x.Enrollment
 	}
 	return nil
 }
@@ -2225,12 +2241,13 @@ const file_oriel_v1_agent_proto_rawDesc = "" +
 	"\x0esession_report\x18\f \x01(\v2\x17.oriel.v1.SessionReportH\x00R\rsessionReport\x12=\n" +
 	"\rsession_ended\x18\r \x01(\v2\x16.oriel.v1.SessionEndedH\x00R\fsessionEnded\x12'\n" +
 	"\x05fault\x18\x0f \x01(\v2\x0f.oriel.v1.FaultH\x00R\x05faultB\x06\n" +
-	"\x04body\"\x7f\n" +
+	"\x04body\"\xa3\x01\n" +
 	"\tChallenge\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1a\n" +
 	"\x05nonce\x18\x02 \x01(\fB\x04\xe0\xe0\x18 R\x05nonce\x12!\n" +
 	"\trelay_key\x18\x03 \x01(\fB\x04\xe0\xe0\x18 R\brelayKey\x12\x19\n" +
-	"\bbind_tls\x18\x04 \x01(\bR\abindTls\"\xa1\x03\n" +
+	"\bbind_tls\x18\x04 \x01(\bR\abindTls\x12\"\n" +
+	"\tsignature\x18\x05 \x01(\fB\x04\xe0\xe0\x18@R\tsignature\"\xc7\x03\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12)\n" +
 	"\ragent_version\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\fagentVersion\x12%\n" +
@@ -2242,7 +2259,11 @@ const file_oriel_v1_agent_proto_rawDesc = "" +
 	"machine_id\x18\x06 \x01(\tB\x05\xe0\xe0\x18\x80\x01R\tmachineId\x12+\n" +
 	"\asummary\x18\a \x01(\v2\x11.oriel.v1.SummaryR\asummary\x12(\n" +
 	"\x06status\x18\b \x01(\v2\x10.oriel.v1.StatusR\x06status\x12%\n" +
-	"\bsessions\x18\t \x03(\tB\t\xe0\xe0\x18@\xe8\xe0\x18\x80\x02R\bsessions\x12 \n" +
+	"\bsessions\x18\t \x03(\tB\t\xe0\xe0\x18@\xe8\xe0\x18\x80\x02R\bsessions\x12$\n" +
+	"\n" +
+	"enrollment\x18\n" +
+	" \x01(\fB\x04\xe0\xe0\x18@R\n" +
+	"enrollment\x12 \n" +
 	"\binstance\x18\x14 \x01(\fB\x04\xe0\xe0\x18 R\binstance\x12&\n" +
 	"\vfingerprint\x18\x15 \x01(\fB\x04\xe0\xe0\x18 R\vfingerprint\"\xf5\x01\n" +
 	"\aWelcome\x12%\n" +

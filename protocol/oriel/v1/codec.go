@@ -9,6 +9,8 @@
 //	           2026-11-30: Hello.instance, Hello.fingerprint, Prove, NewIdentity, Twins,
 //	           Computer.same_machine_as, CODE_TWO_MACHINES.
 //	           2026-11-30: Ready.lacks, DisplayState.lacks.
+//	           2026-11-30: Challenge.signature, Hello.enrollment: a token is proved, no longer shown.
+//	                       A relay refuses an agent that shows one; enrolled agents show none.
 //
 // A message from a newer side is understood by an older one: unknown fields
 // are ignored, an unknown ask is answered with CODE_UNIMPLEMENTED. A change

@@ -52,6 +52,8 @@ var golden = map[string]proto.Message{
 	"open.FromConsole": &FromConsole{Body: &FromConsole_OpenSession{OpenSession: &OpenSession{
 		Attempt: 1, ComputerId: "c-1", Mode: Mode_MODE_CONTROL, Sdp: "v=0\r\n", SessionId: "s-1"}}},
 	"prepare.FromConsole": &FromConsole{Body: &FromConsole_PrepareSession{PrepareSession: &PrepareSession{ComputerId: "c-1"}}},
+	"challenge.ToAgent":   &ToAgent{Body: &ToAgent_Challenge{Challenge: &Challenge{Version: 1, Nonce: seq(32), RelayKey: seq(32), BindTls: true, Signature: seq(64)}}},
+	"enroll.FromAgent":    &FromAgent{Body: &FromAgent_Hello{Hello: &Hello{Version: 1, MachineKey: seq(32), Nonce: seq(32), Signature: seq(64), Enrollment: seq(64)}}},
 	"prepare.ToAgent":     &ToAgent{Body: &ToAgent_Prepare{Prepare: &Prepare{}}},
 	"move.PointerMove":    &PointerMove{Seq: 4294967295, X: 65536, Y: 1},
 	"again.Again": &Again{First: 7, Inputs: []*ToDesktop{

@@ -3,7 +3,6 @@ package fleet
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -21,31 +20,20 @@ const (
 	MaxTokenLifetime = 365 * 24 * time.Hour
 )
 
-// hashOf is what the database knows a token by; nil for what is no token. The
-// short tokens of older relays are known as before: their hash is the agent's to judge.
-func hashOf(token string) []byte {
-	t, err := trust.ParseToken(token)
-	if err != nil && !errors.Is(err, trust.ErrShortToken) {
-		return nil
-	}
-	h := sha256.Sum256([]byte(t.Secret()))
-	return h[:]
-}
-
 // CreateToken makes a token for somebody (a person's id) that is good so often
 // and so long, both clamped to the bounds. Its text is returned here and never
 // again.
 func (f *Fleet) CreateToken(ctx context.Context, by, note string, uses int, lifetime time.Duration) (text string, t store.EnrollmentToken, err error) {
-	text = trust.NewToken(f.o.RelayKey).String()
+	made := trust.NewToken(f.o.RelayKey)
 	now := f.o.Now()
-	t = store.EnrollmentToken{ID: store.NewID(), TokenHash: hashOf(text), Note: plain.Line(note, 256), CreatedBy: by,
+	t = store.EnrollmentToken{ID: store.NewID(), TokenKey: made.Public(), Note: plain.Line(note, 256), CreatedBy: by,
 		CreatedAt: now.UnixMilli(), ExpiresAt: now.Add(min(lifetime, MaxTokenLifetime)).UnixMilli(),
 		UsesLeft: int64(min(max(uses, 1), MaxTokenUses))}
 	if err := f.o.Store.AddToken(ctx, t); err != nil {
 		return "", store.EnrollmentToken{}, fmt.Errorf("create enrollment token: %w", err)
 	}
 	f.o.Log.Info("enrollment token made", "token", t.ID, "person", by, "uses", t.UsesLeft)
-	return text, t, nil
+	return made.String(), t, nil
 }
 
 // Tokens are all tokens, newest first.
@@ -66,9 +54,9 @@ func (f *Fleet) RevokeToken(ctx context.Context, id string) error {
 }
 
 // Authenticate says whether an agent that claims a machine key may try to
-// prove it: the key is known, or token is good. It uses nothing up. Errors:
-// ErrUnauthorized, ErrBlocked.
-func (f *Fleet) Authenticate(ctx context.Context, key ed25519.PublicKey, token string) error {
+// prove it: the key is known, or the token of that public key (nil: none) is
+// good. It uses nothing up. Errors: ErrUnauthorized, ErrBlocked.
+func (f *Fleet) Authenticate(ctx context.Context, key, token ed25519.PublicKey) error {
 	if len(key) != ed25519.PublicKeySize {
 		return ErrUnauthorized
 	}
@@ -81,11 +69,10 @@ func (f *Fleet) Authenticate(ctx context.Context, key ed25519.PublicKey, token s
 	case !errors.Is(err, store.ErrNotFound):
 		return fmt.Errorf("look up machine key: %w", err)
 	}
-	hash := hashOf(token)
-	if hash == nil {
+	if token == nil {
 		return ErrUnauthorized
 	}
-	err = f.o.Store.TokenUsable(ctx, hash, f.now())
+	err = f.o.Store.TokenUsable(ctx, token, f.now())
 	if errors.Is(err, store.ErrNotFound) {
 		return ErrUnauthorized
 	}
@@ -93,20 +80,20 @@ func (f *Fleet) Authenticate(ctx context.Context, key ed25519.PublicKey, token s
 }
 
 // Admit takes in an agent that has proved its machine key. A key that is not
-// known is enrolled with one use of token. Errors: ErrUnauthorized, ErrBlocked.
-func (f *Fleet) Admit(ctx context.Context, hello *orielv1.Hello, token, address string) (r Record, enrolled bool, err error) {
+// known is enrolled with one use of the token of that public key, which it has
+// proved too (nil: none). Errors: ErrUnauthorized, ErrBlocked.
+func (f *Fleet) Admit(ctx context.Context, hello *orielv1.Hello, token ed25519.PublicKey, address string) (r Record, enrolled bool, err error) {
 	row := store.Computer{MachineKey: hello.GetMachineKey(), MachineID: plain.Line(hello.GetMachineId(), 128),
 		Fingerprint:  hex.EncodeToString(hello.GetFingerprint()),
 		AgentVersion: plain.Line(hello.GetAgentVersion(), 64), Address: plain.Line(address, 64)}
 	summarize(&row, hello.GetSummary())
 	known, err := f.o.Store.ComputerByKey(ctx, row.MachineKey)
 	if errors.Is(err, store.ErrNotFound) {
-		hash := hashOf(token)
-		if hash == nil {
+		if token == nil {
 			return Record{}, false, ErrUnauthorized
 		}
 		row.ID, row.AddedAt = store.NewID(), f.now()
-		err = f.o.Store.AddComputer(ctx, &row, hash)
+		err = f.o.Store.AddComputer(ctx, &row, token)
 		switch {
 		case err == nil:
 			f.o.Log.Info("computer enrolled", "computer", row.ID, "token", row.AddedWith, "address", row.Address)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/trust"
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/relaytest"
 	"oriel/relay/internal/store"
@@ -34,6 +35,15 @@ func key(t *testing.T) ed25519.PublicKey {
 	return k
 }
 
+func public(t *testing.T, token string) ed25519.PublicKey {
+	t.Helper()
+	read, err := trust.ParseToken(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read.Public()
+}
+
 func hello(k ed25519.PublicKey, machine string) *orielv1.Hello {
 	return &orielv1.Hello{MachineKey: k, MachineId: machine, AgentVersion: "1.0", Summary: &orielv1.Summary{HostName: "pc", Os: "linux"}}
 }
@@ -49,15 +59,15 @@ func TestToken(t *testing.T) {
 		if !strings.HasPrefix(text, "oriel-") || !strings.HasSuffix(text, "-"+hex.EncodeToString(relay[:16])) {
 			t.Fatal(text)
 		}
-		secret := sha256.Sum256([]byte(text[6:32]))
-		if string(tok.TokenHash) != string(secret[:]) || tok.Note != "for the office" || tok.UsesLeft != 2 || tok.CreatedBy != "person" {
+		if !public(t, text).Equal(ed25519.PublicKey(tok.TokenKey)) || tok.Note != "for the office" || tok.UsesLeft != 2 || tok.CreatedBy != "person" {
 			t.Fatal(tok)
 		}
 		k := key(t)
-		if err := n.Fleet.Authenticate(ctx, k, text); err != nil {
+		token := public(t, text)
+		if err := n.Fleet.Authenticate(ctx, k, token); err != nil {
 			t.Fatal(err)
 		}
-		for name, bad := range map[string]string{"none": "", "cut": text[:30], "another secret": "oriel-" + strings.Repeat("b", 26) + text[32:], "upper case": strings.ToUpper(text)} {
+		for name, bad := range map[string]ed25519.PublicKey{"none": nil, "cut": token[:31], "another secret": public(t, "oriel-"+strings.Repeat("b", 26)+text[32:])} {
 			if err := n.Fleet.Authenticate(ctx, k, bad); !errors.Is(err, fleet.ErrUnauthorized) {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -65,13 +75,13 @@ func TestToken(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		if err := n.Fleet.Authenticate(ctx, k[:31], text); !errors.Is(err, fleet.ErrUnauthorized) {
+		if err := n.Fleet.Authenticate(ctx, k[:31], token); !errors.Is(err, fleet.ErrUnauthorized) {
 			t.Fatal(err)
 		}
 		if err := n.Fleet.RevokeToken(ctx, tok.ID); err != nil {
 			t.Fatal(err)
 		}
-		if err := n.Fleet.Authenticate(ctx, k, text); !errors.Is(err, fleet.ErrUnauthorized) {
+		if err := n.Fleet.Authenticate(ctx, k, token); !errors.Is(err, fleet.ErrUnauthorized) {
 			t.Fatal(err)
 		}
 		if err := n.Fleet.RevokeToken(ctx, "?"); !errors.Is(err, store.ErrNotFound) {
@@ -86,7 +96,7 @@ func TestToken(t *testing.T) {
 func TestOneKeyIsOneComputer(t *testing.T) {
 	each(t, func(t *testing.T, n *relaytest.Node) {
 		ctx := t.Context()
-		token := n.Token(t, 5)
+		token := public(t, n.Token(t, 5))
 		k := key(t)
 		// The same agent several times at once: one computer, one use.
 		var wg sync.WaitGroup
@@ -136,7 +146,7 @@ func TestAgentsTextIsPlainAndBounded(t *testing.T) {
 		h.AgentVersion = strings.Repeat("v", 300)
 		h.Summary = &orielv1.Summary{HostName: "<img src=x onerror=alert(1)>\u202e\x1b]0;x\x07", OsName: "a\r\nb", User: "\xff",
 			Addresses: []string{"192.0.2.1", "\u200b", strings.Repeat("9", 300)}}
-		r, _, err := n.Fleet.Admit(ctx, h, n.Token(t, 1), "192.0.2.1")
+		r, _, err := n.Fleet.Admit(ctx, h, public(t, n.Token(t, 1)), "192.0.2.1")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -158,7 +168,7 @@ func TestAgentsTextIsPlainAndBounded(t *testing.T) {
 func TestNamesAndRemoval(t *testing.T) {
 	each(t, func(t *testing.T, n *relaytest.Node) {
 		ctx := t.Context()
-		r, _, err := n.Fleet.Admit(ctx, hello(key(t), ""), n.Token(t, 1), "")
+		r, _, err := n.Fleet.Admit(ctx, hello(key(t), ""), public(t, n.Token(t, 1)), "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -173,10 +183,10 @@ func TestNamesAndRemoval(t *testing.T) {
 		if err := n.Fleet.Block(ctx, r.ID, true); err != nil {
 			t.Fatal(err)
 		}
-		if err := n.Fleet.Authenticate(ctx, r.Key, ""); !errors.Is(err, fleet.ErrBlocked) {
+		if err := n.Fleet.Authenticate(ctx, r.Key, nil); !errors.Is(err, fleet.ErrBlocked) {
 			t.Fatal(err)
 		}
-		if _, _, err := n.Fleet.Admit(ctx, hello(r.Key, ""), "", ""); !errors.Is(err, fleet.ErrBlocked) {
+		if _, _, err := n.Fleet.Admit(ctx, hello(r.Key, ""), nil, ""); !errors.Is(err, fleet.ErrBlocked) {
 			t.Fatal(err)
 		}
 		if c, _ := n.Fleet.Get(ctx, r.ID); c.GetStatus() != orielv1.Computer_STATUS_BLOCKED {

@@ -102,15 +102,15 @@ func (f *Fleet) alive(ctx context.Context, computer string, instance []byte) (*o
 
 // renewal is a token with which the second machine of a computer enrolls.
 func (f *Fleet) renewal(ctx context.Context, row store.Computer) (string, error) {
-	text := trust.NewToken(f.o.RelayKey).String()
+	token := trust.NewToken(f.o.RelayKey)
 	now := f.o.Now()
-	t := store.EnrollmentToken{ID: store.NewID(), TokenHash: hashOf(text), CreatedAt: now.UnixMilli(),
+	t := store.EnrollmentToken{ID: store.NewID(), TokenKey: token.Public(), CreatedAt: now.UnixMilli(),
 		ExpiresAt: now.Add(renewWithin).UnixMilli(), UsesLeft: 1, SplitFrom: row.ID}
 	if err := f.o.Store.AddToken(ctx, t); err != nil {
 		return "", fmt.Errorf("token for the second machine: %w", err)
 	}
 	f.o.Log.Info("the second machine is told to make its own identity", "computer", row.ID, "token", t.ID)
-	return text, nil
+	return token.String(), nil
 }
 
 // Unambiguous returns ErrTwoMachines for a computer whose identity two have.

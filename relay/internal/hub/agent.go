@@ -28,9 +28,9 @@ import (
 func (h *Hub) Agent() http.Handler { return http.HandlerFunc(h.serveAgent) }
 
 func (h *Hub) serveAgent(w http.ResponseWriter, r *http.Request) {
-	key, token := trust.ParseAuthorization(r.Header.Get("Authorization"))
-	if key == nil {
-		refuse(w, http.StatusUnauthorized, "unauthorized", "say who you are: Authorization: Oriel key=...")
+	who, err := trust.ParseAuthorization(r.Header.Get("Authorization"))
+	if err != nil {
+		refuse(w, http.StatusUnauthorized, "unauthorized", err.Error())
 		return
 	}
 	if h.isDraining() {
@@ -46,7 +46,7 @@ func (h *Hub) serveAgent(w http.ResponseWriter, r *http.Request) {
 	greeted := sync.OnceFunc(func() { <-h.greeting })
 	defer greeted()
 	ctx, cancel := context.WithTimeout(r.Context(), dbWithin)
-	err := h.o.Fleet.Authenticate(ctx, key, token)
+	err = h.o.Fleet.Authenticate(ctx, who.Key, who.Token)
 	cancel()
 	switch {
 	case errors.Is(err, fleet.ErrUnauthorized):
@@ -72,7 +72,7 @@ func (h *Hub) serveAgent(w http.ResponseWriter, r *http.Request) {
 	}
 	defer leave()
 	a := &agent{h: h, conn: conn, id: store.NewID(), address: h.o.Access.Client(r).Address, asks: make(map[uint64]func(orielv1.Code, string))}
-	hello, err := a.greet(r.Context(), key, token)
+	hello, err := a.greet(r.Context(), who)
 	greeted()
 	if err != nil {
 		h.o.Log.Info("agent not taken in", "address", a.address, "err", err)
@@ -98,7 +98,7 @@ type agent struct {
 }
 
 // greet is Challenge, Hello, Welcome; or Refused, and an error.
-func (a *agent) greet(ctx context.Context, key ed25519.PublicKey, token string) (*orielv1.Hello, error) {
+func (a *agent) greet(ctx context.Context, who trust.Applicant) (*orielv1.Hello, error) {
 	ctx, cancel := context.WithTimeout(ctx, greetWithin)
 	defer cancel()
 	// Not waiting for the writer: it may be what hangs.
@@ -113,8 +113,16 @@ func (a *agent) greet(ctx context.Context, key ed25519.PublicKey, token string) 
 			return nil, fmt.Errorf("export keying material: %w", err)
 		}
 	}
-	_ = a.conn.Send(&orielv1.ToAgent{Body: &orielv1.ToAgent_Challenge{Challenge: &orielv1.Challenge{
-		Version: orielv1.Version, Nonce: signed.RelayNonce, RelayKey: signed.RelayKey, BindTls: bind}}})
+	challenge := &orielv1.Challenge{Version: orielv1.Version, Nonce: signed.RelayNonce, RelayKey: signed.RelayKey, BindTls: bind}
+	if who.Token != nil {
+		// Who knows this relay by a token only proves nothing before it has.
+		var err error
+		signed.AgentNonce = who.Nonce
+		if challenge.Signature, err = trust.SignChallenge(a.h.o.Signer, signed); err != nil {
+			return nil, fmt.Errorf("sign challenge: %w", err)
+		}
+	}
+	_ = a.conn.Send(&orielv1.ToAgent{Body: &orielv1.ToAgent_Challenge{Challenge: challenge}})
 	m := &orielv1.FromAgent{}
 	if err := a.conn.Receive(m); err != nil {
 		return nil, err
@@ -125,18 +133,21 @@ func (a *agent) greet(ctx context.Context, key ed25519.PublicKey, token string) 
 		return nil, a.refuse(orielv1.Code_CODE_INVALID, "the first message must be hello", true)
 	case hello.GetVersion() < 1:
 		return nil, a.refuse(orielv1.Code_CODE_UNIMPLEMENTED, "this agent is too old for this relay; update it", true)
-	case !bytes.Equal(hello.GetMachineKey(), key), len(hello.GetNonce()) < 16:
-		return nil, a.refuse(orielv1.Code_CODE_INVALID, "hello names another key than the request", true)
+	case !bytes.Equal(hello.GetMachineKey(), who.Key), len(hello.GetNonce()) < 16, who.Token != nil && !bytes.Equal(hello.GetNonce(), who.Nonce):
+		return nil, a.refuse(orielv1.Code_CODE_INVALID, "hello names another key or nonce than the request", true)
 	}
 	signed.AgentNonce = hello.GetNonce()
-	if trust.VerifyHello(key, signed, hello.GetSignature()) != nil {
+	if trust.VerifyHello(who.Key, signed, hello.GetSignature()) != nil {
 		return nil, a.refuse(orielv1.Code_CODE_FORBIDDEN, "the machine key is not proved; if a proxy opens the TLS connection between here and the relay, take it out of the way", false)
 	}
+	if who.Token != nil && trust.VerifyEnrollment(who.Token, signed, who.Key, hello.GetEnrollment()) != nil {
+		return nil, a.refuse(orielv1.Code_CODE_FORBIDDEN, "the enrollment token is not proved", true)
+	}
 	a.machine = fleet.MachineOf(hello, a.address)
-	if err := a.meet(ctx, key, hello); err != nil {
+	if err := a.meet(ctx, who.Key, hello); err != nil {
 		return nil, err
 	}
-	record, enrolled, err := a.h.o.Fleet.Admit(ctx, hello, token, a.address)
+	record, enrolled, err := a.h.o.Fleet.Admit(ctx, hello, who.Token, a.address)
 	switch {
 	case errors.Is(err, fleet.ErrUnauthorized), errors.Is(err, fleet.ErrBlocked):
 		return nil, a.refuse(orielv1.Code_CODE_FORBIDDEN, err.Error(), true)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/trust"
 	"oriel/protocol/wire"
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/relaytest"
@@ -77,11 +78,13 @@ func TestAgentsThatAreNotTakenIn(t *testing.T) {
 		{"nothing", http.Header{}, 401},
 		{"no key", http.Header{"Authorization": {`Oriel token="` + used + `"`}}, 401},
 		{"a short key", http.Header{"Authorization": {`Oriel key="AAAA"`}}, 401},
-		{"unknown, no token", relaytest.NewMachine("x").Header(""), 401},
-		{"unknown, token used up", relaytest.NewMachine("x").Header(used), 401},
-		{"unknown, made-up token", relaytest.NewMachine("x").Header("oriel-" + strings.Repeat("a", 26) + "-0123456789abcdef0123456789abcdef"), 401},
-		{"a header that says more", http.Header{"Authorization": {known.Header("").Get("Authorization") + `, x="y"`}}, 401},
-		{"blocked", blocked.Header(""), 403},
+		{"unknown, no token", relaytest.Header(relaytest.NewMachine("x").Applicant("")), 401},
+		// Rule: what shows a token is refused with a sentence.
+		{"a good token, shown", http.Header{"Authorization": {relaytest.NewMachine("x").Applicant("").Authorization() + `, token="` + n.Token(t, 1) + `"`}}, 401},
+		{"unknown, token used up", relaytest.Header(relaytest.NewMachine("x").Applicant(used)), 401},
+		{"unknown, made-up token", relaytest.Header(relaytest.NewMachine("x").Applicant("oriel-" + strings.Repeat("a", 26) + "-0123456789abcdef0123456789abcdef")), 401},
+		{"a header that says more", http.Header{"Authorization": {known.Applicant("").Authorization() + `, x="y"`}}, 401},
+		{"blocked", relaytest.Header(blocked.Applicant("")), 403},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, resp, err := wire.Dial(t.Context(), "ws"+strings.TrimPrefix(n.URL, "http")+"/agent/v1", tc.header, nil, wire.Options{})
@@ -99,6 +102,16 @@ func TestHelloThatProvesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := n.Token(t, 9)
+	stolen, err := n.Store.Tokens(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := relaytest.NewMachine("pc")
+	sign := func(h *orielv1.Hello, c *orielv1.Challenge, enrollment func(trust.Hello) []byte) {
+		signed := trust.Hello{RelayNonce: c.GetNonce(), RelayKey: c.GetRelayKey(), AgentNonce: h.GetNonce()}
+		h.Signature, _ = trust.SignHello(trust.Key(good.Key), signed)
+		h.Enrollment = enrollment(signed)
+	}
 	for _, tc := range []struct {
 		name  string
 		hello func(h *orielv1.Hello, c *orielv1.Challenge)
@@ -108,11 +121,31 @@ func TestHelloThatProvesNothing(t *testing.T) {
 		{"no signature", func(h *orielv1.Hello, _ *orielv1.Challenge) { h.Signature = nil }, orielv1.Code_CODE_FORBIDDEN},
 		{"another key", func(h *orielv1.Hello, _ *orielv1.Challenge) { h.MachineKey = other.Public().(ed25519.PublicKey) }, orielv1.Code_CODE_INVALID},
 		{"no nonce", func(h *orielv1.Hello, _ *orielv1.Challenge) { h.Nonce = nil }, orielv1.Code_CODE_INVALID},
+		{"another nonce", func(h *orielv1.Hello, _ *orielv1.Challenge) { h.Nonce = make([]byte, 32) }, orielv1.Code_CODE_INVALID},
+		// Rule: enrollment tokens are proven.
+		{"no proof of the token", func(h *orielv1.Hello, c *orielv1.Challenge) {
+			sign(h, c, func(trust.Hello) []byte { return nil })
+		}, orielv1.Code_CODE_FORBIDDEN},
+		{"proof of another token", func(h *orielv1.Hello, c *orielv1.Challenge) {
+			sign(h, c, func(s trust.Hello) []byte { return trust.NewToken(c.GetRelayKey()).Prove(s, good.Public()) })
+		}, orielv1.Code_CODE_FORBIDDEN},
+		{"proof for another machine", func(h *orielv1.Hello, c *orielv1.Challenge) {
+			sign(h, c, func(s trust.Hello) []byte {
+				read, _ := trust.ParseToken(token)
+				return read.Prove(s, other.Public().(ed25519.PublicKey))
+			})
+		}, orielv1.Code_CODE_FORBIDDEN},
+		{"what a stolen database knows of the token", func(h *orielv1.Hello, c *orielv1.Challenge) {
+			sign(h, c, func(s trust.Hello) []byte {
+				return ed25519.Sign(ed25519.NewKeyFromSeed(stolen[0].TokenKey), []byte("oriel enroll v1"))
+			})
+		}, orielv1.Code_CODE_FORBIDDEN},
 		{"version 0", func(h *orielv1.Hello, _ *orielv1.Challenge) { h.Version = 0 }, orielv1.Code_CODE_UNIMPLEMENTED},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			m := relaytest.NewMachine("pc")
-			conn, _, err := wire.Dial(t.Context(), "ws"+strings.TrimPrefix(n.URL, "http")+"/agent/v1", m.Header(token), nil, wire.Options{})
+			m := good
+			who := m.Applicant(token)
+			conn, _, err := wire.Dial(t.Context(), "ws"+strings.TrimPrefix(n.URL, "http")+"/agent/v1", relaytest.Header(who), nil, wire.Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -121,7 +154,7 @@ func TestHelloThatProvesNothing(t *testing.T) {
 			if err := conn.Receive(in); err != nil {
 				t.Fatal(err)
 			}
-			h := &orielv1.Hello{Version: 1, MachineKey: m.Public(), Nonce: make([]byte, 32)}
+			h := &orielv1.Hello{Version: 1, MachineKey: m.Public(), Nonce: who.Nonce}
 			tc.hello(h, in.GetChallenge())
 			_ = conn.Send(&orielv1.FromAgent{Body: &orielv1.FromAgent_Hello{Hello: h}})
 			if err := conn.Receive(in); err != nil || in.GetRefused().GetCode() != tc.code {
@@ -147,7 +180,7 @@ func TestProofIsBoundToTLS(t *testing.T) {
 	defer enrolled.Close()
 	// A hello that is good but for its binding, as a proxy that opens the TLS
 	// connection would pass it on.
-	conn, _, err := wire.Dial(t.Context(), "ws"+strings.TrimPrefix(n.URL, "http")+"/agent/v1", m.Header(""), n.TLS, wire.Options{})
+	conn, _, err := wire.Dial(t.Context(), "ws"+strings.TrimPrefix(n.URL, "http")+"/agent/v1", relaytest.Header(m.Applicant("")), n.TLS, wire.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +189,7 @@ func TestProofIsBoundToTLS(t *testing.T) {
 	if err := conn.Receive(in); err != nil || !in.GetChallenge().GetBindTls() {
 		t.Fatal(in, err)
 	}
-	_ = conn.Send(&orielv1.FromAgent{Body: &orielv1.FromAgent_Hello{Hello: m.Sign(in.GetChallenge(), nil)}})
+	_ = conn.Send(&orielv1.FromAgent{Body: &orielv1.FromAgent_Hello{Hello: m.Sign(in.GetChallenge(), nil, nil)}})
 	if err := conn.Receive(in); err != nil || in.GetRefused().GetCode() != orielv1.Code_CODE_FORBIDDEN {
 		t.Fatal(in, err)
 	}

@@ -58,9 +58,23 @@ func random(n int) []byte {
 // Public machine key.
 func (m *Machine) Public() ed25519.PublicKey { return m.Key.Public().(ed25519.PublicKey) }
 
+// Applicant for the upgrade; it enrolls where there is a token.
+func (m *Machine) Applicant(token string) trust.Applicant {
+	a := trust.Applicant{Key: m.Public()}
+	if token != "" {
+		read, err := trust.ParseToken(token)
+		if err != nil {
+			panic(err)
+		}
+		a.Token, a.Nonce = read.Public(), make([]byte, 32)
+		_, _ = rand.Read(a.Nonce)
+	}
+	return a
+}
+
 // Header of the upgrade.
-func (m *Machine) Header(token string) http.Header {
-	return http.Header{"Authorization": {trust.Authorization(m.Public(), token)}}
+func Header(a trust.Applicant) http.Header {
+	return http.Header{"Authorization": {a.Authorization()}}
 }
 
 // Agent is a machine's connection.
@@ -81,14 +95,15 @@ func (r *Refusal) Error() string { return fmt.Sprintf("HTTP %d, %v", r.Status, r
 
 // Dial connects and greets; nothing is read after Welcome. Errors: *Refusal.
 func (m *Machine) Dial(ctx context.Context, n *Node, token string) (*wire.Conn, *orielv1.Welcome, error) {
-	conn, resp, err := wire.Dial(ctx, socket(n.URL, "/agent/v1"), m.Header(token), n.TLS, wire.Options{})
+	who := m.Applicant(token)
+	conn, resp, err := wire.Dial(ctx, socket(n.URL, "/agent/v1"), Header(who), n.TLS, wire.Options{})
 	if resp != nil && resp.StatusCode != http.StatusSwitchingProtocols {
 		return nil, nil, &Refusal{Status: resp.StatusCode}
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	w, err := m.greet(conn)
+	w, err := m.greet(conn, who, token)
 	if err != nil {
 		_ = conn.Close()
 		return nil, nil, err
@@ -96,7 +111,7 @@ func (m *Machine) Dial(ctx context.Context, n *Node, token string) (*wire.Conn, 
 	return conn, w, nil
 }
 
-func (m *Machine) greet(conn *wire.Conn) (*orielv1.Welcome, error) {
+func (m *Machine) greet(conn *wire.Conn, who trust.Applicant, token string) (*orielv1.Welcome, error) {
 	in := &orielv1.ToAgent{}
 	if err := conn.Receive(in); err != nil {
 		return nil, err
@@ -109,7 +124,18 @@ func (m *Machine) greet(conn *wire.Conn) (*orielv1.Welcome, error) {
 			return nil, err
 		}
 	}
-	hello := m.Sign(c, exporter)
+	hello := m.Sign(c, exporter, who.Nonce)
+	if token != "" {
+		signed := trust.Hello{RelayNonce: c.GetNonce(), RelayKey: c.GetRelayKey(), AgentNonce: who.Nonce, Exporter: exporter}
+		if err := trust.VerifyChallenge(signed, c.GetSignature()); err != nil {
+			return nil, err
+		}
+		read, err := trust.ParseToken(token)
+		if err != nil {
+			return nil, err
+		}
+		hello.Enrollment = read.Prove(signed, m.Public())
+	}
 	m.Last = hello
 	if err := conn.Send(&orielv1.FromAgent{Body: &orielv1.FromAgent_Hello{Hello: hello}}); err != nil {
 		return nil, err
@@ -131,11 +157,14 @@ func (m *Machine) greet(conn *wire.Conn) (*orielv1.Welcome, error) {
 	return w, nil
 }
 
-// Sign is this machine's Hello for a challenge.
-func (m *Machine) Sign(c *orielv1.Challenge, exporter []byte) *orielv1.Hello {
+// Sign is this machine's Hello for a challenge; nonce nil: a new one.
+func (m *Machine) Sign(c *orielv1.Challenge, exporter, nonce []byte) *orielv1.Hello {
 	hello := proto.CloneOf(m.Hello)
-	hello.MachineKey, hello.Nonce = m.Public(), make([]byte, 32)
-	_, _ = rand.Read(hello.Nonce)
+	hello.MachineKey, hello.Nonce = m.Public(), nonce
+	if nonce == nil {
+		hello.Nonce = make([]byte, 32)
+		_, _ = rand.Read(hello.Nonce)
+	}
 	var err error
 	hello.Signature, err = trust.SignHello(trust.Key(m.Key), trust.Hello{RelayNonce: c.GetNonce(), RelayKey: c.GetRelayKey(),
 		AgentNonce: hello.Nonce, Exporter: exporter})

@@ -89,15 +89,15 @@ func (s *Store) ComputerByKey(ctx context.Context, key []byte) (Computer, error)
 	return c, mapped(s.computers(s.db, &c).Where("c.machine_key = ?", key).Scan(ctx))
 }
 
-// AddComputer enrolls c with one use of the token of that hash, both or
+// AddComputer enrolls c with one use of the token of that key, both or
 // neither, and fills in c.AddedWith, c.SameMachineAs and, where the token is for
 // the second of two machines, c.SplitFrom; it is then settled that they are two.
 // Errors: ErrNotFound
 // when the token is unknown, revoked, expired or used up; ErrConflict when
 // the machine key is enrolled already.
-func (s *Store) AddComputer(ctx context.Context, c *Computer, tokenHash []byte) error {
+func (s *Store) AddComputer(ctx context.Context, c *Computer, tokenKey []byte) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		token, err := useToken(ctx, tx, tokenHash, c.AddedAt)
+		token, err := useToken(ctx, tx, tokenKey, c.AddedAt)
 		if err != nil {
 			return err
 		}

@@ -17,7 +17,7 @@ func hash(s string) []byte { h := sha256.Sum256([]byte(s)); return h[:] }
 
 func token(t *testing.T, s *store.Store, secret string, uses, expires int64) store.EnrollmentToken {
 	t.Helper()
-	tok := store.EnrollmentToken{ID: store.NewID(), TokenHash: hash(secret), CreatedAt: 1, ExpiresAt: expires, UsesLeft: uses}
+	tok := store.EnrollmentToken{ID: store.NewID(), TokenKey: hash(secret), CreatedAt: 1, ExpiresAt: expires, UsesLeft: uses}
 	if err := s.AddToken(t.Context(), tok); err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func TestTokenIsUsedUpByManyAtOnce(t *testing.T) {
 		in, out := 0, 0
 		for i := range 12 {
 			wg.Go(func() {
-				err := s.AddComputer(t.Context(), computer(fmt.Sprint(i), ""), tok.TokenHash)
+				err := s.AddComputer(t.Context(), computer(fmt.Sprint(i), ""), tok.TokenKey)
 				mu.Lock()
 				defer mu.Unlock()
 				switch {
@@ -70,7 +70,7 @@ func TestTokenThatIsNoLongerGood(t *testing.T) {
 		if err := s.RevokeToken(t.Context(), revoked.ID, 5); !errors.Is(err, store.ErrNotFound) {
 			t.Fatalf("revoked twice: %v", err)
 		}
-		for name, h := range map[string][]byte{"expired": expired.TokenHash, "revoked": revoked.TokenHash, "unknown": hash("?")} {
+		for name, h := range map[string][]byte{"expired": expired.TokenKey, "revoked": revoked.TokenKey, "unknown": hash("?")} {
 			if err := s.TokenUsable(t.Context(), h, 1000); !errors.Is(err, store.ErrNotFound) {
 				t.Errorf("%s: usable: %v", name, err)
 			}
@@ -80,13 +80,13 @@ func TestTokenThatIsNoLongerGood(t *testing.T) {
 		}
 		// A key that is enrolled already does not use the token up.
 		good := token(t, s, "good", 2, 1<<40)
-		if err := s.AddComputer(t.Context(), computer("a", ""), good.TokenHash); err != nil {
+		if err := s.AddComputer(t.Context(), computer("a", ""), good.TokenKey); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.AddComputer(t.Context(), computer("a", ""), good.TokenHash); !errors.Is(err, store.ErrConflict) {
+		if err := s.AddComputer(t.Context(), computer("a", ""), good.TokenKey); !errors.Is(err, store.ErrConflict) {
 			t.Fatalf("same key twice: %v", err)
 		}
-		if err := s.TokenUsable(t.Context(), good.TokenHash, 1000); err != nil {
+		if err := s.TokenUsable(t.Context(), good.TokenKey, 1000); err != nil {
 			t.Fatal("the failed enrollment used the token:", err)
 		}
 	})
@@ -98,13 +98,13 @@ func TestSameMachineIsFlagged(t *testing.T) {
 		var ids []string
 		for _, k := range []string{"first", "second", "third"} {
 			c := computer(k, "machine")
-			if err := s.AddComputer(t.Context(), c, tok.TokenHash); err != nil {
+			if err := s.AddComputer(t.Context(), c, tok.TokenKey); err != nil {
 				t.Fatal(err)
 			}
 			ids = append(ids, c.ID)
 		}
 		other := computer("other", "")
-		if err := s.AddComputer(t.Context(), other, tok.TokenHash); err != nil {
+		if err := s.AddComputer(t.Context(), other, tok.TokenKey); err != nil {
 			t.Fatal(err)
 		}
 		want := map[string]string{ids[0]: "", ids[1]: ids[0], ids[2]: ids[0], other.ID: ""}
@@ -134,7 +134,7 @@ func TestPresence(t *testing.T) {
 		ctx := t.Context()
 		tok := token(t, s, "x", 9, 1<<40)
 		c := computer("a", "")
-		if err := s.AddComputer(ctx, c, tok.TokenHash); err != nil {
+		if err := s.AddComputer(ctx, c, tok.TokenKey); err != nil {
 			t.Fatal(err)
 		}
 		online := func() bool {
@@ -215,7 +215,7 @@ func TestSaveComputerWritesOnlyWhatIsNamed(t *testing.T) {
 		tok := token(t, s, "x", 9, 1<<40)
 		c := computer("a", "m")
 		c.Name = "kept"
-		if err := s.AddComputer(ctx, c, tok.TokenHash); err != nil {
+		if err := s.AddComputer(ctx, c, tok.TokenKey); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.SaveComputer(ctx, store.Computer{ID: c.ID, Display: "ready", UserName: "ann"}, store.ColumnsOfDisplay); err != nil {

@@ -18,7 +18,7 @@ func TestFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token := store.EnrollmentToken{ID: store.NewID(), TokenHash: []byte("first"), UsesLeft: 1}
+	token := store.EnrollmentToken{ID: store.NewID(), TokenKey: []byte("first"), UsesLeft: 1}
 	if err := s.AddToken(t.Context(), token); err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func TestFullDisk(t *testing.T) {
 	write := func() error { // until the log's own room is used up
 		for range 10000 {
 			id := store.NewID()
-			if err := s.AddToken(t.Context(), store.EnrollmentToken{ID: id, TokenHash: []byte(id), UsesLeft: 1}); err != nil {
+			if err := s.AddToken(t.Context(), store.EnrollmentToken{ID: id, TokenKey: []byte(id), UsesLeft: 1}); err != nil {
 				return err
 			}
 		}

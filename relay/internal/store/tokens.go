@@ -11,7 +11,7 @@ type EnrollmentToken struct {
 	bun.BaseModel `bun:"table:enrollment_tokens"`
 
 	ID        string `bun:",pk"`
-	TokenHash []byte // SHA-256 of the secret
+	TokenKey  []byte // trust.Token.Public: no secret
 	Note      string
 	CreatedBy string // person's id
 	CreatedAt int64
@@ -39,9 +39,9 @@ func (s *Store) Tokens(ctx context.Context) ([]EnrollmentToken, error) {
 }
 
 // TokenUsable says whether a computer could enroll now with the token of that
-// hash. Errors: ErrNotFound when not.
-func (s *Store) TokenUsable(ctx context.Context, hash []byte, now int64) error {
-	n, err := usable(s.db.NewSelect().Model((*EnrollmentToken)(nil)), hash, now).Count(ctx)
+// key. Errors: ErrNotFound when not.
+func (s *Store) TokenUsable(ctx context.Context, key []byte, now int64) error {
+	n, err := usable(s.db.NewSelect().Model((*EnrollmentToken)(nil)), key, now).Count(ctx)
 	if err == nil && n == 0 {
 		return ErrNotFound
 	}
@@ -57,14 +57,14 @@ func (s *Store) RevokeToken(ctx context.Context, id string, now int64) error {
 	})
 }
 
-func usable[Q interface{ Where(string, ...any) Q }](q Q, hash []byte, now int64) Q {
-	return q.Where("token_hash = ? AND uses_left > 0 AND revoked_at = 0 AND expires_at > ?", hash, now)
+func usable[Q interface{ Where(string, ...any) Q }](q Q, key []byte, now int64) Q {
+	return q.Where("token_key = ? AND uses_left > 0 AND revoked_at = 0 AND expires_at > ?", key, now)
 }
 
 // useToken counts one use, in one statement so that the last use is given once.
-func useToken(ctx context.Context, tx bun.Tx, hash []byte, now int64) (EnrollmentToken, error) {
+func useToken(ctx context.Context, tx bun.Tx, key []byte, now int64) (EnrollmentToken, error) {
 	var used []EnrollmentToken
-	q := usable(tx.NewUpdate().Model((*EnrollmentToken)(nil)), hash, now).
+	q := usable(tx.NewUpdate().Model((*EnrollmentToken)(nil)), key, now).
 		Set("uses_left = uses_left - 1").Set("used = used + 1").Returning("id, split_from")
 	if err := q.Scan(ctx, &used); err != nil {
 		return EnrollmentToken{}, err

@@ -9,7 +9,6 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
@@ -19,7 +18,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"regexp"
 	"sync"
 	"testing"
 	"time"
@@ -45,6 +43,7 @@ type Relay struct {
 	Skew     time.Duration // its clock against this machine's
 	Forged   bool          // signs Welcome with another key
 	Mute     bool          // never sends Challenge
+	Silent   bool          // does not prove its key to who enrolls
 	Refuse   *orielv1.Refused
 	// Received sees every message after Hello; it may be nil.
 	Received func(*Agent, *orielv1.FromAgent)
@@ -57,6 +56,7 @@ type Relay struct {
 	known   map[string]bool                       // protected by mu; machine keys
 	agents  []*Agent                              // protected by mu; every one that was ever welcomed
 	headers []string                              // protected by mu; Authorization of every try
+	hellos  int                                   // protected by mu; taken in or not
 	refuse  func(*orielv1.Hello) *orielv1.Refused // protected by mu; nil: nobody
 	working sync.WaitGroup
 }
@@ -158,6 +158,14 @@ func (r *Relay) Token() string {
 	return "oriel-" + Secret + "-" + hex.EncodeToString(sum[:16])
 }
 
+func (r *Relay) token() trust.Token {
+	token, err := trust.ParseToken(r.Token())
+	if err != nil {
+		panic(err)
+	}
+	return token
+}
+
 // Now is the relay's time.
 func (r *Relay) Now() time.Time { return time.Now().Add(r.Skew) }
 
@@ -180,6 +188,13 @@ func (r *Relay) Headers() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return append([]string(nil), r.headers...)
+}
+
+// Hellos is how many came so far.
+func (r *Relay) Hellos() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.hellos
 }
 
 // Agents are all connections welcomed so far.
@@ -244,8 +259,6 @@ func (a *Agent) Wait(t testing.TB, what string, ok func(*orielv1.FromAgent) bool
 	return found
 }
 
-var authorization = regexp.MustCompile(`^Oriel key="([A-Za-z0-9_-]{43})"(?:, token="([^"]*)")?$`)
-
 func (r *Relay) serve(w http.ResponseWriter, req *http.Request) {
 	r.working.Add(1)
 	defer r.working.Done()
@@ -254,11 +267,10 @@ func (r *Relay) serve(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	header := req.Header.Get("Authorization")
-	m := authorization.FindStringSubmatch(header)
+	who, err := trust.ParseAuthorization(header)
 	r.mu.Lock()
 	r.headers = append(r.headers, header)
-	enrolls := m != nil && m[2] == r.Token()
-	ok := m != nil && (r.known[m[1]] || enrolls)
+	ok := err == nil && (r.known[string(who.Key)] || who.Token.Equal(r.token().Public()))
 	r.mu.Unlock()
 	if !ok {
 		w.Header().Set("Content-Type", "application/json")
@@ -275,28 +287,40 @@ func (r *Relay) serve(w http.ResponseWriter, req *http.Request) {
 		_ = conn.Receive(&orielv1.FromAgent{})
 		return
 	}
-	key, _ := base64.RawURLEncoding.DecodeString(m[1])
-	r.talk(conn, key, m[1])
+	r.talk(conn, who)
 }
 
-func (r *Relay) talk(conn *wire.Conn, key ed25519.PublicKey, name string) {
+func (r *Relay) talk(conn *wire.Conn, who trust.Applicant) {
+	key, name := who.Key, string(who.Key)
 	nonce := make([]byte, 32)
 	rand.Read(nonce)
-	conn.Send(&orielv1.ToAgent{Body: &orielv1.ToAgent_Challenge{Challenge: &orielv1.Challenge{
-		Version: orielv1.Version, Nonce: nonce, RelayKey: r.Public(), BindTls: r.BindTLS,
-	}}})
+	signed := trust.Hello{RelayNonce: nonce, RelayKey: r.Public(), AgentNonce: who.Nonce}
+	if r.BindTLS {
+		signed.Exporter = exporter(conn.TLS())
+	}
+	challenge := &orielv1.Challenge{Version: orielv1.Version, Nonce: nonce, RelayKey: r.Public(), BindTls: r.BindTLS}
+	if who.Token != nil && !r.Silent {
+		challenge.Signature, _ = trust.SignChallenge(trust.Key(r.Key), signed)
+	}
+	conn.Send(&orielv1.ToAgent{Body: &orielv1.ToAgent_Challenge{Challenge: challenge}})
 	var first orielv1.FromAgent
 	if conn.Receive(&first) != nil {
 		return
 	}
 	hello := first.GetHello()
-	signed := trust.Hello{RelayNonce: nonce, RelayKey: r.Public(), AgentNonce: hello.GetNonce()}
-	if r.BindTLS {
-		signed.Exporter = exporter(conn.TLS())
-	}
+	r.mu.Lock()
+	r.hellos++
+	r.mu.Unlock()
+	signed.AgentNonce = hello.GetNonce()
 	if err := trust.VerifyHello(key, signed, hello.GetSignature()); err != nil {
 		r.t.Errorf("the agent's Hello: %v", err)
 		return
+	}
+	if who.Token != nil {
+		if err := trust.VerifyEnrollment(who.Token, signed, key, hello.GetEnrollment()); err != nil {
+			r.t.Errorf("the agent's token: %v", err)
+			return
+		}
 	}
 	refused := r.Refuse
 	r.mu.Lock()

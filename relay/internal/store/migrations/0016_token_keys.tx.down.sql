@@ -1,0 +1,1 @@
+ALTER TABLE enrollment_tokens RENAME COLUMN token_key TO token_hash;
