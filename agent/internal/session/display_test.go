@@ -175,7 +175,7 @@ func (r *rig) shot() (*orielv1.Preview, color.RGBA) {
 		r.t.Fatalf("preview of type %q: %v", p.GetType(), err)
 	}
 	b := img.Bounds()
-	if b.Dx() != int(p.GetWidth()) || b.Dy() != int(p.GetHeight()) || b.Dx() > 640 || b.Dy() > 640 || len(p.GetData()) > 40000 || p.GetTakenAt() == 0 {
+	if b.Dx() != int(p.GetWidth()) || b.Dy() != int(p.GetHeight()) || max(b.Dx(), b.Dy()) > orielv1.MaxPreviewSide || len(p.GetData()) > orielv1.MaxPreviewBytes || p.GetTakenAt() == 0 {
 		r.t.Errorf("preview %v of %d bytes, said to be %dx%d", b, len(p.GetData()), p.GetWidth(), p.GetHeight())
 	}
 	return p, color.RGBAModel.Convert(img.At(b.Dx()/2, b.Dy()/2)).(color.RGBA)

@@ -13,10 +13,11 @@
 // A Desktop has one caller of Next at a time. While somebody watches that is
 // the stream, else an idle reader that wakes at most every few seconds, and
 // only for damage; both come through the same screen, which takes previews from
-// whatever picture passes. A preview (feature F4) is a JPEG of at most 640
-// pixels a side and 40,000 bytes, taken at most every Settings.preview_seconds
-// and only when the picture is not the last one sent. While a session goes over a
-// way of less than 2 Mbit/s it waits, ten times at most.
+// whatever picture passes. A preview (feature F4) is a JPEG within
+// orielv1.MaxPreviewSide and MaxPreviewBytes, taken at most every
+// Settings.preview_seconds and only when the picture is not the last one sent.
+// While a session goes over a way of less than 2 Mbit/s it waits, ten times at
+// most.
 //
 // # A session
 //

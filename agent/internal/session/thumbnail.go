@@ -13,19 +13,13 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 )
 
-// Limits of a preview (feature F4).
-const (
-	maxPreviewSide  = 640   // pixels
-	maxPreviewBytes = 40000 // of JPEG
-)
-
 // reduce is the part of scaling that must be done while the desktop's memory
 // stands still: the mean of k×k pixels, k being the largest whole number that
 // leaves the picture no smaller than a preview. The result is this package's
 // own, opaque.
 func reduce(p desktop.Picture) *image.RGBA {
 	// Two sums share 32 bits, which is why k is at most 16.
-	k := min(max(1, max(p.Size.X, p.Size.Y)/maxPreviewSide), 16, p.Size.X, p.Size.Y)
+	k := min(max(1, max(p.Size.X, p.Size.Y)/orielv1.MaxPreviewSide), 16, p.Size.X, p.Size.Y)
 	w, h := p.Size.X/k, p.Size.Y/k
 	out := image.NewRGBA(image.Rect(0, 0, w, h))
 	type sum struct{ redBlue, green uint32 }
@@ -62,7 +56,7 @@ func reduce(p desktop.Picture) *image.RGBA {
 // quality that keeps within the limit; a picture that no quality makes small
 // enough (noise) is made smaller.
 func compress(src *image.RGBA) (*orielv1.Preview, error) {
-	for side := maxPreviewSide; side >= 40; side /= 2 {
+	for side := orielv1.MaxPreviewSide; side >= 40; side /= 2 {
 		img := fit(src, side)
 		data, err := bestJPEG(img)
 		if err != nil {
@@ -75,7 +69,7 @@ func compress(src *image.RGBA) (*orielv1.Preview, error) {
 			}, nil
 		}
 	}
-	return nil, fmt.Errorf("preview: no JPEG of %v is under %d bytes", src.Rect.Size(), maxPreviewBytes)
+	return nil, fmt.Errorf("preview: no JPEG of %v is under %d bytes", src.Rect.Size(), orielv1.MaxPreviewBytes)
 }
 
 // fit scales src down so that no side is longer than side; it never enlarges.
@@ -99,7 +93,7 @@ func bestJPEG(img image.Image) ([]byte, error) {
 		if err := jpeg.Encode(&b, img, &jpeg.Options{Quality: quality}); err != nil {
 			return nil, fmt.Errorf("preview: %w", err)
 		}
-		if b.Len() <= maxPreviewBytes {
+		if b.Len() <= orielv1.MaxPreviewBytes {
 			best, low = b.Bytes(), quality+1
 		} else {
 			high = quality - 1

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"oriel/agent/internal/desktop"
+	orielv1 "oriel/protocol/oriel/v1"
 )
 
 // picture is w×h pixels of f, with rows that are longer than the picture.
@@ -32,7 +33,7 @@ func TestReduceIsTheMean(t *testing.T) {
 		}
 		return color.RGBA{G: 100}
 	})
-	img := fit(reduce(p), maxPreviewSide)
+	img := fit(reduce(p), orielv1.MaxPreviewSide)
 	if img.Rect.Size() != image.Pt(640, 360) {
 		t.Fatalf("size %v", img.Rect.Size())
 	}
@@ -58,7 +59,7 @@ func TestAnyPictureMakesAPreview(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		if out.GetWidth() == 0 || out.GetHeight() == 0 || out.GetWidth() > 640 || out.GetHeight() > 640 || len(out.GetData()) > maxPreviewBytes {
+		if out.GetWidth() == 0 || out.GetHeight() == 0 || max(out.GetWidth(), out.GetHeight()) > orielv1.MaxPreviewSide || len(out.GetData()) > orielv1.MaxPreviewBytes {
 			rt.Fatalf("%dx%d became %dx%d, %d bytes", w, h, out.GetWidth(), out.GetHeight(), len(out.GetData()))
 		}
 	})

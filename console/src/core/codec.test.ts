@@ -11,6 +11,7 @@ import {
   ToDesktopSchema,
 } from './wire/oriel/v1/channel_pb';
 import { FromConsoleSchema, ToConsoleSchema } from './wire/oriel/v1/live_pb';
+import { CandidateSchema } from './wire/oriel/v1/session_pb';
 
 const folder = join(import.meta.dirname, '../../../protocol/testdata/messages');
 const types: Record<string, DescMessage> = {
@@ -77,14 +78,27 @@ describe('bounds', () => {
     expect(() => decode(desc, toBinary(desc, good))).not.toThrow();
   });
 
+  // Rule: the whole size is bounded where a message is made as where it is read.
   it('hold for the whole message', () => {
     expect(() => decode(ToConsoleSchema, new Uint8Array(MAX_MESSAGE + 1))).toThrow(BoundsError);
+    const large = create(ToConsoleSchema);
+    large.$unknown = [{ no: 1023, wireType: 2, data: new Uint8Array(MAX_MESSAGE) }];
+    expect(() => encode(ToConsoleSchema, large)).toThrow(BoundsError);
   });
 
-  it('let unknown fields of a newer side pass', () => {
-    const bytes = new Uint8Array([0xfa, 0x3f, 1, 65]); // field 1023, one byte
-    expect(decode(ToConsoleSchema, bytes).body.case).toBeUndefined();
+  // Rule: bounds hold for unknown fields, too: none is kept, at any depth.
+  it('let unknown fields of a newer side pass, and keep none', () => {
+    const unknown = [{ no: 1023, wireType: 2, data: new Uint8Array([1, 65]) }];
+    const inner = create(CandidateSchema, { candidate: 'c' });
+    inner.$unknown = unknown;
+    const outer = create(ToConsoleSchema, { body: { case: 'candidate', value: inner } });
+    outer.$unknown = unknown;
+    const bytes = toBinary(ToConsoleSchema, outer);
     expect(fromBinary(ToConsoleSchema, bytes).$unknown).toHaveLength(1);
+    const read = decode(ToConsoleSchema, bytes);
+    expect(read.$unknown).toBeUndefined();
+    expect(read.body.value?.$unknown).toBeUndefined();
+    expect(encode(ToConsoleSchema, read).length).toBeLessThan(bytes.length);
   });
 
   it.each([[[0xff]], [[0x0a, 0x05, 1]], [[0x22, 0xff, 0xff, 0xff, 0xff, 0x0f]]])(

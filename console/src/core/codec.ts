@@ -26,10 +26,13 @@ export class BoundsError extends Error {
   override readonly name = 'BoundsError';
 }
 
-/** Parses bytes and checks every bound. Throws on anything that is not a good message. */
+/**
+ * Parses bytes, without the fields that are not known here, and checks every bound. Throws
+ * on anything that is not a good message.
+ */
 export function decode<D extends DescMessage>(desc: D, bytes: Uint8Array): MessageShape<D> {
   if (bytes.length > MAX_MESSAGE) throw new BoundsError(`message of ${bytes.length} bytes`);
-  const message = fromBinary(desc, bytes);
+  const message = fromBinary(desc, bytes, { readUnknownFields: false });
   check(desc, message);
   return message;
 }
@@ -37,7 +40,9 @@ export function decode<D extends DescMessage>(desc: D, bytes: Uint8Array): Messa
 /** Serializes a message that keeps its bounds; one that does not is our own fault, and thrown. */
 export function encode<D extends DescMessage>(desc: D, message: MessageShape<D>): Uint8Array<ArrayBuffer> {
   check(desc, message);
-  return toBinary(desc, message);
+  const bytes = toBinary(desc, message);
+  if (bytes.length > MAX_MESSAGE) throw new BoundsError(`${desc.name} of ${bytes.length} bytes`);
+  return bytes;
 }
 
 /** Throws BoundsError for the first field that is longer than its bound. */

@@ -1343,11 +1343,12 @@ func (x *Status) GetDetail() string {
 	return ""
 }
 
+// Preview is a small picture of the screen. No side is longer than 640 pixels.
 type Preview struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Type          string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"` // image/jpeg
 	Data          []byte                 `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
-	Width         uint32                 `protobuf:"varint,3,opt,name=width,proto3" json:"width,omitempty"` // at most 640
+	Width         uint32                 `protobuf:"varint,3,opt,name=width,proto3" json:"width,omitempty"`
 	Height        uint32                 `protobuf:"varint,4,opt,name=height,proto3" json:"height,omitempty"`
 	TakenAt       int64                  `protobuf:"varint,5,opt,name=taken_at,json=takenAt,proto3" json:"taken_at,omitempty"` // Unix milliseconds
 	unknownFields protoimpl.UnknownFields

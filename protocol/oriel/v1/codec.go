@@ -13,7 +13,8 @@
 //	                       A relay refuses an agent that shows one; enrolled agents show none.
 //
 // A message from a newer side is understood by an older one: unknown fields
-// are ignored, an unknown ask is answered with CODE_UNIMPLEMENTED. A change
+// are dropped, so that no bound is got round by them and nobody passes on what
+// was not checked; an unknown ask is answered with CODE_UNIMPLEMENTED. A change
 // that an older side cannot live with raises Version.
 package orielv1
 
@@ -41,13 +42,20 @@ const MaxMessage = 4 << 20
 // parses but breaks a bound.
 var ErrBounds = errors.New("out of bounds")
 
-// Decode parses b into m and checks every bound. It is the only door for
-// bytes that come from a network.
+// MaxPreviewSide is the longest side of a preview, in pixels, and MaxPreviewBytes
+// the size of its JPEG: that of Preview.data on the wire.
+const (
+	MaxPreviewSide  = 640
+	MaxPreviewBytes = 40_960
+)
+
+// Decode parses b into m, without the fields that this side does not know, and
+// checks every bound. It is the only door for bytes that come from a network.
 func Decode(b []byte, m proto.Message) error {
 	if len(b) > MaxMessage {
 		return fmt.Errorf("message of %d bytes: %w", len(b), ErrBounds)
 	}
-	if err := proto.Unmarshal(b, m); err != nil {
+	if err := (proto.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(b, m); err != nil {
 		return fmt.Errorf("decode %s: %w", m.ProtoReflect().Descriptor().Name(), err)
 	}
 	return Check(m)
@@ -59,7 +67,11 @@ func Encode(m proto.Message) ([]byte, error) {
 	if err := Check(m); err != nil {
 		return nil, err
 	}
-	return proto.Marshal(m)
+	b, err := proto.Marshal(m)
+	if err == nil && len(b) > MaxMessage {
+		return nil, fmt.Errorf("%s of %d bytes: %w", m.ProtoReflect().Descriptor().Name(), len(b), ErrBounds)
+	}
+	return b, err
 }
 
 // Check reports the first field of m, or of a message within it, that is

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -49,15 +50,58 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-func TestUnknownFieldsAreIgnored(t *testing.T) {
-	b, err := proto.Marshal(&Ping{Id: 7})
-	if err != nil {
-		t.Fatal(err)
+// unknown is field 999 with n bytes, from a newer side or a hostile one.
+func unknown(n int) []byte {
+	return protowire.AppendBytes(protowire.AppendTag(nil, 999, protowire.BytesType), make([]byte, n))
+}
+
+// Rule: bounds hold for unknown fields, too: none is kept, at any depth, so none
+// is passed on.
+func TestUnknownFieldsAreDropped(t *testing.T) {
+	candidate := &Candidate{Candidate: "c"}
+	operator := &Operator{Id: "o"}
+	item := &IceServer{Urls: []string{"stun:x"}}
+	for _, m := range []proto.Message{candidate, operator, item} {
+		m.ProtoReflect().SetUnknown(unknown(900_000))
 	}
-	b = append(b, 0xba, 0x3e, 3, 'n', 'e', 'w') // field 999, from a newer side
-	m := &Ping{}
-	if err := Decode(b, m); err != nil || m.GetId() != 7 {
-		t.Fatalf("got %v, %v", m, err)
+	for _, dirty := range []proto.Message{
+		candidate,
+		&FromAgent{Body: &FromAgent_Candidate{Candidate: candidate}},
+		&BusMessage{Body: &BusMessage_Session{Session: &BusSession{Body: &BusSession_Candidate{Candidate: candidate}}}},
+		&Grant{Operator: operator},
+		&Offer{IceServers: []*IceServer{item, item}},
+	} {
+		b, err := proto.Marshal(dirty)
+		if err != nil || len(b) < 900_000 {
+			t.Fatal(len(b), err)
+		}
+		m := dirty.ProtoReflect().New().Interface()
+		if err := Decode(b, m); err != nil {
+			t.Errorf("%s: %v", dirty.ProtoReflect().Descriptor().Name(), err)
+		}
+		if again, err := Encode(m); err != nil || len(again) > 100 {
+			t.Errorf("%s: %d bytes are passed on, %v", dirty.ProtoReflect().Descriptor().Name(), len(again), err)
+		}
+	}
+}
+
+// Rule: the whole size is bounded where a message is made as where it is read.
+func TestWholeSize(t *testing.T) {
+	m := &Ping{Id: 7}
+	m.ProtoReflect().SetUnknown(unknown(MaxMessage))
+	if b, err := Encode(m); !errors.Is(err, ErrBounds) {
+		t.Errorf("encoded as %d bytes, %v", len(b), err)
+	}
+	if err := Decode(unknown(MaxMessage), &Ping{}); !errors.Is(err, ErrBounds) {
+		t.Errorf("decoded: %v", err)
+	}
+}
+
+// Rule: the limits of a preview are one constant, that of the wire.
+func TestPreviewLimitIsTheWires(t *testing.T) {
+	field := (&Preview{}).ProtoReflect().Descriptor().Fields().ByName("data")
+	if n := bound(field, E_MaxLen.TypeDescriptor(), DefaultMaxLen); n != MaxPreviewBytes {
+		t.Errorf("the wire takes %d bytes of a preview, not %d", n, MaxPreviewBytes)
 	}
 }
 

@@ -17,12 +17,6 @@ import (
 	"oriel/relay/internal/store"
 )
 
-// Bounds of a preview.
-const (
-	MaxPreviewWidth  = 640
-	MaxPreviewHeight = 2160
-)
-
 // ErrPreview: what an agent sent is no preview.
 var ErrPreview = errors.New("no JPEG picture of a preview's size")
 
@@ -141,7 +135,7 @@ func previewKey(computer string) string { return "previews/" + computer }
 // ErrPreview for what is no JPEG of a preview's size.
 func (f *Fleet) SavePreview(ctx context.Context, computer string, p *orielv1.Preview) error {
 	config, err := jpeg.DecodeConfig(bytes.NewReader(p.GetData()))
-	if err != nil || p.GetType() != "image/jpeg" || config.Width > MaxPreviewWidth || config.Height > MaxPreviewHeight {
+	if err != nil || p.GetType() != "image/jpeg" || max(config.Width, config.Height) > orielv1.MaxPreviewSide || len(p.GetData()) > orielv1.MaxPreviewBytes {
 		return ErrPreview
 	}
 	if err := f.o.Blobs.Put(ctx, previewKey(computer), p.GetData()); err != nil {

@@ -660,6 +660,8 @@ export const Status_DisplaySchema: GenEnum<Status_Display> = /*@__PURE__*/
   enumDesc(file_oriel_v1_agent, 14, 0);
 
 /**
+ * Preview is a small picture of the screen. No side is longer than 640 pixels.
+ *
  * @generated from message oriel.v1.Preview
  */
 export type Preview = Message<"oriel.v1.Preview"> & {
@@ -676,8 +678,6 @@ export type Preview = Message<"oriel.v1.Preview"> & {
   data: Uint8Array;
 
   /**
-   * at most 640
-   *
    * @generated from field: uint32 width = 3;
    */
   width: number;
