@@ -51,7 +51,7 @@ func TestEveryDoor(t *testing.T) {
 			{http.Header{"Origin": {"http://evil.example"}, "Cookie": {owner.cookie.Name + "=" + owner.cookie.Value}}, 403},
 			{http.Header{"Origin": {r.node.URL()}, "Cookie": {"oriel_session=invented"}}, 401},
 			{http.Header{"Authorization": {`Oriel key="AAAA"`}}, 401},
-			{relaytest.NewMachine("stranger").Header(""), 401},
+			{relaytest.Header(relaytest.NewMachine("stranger").Applicant("")), 401},
 			{relaytest.NewMachine("stranger").Header("oriel-aaaaaaaaaaaaaaaaaaaaaaaaaa-0123456789abcdef0123456789abcdef"), 401},
 		} {
 			conn, res, err := wire.Dial(t.Context(), ws, c.header, nil, wire.Options{})
