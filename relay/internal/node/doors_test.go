@@ -52,7 +52,7 @@ func TestEveryDoor(t *testing.T) {
 			{http.Header{"Origin": {r.node.URL()}, "Cookie": {"oriel_session=invented"}}, 401},
 			{http.Header{"Authorization": {`Oriel key="AAAA"`}}, 401},
 			{relaytest.Header(relaytest.NewMachine("stranger").Applicant("")), 401},
-			{relaytest.NewMachine("stranger").Header("oriel-aaaaaaaaaaaaaaaaaaaaaaaaaa-0123456789abcdef0123456789abcdef"), 401},
+			{relaytest.Header(relaytest.NewMachine("stranger").Applicant("oriel-aaaaaaaaaaaaaaaaaaaaaaaaaa-0123456789abcdef0123456789abcdef")), 401},
 		} {
 			conn, res, err := wire.Dial(t.Context(), ws, c.header, nil, wire.Options{})
 			if err == nil {
