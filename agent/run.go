@@ -69,6 +69,7 @@ type limitFlags struct {
 	RelayHosts []string `help:"Connect to relays on these hosts only." placeholder:"HOST,…" env:"ORIEL_RELAY_HOSTS" sep:","`
 	ICEHosts   []string `name:"ice-hosts" help:"Hosts that may be asked as STUN and TURN servers besides the relay's own." placeholder:"HOST,…" env:"ORIEL_ICE_HOSTS" sep:","`
 	Hours      []string `help:"Allow sessions at these times of this computer's clock only, such as 'mon-fri 08:00-18:00'." placeholder:"HOURS;…" env:"ORIEL_HOURS" sep:";"`
+	Lease      int      `name:"lease-minutes" help:"End a session that the relay has not renewed for so long; the relay may ask for less." placeholder:"N" env:"ORIEL_LEASE_MINUTES"`
 }
 
 // policy is what the flags say.
@@ -76,6 +77,9 @@ func (f limitFlags) policy() (policy.Policy, error) {
 	p := policy.Policy{ViewOnly: f.ViewOnly, Consent: f.Consent, RelayHosts: f.RelayHosts, ICEHosts: f.ICEHosts}
 	if f.NoPreviews {
 		p.Previews = new(bool)
+	}
+	if f.Lease != 0 {
+		p.LeaseMinutes = &f.Lease
 	}
 	for _, text := range f.Hours {
 		h, err := policy.ParseHours(text)
@@ -109,6 +113,9 @@ func (f limitFlags) args() []string {
 			args = append(args, f.name+"="+strings.Join(f.list, f.sep))
 		}
 	}
+	if f.Lease != 0 {
+		args = append(args, fmt.Sprintf("--lease-minutes=%d", f.Lease))
+	}
 	return args
 }
 
@@ -128,7 +135,7 @@ func (c *runCommand) Run(ctx context.Context, log *slog.Logger) error {
 	defer id.Close()
 	host := hostOptions{desktopFlags: c.desktopFlags, policy: limits, display: c.Display, loopback: id.State().OnLoopback()}
 	log.Info("this computer's policy", "policy", limits.String())
-	n := node.New(id, node.Options{Version: version, Logger: log, ICEHosts: limits.ICEHosts(), Desktop: func(out node.Outlet) node.Desktop {
+	n := node.New(id, node.Options{Version: version, Logger: log, Policy: limits, Desktop: func(out node.Outlet) node.Desktop {
 		return newHost(host, out, log)
 	}})
 	return n.Run(ctx)

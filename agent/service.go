@@ -239,7 +239,7 @@ func (c *serviceCommand) serve(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	log.Info("this computer's policy", "policy", limits.String())
-	n := node.New(id, node.Options{Version: version, Logger: log, KeepTrying: true, ICEHosts: limits.ICEHosts(), Desktop: func(out node.Outlet) node.Desktop {
+	n := node.New(id, node.Options{Version: version, Logger: log, KeepTrying: true, Policy: limits, Desktop: func(out node.Outlet) node.Desktop {
 		return daemon.NewHelper(daemon.HelperOptions{Outlet: out, Command: command, Version: version, Demo: c.Demo, Logger: log})
 	}})
 	return n.Run(ctx)

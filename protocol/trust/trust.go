@@ -12,6 +12,8 @@
 //	oriel hello v1     relay's nonce, relay's key, agent's nonce, TLS exporter (may be empty)   machine key
 //	oriel welcome v1   agent's nonce, computer id, now (8 bytes, big endian ms)                 relay key
 //	oriel grant v1     serialized Grant                                                         relay key
+//	oriel renewal v1   serialized Renewal                                                       relay key
+//	oriel clock v1     agent's nonce, computer id, now (8 bytes, big endian ms)                 relay key
 //	oriel answer v1    session id, grant's nonce, SHA-256 of the agent's DTLS certificate       machine key
 //
 // The answer binds the agent's certificate to the grant, and the grant binds
@@ -176,6 +178,34 @@ func SignGrant(s Signer, g *orielv1.Grant) (*orielv1.SignedGrant, error) {
 	return &orielv1.SignedGrant{Grant: b, RelaySignature: sig}, nil
 }
 
+// SignRenewal serializes and signs r with the relay's key.
+func SignRenewal(s Signer, r *orielv1.Renewal) (*orielv1.SignedRenewal, error) {
+	b, err := orielv1.Encode(r)
+	if err != nil {
+		return nil, fmt.Errorf("sign renewal: %w", err)
+	}
+	sig, err := s(message("oriel renewal v1", b))
+	if err != nil {
+		return nil, fmt.Errorf("sign renewal: %w", err)
+	}
+	return &orielv1.SignedRenewal{Renewal: b, RelaySignature: sig}, nil
+}
+
+func clock(agentNonce []byte, computer string, now time.Time) []byte {
+	return message("oriel clock v1", agentNonce, []byte(computer),
+		binary.BigEndian.AppendUint64(nil, uint64(now.UnixMilli())))
+}
+
+// SignClock signs the relay's time with its key.
+func SignClock(s Signer, agentNonce []byte, computer string, now time.Time) ([]byte, error) {
+	return s(clock(agentNonce, computer, now))
+}
+
+// VerifyClock checks the relay's time. Errors: ErrSignature.
+func VerifyClock(relay ed25519.PublicKey, agentNonce []byte, computer string, now time.Time, sig []byte) error {
+	return verify(relay, clock(agentNonce, computer, now), sig)
+}
+
 func answer(session string, nonce, fingerprint []byte) []byte {
 	return message("oriel answer v1", []byte(session), nonce, fingerprint)
 }
@@ -243,6 +273,23 @@ func (v *Verifier) Verify(offer *orielv1.Offer) (*orielv1.Grant, error) {
 		return nil, ErrFingerprint
 	}
 	return g, v.use(string(g.GetNonce()), expires.Add(2*ClockSkew), now)
+}
+
+// VerifyRenewal checks that r is the relay's and for this computer. An old one
+// is good, too: it says only what held at its time. Errors: ErrSignature,
+// ErrMalformed, ErrComputer.
+func (v *Verifier) VerifyRenewal(r *orielv1.SignedRenewal) (*orielv1.Renewal, error) {
+	if err := verify(v.RelayKey, message("oriel renewal v1", r.GetRenewal()), r.GetRelaySignature()); err != nil {
+		return nil, err
+	}
+	renewal := &orielv1.Renewal{}
+	if err := orielv1.Decode(r.GetRenewal(), renewal); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if renewal.GetComputerId() != v.ComputerID {
+		return nil, ErrComputer
+	}
+	return renewal, nil
 }
 
 func (v *Verifier) use(nonce string, until, now time.Time) error {

@@ -60,6 +60,9 @@ type Options struct {
 	WriteTimeout time.Duration // for one message; 0: 10 s
 	PingEvery    time.Duration // 0: 5 s
 	PongTimeout  time.Duration // silence after which the peer is dead; 0: 3 × PingEvery
+	// Ping is called for a message to send in place of a WebSocket ping, which the
+	// peer answers with one of its own; nil, or a nil message: a WebSocket ping.
+	Ping func() proto.Message
 }
 
 func (o Options) withDefaults() Options {
@@ -320,8 +323,8 @@ func (c *Conn) write() {
 				return
 			}
 		case <-ping.C:
-			if err := c.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(c.o.WriteTimeout)); err != nil {
-				c.end(writeError(err))
+			if err := c.ping(); err != nil {
+				c.end(err)
 				return
 			}
 		case <-c.done:
@@ -331,10 +334,30 @@ func (c *Conn) write() {
 	}
 }
 
+// ping is called by the writer.
+func (c *Conn) ping() error {
+	var m proto.Message
+	if c.o.Ping != nil {
+		m = c.o.Ping()
+	}
+	if m == nil {
+		return writeError(c.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(c.o.WriteTimeout)))
+	}
+	b, err := orielv1.Encode(m)
+	if err != nil {
+		return err
+	}
+	return c.writeFrame(b)
+}
+
 func (c *Conn) writeOne(b []byte) error {
 	c.mu.Lock()
 	c.waiting -= len(b)
 	c.mu.Unlock()
+	return c.writeFrame(b)
+}
+
+func (c *Conn) writeFrame(b []byte) error {
 	_ = c.ws.SetWriteDeadline(time.Now().Add(c.o.WriteTimeout))
 	if err := c.ws.WriteMessage(websocket.BinaryMessage, b); err != nil {
 		return writeError(err)

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -244,4 +245,31 @@ func TestDialGivesTheRefusal(t *testing.T) {
 	if err == nil || resp == nil || resp.StatusCode != http.StatusUnauthorized {
 		t.Fatalf("got %v, %v", resp, err)
 	}
+}
+
+// Rule: a message may stand for the ping; until there is one, the ping is a
+// WebSocket's.
+func TestPingByMessage(t *testing.T) {
+	var ready atomic.Bool
+	s, ws := raw(t, Options{PingEvery: 10 * time.Millisecond, PongTimeout: 20 * time.Second, Ping: func() proto.Message {
+		if !ready.Load() {
+			return nil
+		}
+		return candidate("ping")
+	}})
+	pinged := false
+	ws.SetPingHandler(func(string) error {
+		pinged = true
+		ready.Store(true)
+		return nil
+	})
+	kind, b, err := ws.ReadMessage()
+	if err != nil || kind != websocket.BinaryMessage || !pinged {
+		t.Fatalf("the first message is %d, %v; pinged before: %v", kind, err, pinged)
+	}
+	m := &orielv1.FromAgent{}
+	if err := orielv1.Decode(b, m); err != nil || !proto.Equal(m, candidate("ping")) {
+		t.Fatalf("got %v, %v", m, err)
+	}
+	_ = s.Close()
 }

@@ -129,11 +129,11 @@ func (h *Helper) End(e *orielv1.EndSession) {
 		h.tell(&orielv1.ToHelper{Body: &orielv1.ToHelper_EndSession{EndSession: e}})
 		return
 	}
-	code := orielv1.Code_CODE_UNSPECIFIED
+	code := e.GetCode()
 	if t == nil {
 		code = orielv1.Code_CODE_NOT_FOUND
 	}
-	h.end(e.GetSessionId(), e.GetReason(), code, "")
+	h.end(e.GetSessionId(), e.GetReason(), code, e.GetDetail())
 }
 
 // Apply implements node.Desktop.

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"oriel/agent/internal/identity"
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/trust"
@@ -31,11 +33,13 @@ func (l *Link) connect(ctx context.Context, address string) (*connection, error)
 	defer cancel()
 	state := l.id.State()
 
-	conn, asked, err := open(ctx, l.id.Key(), address, state, l.withToken || !state.Enrolled(), l.o.Wire)
+	clock, o := &question{}, l.o.Wire
+	o.Ping = func() proto.Message { return l.ping(clock) }
+	conn, asked, err := open(ctx, l.id.Key(), address, state, l.withToken || !state.Enrolled(), o)
 	if unknown(err) && state.Enrolled() && state.Token != "" && !l.withToken {
 		// The relay forgot this machine, and somebody here gave us a new token.
 		l.withToken = true
-		conn, asked, err = open(ctx, l.id.Key(), address, state, true, l.o.Wire)
+		conn, asked, err = open(ctx, l.id.Key(), address, state, true, o)
 	}
 	if err != nil {
 		return nil, err
@@ -50,7 +54,8 @@ func (l *Link) connect(ctx context.Context, address string) (*connection, error)
 		return nil, err
 	}
 	l.withToken = false
-	return &connection{conn: conn, address: address, welcome: welcome}, nil
+	clock.ready()
+	return &connection{conn: conn, clock: clock, address: address, welcome: welcome}, nil
 }
 
 // Check looks whether a relay would take this machine, and is the one that was
@@ -264,15 +269,5 @@ func receive[T any](conn *wire.Conn, address string, pick func(*orielv1.ToAgent)
 			return nil, fail(address, "speaks out of turn; is this an Oriel relay?", nil)
 		}
 		// A message that a newer relay sends and this agent does not know.
-	}
-}
-
-func (l *Link) setClock(now time.Time) {
-	local := time.Now()
-	l.mu.Lock()
-	l.relay, l.local = now, local
-	l.mu.Unlock()
-	if off := local.Sub(now).Round(time.Second); off.Abs() > clockWarning && !l.everUp {
-		l.log.Warn("this computer's clock is wrong; the relay's is used", "off_by", off)
 	}
 }

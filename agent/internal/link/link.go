@@ -20,8 +20,13 @@
 //	relay  Welcome: signed with the relay's key over the agent's nonce, the computer's id and the time
 //
 // The token is sent only while the machine is not enrolled, or when the relay
-// has said that it does not know it (any more). The relay's time is kept
-// beside the machine's own, which may be wrong: see Now.
+// has said that it does not know it (any more).
+//
+// # The relay's time
+//
+// It is kept beside the machine's own, which may be wrong: see Now. Welcome
+// brings it, and each ping of the agent after that is AskClock, answered with
+// Clock, so that neither a suspend nor a pause of a virtual machine makes it old.
 package link
 
 import (
@@ -63,6 +68,7 @@ type Options struct {
 	// KeepTrying: Run goes on, slowly, when the relay refuses for good a
 	// machine that was never enrolled.
 	KeepTrying bool
+	Clock      Clock
 }
 
 // Link is the connection. Send and Now may be called from any goroutine.
@@ -77,9 +83,10 @@ type Link struct {
 	everUp    bool
 
 	mu    sync.Mutex
-	conn  *wire.Conn // protected by mu; nil while down
-	relay time.Time  // protected by mu; the relay's time …
-	local time.Time  // protected by mu; … at this moment of ours (monotonic)
+	conn  *wire.Conn    // protected by mu; nil while down
+	clock *question     // protected by mu; of conn
+	relay time.Time     // protected by mu; the relay's time …
+	at    time.Duration // protected by mu; … at this moment of Clock.Elapsed
 }
 
 // New makes a Link for an identity that knows at least one address.
@@ -90,17 +97,8 @@ func New(id *identity.Identity, o Options) *Link {
 	if o.ReturnEvery == 0 {
 		o.ReturnEvery = 5 * time.Minute
 	}
+	o.Clock = o.Clock.WithDefaults()
 	return &Link{id: id, o: o, log: o.Logger}
-}
-
-// Now is the relay's time, as well as it is known.
-func (l *Link) Now() time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.relay.IsZero() {
-		return time.Now()
-	}
-	return l.relay.Add(time.Since(l.local))
 }
 
 // Send queues m. Errors: ErrDown, wire's.
@@ -165,6 +163,7 @@ func (l *Link) say(err error, wait time.Duration) {
 // connection is one that has been welcomed.
 type connection struct {
 	conn    *wire.Conn
+	clock   *question
 	address string
 	index   int // of address in the list it was dialled from
 	welcome *orielv1.Welcome
@@ -198,11 +197,11 @@ func (l *Link) dial(ctx context.Context, addresses []string) (*connection, error
 func (l *Link) serve(ctx context.Context, c *connection) (*connection, error) {
 	l.up(c)
 	var reading sync.WaitGroup
-	reading.Go(func() { l.read(c.conn) })
+	reading.Go(func() { l.read(c) })
 	next, err := l.watch(ctx, c)
 	l.mu.Lock()
-	if l.conn = nil; next != nil {
-		l.conn = next.conn
+	if l.conn, l.clock = nil, nil; next != nil {
+		l.conn, l.clock = next.conn, next.clock
 	}
 	l.mu.Unlock()
 	c.conn.Close()
@@ -216,7 +215,7 @@ func (l *Link) serve(ctx context.Context, c *connection) (*connection, error) {
 func (l *Link) up(c *connection) {
 	l.said, l.everUp = "", true
 	l.mu.Lock()
-	l.conn = c.conn
+	l.conn, l.clock = c.conn, c.clock
 	l.mu.Unlock()
 	l.log.Info("connected to the relay", "relay", c.address, "computer", c.welcome.GetComputerId(),
 		"address", c.welcome.GetAddress(), "enrolled", c.welcome.GetEnrolled())
@@ -225,11 +224,15 @@ func (l *Link) up(c *connection) {
 	}
 }
 
-func (l *Link) read(conn *wire.Conn) {
+func (l *Link) read(c *connection) {
 	for {
 		m := &orielv1.ToAgent{}
-		if conn.Receive(m) != nil {
+		if c.conn.Receive(m) != nil {
 			return
+		}
+		if answer := m.GetClock(); answer != nil {
+			l.told(c.clock, answer)
+			continue
 		}
 		l.o.Handle(m)
 	}

@@ -1,8 +1,8 @@
 package node
 
 import (
+	"errors"
 	"slices"
-	"time"
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/trust"
@@ -32,6 +32,8 @@ func (n *Node) dispatch(m *orielv1.ToAgent) {
 		}
 	case *orielv1.ToAgent_Prove:
 		n.send(&orielv1.FromAgent{ReplyTo: m.GetId()})
+	case *orielv1.ToAgent_Renewal:
+		n.renewed(body.Renewal)
 	case *orielv1.ToAgent_Settings:
 		n.desktop.Apply(body.Settings)
 	case *orielv1.ToAgent_Challenge, *orielv1.ToAgent_Welcome, *orielv1.ToAgent_Refused:
@@ -62,6 +64,7 @@ func (n *Node) offer(offer *orielv1.Offer) {
 	n.mu.Lock()
 	n.ended.ack(offer.GetSessionId()) // it runs again
 	n.mu.Unlock()
+	n.lends(grant)
 	state := n.id.State()
 	n.ice.look(n.ctx, state, &n.looking)
 	offer.IceServers = n.ice.take(state, offer.GetIceServers())
@@ -69,14 +72,20 @@ func (n *Node) offer(offer *orielv1.Offer) {
 }
 
 // refuse answers an offer whose grant is no good. A running session of that
-// id goes on: only this attempt at it has ended.
+// id goes on: only this attempt at it has ended. So has the attempt alone when
+// only the times are no good: the relay makes another grant, and sends it after
+// its time, which is asked for first.
 func (n *Node) refuse(offer *orielv1.Offer, err error) {
 	n.log.Warn("session refused", "session", offer.GetSessionId(), "error", err)
 	e := &orielv1.SessionEnded{
 		SessionId: offer.GetSessionId(), Reason: orielv1.EndReason_END_REASON_REFUSED,
-		Code: trust.CodeOf(err), Detail: err.Error(), EndedAt: time.Now().UnixMilli(),
+		Code: trust.CodeOf(err), Detail: err.Error(), EndedAt: n.o.Clock.Wall().UnixMilli(),
 	}
-	if slices.Contains(n.desktop.Running(), offer.GetSessionId()) {
+	untimely := errors.Is(err, trust.ErrExpired)
+	if untimely {
+		n.link.AskClock()
+	}
+	if untimely || slices.Contains(n.desktop.Running(), offer.GetSessionId()) {
 		e.Attempt = offer.GetAttempt()
 	}
 	n.fromDesktop(ended(e))

@@ -12,6 +12,14 @@
 // SessionEnded{REFUSED} and the code that says which. Scopes are the
 // session's to enforce.
 //
+// # Leases
+//
+// A grant lends: a session that the relay has not renewed for as long as grant and
+// local policy allow is ended here (lease.go), so that what the relay could not
+// say any more still ends. Renewals are signed like grants and answer the reports
+// of sessions, which are said again after a reconnect. Time is counted by a clock
+// that nobody sets and that suspends do not stop.
+//
 // # What must not get lost
 //
 // SessionEnded is repeated after every reconnect until the relay acknowledges
@@ -32,6 +40,7 @@ import (
 	"oriel/agent/internal/host"
 	"oriel/agent/internal/identity"
 	"oriel/agent/internal/link"
+	"oriel/agent/internal/policy"
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/trust"
 	"oriel/protocol/wire"
@@ -65,8 +74,10 @@ type Options struct {
 	Desktop func(Outlet) Desktop
 	Logger  *slog.Logger
 	Wire    wire.Options
-	// ICEHosts may be asked as ICE servers besides the relay's own hosts.
-	ICEHosts []string
+	// Policy is what this computer allows. Here count the hosts that may be asked as
+	// ICE servers besides the relay's own, and the lease.
+	Policy policy.Set
+	Clock  link.Clock
 
 	// How often the machine is looked at; 0: as said.
 	LookEvery   time.Duration // who is signed in; 15 s
@@ -74,6 +85,7 @@ type Options struct {
 	RepeatEvery time.Duration // the inventory, changed or not; 24 h
 	SaveEvery   time.Duration // what the disk had no room for; 1 min
 	ReturnEvery time.Duration // to a preferred relay address; link's
+	LeaseEvery  time.Duration // whether leases are over, while there are any; 1 s
 
 	// KeepTrying: go on when the relay refuses this machine, as a service must.
 	KeepTrying bool
@@ -83,6 +95,7 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	o.Clock = o.Clock.WithDefaults()
 	for _, d := range []struct {
 		field *time.Duration
 		value time.Duration
@@ -91,6 +104,7 @@ func (o Options) withDefaults() Options {
 		{&o.CheckEvery, 10 * time.Minute},
 		{&o.RepeatEvery, 24 * time.Hour},
 		{&o.SaveEvery, time.Minute},
+		{&o.LeaseEvery, time.Second},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value
@@ -110,6 +124,7 @@ type Node struct {
 	fingerprint []byte // host.Fingerprint
 	asks        chan uint64
 	due         chan struct{} // the relay has no inventory of this machine
+	leased      chan struct{} // capacity 1: there is a lease to look after
 	ice         *iceRule
 	ctx         context.Context // Run's, set before the link runs
 	looking     sync.WaitGroup
@@ -119,6 +134,7 @@ type Node struct {
 	status   *orielv1.Status                   // protected by mu; last said, non-nil
 	reports  map[string]*orielv1.SessionReport // protected by mu; last of each running session
 	ended    unacked                           // protected by mu
+	leases   map[string]*lease                 // protected by mu; of running sessions
 	taken    inventory                         // protected by mu
 }
 
@@ -129,13 +145,15 @@ func New(id *identity.Identity, o Options) *Node {
 		id: id, o: o, log: o.Logger,
 		asks:    make(chan uint64, 16),
 		due:     make(chan struct{}, 1),
-		ice:     newICERule(o.ICEHosts, o.Logger),
+		leased:  make(chan struct{}, 1),
+		leases:  make(map[string]*lease),
+		ice:     newICERule(o.Policy.ICEHosts(), o.Logger),
 		status:  &orielv1.Status{Display: orielv1.Status_DISPLAY_NONE, Detail: "not looked yet"},
 		reports: make(map[string]*orielv1.SessionReport),
 	}
 	n.link = link.New(id, link.Options{
 		Hello: n.hello, Handle: n.dispatch, Up: n.up,
-		Logger: o.Logger, Wire: o.Wire, ReturnEvery: o.ReturnEvery, KeepTrying: o.KeepTrying,
+		Logger: o.Logger, Wire: o.Wire, ReturnEvery: o.ReturnEvery, KeepTrying: o.KeepTrying, Clock: o.Clock,
 	})
 	return n
 }
@@ -157,6 +175,7 @@ func (n *Node) Run(ctx context.Context) error {
 	n.looking.Go(func() { n.inventories(ctx) })
 	n.looking.Go(func() { n.users(ctx) })
 	n.looking.Go(func() { n.saves(ctx) })
+	n.looking.Go(func() { n.keepLeases(ctx) })
 	result := make(chan error, 1)
 	go func() {
 		result <- n.link.Run(linked)
@@ -238,6 +257,7 @@ func (n *Node) fromDesktop(m *orielv1.FromAgent) {
 		body.SessionEnded.EndedAt = n.relayTime(body.SessionEnded.GetEndedAt())
 		if body.SessionEnded.GetAttempt() == 0 {
 			delete(n.reports, body.SessionEnded.GetSessionId())
+			delete(n.leases, body.SessionEnded.GetSessionId())
 			n.ended.add(body.SessionEnded)
 		}
 	}
@@ -250,7 +270,7 @@ func (n *Node) relayTime(ms int64) int64 {
 	if ms == 0 {
 		return 0
 	}
-	return ms + time.Until(n.link.Now()).Milliseconds()
+	return ms + n.link.Now().Sub(n.o.Clock.Wall()).Milliseconds()
 }
 
 func (n *Node) sign(sessionID string, nonce, fingerprint []byte) (signature, machineKey []byte, err error) {

@@ -11,7 +11,8 @@
 //	  "previews": false,                    no picture for the list of computers
 //	  "relay_hosts": ["relay.example"],     only these are connected to
 //	  "ice_hosts": ["turn.example"],        asked as STUN and TURN servers besides the relay's own
-//	  "hours": ["mon-fri 08:00-18:00"]      sessions and previews at these times only
+//	  "hours": ["mon-fri 08:00-18:00"],     sessions and previews at these times only
+//	  "lease_minutes": 5                    a session ends when the relay does not renew it for so long
 //	}
 //
 // This agent has no way yet to ask who sits at the computer, so that consent
@@ -43,6 +44,7 @@ const File = identity.PolicyFile
 const (
 	maxHosts = 64
 	maxHours = 64
+	maxLease = 24 * time.Hour
 )
 
 // Policy is one source's word. The zero Policy forbids nothing.
@@ -53,6 +55,8 @@ type Policy struct {
 	RelayHosts []string `json:"relay_hosts,omitempty"`
 	ICEHosts   []string `json:"ice_hosts,omitempty"`
 	Hours      []Hours  `json:"hours,omitempty"`
+	// LeaseMinutes bounds what a grant says; nil: nothing does but maxLease.
+	LeaseMinutes *int `json:"lease_minutes,omitempty"`
 }
 
 // Set is every policy in force at the same time.
@@ -155,6 +159,9 @@ func (p Policy) check() error {
 	if len(p.Hours) > maxHours {
 		return fmt.Errorf("%d hours, at most %d", len(p.Hours), maxHours)
 	}
+	if l := p.LeaseMinutes; l != nil && (*l < 1 || *l > int(maxLease.Minutes())) {
+		return fmt.Errorf("a lease of %d minutes; name 1 to %d", *l, int(maxLease.Minutes()))
+	}
 	return nil
 }
 
@@ -231,6 +238,21 @@ func (s Set) Previews(now time.Time) bool {
 	return s.Closed(now) == "" && !slices.ContainsFunc(s, func(p Policy) bool { return p.Previews != nil && !*p.Previews })
 }
 
+// Lease is how long a session may run without a renewal, where its grant says
+// granted; 0: nothing says so.
+func (s Set) Lease(granted time.Duration) time.Duration {
+	granted = min(granted, maxLease)
+	for _, p := range s {
+		if p.LeaseMinutes == nil {
+			continue
+		}
+		if own := time.Duration(*p.LeaseMinutes) * time.Minute; granted <= 0 || own < granted {
+			granted = own
+		}
+	}
+	return max(0, granted)
+}
+
 // String is what s forbids, in a line for a person.
 func (s Set) String() string {
 	var all []string
@@ -242,6 +264,9 @@ func (s Set) String() string {
 	}
 	if hosts := s.RelayHosts(); len(hosts) > 0 {
 		all = append(all, "relays only on "+strings.Join(hosts, ", "))
+	}
+	if own := s.Lease(0); own > 0 {
+		all = append(all, fmt.Sprintf("sessions end %d min after the relay's last word", int(own.Minutes())))
 	}
 	for _, p := range s {
 		for _, h := range p.Hours {

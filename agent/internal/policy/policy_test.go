@@ -51,6 +51,9 @@ func TestBrokenPolicyIsAnError(t *testing.T) {
 		"an address":           `{"relay_hosts": ["https://relay.example"]}`,
 		"an empty host":        `{"relay_hosts": [""]}`,
 		"a host with a path":   `{"ice_hosts": ["turn.example/x"]}`,
+		"no lease":             `{"lease_minutes": 0}`,
+		"a long lease":         `{"lease_minutes": 1441}`,
+		"a part of a minute":   `{"lease_minutes": 0.5}`,
 		"no hosts":             `{"relay_hosts": []}`,
 		"no hours":             `{"hours": []}`,
 		"hours that are null":  `{"hours": [null]}`,
@@ -174,4 +177,26 @@ func FuzzPolicy(f *testing.F) {
 			t.Fatalf("%q is passed on as %q: %v", text, again, err)
 		}
 	})
+}
+
+// Rule: the agent's policy may shorten the lease that the relay names, and
+// nothing lengthens it.
+func TestLeaseIsTheShortest(t *testing.T) {
+	in := func(m int) Policy { return Policy{LeaseMinutes: &m} }
+	for name, c := range map[string]struct {
+		set           Set
+		granted, want time.Duration
+	}{
+		"the relay's":             {nil, 15 * time.Minute, 15 * time.Minute},
+		"none":                    {Set{{}}, 0, 0},
+		"one's own is shorter":    {Set{in(5), {}}, 15 * time.Minute, 5 * time.Minute},
+		"one's own is longer":     {Set{in(60)}, 15 * time.Minute, 15 * time.Minute},
+		"the shortest of several": {Set{in(9), in(7), in(8)}, 15 * time.Minute, 7 * time.Minute},
+		"an older relay's":        {Set{in(5)}, 0, 5 * time.Minute},
+		"as good as for ever":     {nil, 1 << 33 * time.Second, 24 * time.Hour},
+	} {
+		if got := c.set.Lease(c.granted); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
 }

@@ -198,7 +198,7 @@ func (h *Host) End(e *orielv1.EndSession) {
 		reason = orielv1.EndReason_END_REASON_ENDED
 	}
 	if s := h.session(e.GetSessionId()); s != nil {
-		s.end(reason, 0, "")
+		s.end(reason, e.GetCode(), e.GetDetail())
 		return
 	}
 	h.send(&orielv1.SessionEnded{

@@ -144,6 +144,8 @@ export function reasonWords(reason: EndReason): string {
       return m.reason_lost();
     case EndReason.FAILED:
       return m.reason_failed();
+    case EndReason.UNRENEWED:
+      return m.reason_unrenewed();
     default:
       return m.reason_unknown();
   }
@@ -162,6 +164,8 @@ export function endWords(reason: EndReason, code: Code): string {
       return m.end_offline();
     case EndReason.TIMEOUT:
       return m.end_timeout();
+    case EndReason.UNRENEWED:
+      return m.end_unrenewed();
     default:
       return codeWords(code) || m.end_failed();
   }

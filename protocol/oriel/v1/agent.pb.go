@@ -77,7 +77,7 @@ func (x Status_Display) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Status_Display.Descriptor instead.
 func (Status_Display) EnumDescriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{14, 0}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{16, 0}
 }
 
 type ToAgent struct {
@@ -97,6 +97,8 @@ type ToAgent struct {
 	//	*ToAgent_Settings
 	//	*ToAgent_Prepare
 	//	*ToAgent_Prove
+	//	*ToAgent_Renewal
+	//	*ToAgent_Clock
 	Body          isToAgent_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -245,6 +247,24 @@ func (x *ToAgent) GetProve() *Prove {
 	return nil
 }
 
+func (x *ToAgent) GetRenewal() *SignedRenewal {
+	if x != nil {
+		if x, ok := x.Body.(*ToAgent_Renewal); ok {
+			return x.Renewal
+		}
+	}
+	return nil
+}
+
+func (x *ToAgent) GetClock() *Clock {
+	if x != nil {
+		if x, ok := x.Body.(*ToAgent_Clock); ok {
+			return x.Clock
+		}
+	}
+	return nil
+}
+
 type isToAgent_Body interface {
 	isToAgent_Body()
 }
@@ -293,6 +313,14 @@ type ToAgent_Prove struct {
 	Prove *Prove `protobuf:"bytes,20,opt,name=prove,proto3,oneof"`
 }
 
+type ToAgent_Renewal struct {
+	Renewal *SignedRenewal `protobuf:"bytes,17,opt,name=renewal,proto3,oneof"`
+}
+
+type ToAgent_Clock struct {
+	Clock *Clock `protobuf:"bytes,18,opt,name=clock,proto3,oneof"`
+}
+
 func (*ToAgent_Challenge) isToAgent_Body() {}
 
 func (*ToAgent_Welcome) isToAgent_Body() {}
@@ -315,6 +343,10 @@ func (*ToAgent_Prepare) isToAgent_Body() {}
 
 func (*ToAgent_Prove) isToAgent_Body() {}
 
+func (*ToAgent_Renewal) isToAgent_Body() {}
+
+func (*ToAgent_Clock) isToAgent_Body() {}
+
 type FromAgent struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	ReplyTo uint64                 `protobuf:"varint,1,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"`
@@ -324,6 +356,7 @@ type FromAgent struct {
 	//	*FromAgent_Inventory
 	//	*FromAgent_Preview
 	//	*FromAgent_Status
+	//	*FromAgent_AskClock
 	//	*FromAgent_Answer
 	//	*FromAgent_Candidate
 	//	*FromAgent_SessionReport
@@ -414,6 +447,15 @@ func (x *FromAgent) GetStatus() *Status {
 	return nil
 }
 
+func (x *FromAgent) GetAskClock() *AskClock {
+	if x != nil {
+		if x, ok := x.Body.(*FromAgent_AskClock); ok {
+			return x.AskClock
+		}
+	}
+	return nil
+}
+
 func (x *FromAgent) GetAnswer() *Answer {
 	if x != nil {
 		if x, ok := x.Body.(*FromAgent_Answer); ok {
@@ -479,6 +521,10 @@ type FromAgent_Status struct {
 	Status *Status `protobuf:"bytes,5,opt,name=status,proto3,oneof"`
 }
 
+type FromAgent_AskClock struct {
+	AskClock *AskClock `protobuf:"bytes,6,opt,name=ask_clock,json=askClock,proto3,oneof"`
+}
+
 type FromAgent_Answer struct {
 	Answer *Answer `protobuf:"bytes,10,opt,name=answer,proto3,oneof"`
 }
@@ -506,6 +552,8 @@ func (*FromAgent_Inventory) isFromAgent_Body() {}
 func (*FromAgent_Preview) isFromAgent_Body() {}
 
 func (*FromAgent_Status) isFromAgent_Body() {}
+
+func (*FromAgent_AskClock) isFromAgent_Body() {}
 
 func (*FromAgent_Answer) isFromAgent_Body() {}
 
@@ -821,6 +869,112 @@ func (x *Welcome) GetEnrolled() bool {
 	return false
 }
 
+// AskClock is the agent's ping. An older relay does not answer it.
+type AskClock struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Nonce         []byte                 `protobuf:"bytes,1,opt,name=nonce,proto3" json:"nonce,omitempty"` // 16 random bytes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AskClock) Reset() {
+	*x = AskClock{}
+	mi := &file_oriel_v1_agent_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AskClock) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AskClock) ProtoMessage() {}
+
+func (x *AskClock) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_agent_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AskClock.ProtoReflect.Descriptor instead.
+func (*AskClock) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *AskClock) GetNonce() []byte {
+	if x != nil {
+		return x.Nonce
+	}
+	return nil
+}
+
+// Clock answers AskClock: what the relay's clock said in between.
+type Clock struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Nonce         []byte                 `protobuf:"bytes,1,opt,name=nonce,proto3" json:"nonce,omitempty"`         // of the question
+	Now           int64                  `protobuf:"varint,2,opt,name=now,proto3" json:"now,omitempty"`            // Unix milliseconds
+	Signature     []byte                 `protobuf:"bytes,3,opt,name=signature,proto3" json:"signature,omitempty"` // by the relay's key, over nonce, computer id and now
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Clock) Reset() {
+	*x = Clock{}
+	mi := &file_oriel_v1_agent_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Clock) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Clock) ProtoMessage() {}
+
+func (x *Clock) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_agent_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Clock.ProtoReflect.Descriptor instead.
+func (*Clock) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Clock) GetNonce() []byte {
+	if x != nil {
+		return x.Nonce
+	}
+	return nil
+}
+
+func (x *Clock) GetNow() int64 {
+	if x != nil {
+		return x.Now
+	}
+	return 0
+}
+
+func (x *Clock) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
 type Settings struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	PreviewSeconds uint32                 `protobuf:"varint,1,opt,name=preview_seconds,json=previewSeconds,proto3" json:"preview_seconds,omitempty"` // 0: no previews
@@ -830,7 +984,7 @@ type Settings struct {
 
 func (x *Settings) Reset() {
 	*x = Settings{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[5]
+	mi := &file_oriel_v1_agent_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -842,7 +996,7 @@ func (x *Settings) String() string {
 func (*Settings) ProtoMessage() {}
 
 func (x *Settings) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[5]
+	mi := &file_oriel_v1_agent_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -855,7 +1009,7 @@ func (x *Settings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settings.ProtoReflect.Descriptor instead.
 func (*Settings) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{5}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Settings) GetPreviewSeconds() uint32 {
@@ -878,7 +1032,7 @@ type Refused struct {
 
 func (x *Refused) Reset() {
 	*x = Refused{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[6]
+	mi := &file_oriel_v1_agent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -890,7 +1044,7 @@ func (x *Refused) String() string {
 func (*Refused) ProtoMessage() {}
 
 func (x *Refused) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[6]
+	mi := &file_oriel_v1_agent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -903,7 +1057,7 @@ func (x *Refused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refused.ProtoReflect.Descriptor instead.
 func (*Refused) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{6}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Refused) GetCode() Code {
@@ -947,7 +1101,7 @@ type NewIdentity struct {
 
 func (x *NewIdentity) Reset() {
 	*x = NewIdentity{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[7]
+	mi := &file_oriel_v1_agent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -959,7 +1113,7 @@ func (x *NewIdentity) String() string {
 func (*NewIdentity) ProtoMessage() {}
 
 func (x *NewIdentity) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[7]
+	mi := &file_oriel_v1_agent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -972,7 +1126,7 @@ func (x *NewIdentity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewIdentity.ProtoReflect.Descriptor instead.
 func (*NewIdentity) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{7}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *NewIdentity) GetToken() string {
@@ -997,7 +1151,7 @@ type SendInventory struct {
 
 func (x *SendInventory) Reset() {
 	*x = SendInventory{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[8]
+	mi := &file_oriel_v1_agent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1009,7 +1163,7 @@ func (x *SendInventory) String() string {
 func (*SendInventory) ProtoMessage() {}
 
 func (x *SendInventory) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[8]
+	mi := &file_oriel_v1_agent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1022,7 +1176,7 @@ func (x *SendInventory) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendInventory.ProtoReflect.Descriptor instead.
 func (*SendInventory) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{8}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{10}
 }
 
 // Prepare: an offer is about to come. What is prepared stays on the agent, and goes
@@ -1035,7 +1189,7 @@ type Prepare struct {
 
 func (x *Prepare) Reset() {
 	*x = Prepare{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[9]
+	mi := &file_oriel_v1_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1047,7 +1201,7 @@ func (x *Prepare) String() string {
 func (*Prepare) ProtoMessage() {}
 
 func (x *Prepare) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[9]
+	mi := &file_oriel_v1_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1060,7 +1214,7 @@ func (x *Prepare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Prepare.ProtoReflect.Descriptor instead.
 func (*Prepare) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{9}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{11}
 }
 
 // Prove asks an agent whether it is alive, beside the WebSocket's ping, which a proxy may
@@ -1073,7 +1227,7 @@ type Prove struct {
 
 func (x *Prove) Reset() {
 	*x = Prove{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[10]
+	mi := &file_oriel_v1_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1085,7 +1239,7 @@ func (x *Prove) String() string {
 func (*Prove) ProtoMessage() {}
 
 func (x *Prove) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[10]
+	mi := &file_oriel_v1_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1098,7 +1252,7 @@ func (x *Prove) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Prove.ProtoReflect.Descriptor instead.
 func (*Prove) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{10}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{12}
 }
 
 type SessionEndedAck struct {
@@ -1110,7 +1264,7 @@ type SessionEndedAck struct {
 
 func (x *SessionEndedAck) Reset() {
 	*x = SessionEndedAck{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[11]
+	mi := &file_oriel_v1_agent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1122,7 +1276,7 @@ func (x *SessionEndedAck) String() string {
 func (*SessionEndedAck) ProtoMessage() {}
 
 func (x *SessionEndedAck) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[11]
+	mi := &file_oriel_v1_agent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1135,7 +1289,7 @@ func (x *SessionEndedAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionEndedAck.ProtoReflect.Descriptor instead.
 func (*SessionEndedAck) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{11}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SessionEndedAck) GetSessionId() string {
@@ -1155,7 +1309,7 @@ type Fault struct {
 
 func (x *Fault) Reset() {
 	*x = Fault{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[12]
+	mi := &file_oriel_v1_agent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1167,7 +1321,7 @@ func (x *Fault) String() string {
 func (*Fault) ProtoMessage() {}
 
 func (x *Fault) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[12]
+	mi := &file_oriel_v1_agent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1180,7 +1334,7 @@ func (x *Fault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fault.ProtoReflect.Descriptor instead.
 func (*Fault) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{12}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Fault) GetCode() Code {
@@ -1212,7 +1366,7 @@ type Summary struct {
 
 func (x *Summary) Reset() {
 	*x = Summary{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[13]
+	mi := &file_oriel_v1_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1224,7 +1378,7 @@ func (x *Summary) String() string {
 func (*Summary) ProtoMessage() {}
 
 func (x *Summary) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[13]
+	mi := &file_oriel_v1_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1237,7 +1391,7 @@ func (x *Summary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Summary.ProtoReflect.Descriptor instead.
 func (*Summary) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{13}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Summary) GetHostName() string {
@@ -1294,7 +1448,7 @@ type Status struct {
 
 func (x *Status) Reset() {
 	*x = Status{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[14]
+	mi := &file_oriel_v1_agent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1306,7 +1460,7 @@ func (x *Status) String() string {
 func (*Status) ProtoMessage() {}
 
 func (x *Status) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[14]
+	mi := &file_oriel_v1_agent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1319,7 +1473,7 @@ func (x *Status) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Status.ProtoReflect.Descriptor instead.
 func (*Status) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{14}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Status) GetDisplay() Status_Display {
@@ -1357,7 +1511,7 @@ type Preview struct {
 
 func (x *Preview) Reset() {
 	*x = Preview{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[15]
+	mi := &file_oriel_v1_agent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1369,7 +1523,7 @@ func (x *Preview) String() string {
 func (*Preview) ProtoMessage() {}
 
 func (x *Preview) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[15]
+	mi := &file_oriel_v1_agent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1382,7 +1536,7 @@ func (x *Preview) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Preview.ProtoReflect.Descriptor instead.
 func (*Preview) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{15}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Preview) GetType() string {
@@ -1432,7 +1586,7 @@ type Inventory struct {
 
 func (x *Inventory) Reset() {
 	*x = Inventory{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[16]
+	mi := &file_oriel_v1_agent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1444,7 +1598,7 @@ func (x *Inventory) String() string {
 func (*Inventory) ProtoMessage() {}
 
 func (x *Inventory) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[16]
+	mi := &file_oriel_v1_agent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1457,7 +1611,7 @@ func (x *Inventory) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Inventory.ProtoReflect.Descriptor instead.
 func (*Inventory) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{16}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Inventory) GetTakenAt() int64 {
@@ -1507,7 +1661,7 @@ type General struct {
 
 func (x *General) Reset() {
 	*x = General{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[17]
+	mi := &file_oriel_v1_agent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1519,7 +1673,7 @@ func (x *General) String() string {
 func (*General) ProtoMessage() {}
 
 func (x *General) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[17]
+	mi := &file_oriel_v1_agent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1532,7 +1686,7 @@ func (x *General) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use General.ProtoReflect.Descriptor instead.
 func (*General) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{17}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *General) GetOs() string {
@@ -1684,7 +1838,7 @@ type Hardware struct {
 
 func (x *Hardware) Reset() {
 	*x = Hardware{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[18]
+	mi := &file_oriel_v1_agent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1696,7 +1850,7 @@ func (x *Hardware) String() string {
 func (*Hardware) ProtoMessage() {}
 
 func (x *Hardware) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[18]
+	mi := &file_oriel_v1_agent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1709,7 +1863,7 @@ func (x *Hardware) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hardware.ProtoReflect.Descriptor instead.
 func (*Hardware) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{18}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Hardware) GetBoard() string {
@@ -1828,7 +1982,7 @@ type Processor struct {
 
 func (x *Processor) Reset() {
 	*x = Processor{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[19]
+	mi := &file_oriel_v1_agent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1840,7 +1994,7 @@ func (x *Processor) String() string {
 func (*Processor) ProtoMessage() {}
 
 func (x *Processor) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[19]
+	mi := &file_oriel_v1_agent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1853,7 +2007,7 @@ func (x *Processor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Processor.ProtoReflect.Descriptor instead.
 func (*Processor) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{19}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Processor) GetModel() string {
@@ -1889,7 +2043,7 @@ type Monitor struct {
 
 func (x *Monitor) Reset() {
 	*x = Monitor{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[20]
+	mi := &file_oriel_v1_agent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1901,7 +2055,7 @@ func (x *Monitor) String() string {
 func (*Monitor) ProtoMessage() {}
 
 func (x *Monitor) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[20]
+	mi := &file_oriel_v1_agent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1914,7 +2068,7 @@ func (x *Monitor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Monitor.ProtoReflect.Descriptor instead.
 func (*Monitor) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{20}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Monitor) GetName() string {
@@ -1956,7 +2110,7 @@ type Disk struct {
 
 func (x *Disk) Reset() {
 	*x = Disk{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[21]
+	mi := &file_oriel_v1_agent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1968,7 +2122,7 @@ func (x *Disk) String() string {
 func (*Disk) ProtoMessage() {}
 
 func (x *Disk) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[21]
+	mi := &file_oriel_v1_agent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1981,7 +2135,7 @@ func (x *Disk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Disk.ProtoReflect.Descriptor instead.
 func (*Disk) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{21}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Disk) GetName() string {
@@ -2018,7 +2172,7 @@ type Volume struct {
 
 func (x *Volume) Reset() {
 	*x = Volume{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[22]
+	mi := &file_oriel_v1_agent_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2030,7 +2184,7 @@ func (x *Volume) String() string {
 func (*Volume) ProtoMessage() {}
 
 func (x *Volume) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[22]
+	mi := &file_oriel_v1_agent_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2043,7 +2197,7 @@ func (x *Volume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Volume.ProtoReflect.Descriptor instead.
 func (*Volume) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{22}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Volume) GetPath() string {
@@ -2094,7 +2248,7 @@ type Adapter struct {
 
 func (x *Adapter) Reset() {
 	*x = Adapter{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[23]
+	mi := &file_oriel_v1_agent_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2106,7 +2260,7 @@ func (x *Adapter) String() string {
 func (*Adapter) ProtoMessage() {}
 
 func (x *Adapter) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[23]
+	mi := &file_oriel_v1_agent_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2119,7 +2273,7 @@ func (x *Adapter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Adapter.ProtoReflect.Descriptor instead.
 func (*Adapter) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{23}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Adapter) GetName() string {
@@ -2167,7 +2321,7 @@ type Software struct {
 
 func (x *Software) Reset() {
 	*x = Software{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[24]
+	mi := &file_oriel_v1_agent_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2179,7 +2333,7 @@ func (x *Software) String() string {
 func (*Software) ProtoMessage() {}
 
 func (x *Software) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[24]
+	mi := &file_oriel_v1_agent_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2192,7 +2346,7 @@ func (x *Software) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Software.ProtoReflect.Descriptor instead.
 func (*Software) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{24}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Software) GetName() string {
@@ -2213,7 +2367,7 @@ var File_oriel_v1_agent_proto protoreflect.FileDescriptor
 
 const file_oriel_v1_agent_proto_rawDesc = "" +
 	"\n" +
-	"\x14oriel/v1/agent.proto\x12\boriel.v1\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\xe0\x04\n" +
+	"\x14oriel/v1/agent.proto\x12\boriel.v1\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\xbe\x05\n" +
 	"\aToAgent\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x123\n" +
 	"\tchallenge\x18\x02 \x01(\v2\x13.oriel.v1.ChallengeH\x00R\tchallenge\x12-\n" +
@@ -2228,14 +2382,17 @@ const file_oriel_v1_agent_proto_rawDesc = "" +
 	"\x0esend_inventory\x18\x0e \x01(\v2\x17.oriel.v1.SendInventoryH\x00R\rsendInventory\x120\n" +
 	"\bsettings\x18\x0f \x01(\v2\x12.oriel.v1.SettingsH\x00R\bsettings\x12-\n" +
 	"\aprepare\x18\x10 \x01(\v2\x11.oriel.v1.PrepareH\x00R\aprepare\x12'\n" +
-	"\x05prove\x18\x14 \x01(\v2\x0f.oriel.v1.ProveH\x00R\x05proveB\x06\n" +
-	"\x04body\"\xf2\x03\n" +
+	"\x05prove\x18\x14 \x01(\v2\x0f.oriel.v1.ProveH\x00R\x05prove\x123\n" +
+	"\arenewal\x18\x11 \x01(\v2\x17.oriel.v1.SignedRenewalH\x00R\arenewal\x12'\n" +
+	"\x05clock\x18\x12 \x01(\v2\x0f.oriel.v1.ClockH\x00R\x05clockB\x06\n" +
+	"\x04body\"\xa5\x04\n" +
 	"\tFromAgent\x12\x19\n" +
 	"\breply_to\x18\x01 \x01(\x04R\areplyTo\x12'\n" +
 	"\x05hello\x18\x02 \x01(\v2\x0f.oriel.v1.HelloH\x00R\x05hello\x123\n" +
 	"\tinventory\x18\x03 \x01(\v2\x13.oriel.v1.InventoryH\x00R\tinventory\x12-\n" +
 	"\apreview\x18\x04 \x01(\v2\x11.oriel.v1.PreviewH\x00R\apreview\x12*\n" +
-	"\x06status\x18\x05 \x01(\v2\x10.oriel.v1.StatusH\x00R\x06status\x12*\n" +
+	"\x06status\x18\x05 \x01(\v2\x10.oriel.v1.StatusH\x00R\x06status\x121\n" +
+	"\task_clock\x18\x06 \x01(\v2\x12.oriel.v1.AskClockH\x00R\baskClock\x12*\n" +
 	"\x06answer\x18\n" +
 	" \x01(\v2\x10.oriel.v1.AnswerH\x00R\x06answer\x123\n" +
 	"\tcandidate\x18\v \x01(\v2\x13.oriel.v1.CandidateH\x00R\tcandidate\x12@\n" +
@@ -2275,7 +2432,13 @@ const file_oriel_v1_agent_proto_rawDesc = "" +
 	"\x06relays\x18\x04 \x03(\tB\t\xe0\xe0\x18\x80\x04\xe8\xe0\x18\x10R\x06relays\x12.\n" +
 	"\bsettings\x18\x05 \x01(\v2\x12.oriel.v1.SettingsR\bsettings\x12\x1e\n" +
 	"\aaddress\x18\x06 \x01(\tB\x04\xe0\xe0\x18@R\aaddress\x12\x1a\n" +
-	"\benrolled\x18\a \x01(\bR\benrolled\"3\n" +
+	"\benrolled\x18\a \x01(\bR\benrolled\"&\n" +
+	"\bAskClock\x12\x1a\n" +
+	"\x05nonce\x18\x01 \x01(\fB\x04\xe0\xe0\x18 R\x05nonce\"Y\n" +
+	"\x05Clock\x12\x1a\n" +
+	"\x05nonce\x18\x01 \x01(\fB\x04\xe0\xe0\x18 R\x05nonce\x12\x10\n" +
+	"\x03now\x18\x02 \x01(\x03R\x03now\x12\"\n" +
+	"\tsignature\x18\x03 \x01(\fB\x04\xe0\xe0\x18@R\tsignature\"3\n" +
 	"\bSettings\x12'\n" +
 	"\x0fpreview_seconds\x18\x01 \x01(\rR\x0epreviewSeconds\"\x9c\x01\n" +
 	"\aRefused\x12\"\n" +
@@ -2407,7 +2570,7 @@ func file_oriel_v1_agent_proto_rawDescGZIP() []byte {
 }
 
 var file_oriel_v1_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_oriel_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_oriel_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_oriel_v1_agent_proto_goTypes = []any{
 	(Status_Display)(0),     // 0: oriel.v1.Status.Display
 	(*ToAgent)(nil),         // 1: oriel.v1.ToAgent
@@ -2415,76 +2578,82 @@ var file_oriel_v1_agent_proto_goTypes = []any{
 	(*Challenge)(nil),       // 3: oriel.v1.Challenge
 	(*Hello)(nil),           // 4: oriel.v1.Hello
 	(*Welcome)(nil),         // 5: oriel.v1.Welcome
-	(*Settings)(nil),        // 6: oriel.v1.Settings
-	(*Refused)(nil),         // 7: oriel.v1.Refused
-	(*NewIdentity)(nil),     // 8: oriel.v1.NewIdentity
-	(*SendInventory)(nil),   // 9: oriel.v1.SendInventory
-	(*Prepare)(nil),         // 10: oriel.v1.Prepare
-	(*Prove)(nil),           // 11: oriel.v1.Prove
-	(*SessionEndedAck)(nil), // 12: oriel.v1.SessionEndedAck
-	(*Fault)(nil),           // 13: oriel.v1.Fault
-	(*Summary)(nil),         // 14: oriel.v1.Summary
-	(*Status)(nil),          // 15: oriel.v1.Status
-	(*Preview)(nil),         // 16: oriel.v1.Preview
-	(*Inventory)(nil),       // 17: oriel.v1.Inventory
-	(*General)(nil),         // 18: oriel.v1.General
-	(*Hardware)(nil),        // 19: oriel.v1.Hardware
-	(*Processor)(nil),       // 20: oriel.v1.Processor
-	(*Monitor)(nil),         // 21: oriel.v1.Monitor
-	(*Disk)(nil),            // 22: oriel.v1.Disk
-	(*Volume)(nil),          // 23: oriel.v1.Volume
-	(*Adapter)(nil),         // 24: oriel.v1.Adapter
-	(*Software)(nil),        // 25: oriel.v1.Software
-	(*Offer)(nil),           // 26: oriel.v1.Offer
-	(*Candidate)(nil),       // 27: oriel.v1.Candidate
-	(*EndSession)(nil),      // 28: oriel.v1.EndSession
-	(*Answer)(nil),          // 29: oriel.v1.Answer
-	(*SessionReport)(nil),   // 30: oriel.v1.SessionReport
-	(*SessionEnded)(nil),    // 31: oriel.v1.SessionEnded
-	(Code)(0),               // 32: oriel.v1.Code
+	(*AskClock)(nil),        // 6: oriel.v1.AskClock
+	(*Clock)(nil),           // 7: oriel.v1.Clock
+	(*Settings)(nil),        // 8: oriel.v1.Settings
+	(*Refused)(nil),         // 9: oriel.v1.Refused
+	(*NewIdentity)(nil),     // 10: oriel.v1.NewIdentity
+	(*SendInventory)(nil),   // 11: oriel.v1.SendInventory
+	(*Prepare)(nil),         // 12: oriel.v1.Prepare
+	(*Prove)(nil),           // 13: oriel.v1.Prove
+	(*SessionEndedAck)(nil), // 14: oriel.v1.SessionEndedAck
+	(*Fault)(nil),           // 15: oriel.v1.Fault
+	(*Summary)(nil),         // 16: oriel.v1.Summary
+	(*Status)(nil),          // 17: oriel.v1.Status
+	(*Preview)(nil),         // 18: oriel.v1.Preview
+	(*Inventory)(nil),       // 19: oriel.v1.Inventory
+	(*General)(nil),         // 20: oriel.v1.General
+	(*Hardware)(nil),        // 21: oriel.v1.Hardware
+	(*Processor)(nil),       // 22: oriel.v1.Processor
+	(*Monitor)(nil),         // 23: oriel.v1.Monitor
+	(*Disk)(nil),            // 24: oriel.v1.Disk
+	(*Volume)(nil),          // 25: oriel.v1.Volume
+	(*Adapter)(nil),         // 26: oriel.v1.Adapter
+	(*Software)(nil),        // 27: oriel.v1.Software
+	(*Offer)(nil),           // 28: oriel.v1.Offer
+	(*Candidate)(nil),       // 29: oriel.v1.Candidate
+	(*EndSession)(nil),      // 30: oriel.v1.EndSession
+	(*SignedRenewal)(nil),   // 31: oriel.v1.SignedRenewal
+	(*Answer)(nil),          // 32: oriel.v1.Answer
+	(*SessionReport)(nil),   // 33: oriel.v1.SessionReport
+	(*SessionEnded)(nil),    // 34: oriel.v1.SessionEnded
+	(Code)(0),               // 35: oriel.v1.Code
 }
 var file_oriel_v1_agent_proto_depIdxs = []int32{
 	3,  // 0: oriel.v1.ToAgent.challenge:type_name -> oriel.v1.Challenge
 	5,  // 1: oriel.v1.ToAgent.welcome:type_name -> oriel.v1.Welcome
-	7,  // 2: oriel.v1.ToAgent.refused:type_name -> oriel.v1.Refused
-	26, // 3: oriel.v1.ToAgent.offer:type_name -> oriel.v1.Offer
-	27, // 4: oriel.v1.ToAgent.candidate:type_name -> oriel.v1.Candidate
-	28, // 5: oriel.v1.ToAgent.end_session:type_name -> oriel.v1.EndSession
-	12, // 6: oriel.v1.ToAgent.session_ended_ack:type_name -> oriel.v1.SessionEndedAck
-	9,  // 7: oriel.v1.ToAgent.send_inventory:type_name -> oriel.v1.SendInventory
-	6,  // 8: oriel.v1.ToAgent.settings:type_name -> oriel.v1.Settings
-	10, // 9: oriel.v1.ToAgent.prepare:type_name -> oriel.v1.Prepare
-	11, // 10: oriel.v1.ToAgent.prove:type_name -> oriel.v1.Prove
-	4,  // 11: oriel.v1.FromAgent.hello:type_name -> oriel.v1.Hello
-	17, // 12: oriel.v1.FromAgent.inventory:type_name -> oriel.v1.Inventory
-	16, // 13: oriel.v1.FromAgent.preview:type_name -> oriel.v1.Preview
-	15, // 14: oriel.v1.FromAgent.status:type_name -> oriel.v1.Status
-	29, // 15: oriel.v1.FromAgent.answer:type_name -> oriel.v1.Answer
-	27, // 16: oriel.v1.FromAgent.candidate:type_name -> oriel.v1.Candidate
-	30, // 17: oriel.v1.FromAgent.session_report:type_name -> oriel.v1.SessionReport
-	31, // 18: oriel.v1.FromAgent.session_ended:type_name -> oriel.v1.SessionEnded
-	13, // 19: oriel.v1.FromAgent.fault:type_name -> oriel.v1.Fault
-	14, // 20: oriel.v1.Hello.summary:type_name -> oriel.v1.Summary
-	15, // 21: oriel.v1.Hello.status:type_name -> oriel.v1.Status
-	6,  // 22: oriel.v1.Welcome.settings:type_name -> oriel.v1.Settings
-	32, // 23: oriel.v1.Refused.code:type_name -> oriel.v1.Code
-	8,  // 24: oriel.v1.Refused.new_identity:type_name -> oriel.v1.NewIdentity
-	32, // 25: oriel.v1.Fault.code:type_name -> oriel.v1.Code
-	0,  // 26: oriel.v1.Status.display:type_name -> oriel.v1.Status.Display
-	18, // 27: oriel.v1.Inventory.general:type_name -> oriel.v1.General
-	19, // 28: oriel.v1.Inventory.hardware:type_name -> oriel.v1.Hardware
-	23, // 29: oriel.v1.General.volumes:type_name -> oriel.v1.Volume
-	20, // 30: oriel.v1.Hardware.processors:type_name -> oriel.v1.Processor
-	21, // 31: oriel.v1.Hardware.monitors:type_name -> oriel.v1.Monitor
-	22, // 32: oriel.v1.Hardware.disks:type_name -> oriel.v1.Disk
-	23, // 33: oriel.v1.Hardware.volumes:type_name -> oriel.v1.Volume
-	24, // 34: oriel.v1.Hardware.adapters:type_name -> oriel.v1.Adapter
-	25, // 35: oriel.v1.Hardware.software:type_name -> oriel.v1.Software
-	36, // [36:36] is the sub-list for method output_type
-	36, // [36:36] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	9,  // 2: oriel.v1.ToAgent.refused:type_name -> oriel.v1.Refused
+	28, // 3: oriel.v1.ToAgent.offer:type_name -> oriel.v1.Offer
+	29, // 4: oriel.v1.ToAgent.candidate:type_name -> oriel.v1.Candidate
+	30, // 5: oriel.v1.ToAgent.end_session:type_name -> oriel.v1.EndSession
+	14, // 6: oriel.v1.ToAgent.session_ended_ack:type_name -> oriel.v1.SessionEndedAck
+	11, // 7: oriel.v1.ToAgent.send_inventory:type_name -> oriel.v1.SendInventory
+	8,  // 8: oriel.v1.ToAgent.settings:type_name -> oriel.v1.Settings
+	12, // 9: oriel.v1.ToAgent.prepare:type_name -> oriel.v1.Prepare
+	13, // 10: oriel.v1.ToAgent.prove:type_name -> oriel.v1.Prove
+	31, // 11: oriel.v1.ToAgent.renewal:type_name -> oriel.v1.SignedRenewal
+	7,  // 12: oriel.v1.ToAgent.clock:type_name -> oriel.v1.Clock
+	4,  // 13: oriel.v1.FromAgent.hello:type_name -> oriel.v1.Hello
+	19, // 14: oriel.v1.FromAgent.inventory:type_name -> oriel.v1.Inventory
+	18, // 15: oriel.v1.FromAgent.preview:type_name -> oriel.v1.Preview
+	17, // 16: oriel.v1.FromAgent.status:type_name -> oriel.v1.Status
+	6,  // 17: oriel.v1.FromAgent.ask_clock:type_name -> oriel.v1.AskClock
+	32, // 18: oriel.v1.FromAgent.answer:type_name -> oriel.v1.Answer
+	29, // 19: oriel.v1.FromAgent.candidate:type_name -> oriel.v1.Candidate
+	33, // 20: oriel.v1.FromAgent.session_report:type_name -> oriel.v1.SessionReport
+	34, // 21: oriel.v1.FromAgent.session_ended:type_name -> oriel.v1.SessionEnded
+	15, // 22: oriel.v1.FromAgent.fault:type_name -> oriel.v1.Fault
+	16, // 23: oriel.v1.Hello.summary:type_name -> oriel.v1.Summary
+	17, // 24: oriel.v1.Hello.status:type_name -> oriel.v1.Status
+	8,  // 25: oriel.v1.Welcome.settings:type_name -> oriel.v1.Settings
+	35, // 26: oriel.v1.Refused.code:type_name -> oriel.v1.Code
+	10, // 27: oriel.v1.Refused.new_identity:type_name -> oriel.v1.NewIdentity
+	35, // 28: oriel.v1.Fault.code:type_name -> oriel.v1.Code
+	0,  // 29: oriel.v1.Status.display:type_name -> oriel.v1.Status.Display
+	20, // 30: oriel.v1.Inventory.general:type_name -> oriel.v1.General
+	21, // 31: oriel.v1.Inventory.hardware:type_name -> oriel.v1.Hardware
+	25, // 32: oriel.v1.General.volumes:type_name -> oriel.v1.Volume
+	22, // 33: oriel.v1.Hardware.processors:type_name -> oriel.v1.Processor
+	23, // 34: oriel.v1.Hardware.monitors:type_name -> oriel.v1.Monitor
+	24, // 35: oriel.v1.Hardware.disks:type_name -> oriel.v1.Disk
+	25, // 36: oriel.v1.Hardware.volumes:type_name -> oriel.v1.Volume
+	26, // 37: oriel.v1.Hardware.adapters:type_name -> oriel.v1.Adapter
+	27, // 38: oriel.v1.Hardware.software:type_name -> oriel.v1.Software
+	39, // [39:39] is the sub-list for method output_type
+	39, // [39:39] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_agent_proto_init() }
@@ -2506,12 +2675,15 @@ func file_oriel_v1_agent_proto_init() {
 		(*ToAgent_Settings)(nil),
 		(*ToAgent_Prepare)(nil),
 		(*ToAgent_Prove)(nil),
+		(*ToAgent_Renewal)(nil),
+		(*ToAgent_Clock)(nil),
 	}
 	file_oriel_v1_agent_proto_msgTypes[1].OneofWrappers = []any{
 		(*FromAgent_Hello)(nil),
 		(*FromAgent_Inventory)(nil),
 		(*FromAgent_Preview)(nil),
 		(*FromAgent_Status)(nil),
+		(*FromAgent_AskClock)(nil),
 		(*FromAgent_Answer)(nil),
 		(*FromAgent_Candidate)(nil),
 		(*FromAgent_SessionReport)(nil),
@@ -2524,7 +2696,7 @@ func file_oriel_v1_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oriel_v1_agent_proto_rawDesc), len(file_oriel_v1_agent_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   25,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

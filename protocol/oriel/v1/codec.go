@@ -11,6 +11,8 @@
 //	           2026-11-30: Ready.lacks, DisplayState.lacks.
 //	           2026-11-30: Challenge.signature, Hello.enrollment: a token is proved, no longer shown.
 //	                       A relay refuses an agent that shows one; enrolled agents show none.
+//	           2026-11-30: Grant.lease_seconds, Renewal, END_REASON_UNRENEWED,
+//	           EndSession.code and detail; AskClock, Clock.
 //
 // A message from a newer side is understood by an older one: unknown fields
 // are dropped, so that no bound is got round by them and nobody passes on what

@@ -56,6 +56,11 @@ var golden = map[string]proto.Message{
 	"enroll.FromAgent":    &FromAgent{Body: &FromAgent_Hello{Hello: &Hello{Version: 1, MachineKey: seq(32), Nonce: seq(32), Signature: seq(64), Enrollment: seq(64)}}},
 	"prepare.ToAgent":     &ToAgent{Body: &ToAgent_Prepare{Prepare: &Prepare{}}},
 	"move.PointerMove":    &PointerMove{Seq: 4294967295, X: 65536, Y: 1},
+	"renewal.ToAgent":     &ToAgent{Body: &ToAgent_Renewal{Renewal: &SignedRenewal{Renewal: seq(40), RelaySignature: seq(64)}}},
+	"clock.ToAgent":       &ToAgent{Body: &ToAgent_Clock{Clock: &Clock{Nonce: seq(16), Now: 1795305600000, Signature: seq(64)}}},
+	"clock.FromAgent":     &FromAgent{Body: &FromAgent_AskClock{AskClock: &AskClock{Nonce: seq(16)}}},
+	"end.ToAgent": &ToAgent{Body: &ToAgent_EndSession{EndSession: &EndSession{SessionId: "s-1",
+		Reason: EndReason_END_REASON_UNRENEWED, Code: Code_CODE_UNAVAILABLE, Detail: "not renewed"}}},
 	"again.Again": &Again{First: 7, Inputs: []*ToDesktop{
 		{Body: &ToDesktop_Key{Key: &Key{Usage: 4, Down: true}}},
 		{Body: &ToDesktop_ReleaseAll{ReleaseAll: &ReleaseAll{}}},

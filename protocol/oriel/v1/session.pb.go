@@ -217,6 +217,7 @@ const (
 	EndReason_END_REASON_TIMEOUT       EndReason = 8  // no connection came about
 	EndReason_END_REASON_LOST          EndReason = 9  // the relay lost contact with the agent
 	EndReason_END_REASON_FAILED        EndReason = 10 // something broke; code and detail say what
+	EndReason_END_REASON_UNRENEWED     EndReason = 11 // the relay did not renew its lease
 )
 
 // Enum value maps for EndReason.
@@ -233,6 +234,7 @@ var (
 		8:  "END_REASON_TIMEOUT",
 		9:  "END_REASON_LOST",
 		10: "END_REASON_FAILED",
+		11: "END_REASON_UNRENEWED",
 	}
 	EndReason_value = map[string]int32{
 		"END_REASON_UNSPECIFIED":   0,
@@ -246,6 +248,7 @@ var (
 		"END_REASON_TIMEOUT":       8,
 		"END_REASON_LOST":          9,
 		"END_REASON_FAILED":        10,
+		"END_REASON_UNRENEWED":     11,
 	}
 )
 
@@ -371,17 +374,20 @@ func (Code) EnumDescriptor() ([]byte, []int) {
 // Grant is the relay's word that one operator may open one session on one
 // computer from one browser. It is short-lived and used once.
 type Grant struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	SessionId     string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
-	Nonce         []byte                 `protobuf:"bytes,2,opt,name=nonce,proto3" json:"nonce,omitempty"` // 16 random bytes
-	ComputerId    string                 `protobuf:"bytes,3,opt,name=computer_id,json=computerId,proto3" json:"computer_id,omitempty"`
-	ComputerKey   []byte                 `protobuf:"bytes,4,opt,name=computer_key,json=computerKey,proto3" json:"computer_key,omitempty"` // the machine key the relay knows
-	Operator      *Operator              `protobuf:"bytes,5,opt,name=operator,proto3" json:"operator,omitempty"`
-	Scopes        []Scope                `protobuf:"varint,6,rep,packed,name=scopes,proto3,enum=oriel.v1.Scope" json:"scopes,omitempty"`
-	IssuedAt      int64                  `protobuf:"varint,7,opt,name=issued_at,json=issuedAt,proto3" json:"issued_at,omitempty"`    // Unix milliseconds, the relay's clock
-	ExpiresAt     int64                  `protobuf:"varint,8,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"` // Unix milliseconds, the relay's clock
-	Fingerprint   []byte                 `protobuf:"bytes,9,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`               // SHA-256 of the browser's DTLS certificate
-	Mode          Mode                   `protobuf:"varint,10,opt,name=mode,proto3,enum=oriel.v1.Mode" json:"mode,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	SessionId   string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	Nonce       []byte                 `protobuf:"bytes,2,opt,name=nonce,proto3" json:"nonce,omitempty"` // 16 random bytes
+	ComputerId  string                 `protobuf:"bytes,3,opt,name=computer_id,json=computerId,proto3" json:"computer_id,omitempty"`
+	ComputerKey []byte                 `protobuf:"bytes,4,opt,name=computer_key,json=computerKey,proto3" json:"computer_key,omitempty"` // the machine key the relay knows
+	Operator    *Operator              `protobuf:"bytes,5,opt,name=operator,proto3" json:"operator,omitempty"`
+	Scopes      []Scope                `protobuf:"varint,6,rep,packed,name=scopes,proto3,enum=oriel.v1.Scope" json:"scopes,omitempty"`
+	IssuedAt    int64                  `protobuf:"varint,7,opt,name=issued_at,json=issuedAt,proto3" json:"issued_at,omitempty"`    // Unix milliseconds, the relay's clock
+	ExpiresAt   int64                  `protobuf:"varint,8,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"` // Unix milliseconds, the relay's clock
+	Fingerprint []byte                 `protobuf:"bytes,9,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`               // SHA-256 of the browser's DTLS certificate
+	Mode        Mode                   `protobuf:"varint,10,opt,name=mode,proto3,enum=oriel.v1.Mode" json:"mode,omitempty"`
+	// For how long the session may run without a Renewal; 0: an older relay, which
+	// sends none.
+	LeaseSeconds  uint32 `protobuf:"varint,11,opt,name=lease_seconds,json=leaseSeconds,proto3" json:"lease_seconds,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -486,6 +492,128 @@ func (x *Grant) GetMode() Mode {
 	return Mode_MODE_UNSPECIFIED
 }
 
+func (x *Grant) GetLeaseSeconds() uint32 {
+	if x != nil {
+		return x.LeaseSeconds
+	}
+	return 0
+}
+
+// Renewal is the relay's word that a session may go on: its lease begins anew at
+// issued_at.
+type Renewal struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	SessionId     string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	ComputerId    string                 `protobuf:"bytes,2,opt,name=computer_id,json=computerId,proto3" json:"computer_id,omitempty"`
+	IssuedAt      int64                  `protobuf:"varint,3,opt,name=issued_at,json=issuedAt,proto3" json:"issued_at,omitempty"` // Unix milliseconds, the relay's clock
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Renewal) Reset() {
+	*x = Renewal{}
+	mi := &file_oriel_v1_session_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Renewal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Renewal) ProtoMessage() {}
+
+func (x *Renewal) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_session_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Renewal.ProtoReflect.Descriptor instead.
+func (*Renewal) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Renewal) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *Renewal) GetComputerId() string {
+	if x != nil {
+		return x.ComputerId
+	}
+	return ""
+}
+
+func (x *Renewal) GetIssuedAt() int64 {
+	if x != nil {
+		return x.IssuedAt
+	}
+	return 0
+}
+
+// SignedRenewal carries the exact bytes that were signed. It answers SessionReport.
+type SignedRenewal struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Renewal        []byte                 `protobuf:"bytes,1,opt,name=renewal,proto3" json:"renewal,omitempty"`                                     // a serialized Renewal
+	RelaySignature []byte                 `protobuf:"bytes,2,opt,name=relay_signature,json=relaySignature,proto3" json:"relay_signature,omitempty"` // Ed25519
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *SignedRenewal) Reset() {
+	*x = SignedRenewal{}
+	mi := &file_oriel_v1_session_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignedRenewal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignedRenewal) ProtoMessage() {}
+
+func (x *SignedRenewal) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_session_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignedRenewal.ProtoReflect.Descriptor instead.
+func (*SignedRenewal) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *SignedRenewal) GetRenewal() []byte {
+	if x != nil {
+		return x.Renewal
+	}
+	return nil
+}
+
+func (x *SignedRenewal) GetRelaySignature() []byte {
+	if x != nil {
+		return x.RelaySignature
+	}
+	return nil
+}
+
 // Operator is who connects, as shown to the person in front of the computer.
 type Operator struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -498,7 +626,7 @@ type Operator struct {
 
 func (x *Operator) Reset() {
 	*x = Operator{}
-	mi := &file_oriel_v1_session_proto_msgTypes[1]
+	mi := &file_oriel_v1_session_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -510,7 +638,7 @@ func (x *Operator) String() string {
 func (*Operator) ProtoMessage() {}
 
 func (x *Operator) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_session_proto_msgTypes[1]
+	mi := &file_oriel_v1_session_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -523,7 +651,7 @@ func (x *Operator) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operator.ProtoReflect.Descriptor instead.
 func (*Operator) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_session_proto_rawDescGZIP(), []int{1}
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Operator) GetId() string {
@@ -560,7 +688,7 @@ type SignedGrant struct {
 
 func (x *SignedGrant) Reset() {
 	*x = SignedGrant{}
-	mi := &file_oriel_v1_session_proto_msgTypes[2]
+	mi := &file_oriel_v1_session_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -572,7 +700,7 @@ func (x *SignedGrant) String() string {
 func (*SignedGrant) ProtoMessage() {}
 
 func (x *SignedGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_session_proto_msgTypes[2]
+	mi := &file_oriel_v1_session_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -585,7 +713,7 @@ func (x *SignedGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedGrant.ProtoReflect.Descriptor instead.
 func (*SignedGrant) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_session_proto_rawDescGZIP(), []int{2}
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *SignedGrant) GetGrant() []byte {
@@ -620,7 +748,7 @@ type IceServer struct {
 
 func (x *IceServer) Reset() {
 	*x = IceServer{}
-	mi := &file_oriel_v1_session_proto_msgTypes[3]
+	mi := &file_oriel_v1_session_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -632,7 +760,7 @@ func (x *IceServer) String() string {
 func (*IceServer) ProtoMessage() {}
 
 func (x *IceServer) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_session_proto_msgTypes[3]
+	mi := &file_oriel_v1_session_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -645,7 +773,7 @@ func (x *IceServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IceServer.ProtoReflect.Descriptor instead.
 func (*IceServer) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_session_proto_rawDescGZIP(), []int{3}
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *IceServer) GetUrls() []string {
@@ -686,7 +814,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_oriel_v1_session_proto_msgTypes[4]
+	mi := &file_oriel_v1_session_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -698,7 +826,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_session_proto_msgTypes[4]
+	mi := &file_oriel_v1_session_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -711,7 +839,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_session_proto_rawDescGZIP(), []int{4}
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Offer) GetSessionId() string {
@@ -765,7 +893,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_oriel_v1_session_proto_msgTypes[5]
+	mi := &file_oriel_v1_session_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -777,7 +905,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_session_proto_msgTypes[5]
+	mi := &file_oriel_v1_session_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -790,7 +918,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_session_proto_rawDescGZIP(), []int{5}
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Answer) GetSessionId() string {
@@ -850,7 +978,7 @@ type Candidate struct {
 
 func (x *Candidate) Reset() {
 	*x = Candidate{}
-	mi := &file_oriel_v1_session_proto_msgTypes[6]
+	mi := &file_oriel_v1_session_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -862,7 +990,7 @@ func (x *Candidate) String() string {
 func (*Candidate) ProtoMessage() {}
 
 func (x *Candidate) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_session_proto_msgTypes[6]
+	mi := &file_oriel_v1_session_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -875,7 +1003,7 @@ func (x *Candidate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Candidate.ProtoReflect.Descriptor instead.
 func (*Candidate) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_session_proto_rawDescGZIP(), []int{6}
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Candidate) GetSessionId() string {
@@ -941,7 +1069,7 @@ type Delays struct {
 
 func (x *Delays) Reset() {
 	*x = Delays{}
-	mi := &file_oriel_v1_session_proto_msgTypes[7]
+	mi := &file_oriel_v1_session_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -953,7 +1081,7 @@ func (x *Delays) String() string {
 func (*Delays) ProtoMessage() {}
 
 func (x *Delays) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_session_proto_msgTypes[7]
+	mi := &file_oriel_v1_session_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -966,7 +1094,7 @@ func (x *Delays) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delays.ProtoReflect.Descriptor instead.
 func (*Delays) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_session_proto_rawDescGZIP(), []int{7}
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Delays) GetFrames() uint64 {
@@ -1056,7 +1184,7 @@ type SessionReport struct {
 
 func (x *SessionReport) Reset() {
 	*x = SessionReport{}
-	mi := &file_oriel_v1_session_proto_msgTypes[8]
+	mi := &file_oriel_v1_session_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1068,7 +1196,7 @@ func (x *SessionReport) String() string {
 func (*SessionReport) ProtoMessage() {}
 
 func (x *SessionReport) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_session_proto_msgTypes[8]
+	mi := &file_oriel_v1_session_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1081,7 +1209,7 @@ func (x *SessionReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionReport.ProtoReflect.Descriptor instead.
 func (*SessionReport) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_session_proto_rawDescGZIP(), []int{8}
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SessionReport) GetSessionId() string {
@@ -1151,7 +1279,7 @@ type SessionEnded struct {
 
 func (x *SessionEnded) Reset() {
 	*x = SessionEnded{}
-	mi := &file_oriel_v1_session_proto_msgTypes[9]
+	mi := &file_oriel_v1_session_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1163,7 +1291,7 @@ func (x *SessionEnded) String() string {
 func (*SessionEnded) ProtoMessage() {}
 
 func (x *SessionEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_session_proto_msgTypes[9]
+	mi := &file_oriel_v1_session_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1176,7 +1304,7 @@ func (x *SessionEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionEnded.ProtoReflect.Descriptor instead.
 func (*SessionEnded) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_session_proto_rawDescGZIP(), []int{9}
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SessionEnded) GetSessionId() string {
@@ -1246,13 +1374,15 @@ type EndSession struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	SessionId     string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	Reason        EndReason              `protobuf:"varint,2,opt,name=reason,proto3,enum=oriel.v1.EndReason" json:"reason,omitempty"`
+	Code          Code                   `protobuf:"varint,3,opt,name=code,proto3,enum=oriel.v1.Code" json:"code,omitempty"`
+	Detail        string                 `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"` // one line for people
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EndSession) Reset() {
 	*x = EndSession{}
-	mi := &file_oriel_v1_session_proto_msgTypes[10]
+	mi := &file_oriel_v1_session_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1264,7 +1394,7 @@ func (x *EndSession) String() string {
 func (*EndSession) ProtoMessage() {}
 
 func (x *EndSession) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_session_proto_msgTypes[10]
+	mi := &file_oriel_v1_session_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1277,7 +1407,7 @@ func (x *EndSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSession.ProtoReflect.Descriptor instead.
 func (*EndSession) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_session_proto_rawDescGZIP(), []int{10}
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *EndSession) GetSessionId() string {
@@ -1294,11 +1424,25 @@ func (x *EndSession) GetReason() EndReason {
 	return EndReason_END_REASON_UNSPECIFIED
 }
 
+func (x *EndSession) GetCode() Code {
+	if x != nil {
+		return x.Code
+	}
+	return Code_CODE_UNSPECIFIED
+}
+
+func (x *EndSession) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
 var File_oriel_v1_session_proto protoreflect.FileDescriptor
 
 const file_oriel_v1_session_proto_rawDesc = "" +
 	"\n" +
-	"\x16oriel/v1/session.proto\x12\boriel.v1\x1a\x15oriel/v1/bounds.proto\"\xff\x02\n" +
+	"\x16oriel/v1/session.proto\x12\boriel.v1\x1a\x15oriel/v1/bounds.proto\"\xa4\x03\n" +
 	"\x05Grant\x12#\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\x12\x1a\n" +
@@ -1313,7 +1457,17 @@ const file_oriel_v1_session_proto_rawDesc = "" +
 	"expires_at\x18\b \x01(\x03R\texpiresAt\x12&\n" +
 	"\vfingerprint\x18\t \x01(\fB\x04\xe0\xe0\x18 R\vfingerprint\x12\"\n" +
 	"\x04mode\x18\n" +
-	" \x01(\x0e2\x0e.oriel.v1.ModeR\x04mode\"[\n" +
+	" \x01(\x0e2\x0e.oriel.v1.ModeR\x04mode\x12#\n" +
+	"\rlease_seconds\x18\v \x01(\rR\fleaseSeconds\"r\n" +
+	"\aRenewal\x12#\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\x12%\n" +
+	"\vcomputer_id\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\n" +
+	"computerId\x12\x1b\n" +
+	"\tissued_at\x18\x03 \x01(\x03R\bissuedAt\"_\n" +
+	"\rSignedRenewal\x12\x1f\n" +
+	"\arenewal\x18\x01 \x01(\fB\x05\xe0\xe0\x18\x80\x02R\arenewal\x12-\n" +
+	"\x0frelay_signature\x18\x02 \x01(\fB\x04\xe0\xe0\x18@R\x0erelaySignature\"[\n" +
 	"\bOperator\x12\x14\n" +
 	"\x02id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\x02id\x12\x19\n" +
 	"\x04name\x18\x02 \x01(\tB\x05\xe0\xe0\x18\x80\x02R\x04name\x12\x1e\n" +
@@ -1388,12 +1542,14 @@ const file_oriel_v1_session_proto_rawDesc = "" +
 	"bytes_sent\x18\x06 \x01(\x04R\tbytesSent\x12%\n" +
 	"\x0ebytes_received\x18\a \x01(\x04R\rbytesReceived\x12\x18\n" +
 	"\aattempt\x18\b \x01(\rR\aattempt\x12(\n" +
-	"\x06delays\x18\t \x01(\v2\x10.oriel.v1.DelaysR\x06delays\"^\n" +
+	"\x06delays\x18\t \x01(\v2\x10.oriel.v1.DelaysR\x06delays\"\xa1\x01\n" +
 	"\n" +
 	"EndSession\x12#\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\x12+\n" +
-	"\x06reason\x18\x02 \x01(\x0e2\x13.oriel.v1.EndReasonR\x06reason*=\n" +
+	"\x06reason\x18\x02 \x01(\x0e2\x13.oriel.v1.EndReasonR\x06reason\x12\"\n" +
+	"\x04code\x18\x03 \x01(\x0e2\x0e.oriel.v1.CodeR\x04code\x12\x1d\n" +
+	"\x06detail\x18\x04 \x01(\tB\x05\xe0\xe0\x18\x80\bR\x06detail*=\n" +
 	"\x04Mode\x12\x14\n" +
 	"\x10MODE_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fMODE_CONTROL\x10\x01\x12\r\n" +
@@ -1416,7 +1572,7 @@ const file_oriel_v1_session_proto_rawDesc = "" +
 	"\x04Path\x12\x14\n" +
 	"\x10PATH_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vPATH_DIRECT\x10\x01\x12\x10\n" +
-	"\fPATH_RELAYED\x10\x02*\x99\x02\n" +
+	"\fPATH_RELAYED\x10\x02*\xb3\x02\n" +
 	"\tEndReason\x12\x1a\n" +
 	"\x16END_REASON_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13END_REASON_OPERATOR\x10\x01\x12\x14\n" +
@@ -1429,7 +1585,8 @@ const file_oriel_v1_session_proto_rawDesc = "" +
 	"\x12END_REASON_TIMEOUT\x10\b\x12\x13\n" +
 	"\x0fEND_REASON_LOST\x10\t\x12\x15\n" +
 	"\x11END_REASON_FAILED\x10\n" +
-	"*\xf5\x02\n" +
+	"\x12\x18\n" +
+	"\x14END_REASON_UNRENEWED\x10\v*\xf5\x02\n" +
 	"\x04Code\x12\x14\n" +
 	"\x10CODE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rCODE_INTERNAL\x10\x01\x12\x16\n" +
@@ -1463,7 +1620,7 @@ func file_oriel_v1_session_proto_rawDescGZIP() []byte {
 }
 
 var file_oriel_v1_session_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_oriel_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_oriel_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_oriel_v1_session_proto_goTypes = []any{
 	(Mode)(0),             // 0: oriel.v1.Mode
 	(Scope)(0),            // 1: oriel.v1.Scope
@@ -1471,34 +1628,37 @@ var file_oriel_v1_session_proto_goTypes = []any{
 	(EndReason)(0),        // 3: oriel.v1.EndReason
 	(Code)(0),             // 4: oriel.v1.Code
 	(*Grant)(nil),         // 5: oriel.v1.Grant
-	(*Operator)(nil),      // 6: oriel.v1.Operator
-	(*SignedGrant)(nil),   // 7: oriel.v1.SignedGrant
-	(*IceServer)(nil),     // 8: oriel.v1.IceServer
-	(*Offer)(nil),         // 9: oriel.v1.Offer
-	(*Answer)(nil),        // 10: oriel.v1.Answer
-	(*Candidate)(nil),     // 11: oriel.v1.Candidate
-	(*Delays)(nil),        // 12: oriel.v1.Delays
-	(*SessionReport)(nil), // 13: oriel.v1.SessionReport
-	(*SessionEnded)(nil),  // 14: oriel.v1.SessionEnded
-	(*EndSession)(nil),    // 15: oriel.v1.EndSession
+	(*Renewal)(nil),       // 6: oriel.v1.Renewal
+	(*SignedRenewal)(nil), // 7: oriel.v1.SignedRenewal
+	(*Operator)(nil),      // 8: oriel.v1.Operator
+	(*SignedGrant)(nil),   // 9: oriel.v1.SignedGrant
+	(*IceServer)(nil),     // 10: oriel.v1.IceServer
+	(*Offer)(nil),         // 11: oriel.v1.Offer
+	(*Answer)(nil),        // 12: oriel.v1.Answer
+	(*Candidate)(nil),     // 13: oriel.v1.Candidate
+	(*Delays)(nil),        // 14: oriel.v1.Delays
+	(*SessionReport)(nil), // 15: oriel.v1.SessionReport
+	(*SessionEnded)(nil),  // 16: oriel.v1.SessionEnded
+	(*EndSession)(nil),    // 17: oriel.v1.EndSession
 }
 var file_oriel_v1_session_proto_depIdxs = []int32{
-	6,  // 0: oriel.v1.Grant.operator:type_name -> oriel.v1.Operator
+	8,  // 0: oriel.v1.Grant.operator:type_name -> oriel.v1.Operator
 	1,  // 1: oriel.v1.Grant.scopes:type_name -> oriel.v1.Scope
 	0,  // 2: oriel.v1.Grant.mode:type_name -> oriel.v1.Mode
-	7,  // 3: oriel.v1.Offer.grant:type_name -> oriel.v1.SignedGrant
-	8,  // 4: oriel.v1.Offer.ice_servers:type_name -> oriel.v1.IceServer
+	9,  // 3: oriel.v1.Offer.grant:type_name -> oriel.v1.SignedGrant
+	10, // 4: oriel.v1.Offer.ice_servers:type_name -> oriel.v1.IceServer
 	2,  // 5: oriel.v1.SessionReport.path:type_name -> oriel.v1.Path
-	12, // 6: oriel.v1.SessionReport.delays:type_name -> oriel.v1.Delays
+	14, // 6: oriel.v1.SessionReport.delays:type_name -> oriel.v1.Delays
 	3,  // 7: oriel.v1.SessionEnded.reason:type_name -> oriel.v1.EndReason
 	4,  // 8: oriel.v1.SessionEnded.code:type_name -> oriel.v1.Code
-	12, // 9: oriel.v1.SessionEnded.delays:type_name -> oriel.v1.Delays
+	14, // 9: oriel.v1.SessionEnded.delays:type_name -> oriel.v1.Delays
 	3,  // 10: oriel.v1.EndSession.reason:type_name -> oriel.v1.EndReason
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	4,  // 11: oriel.v1.EndSession.code:type_name -> oriel.v1.Code
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_session_proto_init() }
@@ -1513,7 +1673,7 @@ func file_oriel_v1_session_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oriel_v1_session_proto_rawDesc), len(file_oriel_v1_session_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   11,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -41,7 +41,9 @@
 // (AttachSession) changes nothing of that; a new connection is carried by the sign-in
 // of the tab that asked for it. Access is asked for each running session when a
 // sign-in ends anywhere, and each AskEvery besides, tab or no tab: not every change is
-// announced (a sign-in gets too old; a row is removed on the command line).
+// announced (a sign-in gets too old; a row is removed on the command line). What the
+// relay cannot say, because it is away or its database is, the lease of the grant ends:
+// each report of an agent asks as well, and is answered with a renewal.
 //
 // # Announcing
 //
@@ -70,8 +72,10 @@ import (
 	"oriel/relay/internal/store"
 )
 
-// Bounds and times.
+// Bounds and times. A lease outlasts many of the agents' reports, which come each
+// 30 s, and a restart of the relay.
 const (
+	Lease         = 15 * time.Minute
 	MaxWaiting    = 8
 	MaxSessions   = 64
 	MaxCandidates = 64
@@ -79,7 +83,7 @@ const (
 	AskEvery      = 4 * time.Second
 )
 
-// Options of New; all are needed but ICE, Log, Now, Grace and Ask.
+// Options of New; all are needed but ICE, Log, Now and the times.
 type Options struct {
 	Bus     *bus.Bus
 	Fleet   *fleet.Fleet
@@ -94,6 +98,7 @@ type Options struct {
 	Now   func() time.Time
 	Grace time.Duration // 0: TabGrace
 	Ask   time.Duration // whether running sessions may go on; 0: AskEvery
+	Lease time.Duration // for how long agents let a session run without a renewal; 0: Lease
 }
 
 // Broker is the live sessions whose tabs are on this node. Its methods may be
@@ -120,6 +125,9 @@ func New(o Options) *Broker {
 	}
 	if o.Ask == 0 {
 		o.Ask = AskEvery
+	}
+	if o.Lease == 0 {
+		o.Lease = Lease
 	}
 	if o.ICE == nil {
 		o.ICE = func(string, string) ([]*orielv1.IceServer, time.Time) { return nil, time.Time{} }

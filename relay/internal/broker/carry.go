@@ -9,6 +9,7 @@ import (
 	"oriel/protocol/trust"
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/bus"
+	"oriel/relay/internal/journal"
 	"oriel/relay/internal/store"
 )
 
@@ -49,12 +50,15 @@ func (b *Broker) FromAgent(ctx context.Context, computer string, m *orielv1.From
 		return b.toTab(body.Candidate.GetSessionId(), &orielv1.BusSession{ComputerId: computer,
 			Body: &orielv1.BusSession_Candidate{Candidate: body.Candidate}})
 	case *orielv1.FromAgent_SessionReport:
-		_, err := b.o.Journal.Report(ctx, computer, body.SessionReport)
+		e, err := b.o.Journal.Report(ctx, computer, body.SessionReport)
 		if errors.Is(err, store.ErrEnded) || errors.Is(err, store.ErrNotFound) {
 			reply(endMessage(body.SessionReport.GetSessionId(), orielv1.EndReason_END_REASON_ENDED))
 			return nil
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return b.renew(ctx, e, reply)
 	case *orielv1.FromAgent_SessionEnded:
 		return b.agentEnded(ctx, computer, body.SessionEnded, reply)
 	}
@@ -123,6 +127,19 @@ func (b *Broker) fromBus(l *live, m *orielv1.BusSession) {
 	if a := m.GetAnswer(); a != nil && !b.carried(l, a.GetAttempt()) {
 		return
 	}
+	if e := m.GetEnded(); e.GetAttempt() != 0 && e.GetCode() == orielv1.Code_CODE_GRANT_EXPIRED {
+		if b.untimely(l, e.GetAttempt()) {
+			return
+		}
+		if b.begun(l, e.GetAttempt()) { // with this attempt: nothing of it is left
+			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+			defer cancel()
+			if err := b.end(ctx, l.id, e.GetReason(), e.GetCode(), e.GetDetail()); err != nil {
+				b.o.Log.Warn("session not ended", "session", l.id, "err", err)
+			}
+			return
+		}
+	}
 	b.mu.Lock()
 	seat, current := l.seat, b.sessions[l.id] == l
 	mine := func(attempt uint32) bool { return l.any || attempt == l.attempt }
@@ -131,6 +148,9 @@ func (b *Broker) fromBus(l *live, m *orielv1.BusSession) {
 	switch body := m.GetBody().(type) {
 	case *orielv1.BusSession_Answer:
 		if mine(body.Answer.GetAttempt()) {
+			if l.request != nil {
+				l.request.early, l.request.grant = nil, nil // taken
+			}
 			out = &orielv1.ToConsole{Body: &orielv1.ToConsole_Answer{Answer: body.Answer}}
 		}
 	case *orielv1.BusSession_Candidate:
@@ -161,6 +181,13 @@ func (b *Broker) fromBus(l *live, m *orielv1.BusSession) {
 	}
 }
 
+// begun reports whether l's session began with that attempt.
+func (b *Broker) begun(l *live, attempt uint32) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.sessions[l.id] == l && !l.any && !l.resumed() && l.attempt == attempt
+}
+
 // End ends a session on a person's word, on both sides; one that has ended is
 // no error. Errors: store.ErrNotFound, those of access.Can.
 func (b *Broker) End(ctx context.Context, who access.Identity, session string) error {
@@ -174,6 +201,15 @@ func (b *Broker) End(ctx context.Context, who access.Identity, session string) e
 // toAgent, if not nil, is its connection, which is about to be closed.
 func (b *Broker) EndComputer(ctx context.Context, computer string, toAgent func(*orielv1.ToAgent)) error {
 	running, err := b.o.Journal.Running(ctx, store.Running{ComputerID: computer})
+	if toAgent != nil { // what ended a moment ago it may not have heard, and will not any more
+		page, _, perr := b.o.Journal.Page(ctx, store.SessionFilter{ComputerID: computer}, "", journal.MaxPage)
+		err = errors.Join(err, perr)
+		for _, e := range page {
+			if e.GetEndedAt() > b.o.Now().Add(-time.Minute).UnixMilli() {
+				toAgent(endMessage(e.GetSessionId(), e.GetEndReason()))
+			}
+		}
+	}
 	for _, e := range running {
 		if toAgent != nil {
 			toAgent(endMessage(e.GetSessionId(), orielv1.EndReason_END_REASON_ENDED))
@@ -189,7 +225,7 @@ func (b *Broker) EndComputer(ctx context.Context, computer string, toAgent func(
 // connection may still be there. It returns false when nobody may have the answer.
 func (b *Broker) carried(l *live, attempt uint32) bool {
 	b.mu.Lock()
-	seat, changes := l.seat, l.resumed && l.attempt == attempt
+	seat, changes := l.seat, l.resumed() && l.attempt == attempt
 	b.mu.Unlock()
 	if seat == nil || !changes {
 		return seat != nil

@@ -5,7 +5,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"google.golang.org/protobuf/proto"
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/trust"
@@ -28,10 +31,12 @@ type request struct {
 	session     string // to go on with; empty: a new one
 
 	// Protected by Broker.mu.
-	told  bool // that it waits
-	again bool // the computer came while it was being tried
-	early []*orielv1.Candidate
-	live  *live // once it is forwarded
+	told  bool                 // that it waits
+	again bool                 // the computer came while it was being tried
+	early []*orielv1.Candidate // until the answer
+	live  *live                // once it is forwarded
+	grant *orielv1.Grant       // once it is forwarded, until the answer
+	anew  bool                 // the grant was signed a second time
 }
 
 // scopes of each mode: what the grant allows on the computer.
@@ -208,28 +213,23 @@ func (b *Broker) attempt(ctx context.Context, r *request) error {
 	if err != nil {
 		return err
 	}
-	l, err := b.hold(r.seat, e, held{attempt: r.attempt, resumed: r.session != ""})
+	l, err := b.hold(r.seat, e, held{attempt: r.attempt, request: r})
 	if err != nil {
 		return b.failed(ctx, r, e, nil, err)
 	}
-	now := b.o.Now()
-	g := b.grant(r, e, computer, now)
-	signed, err := trust.SignGrant(b.o.Signer, g)
-	if err != nil {
-		return b.failed(ctx, r, e, l, err)
-	}
+	g := b.grant(r, e, computer, b.o.Now())
+	b.mu.Lock()
+	r.grant = g
+	b.mu.Unlock()
 	// Told first, because the answer may be quick.
 	r.seat.tab.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_SessionOpened{SessionOpened: &orielv1.SessionOpened{
 		SessionId: l.id, Attempt: r.attempt, ComputerKey: computer.Key, Nonce: g.GetNonce(), Scopes: g.GetScopes()}}})
-	servers, _ := b.o.ICE(r.computer, SessionScope+l.id)
-	err = b.o.Fleet.Ask(ctx, r.computer, &orielv1.ToAgent{Body: &orielv1.ToAgent_Offer{Offer: &orielv1.Offer{
-		SessionId: l.id, Grant: signed, Sdp: r.sdp, IceServers: servers, Attempt: r.attempt}}}, false)
-	if err != nil {
+	if err := b.offer(ctx, r, l.id, g); err != nil {
 		return b.failed(ctx, r, e, l, err)
 	}
 	b.mu.Lock()
-	early := r.early
-	r.early, r.live = nil, l
+	early := slices.Clone(r.early)
+	r.live = l
 	if b.sessions[l.id] != l && r.seat.requests[r.attempt] == r { // it ended meanwhile
 		delete(r.seat.requests, r.attempt)
 	}
@@ -238,6 +238,50 @@ func (b *Broker) attempt(ctx context.Context, r *request) error {
 		b.candidate(l, c)
 	}
 	return nil
+}
+
+// offer signs g and forwards r with it.
+func (b *Broker) offer(ctx context.Context, r *request, session string, g *orielv1.Grant) error {
+	signed, err := trust.SignGrant(b.o.Signer, g)
+	if err != nil {
+		return err
+	}
+	servers, _ := b.o.ICE(r.computer, SessionScope+session)
+	return b.o.Fleet.Ask(ctx, r.computer, &orielv1.ToAgent{Body: &orielv1.ToAgent_Offer{Offer: &orielv1.Offer{
+		SessionId: session, Grant: signed, Sdp: r.sdp, IceServers: servers, Attempt: r.attempt}}}, false)
+}
+
+// untimely answers an agent that refused l's grant for its times, which it had
+// in a suspend, or by a clock that it has set right meanwhile: once, the same
+// grant is signed again, with fresh times, before a person hears of it. The nonce
+// stays, so that only one of the two can be used. It reports whether it was.
+func (b *Broker) untimely(l *live, attempt uint32) bool {
+	b.mu.Lock()
+	r := l.request
+	if l.seat == nil || r == nil || l.attempt != attempt || r.grant == nil || r.anew {
+		b.mu.Unlock()
+		return false
+	}
+	r.anew = true
+	g, early := proto.CloneOf(r.grant), slices.Clone(r.early)
+	b.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	_, err := b.allowed(ctx, r)
+	if err == nil {
+		now := b.o.Now()
+		g.IssuedAt, g.ExpiresAt = now.UnixMilli(), now.Add(trust.GrantLifetime).UnixMilli()
+		err = b.offer(ctx, r, l.id, g)
+	}
+	if err != nil {
+		b.o.Log.Warn("grant not made anew", "session", l.id, "err", err)
+		return false
+	}
+	b.o.Log.Info("grant made anew: the computer took the first for untimely", "session", l.id, "computer", l.computer)
+	for _, c := range early { // the agent had nothing to keep them for
+		b.candidate(l, c)
+	}
+	return true
 }
 
 // begin is the session's row: a new one, or the one to go on with.
@@ -305,5 +349,7 @@ func (b *Broker) grant(r *request, e *orielv1.JournalEntry, c fleet.Record, now 
 		ExpiresAt:   now.Add(trust.GrantLifetime).UnixMilli(),
 		Fingerprint: r.fingerprint,
 		Mode:        r.mode,
+		// In whole seconds, as config checks it.
+		LeaseSeconds: uint32(b.o.Lease / time.Second),
 	}
 }

@@ -3,11 +3,14 @@ package broker
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/trust"
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/fleet"
+	"oriel/relay/internal/journal"
 	"oriel/relay/internal/store"
 )
 
@@ -27,6 +30,25 @@ func (b *Broker) watch(ctx context.Context, changed <-chan struct{}) {
 			b.o.Log.Warn("not asked whether sessions may go on", "err", err)
 		}
 	}
+}
+
+// renew answers a report of a running session with the renewal of its lease, if
+// it may go on, or ends it. While the database does not answer it does neither.
+func (b *Broker) renew(ctx context.Context, e journal.Carried, reply func(*orielv1.ToAgent)) error {
+	_, why := b.may(ctx, access.Identity{PersonID: e.GetOperatorId(), SignInID: e.SignInID}, e.GetComputerId(), e.GetMode())
+	if reason, detail, over := verdict(why); over {
+		return b.endIfCarried(ctx, e, reason, detail)
+	}
+	if why != nil {
+		return why
+	}
+	signed, err := trust.SignRenewal(b.o.Signer, &orielv1.Renewal{SessionId: e.GetSessionId(), ComputerId: e.GetComputerId(),
+		IssuedAt: b.o.Now().UnixMilli()})
+	if err != nil {
+		return err
+	}
+	reply(&orielv1.ToAgent{Body: &orielv1.ToAgent_Renewal{Renewal: signed}})
+	return nil
 }
 
 // basis is what a session rests on.
@@ -56,12 +78,22 @@ func (b *Broker) endForbidden(ctx context.Context) error {
 		reason, detail, over := verdict(why)
 		switch {
 		case over:
-			failed = errors.Join(failed, b.end(ctx, e.GetSessionId(), reason, 0, detail))
+			failed = errors.Join(failed, b.endIfCarried(ctx, e, reason, detail))
 		case why != nil:
 			failed = errors.Join(failed, why)
 		}
 	}
 	return failed
+}
+
+// endIfCarried ends a session, unless another sign-in than the one that was
+// asked about has come to carry it meanwhile.
+func (b *Broker) endIfCarried(ctx context.Context, e journal.Carried, reason orielv1.EndReason, detail string) error {
+	running, err := b.o.Journal.Running(ctx, store.Running{SignInID: e.SignInID, ComputerID: e.GetComputerId()})
+	if err != nil || !slices.ContainsFunc(running, func(r *orielv1.JournalEntry) bool { return r.GetSessionId() == e.GetSessionId() }) {
+		return err
+	}
+	return b.end(ctx, e.GetSessionId(), reason, 0, detail)
 }
 
 // verdict is whether err ends a session, and how that is said.

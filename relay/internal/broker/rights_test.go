@@ -111,3 +111,72 @@ func TestAttemptsAreBoundToTheirSignIn(t *testing.T) {
 		w.row(t, resumed, "ended", endedBy(orielv1.EndReason_END_REASON_OPERATOR))
 	})
 }
+
+// renewed waits for the answer to a report, and verifies it as an agent does.
+func (w *world) renewed(t *testing.T, a *relaytest.Agent, id string) *orielv1.Renewal {
+	t.Helper()
+	var r *orielv1.Renewal
+	a.Take("renewal", func(m *orielv1.ToAgent) bool {
+		if m.GetRenewal() == nil {
+			return false
+		}
+		var err error
+		if r, err = w.machine.Verifier.VerifyRenewal(m.GetRenewal()); err != nil {
+			t.Fatal("the relay's renewal:", err)
+		}
+		return r.GetSessionId() == id
+	})
+	return r
+}
+
+// Rule: the relay renews each running session, and none whose right went away:
+// also when it restarts, and when the agent comes back after that, at once.
+func TestReportsAreAnsweredWithRenewals(t *testing.T) {
+	// Access is asked by nothing but reports.
+	each(t, relaytest.NodeOptions{Ask: time.Hour, Recheck: time.Hour, Lease: 7 * time.Minute}, func(t *testing.T, w *world) {
+		attempt := w.tab.Open(w.computer, orielv1.Mode_MODE_CONTROL, "")
+		allowed := w.tab.Opened(attempt).GetSessionId()
+		o, g := w.agent.Offer()
+		if g.GetLeaseSeconds() != 420 {
+			t.Error("the grant lends for", g.GetLeaseSeconds())
+		}
+		w.agent.Answer(o, g)
+		w.tab.Answer()
+		asked := time.Now().UnixMilli()
+		w.agent.Report(allowed, 1000)
+		if r := w.renewed(t, w.agent, allowed); r.GetIssuedAt() < asked || r.GetComputerId() != w.computer {
+			t.Error("renewed by", r)
+		}
+		w.agent.Say(&orielv1.FromAgent{Body: &orielv1.FromAgent_SessionReport{SessionReport: &orielv1.SessionReport{SessionId: store.NewID()}}})
+		w.agent.Take("the end of what is nobody's", func(m *orielv1.ToAgent) bool { return m.GetEndSession() != nil })
+
+		// Away, and back: nothing is known of the agent but what it says.
+		_, cookie := w.tabs.Owner(t)
+		tab := relaytest.OpenTab(t, w.tabs, cookie)
+		attempt = tab.Open(w.computer, orielv1.Mode_MODE_CONTROL, "")
+		gone := tab.Opened(attempt).GetSessionId()
+		o, g = w.agent.Offer()
+		w.agent.Answer(o, g)
+		tab.Answer()
+		w.agent.Report(gone, 1000)
+		w.renewed(t, w.agent, gone)
+		_ = w.agent.Conn.Close()
+		relaytest.Until(t, "offline", func() bool { return w.agents.Hub.Stats().Agents == 0 })
+		for _, id := range []string{allowed, gone} { // the relay was away for long
+			if _, _, err := w.tabs.Journal.End(t.Context(), id, orielv1.EndReason_END_REASON_LOST, 0, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.forget(t, cookie)
+		w.machine.Hello.Sessions = []string{allowed, gone}
+		w.agent = w.machine.Connect(t, w.agents, "")
+		w.agent.Report(allowed, 2000)
+		w.agent.Report(gone, 2000)
+		w.renewed(t, w.agent, allowed)
+		w.agent.EndSession(gone)
+		w.row(t, gone, "ended", endedBy(orielv1.EndReason_END_REASON_OPERATOR))
+		if w.agent.Has(func(m *orielv1.ToAgent) bool { return m.GetRenewal() != nil }) {
+			t.Error("what may not go on was renewed")
+		}
+	})
+}

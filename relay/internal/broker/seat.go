@@ -43,10 +43,13 @@ type live struct {
 
 // held is what a tab has of a session.
 type held struct {
-	attempt uint32 // of the peer connection that counts
-	any     bool   // attached: the attempt is not known
-	resumed bool   // the attempt replaces one that another sign-in may carry
+	attempt uint32   // of the peer connection that counts
+	any     bool     // attached: the attempt is not known
+	request *request // that the attempt came by; nil: attached
 }
+
+// resumed reports whether the attempt replaces one that another sign-in may carry.
+func (h held) resumed() bool { return h.request != nil && h.request.session != "" }
 
 // Join gives a tab its seat. Leave is to be called when the tab is gone.
 func (b *Broker) Join(t Tab) *Seat {
@@ -68,14 +71,19 @@ func (s *Seat) problem(attempt uint32, session string, err error) {
 func (s *Seat) Candidate(c *orielv1.Candidate) {
 	s.b.mu.Lock()
 	var l *live
+	r := s.requests[c.GetAttempt()]
 	if id := c.GetSessionId(); id != "" {
 		if l = s.b.sessions[id]; l != nil && (l.seat != s || !l.any && l.attempt != c.GetAttempt()) {
 			l = nil
 		}
-	} else if r := s.requests[c.GetAttempt()]; r != nil {
-		if l = r.live; l == nil && len(r.early) < MaxCandidates {
-			r.early = append(r.early, proto.CloneOf(c))
+		if r != nil && r.live != l {
+			r = nil
 		}
+	} else if r != nil {
+		l = r.live
+	}
+	if r != nil && (r.live == nil || r.grant != nil) && len(r.early) < MaxCandidates {
+		r.early = append(r.early, proto.CloneOf(c))
 	}
 	s.b.mu.Unlock()
 	if l != nil {

@@ -32,6 +32,7 @@ func (f *flags) check(p *Problems) *Config {
 	f.checkTLS(c, p)
 	f.checkPublicURL(c, p, loopback)
 	f.checkTURN(c, p, host)
+	f.checkLease(c, p)
 	c.AgentRelays = nil
 	for _, text := range f.AgentRelays {
 		if u := p.url("agent-relays", text, "http", "https"); u != nil {
@@ -186,6 +187,14 @@ func (f *flags) checkTURN(c *Config, p *Problems, host string) {
 	c.TURN.Allocations = int(p.number("turn-allocations", f.TURNAllocations, 1<<16))
 	c.TURN.Connections = int(p.number("turn-connections", f.TURNConnections, 1<<16))
 	c.TURN.BytesPerSecond = p.number("turn-bytes-per-second", f.TURNBytesPerSecond, 1<<40)
+}
+
+func (f *flags) checkLease(c *Config, p *Problems) {
+	minutes, err := strconv.Atoi(f.LeaseMinutes)
+	if err != nil || minutes < 2 || minutes > 24*60 {
+		p.add("lease-minutes: %q is no number from 2 to 1440; sessions end after so many minutes without this relay", f.LeaseMinutes)
+	}
+	c.Lease = time.Duration(minutes) * time.Minute
 }
 
 func (f *flags) checkWatching(c *Config, p *Problems) {

@@ -56,6 +56,9 @@ type Config struct {
 	TLS  TLS
 	TURN TURN
 
+	// Lease is how long an agent lets a session run that this relay does not renew.
+	Lease time.Duration
+
 	AgentRelays []string // where agents shall connect, in order; empty: PublicURL
 
 	MetricsListen  string // empty: /metrics on Listen, with MetricsToken

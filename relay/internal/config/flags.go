@@ -44,6 +44,8 @@ type flags struct {
 
 	AgentRelays []string `name:"agent-relays" help:"Addresses that agents connect to, in order (default: the public one)." placeholder:"URL,…"`
 
+	LeaseMinutes string `name:"lease-minutes" help:"How long sessions go on while this relay cannot renew them; 2 to 1440." default:"15" placeholder:"N"`
+
 	MetricsListen  string   `name:"metrics-listen" help:"Own address of /metrics, without token." placeholder:"HOST:PORT" group:"Watching"`
 	MetricsToken   string   `name:"metrics-token" help:"Bearer token of /metrics." placeholder:"TOKEN" group:"Watching"`
 	TrustedProxies []string `name:"trusted-proxies" help:"Networks whose X-Forwarded-For, -Proto, -Host and Forwarded are believed." placeholder:"NET,…" group:"Watching"`

@@ -356,6 +356,8 @@ func (a *agent) dispatch(life context.Context, m *orielv1.FromAgent) error {
 		if code == orielv1.Code_CODE_UNSPECIFIED {
 			code = orielv1.Code_CODE_INTERNAL
 		}
+	case *orielv1.FromAgent_AskClock:
+		err = a.tellTime(body.AskClock.GetNonce())
 	case nil, *orielv1.FromAgent_Hello: // newer than this relay, or out of place
 	default:
 		err = a.h.o.Broker.FromAgent(ctx, a.ID, m, a.send)
@@ -365,6 +367,17 @@ func (a *agent) dispatch(life context.Context, m *orielv1.FromAgent) error {
 	}
 	a.answered(m.GetReplyTo(), code, detail)
 	return err
+}
+
+// tellTime answers an agent's ping.
+func (a *agent) tellTime(nonce []byte) error {
+	now := a.h.o.Now()
+	signature, err := trust.SignClock(a.h.o.Signer, nonce, a.ID, now)
+	if err != nil {
+		return fmt.Errorf("sign the time: %w", err)
+	}
+	a.send(&orielv1.ToAgent{Body: &orielv1.ToAgent_Clock{Clock: &orielv1.Clock{Nonce: nonce, Now: now.UnixMilli(), Signature: signature}}})
+	return nil
 }
 
 func (a *agent) send(m *orielv1.ToAgent) { _ = a.conn.Send(m) }

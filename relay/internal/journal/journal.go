@@ -113,7 +113,7 @@ func (j *Journal) Begin(ctx context.Context, s Start) (*orielv1.JournalEntry, er
 
 // Report takes a computer's word on a running session. Errors: ErrEnded when
 // it has ended otherwise, store.ErrNotFound when it is none of this computer's.
-func (j *Journal) Report(ctx context.Context, computer string, r *orielv1.SessionReport) (*orielv1.JournalEntry, error) {
+func (j *Journal) Report(ctx context.Context, computer string, r *orielv1.SessionReport) (Carried, error) {
 	now := j.o.Now().UnixMilli()
 	connected := r.GetConnectedAt()
 	if connected > now || connected < now-int64(365*24*time.Hour/time.Millisecond) {
@@ -132,10 +132,10 @@ func (j *Journal) Report(ctx context.Context, computer string, r *orielv1.Sessio
 	})
 	if err != nil {
 		j.unwritten(err, now)
-		return nil, fmt.Errorf("report of session: %w", err)
+		return Carried{}, fmt.Errorf("report of session: %w", err)
 	}
 	j.changed(row)
-	return entry(row), nil
+	return Carried{entry(row), row.SignInID}, nil
 }
 
 // EndedByAgent takes a computer's word that a session ended. first is false

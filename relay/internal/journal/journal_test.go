@@ -88,11 +88,11 @@ func TestWhatIsKept(t *testing.T) {
 			e.GetConnectedAt() != c.Now().UnixMilli() || e.GetBytes() > math.MaxInt64 || e.GetMode() != orielv1.Mode_MODE_VIEW {
 			t.Fatal(e)
 		}
-		e, first, err := j.EndedByAgent(ctx, "c", &orielv1.SessionEnded{SessionId: id, Reason: orielv1.EndReason_END_REASON_LOST,
+		end, first, err := j.EndedByAgent(ctx, "c", &orielv1.SessionEnded{SessionId: id, Reason: orielv1.EndReason_END_REASON_LOST,
 			Code: orielv1.Code_CODE_NO_DISPLAY, Detail: "a\r\nb\u2066", EndedAt: -5})
-		if err != nil || !first || e.GetEndReason() != orielv1.EndReason_END_REASON_FAILED || e.GetEndCode() != orielv1.Code_CODE_NO_DISPLAY ||
-			e.GetEndDetail() != "a b" || e.GetEndedAt() != c.Now().UnixMilli() {
-			t.Fatal(e, first, err)
+		if err != nil || !first || end.GetEndReason() != orielv1.EndReason_END_REASON_FAILED || end.GetEndCode() != orielv1.Code_CODE_NO_DISPLAY ||
+			end.GetEndDetail() != "a b" || end.GetEndedAt() != c.Now().UnixMilli() {
+			t.Fatal(end, first, err)
 		}
 		if _, err := j.Report(ctx, "c", &orielv1.SessionReport{SessionId: id}); !errors.Is(err, journal.ErrEnded) {
 			t.Fatal(err)
@@ -132,11 +132,11 @@ func TestDelaysAreKept(t *testing.T) {
 			t.Fatal(e, err)
 		}
 		end := &orielv1.SessionEnded{SessionId: id, Reason: orielv1.EndReason_END_REASON_OPERATOR}
-		if e, _, err = j.EndedByAgent(ctx, "c", end); err != nil || e.GetDelays().GetShownUs() != 9 {
+		if e, _, err := j.EndedByAgent(ctx, "c", end); err != nil || e.GetDelays().GetShownUs() != 9 {
 			t.Fatal(e, err)
 		}
 		end.BytesSent, end.Delays = 1, &orielv1.Delays{Frames: 2, ShownUs: 7}
-		if e, _, err = j.EndedByAgent(ctx, "c", end); err != nil || e.GetDelays().GetShownUs() != 7 {
+		if e, _, err := j.EndedByAgent(ctx, "c", end); err != nil || e.GetDelays().GetShownUs() != 7 {
 			t.Fatal(e, err)
 		}
 	})

@@ -41,6 +41,7 @@ type NodeOptions struct {
 	Lifetime time.Duration // of the node without a heartbeat; 0: fleet.NodeLifetime
 	Grace    time.Duration // of a session without its tab; 0: broker.TabGrace
 	Ask      time.Duration // whether sessions may go on; 0: broker.AskEvery
+	Lease    time.Duration // of sessions; 0: broker.Lease
 	Recheck  time.Duration // of sign-ins; 0: hub.RecheckEvery
 	Wire     wire.Options
 	Now      func() time.Time
@@ -99,10 +100,10 @@ func StartNode(t testing.TB, o NodeOptions) *Node {
 		Node: o.Name, Lifetime: o.Lifetime, Now: o.Now})
 	n.Journal = journal.New(journal.Options{Store: n.Store, Bus: n.Bus, Now: o.Now})
 	n.Broker = broker.New(broker.Options{Bus: n.Bus, Fleet: n.Fleet, Journal: n.Journal, Access: n.Access,
-		Signer: n.Access.Signer(), ICE: o.ICE, Grace: o.Grace, Ask: o.Ask, Now: o.Now})
+		Signer: n.Access.Signer(), ICE: o.ICE, Grace: o.Grace, Ask: o.Ask, Lease: o.Lease, Now: o.Now})
 	n.Hub = hub.New(hub.Options{Bus: n.Bus, Fleet: n.Fleet, Journal: n.Journal, Broker: n.Broker, Access: n.Access,
 		RelayKey: n.Access.PublicKey(), Signer: n.Access.Signer(), Version: "test", Wire: o.Wire, Recheck: o.Recheck,
-		PreviewSeconds: 60, Relays: func() []string { return []string{n.URL} }})
+		PreviewSeconds: 60, Now: o.Now, Relays: func() []string { return []string{n.URL} }})
 
 	mux := http.NewServeMux()
 	mux.Handle("GET /agent/v1", n.Hub.Agent())

@@ -58,6 +58,7 @@ type Relay struct {
 	headers []string                              // protected by mu; Authorization of every try
 	hellos  int                                   // protected by mu; taken in or not
 	refuse  func(*orielv1.Hello) *orielv1.Refused // protected by mu; nil: nobody
+	step    time.Duration                         // protected by mu; of its clock, besides Skew
 	working sync.WaitGroup
 }
 
@@ -167,7 +168,18 @@ func (r *Relay) token() trust.Token {
 }
 
 // Now is the relay's time.
-func (r *Relay) Now() time.Time { return time.Now().Add(r.Skew) }
+func (r *Relay) Now() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return time.Now().Add(r.Skew + r.step)
+}
+
+// Step moves the relay's time on by d against what the agent's clocks count.
+func (r *Relay) Step(d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.step += d
+}
 
 // Forget removes every machine, as an operator does.
 func (r *Relay) Forget() {
@@ -333,6 +345,7 @@ func (r *Relay) talk(conn *wire.Conn, who trust.Applicant) {
 		return
 	}
 	a := &Agent{Hello: hello, Key: key, conn: conn}
+	now := r.Now()
 	r.mu.Lock()
 	enrolled := !r.known[name]
 	r.known[name] = true
@@ -342,13 +355,16 @@ func (r *Relay) talk(conn *wire.Conn, who trust.Applicant) {
 		}
 	}
 	// Whoever sees the agent may send to it, and Welcome comes first.
-	conn.Send(&orielv1.ToAgent{Body: &orielv1.ToAgent_Welcome{Welcome: r.welcome(hello.GetNonce(), enrolled)}})
+	conn.Send(&orielv1.ToAgent{Body: &orielv1.ToAgent_Welcome{Welcome: r.welcome(hello.GetNonce(), enrolled, now)}})
 	r.agents = append(r.agents, a)
 	r.mu.Unlock()
 	for {
 		m := &orielv1.FromAgent{}
 		if conn.Receive(m) != nil {
 			return
+		}
+		if ask := m.GetAskClock(); ask != nil {
+			r.tellTime(conn, ask.GetNonce())
 		}
 		a.mu.Lock()
 		a.got = append(a.got, m)
@@ -359,18 +375,27 @@ func (r *Relay) talk(conn *wire.Conn, who trust.Applicant) {
 	}
 }
 
-func (r *Relay) welcome(nonce []byte, enrolled bool) *orielv1.Welcome {
+func (r *Relay) welcome(nonce []byte, enrolled bool, now time.Time) *orielv1.Welcome {
 	key := r.Key
 	if r.Forged {
 		_, key, _ = ed25519.GenerateKey(rand.Reader)
 	}
-	now := r.Now()
 	sig, err := trust.SignWelcome(trust.Key(key), nonce, r.Computer, now)
 	if err != nil {
 		r.t.Errorf("sign welcome: %v", err)
 	}
 	return &orielv1.Welcome{ComputerId: r.Computer, Signature: sig, Now: now.UnixMilli(),
 		Relays: r.Relays, Address: "127.0.0.1", Enrolled: enrolled, Settings: &orielv1.Settings{}}
+}
+
+// tellTime answers an agent's ping.
+func (r *Relay) tellTime(conn *wire.Conn, nonce []byte) {
+	now := r.Now()
+	sig, err := trust.SignClock(trust.Key(r.Key), nonce, r.Computer, now)
+	if err != nil {
+		r.t.Errorf("sign the time: %v", err)
+	}
+	conn.Send(&orielv1.ToAgent{Body: &orielv1.ToAgent_Clock{Clock: &orielv1.Clock{Nonce: nonce, Now: now.UnixMilli(), Signature: sig}}})
 }
 
 func exporter(state *tls.ConnectionState) []byte {

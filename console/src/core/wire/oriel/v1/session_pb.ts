@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oriel/v1/session.proto.
  */
 export const file_oriel_v1_session: GenFile = /*@__PURE__*/
-  fileDesc("ChZvcmllbC92MS9zZXNzaW9uLnByb3RvEghvcmllbC52MSKaAgoFR3JhbnQSGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQBITCgVub25jZRgCIAEoDEIE4OAYIBIZCgtjb21wdXRlcl9pZBgDIAEoCUIE4OAYQBIaCgxjb21wdXRlcl9rZXkYBCABKAxCBODgGCASJAoIb3BlcmF0b3IYBSABKAsyEi5vcmllbC52MS5PcGVyYXRvchIlCgZzY29wZXMYBiADKA4yDy5vcmllbC52MS5TY29wZUIE6OAYIBIRCglpc3N1ZWRfYXQYByABKAMSEgoKZXhwaXJlc19hdBgIIAEoAxIZCgtmaW5nZXJwcmludBgJIAEoDEIE4OAYIBIcCgRtb2RlGAogASgOMg4ub3JpZWwudjEuTW9kZSJICghPcGVyYXRvchIQCgJpZBgBIAEoCUIE4OAYQBITCgRuYW1lGAIgASgJQgXg4BiAAhIVCgdhZGRyZXNzGAMgASgJQgTg4BhAImgKC1NpZ25lZEdyYW50EhQKBWdyYW50GAEgASgMQgXg4BiAIBIdCg9yZWxheV9zaWduYXR1cmUYAiABKAxCBODgGEASJAoWb3JnYW5pemF0aW9uX3NpZ25hdHVyZRgDIAEoDEIE4OAYQCJYCglJY2VTZXJ2ZXISFwoEdXJscxgBIAMoCUIJ4OAYgATo4BgQEhcKCHVzZXJuYW1lGAIgASgJQgXg4BiAAhIZCgpjcmVkZW50aWFsGAMgASgJQgXg4BiAAiKdAQoFT2ZmZXISGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQBIkCgVncmFudBgCIAEoCzIVLm9yaWVsLnYxLlNpZ25lZEdyYW50EhMKA3NkcBgDIAEoCUIG4OAYgIAEEi4KC2ljZV9zZXJ2ZXJzGAQgAygLMhMub3JpZWwudjEuSWNlU2VydmVyQgTo4BgQEg8KB2F0dGVtcHQYBSABKA0ikQEKBkFuc3dlchIYCgpzZXNzaW9uX2lkGAEgASgJQgTg4BhAEhMKA3NkcBgCIAEoCUIG4OAYgIAEEhMKBW5vbmNlGAMgASgMQgTg4BggEhkKC21hY2hpbmVfa2V5GAQgASgMQgTg4BggEhcKCXNpZ25hdHVyZRgFIAEoDEIE4OAYQBIPCgdhdHRlbXB0GAYgASgNIqMBCglDYW5kaWRhdGUSGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQBIYCgljYW5kaWRhdGUYAiABKAlCBeDgGIAIEhUKB3NkcF9taWQYAyABKAlCBODgGEASGAoQc2RwX21fbGluZV9pbmRleBgEIAEoDRIgChF1c2VybmFtZV9mcmFnbWVudBgFIAEoCUIF4OAYgAISDwoHYXR0ZW1wdBgGIAEoDSLEAQoGRGVsYXlzEg4KBmZyYW1lcxgBIAEoBBISCgpjYXB0dXJlX3VzGAIgASgNEhIKCmNvbnZlcnRfdXMYAyABKA0SEQoJZW5jb2RlX3VzGAQgASgNEhAKCHF1ZXVlX3VzGAUgASgNEhUKDXJvdW5kX3RyaXBfdXMYBiABKA0SEAoIbG9zc19wcG0YByABKA0SDwoHd2FpdF91cxgIIAEoDRIRCglkZWNvZGVfdXMYCSABKA0SEAoIc2hvd25fdXMYCiABKA0iwAEKDVNlc3Npb25SZXBvcnQSGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQBIcCgRwYXRoGAIgASgOMg4ub3JpZWwudjEuUGF0aBISCgpieXRlc19zZW50GAMgASgEEhYKDmJ5dGVzX3JlY2VpdmVkGAQgASgEEhMKBWNvZGVjGAUgASgJQgTg4BggEhQKDGNvbm5lY3RlZF9hdBgGIAEoAxIgCgZkZWxheXMYByABKAsyEC5vcmllbC52MS5EZWxheXMi8wEKDFNlc3Npb25FbmRlZBIYCgpzZXNzaW9uX2lkGAEgASgJQgTg4BhAEiMKBnJlYXNvbhgCIAEoDjITLm9yaWVsLnYxLkVuZFJlYXNvbhIcCgRjb2RlGAMgASgOMg4ub3JpZWwudjEuQ29kZRIVCgZkZXRhaWwYBCABKAlCBeDgGIAIEhAKCGVuZGVkX2F0GAUgASgDEhIKCmJ5dGVzX3NlbnQYBiABKAQSFgoOYnl0ZXNfcmVjZWl2ZWQYByABKAQSDwoHYXR0ZW1wdBgIIAEoDRIgCgZkZWxheXMYCSABKAsyEC5vcmllbC52MS5EZWxheXMiSwoKRW5kU2Vzc2lvbhIYCgpzZXNzaW9uX2lkGAEgASgJQgTg4BhAEiMKBnJlYXNvbhgCIAEoDjITLm9yaWVsLnYxLkVuZFJlYXNvbio9CgRNb2RlEhQKEE1PREVfVU5TUEVDSUZJRUQQABIQCgxNT0RFX0NPTlRST0wQARINCglNT0RFX1ZJRVcQAiqBAgoFU2NvcGUSFQoRU0NPUEVfVU5TUEVDSUZJRUQQABIOCgpTQ09QRV9WSUVXEAESEQoNU0NPUEVfQ09OVFJPTBACEhgKFFNDT1BFX0NMSVBCT0FSRF9SRUFEEAMSGQoVU0NPUEVfQ0xJUEJPQVJEX1dSSVRFEAQSFAoQU0NPUEVfRklMRVNfUkVBRBAFEhUKEVNDT1BFX0ZJTEVTX1dSSVRFEAYSEgoOU0NPUEVfVEVSTUlOQUwQBxIPCgtTQ09QRV9TT1VORBAIEg8KC1NDT1BFX1BPV0VSEAkSEwoPU0NPUEVfUkVDT1JESU5HEAoSEQoNU0NPUEVfRk9SV0FSRBALKj8KBFBhdGgSFAoQUEFUSF9VTlNQRUNJRklFRBAAEg8KC1BBVEhfRElSRUNUEAESEAoMUEFUSF9SRUxBWUVEEAIqmQIKCUVuZFJlYXNvbhIaChZFTkRfUkVBU09OX1VOU1BFQ0lGSUVEEAASFwoTRU5EX1JFQVNPTl9PUEVSQVRPUhABEhQKEEVORF9SRUFTT05fRU5ERUQQAhIXChNFTkRfUkVBU09OX0NVU1RPTUVSEAMSFgoSRU5EX1JFQVNPTl9ORVRXT1JLEAQSHAoYRU5EX1JFQVNPTl9BR0VOVF9TVE9QUEVEEAUSFgoSRU5EX1JFQVNPTl9SRUZVU0VEEAYSFgoSRU5EX1JFQVNPTl9PRkZMSU5FEAcSFgoSRU5EX1JFQVNPTl9USU1FT1VUEAgSEwoPRU5EX1JFQVNPTl9MT1NUEAkSFQoRRU5EX1JFQVNPTl9GQUlMRUQQCir1AgoEQ29kZRIUChBDT0RFX1VOU1BFQ0lGSUVEEAASEQoNQ09ERV9JTlRFUk5BTBABEhYKEkNPREVfVU5JTVBMRU1FTlRFRBACEhAKDENPREVfSU5WQUxJRBADEhIKDkNPREVfRk9SQklEREVOEAQSEgoOQ09ERV9OT1RfRk9VTkQQBRINCglDT0RFX0JVU1kQBhIUChBDT0RFX1VOQVZBSUxBQkxFEAcSFgoSQ09ERV9HUkFOVF9FWFBJUkVEEBQSFwoTQ09ERV9HUkFOVF9SRVBMQVlFRBAVEhcKE0NPREVfR1JBTlRfQ09NUFVURVIQFhIaChZDT0RFX0dSQU5UX0ZJTkdFUlBSSU5UEBcSGAoUQ09ERV9HUkFOVF9TSUdOQVRVUkUQGBITCg9DT0RFX05PX0RJU1BMQVkQHhIRCg1DT0RFX05PX0NPREVDEB8SDgoKQ09ERV9TQ09QRRAgEhUKEUNPREVfVFdPX01BQ0hJTkVTEChCIVofb3JpZWwvcHJvdG9jb2wvb3JpZWwvdjE7b3JpZWx2MWIGcHJvdG8z", [file_oriel_v1_bounds]);
+  fileDesc("ChZvcmllbC92MS9zZXNzaW9uLnByb3RvEghvcmllbC52MSKxAgoFR3JhbnQSGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQBITCgVub25jZRgCIAEoDEIE4OAYIBIZCgtjb21wdXRlcl9pZBgDIAEoCUIE4OAYQBIaCgxjb21wdXRlcl9rZXkYBCABKAxCBODgGCASJAoIb3BlcmF0b3IYBSABKAsyEi5vcmllbC52MS5PcGVyYXRvchIlCgZzY29wZXMYBiADKA4yDy5vcmllbC52MS5TY29wZUIE6OAYIBIRCglpc3N1ZWRfYXQYByABKAMSEgoKZXhwaXJlc19hdBgIIAEoAxIZCgtmaW5nZXJwcmludBgJIAEoDEIE4OAYIBIcCgRtb2RlGAogASgOMg4ub3JpZWwudjEuTW9kZRIVCg1sZWFzZV9zZWNvbmRzGAsgASgNIlEKB1JlbmV3YWwSGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQBIZCgtjb21wdXRlcl9pZBgCIAEoCUIE4OAYQBIRCglpc3N1ZWRfYXQYAyABKAMiRgoNU2lnbmVkUmVuZXdhbBIWCgdyZW5ld2FsGAEgASgMQgXg4BiAAhIdCg9yZWxheV9zaWduYXR1cmUYAiABKAxCBODgGEAiSAoIT3BlcmF0b3ISEAoCaWQYASABKAlCBODgGEASEwoEbmFtZRgCIAEoCUIF4OAYgAISFQoHYWRkcmVzcxgDIAEoCUIE4OAYQCJoCgtTaWduZWRHcmFudBIUCgVncmFudBgBIAEoDEIF4OAYgCASHQoPcmVsYXlfc2lnbmF0dXJlGAIgASgMQgTg4BhAEiQKFm9yZ2FuaXphdGlvbl9zaWduYXR1cmUYAyABKAxCBODgGEAiWAoJSWNlU2VydmVyEhcKBHVybHMYASADKAlCCeDgGIAE6OAYEBIXCgh1c2VybmFtZRgCIAEoCUIF4OAYgAISGQoKY3JlZGVudGlhbBgDIAEoCUIF4OAYgAIinQEKBU9mZmVyEhgKCnNlc3Npb25faWQYASABKAlCBODgGEASJAoFZ3JhbnQYAiABKAsyFS5vcmllbC52MS5TaWduZWRHcmFudBITCgNzZHAYAyABKAlCBuDgGICABBIuCgtpY2Vfc2VydmVycxgEIAMoCzITLm9yaWVsLnYxLkljZVNlcnZlckIE6OAYEBIPCgdhdHRlbXB0GAUgASgNIpEBCgZBbnN3ZXISGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQBITCgNzZHAYAiABKAlCBuDgGICABBITCgVub25jZRgDIAEoDEIE4OAYIBIZCgttYWNoaW5lX2tleRgEIAEoDEIE4OAYIBIXCglzaWduYXR1cmUYBSABKAxCBODgGEASDwoHYXR0ZW1wdBgGIAEoDSKjAQoJQ2FuZGlkYXRlEhgKCnNlc3Npb25faWQYASABKAlCBODgGEASGAoJY2FuZGlkYXRlGAIgASgJQgXg4BiACBIVCgdzZHBfbWlkGAMgASgJQgTg4BhAEhgKEHNkcF9tX2xpbmVfaW5kZXgYBCABKA0SIAoRdXNlcm5hbWVfZnJhZ21lbnQYBSABKAlCBeDgGIACEg8KB2F0dGVtcHQYBiABKA0ixAEKBkRlbGF5cxIOCgZmcmFtZXMYASABKAQSEgoKY2FwdHVyZV91cxgCIAEoDRISCgpjb252ZXJ0X3VzGAMgASgNEhEKCWVuY29kZV91cxgEIAEoDRIQCghxdWV1ZV91cxgFIAEoDRIVCg1yb3VuZF90cmlwX3VzGAYgASgNEhAKCGxvc3NfcHBtGAcgASgNEg8KB3dhaXRfdXMYCCABKA0SEQoJZGVjb2RlX3VzGAkgASgNEhAKCHNob3duX3VzGAogASgNIsABCg1TZXNzaW9uUmVwb3J0EhgKCnNlc3Npb25faWQYASABKAlCBODgGEASHAoEcGF0aBgCIAEoDjIOLm9yaWVsLnYxLlBhdGgSEgoKYnl0ZXNfc2VudBgDIAEoBBIWCg5ieXRlc19yZWNlaXZlZBgEIAEoBBITCgVjb2RlYxgFIAEoCUIE4OAYIBIUCgxjb25uZWN0ZWRfYXQYBiABKAMSIAoGZGVsYXlzGAcgASgLMhAub3JpZWwudjEuRGVsYXlzIvMBCgxTZXNzaW9uRW5kZWQSGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQBIjCgZyZWFzb24YAiABKA4yEy5vcmllbC52MS5FbmRSZWFzb24SHAoEY29kZRgDIAEoDjIOLm9yaWVsLnYxLkNvZGUSFQoGZGV0YWlsGAQgASgJQgXg4BiACBIQCghlbmRlZF9hdBgFIAEoAxISCgpieXRlc19zZW50GAYgASgEEhYKDmJ5dGVzX3JlY2VpdmVkGAcgASgEEg8KB2F0dGVtcHQYCCABKA0SIAoGZGVsYXlzGAkgASgLMhAub3JpZWwudjEuRGVsYXlzIoABCgpFbmRTZXNzaW9uEhgKCnNlc3Npb25faWQYASABKAlCBODgGEASIwoGcmVhc29uGAIgASgOMhMub3JpZWwudjEuRW5kUmVhc29uEhwKBGNvZGUYAyABKA4yDi5vcmllbC52MS5Db2RlEhUKBmRldGFpbBgEIAEoCUIF4OAYgAgqPQoETW9kZRIUChBNT0RFX1VOU1BFQ0lGSUVEEAASEAoMTU9ERV9DT05UUk9MEAESDQoJTU9ERV9WSUVXEAIqgQIKBVNjb3BlEhUKEVNDT1BFX1VOU1BFQ0lGSUVEEAASDgoKU0NPUEVfVklFVxABEhEKDVNDT1BFX0NPTlRST0wQAhIYChRTQ09QRV9DTElQQk9BUkRfUkVBRBADEhkKFVNDT1BFX0NMSVBCT0FSRF9XUklURRAEEhQKEFNDT1BFX0ZJTEVTX1JFQUQQBRIVChFTQ09QRV9GSUxFU19XUklURRAGEhIKDlNDT1BFX1RFUk1JTkFMEAcSDwoLU0NPUEVfU09VTkQQCBIPCgtTQ09QRV9QT1dFUhAJEhMKD1NDT1BFX1JFQ09SRElORxAKEhEKDVNDT1BFX0ZPUldBUkQQCyo/CgRQYXRoEhQKEFBBVEhfVU5TUEVDSUZJRUQQABIPCgtQQVRIX0RJUkVDVBABEhAKDFBBVEhfUkVMQVlFRBACKrMCCglFbmRSZWFzb24SGgoWRU5EX1JFQVNPTl9VTlNQRUNJRklFRBAAEhcKE0VORF9SRUFTT05fT1BFUkFUT1IQARIUChBFTkRfUkVBU09OX0VOREVEEAISFwoTRU5EX1JFQVNPTl9DVVNUT01FUhADEhYKEkVORF9SRUFTT05fTkVUV09SSxAEEhwKGEVORF9SRUFTT05fQUdFTlRfU1RPUFBFRBAFEhYKEkVORF9SRUFTT05fUkVGVVNFRBAGEhYKEkVORF9SRUFTT05fT0ZGTElORRAHEhYKEkVORF9SRUFTT05fVElNRU9VVBAIEhMKD0VORF9SRUFTT05fTE9TVBAJEhUKEUVORF9SRUFTT05fRkFJTEVEEAoSGAoURU5EX1JFQVNPTl9VTlJFTkVXRUQQCyr1AgoEQ29kZRIUChBDT0RFX1VOU1BFQ0lGSUVEEAASEQoNQ09ERV9JTlRFUk5BTBABEhYKEkNPREVfVU5JTVBMRU1FTlRFRBACEhAKDENPREVfSU5WQUxJRBADEhIKDkNPREVfRk9SQklEREVOEAQSEgoOQ09ERV9OT1RfRk9VTkQQBRINCglDT0RFX0JVU1kQBhIUChBDT0RFX1VOQVZBSUxBQkxFEAcSFgoSQ09ERV9HUkFOVF9FWFBJUkVEEBQSFwoTQ09ERV9HUkFOVF9SRVBMQVlFRBAVEhcKE0NPREVfR1JBTlRfQ09NUFVURVIQFhIaChZDT0RFX0dSQU5UX0ZJTkdFUlBSSU5UEBcSGAoUQ09ERV9HUkFOVF9TSUdOQVRVUkUQGBITCg9DT0RFX05PX0RJU1BMQVkQHhIRCg1DT0RFX05PX0NPREVDEB8SDgoKQ09ERV9TQ09QRRAgEhUKEUNPREVfVFdPX01BQ0hJTkVTEChCIVofb3JpZWwvcHJvdG9jb2wvb3JpZWwvdjE7b3JpZWx2MWIGcHJvdG8z", [file_oriel_v1_bounds]);
 
 /**
  * Grant is the relay's word that one operator may open one session on one
@@ -82,6 +82,14 @@ export type Grant = Message<"oriel.v1.Grant"> & {
    * @generated from field: oriel.v1.Mode mode = 10;
    */
   mode: Mode;
+
+  /**
+   * For how long the session may run without a Renewal; 0: an older relay, which
+   * sends none.
+   *
+   * @generated from field: uint32 lease_seconds = 11;
+   */
+  leaseSeconds: number;
 };
 
 /**
@@ -90,6 +98,66 @@ export type Grant = Message<"oriel.v1.Grant"> & {
  */
 export const GrantSchema: GenMessage<Grant> = /*@__PURE__*/
   messageDesc(file_oriel_v1_session, 0);
+
+/**
+ * Renewal is the relay's word that a session may go on: its lease begins anew at
+ * issued_at.
+ *
+ * @generated from message oriel.v1.Renewal
+ */
+export type Renewal = Message<"oriel.v1.Renewal"> & {
+  /**
+   * @generated from field: string session_id = 1;
+   */
+  sessionId: string;
+
+  /**
+   * @generated from field: string computer_id = 2;
+   */
+  computerId: string;
+
+  /**
+   * Unix milliseconds, the relay's clock
+   *
+   * @generated from field: int64 issued_at = 3;
+   */
+  issuedAt: bigint;
+};
+
+/**
+ * Describes the message oriel.v1.Renewal.
+ * Use `create(RenewalSchema)` to create a new message.
+ */
+export const RenewalSchema: GenMessage<Renewal> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_session, 1);
+
+/**
+ * SignedRenewal carries the exact bytes that were signed. It answers SessionReport.
+ *
+ * @generated from message oriel.v1.SignedRenewal
+ */
+export type SignedRenewal = Message<"oriel.v1.SignedRenewal"> & {
+  /**
+   * a serialized Renewal
+   *
+   * @generated from field: bytes renewal = 1;
+   */
+  renewal: Uint8Array;
+
+  /**
+   * Ed25519
+   *
+   * @generated from field: bytes relay_signature = 2;
+   */
+  relaySignature: Uint8Array;
+};
+
+/**
+ * Describes the message oriel.v1.SignedRenewal.
+ * Use `create(SignedRenewalSchema)` to create a new message.
+ */
+export const SignedRenewalSchema: GenMessage<SignedRenewal> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_session, 2);
 
 /**
  * Operator is who connects, as shown to the person in front of the computer.
@@ -118,7 +186,7 @@ export type Operator = Message<"oriel.v1.Operator"> & {
  * Use `create(OperatorSchema)` to create a new message.
  */
 export const OperatorSchema: GenMessage<Operator> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_session, 1);
+  messageDesc(file_oriel_v1_session, 3);
 
 /**
  * SignedGrant carries the exact bytes that were signed.
@@ -153,7 +221,7 @@ export type SignedGrant = Message<"oriel.v1.SignedGrant"> & {
  * Use `create(SignedGrantSchema)` to create a new message.
  */
 export const SignedGrantSchema: GenMessage<SignedGrant> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_session, 2);
+  messageDesc(file_oriel_v1_session, 4);
 
 /**
  * @generated from message oriel.v1.IceServer
@@ -180,7 +248,7 @@ export type IceServer = Message<"oriel.v1.IceServer"> & {
  * Use `create(IceServerSchema)` to create a new message.
  */
 export const IceServerSchema: GenMessage<IceServer> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_session, 3);
+  messageDesc(file_oriel_v1_session, 5);
 
 /**
  * Offer opens a session on the agent, or replaces the peer connection of the
@@ -223,7 +291,7 @@ export type Offer = Message<"oriel.v1.Offer"> & {
  * Use `create(OfferSchema)` to create a new message.
  */
 export const OfferSchema: GenMessage<Offer> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_session, 4);
+  messageDesc(file_oriel_v1_session, 6);
 
 /**
  * Answer is the agent's, signed with its machine key over the grant's nonce
@@ -268,7 +336,7 @@ export type Answer = Message<"oriel.v1.Answer"> & {
  * Use `create(AnswerSchema)` to create a new message.
  */
 export const AnswerSchema: GenMessage<Answer> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_session, 5);
+  messageDesc(file_oriel_v1_session, 7);
 
 /**
  * Candidate is one trickled ICE candidate; an empty candidate ends them.
@@ -312,7 +380,7 @@ export type Candidate = Message<"oriel.v1.Candidate"> & {
  * Use `create(CandidateSchema)` to create a new message.
  */
 export const CandidateSchema: GenMessage<Candidate> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_session, 6);
+  messageDesc(file_oriel_v1_session, 8);
 
 /**
  * Delays is how long a session's pictures took on their way, stage by stage, in
@@ -389,7 +457,7 @@ export type Delays = Message<"oriel.v1.Delays"> & {
  * Use `create(DelaysSchema)` to create a new message.
  */
 export const DelaysSchema: GenMessage<Delays> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_session, 7);
+  messageDesc(file_oriel_v1_session, 9);
 
 /**
  * SessionReport is the agent's account of a running session: when it connects,
@@ -443,7 +511,7 @@ export type SessionReport = Message<"oriel.v1.SessionReport"> & {
  * Use `create(SessionReportSchema)` to create a new message.
  */
 export const SessionReportSchema: GenMessage<SessionReport> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_session, 8);
+  messageDesc(file_oriel_v1_session, 10);
 
 /**
  * @generated from message oriel.v1.SessionEnded
@@ -506,7 +574,7 @@ export type SessionEnded = Message<"oriel.v1.SessionEnded"> & {
  * Use `create(SessionEndedSchema)` to create a new message.
  */
 export const SessionEndedSchema: GenMessage<SessionEnded> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_session, 9);
+  messageDesc(file_oriel_v1_session, 11);
 
 /**
  * @generated from message oriel.v1.EndSession
@@ -521,6 +589,18 @@ export type EndSession = Message<"oriel.v1.EndSession"> & {
    * @generated from field: oriel.v1.EndReason reason = 2;
    */
   reason: EndReason;
+
+  /**
+   * @generated from field: oriel.v1.Code code = 3;
+   */
+  code: Code;
+
+  /**
+   * one line for people
+   *
+   * @generated from field: string detail = 4;
+   */
+  detail: string;
 };
 
 /**
@@ -528,7 +608,7 @@ export type EndSession = Message<"oriel.v1.EndSession"> & {
  * Use `create(EndSessionSchema)` to create a new message.
  */
 export const EndSessionSchema: GenMessage<EndSession> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_session, 10);
+  messageDesc(file_oriel_v1_session, 12);
 
 /**
  * Mode is what an operator asks for; the grant says what they may.
@@ -740,6 +820,13 @@ export enum EndReason {
    * @generated from enum value: END_REASON_FAILED = 10;
    */
   FAILED = 10,
+
+  /**
+   * the relay did not renew its lease
+   *
+   * @generated from enum value: END_REASON_UNRENEWED = 11;
+   */
+  UNRENEWED = 11,
 }
 
 /**

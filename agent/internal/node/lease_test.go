@@ -1,0 +1,284 @@
+package node_test
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"oriel/agent/internal/link"
+	"oriel/agent/internal/link/linktest"
+	"oriel/agent/internal/node"
+	"oriel/agent/internal/node/nodetest"
+	"oriel/agent/internal/policy"
+	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/trust"
+)
+
+// ledger is a Desktop whose sessions run until they are ended.
+type ledger struct {
+	node.Desktop
+	out node.Outlet
+
+	mu      sync.Mutex
+	running map[string]bool // protected by mu
+}
+
+func (d *ledger) Offer(o *orielv1.Offer, _ *orielv1.Grant) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.running[o.GetSessionId()] = true
+}
+
+func (d *ledger) End(e *orielv1.EndSession) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.running[e.GetSessionId()] {
+		delete(d.running, e.GetSessionId())
+		d.out.Send(&orielv1.FromAgent{Body: &orielv1.FromAgent_SessionEnded{SessionEnded: &orielv1.SessionEnded{
+			SessionId: e.GetSessionId(), Reason: e.GetReason(), Code: e.GetCode(), Detail: e.GetDetail()}}})
+	}
+}
+
+func (d *ledger) runs(id string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.running[id]
+}
+
+// lent is an agent whose clock the test moves, and the relay's with it.
+type lent struct {
+	*linktest.Relay
+	t       *testing.T
+	desktop *ledger
+	machine ed25519.PublicKey
+	viewer  *nodetest.Viewer
+	gone    atomic.Int64 // nanoseconds that have passed
+}
+
+func lend(t *testing.T, p policy.Set) *lent {
+	l := &lent{Relay: linktest.Start(t), t: t, desktop: &ledger{running: map[string]bool{}}, viewer: nodetest.NewViewer(t)}
+	passed := func() time.Duration { return time.Duration(l.gone.Load()) }
+	a := run(t, l.Relay, func(o *node.Options) {
+		inner := o.Desktop
+		o.Desktop = func(out node.Outlet) node.Desktop {
+			l.desktop.Desktop, l.desktop.out = inner(out), out
+			return l.desktop
+		}
+		o.Policy, o.LeaseEvery, o.Wire.PingEvery = p, time.Millisecond, time.Hour
+		o.Clock = link.Clock{Elapsed: passed, Running: passed}
+	})
+	l.machine = a.id.Key()
+	welcomed(t, l.Relay)
+	return l
+}
+
+// welcomed waits until the agent has taken the relay's first word, and its time.
+func welcomed(t *testing.T, r *linktest.Relay) *linktest.Agent {
+	t.Helper()
+	peer := r.Agent(1)
+	peer.Wait(t, "a word after Welcome", func(m *orielv1.FromAgent) bool { return m.GetStatus() != nil })
+	return peer
+}
+
+func (l *lent) pass(d time.Duration) {
+	l.Step(d)
+	l.gone.Add(int64(d))
+}
+
+// session begins one that lasts for that many seconds without a renewal.
+func (l *lent) session(seconds uint32) string {
+	l.t.Helper()
+	g := nodetest.Grant(l.t, l.Relay, l.machine, l.viewer)
+	g.LeaseSeconds = seconds
+	l.last().Send(nodetest.Offer(l.t, l.Key, g, l.viewer, 1))
+	l.Until("it runs", func() bool { return l.desktop.runs(g.GetSessionId()) })
+	return g.GetSessionId()
+}
+
+func (l *lent) last() *linktest.Agent { return l.Agent(len(l.Agents())) }
+
+// looked waits until leases were looked at after this moment: another session
+// comes, and is over first.
+func (l *lent) looked() {
+	l.t.Helper()
+	id := l.session(1)
+	l.pass(time.Second)
+	l.Until("the short one is over", func() bool { return !l.desktop.runs(id) })
+}
+
+func (l *lent) renewal(id string, key ed25519.PrivateKey, computer string, at time.Time) *orielv1.SignedRenewal {
+	l.t.Helper()
+	r, err := trust.SignRenewal(trust.Key(key), &orielv1.Renewal{SessionId: id, ComputerId: computer, IssuedAt: at.UnixMilli()})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return r
+}
+
+// say sends a renewal and waits until it was read.
+func (l *lent) say(r *orielv1.SignedRenewal) {
+	l.t.Helper()
+	l.last().Send(&orielv1.ToAgent{Body: &orielv1.ToAgent_Renewal{Renewal: r}})
+	l.last().Send(&orielv1.ToAgent{Id: 7777})
+	l.last().Wait(l.t, "what comes after it", func(m *orielv1.FromAgent) bool { return m.GetReplyTo() == 7777 })
+}
+
+func (l *lent) ended(id string) {
+	l.t.Helper()
+	e := l.last().Wait(l.t, "the end of "+id, endedWith(id)).GetSessionEnded()
+	if e.GetReason() != orielv1.EndReason_END_REASON_UNRENEWED || e.GetCode() != orielv1.Code_CODE_UNAVAILABLE ||
+		!strings.Contains(e.GetDetail(), "the relay has not renewed this session for") {
+		l.t.Errorf("ended with %v", e)
+	}
+}
+
+// Rule: a session that the relay does not renew ends on the agent after its
+// lease, with a sentence; a renewal by the relay's key, and nothing else, begins
+// the lease anew; also over another connection.
+func TestSessionEndsWithoutRenewal(t *testing.T) {
+	const quarter = 900
+	own := 5
+	_, other, _ := ed25519.GenerateKey(rand.Reader)
+	for name, c := range map[string]struct {
+		policy policy.Set
+		lease  uint32
+		after  func(l *lent, id string) // ten minutes
+		until  time.Duration            // it runs
+	}{
+		"nothing comes":                    {nil, quarter, nil, 15 * time.Minute},
+		"policy is shorter":                {policy.Set{{LeaseMinutes: &own}}, quarter, nil, 5 * time.Minute},
+		"policy is longer":                 {policy.Set{{LeaseMinutes: &own}}, 120, nil, 2 * time.Minute},
+		"older relay, policy of one's own": {policy.Set{{LeaseMinutes: &own}}, 0, nil, 5 * time.Minute},
+		"renewed":                          {nil, quarter, func(l *lent, id string) { l.say(l.renewal(id, l.Key, l.Computer, l.Now())) }, 25 * time.Minute},
+		"renewed over another link": {nil, quarter, func(l *lent, id string) {
+			l.Stop()
+			l.Restart()
+			l.Agent(2)
+			l.say(l.renewal(id, l.Key, l.Computer, l.Now()))
+		}, 25 * time.Minute},
+		"a renewal that was held up": {nil, quarter, func(l *lent, id string) {
+			l.say(l.renewal(id, l.Key, l.Computer, l.Now().Add(-2*time.Minute)))
+		}, 23 * time.Minute},
+		"an old one again": {nil, quarter, func(l *lent, id string) {
+			l.say(l.renewal(id, l.Key, l.Computer, l.Now().Add(-11*time.Minute)))
+		}, 15 * time.Minute},
+		"another key's":      {nil, quarter, func(l *lent, id string) { l.say(l.renewal(id, other, l.Computer, l.Now())) }, 15 * time.Minute},
+		"another computer's": {nil, quarter, func(l *lent, id string) { l.say(l.renewal(id, l.Key, "computer-2", l.Now())) }, 15 * time.Minute},
+		"another session's":  {nil, quarter, func(l *lent, id string) { l.say(l.renewal("other", l.Key, l.Computer, l.Now())) }, 15 * time.Minute},
+		"altered": {nil, quarter, func(l *lent, id string) {
+			r := l.renewal(id, l.Key, l.Computer, l.Now())
+			r.Renewal[len(r.Renewal)-1] ^= 1
+			l.say(r)
+		}, 15 * time.Minute},
+		"a relay set back": {nil, quarter, func(l *lent, id string) {
+			l.Step(time.Hour) // and the agent does not know yet
+			l.say(l.renewal(id, l.Key, l.Computer, l.Now()))
+			l.Step(-time.Hour)
+		}, 25 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := lend(t, c.policy)
+			id, passed := l.session(c.lease), time.Duration(0)
+			if c.after != nil {
+				l.pass(10 * time.Minute)
+				passed = 10 * time.Minute
+				c.after(l, id)
+			}
+			l.pass(c.until - passed - 3*time.Second)
+			l.looked()
+			if !l.desktop.runs(id) {
+				t.Fatalf("ended before %v", c.until)
+			}
+			l.pass(30 * time.Second) // the relay's own clock went on while this ran
+			l.ended(id)
+		})
+	}
+	t.Run("older relay", func(t *testing.T) {
+		l := lend(t, nil)
+		id := l.session(0)
+		l.pass(365 * 24 * time.Hour)
+		l.looked()
+		if !l.desktop.runs(id) {
+			t.Error("ended although nobody lent it")
+		}
+	})
+}
+
+// Rule: a lease that is over ends the session itself, and its sentence is said.
+func TestUnrenewedSessionEndsWithASentence(t *testing.T) {
+	relay := linktest.Start(t)
+	var gone atomic.Int64
+	passed := func() time.Duration { return time.Duration(gone.Load()) }
+	a := run(t, relay, func(o *node.Options) {
+		o.LeaseEvery, o.Wire.PingEvery, o.Clock = time.Millisecond, time.Hour, link.Clock{Elapsed: passed, Running: passed}
+	})
+	v := nodetest.NewViewer(t)
+	g := nodetest.Grant(t, relay, a.id.Key(), v)
+	g.LeaseSeconds = 900
+	relay.Agent(1).Send(nodetest.Offer(t, relay.Key, g, v, 1))
+	relay.Agent(1).Wait(t, "the answer", answered(g.GetSessionId()))
+	gone.Store(int64(15*time.Minute + time.Second))
+	e := relay.Agent(1).Wait(t, "the end", endedWith(g.GetSessionId())).GetSessionEnded()
+	if e.GetReason() != orielv1.EndReason_END_REASON_UNRENEWED || e.GetCode() != orielv1.Code_CODE_UNAVAILABLE ||
+		e.GetDetail() != "the relay has not renewed this session for 15 minutes; open it again when the relay is back" {
+		t.Errorf("ended with %v", e)
+	}
+}
+
+// Rule: each session opens after the machine's clock was stepped by an hour
+// between two pings, after a suspend and after a pause that no clock counted: a
+// grant refused for its time is preceded by the question for the time, and the
+// next one is good.
+func TestSessionOpensWhateverTheClocksDid(t *testing.T) {
+	for name, c := range map[string]struct {
+		relay, wall, running, elapsed time.Duration
+		refused                       bool // the first
+	}{
+		"stepped forth":             {0, time.Hour, 0, 0, false},
+		"stepped back":              {0, -time.Hour, 0, 0, false},
+		"suspended, and counted":    {time.Hour, time.Hour, 0, time.Hour, false},
+		"suspended, and not":        {time.Hour, time.Hour, 0, 0, true},
+		"paused, a virtual machine": {time.Hour, 0, 0, 0, true},
+		"the relay was set back":    {-time.Hour, 0, 0, 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var wall, running, elapsed atomic.Int64
+			from := time.Now()
+			relay := linktest.Start(t)
+			a := run(t, relay, func(o *node.Options) {
+				o.Wire.PingEvery = time.Hour // what happens, happens between two pings
+				o.Clock = link.Clock{
+					Wall:    func() time.Time { return time.Now().Round(0).Add(time.Duration(wall.Load())) },
+					Running: func() time.Duration { return time.Since(from) + time.Duration(running.Load()) },
+					Elapsed: func() time.Duration { return time.Since(from) + time.Duration(elapsed.Load()) },
+				}
+			})
+			peer, v := welcomed(t, relay), nodetest.NewViewer(t)
+			relay.Step(c.relay)
+			wall.Store(int64(c.wall))
+			running.Store(int64(c.running))
+			elapsed.Store(int64(c.elapsed))
+			g := nodetest.Grant(t, relay, a.id.Key(), v)
+			peer.Send(nodetest.Offer(t, relay.Key, g, v, 1))
+			if c.refused {
+				e := peer.Wait(t, "the refusal", endedWith(g.GetSessionId())).GetSessionEnded()
+				if e.GetCode() != orielv1.Code_CODE_GRANT_EXPIRED || e.GetAttempt() != 1 {
+					t.Fatalf("refused with %v", e)
+				}
+				if i := slices.IndexFunc(peer.Got(), func(m *orielv1.FromAgent) bool { return m.GetAskClock() != nil }); i < 0 ||
+					i > slices.IndexFunc(peer.Got(), endedWith(g.GetSessionId())) {
+					t.Fatal("the time was not asked for before")
+				}
+				g.IssuedAt, g.ExpiresAt = relay.Now().UnixMilli(), relay.Now().Add(trust.GrantLifetime).UnixMilli()
+				peer.Send(nodetest.Offer(t, relay.Key, g, v, 1))
+			}
+			peer.Wait(t, "the answer", answered(g.GetSessionId()))
+		})
+	}
+}
