@@ -4,12 +4,15 @@ import { announceFrom } from '../core/announce';
 import { api, ApiError, signedIn, take, type Person, type SignedIn } from '../core/api';
 import { lendFrom } from '../core/lent';
 import { Live, type LiveState } from '../core/live';
+import type { Failing } from '../core/wire/oriel/v1/live_pb';
 
 class Account {
   person = $state<Person>();
   status = $state<'unknown' | 'out' | 'in'>('unknown');
   connection = $state<LiveState>('connecting');
   live = $state.raw<Live>();
+  /** What the relay lacks, told to who operates it. */
+  lacks = $state.raw<Failing[]>([]);
 
   constructor() {
     announceFrom(() => this.live); // before the socket is lent
@@ -72,13 +75,16 @@ class Account {
     this.#disconnect();
     const live = (this.live = ahead.takeLive() ?? new Live(liveUrl(), { signedIn, lent: ahead.takeLent() }));
     this.connection = live.state;
+    live.on('relayHealth', ({ failing }) => (this.lacks = failing));
     live.on('state', (state) => {
       this.connection = state;
+      if (state !== 'open') this.lacks = []; // another node may answer
       if (state === 'signed-out') this.#leave();
     });
   }
 
   #disconnect(): void {
+    this.lacks = [];
     this.live?.close();
     this.live = undefined;
   }

@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { fireEvent, render, screen } from '@testing-library/svelte';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ApiError } from '../core/api';
-import { Computer_Status, ComputerSchema } from '../core/wire/oriel/v1/live_pb';
+import { Computer_Status, ComputerSchema, FailingSchema } from '../core/wire/oriel/v1/live_pb';
 import { Code, EndReason } from '../core/wire/oriel/v1/session_pb';
 import { ago, bytes, duration } from '../i18n/format';
 import { browserWords, codeWords, endWords, problemWords, reasonWords } from '../i18n/words';
@@ -11,6 +11,7 @@ import { computers } from '../state/computers.svelte';
 import type { Session } from '../state/session.svelte';
 import ComputerCard from './ComputerCard.svelte';
 import Statistics from '../viewer/Statistics.svelte';
+import RelayHealth from './RelayHealth.svelte';
 import RemoveComputer from './RemoveComputer.svelte';
 import SessionDelays from './SessionDelays.svelte';
 
@@ -245,4 +246,16 @@ describe('formats', () => {
     [86_400_000, 'yesterday'],
     [-60_000, 'now'],
   ])('%i ms ago is %s', (ms, text) => expect(ago(1e12 - ms, 1e12)).toBe(text));
+});
+
+describe('what the relay lacks', () => {
+  // Rule: who operates the relay is told that its disk is full, once, and what else fails.
+  it('is said in sentences', () => {
+    const failing = (part: string, diskFull = false) => create(FailingSchema, { part, diskFull });
+    render(RelayHealth, { lacks: [failing('blobs', true), failing('database', true), failing('bus')] });
+    const said = screen.getAllByTestId('relay-health').map((line) => line.textContent);
+    expect(said).toHaveLength(2);
+    expect(said[0]).toContain("The relay's disk is full");
+    expect(said[1]).toContain('nodes cannot reach each other');
+  });
 });

@@ -13,6 +13,7 @@
 //	                       A relay refuses an agent that shows one; enrolled agents show none.
 //	           2026-11-30: Grant.lease_seconds, Renewal, END_REASON_UNRENEWED,
 //	           EndSession.code and detail; AskClock, Clock.
+//	           2026-11-30: RelayHealth.
 //
 // A message from a newer side is understood by an older one: unknown fields
 // are dropped, so that no bound is got round by them and nobody passes on what

@@ -49,6 +49,8 @@ var golden = map[string]proto.Message{
 		StartedAt: 1795305600000, EndedAt: 1795305660000, EndReason: EndReason_END_REASON_ENDED,
 		Path: Path_PATH_RELAYED, Bytes: 123456789012, Codec: "AV1", Delays: &Delays{Frames: 1 << 33, CaptureUs: 700, ConvertUs: 300,
 			EncodeUs: 9000, QueueUs: 1500, RoundTripUs: 40000, LossPpm: 10000, WaitUs: 3000, DecodeUs: 2000, ShownUs: 12000}}}},
+	"health.ToConsole": &ToConsole{Body: &ToConsole_RelayHealth{RelayHealth: &RelayHealth{Node: "a",
+		Failing: []*Failing{{Part: "bus"}, {Part: "database", DiskFull: true}}}}},
 	"open.FromConsole": &FromConsole{Body: &FromConsole_OpenSession{OpenSession: &OpenSession{
 		Attempt: 1, ComputerId: "c-1", Mode: Mode_MODE_CONTROL, Sdp: "v=0\r\n", SessionId: "s-1"}}},
 	"prepare.FromConsole": &FromConsole{Body: &FromConsole_PrepareSession{PrepareSession: &PrepareSession{ComputerId: "c-1"}}},

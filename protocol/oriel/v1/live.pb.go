@@ -80,7 +80,7 @@ func (x Computer_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Computer_Status.Descriptor instead.
 func (Computer_Status) EnumDescriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{14, 0}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{16, 0}
 }
 
 type FromConsole struct {
@@ -263,6 +263,7 @@ type ToConsole struct {
 	//	*ToConsole_SignedOut
 	//	*ToConsole_SessionWaiting
 	//	*ToConsole_IceServers
+	//	*ToConsole_RelayHealth
 	Body          isToConsole_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -431,6 +432,15 @@ func (x *ToConsole) GetIceServers() *IceServers {
 	return nil
 }
 
+func (x *ToConsole) GetRelayHealth() *RelayHealth {
+	if x != nil {
+		if x, ok := x.Body.(*ToConsole_RelayHealth); ok {
+			return x.RelayHealth
+		}
+	}
+	return nil
+}
+
 type isToConsole_Body interface {
 	isToConsole_Body()
 }
@@ -491,6 +501,10 @@ type ToConsole_IceServers struct {
 	IceServers *IceServers `protobuf:"bytes,14,opt,name=ice_servers,json=iceServers,proto3,oneof"`
 }
 
+type ToConsole_RelayHealth struct {
+	RelayHealth *RelayHealth `protobuf:"bytes,15,opt,name=relay_health,json=relayHealth,proto3,oneof"`
+}
+
 func (*ToConsole_Welcome) isToConsole_Body() {}
 
 func (*ToConsole_Computers) isToConsole_Body() {}
@@ -519,6 +533,114 @@ func (*ToConsole_SessionWaiting) isToConsole_Body() {}
 
 func (*ToConsole_IceServers) isToConsole_Body() {}
 
+func (*ToConsole_RelayHealth) isToConsole_Body() {}
+
+// RelayHealth is for who operates the relay: what this node needs and does not
+// have. Sent after welcome when there is something, and when that changes.
+type RelayHealth struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Failing       []*Failing             `protobuf:"bytes,1,rep,name=failing,proto3" json:"failing,omitempty"` // none: all is well
+	Node          string                 `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RelayHealth) Reset() {
+	*x = RelayHealth{}
+	mi := &file_oriel_v1_live_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RelayHealth) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RelayHealth) ProtoMessage() {}
+
+func (x *RelayHealth) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_live_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RelayHealth.ProtoReflect.Descriptor instead.
+func (*RelayHealth) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *RelayHealth) GetFailing() []*Failing {
+	if x != nil {
+		return x.Failing
+	}
+	return nil
+}
+
+func (x *RelayHealth) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+type Failing struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Part          string                 `protobuf:"bytes,1,opt,name=part,proto3" json:"part,omitempty"` // database, blobs, bus
+	DiskFull      bool                   `protobuf:"varint,2,opt,name=disk_full,json=diskFull,proto3" json:"disk_full,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Failing) Reset() {
+	*x = Failing{}
+	mi := &file_oriel_v1_live_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Failing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Failing) ProtoMessage() {}
+
+func (x *Failing) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_live_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Failing.ProtoReflect.Descriptor instead.
+func (*Failing) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Failing) GetPart() string {
+	if x != nil {
+		return x.Part
+	}
+	return ""
+}
+
+func (x *Failing) GetDiskFull() bool {
+	if x != nil {
+		return x.DiskFull
+	}
+	return false
+}
+
 type LiveWelcome struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	PersonId      string                 `protobuf:"bytes,1,opt,name=person_id,json=personId,proto3" json:"person_id,omitempty"`
@@ -532,7 +654,7 @@ type LiveWelcome struct {
 
 func (x *LiveWelcome) Reset() {
 	*x = LiveWelcome{}
-	mi := &file_oriel_v1_live_proto_msgTypes[2]
+	mi := &file_oriel_v1_live_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -544,7 +666,7 @@ func (x *LiveWelcome) String() string {
 func (*LiveWelcome) ProtoMessage() {}
 
 func (x *LiveWelcome) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[2]
+	mi := &file_oriel_v1_live_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -557,7 +679,7 @@ func (x *LiveWelcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LiveWelcome.ProtoReflect.Descriptor instead.
 func (*LiveWelcome) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{2}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *LiveWelcome) GetPersonId() string {
@@ -606,7 +728,7 @@ type Watch struct {
 
 func (x *Watch) Reset() {
 	*x = Watch{}
-	mi := &file_oriel_v1_live_proto_msgTypes[3]
+	mi := &file_oriel_v1_live_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -618,7 +740,7 @@ func (x *Watch) String() string {
 func (*Watch) ProtoMessage() {}
 
 func (x *Watch) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[3]
+	mi := &file_oriel_v1_live_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -631,7 +753,7 @@ func (x *Watch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Watch.ProtoReflect.Descriptor instead.
 func (*Watch) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{3}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Watch) GetComputers() bool {
@@ -657,7 +779,7 @@ type RenewIce struct {
 
 func (x *RenewIce) Reset() {
 	*x = RenewIce{}
-	mi := &file_oriel_v1_live_proto_msgTypes[4]
+	mi := &file_oriel_v1_live_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -669,7 +791,7 @@ func (x *RenewIce) String() string {
 func (*RenewIce) ProtoMessage() {}
 
 func (x *RenewIce) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[4]
+	mi := &file_oriel_v1_live_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -682,7 +804,7 @@ func (x *RenewIce) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenewIce.ProtoReflect.Descriptor instead.
 func (*RenewIce) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{4}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{6}
 }
 
 type IceServers struct {
@@ -695,7 +817,7 @@ type IceServers struct {
 
 func (x *IceServers) Reset() {
 	*x = IceServers{}
-	mi := &file_oriel_v1_live_proto_msgTypes[5]
+	mi := &file_oriel_v1_live_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -707,7 +829,7 @@ func (x *IceServers) String() string {
 func (*IceServers) ProtoMessage() {}
 
 func (x *IceServers) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[5]
+	mi := &file_oriel_v1_live_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -720,7 +842,7 @@ func (x *IceServers) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IceServers.ProtoReflect.Descriptor instead.
 func (*IceServers) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{5}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *IceServers) GetIceServers() []*IceServer {
@@ -755,7 +877,7 @@ type OpenSession struct {
 
 func (x *OpenSession) Reset() {
 	*x = OpenSession{}
-	mi := &file_oriel_v1_live_proto_msgTypes[6]
+	mi := &file_oriel_v1_live_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -767,7 +889,7 @@ func (x *OpenSession) String() string {
 func (*OpenSession) ProtoMessage() {}
 
 func (x *OpenSession) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[6]
+	mi := &file_oriel_v1_live_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -780,7 +902,7 @@ func (x *OpenSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenSession.ProtoReflect.Descriptor instead.
 func (*OpenSession) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{6}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *OpenSession) GetAttempt() uint32 {
@@ -830,7 +952,7 @@ type PrepareSession struct {
 
 func (x *PrepareSession) Reset() {
 	*x = PrepareSession{}
-	mi := &file_oriel_v1_live_proto_msgTypes[7]
+	mi := &file_oriel_v1_live_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -842,7 +964,7 @@ func (x *PrepareSession) String() string {
 func (*PrepareSession) ProtoMessage() {}
 
 func (x *PrepareSession) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[7]
+	mi := &file_oriel_v1_live_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -855,7 +977,7 @@ func (x *PrepareSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrepareSession.ProtoReflect.Descriptor instead.
 func (*PrepareSession) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{7}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PrepareSession) GetComputerId() string {
@@ -878,7 +1000,7 @@ type SessionOpened struct {
 
 func (x *SessionOpened) Reset() {
 	*x = SessionOpened{}
-	mi := &file_oriel_v1_live_proto_msgTypes[8]
+	mi := &file_oriel_v1_live_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -890,7 +1012,7 @@ func (x *SessionOpened) String() string {
 func (*SessionOpened) ProtoMessage() {}
 
 func (x *SessionOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[8]
+	mi := &file_oriel_v1_live_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -903,7 +1025,7 @@ func (x *SessionOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionOpened.ProtoReflect.Descriptor instead.
 func (*SessionOpened) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{8}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SessionOpened) GetSessionId() string {
@@ -951,7 +1073,7 @@ type SessionWaiting struct {
 
 func (x *SessionWaiting) Reset() {
 	*x = SessionWaiting{}
-	mi := &file_oriel_v1_live_proto_msgTypes[9]
+	mi := &file_oriel_v1_live_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -963,7 +1085,7 @@ func (x *SessionWaiting) String() string {
 func (*SessionWaiting) ProtoMessage() {}
 
 func (x *SessionWaiting) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[9]
+	mi := &file_oriel_v1_live_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -976,7 +1098,7 @@ func (x *SessionWaiting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionWaiting.ProtoReflect.Descriptor instead.
 func (*SessionWaiting) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{9}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SessionWaiting) GetAttempt() uint32 {
@@ -1005,7 +1127,7 @@ type CloseSession struct {
 
 func (x *CloseSession) Reset() {
 	*x = CloseSession{}
-	mi := &file_oriel_v1_live_proto_msgTypes[10]
+	mi := &file_oriel_v1_live_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1017,7 +1139,7 @@ func (x *CloseSession) String() string {
 func (*CloseSession) ProtoMessage() {}
 
 func (x *CloseSession) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[10]
+	mi := &file_oriel_v1_live_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1030,7 +1152,7 @@ func (x *CloseSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseSession.ProtoReflect.Descriptor instead.
 func (*CloseSession) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{10}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CloseSession) GetSessionId() string {
@@ -1058,7 +1180,7 @@ type AttachSession struct {
 
 func (x *AttachSession) Reset() {
 	*x = AttachSession{}
-	mi := &file_oriel_v1_live_proto_msgTypes[11]
+	mi := &file_oriel_v1_live_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1070,7 +1192,7 @@ func (x *AttachSession) String() string {
 func (*AttachSession) ProtoMessage() {}
 
 func (x *AttachSession) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[11]
+	mi := &file_oriel_v1_live_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1083,7 +1205,7 @@ func (x *AttachSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachSession.ProtoReflect.Descriptor instead.
 func (*AttachSession) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{11}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *AttachSession) GetSessionId() string {
@@ -1105,7 +1227,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_oriel_v1_live_proto_msgTypes[12]
+	mi := &file_oriel_v1_live_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1117,7 +1239,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[12]
+	mi := &file_oriel_v1_live_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1130,7 +1252,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{12}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Problem) GetAttempt() uint32 {
@@ -1169,7 +1291,7 @@ type SignedOut struct {
 
 func (x *SignedOut) Reset() {
 	*x = SignedOut{}
-	mi := &file_oriel_v1_live_proto_msgTypes[13]
+	mi := &file_oriel_v1_live_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1181,7 +1303,7 @@ func (x *SignedOut) String() string {
 func (*SignedOut) ProtoMessage() {}
 
 func (x *SignedOut) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[13]
+	mi := &file_oriel_v1_live_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1194,7 +1316,7 @@ func (x *SignedOut) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedOut.ProtoReflect.Descriptor instead.
 func (*SignedOut) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{13}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{15}
 }
 
 type Computer struct {
@@ -1220,7 +1342,7 @@ type Computer struct {
 
 func (x *Computer) Reset() {
 	*x = Computer{}
-	mi := &file_oriel_v1_live_proto_msgTypes[14]
+	mi := &file_oriel_v1_live_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1232,7 +1354,7 @@ func (x *Computer) String() string {
 func (*Computer) ProtoMessage() {}
 
 func (x *Computer) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[14]
+	mi := &file_oriel_v1_live_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1245,7 +1367,7 @@ func (x *Computer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Computer.ProtoReflect.Descriptor instead.
 func (*Computer) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{14}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Computer) GetId() string {
@@ -1364,7 +1486,7 @@ type Twins struct {
 
 func (x *Twins) Reset() {
 	*x = Twins{}
-	mi := &file_oriel_v1_live_proto_msgTypes[15]
+	mi := &file_oriel_v1_live_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1376,7 +1498,7 @@ func (x *Twins) String() string {
 func (*Twins) ProtoMessage() {}
 
 func (x *Twins) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[15]
+	mi := &file_oriel_v1_live_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1389,7 +1511,7 @@ func (x *Twins) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Twins.ProtoReflect.Descriptor instead.
 func (*Twins) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{15}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Twins) GetSeenAt() int64 {
@@ -1415,7 +1537,7 @@ type ComputersSnapshot struct {
 
 func (x *ComputersSnapshot) Reset() {
 	*x = ComputersSnapshot{}
-	mi := &file_oriel_v1_live_proto_msgTypes[16]
+	mi := &file_oriel_v1_live_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1427,7 +1549,7 @@ func (x *ComputersSnapshot) String() string {
 func (*ComputersSnapshot) ProtoMessage() {}
 
 func (x *ComputersSnapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[16]
+	mi := &file_oriel_v1_live_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1440,7 +1562,7 @@ func (x *ComputersSnapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ComputersSnapshot.ProtoReflect.Descriptor instead.
 func (*ComputersSnapshot) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{16}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ComputersSnapshot) GetComputers() []*Computer {
@@ -1459,7 +1581,7 @@ type ComputerRemoved struct {
 
 func (x *ComputerRemoved) Reset() {
 	*x = ComputerRemoved{}
-	mi := &file_oriel_v1_live_proto_msgTypes[17]
+	mi := &file_oriel_v1_live_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1471,7 +1593,7 @@ func (x *ComputerRemoved) String() string {
 func (*ComputerRemoved) ProtoMessage() {}
 
 func (x *ComputerRemoved) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[17]
+	mi := &file_oriel_v1_live_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1484,7 +1606,7 @@ func (x *ComputerRemoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ComputerRemoved.ProtoReflect.Descriptor instead.
 func (*ComputerRemoved) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{17}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ComputerRemoved) GetId() string {
@@ -1520,7 +1642,7 @@ type JournalEntry struct {
 
 func (x *JournalEntry) Reset() {
 	*x = JournalEntry{}
-	mi := &file_oriel_v1_live_proto_msgTypes[18]
+	mi := &file_oriel_v1_live_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1532,7 +1654,7 @@ func (x *JournalEntry) String() string {
 func (*JournalEntry) ProtoMessage() {}
 
 func (x *JournalEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[18]
+	mi := &file_oriel_v1_live_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1545,7 +1667,7 @@ func (x *JournalEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalEntry.ProtoReflect.Descriptor instead.
 func (*JournalEntry) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{18}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *JournalEntry) GetSessionId() string {
@@ -1684,7 +1806,7 @@ type JournalSnapshot struct {
 
 func (x *JournalSnapshot) Reset() {
 	*x = JournalSnapshot{}
-	mi := &file_oriel_v1_live_proto_msgTypes[19]
+	mi := &file_oriel_v1_live_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1696,7 +1818,7 @@ func (x *JournalSnapshot) String() string {
 func (*JournalSnapshot) ProtoMessage() {}
 
 func (x *JournalSnapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[19]
+	mi := &file_oriel_v1_live_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1709,7 +1831,7 @@ func (x *JournalSnapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalSnapshot.ProtoReflect.Descriptor instead.
 func (*JournalSnapshot) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{19}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *JournalSnapshot) GetEntries() []*JournalEntry {
@@ -1731,7 +1853,7 @@ type Twins_Machine struct {
 
 func (x *Twins_Machine) Reset() {
 	*x = Twins_Machine{}
-	mi := &file_oriel_v1_live_proto_msgTypes[20]
+	mi := &file_oriel_v1_live_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1743,7 +1865,7 @@ func (x *Twins_Machine) String() string {
 func (*Twins_Machine) ProtoMessage() {}
 
 func (x *Twins_Machine) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[20]
+	mi := &file_oriel_v1_live_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1756,7 +1878,7 @@ func (x *Twins_Machine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Twins_Machine.ProtoReflect.Descriptor instead.
 func (*Twins_Machine) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{15, 0}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{17, 0}
 }
 
 func (x *Twins_Machine) GetMark() string {
@@ -1800,7 +1922,7 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"\x0eattach_session\x18\x05 \x01(\v2\x17.oriel.v1.AttachSessionH\x00R\rattachSession\x121\n" +
 	"\trenew_ice\x18\x06 \x01(\v2\x12.oriel.v1.RenewIceH\x00R\brenewIce\x12C\n" +
 	"\x0fprepare_session\x18\a \x01(\v2\x18.oriel.v1.PrepareSessionH\x00R\x0eprepareSessionB\x06\n" +
-	"\x04body\"\xb8\x06\n" +
+	"\x04body\"\xf4\x06\n" +
 	"\tToConsole\x121\n" +
 	"\awelcome\x18\x01 \x01(\v2\x15.oriel.v1.LiveWelcomeH\x00R\awelcome\x12;\n" +
 	"\tcomputers\x18\x02 \x01(\v2\x1b.oriel.v1.ComputersSnapshotH\x00R\tcomputers\x120\n" +
@@ -1818,8 +1940,15 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"signed_out\x18\f \x01(\v2\x13.oriel.v1.SignedOutH\x00R\tsignedOut\x12C\n" +
 	"\x0fsession_waiting\x18\r \x01(\v2\x18.oriel.v1.SessionWaitingH\x00R\x0esessionWaiting\x127\n" +
 	"\vice_servers\x18\x0e \x01(\v2\x14.oriel.v1.IceServersH\x00R\n" +
-	"iceServersB\x06\n" +
-	"\x04body\"\xcf\x01\n" +
+	"iceServers\x12:\n" +
+	"\frelay_health\x18\x0f \x01(\v2\x15.oriel.v1.RelayHealthH\x00R\vrelayHealthB\x06\n" +
+	"\x04body\"Z\n" +
+	"\vRelayHealth\x121\n" +
+	"\afailing\x18\x01 \x03(\v2\x11.oriel.v1.FailingB\x04\xe8\xe0\x18\x10R\afailing\x12\x18\n" +
+	"\x04node\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\x04node\"@\n" +
+	"\aFailing\x12\x18\n" +
+	"\x04part\x18\x01 \x01(\tB\x04\xe0\xe0\x18 R\x04part\x12\x1b\n" +
+	"\tdisk_full\x18\x02 \x01(\bR\bdiskFull\"\xcf\x01\n" +
 	"\vLiveWelcome\x12!\n" +
 	"\tperson_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\bpersonId\x12)\n" +
 	"\rrelay_version\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\frelayVersion\x12:\n" +
@@ -1953,87 +2082,91 @@ func file_oriel_v1_live_proto_rawDescGZIP() []byte {
 }
 
 var file_oriel_v1_live_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_oriel_v1_live_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_oriel_v1_live_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_oriel_v1_live_proto_goTypes = []any{
 	(Computer_Status)(0),      // 0: oriel.v1.Computer.Status
 	(*FromConsole)(nil),       // 1: oriel.v1.FromConsole
 	(*ToConsole)(nil),         // 2: oriel.v1.ToConsole
-	(*LiveWelcome)(nil),       // 3: oriel.v1.LiveWelcome
-	(*Watch)(nil),             // 4: oriel.v1.Watch
-	(*RenewIce)(nil),          // 5: oriel.v1.RenewIce
-	(*IceServers)(nil),        // 6: oriel.v1.IceServers
-	(*OpenSession)(nil),       // 7: oriel.v1.OpenSession
-	(*PrepareSession)(nil),    // 8: oriel.v1.PrepareSession
-	(*SessionOpened)(nil),     // 9: oriel.v1.SessionOpened
-	(*SessionWaiting)(nil),    // 10: oriel.v1.SessionWaiting
-	(*CloseSession)(nil),      // 11: oriel.v1.CloseSession
-	(*AttachSession)(nil),     // 12: oriel.v1.AttachSession
-	(*Problem)(nil),           // 13: oriel.v1.Problem
-	(*SignedOut)(nil),         // 14: oriel.v1.SignedOut
-	(*Computer)(nil),          // 15: oriel.v1.Computer
-	(*Twins)(nil),             // 16: oriel.v1.Twins
-	(*ComputersSnapshot)(nil), // 17: oriel.v1.ComputersSnapshot
-	(*ComputerRemoved)(nil),   // 18: oriel.v1.ComputerRemoved
-	(*JournalEntry)(nil),      // 19: oriel.v1.JournalEntry
-	(*JournalSnapshot)(nil),   // 20: oriel.v1.JournalSnapshot
-	(*Twins_Machine)(nil),     // 21: oriel.v1.Twins.Machine
-	(*Candidate)(nil),         // 22: oriel.v1.Candidate
-	(*Answer)(nil),            // 23: oriel.v1.Answer
-	(*SessionEnded)(nil),      // 24: oriel.v1.SessionEnded
-	(*IceServer)(nil),         // 25: oriel.v1.IceServer
-	(Mode)(0),                 // 26: oriel.v1.Mode
-	(Scope)(0),                // 27: oriel.v1.Scope
-	(Code)(0),                 // 28: oriel.v1.Code
-	(*Summary)(nil),           // 29: oriel.v1.Summary
-	(Status_Display)(0),       // 30: oriel.v1.Status.Display
-	(EndReason)(0),            // 31: oriel.v1.EndReason
-	(Path)(0),                 // 32: oriel.v1.Path
-	(*Delays)(nil),            // 33: oriel.v1.Delays
+	(*RelayHealth)(nil),       // 3: oriel.v1.RelayHealth
+	(*Failing)(nil),           // 4: oriel.v1.Failing
+	(*LiveWelcome)(nil),       // 5: oriel.v1.LiveWelcome
+	(*Watch)(nil),             // 6: oriel.v1.Watch
+	(*RenewIce)(nil),          // 7: oriel.v1.RenewIce
+	(*IceServers)(nil),        // 8: oriel.v1.IceServers
+	(*OpenSession)(nil),       // 9: oriel.v1.OpenSession
+	(*PrepareSession)(nil),    // 10: oriel.v1.PrepareSession
+	(*SessionOpened)(nil),     // 11: oriel.v1.SessionOpened
+	(*SessionWaiting)(nil),    // 12: oriel.v1.SessionWaiting
+	(*CloseSession)(nil),      // 13: oriel.v1.CloseSession
+	(*AttachSession)(nil),     // 14: oriel.v1.AttachSession
+	(*Problem)(nil),           // 15: oriel.v1.Problem
+	(*SignedOut)(nil),         // 16: oriel.v1.SignedOut
+	(*Computer)(nil),          // 17: oriel.v1.Computer
+	(*Twins)(nil),             // 18: oriel.v1.Twins
+	(*ComputersSnapshot)(nil), // 19: oriel.v1.ComputersSnapshot
+	(*ComputerRemoved)(nil),   // 20: oriel.v1.ComputerRemoved
+	(*JournalEntry)(nil),      // 21: oriel.v1.JournalEntry
+	(*JournalSnapshot)(nil),   // 22: oriel.v1.JournalSnapshot
+	(*Twins_Machine)(nil),     // 23: oriel.v1.Twins.Machine
+	(*Candidate)(nil),         // 24: oriel.v1.Candidate
+	(*Answer)(nil),            // 25: oriel.v1.Answer
+	(*SessionEnded)(nil),      // 26: oriel.v1.SessionEnded
+	(*IceServer)(nil),         // 27: oriel.v1.IceServer
+	(Mode)(0),                 // 28: oriel.v1.Mode
+	(Scope)(0),                // 29: oriel.v1.Scope
+	(Code)(0),                 // 30: oriel.v1.Code
+	(*Summary)(nil),           // 31: oriel.v1.Summary
+	(Status_Display)(0),       // 32: oriel.v1.Status.Display
+	(EndReason)(0),            // 33: oriel.v1.EndReason
+	(Path)(0),                 // 34: oriel.v1.Path
+	(*Delays)(nil),            // 35: oriel.v1.Delays
 }
 var file_oriel_v1_live_proto_depIdxs = []int32{
-	4,  // 0: oriel.v1.FromConsole.watch:type_name -> oriel.v1.Watch
-	7,  // 1: oriel.v1.FromConsole.open_session:type_name -> oriel.v1.OpenSession
-	22, // 2: oriel.v1.FromConsole.candidate:type_name -> oriel.v1.Candidate
-	11, // 3: oriel.v1.FromConsole.close_session:type_name -> oriel.v1.CloseSession
-	12, // 4: oriel.v1.FromConsole.attach_session:type_name -> oriel.v1.AttachSession
-	5,  // 5: oriel.v1.FromConsole.renew_ice:type_name -> oriel.v1.RenewIce
-	8,  // 6: oriel.v1.FromConsole.prepare_session:type_name -> oriel.v1.PrepareSession
-	3,  // 7: oriel.v1.ToConsole.welcome:type_name -> oriel.v1.LiveWelcome
-	17, // 8: oriel.v1.ToConsole.computers:type_name -> oriel.v1.ComputersSnapshot
-	15, // 9: oriel.v1.ToConsole.computer:type_name -> oriel.v1.Computer
-	18, // 10: oriel.v1.ToConsole.computer_removed:type_name -> oriel.v1.ComputerRemoved
-	20, // 11: oriel.v1.ToConsole.journal:type_name -> oriel.v1.JournalSnapshot
-	19, // 12: oriel.v1.ToConsole.journal_entry:type_name -> oriel.v1.JournalEntry
-	9,  // 13: oriel.v1.ToConsole.session_opened:type_name -> oriel.v1.SessionOpened
-	23, // 14: oriel.v1.ToConsole.answer:type_name -> oriel.v1.Answer
-	22, // 15: oriel.v1.ToConsole.candidate:type_name -> oriel.v1.Candidate
-	24, // 16: oriel.v1.ToConsole.session_ended:type_name -> oriel.v1.SessionEnded
-	13, // 17: oriel.v1.ToConsole.problem:type_name -> oriel.v1.Problem
-	14, // 18: oriel.v1.ToConsole.signed_out:type_name -> oriel.v1.SignedOut
-	10, // 19: oriel.v1.ToConsole.session_waiting:type_name -> oriel.v1.SessionWaiting
-	6,  // 20: oriel.v1.ToConsole.ice_servers:type_name -> oriel.v1.IceServers
-	25, // 21: oriel.v1.LiveWelcome.ice_servers:type_name -> oriel.v1.IceServer
-	25, // 22: oriel.v1.IceServers.ice_servers:type_name -> oriel.v1.IceServer
-	26, // 23: oriel.v1.OpenSession.mode:type_name -> oriel.v1.Mode
-	27, // 24: oriel.v1.SessionOpened.scopes:type_name -> oriel.v1.Scope
-	28, // 25: oriel.v1.Problem.code:type_name -> oriel.v1.Code
-	0,  // 26: oriel.v1.Computer.status:type_name -> oriel.v1.Computer.Status
-	29, // 27: oriel.v1.Computer.summary:type_name -> oriel.v1.Summary
-	30, // 28: oriel.v1.Computer.display:type_name -> oriel.v1.Status.Display
-	16, // 29: oriel.v1.Computer.twins:type_name -> oriel.v1.Twins
-	21, // 30: oriel.v1.Twins.machines:type_name -> oriel.v1.Twins.Machine
-	15, // 31: oriel.v1.ComputersSnapshot.computers:type_name -> oriel.v1.Computer
-	26, // 32: oriel.v1.JournalEntry.mode:type_name -> oriel.v1.Mode
-	31, // 33: oriel.v1.JournalEntry.end_reason:type_name -> oriel.v1.EndReason
-	28, // 34: oriel.v1.JournalEntry.end_code:type_name -> oriel.v1.Code
-	32, // 35: oriel.v1.JournalEntry.path:type_name -> oriel.v1.Path
-	33, // 36: oriel.v1.JournalEntry.delays:type_name -> oriel.v1.Delays
-	19, // 37: oriel.v1.JournalSnapshot.entries:type_name -> oriel.v1.JournalEntry
-	38, // [38:38] is the sub-list for method output_type
-	38, // [38:38] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	6,  // 0: oriel.v1.FromConsole.watch:type_name -> oriel.v1.Watch
+	9,  // 1: oriel.v1.FromConsole.open_session:type_name -> oriel.v1.OpenSession
+	24, // 2: oriel.v1.FromConsole.candidate:type_name -> oriel.v1.Candidate
+	13, // 3: oriel.v1.FromConsole.close_session:type_name -> oriel.v1.CloseSession
+	14, // 4: oriel.v1.FromConsole.attach_session:type_name -> oriel.v1.AttachSession
+	7,  // 5: oriel.v1.FromConsole.renew_ice:type_name -> oriel.v1.RenewIce
+	10, // 6: oriel.v1.FromConsole.prepare_session:type_name -> oriel.v1.PrepareSession
+	5,  // 7: oriel.v1.ToConsole.welcome:type_name -> oriel.v1.LiveWelcome
+	19, // 8: oriel.v1.ToConsole.computers:type_name -> oriel.v1.ComputersSnapshot
+	17, // 9: oriel.v1.ToConsole.computer:type_name -> oriel.v1.Computer
+	20, // 10: oriel.v1.ToConsole.computer_removed:type_name -> oriel.v1.ComputerRemoved
+	22, // 11: oriel.v1.ToConsole.journal:type_name -> oriel.v1.JournalSnapshot
+	21, // 12: oriel.v1.ToConsole.journal_entry:type_name -> oriel.v1.JournalEntry
+	11, // 13: oriel.v1.ToConsole.session_opened:type_name -> oriel.v1.SessionOpened
+	25, // 14: oriel.v1.ToConsole.answer:type_name -> oriel.v1.Answer
+	24, // 15: oriel.v1.ToConsole.candidate:type_name -> oriel.v1.Candidate
+	26, // 16: oriel.v1.ToConsole.session_ended:type_name -> oriel.v1.SessionEnded
+	15, // 17: oriel.v1.ToConsole.problem:type_name -> oriel.v1.Problem
+	16, // 18: oriel.v1.ToConsole.signed_out:type_name -> oriel.v1.SignedOut
+	12, // 19: oriel.v1.ToConsole.session_waiting:type_name -> oriel.v1.SessionWaiting
+	8,  // 20: oriel.v1.ToConsole.ice_servers:type_name -> oriel.v1.IceServers
+	3,  // 21: oriel.v1.ToConsole.relay_health:type_name -> oriel.v1.RelayHealth
+	4,  // 22: oriel.v1.RelayHealth.failing:type_name -> oriel.v1.Failing
+	27, // 23: oriel.v1.LiveWelcome.ice_servers:type_name -> oriel.v1.IceServer
+	27, // 24: oriel.v1.IceServers.ice_servers:type_name -> oriel.v1.IceServer
+	28, // 25: oriel.v1.OpenSession.mode:type_name -> oriel.v1.Mode
+	29, // 26: oriel.v1.SessionOpened.scopes:type_name -> oriel.v1.Scope
+	30, // 27: oriel.v1.Problem.code:type_name -> oriel.v1.Code
+	0,  // 28: oriel.v1.Computer.status:type_name -> oriel.v1.Computer.Status
+	31, // 29: oriel.v1.Computer.summary:type_name -> oriel.v1.Summary
+	32, // 30: oriel.v1.Computer.display:type_name -> oriel.v1.Status.Display
+	18, // 31: oriel.v1.Computer.twins:type_name -> oriel.v1.Twins
+	23, // 32: oriel.v1.Twins.machines:type_name -> oriel.v1.Twins.Machine
+	17, // 33: oriel.v1.ComputersSnapshot.computers:type_name -> oriel.v1.Computer
+	28, // 34: oriel.v1.JournalEntry.mode:type_name -> oriel.v1.Mode
+	33, // 35: oriel.v1.JournalEntry.end_reason:type_name -> oriel.v1.EndReason
+	30, // 36: oriel.v1.JournalEntry.end_code:type_name -> oriel.v1.Code
+	34, // 37: oriel.v1.JournalEntry.path:type_name -> oriel.v1.Path
+	35, // 38: oriel.v1.JournalEntry.delays:type_name -> oriel.v1.Delays
+	21, // 39: oriel.v1.JournalSnapshot.entries:type_name -> oriel.v1.JournalEntry
+	40, // [40:40] is the sub-list for method output_type
+	40, // [40:40] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_live_proto_init() }
@@ -2068,6 +2201,7 @@ func file_oriel_v1_live_proto_init() {
 		(*ToConsole_SignedOut)(nil),
 		(*ToConsole_SessionWaiting)(nil),
 		(*ToConsole_IceServers)(nil),
+		(*ToConsole_RelayHealth)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2075,7 +2209,7 @@ func file_oriel_v1_live_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oriel_v1_live_proto_rawDesc), len(file_oriel_v1_live_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   21,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -19,6 +19,7 @@ const (
 	Enroll     Permission = "enroll"      // make, list and revoke enrollment tokens
 	Journal    Permission = "journal"     // read the record of sessions
 	EndSession Permission = "end_session" // end somebody's session
+	Operate    Permission = "operate"     // know what the relay itself lacks
 )
 
 // Object is what a permission is about.
@@ -50,7 +51,7 @@ func (a *Access) Can(ctx context.Context, who Identity, what Permission, on Obje
 
 func allowed(role string, what Permission) bool {
 	switch what {
-	case See, Connect, Control, Manage, Enroll, Journal, EndSession:
+	case See, Connect, Control, Manage, Enroll, Journal, EndSession, Operate:
 		return role == store.RoleOwner
 	}
 	return false

@@ -37,6 +37,8 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/trust"
 	"oriel/protocol/wire"
@@ -94,6 +96,7 @@ type Hub struct {
 	tabs     map[*tab]bool         // protected by mu
 	conns    map[*wire.Conn]func() // protected by mu; every connection, and how to close it
 	people   map[string]int        // protected by mu; tabs by person
+	health   *orielv1.RelayHealth  // protected by mu; what was said last, never nil
 }
 
 // New makes a Hub. Connections are served at once; what tabs watch and the end
@@ -112,7 +115,8 @@ func New(o Options) *Hub {
 		o.Recheck = RecheckEvery
 	}
 	return &Hub{o: o, greeting: make(chan struct{}, MaxGreeting), feed: newFeed(),
-		agents: make(map[*agent]bool), tabs: make(map[*tab]bool), conns: make(map[*wire.Conn]func()), people: make(map[string]int)}
+		agents: make(map[*agent]bool), tabs: make(map[*tab]bool), conns: make(map[*wire.Conn]func()), people: make(map[string]int),
+		health: &orielv1.RelayHealth{}}
 }
 
 // Run brings tabs what they watch, and sees sign-ins end, until ctx ends.
@@ -148,6 +152,19 @@ func (h *Hub) Run(ctx context.Context) error {
 	wg.Go(func() { h.recheck(ctx) })
 	h.runFeed(ctx)
 	return nil
+}
+
+// SetHealth has those know who operate the relay what this node lacks.
+func (h *Hub) SetHealth(health *orielv1.RelayHealth) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if proto.Equal(h.health, health) {
+		return
+	}
+	h.health = health
+	for t := range h.tabs {
+		t.tellHealth(health)
+	}
 }
 
 // Stats are plain numbers for metrics.

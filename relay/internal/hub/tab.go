@@ -28,6 +28,7 @@ type tab struct {
 	see     bool          // protected by mu; may watch computers
 	read    bool          // protected by mu; may watch the journal
 	control bool          // protected by mu; may control computers
+	operate bool          // protected by mu; may know what the relay lacks
 }
 
 func (t *tab) ID() string                { return t.id }
@@ -72,6 +73,9 @@ func (h *Hub) Live(w http.ResponseWriter, r *http.Request, who access.Identity) 
 	defer t.seat.Leave()
 	h.mu.Lock()
 	h.tabs[t] = true
+	if len(h.health.GetFailing()) > 0 {
+		t.tellHealth(h.health)
+	}
 	h.mu.Unlock()
 	defer func() {
 		h.mu.Lock()
@@ -144,13 +148,13 @@ func (t *tab) permissions(ctx context.Context) error {
 		}
 		return err == nil
 	}
-	see, read, control := may(access.See), may(access.Journal), may(access.Control)
+	see, read, control, operate := may(access.See), may(access.Journal), may(access.Control), may(access.Operate)
 	if failed != nil {
 		return failed
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.see, t.read, t.control = see, read, control
+	t.see, t.read, t.control, t.operate = see, read, control, operate
 	return nil
 }
 
@@ -159,6 +163,15 @@ func (t *tab) watches() (computers, journal, control bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.watch.GetComputers() && t.see, t.watch.GetJournal() && t.read, t.control
+}
+
+func (t *tab) tellHealth(health *orielv1.RelayHealth) {
+	t.mu.Lock()
+	operate := t.operate
+	t.mu.Unlock()
+	if operate {
+		t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_RelayHealth{RelayHealth: health}})
+	}
 }
 
 func (t *tab) signOut() {

@@ -67,6 +67,7 @@ type Node struct {
 
 	c         *config.Config
 	o         Options
+	nodeName  string // the same after a restart
 	publicURL *url.URL
 	listener  net.Listener
 	metrics   net.Listener // nil: none of its own
@@ -181,6 +182,7 @@ func (n *Node) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	n.nodeName = name
 	if n.bus, err = bus.Open(ctx, bus.Options{URL: c.NATS, Name: name, Logger: log}); err != nil {
 		return err
 	}

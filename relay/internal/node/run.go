@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/relay/internal/broker"
+	"oriel/relay/internal/store"
 	"oriel/relay/internal/turn"
 )
 
@@ -33,6 +36,7 @@ func (n *Node) Run(ctx context.Context) error {
 	run("fleet", func() error { return n.fleet.Run(rooms) })
 	run("broker", func() error { return n.broker.Run(rooms) })
 	run("hub", func() error { return n.hub.Run(rooms) })
+	run("health", func() error { return n.watchHealth(rooms) })
 	run("access", func() error { return n.sweep(rooms) })
 	run("server", func() error { return n.server.Serve(n.listener) })
 	watcher := &http.Server{Handler: n.server.MetricsHandler(), ReadHeaderTimeout: 10 * time.Second}
@@ -79,6 +83,30 @@ func (n *Node) sweep(ctx context.Context) error {
 	for {
 		if err := n.Access.Sweep(ctx); err != nil && ctx.Err() == nil {
 			n.o.Log.Warn("sweep", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// healthEvery is how often the relay asks itself whether it is well.
+const healthEvery = 5 * time.Second
+
+// watchHealth tells who operates the relay what it lacks.
+func (n *Node) watchHealth(ctx context.Context) error {
+	tick := time.NewTicker(healthEvery)
+	defer tick.Stop()
+	for {
+		failed := n.server.Failing(ctx)
+		health := &orielv1.RelayHealth{Node: n.nodeName}
+		for _, part := range slices.Sorted(maps.Keys(failed)) {
+			health.Failing = append(health.Failing, &orielv1.Failing{Part: part, DiskFull: store.DiskFull(failed[part])})
+		}
+		if ctx.Err() == nil {
+			n.hub.SetHealth(health)
 		}
 		select {
 		case <-ctx.Done():

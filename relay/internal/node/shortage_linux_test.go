@@ -61,6 +61,20 @@ func TestFullDisk(t *testing.T) {
 	until(t, "the relay notices", func() bool {
 		return strings.Contains(r.readyz(), "database: disk full\n") && strings.Contains(r.readyz(), "blobs: disk full\n")
 	})
+	health := func(fine bool) {
+		t.Helper()
+		m := tab.Take("the relay's health", func(m *orielv1.ToConsole) bool { return m.GetRelayHealth() != nil }).GetRelayHealth()
+		full := 0
+		for _, f := range m.GetFailing() {
+			if f.GetDiskFull() {
+				full++
+			}
+		}
+		if fine != (len(m.GetFailing()) == 0) || !fine && full != 2 {
+			t.Errorf("who operates the relay is told %v", m)
+		}
+	}
+	health(false)
 	status := func(want map[string]string) {
 		t.Helper()
 		var list struct{ Computers []object }
@@ -108,6 +122,7 @@ func TestFullDisk(t *testing.T) {
 		SessionId: session, Reason: orielv1.EndReason_END_REASON_ENDED}}})
 
 	disk.Free()
+	health(true)
 	p.do("POST", "/api/v1/enrollment-tokens", object{"note": "more"}, nil, 201)
 	until(t, "the end is written down", func() bool {
 		var row object

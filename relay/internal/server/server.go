@@ -101,6 +101,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{o: o, mux: http.NewServeMux(), metrics: newMetrics(), release: &release{dir: o.Downloads, base: o.PublicURL},
 		health:    health{checks: o.Ready, log: o.Log, now: time.Now},
 		untrusted: rate.Sometimes{First: 1, Interval: time.Hour}}
+	s.metrics.registry.MustRegister(&s.health)
 	if err := s.build(); err != nil {
 		return nil, err
 	}
@@ -258,7 +259,7 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 		plain(w, http.StatusServiceUnavailable, "draining\n")
 		return
 	}
-	code, text := s.health.ask(r.Context())
+	code, text := s.health.answer(r.Context())
 	plain(w, code, text)
 }
 

@@ -333,6 +333,16 @@ func TestHealth(t *testing.T) {
 	now = now.Add(time.Second)
 	fail = fmt.Errorf("write: %w", syscall.ENOSPC)
 	check("/readyz", 503, "bus: disk full\ndatabase: ok\n")
+	scraped := httptest.NewRecorder()
+	s.MetricsHandler().ServeHTTP(scraped, httptest.NewRequest("GET", "/metrics", nil))
+	for _, line := range []string{`oriel_disk_full{part="bus"} 1`, `oriel_disk_full{part="database"} 0`, `oriel_ready{part="bus"} 0`, `oriel_ready{part="database"} 1`} {
+		if !strings.Contains(scraped.Body.String(), "\n"+line+"\n") {
+			t.Errorf("the metrics have no %s", line)
+		}
+	}
+	if asked != 2 {
+		t.Errorf("metrics within the second ask anew: %d", asked)
+	}
 	now = now.Add(time.Second)
 	fail = errors.New("nats://user:secret@10.0.0.7: refused")
 	check("/readyz", 503, "bus: failing\ndatabase: ok\n")

@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oriel/v1/live.proto.
  */
 export const file_oriel_v1_live: GenFile = /*@__PURE__*/
-  fileDesc("ChNvcmllbC92MS9saXZlLnByb3RvEghvcmllbC52MSLSAgoLRnJvbUNvbnNvbGUSIAoFd2F0Y2gYASABKAsyDy5vcmllbC52MS5XYXRjaEgAEi0KDG9wZW5fc2Vzc2lvbhgCIAEoCzIVLm9yaWVsLnYxLk9wZW5TZXNzaW9uSAASKAoJY2FuZGlkYXRlGAMgASgLMhMub3JpZWwudjEuQ2FuZGlkYXRlSAASLwoNY2xvc2Vfc2Vzc2lvbhgEIAEoCzIWLm9yaWVsLnYxLkNsb3NlU2Vzc2lvbkgAEjEKDmF0dGFjaF9zZXNzaW9uGAUgASgLMhcub3JpZWwudjEuQXR0YWNoU2Vzc2lvbkgAEicKCXJlbmV3X2ljZRgGIAEoCzISLm9yaWVsLnYxLlJlbmV3SWNlSAASMwoPcHJlcGFyZV9zZXNzaW9uGAcgASgLMhgub3JpZWwudjEuUHJlcGFyZVNlc3Npb25IAEIGCgRib2R5IpIFCglUb0NvbnNvbGUSKAoHd2VsY29tZRgBIAEoCzIVLm9yaWVsLnYxLkxpdmVXZWxjb21lSAASMAoJY29tcHV0ZXJzGAIgASgLMhsub3JpZWwudjEuQ29tcHV0ZXJzU25hcHNob3RIABImCghjb21wdXRlchgDIAEoCzISLm9yaWVsLnYxLkNvbXB1dGVySAASNQoQY29tcHV0ZXJfcmVtb3ZlZBgEIAEoCzIZLm9yaWVsLnYxLkNvbXB1dGVyUmVtb3ZlZEgAEiwKB2pvdXJuYWwYBSABKAsyGS5vcmllbC52MS5Kb3VybmFsU25hcHNob3RIABIvCg1qb3VybmFsX2VudHJ5GAYgASgLMhYub3JpZWwudjEuSm91cm5hbEVudHJ5SAASMQoOc2Vzc2lvbl9vcGVuZWQYByABKAsyFy5vcmllbC52MS5TZXNzaW9uT3BlbmVkSAASIgoGYW5zd2VyGAggASgLMhAub3JpZWwudjEuQW5zd2VySAASKAoJY2FuZGlkYXRlGAkgASgLMhMub3JpZWwudjEuQ2FuZGlkYXRlSAASLwoNc2Vzc2lvbl9lbmRlZBgKIAEoCzIWLm9yaWVsLnYxLlNlc3Npb25FbmRlZEgAEiQKB3Byb2JsZW0YCyABKAsyES5vcmllbC52MS5Qcm9ibGVtSAASKQoKc2lnbmVkX291dBgMIAEoCzITLm9yaWVsLnYxLlNpZ25lZE91dEgAEjMKD3Nlc3Npb25fd2FpdGluZxgNIAEoCzIYLm9yaWVsLnYxLlNlc3Npb25XYWl0aW5nSAASKwoLaWNlX3NlcnZlcnMYDiABKAsyFC5vcmllbC52MS5JY2VTZXJ2ZXJzSABCBgoEYm9keSKYAQoLTGl2ZVdlbGNvbWUSFwoJcGVyc29uX2lkGAEgASgJQgTg4BhAEhsKDXJlbGF5X3ZlcnNpb24YAiABKAlCBODgGEASLgoLaWNlX3NlcnZlcnMYAyADKAsyEy5vcmllbC52MS5JY2VTZXJ2ZXJCBOjgGBASFgoOaWNlX2V4cGlyZXNfYXQYBCABKAMSCwoDbm93GAUgASgDIisKBVdhdGNoEhEKCWNvbXB1dGVycxgBIAEoCBIPCgdqb3VybmFsGAIgASgIIgoKCFJlbmV3SWNlIlQKCkljZVNlcnZlcnMSLgoLaWNlX3NlcnZlcnMYASADKAsyEy5vcmllbC52MS5JY2VTZXJ2ZXJCBOjgGBASFgoOaWNlX2V4cGlyZXNfYXQYAiABKAMihgEKC09wZW5TZXNzaW9uEg8KB2F0dGVtcHQYASABKA0SGQoLY29tcHV0ZXJfaWQYAiABKAlCBODgGEASHAoEbW9kZRgDIAEoDjIOLm9yaWVsLnYxLk1vZGUSEwoDc2RwGAQgASgJQgbg4BiAgAQSGAoKc2Vzc2lvbl9pZBgFIAEoCUIE4OAYQCIrCg5QcmVwYXJlU2Vzc2lvbhIZCgtjb21wdXRlcl9pZBgBIAEoCUIE4OAYQCKSAQoNU2Vzc2lvbk9wZW5lZBIYCgpzZXNzaW9uX2lkGAEgASgJQgTg4BhAEg8KB2F0dGVtcHQYAiABKA0SGgoMY29tcHV0ZXJfa2V5GAMgASgMQgTg4BggEhMKBW5vbmNlGAQgASgMQgTg4BggEiUKBnNjb3BlcxgFIAMoDjIPLm9yaWVsLnYxLlNjb3BlQgTo4BggIjwKDlNlc3Npb25XYWl0aW5nEg8KB2F0dGVtcHQYASABKA0SGQoLY29tcHV0ZXJfaWQYAiABKAlCBODgGEAiOQoMQ2xvc2VTZXNzaW9uEhgKCnNlc3Npb25faWQYASABKAlCBODgGEASDwoHYXR0ZW1wdBgCIAEoDSIpCg1BdHRhY2hTZXNzaW9uEhgKCnNlc3Npb25faWQYASABKAlCBODgGEAiaQoHUHJvYmxlbRIPCgdhdHRlbXB0GAEgASgNEhgKCnNlc3Npb25faWQYAiABKAlCBODgGEASHAoEY29kZRgDIAEoDjIOLm9yaWVsLnYxLkNvZGUSFQoGZGV0YWlsGAQgASgJQgXg4BiACCILCglTaWduZWRPdXQitQQKCENvbXB1dGVyEhAKAmlkGAEgASgJQgTg4BhAEhMKBG5hbWUYAiABKAlCBeDgGIACEikKBnN0YXR1cxgDIAEoDjIZLm9yaWVsLnYxLkNvbXB1dGVyLlN0YXR1cxIiCgdzdW1tYXJ5GAQgASgLMhEub3JpZWwudjEuU3VtbWFyeRIVCgdhZGRyZXNzGAUgASgJQgTg4BhAEhsKDWFnZW50X3ZlcnNpb24YBiABKAlCBODgGEASEQoJbGFzdF9zZWVuGAcgASgDEhAKCGFkZGVkX2F0GAggASgDEhIKCnByZXZpZXdfYXQYCSABKAMSKQoHZGlzcGxheRgKIAEoDjIYLm9yaWVsLnYxLlN0YXR1cy5EaXNwbGF5EhwKCW9wZXJhdG9ycxgLIAMoCUIJ4OAYgALo4BggEhMKC21heV9jb250cm9sGAwgASgIEh0KDmRpc3BsYXlfZGV0YWlsGA0gASgJQgXg4BiACBIeCgV0d2lucxgUIAEoCzIPLm9yaWVsLnYxLlR3aW5zEh0KD3NhbWVfbWFjaGluZV9hcxgVIAEoCUIE4OAYQCKJAQoGU3RhdHVzEhYKElNUQVRVU19VTlNQRUNJRklFRBAAEhEKDVNUQVRVU19PTkxJTkUQARIVChFTVEFUVVNfSU5fU0VTU0lPThACEhIKDlNUQVRVU19PRkZMSU5FEAMSFQoRU1RBVFVTX05FVkVSX1NFRU4QBBISCg5TVEFUVVNfQkxPQ0tFRBAFIqkBCgVUd2lucxIPCgdzZWVuX2F0GAEgASgDEi8KCG1hY2hpbmVzGAIgAygLMhcub3JpZWwudjEuVHdpbnMuTWFjaGluZUIE6OAYAhpeCgdNYWNoaW5lEhIKBG1hcmsYASABKAlCBODgGFASGAoJaG9zdF9uYW1lGAIgASgJQgXg4BiAAhIVCgdhZGRyZXNzGAMgASgJQgTg4BhAEg4KBnJlbmV3cxgEIAEoCCJCChFDb21wdXRlcnNTbmFwc2hvdBItCgljb21wdXRlcnMYASADKAsyEi5vcmllbC52MS5Db21wdXRlckIG6OAYoI0GIiMKD0NvbXB1dGVyUmVtb3ZlZBIQCgJpZBgBIAEoCUIE4OAYQCL2AwoMSm91cm5hbEVudHJ5EhgKCnNlc3Npb25faWQYASABKAlCBODgGEASGQoLY29tcHV0ZXJfaWQYAiABKAlCBODgGEASHAoNY29tcHV0ZXJfbmFtZRgDIAEoCUIF4OAYgAISGQoLb3BlcmF0b3JfaWQYBCABKAlCBODgGEASHAoNb3BlcmF0b3JfbmFtZRgFIAEoCUIF4OAYgAISHgoQb3BlcmF0b3JfYWRkcmVzcxgGIAEoCUIE4OAYQBIWCgdicm93c2VyGAcgASgJQgXg4BiAAhIcCgRtb2RlGAggASgOMg4ub3JpZWwudjEuTW9kZRISCgpzdGFydGVkX2F0GAkgASgDEhQKDGNvbm5lY3RlZF9hdBgKIAEoAxIQCghlbmRlZF9hdBgLIAEoAxInCgplbmRfcmVhc29uGAwgASgOMhMub3JpZWwudjEuRW5kUmVhc29uEiAKCGVuZF9jb2RlGA0gASgOMg4ub3JpZWwudjEuQ29kZRIcCgRwYXRoGA4gASgOMg4ub3JpZWwudjEuUGF0aBINCgVieXRlcxgPIAEoBBITCgVjb2RlYxgQIAEoCUIE4OAYIBIZCgplbmRfZGV0YWlsGBEgASgJQgXg4BiACBIgCgZkZWxheXMYEiABKAsyEC5vcmllbC52MS5EZWxheXMiQAoPSm91cm5hbFNuYXBzaG90Ei0KB2VudHJpZXMYASADKAsyFi5vcmllbC52MS5Kb3VybmFsRW50cnlCBOjgGGRCIVofb3JpZWwvcHJvdG9jb2wvb3JpZWwvdjE7b3JpZWx2MWIGcHJvdG8z", [file_oriel_v1_agent, file_oriel_v1_bounds, file_oriel_v1_session]);
+  fileDesc("ChNvcmllbC92MS9saXZlLnByb3RvEghvcmllbC52MSLSAgoLRnJvbUNvbnNvbGUSIAoFd2F0Y2gYASABKAsyDy5vcmllbC52MS5XYXRjaEgAEi0KDG9wZW5fc2Vzc2lvbhgCIAEoCzIVLm9yaWVsLnYxLk9wZW5TZXNzaW9uSAASKAoJY2FuZGlkYXRlGAMgASgLMhMub3JpZWwudjEuQ2FuZGlkYXRlSAASLwoNY2xvc2Vfc2Vzc2lvbhgEIAEoCzIWLm9yaWVsLnYxLkNsb3NlU2Vzc2lvbkgAEjEKDmF0dGFjaF9zZXNzaW9uGAUgASgLMhcub3JpZWwudjEuQXR0YWNoU2Vzc2lvbkgAEicKCXJlbmV3X2ljZRgGIAEoCzISLm9yaWVsLnYxLlJlbmV3SWNlSAASMwoPcHJlcGFyZV9zZXNzaW9uGAcgASgLMhgub3JpZWwudjEuUHJlcGFyZVNlc3Npb25IAEIGCgRib2R5IsEFCglUb0NvbnNvbGUSKAoHd2VsY29tZRgBIAEoCzIVLm9yaWVsLnYxLkxpdmVXZWxjb21lSAASMAoJY29tcHV0ZXJzGAIgASgLMhsub3JpZWwudjEuQ29tcHV0ZXJzU25hcHNob3RIABImCghjb21wdXRlchgDIAEoCzISLm9yaWVsLnYxLkNvbXB1dGVySAASNQoQY29tcHV0ZXJfcmVtb3ZlZBgEIAEoCzIZLm9yaWVsLnYxLkNvbXB1dGVyUmVtb3ZlZEgAEiwKB2pvdXJuYWwYBSABKAsyGS5vcmllbC52MS5Kb3VybmFsU25hcHNob3RIABIvCg1qb3VybmFsX2VudHJ5GAYgASgLMhYub3JpZWwudjEuSm91cm5hbEVudHJ5SAASMQoOc2Vzc2lvbl9vcGVuZWQYByABKAsyFy5vcmllbC52MS5TZXNzaW9uT3BlbmVkSAASIgoGYW5zd2VyGAggASgLMhAub3JpZWwudjEuQW5zd2VySAASKAoJY2FuZGlkYXRlGAkgASgLMhMub3JpZWwudjEuQ2FuZGlkYXRlSAASLwoNc2Vzc2lvbl9lbmRlZBgKIAEoCzIWLm9yaWVsLnYxLlNlc3Npb25FbmRlZEgAEiQKB3Byb2JsZW0YCyABKAsyES5vcmllbC52MS5Qcm9ibGVtSAASKQoKc2lnbmVkX291dBgMIAEoCzITLm9yaWVsLnYxLlNpZ25lZE91dEgAEjMKD3Nlc3Npb25fd2FpdGluZxgNIAEoCzIYLm9yaWVsLnYxLlNlc3Npb25XYWl0aW5nSAASKwoLaWNlX3NlcnZlcnMYDiABKAsyFC5vcmllbC52MS5JY2VTZXJ2ZXJzSAASLQoMcmVsYXlfaGVhbHRoGA8gASgLMhUub3JpZWwudjEuUmVsYXlIZWFsdGhIAEIGCgRib2R5IksKC1JlbGF5SGVhbHRoEigKB2ZhaWxpbmcYASADKAsyES5vcmllbC52MS5GYWlsaW5nQgTo4BgQEhIKBG5vZGUYAiABKAlCBODgGEAiMAoHRmFpbGluZxISCgRwYXJ0GAEgASgJQgTg4BggEhEKCWRpc2tfZnVsbBgCIAEoCCKYAQoLTGl2ZVdlbGNvbWUSFwoJcGVyc29uX2lkGAEgASgJQgTg4BhAEhsKDXJlbGF5X3ZlcnNpb24YAiABKAlCBODgGEASLgoLaWNlX3NlcnZlcnMYAyADKAsyEy5vcmllbC52MS5JY2VTZXJ2ZXJCBOjgGBASFgoOaWNlX2V4cGlyZXNfYXQYBCABKAMSCwoDbm93GAUgASgDIisKBVdhdGNoEhEKCWNvbXB1dGVycxgBIAEoCBIPCgdqb3VybmFsGAIgASgIIgoKCFJlbmV3SWNlIlQKCkljZVNlcnZlcnMSLgoLaWNlX3NlcnZlcnMYASADKAsyEy5vcmllbC52MS5JY2VTZXJ2ZXJCBOjgGBASFgoOaWNlX2V4cGlyZXNfYXQYAiABKAMihgEKC09wZW5TZXNzaW9uEg8KB2F0dGVtcHQYASABKA0SGQoLY29tcHV0ZXJfaWQYAiABKAlCBODgGEASHAoEbW9kZRgDIAEoDjIOLm9yaWVsLnYxLk1vZGUSEwoDc2RwGAQgASgJQgbg4BiAgAQSGAoKc2Vzc2lvbl9pZBgFIAEoCUIE4OAYQCIrCg5QcmVwYXJlU2Vzc2lvbhIZCgtjb21wdXRlcl9pZBgBIAEoCUIE4OAYQCKSAQoNU2Vzc2lvbk9wZW5lZBIYCgpzZXNzaW9uX2lkGAEgASgJQgTg4BhAEg8KB2F0dGVtcHQYAiABKA0SGgoMY29tcHV0ZXJfa2V5GAMgASgMQgTg4BggEhMKBW5vbmNlGAQgASgMQgTg4BggEiUKBnNjb3BlcxgFIAMoDjIPLm9yaWVsLnYxLlNjb3BlQgTo4BggIjwKDlNlc3Npb25XYWl0aW5nEg8KB2F0dGVtcHQYASABKA0SGQoLY29tcHV0ZXJfaWQYAiABKAlCBODgGEAiOQoMQ2xvc2VTZXNzaW9uEhgKCnNlc3Npb25faWQYASABKAlCBODgGEASDwoHYXR0ZW1wdBgCIAEoDSIpCg1BdHRhY2hTZXNzaW9uEhgKCnNlc3Npb25faWQYASABKAlCBODgGEAiaQoHUHJvYmxlbRIPCgdhdHRlbXB0GAEgASgNEhgKCnNlc3Npb25faWQYAiABKAlCBODgGEASHAoEY29kZRgDIAEoDjIOLm9yaWVsLnYxLkNvZGUSFQoGZGV0YWlsGAQgASgJQgXg4BiACCILCglTaWduZWRPdXQitQQKCENvbXB1dGVyEhAKAmlkGAEgASgJQgTg4BhAEhMKBG5hbWUYAiABKAlCBeDgGIACEikKBnN0YXR1cxgDIAEoDjIZLm9yaWVsLnYxLkNvbXB1dGVyLlN0YXR1cxIiCgdzdW1tYXJ5GAQgASgLMhEub3JpZWwudjEuU3VtbWFyeRIVCgdhZGRyZXNzGAUgASgJQgTg4BhAEhsKDWFnZW50X3ZlcnNpb24YBiABKAlCBODgGEASEQoJbGFzdF9zZWVuGAcgASgDEhAKCGFkZGVkX2F0GAggASgDEhIKCnByZXZpZXdfYXQYCSABKAMSKQoHZGlzcGxheRgKIAEoDjIYLm9yaWVsLnYxLlN0YXR1cy5EaXNwbGF5EhwKCW9wZXJhdG9ycxgLIAMoCUIJ4OAYgALo4BggEhMKC21heV9jb250cm9sGAwgASgIEh0KDmRpc3BsYXlfZGV0YWlsGA0gASgJQgXg4BiACBIeCgV0d2lucxgUIAEoCzIPLm9yaWVsLnYxLlR3aW5zEh0KD3NhbWVfbWFjaGluZV9hcxgVIAEoCUIE4OAYQCKJAQoGU3RhdHVzEhYKElNUQVRVU19VTlNQRUNJRklFRBAAEhEKDVNUQVRVU19PTkxJTkUQARIVChFTVEFUVVNfSU5fU0VTU0lPThACEhIKDlNUQVRVU19PRkZMSU5FEAMSFQoRU1RBVFVTX05FVkVSX1NFRU4QBBISCg5TVEFUVVNfQkxPQ0tFRBAFIqkBCgVUd2lucxIPCgdzZWVuX2F0GAEgASgDEi8KCG1hY2hpbmVzGAIgAygLMhcub3JpZWwudjEuVHdpbnMuTWFjaGluZUIE6OAYAhpeCgdNYWNoaW5lEhIKBG1hcmsYASABKAlCBODgGFASGAoJaG9zdF9uYW1lGAIgASgJQgXg4BiAAhIVCgdhZGRyZXNzGAMgASgJQgTg4BhAEg4KBnJlbmV3cxgEIAEoCCJCChFDb21wdXRlcnNTbmFwc2hvdBItCgljb21wdXRlcnMYASADKAsyEi5vcmllbC52MS5Db21wdXRlckIG6OAYoI0GIiMKD0NvbXB1dGVyUmVtb3ZlZBIQCgJpZBgBIAEoCUIE4OAYQCL2AwoMSm91cm5hbEVudHJ5EhgKCnNlc3Npb25faWQYASABKAlCBODgGEASGQoLY29tcHV0ZXJfaWQYAiABKAlCBODgGEASHAoNY29tcHV0ZXJfbmFtZRgDIAEoCUIF4OAYgAISGQoLb3BlcmF0b3JfaWQYBCABKAlCBODgGEASHAoNb3BlcmF0b3JfbmFtZRgFIAEoCUIF4OAYgAISHgoQb3BlcmF0b3JfYWRkcmVzcxgGIAEoCUIE4OAYQBIWCgdicm93c2VyGAcgASgJQgXg4BiAAhIcCgRtb2RlGAggASgOMg4ub3JpZWwudjEuTW9kZRISCgpzdGFydGVkX2F0GAkgASgDEhQKDGNvbm5lY3RlZF9hdBgKIAEoAxIQCghlbmRlZF9hdBgLIAEoAxInCgplbmRfcmVhc29uGAwgASgOMhMub3JpZWwudjEuRW5kUmVhc29uEiAKCGVuZF9jb2RlGA0gASgOMg4ub3JpZWwudjEuQ29kZRIcCgRwYXRoGA4gASgOMg4ub3JpZWwudjEuUGF0aBINCgVieXRlcxgPIAEoBBITCgVjb2RlYxgQIAEoCUIE4OAYIBIZCgplbmRfZGV0YWlsGBEgASgJQgXg4BiACBIgCgZkZWxheXMYEiABKAsyEC5vcmllbC52MS5EZWxheXMiQAoPSm91cm5hbFNuYXBzaG90Ei0KB2VudHJpZXMYASADKAsyFi5vcmllbC52MS5Kb3VybmFsRW50cnlCBOjgGGRCIVofb3JpZWwvcHJvdG9jb2wvb3JpZWwvdjE7b3JpZWx2MWIGcHJvdG8z", [file_oriel_v1_agent, file_oriel_v1_bounds, file_oriel_v1_session]);
 
 /**
  * @generated from message oriel.v1.FromConsole
@@ -175,6 +175,12 @@ export type ToConsole = Message<"oriel.v1.ToConsole"> & {
      */
     value: IceServers;
     case: "iceServers";
+  } | {
+    /**
+     * @generated from field: oriel.v1.RelayHealth relay_health = 15;
+     */
+    value: RelayHealth;
+    case: "relayHealth";
   } | { case: undefined; value?: undefined };
 };
 
@@ -184,6 +190,57 @@ export type ToConsole = Message<"oriel.v1.ToConsole"> & {
  */
 export const ToConsoleSchema: GenMessage<ToConsole> = /*@__PURE__*/
   messageDesc(file_oriel_v1_live, 1);
+
+/**
+ * RelayHealth is for who operates the relay: what this node needs and does not
+ * have. Sent after welcome when there is something, and when that changes.
+ *
+ * @generated from message oriel.v1.RelayHealth
+ */
+export type RelayHealth = Message<"oriel.v1.RelayHealth"> & {
+  /**
+   * none: all is well
+   *
+   * @generated from field: repeated oriel.v1.Failing failing = 1;
+   */
+  failing: Failing[];
+
+  /**
+   * @generated from field: string node = 2;
+   */
+  node: string;
+};
+
+/**
+ * Describes the message oriel.v1.RelayHealth.
+ * Use `create(RelayHealthSchema)` to create a new message.
+ */
+export const RelayHealthSchema: GenMessage<RelayHealth> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_live, 2);
+
+/**
+ * @generated from message oriel.v1.Failing
+ */
+export type Failing = Message<"oriel.v1.Failing"> & {
+  /**
+   * database, blobs, bus
+   *
+   * @generated from field: string part = 1;
+   */
+  part: string;
+
+  /**
+   * @generated from field: bool disk_full = 2;
+   */
+  diskFull: boolean;
+};
+
+/**
+ * Describes the message oriel.v1.Failing.
+ * Use `create(FailingSchema)` to create a new message.
+ */
+export const FailingSchema: GenMessage<Failing> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_live, 3);
 
 /**
  * @generated from message oriel.v1.LiveWelcome
@@ -222,7 +279,7 @@ export type LiveWelcome = Message<"oriel.v1.LiveWelcome"> & {
  * Use `create(LiveWelcomeSchema)` to create a new message.
  */
 export const LiveWelcomeSchema: GenMessage<LiveWelcome> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 2);
+  messageDesc(file_oriel_v1_live, 4);
 
 /**
  * Watch replaces what this tab watches.
@@ -246,7 +303,7 @@ export type Watch = Message<"oriel.v1.Watch"> & {
  * Use `create(WatchSchema)` to create a new message.
  */
 export const WatchSchema: GenMessage<Watch> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 3);
+  messageDesc(file_oriel_v1_live, 5);
 
 /**
  * RenewIce is answered by IceServers.
@@ -261,7 +318,7 @@ export type RenewIce = Message<"oriel.v1.RenewIce"> & {
  * Use `create(RenewIceSchema)` to create a new message.
  */
 export const RenewIceSchema: GenMessage<RenewIce> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 4);
+  messageDesc(file_oriel_v1_live, 6);
 
 /**
  * @generated from message oriel.v1.IceServers
@@ -283,7 +340,7 @@ export type IceServers = Message<"oriel.v1.IceServers"> & {
  * Use `create(IceServersSchema)` to create a new message.
  */
 export const IceServersSchema: GenMessage<IceServers> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 5);
+  messageDesc(file_oriel_v1_live, 7);
 
 /**
  * OpenSession asks for a session. The relay takes the browser's DTLS
@@ -329,7 +386,7 @@ export type OpenSession = Message<"oriel.v1.OpenSession"> & {
  * Use `create(OpenSessionSchema)` to create a new message.
  */
 export const OpenSessionSchema: GenMessage<OpenSession> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 6);
+  messageDesc(file_oriel_v1_live, 8);
 
 /**
  * PrepareSession is said when a person has clicked and an OpenSession is about to
@@ -350,7 +407,7 @@ export type PrepareSession = Message<"oriel.v1.PrepareSession"> & {
  * Use `create(PrepareSessionSchema)` to create a new message.
  */
 export const PrepareSessionSchema: GenMessage<PrepareSession> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 7);
+  messageDesc(file_oriel_v1_live, 9);
 
 /**
  * @generated from message oriel.v1.SessionOpened
@@ -391,7 +448,7 @@ export type SessionOpened = Message<"oriel.v1.SessionOpened"> & {
  * Use `create(SessionOpenedSchema)` to create a new message.
  */
 export const SessionOpenedSchema: GenMessage<SessionOpened> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 8);
+  messageDesc(file_oriel_v1_live, 10);
 
 /**
  * @generated from message oriel.v1.SessionWaiting
@@ -413,7 +470,7 @@ export type SessionWaiting = Message<"oriel.v1.SessionWaiting"> & {
  * Use `create(SessionWaitingSchema)` to create a new message.
  */
 export const SessionWaitingSchema: GenMessage<SessionWaiting> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 9);
+  messageDesc(file_oriel_v1_live, 11);
 
 /**
  * CloseSession ends a session, or takes back an OpenSession that waits or is
@@ -440,7 +497,7 @@ export type CloseSession = Message<"oriel.v1.CloseSession"> & {
  * Use `create(CloseSessionSchema)` to create a new message.
  */
 export const CloseSessionSchema: GenMessage<CloseSession> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 10);
+  messageDesc(file_oriel_v1_live, 12);
 
 /**
  * AttachSession is said on a new WebSocket by a tab whose session runs on
@@ -460,7 +517,7 @@ export type AttachSession = Message<"oriel.v1.AttachSession"> & {
  * Use `create(AttachSessionSchema)` to create a new message.
  */
 export const AttachSessionSchema: GenMessage<AttachSession> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 11);
+  messageDesc(file_oriel_v1_live, 13);
 
 /**
  * @generated from message oriel.v1.Problem
@@ -492,7 +549,7 @@ export type Problem = Message<"oriel.v1.Problem"> & {
  * Use `create(ProblemSchema)` to create a new message.
  */
 export const ProblemSchema: GenMessage<Problem> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 12);
+  messageDesc(file_oriel_v1_live, 14);
 
 /**
  * @generated from message oriel.v1.SignedOut
@@ -505,7 +562,7 @@ export type SignedOut = Message<"oriel.v1.SignedOut"> & {
  * Use `create(SignedOutSchema)` to create a new message.
  */
 export const SignedOutSchema: GenMessage<SignedOut> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 13);
+  messageDesc(file_oriel_v1_live, 15);
 
 /**
  * @generated from message oriel.v1.Computer
@@ -608,7 +665,7 @@ export type Computer = Message<"oriel.v1.Computer"> & {
  * Use `create(ComputerSchema)` to create a new message.
  */
 export const ComputerSchema: GenMessage<Computer> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 14);
+  messageDesc(file_oriel_v1_live, 16);
 
 /**
  * @generated from enum oriel.v1.Computer.Status
@@ -649,7 +706,7 @@ export enum Computer_Status {
  * Describes the enum oriel.v1.Computer.Status.
  */
 export const Computer_StatusSchema: GenEnum<Computer_Status> = /*@__PURE__*/
-  enumDesc(file_oriel_v1_live, 14, 0);
+  enumDesc(file_oriel_v1_live, 16, 0);
 
 /**
  * Twins are two machines that were connected with one identity at once.
@@ -677,7 +734,7 @@ export type Twins = Message<"oriel.v1.Twins"> & {
  * Use `create(TwinsSchema)` to create a new message.
  */
 export const TwinsSchema: GenMessage<Twins> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 15);
+  messageDesc(file_oriel_v1_live, 17);
 
 /**
  * @generated from message oriel.v1.Twins.Machine
@@ -713,7 +770,7 @@ export type Twins_Machine = Message<"oriel.v1.Twins.Machine"> & {
  * Use `create(Twins_MachineSchema)` to create a new message.
  */
 export const Twins_MachineSchema: GenMessage<Twins_Machine> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 15, 0);
+  messageDesc(file_oriel_v1_live, 17, 0);
 
 /**
  * @generated from message oriel.v1.ComputersSnapshot
@@ -730,7 +787,7 @@ export type ComputersSnapshot = Message<"oriel.v1.ComputersSnapshot"> & {
  * Use `create(ComputersSnapshotSchema)` to create a new message.
  */
 export const ComputersSnapshotSchema: GenMessage<ComputersSnapshot> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 16);
+  messageDesc(file_oriel_v1_live, 18);
 
 /**
  * @generated from message oriel.v1.ComputerRemoved
@@ -747,7 +804,7 @@ export type ComputerRemoved = Message<"oriel.v1.ComputerRemoved"> & {
  * Use `create(ComputerRemovedSchema)` to create a new message.
  */
 export const ComputerRemovedSchema: GenMessage<ComputerRemoved> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 17);
+  messageDesc(file_oriel_v1_live, 19);
 
 /**
  * @generated from message oriel.v1.JournalEntry
@@ -857,7 +914,7 @@ export type JournalEntry = Message<"oriel.v1.JournalEntry"> & {
  * Use `create(JournalEntrySchema)` to create a new message.
  */
 export const JournalEntrySchema: GenMessage<JournalEntry> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 18);
+  messageDesc(file_oriel_v1_live, 20);
 
 /**
  * JournalSnapshot is the newest entries, newest first; older pages come by REST.
@@ -876,5 +933,5 @@ export type JournalSnapshot = Message<"oriel.v1.JournalSnapshot"> & {
  * Use `create(JournalSnapshotSchema)` to create a new message.
  */
 export const JournalSnapshotSchema: GenMessage<JournalSnapshot> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 19);
+  messageDesc(file_oriel_v1_live, 21);
 
