@@ -2,7 +2,8 @@
 // machine has no file, buffer or memory left for one more connection, Accept
 // waits and asks again instead of failing, so that connections are taken the
 // moment there is room; whoever serves sees an error only when the listener
-// was closed. Every TCP listener of the relay is one of these.
+// was closed. Every TCP listener of the relay is one of these, and every UDP
+// socket of TURN a PatientPacket.
 package listen
 
 import (

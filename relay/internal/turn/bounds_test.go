@@ -195,3 +195,32 @@ func TestShareOfANetwork(t *testing.T) {
 		t.Error("shares are cut elsewhere")
 	}
 }
+
+// Rule: a passing error of a UDP socket, of clients or of an allocation, ends no
+// read loop: each socket is one that PatientPacket made patient.
+func TestEachSocketIsPatient(t *testing.T) {
+	var mu sync.Mutex
+	var made []*interrupted
+	s := start(t, func(o *Options) {
+		o.PatientPacket = func(c net.PacketConn) net.PacketConn {
+			i := &interrupted{PacketConn: c}
+			mu.Lock()
+			made = append(made, i)
+			mu.Unlock()
+			return i
+		}
+	})
+	user, password := good(s)
+	relay, err := client(t, s, "udp", user, password).Allocate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer relay.Close()
+	mu.Lock()
+	defer mu.Unlock()
+	if len(made) < 2 {
+		t.Errorf("%d sockets are patient; clients have one or more, and an allocation one", len(made))
+	}
+}
+
+type interrupted struct{ net.PacketConn }

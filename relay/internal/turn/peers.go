@@ -63,6 +63,7 @@ func (r *relayed) AllocatePacketConn(c turn.AllocateListenerConfig) (net.PacketC
 		r.log.Warn("turn allocation failed", "error", err)
 		return nil, nil, err
 	}
+	socket = r.o.PatientPacket(socket)
 	port := addrPort(socket.LocalAddr()).Port()
 	s := (*Server)(r)
 	h := holder(c.UserID)

@@ -71,8 +71,11 @@ type Options struct {
 	// Patient makes the TCP listener outlive a shortage of files: pion/turn
 	// ends its accept loop at the first error. nil: the listener as it is.
 	Patient func(net.Listener) net.Listener
-	Logger  *slog.Logger
-	Now     func() time.Time // nil: time.Now
+	// PatientPacket does the same for its UDP sockets, of clients and of
+	// allocations, whose read loops end like that, too. nil: as they are.
+	PatientPacket func(net.PacketConn) net.PacketConn
+	Logger        *slog.Logger
+	Now           func() time.Time // nil: time.Now
 }
 
 // Server runs from Start to Close.
@@ -123,7 +126,9 @@ func Start(o Options) (*Server, error) {
 		LoggerFactory: quiet{}, // what matters is logged by the handlers here
 		EventHandler:  turn.EventHandler{OnAllocationCreated: s.created, OnAllocationDeleted: s.deleted},
 	}
-	for _, c := range sockets {
+	for i, c := range sockets {
+		c = s.o.PatientPacket(c)
+		sockets[i] = c
 		config.PacketConnConfigs = append(config.PacketConnConfigs, turn.PacketConnConfig{PacketConn: c, RelayAddressGenerator: s.relays(), PermissionHandler: s.permitted})
 	}
 	for _, l := range listeners {
@@ -159,6 +164,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.BytesPerSecond == 0 {
 		o.BytesPerSecond = 25_000_000
+	}
+	if o.PatientPacket == nil {
+		o.PatientPacket = func(c net.PacketConn) net.PacketConn { return c }
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
