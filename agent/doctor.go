@@ -15,6 +15,7 @@ import (
 	"oriel/agent/internal/identity"
 	"oriel/agent/internal/link"
 	"oriel/agent/internal/policy"
+	"oriel/protocol/address"
 )
 
 type doctorCommand struct {
@@ -103,11 +104,15 @@ func (c *doctorCommand) relay(ctx context.Context, key ed25519.PublicKey, state 
 	if key == nil {
 		return finding{"relay", "not tried", true}
 	}
-	address, err := link.Check(ctx, key, state)
+	answers, err := link.Check(ctx, key, state)
 	if err != nil {
 		return finding{"relay", err.Error(), true}
 	}
-	return finding{"relay", address + " answers and would take this computer in", false}
+	text := answers + " answers and would take this computer in"
+	if a, err := address.Parse(answers); err == nil && a.Exposed() {
+		text += "; what is said there is not encrypted, use an https:// address"
+	}
+	return finding{"relay", text, false}
 }
 
 func (c *doctorCommand) enrolled(state identity.State) finding {

@@ -45,6 +45,7 @@ import (
 	"oriel/agent/internal/encode"
 	"oriel/agent/internal/identity"
 	"oriel/agent/internal/link"
+	"oriel/protocol/address"
 	"oriel/protocol/trust"
 )
 
@@ -116,7 +117,7 @@ func fail(err error) int {
 	}{
 		{errors.As(err, &usage), exitUsage},
 		{errors.Is(err, trust.ErrToken) || errors.Is(err, trust.ErrShortToken), exitUsage},
-		{errors.Is(err, identity.ErrAddress), exitUsage},
+		{errors.Is(err, address.ErrAddress) || errors.Is(err, identity.ErrExposed), exitUsage},
 		{errors.Is(err, link.ErrRefused), exitRefused},
 		{errors.Is(err, identity.ErrInUse), exitInUse},
 		{errors.Is(err, daemon.ErrPermission), exitPermission},

@@ -39,10 +39,12 @@ type relayFlags struct {
 	Relay []string `help:"Relay address, https://host[:port]; more than one in the order of preference." placeholder:"URL" env:"ORIEL_RELAY" sep:","`
 	Token string   `help:"Enrollment token from the console's 'Add computer'; needed once." placeholder:"T" env:"ORIEL_TOKEN"`
 	CA    string   `name:"ca" help:"Certificates (PEM) to trust besides the system's." placeholder:"FILE" type:"existingfile" env:"ORIEL_CA"`
+
+	AllowHTTP bool `name:"allow-http" help:"Let --relay be http:// beyond this machine, where others on the network can read and change everything." env:"ORIEL_ALLOW_HTTP"`
 }
 
 func (f relayFlags) given() (identity.Given, error) {
-	g := identity.Given{Relays: f.Relay, Token: f.Token}
+	g := identity.Given{Relays: f.Relay, Token: f.Token, AllowHTTP: f.AllowHTTP}
 	if f.CA != "" {
 		b, err := os.ReadFile(f.CA)
 		if err != nil {

@@ -9,6 +9,9 @@
 //
 //	curl -fsSL RELAY/install.sh | sudo sh -s -- --token TOKEN
 //
+// The console's command (Command) does the same, and runs the script only if its
+// SHA-256 is the one that the command carries.
+//
 // The script picks the file for the machine, checks size and SHA-256, installs
 // it and runs `oriel-agent install --relay RELAY` with the token, which enrolls
 // the computer and makes the service, whichever way the program came. The

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"oriel/protocol/address"
 )
 
 var one = Manifest{Version: "1.2.3", Files: []File{{
@@ -77,7 +79,7 @@ func TestScriptAddresses(t *testing.T) {
 		{"https://-oProxyCommand=id", ""},
 		{"ftp://relay.example", ""},
 		{"file:///etc/passwd", ""},
-		{"relay.example", ""},
+		{"relay.example", "https://relay.example"},
 		{"https://", ""},
 		{"", ""},
 	} {
@@ -119,16 +121,87 @@ func FuzzScript(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%q %q %q: %v", relay, name, os, err)
 		}
-		address, err := address(relay)
+		read, err := address.Parse(relay)
 		if err != nil {
 			t.Fatal(err)
 		}
 		file := m.Files[0]
-		want := address + "\n" + strings.Join([]string{os, file.Arch, file.Kind, "1", file.SHA256, name}, " ") + "\n"
+		want := read.String() + "\n" + strings.Join([]string{os, file.Arch, file.Kind, "1", file.SHA256, name}, " ") + "\n"
 		if string(got) != want {
 			t.Errorf("the shell reads %q, not %q", got, want)
 		}
 	})
+}
+
+// Rule: install.sh is run only where it is what the console's command line names
+// by its SHA-256: whoever changed the relay, or sits between it and the new
+// computer, between copying and running gets no shell.
+func TestCommandRunsThisScriptOnly(t *testing.T) {
+	script, err := Script("https://relay.example/oriel", one)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const token = "oriel-abcdefghijklmnopqrstuvwxyz-0123456789abcdef0123456789abcdef"
+	command, err := Command("https://relay.example/oriel", script, "--token", token, "--allow-http")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		served string
+		tool   string // that fetches
+		runs   bool
+	}{
+		"the script":         {string(script), "curl", true},
+		"with wget":          {string(script), "wget", true},
+		"another":            {"id >ran; echo pwned\n", "curl", false},
+		"one line more":      {string(script) + "id\n", "curl", false},
+		"one byte less":      {string(script[:len(script)-2]) + "\n", "curl", false},
+		"another hash in it": {strings.Replace(string(script), one.Files[0].SHA256, strings.Repeat("f", 64), 1), "curl", false},
+		"nothing":            {"", "curl", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			write := func(name, text string) {
+				t.Helper()
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil {
+					t.Fatal(err)
+				}
+			}
+			write("served", c.served)
+			for _, tool := range []string{"curl", "wget"} {
+				answer := "exit 127\n"
+				if tool == c.tool {
+					answer = "for last; do :; done; echo \"$last\" >>" + dir + "/asked; cat " + dir + "/served\n"
+				}
+				write(tool, "#!/bin/sh\n"+answer)
+			}
+			// What is run is told from what was meant to be: the script's own main.
+			write("sudo", "#!/bin/sh\necho \"$@\" >>"+dir+"/sudo.args; cat >"+dir+"/ran\n")
+			shell := exec.Command("sh", "-c", command)
+			shell.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH")}
+			out, err := shell.CombinedOutput()
+			ran, _ := os.ReadFile(filepath.Join(dir, "ran"))
+			asked, _ := os.ReadFile(filepath.Join(dir, "asked"))
+			if strings.TrimSpace(string(asked)) != "https://relay.example/oriel/install.sh" {
+				t.Errorf("asked for %s", asked)
+			}
+			if !c.runs {
+				if err == nil || len(ran) != 0 || !strings.Contains(string(out), "copy the command again") {
+					t.Errorf("%v, %s\nran: %.100s", err, out, ran)
+				}
+				return
+			}
+			args, _ := os.ReadFile(filepath.Join(dir, "sudo.args"))
+			if err != nil || string(ran) != string(script) || string(args) != "sh -s -- --token "+token+" --allow-http\n" {
+				t.Errorf("%v, %s, args %s\nran: %.100s", err, out, args, ran)
+			}
+		})
+	}
+	for _, bad := range []string{"x; id", "$(id)", "'", "a b", ""} {
+		if _, err := Command("https://relay.example", script, bad); err == nil {
+			t.Errorf("%q was taken into a command", bad)
+		}
+	}
 }
 
 func TestQuote(t *testing.T) {

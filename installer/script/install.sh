@@ -15,12 +15,15 @@ set -eu
 # Where this script came from.
 relay='@RELAY@'
 
+# Not empty: http beyond this machine.
+exposed='@EXPOSED@'
+
 # What can be installed: system, processor, kind, bytes, SHA-256, name.
 files='@FILES@'
 
 # Nothing runs before the last line: half a script does nothing.
 main() {
-  token=${ORIEL_TOKEN:-} kind='' ca=''
+  token=${ORIEL_TOKEN:-} kind='' ca='' http=''
   while [ $# -gt 0 ]; do
     case $1 in
     --token | --kind | --ca)
@@ -29,6 +32,7 @@ main() {
       shift 2
       ;;
     --token=* | --kind=* | --ca=*) set_option "${1%%=*}" "${1#*=}"; shift ;;
+    --allow-http) http=1; shift ;;
     -h | --help) help; exit 0 ;;
     *) usage "unknown argument: $1" ;;
     esac
@@ -38,6 +42,8 @@ main() {
   *[!A-Za-z0-9-]*) usage "this is not an enrollment token; copy it whole from the console" ;;
   esac
   [ -z "$ca" ] || [ -r "$ca" ] || usage "cannot read $ca"
+  [ -z "$exposed" ] || [ -n "$http" ] ||
+    usage "$relay is not encrypted, and others on the network could change what comes from there; if you trust it, say --allow-http"
   [ "$(id -u)" = 0 ] || die "installing needs root; run: curl -fsSL $relay/install.sh | sudo sh -s -- --token TOKEN"
 
   choose
@@ -74,6 +80,7 @@ usage: curl -fsSL $relay/install.sh | sudo sh -s -- --token TOKEN [options]
   --token TOKEN   the enrollment token (or ORIEL_TOKEN in the environment)
   --kind KIND     deb, rpm or tar.gz; by default what this system uses
   --ca FILE       certificates to trust for the relay, besides the system's (PEM)
+  --allow-http    enroll over http:// beyond this machine
 END
 }
 
@@ -188,6 +195,7 @@ enroll() {
   say "enrolling at $relay"
   set -- install --relay "$relay"
   [ -z "$ca" ] || set -- "$@" --ca "$ca"
+  [ -z "$http" ] || set -- "$@" --allow-http
   # In the environment, where the list of processes does not show it.
   ORIEL_TOKEN=$token "$agent" "$@" </dev/null || die "the program is installed, the agent is not; see above, then run this again"
   say "done; this computer is now in the list at $relay"

@@ -2,9 +2,10 @@ package identity
 
 import (
 	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
+
+	"oriel/protocol/address"
 )
 
 // OnLoopback reports whether a person gave an address of this machine itself:
@@ -12,7 +13,7 @@ import (
 // count.
 func (s State) OnLoopback() bool {
 	for _, r := range s.Relays {
-		if Loopback(hostOf(r)) {
+		if address.Loopback(hostOf(r)) {
 			return true
 		}
 	}
@@ -22,13 +23,13 @@ func (s State) OnLoopback() bool {
 // MayLearn reports whether a relay's word is enough for an address: https, and
 // neither this machine, its links nor a cloud's metadata service (see Inward).
 // Loopback is learned, plain http too, only where a person gave it.
-func (s State) MayLearn(address string) bool {
-	host := hostOf(address)
-	if Loopback(host) {
+func (s State) MayLearn(relay string) bool {
+	host := hostOf(relay)
+	if address.Loopback(host) {
 		return s.OnLoopback()
 	}
 	ip, err := netip.ParseAddr(host)
-	return strings.HasPrefix(address, "https://") && (err != nil || !Inward(ip))
+	return strings.HasPrefix(relay, "https://") && (err != nil || !Inward(ip))
 }
 
 // Hosts are the names and IP addresses of Addresses, in lower case, without
@@ -41,31 +42,28 @@ func (s State) Hosts() []string {
 	return hosts
 }
 
-func hostOf(address string) string {
-	u, err := url.Parse(address)
+func hostOf(relay string) string {
+	a, err := address.Parse(relay)
 	if err != nil {
 		return ""
 	}
-	return Host(u.Hostname())
+	return Host(a.Host)
 }
 
-// Host is a host name or IP address in the one form that can be compared: in
-// lower case, without brackets, final dot and zone, IPv4 never within IPv6.
+// Host is a host name or IP address in the one form that can be compared: as
+// address.Host, without brackets and zone, IPv4 never within IPv6.
 func Host(s string) string {
-	s = strings.TrimSuffix(strings.ToLower(strings.TrimSpace(s)), ".")
+	s = strings.TrimSpace(s)
 	if strings.HasPrefix(s, "[") && strings.HasSuffix(s, "]") {
 		s = s[1 : len(s)-1]
 	}
 	if ip, err := netip.ParseAddr(s); err == nil {
 		return ip.Unmap().WithZone("").String()
 	}
-	return s
-}
-
-// Loopback reports whether a Host is this machine itself by what it is called.
-func Loopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && ip.Unmap().IsLoopback()
+	if name, ok := address.Host(s); ok {
+		return name
+	}
+	return strings.TrimSuffix(strings.ToLower(s), ".")
 }
 
 // metadata are addresses of cloud metadata services.

@@ -40,7 +40,7 @@ func TestLearnedAddressesLowerNothing(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "data")
 			i := open(t, dir)
 			key := relayKey('a')
-			if err := i.Configure(Given{Relays: c.given, Token: tokenFor(key)}); err != nil {
+			if err := i.Configure(Given{Relays: c.given, Token: tokenFor(key), AllowHTTP: true}); err != nil {
 				t.Fatal(err)
 			}
 			if err := i.Welcomed(key, "computer-1", c.said); err != nil {

@@ -38,6 +38,7 @@ import (
 	"slices"
 	"sync"
 
+	"oriel/protocol/address"
 	"oriel/protocol/private"
 )
 
@@ -48,6 +49,9 @@ var (
 	ErrUnsaved = errors.New("not saved yet")
 	// ErrDiskFull: there is no room for what is to be written.
 	ErrDiskFull = errors.New("the disk is full")
+	// ErrExposed: a relay's address is http beyond this machine.
+	ErrExposed = errors.New("not encrypted: whoever is on the way can read and change what this computer and the relay say; " +
+		"give an https:// address, or say --allow-http if you trust that network")
 	// ErrNotFound: Peek found no agent's directory there.
 	ErrNotFound = errors.New("no agent has run here yet")
 )
@@ -156,9 +160,10 @@ func (i *Identity) Pin(hosts []string) error {
 
 // Given is what a person says on the command line or at installation.
 type Given struct {
-	Relays []string // addresses, in order; none: as before
-	Token  string   // enrollment token; empty: none
-	CA     string   // PEM certificates to trust besides the system's; empty: as before
+	Relays    []string // addresses, in order; none: as before
+	Token     string   // enrollment token; empty: none
+	CA        string   // PEM certificates to trust besides the system's; empty: as before
+	AllowHTTP bool     // addresses may be http beyond this machine
 }
 
 // Configure takes g over (see State.With) and saves it. Errors: trust.ErrToken,
@@ -213,8 +218,8 @@ func (i *Identity) Welcomed(relayKey ed25519.PublicKey, computerID string, relay
 	if len(relays) > 0 {
 		next.Learned = nil
 		for _, r := range relays[:min(len(relays), MaxRelays)] {
-			if address, err := RelayAddress(r); err == nil && next.MayLearn(address) && !slices.Contains(next.Learned, address) {
-				next.Learned = append(next.Learned, address)
+			if a, err := address.Parse(r); err == nil && next.MayLearn(a.String()) && !slices.Contains(next.Learned, a.String()) {
+				next.Learned = append(next.Learned, a.String())
 			}
 		}
 	}

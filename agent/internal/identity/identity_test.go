@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"oriel/protocol/address"
 	"oriel/protocol/private"
 	"oriel/protocol/trust"
 )
@@ -208,10 +209,11 @@ func TestGivenIsChecked(t *testing.T) {
 		given Given
 		want  error
 	}{
-		"no token":        {Given{Token: "hunter2"}, trust.ErrToken},
-		"token cut short": {Given{Token: tokenFor(relayKey('a'))[:40]}, trust.ErrToken},
-		"address":         {Given{Relays: []string{"ftp://relay"}}, ErrAddress},
-		"CA":              {Given{CA: "nothing"}, nil},
+		"no token":         {Given{Token: "hunter2"}, trust.ErrToken},
+		"token cut short":  {Given{Token: tokenFor(relayKey('a'))[:40]}, trust.ErrToken},
+		"address":          {Given{Relays: []string{"ftp://relay"}}, address.ErrAddress},
+		"http beyond here": {Given{Relays: []string{"http://relay.example"}}, ErrExposed},
+		"CA":               {Given{CA: "nothing"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := i.Configure(c.given)
@@ -225,25 +227,41 @@ func TestGivenIsChecked(t *testing.T) {
 	}
 }
 
-func TestRelayAddress(t *testing.T) {
-	for in, want := range map[string]string{
-		"relay.example":                       "https://relay.example",
-		" HTTPS://Relay.Example:8443/":        "https://relay.example:8443",
-		"http://[::1]:80/oriel/":              "http://[::1]:80/oriel",
-		"":                                    "",
-		"https://":                            "",
-		"https://user:pass@relay":             "",
-		"https://relay?token=x":               "",
-		"https://relay#owner":                 "",
-		"javascript:alert(1)":                 "",
-		"ws://relay":                          "",
-		"https://re lay":                      "",
-		"https://" + strings.Repeat("a", 600): "",
+// Rule: http beyond loopback is refused by the agent unless a switch says so; a
+// computer that is enrolled over it keeps its address.
+func TestHTTPBeyondThisMachine(t *testing.T) {
+	for _, c := range []struct {
+		given Given
+		fine  bool
+	}{
+		{Given{Relays: []string{"http://relay.lan"}}, false},
+		{Given{Relays: []string{"https://relay.lan", "HTTP://192.168.1.2:8080/"}}, false},
+		{Given{Relays: []string{"http://relay.lan"}, AllowHTTP: true}, true},
+		{Given{Relays: []string{"http://localhost:8080", "http://127.0.0.1", "http://[::1]:1"}}, true},
+		{Given{Relays: []string{"relay.lan"}}, true},
 	} {
-		got, err := RelayAddress(in)
-		if got != want || (err == nil) != (want != "") || (err != nil && !errors.Is(err, ErrAddress)) {
-			t.Errorf("RelayAddress(%q) = %q, %v; want %q", in, got, err, want)
+		s, err := State{}.With(c.given)
+		if (err == nil) != c.fine || err != nil && !(errors.Is(err, ErrExposed) && strings.Contains(err.Error(), "--allow-http")) {
+			t.Errorf("%+v: %v", c.given, err)
 		}
+		if !c.fine && !s.equal(State{}) {
+			t.Errorf("%+v: kept all the same", c.given)
+		}
+	}
+	old := State{Relays: []string{"http://relay.lan"}, RelayKey: relayKey('a'), ComputerID: "c"}
+	if _, err := old.With(Given{}); err != nil {
+		t.Errorf("an enrolled computer: %v", err)
+	}
+	if _, err := old.With(Given{Token: tokenFor(relayKey('b'))}); !errors.Is(err, ErrExposed) {
+		t.Errorf("a new enrollment over http: %v", err)
+	}
+}
+
+// Addresses that an earlier version wrote in another form are read on.
+func TestAddressesOfEarlierVersions(t *testing.T) {
+	s, err := ParseState([]byte(`{"relays":["https://relay.example:443","http://[::1]:80/oriel"],"learned":["https://node.example:443"]}`))
+	if got := strings.Join(s.Addresses(), " "); err != nil || got != "https://relay.example http://[::1]/oriel https://node.example" {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 

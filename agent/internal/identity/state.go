@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"oriel/protocol/address"
 	"oriel/protocol/trust"
 )
 
@@ -66,23 +67,31 @@ func (s State) Pin(hosts []string) (State, error) {
 }
 
 // With is s with what g says taken over. A token for another relay than the
-// pinned one undoes the enrollment; nothing else does. Errors: trust.ErrToken,
-// ErrAddress.
+// pinned one undoes the enrollment; nothing else does. What is given is sent over
+// http to this machine only, unless g allows more; an enrolled computer keeps the
+// address that it has. Errors: trust.ErrToken, address.ErrAddress, ErrExposed.
 func (s State) With(g Given) (State, error) {
 	next := s.clone()
 	if len(g.Relays) > 0 {
 		next.Relays = nil
 		for _, r := range g.Relays {
-			address, err := RelayAddress(r)
+			a, err := address.Parse(r)
 			if err != nil {
 				return s, err
 			}
-			if !slices.Contains(next.Relays, address) {
-				next.Relays = append(next.Relays, address)
+			if !slices.Contains(next.Relays, a.String()) {
+				next.Relays = append(next.Relays, a.String())
 			}
 		}
 		if !slices.Equal(next.Relays, s.Relays) { // a person's new word undoes the relay's
 			next.Learned = nil
+		}
+	}
+	if (len(g.Relays) > 0 || g.Token != "") && !g.AllowHTTP {
+		for _, r := range next.Relays {
+			if a, err := address.Parse(r); err == nil && a.Exposed() {
+				return s, fmt.Errorf("%s is %w", r, ErrExposed)
+			}
 		}
 	}
 	if g.CA != "" {
@@ -113,6 +122,13 @@ func ParseState(b []byte) (State, error) {
 	if err := json.Unmarshal(b, &s); err != nil {
 		return State{}, err
 	}
+	for _, list := range [][]string{s.Relays, s.Learned} {
+		for i, r := range list { // as an earlier version wrote them
+			if a, err := address.Parse(r); err == nil {
+				list[i] = a.String()
+			}
+		}
+	}
 	return s, s.check()
 }
 
@@ -122,10 +138,10 @@ func (s State) check() error {
 			return fmt.Errorf("%d relay addresses, at most %d", len(list), MaxRelays)
 		}
 		for _, r := range list {
-			if address, err := RelayAddress(r); err != nil {
+			if a, err := address.Parse(r); err != nil {
 				return err
-			} else if address != r {
-				return fmt.Errorf("%w: %q should be %q", ErrAddress, r, address)
+			} else if a.String() != r {
+				return fmt.Errorf("%w: %q should be %q", address.ErrAddress, r, a)
 			}
 		}
 	}

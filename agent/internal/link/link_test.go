@@ -361,7 +361,7 @@ func TestFailuresAreSaidInOneLine(t *testing.T) {
 	plain := status(404)
 	for name, c := range map[string]struct{ url, want string }{
 		"nobody listens": {"http://" + closed.Addr().String(), "is the relay running there"},
-		"no such host":   {"http://relay.invalid", "look"},
+		"no such host":   {"https://relay.invalid", "look"},
 		"no TLS":         {strings.Replace(plain, "http", "https", 1), "is it meant to be http://"},
 		"not a relay":    {plain, "is this an Oriel relay"},
 		"not ready":      {status(503), "is not ready (HTTP 503)"},

@@ -13,6 +13,7 @@ import (
 	"github.com/pion/stun/v4"
 
 	"oriel/agent/internal/identity"
+	"oriel/protocol/address"
 	orielv1 "oriel/protocol/oriel/v1"
 )
 
@@ -114,7 +115,7 @@ func (r *iceRule) take(s identity.State, servers []*orielv1.IceServer) []*orielv
 func (r *iceRule) why(s identity.State, written string) string {
 	host := identity.Host(written)
 	ip := figures(host)
-	if loopback := identity.Loopback(host); loopback && s.OnLoopback() {
+	if loopback := address.Loopback(host); loopback && s.OnLoopback() {
 		return ""
 	} else if loopback || ip.IsValid() && identity.Inward(ip) {
 		return "leads to this machine, its links or a metadata service"

@@ -35,6 +35,7 @@ import (
 	"time"
 
 	"oriel/agent/internal/identity"
+	"oriel/protocol/address"
 )
 
 // File is the policy's name in the data directory.
@@ -142,13 +143,11 @@ func (p Policy) check() error {
 		}
 		for _, h := range list {
 			// An address with scheme, port or path would never match.
-			address, err := identity.RelayAddress("https://" + h)
-			bare := identity.State{Relays: []string{address}}
+			a, err := address.Parse("https://" + h)
 			if strings.Contains(h, ":") && !strings.HasPrefix(h, "[") {
-				address, err = identity.RelayAddress("https://[" + h + "]") // IPv6
-				bare.Relays[0] = address
+				a, err = address.Parse("https://[" + h + "]") // IPv6
 			}
-			if err != nil || bare.Hosts()[0] != identity.Host(h) {
+			if err != nil || identity.Host(a.Host) != identity.Host(h) {
 				return fmt.Errorf("%q is not a host; give its name or address alone", h)
 			}
 		}

@@ -524,6 +524,8 @@ export interface components {
             uses_left: number;
         };
         NewTokenInBody: {
+            /** @description Where the public address is http beyond the relay's own machine: make a token all the same. */
+            allow_http?: boolean;
             /**
              * Format: int64
              * @default 24

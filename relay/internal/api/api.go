@@ -48,6 +48,7 @@ type Options struct {
 type Relay interface {
 	PublicURL() string
 	AgentFiles() []AgentFile
+	AgentScript() []byte // that installs one of them; nil: there is none
 }
 
 // API is the routes of /api/v1.

@@ -109,6 +109,7 @@ type relay struct{}
 
 func (relay) PublicURL() string           { return "https://relay.example" }
 func (relay) AgentFiles() []api.AgentFile { return nil }
+func (relay) AgentScript() []byte         { return nil }
 
 func TestPeople(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"oriel/installer"
+	"oriel/protocol/address"
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/store"
 )
@@ -44,6 +46,7 @@ type newTokenIn struct {
 		Note           string `json:"note,omitempty" maxLength:"256"`
 		Uses           int    `json:"uses,omitempty" minimum:"1" maximum:"100000" default:"1" doc:"How many computers may enroll with it."`
 		ExpiresInHours int    `json:"expires_in_hours,omitempty" minimum:"1" maximum:"8760" default:"24"`
+		AllowHTTP      bool   `json:"allow_http,omitempty" doc:"Where the public address is http beyond the relay's own machine: make a token all the same."`
 	}
 }
 
@@ -74,22 +77,41 @@ func (a *API) createToken(ctx context.Context, in *newTokenIn) (*newTokenOut, er
 	if !access.Printable(note) {
 		return nil, &access.FieldError{Field: "note", Reason: "this note has characters that cannot be shown"}
 	}
+	if a.exposed() && !in.Body.AllowHTTP {
+		return nil, &access.FieldError{Field: "allow_http", Reason: "this relay's public address is not encrypted, so that others on the network could take part in what a new computer is told; " +
+			"give the relay a certificate, or say that you trust the network"}
+	}
 	lifetime := time.Duration(in.Body.ExpiresInHours) * time.Hour
 	text, t, err := a.o.Fleet.CreateToken(ctx, callerOf(ctx).who.PersonID, note, in.Body.Uses, lifetime)
 	if err != nil {
 		return nil, err
 	}
-	return &newTokenOut{NewEnrollmentToken{EnrollmentToken: tokenOf(t), Token: text, Command: a.command(text)}}, nil
+	command, err := a.command(text)
+	if err != nil {
+		return nil, err
+	}
+	return &newTokenOut{NewEnrollmentToken{EnrollmentToken: tokenOf(t), Token: text, Command: command}}, nil
+}
+
+// exposed reports whether agents come over http from other machines.
+func (a *API) exposed() bool {
+	url, err := address.Parse(a.o.Relay.PublicURL())
+	return err == nil && url.Exposed()
 }
 
 // command for the shell of the new computer: the script where there are
 // packages, else the agent that is there already.
-func (a *API) command(token string) string {
+func (a *API) command(token string) (string, error) {
 	url := a.o.Relay.PublicURL()
-	if len(a.o.Relay.AgentFiles()) == 0 {
-		return "oriel-agent run --relay " + url + " --token " + token
+	args := []string{"--token", token}
+	if a.exposed() {
+		args = append(args, "--allow-http")
 	}
-	return "curl -fsSL " + url + "/install.sh | sudo sh -s -- --token " + token
+	script := a.o.Relay.AgentScript()
+	if script == nil {
+		return "oriel-agent run --relay " + url + " " + strings.Join(args, " "), nil
+	}
+	return installer.Command(url, script, args...)
 }
 
 func (a *API) revokeToken(ctx context.Context, in *idIn) (*struct{}, error) {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"oriel/protocol/address"
 	"oriel/relay/internal/bus"
 	"oriel/relay/internal/seal"
 	"oriel/relay/internal/store"
@@ -35,7 +36,7 @@ func (f *flags) check(p *Problems) *Config {
 	f.checkLease(c, p)
 	c.AgentRelays = nil
 	for _, text := range f.AgentRelays {
-		if u := p.url("agent-relays", text, "http", "https"); u != nil {
+		if u := p.relay("agent-relays", text); u != nil {
 			c.AgentRelays = append(c.AgentRelays, u.String())
 		}
 	}
@@ -123,7 +124,7 @@ func (f *flags) checkPublicURL(c *Config, p *Problems, loopback bool) {
 	tls := f.TLSCert != "" || len(f.ACMEHosts) > 0
 	switch {
 	case f.PublicURL != "":
-		c.PublicURL = p.url("public-url", f.PublicURL, "http", "https")
+		c.PublicURL = p.relay("public-url", f.PublicURL)
 		if c.PublicURL != nil && tls && c.PublicURL.Scheme != "https" {
 			p.add("public-url: the relay speaks TLS, so this begins with https://")
 		}
@@ -242,7 +243,26 @@ func (p *Problems) listen(name, address string) (host string, loopback bool) {
 	return host, host == "localhost" || err == nil && a.IsLoopback()
 }
 
-// url checks an address of the form scheme://host[:port].
+// relay checks the address of a relay: http(s)://host[:port].
+func (p *Problems) relay(name, text string) *url.URL {
+	a, err := address.Parse(text)
+	switch {
+	case err != nil || !strings.Contains(text, "://"):
+		u, err := url.Parse(text)
+		if err == nil && u.User != nil || err == nil && u.RawQuery+u.Fragment != "" {
+			p.add("%s: %s://%s is all that is needed, without path, query or password", name, u.Scheme, u.Host)
+			return nil
+		}
+		p.add("%s: write an address such as https://oriel.example.com", name)
+		return nil
+	case a.Path != "":
+		p.add("%s: %s is all that is needed, without path, query or password", name, address.Address{Secure: a.Secure, Host: a.Host, Port: a.Port})
+		return nil
+	}
+	return a.URL()
+}
+
+// url checks an address of the form scheme://host[:port]/….
 func (p *Problems) url(name, text string, schemes ...string) *url.URL {
 	u, err := url.Parse(text)
 	ok := err == nil && u.Host != "" && u.Hostname() != ""
@@ -252,17 +272,9 @@ func (p *Problems) url(name, text string, schemes ...string) *url.URL {
 			ok = ok || u.Scheme == s
 		}
 	}
-	switch {
-	case !ok:
+	if !ok {
 		p.add("%s: write an address such as %s://oriel.example.com", name, schemes[len(schemes)-1])
 		return nil
-	case (schemes[0] == "http") && (u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != ""):
-		p.add("%s: %s://%s is all that is needed, without path, query or password", name, u.Scheme, u.Host)
-		return nil
-	}
-	if schemes[0] == "http" {
-		u.Path, u.RawPath = "", ""
-		u.Host = strings.ToLower(u.Host)
 	}
 	return u
 }

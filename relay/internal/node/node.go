@@ -380,6 +380,9 @@ func (n *Node) relays() []string {
 // PublicURL is for the API.
 func (n *Node) PublicURL() string { return n.URL() }
 
+// AgentScript is for the API.
+func (n *Node) AgentScript() []byte { return n.server.AgentScript() }
+
 // AgentFiles are for the API.
 func (n *Node) AgentFiles() []api.AgentFile { return n.server.AgentFiles() }
 

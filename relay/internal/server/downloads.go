@@ -57,12 +57,17 @@ func (d *release) agentFiles() []api.AgentFile {
 	return list
 }
 
-func (d *release) script(w http.ResponseWriter, r *http.Request) {
+// text of the script that installs this release.
+func (d *release) text() ([]byte, error) {
 	m, err := d.load()
-	var text []byte
-	if err == nil {
-		text, err = installer.Script(d.base.String(), m)
+	if err != nil {
+		return nil, err
 	}
+	return installer.Script(d.base.String(), m)
+}
+
+func (d *release) script(w http.ResponseWriter, r *http.Request) {
+	text, err := d.text()
 	if err != nil {
 		// A shell that is fed this says it and fails.
 		plain(w, http.StatusNotFound, fmt.Sprintf("echo 'oriel: %s; ask who runs it to put a release into its downloads folder' >&2; exit 1\n", errNoRelease))

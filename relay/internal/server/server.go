@@ -173,6 +173,15 @@ func (s *Server) Counter(name, help string, value func() float64) {
 // MetricsHandler is /metrics for a listener of its own, without token.
 func (s *Server) MetricsHandler() http.Handler { return s.metrics.handler() }
 
+// AgentScript of the release, for the API; nil: there is none.
+func (s *Server) AgentScript() []byte {
+	text, err := s.release.text()
+	if err != nil {
+		return nil
+	}
+	return text
+}
+
 // AgentFiles of the release, for the API.
 func (s *Server) AgentFiles() []api.AgentFile { return s.release.agentFiles() }
 
