@@ -405,6 +405,12 @@ func (d *demo) Text(s string) error {
 	})
 }
 
+// Locks does nothing: this keyboard has none.
+func (d *demo) Locks(_, _ Locks) error { return nil }
+
+// RestoreLocks: there is nothing to restore.
+func (d *demo) RestoreLocks() {}
+
 func (d *demo) ReleaseAll() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -136,6 +136,16 @@ const (
 // layout prints on it.
 type Usage uint16
 
+// Locks are the states of a keyboard that one key switches on and off.
+type Locks uint8
+
+const (
+	LockCaps Locks = 1 << iota
+	LockNum
+	LockScroll
+	LockKana
+)
+
 // Input injects what an operator does. What it holds down is released by
 // ReleaseAll and by Close. Errors: ErrClosed; errors.ErrUnsupported for a key
 // or button this system does not have; image coordinates are clamped.
@@ -149,6 +159,11 @@ type Input interface {
 	// Key presses or releases a physical key. What appears is decided by the
 	// layout of the remote machine.
 	Key(u Usage, down bool) error
+	// Locks brings those locks into line that are known of the operator's
+	// keyboard; on is how they are there. RestoreLocks and Close put them back
+	// as they were before, but for what somebody else changed meanwhile.
+	Locks(known, on Locks) error
+	RestoreLocks()
 	// Text types s as it is, whatever the layout: any script, emoji; newline
 	// is Return and tab is Tab. It takes at most 4096 runes a call.
 	Text(s string) error

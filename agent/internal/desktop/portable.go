@@ -407,6 +407,12 @@ func tapKey(name string) error {
 	return robotgo.KeyToggle(name, "up")
 }
 
+// Locks is not supported: what a lock is differs with the system.
+func (d *portable) Locks(_, _ Locks) error { return errors.ErrUnsupported }
+
+// RestoreLocks: there is nothing to restore.
+func (d *portable) RestoreLocks() {}
+
 func (d *portable) ReleaseAll() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -207,6 +207,7 @@ func (d *x11) Close() error {
 			defer close(done)
 			d.ReleaseAll()
 			d.closeText()
+			d.RestoreLocks()
 			d.hand.Sync()
 		}()
 		select {
@@ -271,6 +272,9 @@ func (d *x11) event(ev []byte) {
 	case b.xfixes:
 		d.pointer.reshaped.Store(true)
 		d.pointer.poke()
+	case xproto.MappingNotify:
+		// The hand, which uses the keyboard extension, is not told of keyboards.
+		d.input.remapped.Store(true)
 	case b.randr, xproto.ConfigureNotify:
 		d.resized.Store(true)
 		d.poke()

@@ -15,13 +15,15 @@ import (
 // input injects through XTEST. Requests are not waited for, one by one: the
 // connection keeps their order, and its end is noticed by whoever reads it.
 type input struct {
-	mu      sync.Mutex    // one act at a time; Text holds it to its end
-	keys    map[byte]bool // key codes held down
-	buttons map[byte]byte // buttons held down: what was pressed for each X button
-	mapping []byte        // what the server makes of each button, from 1 on
-	mapped  atomic.Bool   // mapping is what the server has
-	wheel   [2]int        // right and down, 1/120 notches not yet sent
-	text    typewriter
+	mu       sync.Mutex    // one act at a time; Text holds it to its end
+	keys     map[byte]bool // key codes held down
+	buttons  map[byte]byte // buttons held down: what was pressed for each X button
+	mapping  []byte        // what the server makes of each button, from 1 on
+	mapped   atomic.Bool   // mapping is what the server has
+	locks    locks
+	remapped atomic.Bool // the keyboard has another map since locks were read
+	wheel    [2]int      // right and down, 1/120 notches not yet sent
+	text     typewriter
 }
 
 func (d *x11) startInput() error {
@@ -143,6 +145,9 @@ func (d *x11) Key(u Usage, down bool) error {
 		return err
 	}
 	defer d.input.mu.Unlock()
+	if d.switches(code) {
+		defer d.noteLocks()
+	}
 	// What is down already stays so: the server repeats a held key itself. A
 	// release goes out in any case.
 	switch keys := d.input.keys; {

@@ -102,7 +102,7 @@ func (d *x11) liftModifiers(k *keyboard) (lifted []byte, err error) {
 		}
 	}
 	if k.locked&^k.numLk != 0 || k.latched != 0 {
-		d.lockModifiers(k.locked&^k.numLk, 0)
+		d.lockModifiers(k.locked&^k.numLk, 0, true)
 	}
 	if asked {
 		now, err := d.modifiers()
@@ -116,7 +116,7 @@ func (d *x11) liftModifiers(k *keyboard) (lifted []byte, err error) {
 
 func (d *x11) restoreModifiers(k *keyboard, lifted []byte) {
 	if lock := k.locked &^ k.numLk; lock != 0 {
-		d.lockModifiers(lock, lock)
+		d.lockModifiers(lock, lock, true)
 	}
 	for _, code := range lifted {
 		d.tap(xproto.KeyPress, code)
@@ -160,12 +160,14 @@ func (d *x11) modifiers() (s xkbState, err error) {
 	return xkbState{base: reply[9], latched: reply[10], locked: reply[11], group: reply[12]}, nil
 }
 
-// lockModifiers sets the locks in affect to locks, and forgets latches.
-func (d *x11) lockModifiers(affect, locks byte) {
+// lockModifiers sets the locks in affect to locks, and forgets latches if told to.
+func (d *x11) lockModifiers(affect, locks byte, unlatch bool) {
 	buf := make([]byte, 16)
 	xgb.Put16(buf[4:], xkbUseCoreKbd)
 	buf[6], buf[7] = affect, locks
-	buf[10] = 0xff
+	if unlatch {
+		buf[10] = 0xff
+	}
 	if _, err := d.hand.request("XKEYBOARD", xkbLatchLockState, buf, false); err != nil {
 		d.log.Debug("change locked modifiers", "desktop", d.name, "error", err)
 	}

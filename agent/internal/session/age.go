@@ -125,7 +125,7 @@ func (p *peer) tooLate(m *orielv1.ToDesktop) bool {
 // pressWaiting puts down the modifiers that came too late to be pressed by themselves.
 func (p *peer) pressWaiting() {
 	for _, usage := range p.waiting.usages {
-		if err := p.s.h.hands.key(&p.hand, usage, true); err != nil {
+		if err := p.s.h.hands.key(&p.hand, usage, true, shownLocks{}); err != nil {
 			p.s.log.Debug("input refused by the desktop", "attempt", p.attempt, "error", err)
 		}
 	}

@@ -129,7 +129,8 @@ func (p *peer) act(m *orielv1.ToDesktop) bool {
 		}
 		if p.allowed(orielv1.Scope_SCOPE_CONTROL) {
 			p.proof.key(desktop.Usage(b.Key.GetUsage()), b.Key.GetDown())
-			err = hands.key(&p.hand, desktop.Usage(b.Key.GetUsage()), b.Key.GetDown())
+			err = hands.key(&p.hand, desktop.Usage(b.Key.GetUsage()), b.Key.GetDown(),
+				shownLocks{known: desktop.Locks(b.Key.GetLocks() & 0xf), on: desktop.Locks(b.Key.GetLocked() & 0xf)})
 		}
 	case *orielv1.ToDesktop_Button:
 		if b.Button.GetButton() > 0xff {

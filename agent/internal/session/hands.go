@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"image"
 	"sync"
 
@@ -16,7 +17,8 @@ type hands struct {
 	input   desktop.Desktop // nil while there is no display; protected by mu
 	keys    map[desktop.Usage]map[*hand]bool
 	buttons map[desktop.Button]map[*hand]bool
-	trail   [32]step // the last places we moved the pointer to
+	typists map[*hand]bool // have pressed keys
+	trail   [32]step       // the last places we moved the pointer to
 	next    int
 }
 
@@ -38,6 +40,7 @@ func (h *hands) attach(d desktop.Desktop) {
 	h.input = d
 	h.keys = make(map[desktop.Usage]map[*hand]bool)
 	h.buttons = make(map[desktop.Button]map[*hand]bool)
+	h.typists = make(map[*hand]bool)
 	h.trail = [32]step{}
 }
 
@@ -87,9 +90,22 @@ func (h *hands) wheel(by *hand, dx, dy int, x, y uint32) error {
 
 // key presses or releases a physical key. A key that this hand does not hold
 // is not released; one that it holds already is passed on, it is a repeat.
-func (h *hands) key(by *hand, u desktop.Usage, down bool) error {
-	return h.do(by, func(in desktop.Desktop) error { return grip(h.keys, by, u, down, in.Key) })
+// Before a press the locks are brought into line that it shows.
+func (h *hands) key(by *hand, u desktop.Usage, down bool, shows shownLocks) error {
+	return h.do(by, func(in desktop.Desktop) error {
+		if down {
+			h.typists[by] = true
+		}
+		var err error
+		if down && shows.known != 0 {
+			err = in.Locks(shows.known, shows.on)
+		}
+		return errors.Join(grip(h.keys, by, u, down, in.Key), err)
+	})
 }
+
+// shownLocks are the locks of an operator's keyboard that are known, and which are on.
+type shownLocks struct{ known, on desktop.Locks }
 
 // text types s.
 func (h *hands) text(by *hand, s string) error {
@@ -97,7 +113,8 @@ func (h *hands) text(by *hand, s string) error {
 }
 
 // release lets go of all that one hand holds and reports how many. After
-// letting go for good, the hand never acts again.
+// letting go for good, the hand never acts again; after the last of those who
+// pressed keys, the computer's locks are as they were.
 func (h *hands) release(by *hand, forGood bool) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -110,6 +127,12 @@ func (h *hands) release(by *hand, forGood bool) int {
 	}
 	for b := range h.buttons {
 		n += drop(h.buttons, by, b, h.input.Button)
+	}
+	if forGood && h.typists[by] {
+		delete(h.typists, by)
+		if len(h.typists) == 0 && h.input != nil {
+			h.input.RestoreLocks()
+		}
 	}
 	return n
 }

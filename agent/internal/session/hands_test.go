@@ -27,7 +27,7 @@ func TestHandsHoldTheUnion(t *testing.T) {
 		rt.Repeat(map[string]func(*rapid.T){
 			"key": func(rt *rapid.T) {
 				i, u, down := rapid.IntRange(0, 2).Draw(rt, "who"), desktop.Usage(rapid.IntRange(4, 8).Draw(rt, "key")), rapid.Bool().Draw(rt, "down")
-				if err := h.key(&who[i], u, down); err != nil {
+				if err := h.key(&who[i], u, down, shownLocks{}); err != nil {
 					rt.Fatal(err)
 				}
 				if down && !who[i].gone {

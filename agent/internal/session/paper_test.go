@@ -22,23 +22,25 @@ type paper struct {
 	gone chan struct{}
 	once sync.Once
 
-	mu      sync.Mutex
-	size    image.Point
-	shade   color.RGBA
-	noise   bool
-	dirty   bool
-	reading bool
-	grabs   int // pictures returned
-	cursor  desktop.Cursor
-	lacks   desktop.Lacks
-	keys    map[desktop.Usage]bool
-	buttons map[desktop.Button]bool
-	acts    int // everything done, moves too
-	moves   []image.Point
-	typed   string
-	panicOn desktop.Usage
-	stuck   atomic.Bool   // somebody hangs
-	hang    chan struct{} // not nil: Text blocks on it, or until Close
+	mu       sync.Mutex
+	size     image.Point
+	shade    color.RGBA
+	noise    bool
+	dirty    bool
+	reading  bool
+	grabs    int // pictures returned
+	cursor   desktop.Cursor
+	lacks    desktop.Lacks
+	locks    []shownLocks // as asked for
+	restored int          // times
+	keys     map[desktop.Usage]bool
+	buttons  map[desktop.Button]bool
+	acts     int // everything done, moves too
+	moves    []image.Point
+	typed    string
+	panicOn  desktop.Usage
+	stuck    atomic.Bool   // somebody hangs
+	hang     chan struct{} // not nil: Text blocks on it, or until Close
 }
 
 func newPaper(t testing.TB) *paper {
@@ -244,6 +246,16 @@ func (p *paper) Text(s string) error {
 		}
 	}
 	return p.do(func() { p.typed += s })
+}
+
+func (p *paper) Locks(known, on desktop.Locks) error {
+	return p.do(func() { p.locks = append(p.locks, shownLocks{known, on}) })
+}
+
+func (p *paper) RestoreLocks() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.restored++
 }
 
 func (p *paper) ReleaseAll() int {

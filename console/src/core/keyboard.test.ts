@@ -23,7 +23,10 @@ function start(system: System = 'other') {
     target,
     field,
     {
-      key: (usage, down) => log.push(`${down ? '+' : '-'}${names.get(usage)}`),
+      key: (usage, down, locks) =>
+        log.push(
+          `${down ? '+' : '-'}${names.get(usage)}${locks ? `[${String(locks.locks)}:${String(locks.locked)}]` : ''}`,
+        ),
       text: (text) => log.push(`"${text}"`),
       releaseAll: () => log.push('all'),
       escape: () => log.push('escape'),
@@ -45,6 +48,14 @@ function event(
     ...more,
   });
   Object.defineProperty(made, 'timeStamp', { value: more.time ?? 0 });
+  // happy-dom knows no locks.
+  const asked = made.getModifierState.bind(made);
+  const locks: Record<string, boolean | undefined> = {
+    CapsLock: more.modifierCapsLock,
+    NumLock: more.modifierNumLock,
+    ScrollLock: more.modifierScrollLock,
+  };
+  made.getModifierState = (name) => locks[name] ?? asked(name);
   (more.on ?? target).dispatchEvent(made);
   return made;
 }
@@ -66,7 +77,7 @@ describe('physical keys', () => {
   it('go by their place, whatever is printed on them', () => {
     expect(down('KeyQ', { key: 'й' }).defaultPrevented).toBe(true);
     up('KeyQ', { key: 'й' });
-    expect(taken()).toBe('+KeyQ -KeyQ');
+    expect(taken()).toBe('+KeyQ[1:0] -KeyQ');
   });
 
   it('are pressed once, however often they repeat', () => {
@@ -94,6 +105,33 @@ describe('physical keys', () => {
     keyboard.enabled = false;
     expect(down('KeyA').defaultPrevented).toBe(false);
     expect(taken()).toBe('');
+  });
+});
+
+// Rule: a key says which of the operator's locks it shows, and how they are.
+describe('the locks that a key shows', () => {
+  it.each<[string, string, KeyboardEventInit, string]>([
+    ['KeyA', 'A', { modifierCapsLock: true }, '+KeyA[1:1]'],
+    ['KeyA', 'a', {}, '+KeyA[1:0]'],
+    ['KeyA', 'A', { shiftKey: true, modifierNumLock: true }, '+KeyA[1:0]'],
+    ['Quote', 'ä', { modifierCapsLock: true }, '+Quote[1:1]'],
+    ['Digit1', '1', { modifierCapsLock: true }, '+Digit1'],
+    ['Numpad7', '7', { modifierNumLock: true }, '+Numpad7[2:2]'],
+    ['Numpad7', 'Home', {}, '+Numpad7[2:0]'],
+    ['Numpad7', 'Home', { modifierNumLock: true, shiftKey: true }, '+Numpad7[2:2]'],
+    ['Numpad7', '7', { shiftKey: true }, '+Numpad7[2:0]'],
+    ['Numpad7', '7', {}, '+Numpad7[2:2]'], // a Mac
+    ['NumpadDecimal', ',', { modifierNumLock: true }, '+NumpadDecimal[2:2]'],
+    ['NumpadAdd', '+', { modifierNumLock: true }, '+NumpadAdd'],
+    ['ArrowUp', 'ArrowUp', { modifierScrollLock: true }, '+ArrowUp[4:4]'],
+    ['Home', 'Home', { modifierScrollLock: true }, '+Home'],
+    ['CapsLock', 'CapsLock', { modifierCapsLock: true }, '+CapsLock'],
+    ['NumLock', 'NumLock', { modifierNumLock: true }, '+NumLock'],
+  ])('%s as %s with %o', (code, key, more, want) => {
+    down(code, { key, ...more });
+    expect(taken()).toBe(want);
+    up(code, { key, ...more });
+    expect(taken()).toBe(`-${code}`);
   });
 });
 
@@ -255,7 +293,7 @@ describe('text mode', () => {
     up('ControlLeft', { key: 'Control', on: field });
     down('Enter', { on: field });
     up('Enter', { on: field });
-    expect(taken()).toBe('+ControlLeft +KeyC -KeyC -ControlLeft +Enter -Enter');
+    expect(taken()).toBe('+ControlLeft +KeyC[1:0] -KeyC -ControlLeft +Enter -Enter');
   });
 
   it('gives Shift to the keys that want it, and to them alone', () => {

@@ -8,6 +8,8 @@
  * pressed once (repeating is the remote side's own business), and everything
  * is released when the page loses focus or is hidden, and on releaseAll.
  *
+ * With a press go the locks that it shows (core/locks.ts).
+ *
  * What browsers get wrong, and is put right here:
  *   - Windows reports AltGr as ControlLeft followed by AltRight;
  *   - Windows says nothing of the first of two shifts that go up;
@@ -17,9 +19,10 @@
  *   - the keys of Japanese keyboards never go up.
  */
 import { usages, type Chord } from './keys';
+import { shownLocks, type ShownLocks } from './locks';
 
 export interface KeyboardOutput {
-  key(usage: number, down: boolean): void;
+  key(usage: number, down: boolean, locks?: ShownLocks): void;
   text(text: string): void;
   releaseAll(): void;
   /** Ctrl+Alt+Shift pressed and let go alone: the operator wants the toolbar. */
@@ -112,7 +115,7 @@ export class Keyboard {
     if (!usages.has(code)) return this.#typeUnknown(event);
     if (this.#system === 'mac' && code === 'CapsLock') return this.send([code]);
     if (event.shiftKey && this.#fieldKeptShift(event)) return this.send(['ShiftLeft', code]);
-    this.#press(code);
+    this.#press(code, shownLocks(event));
     this.#watchEscape(code);
     const heldByMac = this.#system === 'mac' && event.metaKey && !MODIFIERS.has(code);
     if (heldByMac || NEVER_UP.has(code)) this.#release(code);
@@ -142,11 +145,11 @@ export class Keyboard {
     }
   }
 
-  #press(code: string): void {
+  #press(code: string, locks?: ShownLocks): void {
     const usage = usages.get(code);
     if (usage === undefined || this.#pressed.has(code)) return;
     this.#pressed.add(code);
-    this.#out.key(usage, true);
+    this.#out.key(usage, true, locks);
   }
 
   #release(code: string): void {

@@ -817,10 +817,16 @@ func (x *Dropped) GetNumber() uint32 {
 }
 
 // Key is a physical key: usage number on page 7 of the USB HID usage tables.
+//
+// A press may say which locks the operator's keyboard shows by it, and the computer's
+// are brought into line before. 1 is Caps Lock, 2 Num Lock, 4 Scroll Lock, 8 Kana. What
+// was changed is put back when the last who pressed a key has left.
 type Key struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Usage         uint32                 `protobuf:"varint,1,opt,name=usage,proto3" json:"usage,omitempty"`
 	Down          bool                   `protobuf:"varint,2,opt,name=down,proto3" json:"down,omitempty"`
+	Locks         uint32                 `protobuf:"varint,3,opt,name=locks,proto3" json:"locks,omitempty"`   // known
+	Locked        uint32                 `protobuf:"varint,4,opt,name=locked,proto3" json:"locked,omitempty"` // those of them that are on
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -867,6 +873,20 @@ func (x *Key) GetDown() bool {
 		return x.Down
 	}
 	return false
+}
+
+func (x *Key) GetLocks() uint32 {
+	if x != nil {
+		return x.Locks
+	}
+	return 0
+}
+
+func (x *Key) GetLocked() uint32 {
+	if x != nil {
+		return x.Locked
+	}
+	return 0
 }
 
 // PointerButton carries its own place, so that a click never lands where an
@@ -2036,10 +2056,12 @@ const file_oriel_v1_channel_proto_rawDesc = "" +
 	" \x01(\v2\x11.oriel.v1.DroppedH\x00R\adroppedB\x06\n" +
 	"\x04body\"!\n" +
 	"\aDropped\x12\x16\n" +
-	"\x06number\x18\x01 \x01(\rR\x06number\"/\n" +
+	"\x06number\x18\x01 \x01(\rR\x06number\"]\n" +
 	"\x03Key\x12\x14\n" +
 	"\x05usage\x18\x01 \x01(\rR\x05usage\x12\x12\n" +
-	"\x04down\x18\x02 \x01(\bR\x04down\"i\n" +
+	"\x04down\x18\x02 \x01(\bR\x04down\x12\x14\n" +
+	"\x05locks\x18\x03 \x01(\rR\x05locks\x12\x16\n" +
+	"\x06locked\x18\x04 \x01(\rR\x06locked\"i\n" +
 	"\rPointerButton\x12\x16\n" +
 	"\x06button\x18\x01 \x01(\rR\x06button\x12\x12\n" +
 	"\x04down\x18\x02 \x01(\bR\x04down\x12\f\n" +

@@ -14,6 +14,7 @@
 //	           2026-11-30: Grant.lease_seconds, Renewal, END_REASON_UNRENEWED,
 //	           EndSession.code and detail; AskClock, Clock.
 //	           2026-11-30: RelayHealth.
+//	           2026-11-30: Key.locks, Key.locked.
 //
 // A message from a newer side is understood by an older one: unknown fields
 // are dropped, so that no bound is got round by them and nobody passes on what
