@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -21,7 +20,7 @@ func TestSeveralSockets(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer shut(all, nil)
-	if !share(all[0]) {
+	if !reusePort(all[0]) {
 		t.Skip("this system gives all packets to one socket")
 	}
 	address := all[0].LocalAddr().String()
@@ -110,8 +109,8 @@ func TestConnectionsMakePlace(t *testing.T) {
 		bound  string
 		change func(*Options)
 	}{
-		{"turn-connections", func(o *Options) { o.Connections = 3 }},
-		{"all connections", func(o *Options) { o.TotalConnections = 3 }},
+		{"address", func(o *Options) { o.Connections = 3 }},
+		{"all", func(o *Options) { o.TotalConnections = 3 }},
 	} {
 		t.Run(c.bound, func(t *testing.T) {
 			log := &lines{}
@@ -153,7 +152,7 @@ func TestConnectionsMakePlace(t *testing.T) {
 			defer peer.Close()
 			exchange(t, held, peer)
 			exchange(t, newcomer, peer)
-			if text := log.String(); strings.Count(text, "bound="+strconv.Quote(c.bound))+strings.Count(text, "bound="+c.bound+" ") != 1 {
+			if text := log.String(); strings.Count(text, "bound=turn-connections of="+c.bound+" ") != 1 {
 				t.Errorf("the log says %s", text)
 			}
 		})
@@ -185,17 +184,6 @@ func TestAllocationQuotaIsLogged(t *testing.T) {
 		t.Errorf("the log says %s", text)
 	}
 }
-
-// Rule: every bound has a share per address; of IPv6 a network of 64 bits is
-// one address.
-func TestShareOfANetwork(t *testing.T) {
-	at := netip.MustParseAddr
-	if share64(at("2606:4700::1")) != share64(at("2606:4700::ffff:1")) || share64(at("2606:4700::1")) == share64(at("2606:4700:0:1::1")) ||
-		share64(at("8.8.8.8")) != at("8.8.8.8") || share64(at("fe80::1%lo")) != share64(at("fe80::2")) {
-		t.Error("shares are cut elsewhere")
-	}
-}
-
 // Rule: a passing error of a UDP socket, of clients or of an allocation, ends no
 // read loop: each socket is one that PatientPacket made patient.
 func TestEachSocketIsPatient(t *testing.T) {

@@ -2,9 +2,10 @@ package turn
 
 import (
 	"net"
-	"net/netip"
 	"sync"
 	"time"
+
+	"oriel/relay/internal/share"
 )
 
 // listener gives pion/turn the TCP connections of a socket, or those that
@@ -41,7 +42,6 @@ func (l *listener) Accept() (net.Conn, error) {
 		if kept := l.s.keep(c); kept != nil {
 			return kept, nil
 		}
-		_ = c.Close()
 	}
 }
 
@@ -78,88 +78,41 @@ func (l *listener) Close() error {
 // conn is a client's TCP or TLS connection.
 type conn struct {
 	net.Conn
-	s     *Server
-	host  netip.Addr
-	since time.Time
-	once  sync.Once
+	s    *Server
+	once sync.Once
 
-	holds bool // protected by Server.mu; has an allocation
+	place *share.Place // protected by Server.mu; undecided without an allocation
+	gone  bool         // protected by Server.mu
 }
 
-// keep takes a connection in; nil: it is refused. Where there is no place, the
-// oldest connection without an allocation goes: of the same address, if that has
-// its share, else of all.
+// keep takes a connection in; nil: it is refused and closed. Where there is no
+// place, the oldest connection without an allocation goes.
 func (s *Server) keep(c net.Conn) net.Conn {
-	host, key := share64(addrPort(c.RemoteAddr()).Addr()), c.RemoteAddr().String()
+	key := c.RemoteAddr().String()
+	k := &conn{Conn: c, s: s}
 	s.mu.Lock()
-	var oldest *conn
-	bound := ""
-	switch {
-	case s.hosts[host] >= s.o.Connections:
-		bound, oldest = "turn-connections", s.undecided(host)
-	case len(s.conns) >= s.o.TotalConnections:
-		bound, oldest = "all connections", s.undecided(netip.Addr{})
+	if s.done {
+		s.mu.Unlock()
+		_ = c.Close()
+		return nil
 	}
-	if oldest != nil {
-		s.forget(oldest)
-	}
-	taken := !s.done && s.conns[key] == nil && (bound == "" || oldest != nil)
-	k := &conn{Conn: c, s: s, host: host, since: time.Now()}
+	s.wait.Add(1)
+	s.mu.Unlock()
+	place := s.places.Take(addrPort(c.RemoteAddr()).Addr(), func() { _ = k.Close() })
+	s.mu.Lock()
+	k.place = place
+	taken := place != nil && !s.done && !k.gone && s.conns[key] == nil
 	if taken {
 		s.conns[key] = k
-		s.hosts[host]++
-		s.wait.Add(1)
 	}
 	s.mu.Unlock()
-	if bound != "" {
-		s.reached.Do(func() {
-			s.log.Warn("turn connections have reached a bound; raise it if they are honest", "bound", bound, "client", c.RemoteAddr().String(), "refused", !taken)
-		})
-	}
-	if oldest != nil {
-		_ = oldest.Close()
-	}
 	if !taken {
 		s.refused.Add(1)
+		_ = k.Close()
 		return nil
 	}
 	k.patience(connPatience)
 	return k
-}
-
-// undecided is the oldest connection without an allocation, of host or
-// (invalid) of all; nil: none. Server.mu is held.
-func (s *Server) undecided(host netip.Addr) *conn {
-	var oldest *conn
-	for _, c := range s.conns {
-		if !c.holds && (!host.IsValid() || c.host == host) && (oldest == nil || c.since.Before(oldest.since)) {
-			oldest = c
-		}
-	}
-	return oldest
-}
-
-// forget gives up the place of c, once. Server.mu is held.
-func (s *Server) forget(c *conn) {
-	key := c.RemoteAddr().String()
-	if s.conns[key] != c {
-		return
-	}
-	delete(s.conns, key)
-	if s.hosts[c.host]--; s.hosts[c.host] <= 0 {
-		delete(s.hosts, c.host)
-	}
-}
-
-// share64 is whose share an address counts against: an IPv6 network of 64 bits
-// is one host's.
-func share64(a netip.Addr) netip.Addr {
-	if a.Is6() {
-		if p, err := a.WithZone("").Prefix(64); err == nil {
-			return p.Addr()
-		}
-	}
-	return a
 }
 
 // patience is how long the client may be silent; 0: for ever, the lifetime of
@@ -187,7 +140,11 @@ func (c *conn) Close() error {
 	err := c.Conn.Close()
 	c.once.Do(func() {
 		c.s.mu.Lock()
-		c.s.forget(c)
+		c.gone = true
+		if key := c.RemoteAddr().String(); c.s.conns[key] == c {
+			delete(c.s.conns, key)
+		}
+		c.place.Leave()
 		c.s.mu.Unlock()
 		c.s.wait.Done()
 	})

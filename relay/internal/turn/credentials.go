@@ -85,7 +85,7 @@ func (s *Server) created(client, _ net.Addr, _, id, _ string, _ net.Addr, _ int)
 	s.shareOf(holder(id).ID).allocations++
 	s.from[client.String()] = id
 	if c := s.conns[client.String()]; c != nil {
-		c.holds = true
+		c.place.Decide()
 		c.patience(0)
 	}
 }
@@ -97,7 +97,7 @@ func (s *Server) deleted(client, _ net.Addr, _, id, _ string) {
 	one.allocations, one.idle = max(one.allocations-1, 0), s.o.Now()
 	delete(s.from, client.String())
 	if c := s.conns[client.String()]; c != nil {
-		c.holds = false
+		c.place.Renew()
 		c.patience(connPatience)
 	}
 }

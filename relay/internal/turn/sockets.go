@@ -32,7 +32,7 @@ func packets(address string) (all []net.PacketConn, err error) {
 		return nil, err
 	}
 	all = append(all, first)
-	if share(first) {
+	if reusePort(first) {
 		// Spelled out: port 0 was any port.
 		config, at := net.ListenConfig{Control: shared}, first.LocalAddr().(*net.UDPAddr)
 		network := "udp"

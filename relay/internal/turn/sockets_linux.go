@@ -7,11 +7,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// share lets other sockets of this user have the address of c, too, and the
+// reusePort lets other sockets of this user have the address of c, too, and the
 // kernel spread packets among them by client (SO_REUSEPORT). It is set when c
 // has the address for itself already: set before, a second relay would join in
 // silently and get half of the packets.
-func share(c net.PacketConn) bool {
+func reusePort(c net.PacketConn) bool {
 	raw, err := c.(*net.UDPConn).SyscallConn()
 	return err == nil && shared("", "", raw) == nil
 }

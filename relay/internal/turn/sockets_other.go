@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// share is refused: other systems give all packets to one of the sockets.
-func share(net.PacketConn) bool { return false }
+// reusePort is refused: other systems give all packets to one of the sockets.
+func reusePort(net.PacketConn) bool { return false }
 
 func shared(string, string, syscall.RawConn) error { return nil }
 

@@ -20,11 +20,10 @@
 //
 // Bounds: allocations per ID and in total, bytes per second and ID in
 // each direction (more is dropped, as a full link does), TCP connections in
-// all and per address, and 30 s for a TCP connection to begin an allocation.
+// all and by address (package share), and 30 s for one to begin an allocation.
 // The defaults fit the broker's 64 sessions a person, of which each takes two or
 // three allocations and, where UDP is shut, as many connections. When one is
-// reached, the log says so; for the bounds of connections the oldest one without
-// an allocation makes place.
+// reached, the log says so; a connection without an allocation is undecided.
 package turn
 
 import (
@@ -43,6 +42,8 @@ import (
 	"github.com/pion/logging"
 	"github.com/pion/turn/v5"
 	"golang.org/x/time/rate"
+
+	"oriel/relay/internal/share"
 )
 
 // Bounds that no option changes.
@@ -62,7 +63,7 @@ type Options struct {
 	Secret           []byte // at least 16 bytes, the same on all nodes
 	Allocations      int    // at once per ID; 0: 256, four for each of 64 sessions
 	TotalAllocations int    // 0: 8192
-	Connections      int    // TCP and TLS, at once per address (IPv6: /64); 0: 2048, an office behind one
+	Connections      int    // TCP and TLS, at once per address (package share); 0: 2048, an office behind one
 	TotalConnections int    // 0: 8192, and not less than Connections
 	BytesPerSecond   int64  // per ID and direction; 0: 25 MB
 	// Ended says which of the holders of live allocations are over: these are
@@ -91,14 +92,14 @@ type Server struct {
 	lines  []*listener // TCP, and the one that Accept feeds
 
 	sent, received, dropped, refused atomic.Uint64
-	reached, full                    *rate.Sometimes // the log's lines about bounds
+	full                             *rate.Sometimes // the log's line about allocations
+	places                           *share.Places   // of conns
 
 	mu     sync.Mutex
 	byID   map[string]*portion  // protected by mu
 	from   map[string]string    // protected by mu; client address of a live allocation to user
 	ports  map[uint16]bool      // protected by mu; relayed ports in use
 	conns  map[string]*conn     // protected by mu; TCP and TLS clients by address
-	hosts  map[netip.Addr]int   // protected by mu; their number by host
 	done   bool                 // protected by mu
 	stands map[*metered]bool    // protected by mu; live allocations
 	ended  map[Holder]time.Time // protected by mu; and when that was seen
@@ -113,7 +114,8 @@ func Start(o Options) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{o: o, log: o.Logger, byID: map[string]*portion{}, stands: map[*metered]bool{}, ended: map[Holder]time.Time{}, over: make(chan struct{}), from: map[string]string{}, ports: map[uint16]bool{},
-		conns: map[string]*conn{}, hosts: map[netip.Addr]int{}, reached: &rate.Sometimes{Interval: boundsSaid}, full: &rate.Sometimes{Interval: boundsSaid}, own: &ownAddresses{look: net.InterfaceAddrs, log: o.Logger}}
+		conns: map[string]*conn{}, full: &rate.Sometimes{Interval: boundsSaid}, own: &ownAddresses{look: net.InterfaceAddrs, log: o.Logger}}
+	s.places = share.New("turn-connections", share.Bound{All: o.TotalConnections, Address: o.Connections}, o.Logger)
 	if err := s.own.refresh(o.Now()); err != nil {
 		return nil, fmt.Errorf("start turn: %w; without them the relay's own network would lie open", err)
 	}
@@ -273,6 +275,9 @@ func (s *Server) URLs(host string, tlsPort int) []string {
 
 // Accept takes over a connection that was seen to speak STUN, with TLS removed.
 func (s *Server) Accept(c net.Conn) { s.lines[len(s.lines)-1].give(c) }
+
+// Places of TCP and TLS connections, for metrics.
+func (s *Server) Places() *share.Places { return s.places }
 
 // Stats are counters since the start, and gauges.
 type Stats struct {
