@@ -5,10 +5,17 @@
 //
 // A person signs in with an e-mail address and a password. Passwords are
 // Argon2id; the same work is done for an account that does not exist, so that
-// neither the answer nor its time tells. Tries are counted in the database,
-// before the password is looked at, per account and per address (an IPv6
-// address counts as its /64), so that several nodes and many connections at
-// once share one limit. Hashing is bounded, because each hash costs memory.
+// neither the answer nor its time tells. Hashing is bounded, because each hash
+// costs memory: networks take turns (package share).
+//
+// Tries are counted in the database, before the password is looked at, so that
+// several nodes and many connections at once share one limit. A network is
+// locked for an account after Limits.Account wrong passwords of it, and for all
+// accounts after Limits.Address (IPv6: /64, /56 and /48, see package share).
+// No other network is: with the tries of all of them together the next ones
+// only slow down. A browser that signed in before shows that with a signed
+// cookie, good for one person and their password of then; its tries are its
+// own, whatever its network did, and it is served first.
 //
 // Who signed in holds 32 random bytes in a cookie (HttpOnly, SameSite=Lax:
 // links from elsewhere open signed in, requests from elsewhere are refused by
@@ -36,6 +43,7 @@ import (
 	"time"
 
 	"oriel/protocol/trust"
+	"oriel/relay/internal/share"
 	"oriel/relay/internal/store"
 )
 
@@ -61,8 +69,22 @@ type FieldError struct{ Field, Reason string }
 
 func (e *FieldError) Error() string { return e.Reason }
 
-// CookieName of the sign-in.
-const CookieName = "oriel_session"
+// Cookies: of the sign-in, and of the browser that once signed in. Where
+// browsers come by https their names begin with SecurePrefix, so that no other
+// host of the domain, and nobody on a plain connection, can set them.
+const (
+	SessionCookie = "oriel_session"
+	deviceCookie  = "oriel_device"
+	SecurePrefix  = "__Host-" // RFC 6265bis
+)
+
+// cookieName is that of one of the above on this relay.
+func (a *Access) cookieName(name string) string {
+	if a.o.Secure {
+		return SecurePrefix + name
+	}
+	return name
+}
 
 // OwnerTokenLifetime is how long the owner's link is good for.
 const OwnerTokenLifetime = 24 * time.Hour
@@ -79,19 +101,24 @@ type Options struct {
 	Log      *slog.Logger     // nil: none
 }
 
-// Limits of tries. The zero value is 10 a quarter of an hour for an account
-// and 30 for an address.
+// Limits of wrong passwords in a Window. The zero value is 10 a quarter of an
+// hour of an address for one account, and 100 of an address for all: an office
+// is one. Slow is added to a try for each that its account had beyond Account,
+// from wherever, up to Slowest; 0: 20 ms and a second.
 type Limits struct {
 	Account, Address int
 	Window           time.Duration
+	Slow, Slowest    time.Duration
 }
 
 // Access is the people of one relay. Its methods may be called from any goroutine.
 type Access struct {
-	store  *store.Store
-	o      Options
-	hasher *hasher
-	key    ed25519.PrivateKey
+	store   *store.Store
+	o       Options
+	hasher  *hasher
+	slow    *share.Queue // tries that wait because their account had many
+	key     ed25519.PrivateKey
+	devices []byte // key of device cookies
 }
 
 // New reads the relay's signing key from the database, or makes it: once, for
@@ -100,24 +127,29 @@ func New(ctx context.Context, s *store.Store, o Options) (*Access, error) {
 	setDefault(&o.Idle, 7*24*time.Hour)
 	setDefault(&o.Absolute, 30*24*time.Hour)
 	setDefault(&o.Limits.Account, 10)
-	setDefault(&o.Limits.Address, 30)
+	setDefault(&o.Limits.Address, 100)
 	setDefault(&o.Limits.Window, 15*time.Minute)
+	setDefault(&o.Limits.Slow, 20*time.Millisecond)
+	setDefault(&o.Limits.Slowest, time.Second)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	h, err := newHasher(o.Hash)
+	h, err := newHasher(o.Hash, o.Log)
 	if err != nil {
 		return nil, err
 	}
-	a := &Access{store: s, o: o, hasher: h}
+	a := &Access{store: s, o: o, hasher: h, slow: share.NewQueue("slowed sign-ins", slowAtOnce, share.Bound{All: 512, Address: 32}, o.Log)}
 	seed, err := a.Secret(ctx, "signing-key", ed25519.SeedSize)
 	if err != nil {
 		return nil, fmt.Errorf("read the relay's key: %w", err)
 	}
 	a.key = ed25519.NewKeyFromSeed(seed)
+	if a.devices, err = a.Secret(ctx, "device-cookies", 32); err != nil {
+		return nil, fmt.Errorf("read the key of device cookies: %w", err)
+	}
 	return a, nil
 }
 
@@ -142,6 +174,11 @@ func (a *Access) Secret(ctx context.Context, name string, n int) ([]byte, error)
 		err = fmt.Errorf("secret %q has %d bytes, want %d", name, len(v), n)
 	}
 	return v, err
+}
+
+// Places of those who wait for a password to be compared, for metrics.
+func (a *Access) Places() map[string]*share.Places {
+	return map[string]*share.Places{"passwords": a.hasher.queue.Places(), "slowed": a.slow.Places()}
 }
 
 func (a *Access) now() int64 { return a.o.Now().UnixMilli() }
@@ -170,6 +207,7 @@ const maxToken = 128
 type Client struct {
 	Address string // an IP address
 	Browser string // the User-Agent, cut to 256 bytes, hostile
+	Device  string // the browser's device cookie, hostile; empty: none
 }
 
 // Identity is a signed-in person at one browser.
@@ -185,7 +223,7 @@ func identity(in store.SignIn, p store.Person, c Client) Identity {
 
 // Identify tells who sends r. Errors: ErrSignedOut.
 func (a *Access) Identify(r *http.Request) (Identity, error) {
-	c, err := r.Cookie(CookieName)
+	c, err := r.Cookie(a.cookieName(SessionCookie))
 	if err != nil || len(c.Value) > maxToken {
 		return Identity{}, ErrSignedOut
 	}
@@ -229,11 +267,11 @@ func (a *Access) Sweep(ctx context.Context) error {
 	return errors.Join(a.store.RemoveSignIns(ctx, created, seen), a.store.RemoveTries(ctx, a.now()))
 }
 
-// cookie for the browser; an empty token removes it.
-func (a *Access) cookie(token string) *http.Cookie {
-	c := &http.Cookie{Name: CookieName, Value: token, Path: "/", HttpOnly: true,
-		Secure: a.o.Secure, SameSite: http.SameSiteLaxMode, MaxAge: int(a.o.Absolute / time.Second)}
-	if token == "" {
+// cookie for the browser; an empty value removes it.
+func (a *Access) cookie(name, value string, lifetime time.Duration) *http.Cookie {
+	c := &http.Cookie{Name: a.cookieName(name), Value: value, Path: "/", HttpOnly: true,
+		Secure: a.o.Secure, SameSite: http.SameSiteLaxMode, MaxAge: int(lifetime / time.Second)}
+	if value == "" {
 		c.MaxAge = -1
 	}
 	return c

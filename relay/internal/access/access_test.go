@@ -90,7 +90,7 @@ func TestSignInAndOut(t *testing.T) {
 			t.Fatalf("the cookies are not two different 32-byte tokens: %q, %q", first.Value, second.Value)
 		}
 		gone, err := a.SignOut(request(second))
-		if err != nil || gone.MaxAge >= 0 || gone.Value != "" || gone.Name != access.CookieName || gone.Path != "/" {
+		if err != nil || gone.MaxAge >= 0 || gone.Value != "" || gone.Name != access.SessionCookie || gone.Path != "/" {
 			t.Fatalf("sign-out: %+v, %v", gone, err)
 		}
 		if _, err := a.Identify(request(second)); !errors.Is(err, access.ErrSignedOut) {
@@ -104,9 +104,9 @@ func TestSignInAndOut(t *testing.T) {
 		}
 		for name, c := range map[string]*http.Cookie{
 			"none":     nil,
-			"invented": {Name: access.CookieName, Value: strings.Repeat("A", 43)},
-			"long":     {Name: access.CookieName, Value: strings.Repeat("A", 5000)},
-			"empty":    {Name: access.CookieName, Value: ""},
+			"invented": {Name: access.SessionCookie, Value: strings.Repeat("A", 43)},
+			"long":     {Name: access.SessionCookie, Value: strings.Repeat("A", 5000)},
+			"empty":    {Name: access.SessionCookie, Value: ""},
 		} {
 			if _, err := a.Identify(request(c)); !errors.Is(err, access.ErrSignedOut) {
 				t.Errorf("cookie %s: %v", name, err)
@@ -141,7 +141,8 @@ func TestCookie(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		a := open(t, storetest.Open(t, storetest.SQLite(t)), access.Options{Secure: secure})
 		_, c := own(t, a)
-		if c.Name != "oriel_session" || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" ||
+		name := map[bool]string{false: "oriel_session", true: "__Host-oriel_session"}[secure]
+		if c.Name != name || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" ||
 			c.Domain != "" || c.Secure != secure || c.MaxAge != 30*24*3600 {
 			t.Errorf("secure %v: cookie %s", secure, c)
 		}
@@ -187,90 +188,6 @@ func TestSignInEnds(t *testing.T) {
 		}
 		if _, _, err := s.SignInByID(t.Context(), who.SignInID); !errors.Is(err, store.ErrNotFound) {
 			t.Fatalf("the sweep left a dead one: %v", err)
-		}
-	})
-}
-
-func TestTriesAreLimited(t *testing.T) {
-	storetest.EachAddress(t, func(t *testing.T, address string) {
-		c := newClock()
-		// Two nodes on one database share the limit.
-		nodes := []*access.Access{
-			open(t, storetest.Open(t, address), access.Options{Now: c.now}),
-			open(t, storetest.Open(t, address), access.Options{Now: c.now}),
-		}
-		own(t, nodes[0])
-		try := func(i int, login, pass, from string) error {
-			_, _, err := nodes[i%2].SignIn(t.Context(), login, pass, access.Client{Address: from})
-			return err
-		}
-		limited := func(err error) bool {
-			var tries *access.TriesError
-			return errors.As(err, &tries) && tries.RetryAfter > 0 && tries.RetryAfter <= 15*time.Minute
-		}
-		for _, login := range []string{email, "nobody@example.com"} { // unknown accounts behave alike
-			for i := range 10 {
-				if err := try(i, login, "wrong password", fmt.Sprintf("192.0.2.%d", i)); !errors.Is(err, access.ErrCredentials) {
-					t.Fatalf("%s, try %d: %v", login, i, err)
-				}
-			}
-			if err := try(0, strings.ToUpper(login), password, "192.0.2.200"); !limited(err) {
-				t.Fatalf("%s, the right password after ten wrong ones: %v", login, err)
-			}
-		}
-		c.pass(15 * time.Minute)
-		if err := try(1, email, password, "192.0.2.200"); err != nil {
-			t.Fatalf("after a quarter of an hour: %v", err)
-		}
-		// A success takes the account's tries back: nine more are fine.
-		for round := range 3 {
-			for i := range 9 {
-				if err := try(i, email, "wrong", fmt.Sprintf("198.51.%d.%d", round, i)); !errors.Is(err, access.ErrCredentials) {
-					t.Fatalf("round %d, try %d: %v", round, i, err)
-				}
-			}
-			if err := try(round, email, password, "192.0.2.200"); err != nil {
-				t.Fatalf("round %d: %v", round, err)
-			}
-		}
-		// One address, many accounts; all of a /64 is one address.
-		for i := range 30 {
-			err := try(i, fmt.Sprintf("p%d@example.com", i), "wrong", fmt.Sprintf("2001:db8::%x", i+1))
-			if !errors.Is(err, access.ErrCredentials) {
-				t.Fatalf("address, try %d: %v", i, err)
-			}
-		}
-		if err := try(0, email, password, "2001:db8::ffff"); !limited(err) {
-			t.Fatalf("the 31st try of an address: %v", err)
-		}
-		if err := try(0, email, password, "2001:db8:0:1::1"); err != nil {
-			t.Fatalf("the neighbour: %v", err)
-		}
-	})
-}
-
-// All tries are counted before the first password is compared.
-func TestTriesAtOnce(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
-		a := open(t, s, access.Options{})
-		own(t, a)
-		var looked atomic.Int64
-		var wg sync.WaitGroup
-		for i := range 40 {
-			wg.Go(func() {
-				_, _, err := a.SignIn(context.Background(), email, "wrong", access.Client{Address: fmt.Sprintf("10.0.0.%d", i)})
-				var tries *access.TriesError
-				switch {
-				case errors.Is(err, access.ErrCredentials):
-					looked.Add(1)
-				case !errors.As(err, &tries):
-					t.Error(err)
-				}
-			})
-		}
-		wg.Wait()
-		if looked.Load() != 10 {
-			t.Fatalf("%d of 40 tries at once were looked at, want 10", looked.Load())
 		}
 	})
 }

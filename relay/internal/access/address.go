@@ -15,6 +15,9 @@ func (p Proxies) trust(a netip.Addr) bool {
 	return slices.ContainsFunc(p, func(n netip.Prefix) bool { return n.Contains(a) })
 }
 
+// Trusts reports whether a is a trusted proxy's address.
+func (a *Access) Trusts(addr netip.Addr) bool { return a.o.Proxies.trust(addr) }
+
 // Client of r.
 func (a *Access) Client(r *http.Request) Client {
 	browser := strings.ToValidUTF8(r.UserAgent(), "?")
@@ -24,19 +27,15 @@ func (a *Access) Client(r *http.Request) Client {
 			browser = browser[:len(browser)-1]
 		}
 	}
-	return Client{Address: a.o.Proxies.Address(r), Browser: browser}
+	c := Client{Address: a.o.Proxies.Address(r), Browser: browser}
+	if device, err := r.Cookie(a.cookieName(deviceCookie)); err == nil && len(device.Value) <= maxToken {
+		c.Device = device.Value
+	}
+	return c
 }
 
-// network is what one customer of an Internet provider can vary at will: one
-// IPv4 address, or an IPv6 /64.
-func network(address string) string {
-	a, err := netip.ParseAddr(address)
-	if err != nil || a.Is4() {
-		return address
-	}
-	p, err := a.Prefix(64)
-	if err != nil {
-		return address
-	}
-	return p.String()
+// IP is the address; the zero one where it is not known.
+func (c Client) IP() netip.Addr {
+	ip, _ := netip.ParseAddr(c.Address)
+	return ip
 }

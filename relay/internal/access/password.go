@@ -2,11 +2,15 @@ package access
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
+	"net/netip"
 	"runtime"
-	"sync/atomic"
 
 	"github.com/alexedwards/argon2id"
+
+	"oriel/relay/internal/share"
 )
 
 // HashCost of a password. The zero value is 64 MiB, two passes, one lane
@@ -14,49 +18,42 @@ import (
 // are processors. Tests make it cheap.
 type HashCost struct {
 	MemoryKiB, Passes uint32
-	AtOnce, Waiting   int // how many hash, how many more may wait
+	AtOnce, Waiting   int // how many hash, how many more may wait; 0: 512
+	Address           int // of them for one address; 0: 128
 }
 
 type hasher struct {
-	params  argon2id.Params
-	decoy   string // compared with when there is no account
-	slots   chan struct{}
-	waiting atomic.Int64
-	most    int64
+	params argon2id.Params
+	decoy  string // compared with when there is no account
+	queue  *share.Queue
 }
 
-func newHasher(c HashCost) (*hasher, error) {
+func newHasher(c HashCost, log *slog.Logger) (*hasher, error) {
 	setDefault(&c.MemoryKiB, 64<<10)
 	setDefault(&c.Passes, 2)
 	setDefault(&c.AtOnce, runtime.NumCPU())
-	setDefault(&c.Waiting, 64)
+	setDefault(&c.Waiting, 512)
+	setDefault(&c.Address, 128)
 	h := &hasher{
 		params: argon2id.Params{Memory: c.MemoryKiB, Iterations: c.Passes, Parallelism: 1, SaltLength: 16, KeyLength: 32},
-		slots:  make(chan struct{}, c.AtOnce),
-		most:   int64(c.AtOnce + c.Waiting),
+		queue:  share.NewQueue("passwords", c.AtOnce, share.Bound{All: c.AtOnce + c.Waiting, Address: c.Address}, log),
 	}
 	var err error
 	h.decoy, err = argon2id.CreateHash(string(random(32)), &h.params)
 	return h, err
 }
 
-// enter waits for a slot. Errors: ErrBusy, ctx's.
-func (h *hasher) enter(ctx context.Context) (leave func(), err error) {
-	if h.waiting.Add(1) > h.most {
-		h.waiting.Add(-1)
-		return nil, ErrBusy
+// enter waits for a turn. Errors: ErrBusy, ctx's.
+func (h *hasher) enter(ctx context.Context, from netip.Addr, known bool) (leave func(), err error) {
+	leave, err = h.queue.Enter(ctx, from, known)
+	if errors.Is(err, share.ErrBusy) {
+		err = ErrBusy
 	}
-	select {
-	case h.slots <- struct{}{}:
-		return func() { <-h.slots; h.waiting.Add(-1) }, nil
-	case <-ctx.Done():
-		h.waiting.Add(-1)
-		return nil, ctx.Err()
-	}
+	return leave, err
 }
 
-func (h *hasher) hash(ctx context.Context, password string) (string, error) {
-	leave, err := h.enter(ctx)
+func (h *hasher) hash(ctx context.Context, password string, from netip.Addr, known bool) (string, error) {
+	leave, err := h.enter(ctx, from, known)
 	if err != nil {
 		return "", err
 	}
@@ -66,8 +63,8 @@ func (h *hasher) hash(ctx context.Context, password string) (string, error) {
 
 // check compares password with an encoded hash; with none it does the same
 // work and says no.
-func (h *hasher) check(ctx context.Context, password, encoded string) (bool, error) {
-	leave, err := h.enter(ctx)
+func (h *hasher) check(ctx context.Context, password, encoded string, from netip.Addr, known bool) (bool, error) {
+	leave, err := h.enter(ctx, from, known)
 	if err != nil {
 		return false, err
 	}

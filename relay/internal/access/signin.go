@@ -2,13 +2,11 @@ package access
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/mail"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -29,19 +27,16 @@ const (
 // cookie of a new sign-in. Errors: ErrCredentials, *TriesError, ErrBusy.
 func (a *Access) SignIn(ctx context.Context, login, password string, from Client) (Identity, *http.Cookie, error) {
 	key := emailKey(login)
-	account, address := "account:"+hex.EncodeToString(hashOf(key)), "address:"+network(from.Address)
-	if err := a.count(ctx, address, a.o.Limits.Address); err != nil {
-		return Identity{}, nil, err
-	}
-	if err := a.count(ctx, account, a.o.Limits.Account); err != nil {
-		return Identity{}, nil, err
-	}
 	p, err := a.store.PersonByEmail(ctx, key)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return Identity{}, nil, fmt.Errorf("look up an account: %w", err)
 	}
+	try, err := a.begin(ctx, key, p, from)
+	if err != nil {
+		return Identity{}, nil, err
+	}
 	// p.PasswordHash is empty for an unknown account: hashed all the same.
-	ok, err := a.hasher.check(ctx, normalize(password), p.PasswordHash)
+	ok, err := a.hasher.check(ctx, normalize(password), p.PasswordHash, from.IP(), try.known)
 	if err != nil {
 		return Identity{}, nil, err
 	}
@@ -49,11 +44,7 @@ func (a *Access) SignIn(ctx context.Context, login, password string, from Client
 		a.o.Log.Info("sign-in refused", "address", from.Address)
 		return Identity{}, nil, ErrCredentials
 	}
-	// Its own try only: a good password must not wipe out what else this address tried.
-	if err := a.store.TakeBackTries(ctx, address, 1); err != nil {
-		return Identity{}, nil, fmt.Errorf("take back a try: %w", err)
-	}
-	if err := a.store.TakeBackTries(ctx, account, int64(a.o.Limits.Account)); err != nil {
+	if err := a.store.TakeBackTries(ctx, try.back); err != nil {
 		return Identity{}, nil, fmt.Errorf("take back tries: %w", err)
 	}
 	return a.letIn(ctx, p, from)
@@ -67,33 +58,18 @@ func (a *Access) letIn(ctx context.Context, p store.Person, from Client) (Identi
 		return Identity{}, nil, fmt.Errorf("remember a sign-in: %w", err)
 	}
 	a.o.Log.Info("signed in", "person", p.ID, "address", from.Address)
-	return identity(in, p, from), a.cookie(text), nil
+	return identity(in, p, from), a.cookie(SessionCookie, text, a.o.Absolute), nil
 }
 
 // SignOut ends the sign-in of r and returns the cookie that removes it.
 func (a *Access) SignOut(r *http.Request) (*http.Cookie, error) {
-	if c, err := r.Cookie(CookieName); err == nil && len(c.Value) <= maxToken {
+	if c, err := r.Cookie(a.cookieName(SessionCookie)); err == nil && len(c.Value) <= maxToken {
 		err := a.store.RemoveSignIn(r.Context(), hashOf(c.Value))
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, fmt.Errorf("end a sign-in: %w", err)
 		}
 	}
-	return a.cookie(""), nil
-}
-
-// count counts a try of subject. Errors: *TriesError.
-func (a *Access) count(ctx context.Context, subject string, limit int) error {
-	now := a.now()
-	n, end, err := a.store.CountTry(ctx, subject, now, now+a.o.Limits.Window.Milliseconds())
-	if err != nil {
-		return fmt.Errorf("count a try: %w", err)
-	}
-	if n > int64(limit) {
-		kind, _, _ := strings.Cut(subject, ":")
-		a.o.Log.Warn("too many tries to sign in", "per", kind)
-		return &TriesError{RetryAfter: time.Duration(max(end-now, 1000)) * time.Millisecond}
-	}
-	return nil
+	return a.cookie(SessionCookie, "", 0), nil
 }
 
 // NewOwnerToken makes the token that makes the first owner; one made before is
@@ -115,7 +91,7 @@ func (a *Access) HasOwner(ctx context.Context) (bool, error) { return a.store.Ha
 // Errors: ErrOwnerToken, ErrOwnerExists, *TriesError, ErrBusy, and *FieldError
 // (several joined) for what was typed.
 func (a *Access) CreateOwner(ctx context.Context, token, name, email, password string, from Client) (Identity, *http.Cookie, error) {
-	if err := a.count(ctx, "address:"+network(from.Address), a.o.Limits.Address); err != nil {
+	if _, err := a.count(ctx, a.addressLimits(from)); err != nil {
 		return Identity{}, nil, err
 	}
 	hash := hashOf(token)
@@ -126,7 +102,7 @@ func (a *Access) CreateOwner(ctx context.Context, token, name, email, password s
 	if err := errors.Join(checkName(name), checkEmail(email), checkPassword(password)); err != nil {
 		return Identity{}, nil, err
 	}
-	encoded, err := a.hasher.hash(ctx, normalize(password))
+	encoded, err := a.hasher.hash(ctx, normalize(password), from.IP(), false)
 	if err != nil {
 		return Identity{}, nil, err
 	}

@@ -74,7 +74,8 @@ func New(o Options) *API {
 	c := huma.DefaultConfig("Oriel relay", o.Version)
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath, c.CreateHooks = "", "", "", nil
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"cookie": {Type: "apiKey", In: "cookie", Name: access.CookieName},
+		"cookie": {Type: "apiKey", In: "cookie", Name: access.SecurePrefix + access.SessionCookie,
+			Description: "Set by signIn. On a relay without https, which is for loopback, it is called " + access.SessionCookie + "."},
 	}
 	c.Security = []map[string][]string{{"cookie": {}}}
 	a.huma = humago.New(a.mux, c)

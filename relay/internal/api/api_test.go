@@ -74,7 +74,9 @@ func (c *client) do(method, path, body string) answer {
 		c.t.Fatal(err)
 	}
 	for _, k := range res.Cookies() {
-		c.cookie = k.Name + "=" + k.Value
+		if strings.HasSuffix(k.Name, access.SessionCookie) {
+			c.cookie = k.Name + "=" + k.Value
+		}
 	}
 	return answer{res, string(b)}
 }

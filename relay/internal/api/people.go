@@ -35,7 +35,7 @@ type SignedIn struct {
 }
 
 type signedInOut struct {
-	SetCookie http.Cookie `header:"Set-Cookie"`
+	SetCookie []http.Cookie `header:"Set-Cookie"`
 	Body      SignedIn
 }
 
@@ -65,20 +65,27 @@ func (a *API) people() {
 
 func (a *API) signIn(ctx context.Context, in *signInIn) (*signedInOut, error) {
 	from := a.o.Access.Client(callerOf(ctx).r)
-	return a.signedIn(a.o.Access.SignIn(ctx, in.Body.Login, in.Body.Password, from))
+	who, c, err := a.o.Access.SignIn(ctx, in.Body.Login, in.Body.Password, from)
+	return a.signedIn(ctx, who, c, err)
 }
 
 func (a *API) createOwner(ctx context.Context, in *ownerIn) (*signedInOut, error) {
 	from := a.o.Access.Client(callerOf(ctx).r)
 	b := in.Body
-	return a.signedIn(a.o.Access.CreateOwner(ctx, b.Token, b.Name, b.Email, b.Password, from))
+	who, c, err := a.o.Access.CreateOwner(ctx, b.Token, b.Name, b.Email, b.Password, from)
+	return a.signedIn(ctx, who, c, err)
 }
 
-func (a *API) signedIn(who access.Identity, c *http.Cookie, err error) (*signedInOut, error) {
+// signedIn answers one that has just signed in, and makes their browser known.
+func (a *API) signedIn(ctx context.Context, who access.Identity, session *http.Cookie, err error) (*signedInOut, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &signedInOut{*c, SignedIn{personOf(who), a.o.Relay.PublicURL()}}, nil
+	device, err := a.o.Access.DeviceCookie(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	return &signedInOut{[]http.Cookie{*session, *device}, SignedIn{personOf(who), a.o.Relay.PublicURL()}}, nil
 }
 
 func (a *API) signOut(ctx context.Context, _ *nothingIn) (*cookieOut, error) {

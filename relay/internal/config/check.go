@@ -44,6 +44,17 @@ func (f *flags) check(p *Problems) *Config {
 		p.add("agent-relays: an agent remembers 16 addresses at most")
 	}
 	f.checkWatching(c, p)
+	for _, one := range []struct {
+		name, text string
+		to         *int
+	}{
+		{"address-connections", f.AddressConnections, &c.Bounds.Connections},
+		{"address-undecided", f.AddressUndecided, &c.Bounds.Undecided},
+		{"address-sockets", f.AddressSockets, &c.Bounds.Sockets},
+		{"address-wrong-passwords", f.AddressWrongPasswords, &c.Bounds.WrongPasswords},
+	} {
+		*one.to = int(p.number(one.name, one.text, 1<<20))
+	}
 	c.Token = Token{Note: f.Token.Create.Note, Uses: int(p.number("uses", f.Token.Create.Uses, 100_000)),
 		Lifetime: time.Duration(p.number("hours", f.Token.Create.Hours, 365*24)) * time.Hour}
 	return c

@@ -53,8 +53,9 @@ type Config struct {
 	Downloads  string // the release folder that /download serves
 	Node       string // name of this node; empty: kept in Data
 
-	TLS  TLS
-	TURN TURN
+	TLS    TLS
+	TURN   TURN
+	Bounds Bounds
 
 	// Lease is how long an agent lets a session run that this relay does not renew.
 	Lease time.Duration
@@ -106,6 +107,16 @@ type TURN struct {
 	Allocations      int   // at once per person or agent; 0: turn's default
 	Connections      int   // TCP and TLS, at once per address; 0: turn's default
 	BytesPerSecond   int64 // per allocation; 0: turn's default
+}
+
+// Bounds are what one address may hold at once; 0: the default of the room
+// concerned. Of IPv6 it is a /64, and its /56 and /48 may hold two and four
+// times as much (package share).
+type Bounds struct {
+	Connections    int // to Listen
+	Undecided      int // of new connections, greetings and bodies, each
+	Sockets        int // agents and tabs
+	WrongPasswords int // in a quarter of an hour
 }
 
 // Problems is everything that is wrong, in one error.

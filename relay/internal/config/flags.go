@@ -42,6 +42,11 @@ type flags struct {
 	TURNConnections    string   `name:"turn-connections" help:"TCP and TLS connections at once per address, such as an office's (default: 2048)." placeholder:"N" group:"TURN"`
 	TURNBytesPerSecond string   `name:"turn-bytes-per-second" help:"Bandwidth per credential, such as 4M." placeholder:"N" group:"TURN"`
 
+	AddressConnections    string `name:"address-connections" help:"Connections at once from one address, such as an office's (default: 8192)." placeholder:"N" group:"Bounds of one address (IPv6: a /64; its /56 twice, its /48 four times as much)"`
+	AddressUndecided      string `name:"address-undecided" help:"New connections, agents' greetings and requests that are still being sent, of each at once from one address; the oldest makes place for the next (default: 256)." placeholder:"N" group:"Bounds of one address (IPv6: a /64; its /56 twice, its /48 four times as much)"`
+	AddressSockets        string `name:"address-sockets" help:"Computers and windows of the console connected from one address (default: 8192)." placeholder:"N" group:"Bounds of one address (IPv6: a /64; its /56 twice, its /48 four times as much)"`
+	AddressWrongPasswords string `name:"address-wrong-passwords" help:"Wrong passwords from one address in a quarter of an hour before only known browsers may sign in from there (default: 100)." placeholder:"N" group:"Bounds of one address (IPv6: a /64; its /56 twice, its /48 four times as much)"`
+
 	AgentRelays []string `name:"agent-relays" help:"Addresses that agents connect to, in order (default: the public one)." placeholder:"URL,…"`
 
 	LeaseMinutes string `name:"lease-minutes" help:"How long sessions go on while this relay cannot renew them; 2 to 1440." default:"15" placeholder:"N"`

@@ -37,18 +37,20 @@ func (h *Hub) serveAgent(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusServiceUnavailable, "unavailable", "the relay is shutting down; try again")
 		return
 	}
-	select {
-	case h.greeting <- struct{}{}:
-	default:
+	from := h.o.Access.Client(r)
+	greeting, g, greeted := h.greet(r.Context(), who.Key, from.IP())
+	if g == nil {
 		refuse(w, http.StatusServiceUnavailable, "busy", "too many computers connect at once; try again")
 		return
 	}
-	greeted := sync.OnceFunc(func() { <-h.greeting })
 	defer greeted()
-	ctx, cancel := context.WithTimeout(r.Context(), dbWithin)
+	ctx, cancel := context.WithTimeout(greeting, dbWithin)
 	err = h.o.Fleet.Authenticate(ctx, who.Key, who.Token)
 	cancel()
 	switch {
+	case greeting.Err() != nil:
+		refuse(w, http.StatusServiceUnavailable, "busy", context.Cause(greeting).Error())
+		return
 	case errors.Is(err, fleet.ErrUnauthorized):
 		refuse(w, http.StatusUnauthorized, "unauthorized", fleet.ErrUnauthorized.Error())
 		return
@@ -71,13 +73,19 @@ func (h *Hub) serveAgent(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer leave()
-	a := &agent{h: h, conn: conn, id: store.NewID(), address: h.o.Access.Client(r).Address, asks: make(map[uint64]func(orielv1.Code, string))}
-	hello, err := a.greet(r.Context(), who)
+	a := &agent{h: h, conn: conn, id: store.NewID(), address: from.Address, asks: make(map[uint64]func(orielv1.Code, string))}
+	hello, err := a.greet(greeting, g, who)
 	greeted()
 	if err != nil {
 		h.o.Log.Info("agent not taken in", "address", a.address, "err", err)
 		return
 	}
+	place := h.socket(from.IP(), conn)
+	if !place.Decide() {
+		_ = conn.CloseWith(wire.CloseTryAgain, errNoPlaces.Error())
+		return
+	}
+	defer place.Leave()
 	a.serve(r.Context(), hello)
 }
 
@@ -98,11 +106,17 @@ type agent struct {
 }
 
 // greet is Challenge, Hello, Welcome; or Refused, and an error.
-func (a *agent) greet(ctx context.Context, who trust.Applicant) (*orielv1.Hello, error) {
-	ctx, cancel := context.WithTimeout(ctx, greetWithin)
+func (a *agent) greet(ctx context.Context, g *greeting, who trust.Applicant) (*orielv1.Hello, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, greetWithin, errTooLong)
 	defer cancel()
 	// Not waiting for the writer: it may be what hangs.
-	defer context.AfterFunc(ctx, func() { _ = a.conn.CloseWith(wire.ClosePolicy, "the greeting took too long") })()
+	defer context.AfterFunc(ctx, func() {
+		code := wire.CloseTryAgain
+		if errors.Is(context.Cause(ctx), errTooLong) {
+			code = wire.ClosePolicy
+		}
+		_ = a.conn.CloseWith(code, context.Cause(ctx).Error())
+	})()
 
 	signed := trust.Hello{RelayNonce: make([]byte, 32), RelayKey: a.h.o.RelayKey}
 	_, _ = rand.Read(signed.RelayNonce) // never fails
@@ -142,6 +156,9 @@ func (a *agent) greet(ctx context.Context, who trust.Applicant) (*orielv1.Hello,
 	}
 	if who.Token != nil && trust.VerifyEnrollment(who.Token, signed, who.Key, hello.GetEnrollment()) != nil {
 		return nil, a.refuse(orielv1.Code_CODE_FORBIDDEN, "the enrollment token is not proved", true)
+	}
+	if !g.proved() { // what is slow from here is the relay
+		return nil, errGaveWay
 	}
 	a.machine = fleet.MachineOf(hello, a.address)
 	if err := a.meet(ctx, who.Key, hello); err != nil {

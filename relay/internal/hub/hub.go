@@ -24,8 +24,12 @@
 //
 // Messages keep the bounds of the .proto; an agent sends at most AgentRate, a
 // tab TabRate messages a second on average; a slow peer is dropped rather than
-// waited for (package wire). MaxTabs a person, MaxGreeting agents that have not
-// proved themselves yet.
+// waited for (package wire). MaxTabs a person. Agents that have not proved
+// themselves and WebSockets of both kinds have places by address (package
+// share); a tab is undecided until its first message. One machine key greets
+// once at a time from an address: who connects anew has lost the connection
+// before. From another address it may, or whoever knows a computer's public key
+// could keep the computer out.
 package hub
 
 import (
@@ -47,6 +51,7 @@ import (
 	"oriel/relay/internal/bus"
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/journal"
+	"oriel/relay/internal/share"
 )
 
 // Bounds and times.
@@ -55,7 +60,6 @@ const (
 	TabRate      = 30
 	burst        = 300
 	MaxTabs      = 64
-	MaxGreeting  = 512
 	greetWithin  = 15 * time.Second
 	Gather       = 250 * time.Millisecond
 	RecheckEvery = 15 * time.Second
@@ -81,14 +85,23 @@ type Options struct {
 	Now            func() time.Time
 	Wire           wire.Options
 	Recheck        time.Duration // 0: RecheckEvery
+	Bounds         Bounds
+}
+
+// Bounds of connections. The zero value fits a relay whose people and computers
+// are in a few offices, each behind one address.
+type Bounds struct {
+	Greetings share.Bound // agents not proved yet; 0: 2048, and 256 an address
+	Sockets   share.Bound // WebSockets of agents and tabs; 0: 32768, and 8192 an address
 }
 
 // Hub is this node's connections. Its methods may be called from any goroutine.
 type Hub struct {
-	o        Options
-	greeting chan struct{} // a place for each agent that is being greeted
-	feed     *feed
-	wait     sync.WaitGroup // of connections and what they started
+	o         Options
+	greetings *share.Places
+	sockets   *share.Places
+	feed      *feed
+	wait      sync.WaitGroup // of connections and what they started
 
 	mu       sync.Mutex
 	draining bool                  // protected by mu
@@ -97,6 +110,7 @@ type Hub struct {
 	conns    map[*wire.Conn]func() // protected by mu; every connection, and how to close it
 	people   map[string]int        // protected by mu; tabs by person
 	health   *orielv1.RelayHealth  // protected by mu; what was said last, never nil
+	greets   map[greeter]*greeting // protected by mu; agents that are being greeted
 }
 
 // New makes a Hub. Connections are served at once; what tabs watch and the end
@@ -114,9 +128,25 @@ func New(o Options) *Hub {
 	if o.Recheck == 0 {
 		o.Recheck = RecheckEvery
 	}
-	return &Hub{o: o, greeting: make(chan struct{}, MaxGreeting), feed: newFeed(),
-		agents: make(map[*agent]bool), tabs: make(map[*tab]bool), conns: make(map[*wire.Conn]func()), people: make(map[string]int),
-		health: &orielv1.RelayHealth{}}
+	b := &o.Bounds
+	setDefault(&b.Greetings, 2048, 256)
+	setDefault(&b.Sockets, 32768, 8192)
+	return &Hub{o: o, greetings: share.New("greetings", b.Greetings, o.Log), sockets: share.New("sockets", b.Sockets, o.Log), feed: newFeed(),
+		greets: make(map[greeter]*greeting), agents: make(map[*agent]bool), tabs: make(map[*tab]bool), conns: make(map[*wire.Conn]func()), people: make(map[string]int), health: &orielv1.RelayHealth{}}
+}
+
+func setDefault(b *share.Bound, all, address int) {
+	if b.Address == 0 {
+		b.Address = address
+	}
+	if b.All == 0 {
+		b.All = max(all, b.Address)
+	}
+}
+
+// Places of this hub by the name of their bound, for metrics.
+func (h *Hub) Places() map[string]*share.Places {
+	return map[string]*share.Places{"greetings": h.greetings, "sockets": h.sockets}
 }
 
 // Run brings tabs what they watch, and sees sign-ins end, until ctx ends.

@@ -12,6 +12,7 @@ import (
 	"oriel/protocol/wire"
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/broker"
+	"oriel/relay/internal/share"
 	"oriel/relay/internal/store"
 )
 
@@ -22,6 +23,8 @@ type tab struct {
 	id   string
 	who  access.Identity
 	seat *broker.Seat
+
+	place *share.Place
 
 	mu      sync.Mutex
 	watch   orielv1.Watch // protected by mu; what it asked for
@@ -59,7 +62,13 @@ func (h *Hub) Live(w http.ResponseWriter, r *http.Request, who access.Identity) 
 		return
 	}
 	defer leave()
-	t := &tab{h: h, conn: conn, id: store.NewID(), who: who}
+	place := h.socket(who.IP(), conn)
+	if place == nil {
+		_ = conn.CloseWith(wire.CloseTryAgain, errNoPlaces.Error())
+		return
+	}
+	defer place.Leave()
+	t := &tab{h: h, conn: conn, id: store.NewID(), who: who, place: place}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	if errors.Is(t.permissions(ctx), access.ErrSignedOut) {
@@ -100,6 +109,7 @@ func (t *tab) serve(ctx context.Context) {
 		if t.conn.Receive(m) != nil {
 			return
 		}
+		t.place.Decide()
 		if !limit.Allow() {
 			_ = t.conn.CloseWith(wire.ClosePolicy, "too many messages")
 			return

@@ -4,6 +4,8 @@
 // moment there is room; whoever serves sees an error only when the listener
 // was closed. Every TCP listener of the relay is one of these, and every UDP
 // socket of TURN a PatientPacket.
+//
+// Bounds gives the connections of a listener places by address (package share).
 package listen
 
 import (

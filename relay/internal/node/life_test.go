@@ -136,7 +136,7 @@ func TestTLS(t *testing.T) {
 		t.Fatal(r.node.URL())
 	}
 	p := r.owner()
-	if !p.cookie.Secure {
+	if !p.cookie.Secure || p.cookie.Name != "__Host-oriel_session" || p.device.Name != "__Host-oriel_device" {
 		t.Errorf("cookie %s", p.cookie)
 	}
 	r.enroll(p, "workshop")

@@ -43,6 +43,7 @@ import (
 	"oriel/relay/internal/journal"
 	"oriel/relay/internal/listen"
 	"oriel/relay/internal/server"
+	"oriel/relay/internal/share"
 	"oriel/relay/internal/store"
 	"oriel/relay/internal/turn"
 )
@@ -59,6 +60,8 @@ type Options struct {
 	Console fs.FS           // nil: this binary has none
 	Log     *slog.Logger    // nil: none
 	Hash    access.HashCost // cheap in tests
+	// BodyWithin bounds how long a body may take; 0: the server's default.
+	BodyWithin time.Duration
 }
 
 // Node is one relay process.
@@ -174,7 +177,7 @@ func (n *Node) open(ctx context.Context) error {
 		return err
 	}
 	n.Access, err = access.New(ctx, n.store, access.Options{Secure: n.publicURL.Scheme == "https",
-		Proxies: c.TrustedProxies, Hash: n.o.Hash, Log: log})
+		Proxies: c.TrustedProxies, Limits: access.Limits{Address: c.Bounds.WrongPasswords}, Hash: n.o.Hash, Log: log})
 	if err != nil {
 		return err
 	}
@@ -206,7 +209,8 @@ func (n *Node) open(ctx context.Context) error {
 	}
 	n.hub = hub.New(hub.Options{Bus: n.bus, Fleet: n.fleet, Journal: record, Broker: n.broker, Access: n.Access,
 		RelayKey: n.Access.PublicKey(), Signer: n.Access.Signer(), Version: n.o.Version, Relays: n.relays,
-		PreviewSeconds: PreviewSeconds, Log: log})
+		PreviewSeconds: PreviewSeconds, Log: log,
+		Bounds: hub.Bounds{Greetings: share.Bound{Address: c.Bounds.Undecided}, Sockets: share.Bound{Address: c.Bounds.Sockets}}})
 
 	rest := api.New(api.Options{Version: n.o.Version, Name: c.Name, Access: n.Access, Fleet: n.fleet, Journal: record,
 		Broker: n.broker, Relay: n, SignedOut: n.hub.SignedOut, Log: log})
@@ -214,6 +218,8 @@ func (n *Node) open(ctx context.Context) error {
 		PublicURL: n.publicURL, API: rest, Access: n.Access, Console: n.o.Console, Live: n.hub.Live, Agent: n.hub.Agent(),
 		Downloads: c.Downloads, MetricsToken: c.MetricsToken, TLS: secure, TURN: n.acceptTURN(),
 		Shortage: &n.shortage, Log: log,
+		Bounds: server.Bounds{BodyWithin: n.o.BodyWithin, Silent: share.Bound{Address: c.Bounds.Undecided}, Requests: share.Bound{Address: c.Bounds.Undecided},
+			Connections: share.Bound{All: maxConnections(), Address: c.Bounds.Connections}},
 		Ready: map[string]func(context.Context) error{
 			"database": func(ctx context.Context) error { return n.store.CheckWrites(ctx, name) },
 			"bus":      n.bus.CheckEcho,
@@ -225,6 +231,15 @@ func (n *Node) open(ctx context.Context) error {
 	}
 	n.measure()
 	return nil
+}
+
+// maxConnections leaves a quarter of the files that this process may open for
+// the database, the bus and TURN; 0: the server's default.
+func maxConnections() int {
+	if files := listen.Files(); files > 0 && files < 4*65536/3 {
+		return files / 4 * 3
+	}
+	return 0
 }
 
 // healthBlob is the key of the blob that a node of that name writes to know

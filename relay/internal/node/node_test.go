@@ -45,7 +45,7 @@ func settings(t *testing.T, args ...string) *config.Config {
 
 func start(t *testing.T, c *config.Config) *relay {
 	t.Helper()
-	n, err := node.New(t.Context(), c, node.Options{Version: "1.2.3", Hash: access.HashCost{MemoryKiB: 64, Passes: 1},
+	n, err := node.New(t.Context(), c, node.Options{Version: "1.2.3", Hash: access.HashCost{MemoryKiB: 64, Passes: 1}, BodyWithin: bodyWithin,
 		Console: fstest.MapFS{"index.html": {Data: []byte("<!doctype html>")}}})
 	if err != nil {
 		t.Fatal(err)
@@ -77,6 +77,7 @@ type person struct {
 	url    string
 	client *http.Client
 	cookie *http.Cookie
+	device *http.Cookie // says that somebody signed in here before
 }
 
 func (r *relay) browser() *person {
@@ -106,8 +107,10 @@ func (p *person) do(method, path string, body, into any, want int) *http.Respons
 	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
 	}
-	if p.cookie != nil {
-		r.AddCookie(p.cookie)
+	for _, c := range []*http.Cookie{p.cookie, p.device} {
+		if c != nil {
+			r.AddCookie(c)
+		}
 	}
 	res, err := p.client.Do(r)
 	if err != nil {
@@ -127,7 +130,11 @@ func (p *person) do(method, path string, body, into any, want int) *http.Respons
 		}
 	}
 	for _, c := range res.Cookies() {
-		p.cookie = c
+		if strings.HasSuffix(c.Name, access.SessionCookie) {
+			p.cookie = c
+		} else {
+			p.device = c
+		}
 	}
 	return res
 }
@@ -179,3 +186,6 @@ func until(t *testing.T, what string, ok func() bool) {
 }
 
 const soon = 10 * time.Second
+
+// bodyWithin is how long these relays wait for a body.
+const bodyWithin = 3 * time.Second

@@ -12,6 +12,7 @@ import (
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/relay/internal/broker"
+	"oriel/relay/internal/share"
 	"oriel/relay/internal/store"
 	"oriel/relay/internal/turn"
 )
@@ -156,9 +157,15 @@ func (n *Node) measure() {
 	gauge("oriel_tabs", "Tabs of the console connected to this node.", func() float64 { return float64(n.hub.Stats().Tabs) })
 	counter("oriel_accept_failures_total", "Connections that no listener could accept, for want of files or memory.", func() float64 { return float64(n.shortage.Failed()) })
 	gauge("oriel_accept_waiting", "Listeners that wait for files or memory.", func() float64 { return float64(n.shortage.Waiting()) })
+	for _, places := range []map[string]*share.Places{n.server.Places(), n.hub.Places(), n.Access.Places()} {
+		for bound, one := range places {
+			n.server.Bound(bound, one.Stats)
+		}
+	}
 	if n.turn == nil {
 		return
 	}
+	n.server.Bound("turn-connections", n.turn.Places().Stats)
 	gauge("oriel_turn_allocations", "TURN allocations.", func() float64 { return float64(n.turn.Stats().Allocations) })
 	gauge("oriel_turn_connections", "TCP and TLS connections to TURN.", func() float64 { return float64(n.turn.Stats().Connections) })
 	counter("oriel_turn_sent_bytes_total", "Bytes relayed to peers.", func() float64 { return float64(n.turn.Stats().BytesSent) })

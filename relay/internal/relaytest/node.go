@@ -43,6 +43,7 @@ type NodeOptions struct {
 	Ask      time.Duration // whether sessions may go on; 0: broker.AskEvery
 	Lease    time.Duration // of sessions; 0: broker.Lease
 	Recheck  time.Duration // of sign-ins; 0: hub.RecheckEvery
+	Bounds   hub.Bounds
 	Wire     wire.Options
 	Now      func() time.Time
 	ICE      func(id, scope string) ([]*orielv1.IceServer, time.Time)
@@ -102,7 +103,7 @@ func StartNode(t testing.TB, o NodeOptions) *Node {
 	n.Broker = broker.New(broker.Options{Bus: n.Bus, Fleet: n.Fleet, Journal: n.Journal, Access: n.Access,
 		Signer: n.Access.Signer(), ICE: o.ICE, Grace: o.Grace, Ask: o.Ask, Lease: o.Lease, Now: o.Now})
 	n.Hub = hub.New(hub.Options{Bus: n.Bus, Fleet: n.Fleet, Journal: n.Journal, Broker: n.Broker, Access: n.Access,
-		RelayKey: n.Access.PublicKey(), Signer: n.Access.Signer(), Version: "test", Wire: o.Wire, Recheck: o.Recheck,
+		RelayKey: n.Access.PublicKey(), Signer: n.Access.Signer(), Version: "test", Wire: o.Wire, Recheck: o.Recheck, Bounds: o.Bounds,
 		PreviewSeconds: 60, Now: o.Now, Relays: func() []string { return []string{n.URL} }})
 
 	mux := http.NewServeMux()

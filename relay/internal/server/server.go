@@ -11,6 +11,11 @@
 //	/readyz           what is written is read back     (public)
 //	/metrics          Prometheus, with a bearer token; or on an address of its own
 //
+// What holds for every connection and body: a place by address (package share).
+// One that has not sent a whole request yet has a small share, and every body
+// a deadline, whether or not its route reads it; of connections, the one that
+// was not used for the longest time makes place for a newcomer.
+//
 // What holds for every answer: a strict Content-Security-Policy that runs
 // nothing but the relay's own files, no framing, no sniffing, no referrer;
 // HSTS over TLS. A request that changes something and a WebSocket are refused
@@ -33,7 +38,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -43,6 +47,7 @@ import (
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/api"
 	"oriel/relay/internal/listen"
+	"oriel/relay/internal/share"
 )
 
 // Options of New.
@@ -67,6 +72,7 @@ type Options struct {
 	TURN func(net.Conn)
 	// Shortage is where failures to accept are counted; nil: only logged.
 	Shortage *listen.Shortage
+	Bounds   Bounds
 	Log      *slog.Logger // nil: none
 }
 
@@ -81,6 +87,8 @@ type Server struct {
 	release  *release
 	draining atomic.Bool
 	fresh    fresh
+	conns    *listen.Bounds
+	reading  *share.Places // requests whose body is being read
 	health   health
 
 	untrusted rate.Sometimes // when the log says that a proxy is not trusted
@@ -98,9 +106,13 @@ func New(o Options) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	o.Bounds.setDefaults()
 	s := &Server{o: o, mux: http.NewServeMux(), metrics: newMetrics(), release: &release{dir: o.Downloads, base: o.PublicURL},
 		health:    health{checks: o.Ready, log: o.Log, now: time.Now},
-		untrusted: rate.Sometimes{First: 1, Interval: time.Hour}}
+		untrusted: rate.Sometimes{First: 1, Interval: time.Hour},
+		conns: &listen.Bounds{Silent: share.New("silent connections", o.Bounds.Silent, o.Log),
+			Open: share.New("connections", o.Bounds.Connections, o.Log), Trusted: o.Access.Trusts},
+		reading: share.New("requests", o.Bounds.Requests, o.Log)}
 	s.metrics.registry.MustRegister(&s.health)
 	if err := s.build(); err != nil {
 		return nil, err
@@ -113,7 +125,7 @@ func New(o Options) (*Server, error) {
 		TLSConfig:         o.TLS,
 		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 		ConnContext:       withTLS,
-		ConnState:         s.fresh.note,
+		ConnState:         s.note,
 	}
 	return s, nil
 }
@@ -145,7 +157,7 @@ func (s *Server) build() error {
 	s.mux.Handle("/", console) // without a method: it would conflict with /api/
 	s.routes = append(s.routes, Route{Method: "GET", Path: "/", Public: true})
 
-	s.handler = s.outermost(s.headers(s.protect(s.mux)))
+	s.handler = s.outermost(s.bodies(s.headers(s.protect(s.mux))))
 	return nil
 }
 
@@ -170,6 +182,18 @@ func (s *Server) Counter(name, help string, value func() float64) {
 	s.metrics.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, value))
 }
 
+// Bound adds what one of the bounds counts to the metrics; before Serve.
+func (s *Server) Bound(name string, stats func() share.Stats) {
+	labels := prometheus.Labels{"bound": name}
+	s.metrics.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "oriel_places", Help: "Places of a bound that are held.", ConstLabels: labels},
+			func() float64 { return float64(stats().Held) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "oriel_places_evicted_total", Help: "Undecided holders that made place for newcomers.", ConstLabels: labels},
+			func() float64 { return float64(stats().Evicted) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "oriel_places_refused_total", Help: "Newcomers that found all places held by those who decided.", ConstLabels: labels},
+			func() float64 { return float64(stats().Refused) }))
+}
+
 // MetricsHandler is /metrics for a listener of its own, without token.
 func (s *Server) MetricsHandler() http.Handler { return s.metrics.handler() }
 
@@ -187,7 +211,7 @@ func (s *Server) AgentFiles() []api.AgentFile { return s.release.agentFiles() }
 
 // Serve answers on l until Shutdown. It returns nil after that.
 func (s *Server) Serve(l net.Listener) error {
-	l = listen.Patient(l, "door", s.o.Shortage, s.o.Log)
+	l = s.conns.Listener(listen.Patient(l, "door", s.o.Shortage, s.o.Log))
 	if s.o.TLS != nil {
 		l = listenTLS(l, s.o.TLS, s.o.TURN)
 	}
@@ -209,41 +233,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return errors.Join(err, s.http.Close())
 	}
 	return nil
-}
-
-// fresh are connections that have not asked for anything yet: browsers open
-// them ahead of need. http.Server.Shutdown would wait five seconds for each.
-type fresh struct {
-	mu       sync.Mutex
-	conns    map[net.Conn]struct{} // protected by mu
-	stopping bool                  // protected by mu
-}
-
-func (f *fresh) note(c net.Conn, state http.ConnState) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if state != http.StateNew {
-		delete(f.conns, c)
-		return
-	}
-	if f.stopping {
-		_ = c.Close()
-		return
-	}
-	if f.conns == nil {
-		f.conns = map[net.Conn]struct{}{}
-	}
-	f.conns[c] = struct{}{}
-}
-
-// stop closes them, and whichever still comes.
-func (f *fresh) stop() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.stopping = true
-	for c := range f.conns {
-		_ = c.Close()
-	}
 }
 
 func (s *Server) live(w http.ResponseWriter, r *http.Request) {

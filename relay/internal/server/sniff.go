@@ -6,24 +6,25 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"oriel/relay/internal/listen"
 )
 
 // Bounds of connections that have not said yet what they are.
 const (
 	handshakeTimeout = 10 * time.Second
 	firstByteTimeout = 30 * time.Second
-	maxUndecided     = 2048
 )
 
 // tlsListener accepts connections that have made their TLS handshake and turn
-// out to speak HTTP; the others go to turn. A slow handshake holds up nobody.
+// out to speak HTTP; the others go to turn. A slow handshake holds up nobody:
+// how many are under way is bounded by the listener below (listen.Bounds).
 type tlsListener struct {
 	net.Listener
 	config *tls.Config
 	turn   func(net.Conn)
 
 	ready chan net.Conn
-	slots chan struct{}
 	done  chan struct{}
 	wg    sync.WaitGroup
 
@@ -34,7 +35,7 @@ type tlsListener struct {
 
 func listenTLS(l net.Listener, config *tls.Config, turn func(net.Conn)) *tlsListener {
 	t := &tlsListener{Listener: l, config: config, turn: turn, ready: make(chan net.Conn),
-		slots: make(chan struct{}, maxUndecided), done: make(chan struct{}), undecided: map[net.Conn]struct{}{}}
+		done: make(chan struct{}), undecided: map[net.Conn]struct{}{}}
 	t.wg.Go(t.accept)
 	return t
 }
@@ -49,12 +50,6 @@ func (t *tlsListener) accept() {
 			t.stop()
 			return
 		}
-		select {
-		case t.slots <- struct{}{}:
-		case <-t.done:
-			_ = c.Close()
-			return
-		}
 		t.mu.Lock()
 		if t.undecided == nil {
 			t.mu.Unlock()
@@ -63,10 +58,7 @@ func (t *tlsListener) accept() {
 		}
 		t.undecided[c] = struct{}{}
 		t.mu.Unlock()
-		t.wg.Go(func() {
-			defer func() { <-t.slots }()
-			t.decide(c)
-		})
+		t.wg.Go(func() { t.decide(c) })
 	}
 }
 
@@ -81,6 +73,10 @@ func (t *tlsListener) decide(raw net.Conn) {
 	case !mine || kind == neither || kind == speaksTURN && t.turn == nil:
 		_ = raw.Close()
 	case kind == speaksTURN:
+		if bounded := listen.Below(raw); bounded != nil {
+			bounded.Spoke()
+			bounded.Keep() // within the bounds of TURN from here
+		}
 		t.turn(c)
 	default:
 		select {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -140,7 +141,8 @@ func TestTries(t *testing.T) {
 		ctx := t.Context()
 		count := func(now, end, wantCount, wantEnd int64) {
 			t.Helper()
-			n, e, err := s.CountTry(ctx, "account:x", now, end)
+			all, err := s.CountTries(ctx, []string{"account:x", "other"}, now, end)
+			n, e := all["account:x"].Count, all["account:x"].ExpiresAt
 			if n != wantCount || e != wantEnd || err != nil {
 				t.Fatalf("try at %d: count %d until %d, %v; want %d until %d", now, n, e, err, wantCount, wantEnd)
 			}
@@ -150,24 +152,28 @@ func TestTries(t *testing.T) {
 		count(99, 199, 3, 100)
 		count(100, 200, 1, 200) // a new one
 		count(101, 201, 2, 200)
-		must(t, s.TakeBackTries(ctx, "account:x", 1))
+		must(t, s.TakeBackTries(ctx, map[string]int64{"account:x": 1, "nobody": 1}))
 		count(102, 202, 2, 200)
-		must(t, s.TakeBackTries(ctx, "account:x", 5))
+		must(t, s.TakeBackTries(ctx, map[string]int64{"account:x": 5, "other": 1}))
 		count(103, 203, 1, 203)
 		must(t, s.RemoveTries(ctx, 203))
 		count(104, 204, 1, 204)
 
 		var wg sync.WaitGroup
-		for range 20 {
+		for i := range 20 {
 			wg.Go(func() {
-				if _, _, err := s.CountTry(ctx, "at once", 1, 2); err != nil {
+				subjects := []string{"at once", "at once too"}
+				if i%2 == 0 {
+					slices.Reverse(subjects)
+				}
+				if _, err := s.CountTries(ctx, subjects, 1, 2); err != nil {
 					t.Error(err)
 				}
 			})
 		}
 		wg.Wait()
-		if n, _, err := s.CountTry(ctx, "at once", 1, 2); n != 21 || err != nil {
-			t.Fatalf("20 tries at once and one more count as %d, %v", n, err)
+		if all, err := s.CountTries(ctx, []string{"at once"}, 1, 2); all["at once"].Count != 21 || err != nil {
+			t.Fatalf("20 tries at once and one more count as %v, %v", all, err)
 		}
 	})
 }

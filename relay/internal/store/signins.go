@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/uptrace/bun"
 )
@@ -79,30 +81,46 @@ type tries struct {
 	ExpiresAt int64
 }
 
-// CountTry counts one more try of subject and returns how many there were in
-// the current window and when it ends. A window begins with its first try.
-func (s *Store) CountTry(ctx context.Context, subject string, now, windowEnd int64) (count, expires int64, err error) {
-	one := tries{Subject: subject, Count: 1, ExpiresAt: windowEnd}
-	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		_, err := tx.NewInsert().Model(&one).
-			On("CONFLICT (subject) DO UPDATE").
-			Set("count = CASE WHEN tries.expires_at <= ? THEN 1 ELSE tries.count + 1 END", now).
-			Set("expires_at = CASE WHEN tries.expires_at <= ? THEN EXCLUDED.expires_at ELSE tries.expires_at END", now).
-			Returning("*").Exec(ctx)
-		return err
+// Try is how often a subject was tried in its window, and when that ends.
+type Try struct{ Count, ExpiresAt int64 }
+
+// CountTries counts one more try of each subject. A window begins with its
+// first try.
+func (s *Store) CountTries(ctx context.Context, subjects []string, now, windowEnd int64) (map[string]Try, error) {
+	all := map[string]Try{}
+	err := s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		for _, subject := range slices.Sorted(slices.Values(subjects)) { // in one order, so that two do not wait for each other
+			one := tries{Subject: subject, Count: 1, ExpiresAt: windowEnd}
+			_, err := tx.NewInsert().Model(&one).
+				On("CONFLICT (subject) DO UPDATE").
+				Set("count = CASE WHEN tries.expires_at <= ? THEN 1 ELSE tries.count + 1 END", now).
+				Set("expires_at = CASE WHEN tries.expires_at <= ? THEN EXCLUDED.expires_at ELSE tries.expires_at END", now).
+				Returning("*").Exec(ctx)
+			if err != nil {
+				return err
+			}
+			all[subject] = Try{one.Count, one.ExpiresAt}
+		}
+		return nil
 	})
-	return one.Count, one.ExpiresAt, err
+	return all, err
 }
 
-// TakeBackTries takes n tries of subject back; what falls to none is forgotten.
-func (s *Store) TakeBackTries(ctx context.Context, subject string, n int64) error {
+// TakeBackTries takes so many tries of each subject back; what falls to none
+// is forgotten.
+func (s *Store) TakeBackTries(ctx context.Context, subjects map[string]int64) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		_, err := tx.NewUpdate().Model((*tries)(nil)).Set("count = count - ?", n).
-			Where("subject = ?", subject).Exec(ctx)
-		if err == nil {
-			_, err = tx.NewDelete().Model((*tries)(nil)).Where("subject = ? AND count <= 0", subject).Exec(ctx)
+		for _, subject := range slices.Sorted(maps.Keys(subjects)) {
+			_, err := tx.NewUpdate().Model((*tries)(nil)).Set("count = count - ?", subjects[subject]).
+				Where("subject = ?", subject).Exec(ctx)
+			if err == nil {
+				_, err = tx.NewDelete().Model((*tries)(nil)).Where("subject = ? AND count <= 0", subject).Exec(ctx)
+			}
+			if err != nil {
+				return err
+			}
 		}
-		return err
+		return nil
 	})
 }
 

@@ -184,6 +184,7 @@ func TestAllocationQuotaIsLogged(t *testing.T) {
 		t.Errorf("the log says %s", text)
 	}
 }
+
 // Rule: a passing error of a UDP socket, of clients or of an allocation, ends no
 // read loop: each socket is one that PatientPacket made patient.
 func TestEachSocketIsPatient(t *testing.T) {

@@ -1,0 +1,108 @@
+package access
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"oriel/relay/internal/share"
+	"oriel/relay/internal/store"
+)
+
+// slowAtOnce is how many of the tries that are slowed down wait their time at
+// once on this node; with the longest wait it is how many passwords a second
+// all the world can try on accounts under attack.
+const slowAtOnce = 4
+
+// try is one that may look at a password.
+type try struct {
+	known bool             // a browser where this person signed in before
+	back  map[string]int64 // tries to take back when the password is right
+}
+
+// begin counts a try of an account (p has no ID where there is none) and waits
+// as long as it has to. Errors: *TriesError, ErrBusy.
+func (a *Access) begin(ctx context.Context, key string, p store.Person, from Client) (try, error) {
+	if device, ok := a.device(from.Device, p); ok {
+		subject := "device:" + device
+		_, err := a.count(ctx, map[string]int{subject: a.o.Limits.Account})
+		var tries *TriesError
+		if err == nil || !errors.As(err, &tries) {
+			return try{true, map[string]int64{subject: int64(a.o.Limits.Account)}}, err
+		}
+		// The cookie may be stolen: from here it is a browser like any other.
+	}
+	account := "account:" + hex.EncodeToString(hashOf(key))
+	limits, t := a.addressLimits(from), try{back: map[string]int64{account: 1}}
+	for subject := range limits {
+		t.back[subject] = 1 // its own try only: it must not wipe out what else this address tried
+	}
+	for network, limit := range share.Subjects(from.IP(), a.o.Limits.Account) {
+		subject := account + "@" + network
+		limits[subject], t.back[subject] = limit, int64(limit)
+	}
+	limits[account] = 0 // counted, and locked for nobody
+	counts, err := a.count(ctx, limits)
+	if err != nil {
+		return try{}, err
+	}
+	return t, a.slowDown(ctx, counts[account].Count-int64(a.o.Limits.Account), from)
+}
+
+// slowDown waits for a try whose account had more wrong ones than one network may make.
+func (a *Access) slowDown(ctx context.Context, beyond int64, from Client) error {
+	if beyond <= 0 {
+		return nil
+	}
+	leave, err := a.slow.Enter(ctx, from.IP(), false)
+	if errors.Is(err, share.ErrBusy) {
+		return ErrBusy
+	}
+	if err != nil {
+		return err
+	}
+	defer leave()
+	timer := time.NewTimer(min(time.Duration(beyond)*a.o.Limits.Slow, a.o.Limits.Slowest))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// addressLimits are those of all tries from the networks of a client.
+func (a *Access) addressLimits(from Client) map[string]int {
+	limits := map[string]int{}
+	for network, limit := range share.Subjects(from.IP(), a.o.Limits.Address) {
+		limits["address:"+network] = limit
+	}
+	return limits
+}
+
+// count counts a try of each subject; a limit of 0 is none. Errors: *TriesError.
+func (a *Access) count(ctx context.Context, limits map[string]int) (map[string]store.Try, error) {
+	now := a.now()
+	counts, err := a.store.CountTries(ctx, slices.Collect(maps.Keys(limits)), now, now+a.o.Limits.Window.Milliseconds())
+	if err != nil {
+		return nil, fmt.Errorf("count a try: %w", err)
+	}
+	var wait int64
+	for subject, limit := range limits {
+		if one := counts[subject]; limit > 0 && one.Count > int64(limit) {
+			kind, _, _ := strings.Cut(subject, ":")
+			a.o.Log.Warn("too many tries to sign in", "per", kind)
+			wait = max(wait, one.ExpiresAt-now, 1000)
+		}
+	}
+	if wait > 0 {
+		return nil, &TriesError{RetryAfter: time.Duration(wait) * time.Millisecond}
+	}
+	return counts, nil
+}
