@@ -90,10 +90,10 @@ func (b *besieged) client(from string) *person {
 // errNoise is a busy machine: nobody refused anything.
 var errNoise = errors.New("not within 2 s")
 
-// within tries what an honest one does, each time for at most two seconds. A
+// getsIn tries what an honest one does, each time for at most two seconds. A
 // door that says no, or closes, has failed; one that is late is asked again,
 // three times at most, as the machine may be busy with the attack.
-func within(t *testing.T, what string, try func(ctx context.Context) error) {
+func getsIn(t *testing.T, what string, try func(ctx context.Context) error) {
 	t.Helper()
 	for i := range 3 {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
@@ -151,19 +151,19 @@ func (b *besieged) getIn() {
 			return err
 		}
 	}
-	within(b.t, "the agent", agent(b.machine, ""))
-	within(b.t, "a new computer", agent(relaytest.NewMachine("newcomer"), b.token))
+	getsIn(b.t, "the agent", agent(b.machine, ""))
+	getsIn(b.t, "a new computer", agent(relaytest.NewMachine("newcomer"), b.token))
 	operator := b.client("127.0.0.1")
 	operator.cookie = b.owner.cookie
-	within(b.t, "the operator", func(ctx context.Context) error { return operator.ask(ctx, "GET", "/api/v1/me", "") })
-	within(b.t, "the operator's tab", func(ctx context.Context) error {
+	getsIn(b.t, "the operator", func(ctx context.Context) error { return operator.ask(ctx, "GET", "/api/v1/me", "") })
+	getsIn(b.t, "the operator's tab", func(ctx context.Context) error {
 		conn, _, err := relaytest.DialTab(ctx, b.wire, b.owner.cookie)
 		if err == nil {
 			err = conn.Close()
 		}
 		return err
 	})
-	within(b.t, "somebody who signs in", func(ctx context.Context) error {
+	getsIn(b.t, "somebody who signs in", func(ctx context.Context) error {
 		return b.client("127.9.9.9").ask(ctx, "POST", "/api/v1/sign-in", right)
 	})
 }
@@ -305,7 +305,7 @@ func TestWrongPasswordsKeepNobodyElseOut(t *testing.T) {
 	attacker.do("POST", "/api/v1/sign-in", object{"login": "olivia@example.com", "password": "correct horse battery"}, nil, 429)
 	known := b.client("127.0.0.1")
 	known.device = b.owner.device
-	within(t, "the owner's browser", func(ctx context.Context) error {
+	getsIn(t, "the owner's browser", func(ctx context.Context) error {
 		return known.ask(ctx, "POST", "/api/v1/sign-in", right)
 	})
 	b.getIn()
