@@ -52,7 +52,8 @@
 // makes its first picture meanwhile. Nothing is kept of it here, and nothing is
 // answered: what is wrong is said to OpenSession.
 //
-// Bounds: MaxWaiting requests a tab, MaxSessions running sessions a person,
+// Bounds: MaxWaiting requests a tab, MaxSessions running sessions a person, of which
+// only those count elsewhere that a tab has (what an agent alone says makes nobody busy),
 // MaxCandidates early candidates a request.
 package broker
 

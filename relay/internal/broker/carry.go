@@ -20,7 +20,7 @@ const recent = 5 * time.Second
 // after it connected at that time: those that are over it is told to end, and
 // the rows that it does not run are ended as lost.
 func (b *Broker) AgentConnected(ctx context.Context, computer string, sessions []string, at time.Time) error {
-	over, err := b.o.Journal.Keep(ctx, computer, sessions)
+	over, err := b.o.Journal.Keep(ctx, computer, sessions, b.attended(sessions))
 	if err != nil {
 		return err
 	}
@@ -40,6 +40,20 @@ func (b *Broker) AgentConnected(ctx context.Context, computer string, sessions [
 	return nil
 }
 
+// attended are those of the sessions that a tab on this node has. Of those that
+// one on another node has it is not known: that tab's next word says so again.
+func (b *Broker) attended(sessions []string) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var all []string
+	for _, id := range sessions {
+		if l := b.sessions[id]; l != nil && l.seat != nil {
+			all = append(all, id)
+		}
+	}
+	return all
+}
+
 // FromAgent takes what a computer's agent says about a session; reply goes
 // back to that agent. What is not about sessions is not for this room.
 func (b *Broker) FromAgent(ctx context.Context, computer string, m *orielv1.FromAgent, reply func(*orielv1.ToAgent)) error {
@@ -55,10 +69,13 @@ func (b *Broker) FromAgent(ctx context.Context, computer string, m *orielv1.From
 			reply(endMessage(body.SessionReport.GetSessionId(), orielv1.EndReason_END_REASON_ENDED))
 			return nil
 		}
-		if err != nil {
-			return err
+		if err != nil { // the disk is full, perhaps, which is no reason to end sessions
+			var rerr error
+			if e, rerr = b.o.Journal.Standing(ctx, computer, body.SessionReport.GetSessionId()); rerr != nil {
+				return err
+			}
 		}
-		return b.renew(ctx, e, reply)
+		return errors.Join(err, b.renew(ctx, e, reply))
 	case *orielv1.FromAgent_SessionEnded:
 		return b.agentEnded(ctx, computer, body.SessionEnded, reply)
 	}
@@ -211,10 +228,10 @@ func (b *Broker) EndComputer(ctx context.Context, computer string, toAgent func(
 		}
 	}
 	for _, e := range running {
-		if toAgent != nil {
+		err = errors.Join(err, b.end(ctx, e.GetSessionId(), orielv1.EndReason_END_REASON_ENDED, 0, "the computer was removed or blocked"))
+		if toAgent != nil { // after the row, in which its own word does not count
 			toAgent(endMessage(e.GetSessionId(), orielv1.EndReason_END_REASON_ENDED))
 		}
-		err = errors.Join(err, b.end(ctx, e.GetSessionId(), orielv1.EndReason_END_REASON_ENDED, 0, "the computer was removed or blocked"))
 	}
 	return err
 }

@@ -79,7 +79,7 @@ func (s *Seat) accept(ctx context.Context, r *request) (err error) {
 		return err
 	}
 	if r.session == "" {
-		running, err := b.o.Journal.Running(ctx, store.Running{OperatorID: s.tab.Who().PersonID})
+		running, err := b.o.Journal.Running(ctx, store.Running{OperatorID: s.tab.Who().PersonID, CountedFor: r.computer})
 		if err != nil {
 			return err
 		}

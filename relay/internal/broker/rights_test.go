@@ -70,7 +70,7 @@ func TestSessionEndsWithWhatItRestsOn(t *testing.T) {
 	t.Run("right", func(t *testing.T) {
 		each(t, o, func(t *testing.T, w *world) {
 			row := store.Session{ID: store.NewID(), ComputerID: w.computer, OperatorID: "without the right", SignInID: w.who.SignInID,
-				Mode: "control", StartedAt: 1, ConnectedAt: 1, SeenAt: time.Now().UnixMilli()}
+				Mode: "control", StartedAt: time.Now().UnixMilli(), ConnectedAt: time.Now().UnixMilli(), SeenAt: time.Now().UnixMilli()}
 			if err := w.tabs.Store.AddSession(t.Context(), row); err != nil {
 				t.Fatal(err)
 			}

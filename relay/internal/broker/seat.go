@@ -202,10 +202,22 @@ func (b *Broker) hold(s *Seat, e *orielv1.JournalEntry, h held) (*live, error) {
 		b.drop(l)
 		return nil, err
 	}
+	if h.request == nil || h.resumed() {
+		b.attend(l.id, true)
+	}
 	if left { // it went while this was under way
 		b.abandon(l)
 	}
 	return l, nil
+}
+
+// attend notes whether a tab has a session.
+func (b *Broker) attend(id string, yes bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := b.o.Journal.Attend(ctx, id, yes); err != nil {
+		b.o.Log.Warn("not noted whether a tab has a session", "session", id, "err", err)
+	}
 }
 
 func (s *Seat) taken(session string) {
@@ -292,6 +304,8 @@ func (b *Broker) graceOver(l *live) {
 	e, err := b.o.Journal.Get(ctx, l.id)
 	if err == nil && e.GetEndedAt() == 0 && e.GetConnectedAt() == 0 {
 		err = b.end(ctx, l.id, orielv1.EndReason_END_REASON_TIMEOUT, 0, "the operator's window was closed before the session connected")
+	} else if err == nil && e.GetEndedAt() == 0 {
+		b.attend(l.id, false)
 	}
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		b.o.Log.Warn("session of a tab that is gone", "session", l.id, "err", err)

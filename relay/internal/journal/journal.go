@@ -8,6 +8,12 @@
 // LostAfter, or when its agent came back without it; an agent that knows
 // better corrects it, and one that still runs the session reopens it.
 //
+// An agent's word on the past is brought within what is known here: a session
+// starts before it ends, ends before now, and neither reopens nor lasts when it was
+// not heard of for longer than its lease; why it ended is what an agent can know.
+// One that only its agent vouches for, and no tab, is unattended, and does not count
+// against its operator's sessions with other computers.
+//
 // The order is newest first by (started_at, id), and a cursor is a place in
 // that order, so that pages stay right while rows arrive.
 //
@@ -54,10 +60,11 @@ var (
 	ErrCursor = errors.New("this page does not exist; start again from the first")
 )
 
-// Options of New; all are needed but Log and Now.
+// Options of New; all are needed but Lease, Log and Now.
 type Options struct {
 	Store *store.Store
 	Bus   *bus.Bus
+	Lease time.Duration // of sessions, which agents end without the relay; 0: 15 min
 	Log   *slog.Logger
 	Now   func() time.Time
 }
@@ -73,6 +80,9 @@ type Journal struct {
 func New(o Options) *Journal {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Lease == 0 {
+		o.Lease = 15 * time.Minute
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -129,7 +139,7 @@ func (j *Journal) Report(ctx context.Context, computer string, r *orielv1.Sessio
 		BytesReceived: count(r.GetBytesReceived()),
 		Codec:         plain.Line(r.GetCodec(), 32),
 		Delays:        kept(r.GetDelays()),
-	})
+	}, now-j.silence())
 	if err != nil {
 		j.unwritten(err, now)
 		return Carried{}, fmt.Errorf("report of session: %w", err)
@@ -148,16 +158,33 @@ func (j *Journal) EndedByAgent(ctx context.Context, computer string, e *orielv1.
 		at = now
 	}
 	reason := e.GetReason()
-	if reason == orielv1.EndReason_END_REASON_UNSPECIFIED || reason == orielv1.EndReason_END_REASON_LOST {
-		reason = orielv1.EndReason_END_REASON_FAILED // LOST is ours to say
+	if !agentReasons[reason] {
+		reason = orielv1.EndReason_END_REASON_FAILED
 	}
 	row := ended(e.GetSessionId(), at, reason, e.GetCode(), e.GetDetail())
 	row.ComputerID, row.SeenAt = computer, now
 	row.BytesSent, row.BytesReceived = count(e.GetBytesSent()), count(e.GetBytesReceived())
 	row.Delays = kept(e.GetDelays())
-	row, first, err = j.o.Store.EndSessionByAgent(ctx, row)
+	row, first, err = j.o.Store.EndSessionByAgent(ctx, row, j.silence())
 	return j.afterEnd(row, first, err)
 }
+
+// agentReasons are those that an agent can know. The others are the relay's to
+// say, before the agent hears of the end.
+var agentReasons = map[orielv1.EndReason]bool{
+	orielv1.EndReason_END_REASON_OPERATOR:      true,
+	orielv1.EndReason_END_REASON_CUSTOMER:      true,
+	orielv1.EndReason_END_REASON_NETWORK:       true,
+	orielv1.EndReason_END_REASON_AGENT_STOPPED: true,
+	orielv1.EndReason_END_REASON_REFUSED:       true,
+	orielv1.EndReason_END_REASON_TIMEOUT:       true,
+	orielv1.EndReason_END_REASON_FAILED:        true,
+	orielv1.EndReason_END_REASON_UNRENEWED:     true,
+}
+
+// silence is for how many milliseconds a session may run of which nothing is
+// heard: its lease, and as long as reports take.
+func (j *Journal) silence() int64 { return (j.o.Lease + LostAfter).Milliseconds() }
 
 // End ends a session on the relay's own word. first is false when it had ended
 // before. Errors: store.ErrNotFound.
@@ -182,11 +209,12 @@ func (j *Journal) afterEnd(row store.Session, first bool, err error) (*orielv1.J
 	return entry(row), first, nil
 }
 
-// Keep notes that a computer says it runs these sessions. It returns those
-// that it should not: they have ended, or are none of its own.
-func (j *Journal) Keep(ctx context.Context, computer string, ids []string) (over []string, err error) {
+// Keep notes that a computer says it runs these sessions, of which tabs have those
+// that are attended. It returns those that it should not run: they have ended, or
+// are none of its own.
+func (j *Journal) Keep(ctx context.Context, computer string, ids, attended []string) (over []string, err error) {
 	now := j.o.Now().UnixMilli()
-	again, over, err := j.o.Store.KeepSessions(ctx, computer, ids, now)
+	again, over, err := j.o.Store.KeepSessions(ctx, store.Kept{ComputerID: computer, IDs: ids, Attended: attended, Since: now - j.silence()}, now)
 	if err != nil {
 		j.unwritten(err, now)
 		return nil, fmt.Errorf("keep sessions: %w", err)
@@ -196,6 +224,30 @@ func (j *Journal) Keep(ctx context.Context, computer string, ids []string) (over
 		j.changed(store.Session{ID: id, ComputerID: computer})
 	}
 	return over, nil
+}
+
+// Attend notes whether a tab has a session.
+func (j *Journal) Attend(ctx context.Context, id string, attended bool) error {
+	if err := j.o.Store.AttendSession(ctx, id, attended); err != nil {
+		return fmt.Errorf("attend a session: %w", err)
+	}
+	return nil
+}
+
+// Standing is a running session of a computer as it was last written. Errors:
+// ErrEnded, store.ErrNotFound.
+func (j *Journal) Standing(ctx context.Context, computer, id string) (Carried, error) {
+	row, err := j.o.Store.Session(ctx, id)
+	switch {
+	case err == nil && row.ComputerID != computer:
+		err = store.ErrNotFound
+	case err == nil && row.EndedAt != 0:
+		err = ErrEnded
+	}
+	if err != nil {
+		return Carried{}, fmt.Errorf("session %.64q: %w", id, err)
+	}
+	return Carried{entry(row), row.SignInID}, nil
 }
 
 // Carry notes that a session's connection is now that of another sign-in of the

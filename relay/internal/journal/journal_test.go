@@ -177,7 +177,7 @@ func TestSweep(t *testing.T) {
 			t.Fatal(over, err)
 		}
 		c.add(journal.LostAfter)
-		if over, err := j.Keep(ctx, "c", []string{alive, opening}); err != nil || !slices.Equal(over, []string{opening}) {
+		if over, err := j.Keep(ctx, "c", []string{alive, opening}, nil); err != nil || !slices.Equal(over, []string{opening}) {
 			t.Fatal(over, err)
 		}
 		over, err = j.Sweep(ctx)
@@ -185,7 +185,7 @@ func TestSweep(t *testing.T) {
 			t.Fatal(over, err)
 		}
 		// The agent comes back and runs it still: the same row goes on.
-		if over, err := j.Keep(ctx, "c", []string{connected}); err != nil || len(over) != 0 {
+		if over, err := j.Keep(ctx, "c", []string{connected}, nil); err != nil || len(over) != 0 {
 			t.Fatal(over, err)
 		}
 		if e, err := j.Get(ctx, connected); err != nil || e.GetEndedAt() != 0 {
@@ -231,6 +231,74 @@ func TestPages(t *testing.T) {
 			base64.RawURLEncoding.EncodeToString([]byte("1.")), strings.Repeat("A", 1000)} {
 			if _, _, err := j.Page(ctx, store.SessionFilter{}, bad, 0); !errors.Is(err, journal.ErrCursor) {
 				t.Errorf("%.20q: %v", bad, err)
+			}
+		}
+	})
+}
+
+// Rule: what an agent says of the past is clamped to what the relay knows: start ≤
+// end ≤ now, and no longer than the session can have run without a sign of it.
+func TestHostileTimesAreClamped(t *testing.T) {
+	each(t, func(t *testing.T, j *journal.Journal, s *store.Store, c *clock, _ func() []string) {
+		ctx := t.Context()
+		for name, tc := range map[string]struct {
+			connected, ended time.Duration // said, after the start
+			silent           time.Duration // nothing was heard for that long before
+			lost             bool          // the relay had given it up
+			from, to         time.Duration // kept
+		}{
+			"honest":              {10 * time.Second, 50 * time.Second, time.Minute, false, 10 * time.Second, 50 * time.Second},
+			"before it began":     {-time.Hour, -time.Minute, time.Minute, false, 0, 0},
+			"ends before it is":   {40 * time.Second, 20 * time.Second, time.Minute, false, 40 * time.Second, 40 * time.Second},
+			"in the future":       {time.Hour, 2 * time.Hour, time.Minute, false, 0, time.Minute},
+			"corrected":           {0, 9 * time.Minute, time.Hour, true, 0, 9 * time.Minute},
+			"longer than a lease": {0, 50 * time.Minute, time.Hour, true, 0, 20 * time.Minute},
+			"a year":              {-365 * 24 * time.Hour, math.MinInt64, time.Minute, false, 0, time.Minute},
+		} {
+			start := c.Now()
+			id := begin(t, j, "c")
+			said := tc.connected
+			if said > 0 && said < tc.silent { // else it is said at once, and not true
+				c.add(said)
+			}
+			e, err := j.Report(ctx, "c", &orielv1.SessionReport{SessionId: id, ConnectedAt: start.Add(said).UnixMilli()})
+			if err != nil || e.GetConnectedAt() != start.Add(tc.from).UnixMilli() {
+				t.Errorf("%s: connected at %d, began at %d (%v)", name, e.GetConnectedAt(), start.UnixMilli(), err)
+			}
+			c.add(start.Add(tc.silent).Sub(c.Now()))
+			if tc.lost {
+				if _, _, err := j.End(ctx, id, orielv1.EndReason_END_REASON_LOST, 0, ""); err != nil {
+					t.Fatal(err)
+				}
+			}
+			end, first, err := j.EndedByAgent(ctx, "c", &orielv1.SessionEnded{SessionId: id, Reason: orielv1.EndReason_END_REASON_OPERATOR,
+				EndedAt: start.Add(tc.ended).UnixMilli()})
+			if err != nil || !first || end.GetEndedAt() != start.Add(tc.to).UnixMilli() {
+				t.Errorf("%s: ended after %v, want %v (%v)", name, time.Duration(end.GetEndedAt()-start.UnixMilli())*time.Millisecond, tc.to, err)
+			}
+		}
+	})
+}
+
+// Rule: only agents' reasons are taken from agents; the relay's own words are
+// not theirs to say.
+func TestOnlyAgentsReasonsAreTakenFromAgents(t *testing.T) {
+	each(t, func(t *testing.T, j *journal.Journal, _ *store.Store, _ *clock, _ func() []string) {
+		relays := []orielv1.EndReason{orielv1.EndReason_END_REASON_UNSPECIFIED, orielv1.EndReason_END_REASON_ENDED,
+			orielv1.EndReason_END_REASON_OFFLINE, orielv1.EndReason_END_REASON_LOST, 99, -1}
+		said := slices.Clone(relays)
+		for n := range orielv1.EndReason_name {
+			said = append(said, orielv1.EndReason(n))
+		}
+		for _, reason := range said {
+			id := begin(t, j, "c")
+			want := reason
+			if slices.Contains(relays, reason) {
+				want = orielv1.EndReason_END_REASON_FAILED
+			}
+			e, _, err := j.EndedByAgent(t.Context(), "c", &orielv1.SessionEnded{SessionId: id, Reason: reason})
+			if err != nil || e.GetEndReason() != want {
+				t.Errorf("%v was taken as %v (%v)", reason, e.GetEndReason(), err)
 			}
 		}
 	})

@@ -201,7 +201,7 @@ func (n *Node) open(ctx context.Context) error {
 	}
 
 	n.fleet = fleet.New(fleet.Options{Store: n.store, Bus: n.bus, Blobs: blobs, RelayKey: n.Access.PublicKey(), Node: name, Log: log})
-	record := journal.New(journal.Options{Store: n.store, Bus: n.bus, Log: log})
+	record := journal.New(journal.Options{Store: n.store, Bus: n.bus, Lease: c.Lease, Log: log})
 	n.broker = broker.New(broker.Options{Bus: n.bus, Fleet: n.fleet, Journal: record, Access: n.Access,
 		Signer: n.Access.Signer(), ICE: n.ice, Lease: c.Lease, Log: log})
 	if err := n.openTURN(ctx); err != nil {

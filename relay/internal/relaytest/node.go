@@ -99,7 +99,7 @@ func StartNode(t testing.TB, o NodeOptions) *Node {
 	must(err)
 	n.Fleet = fleet.New(fleet.Options{Store: n.Store, Bus: n.Bus, Blobs: blobs, RelayKey: n.Access.PublicKey(),
 		Node: o.Name, Lifetime: o.Lifetime, Now: o.Now})
-	n.Journal = journal.New(journal.Options{Store: n.Store, Bus: n.Bus, Now: o.Now})
+	n.Journal = journal.New(journal.Options{Store: n.Store, Bus: n.Bus, Lease: o.Lease, Now: o.Now})
 	n.Broker = broker.New(broker.Options{Bus: n.Bus, Fleet: n.Fleet, Journal: n.Journal, Access: n.Access,
 		Signer: n.Access.Signer(), ICE: o.ICE, Grace: o.Grace, Ask: o.Ask, Lease: o.Lease, Now: o.Now})
 	n.Hub = hub.New(hub.Options{Bus: n.Bus, Fleet: n.Fleet, Journal: n.Journal, Broker: n.Broker, Access: n.Access,

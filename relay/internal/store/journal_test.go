@@ -25,15 +25,15 @@ func TestSessionLife(t *testing.T) {
 		ctx := t.Context()
 		row := session(t, s, "c", 100)
 		report := store.Session{ID: row.ID, ComputerID: "c", ConnectedAt: 110, SeenAt: 120, Path: "direct", BytesSent: 7, Codec: "av1", Delays: []byte{8, 1}}
-		if _, err := s.ReportSession(ctx, store.Session{ID: row.ID, ComputerID: "another"}); !errors.Is(err, store.ErrNotFound) {
+		if _, err := s.ReportSession(ctx, store.Session{ID: row.ID, ComputerID: "another"}, 0); !errors.Is(err, store.ErrNotFound) {
 			t.Fatal("another computer's word was taken:", err)
 		}
-		got, err := s.ReportSession(ctx, report)
+		got, err := s.ReportSession(ctx, report, 0)
 		if err != nil || got.ConnectedAt != 110 || got.Path != "direct" || got.OperatorName != "Pat" {
 			t.Fatalf("%+v, %v", got, err)
 		}
 		report.ConnectedAt, report.Delays = 999, nil
-		if got, _ = s.ReportSession(ctx, report); got.ConnectedAt != 110 || !bytes.Equal(got.Delays, []byte{8, 1}) {
+		if got, _ = s.ReportSession(ctx, report, 0); got.ConnectedAt != 110 || !bytes.Equal(got.Delays, []byte{8, 1}) {
 			t.Fatal("connected anew at, or forgot", got.ConnectedAt, got.Delays)
 		}
 		if ops, err := s.Operators(ctx); err != nil || !slices.Equal(ops["c"], []string{"Pat"}) {
@@ -48,25 +48,25 @@ func TestSessionLife(t *testing.T) {
 			t.Fatal("ended twice", err)
 		}
 		// Lost was a guess: the agent says it still runs.
-		if got, err := s.ReportSession(ctx, report); err != nil || got.EndedAt != 0 || got.EndReason != "" {
+		if got, err := s.ReportSession(ctx, report, 0); err != nil || got.EndedAt != 0 || got.EndReason != "" {
 			t.Fatalf("%+v, %v", got, err)
 		}
 		if _, _, err := s.EndSession(ctx, end); err != nil {
 			t.Fatal(err)
 		}
 		agent := store.Session{ID: row.ID, ComputerID: "c", EndedAt: 190, EndReason: "operator", BytesSent: 9, SeenAt: 300}
-		if got, first, err := s.EndSessionByAgent(ctx, agent); err != nil || !first || got.EndReason != "operator" || got.EndedAt != 190 {
+		if got, first, err := s.EndSessionByAgent(ctx, agent, 1000); err != nil || !first || got.EndReason != "operator" || got.EndedAt != 190 {
 			t.Fatalf("%+v, %v, %v", got, first, err)
 		}
 		agent.EndReason, agent.BytesSent, agent.Delays = "network", 12, []byte{8, 2}
-		if got, first, err := s.EndSessionByAgent(ctx, agent); err != nil || first || got.EndReason != "operator" || got.BytesSent != 12 || got.Delays[1] != 2 {
+		if got, first, err := s.EndSessionByAgent(ctx, agent, 1000); err != nil || first || got.EndReason != "operator" || got.BytesSent != 12 || got.Delays[1] != 2 {
 			t.Fatalf("%+v, %v, %v", got, first, err)
 		}
-		if _, err := s.ReportSession(ctx, report); !errors.Is(err, store.ErrEnded) {
+		if _, err := s.ReportSession(ctx, report, 0); !errors.Is(err, store.ErrEnded) {
 			t.Fatal(err)
 		}
 		agent.ComputerID = "another"
-		if _, _, err := s.EndSessionByAgent(ctx, agent); !errors.Is(err, store.ErrNotFound) {
+		if _, _, err := s.EndSessionByAgent(ctx, agent, 1000); !errors.Is(err, store.ErrNotFound) {
 			t.Fatal(err)
 		}
 		if _, _, err := s.EndSession(ctx, store.Session{ID: "?", EndedAt: 1}); !errors.Is(err, store.ErrNotFound) {
@@ -84,7 +84,7 @@ func TestKeepSessions(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		again, over, err := s.KeepSessions(ctx, "c", []string{runs.ID, lost.ID, ended.ID, foreign.ID, "?"}, 50)
+		again, over, err := s.KeepSessions(ctx, store.Kept{ComputerID: "c", IDs: []string{runs.ID, lost.ID, ended.ID, foreign.ID, "?"}}, 50)
 		if err != nil || !slices.Equal(again, []string{lost.ID}) || !slices.Equal(over, []string{ended.ID, foreign.ID, "?"}) {
 			t.Fatal(again, over, err)
 		}

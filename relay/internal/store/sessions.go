@@ -38,6 +38,7 @@ type Session struct {
 	BytesReceived   int64
 	Codec           string
 	Delays          []byte // a serialized Delays; nil: none
+	Unattended      bool   // no tab has it, as far as is known: only its computer says that it runs
 }
 
 // told are the columns that an agent's word on row changes: Delays only if it
@@ -75,15 +76,16 @@ func (s *Store) Sessions(ctx context.Context, ids ...string) ([]Session, error) 
 
 // ReportSession saves the path, counts, codec, Delays, SeenAt and (the first time)
 // ConnectedAt of row, found by its ID and ComputerID, and returns it as it is
-// now. A row that was given up as Lost runs again. Errors: ErrNotFound,
-// ErrEnded.
-func (s *Store) ReportSession(ctx context.Context, row Session) (now Session, err error) {
+// now. A row that was given up as Lost, and of which something was heard at since
+// or later, runs again, unattended. Errors: ErrNotFound, ErrEnded.
+func (s *Store) ReportSession(ctx context.Context, row Session, since int64) (now Session, err error) {
 	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		r, err := tx.NewUpdate().Model(&row).Column(row.told("path", "bytes_sent", "bytes_received", "codec", "seen_at")...).
-			Set("connected_at = CASE WHEN connected_at = 0 THEN ? ELSE connected_at END", row.ConnectedAt).
+			Set("connected_at = CASE WHEN connected_at <> 0 THEN connected_at WHEN ? < started_at THEN started_at ELSE ? END", row.ConnectedAt, row.ConnectedAt).
+			Set("unattended = CASE WHEN ended_at <> 0 THEN ? ELSE unattended END", true).
 			Set("ended_at = 0").Set("end_reason = ''").Set("end_code = ''").Set("end_detail = ''").
 			Where("id = ? AND computer_id = ?", row.ID, row.ComputerID).
-			Where("ended_at = 0 OR end_reason = ?", Lost).Exec(ctx)
+			Where("ended_at = 0 OR end_reason = ? AND seen_at >= ?", Lost, since).Exec(ctx)
 		if err == nil {
 			err = changed(r, nil)
 		}
@@ -92,10 +94,19 @@ func (s *Store) ReportSession(ctx context.Context, row Session) (now Session, er
 	return now, err
 }
 
+// Kept is which sessions a computer says that it runs.
+type Kept struct {
+	ComputerID string
+	IDs        []string
+	Attended   []string // those of them that a tab is known to have; the others are not
+	Since      int64    // what was heard of before runs no more
+}
+
 // KeepSessions moves SeenAt of a computer's sessions, and lets those of them
 // that were given up as Lost run again. It returns those that ran again, and
 // those of the ids that have ended otherwise or are none of this computer's.
-func (s *Store) KeepSessions(ctx context.Context, computer string, ids []string, now int64) (again, over []string, err error) {
+func (s *Store) KeepSessions(ctx context.Context, k Kept, now int64) (again, over []string, err error) {
+	computer, ids := k.ComputerID, k.IDs
 	if len(ids) == 0 {
 		return nil, nil, nil
 	}
@@ -103,7 +114,7 @@ func (s *Store) KeepSessions(ctx context.Context, computer string, ids []string,
 		err := tx.NewUpdate().Model((*Session)(nil)).
 			Set("ended_at = 0").Set("end_reason = ''").Set("end_code = ''").Set("end_detail = ''").
 			Where("id IN (?) AND computer_id = ?", bun.List(ids), computer).
-			Where("ended_at <> 0 AND end_reason = ?", Lost).Returning("id").Scan(ctx, &again)
+			Where("ended_at <> 0 AND end_reason = ? AND seen_at >= ?", Lost, k.Since).Returning("id").Scan(ctx, &again)
 		if err != nil {
 			return err
 		}
@@ -112,6 +123,15 @@ func (s *Store) KeepSessions(ctx context.Context, computer string, ids []string,
 			Where("id IN (?) AND computer_id = ? AND ended_at = 0", bun.List(ids), computer).
 			Returning("id").Scan(ctx, &running)
 		if err != nil {
+			return err
+		}
+		// bun writes an empty list as NULL, of which nothing is known to be outside.
+		unattended := tx.NewUpdate().Model((*Session)(nil)).Set("unattended = ?", true).
+			Where("id IN (?) AND computer_id = ? AND ended_at = 0", bun.List(ids), computer)
+		if len(k.Attended) > 0 {
+			unattended = unattended.Where("id NOT IN (?)", bun.List(k.Attended))
+		}
+		if _, err := unattended.Exec(ctx); err != nil {
 			return err
 		}
 		have := make(map[string]bool, len(running))
@@ -139,6 +159,16 @@ func (s *Store) CarrySession(ctx context.Context, id, signIn string) error {
 	})
 }
 
+// AttendSession notes whether a tab has a running session. One that has ended is
+// left as it is.
+func (s *Store) AttendSession(ctx context.Context, id string, attended bool) error {
+	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		_, err := tx.NewUpdate().Model((*Session)(nil)).Set("unattended = ?", !attended).
+			Where("id = ? AND ended_at = 0 AND unattended = ?", id, attended).Exec(ctx)
+		return err
+	})
+}
+
 // EndSession ends a running row: EndedAt and how it ended are taken from row.
 // first is false when it had ended before, which is no error. Errors:
 // ErrNotFound.
@@ -161,9 +191,16 @@ func (s *Store) EndSession(ctx context.Context, row Session) (now Session, first
 
 // EndSessionByAgent is EndSession on the word of the computer named in row: it
 // also corrects an end that was only assumed (Lost), and counts and Delays of a
-// session that had ended otherwise. Errors: ErrNotFound.
-func (s *Store) EndSessionByAgent(ctx context.Context, row Session) (now Session, first bool, err error) {
+// session that had ended otherwise. It is brought within what is known: not before
+// the session began, and at most silence after it was heard of. Errors: ErrNotFound.
+func (s *Store) EndSessionByAgent(ctx context.Context, row Session, silence int64) (now Session, first bool, err error) {
 	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		var known Session
+		err := tx.NewSelect().Model(&known).Where("id = ? AND computer_id = ?", row.ID, row.ComputerID).Scan(ctx)
+		if err != nil {
+			return err
+		}
+		row.EndedAt = max(min(row.EndedAt, known.SeenAt+silence), known.StartedAt, known.ConnectedAt)
 		r, err := tx.NewUpdate().Model(&row).
 			Column(row.told("ended_at", "end_reason", "end_code", "end_detail", "bytes_sent", "bytes_received", "seen_at")...).
 			Where("id = ? AND computer_id = ?", row.ID, row.ComputerID).
@@ -213,9 +250,10 @@ type Running struct {
 	ComputerID  string
 	SignInID    string
 	OperatorID  string
-	SeenBefore  int64 // 0: whenever
-	Unconnected bool  // never connected
-	Before      int64 // started before; 0: whenever
+	SeenBefore  int64  // 0: whenever
+	Unconnected bool   // never connected
+	Before      int64  // started before; 0: whenever
+	CountedFor  string // a computer: all of its, but only attended ones of others; empty: all
 	Except      []string
 }
 
@@ -236,6 +274,9 @@ func (r Running) where(q *bun.SelectQuery) *bun.SelectQuery {
 	}
 	if r.Before != 0 {
 		q = q.Where("started_at < ?", r.Before)
+	}
+	if r.CountedFor != "" {
+		q = q.Where("unattended = ? OR computer_id = ?", false, r.CountedFor)
 	}
 	if len(r.Except) > 0 {
 		q = q.Where("id NOT IN (?)", bun.List(r.Except))
