@@ -16,6 +16,7 @@ import (
 	"oriel/agent/internal/link"
 	"oriel/agent/internal/policy"
 	"oriel/protocol/address"
+	"oriel/protocol/trust"
 )
 
 type doctorCommand struct {
@@ -35,7 +36,7 @@ func (c *doctorCommand) Run(ctx context.Context, log *slog.Logger) error {
 	found := []finding{{"version", version, false}}
 	key, state, data := c.data()
 	limits, state := c.policy(state)
-	found = append(found, data, limits, c.relay(ctx, key, state), c.enrolled(state), c.service(), c.display(), codecs())
+	found = append(found, data, c.key(), limits, c.relay(ctx, key, state), c.enrolled(state), c.service(), c.display(), codecs())
 	faults := 0
 	for _, f := range found {
 		mark := "ok  "
@@ -80,6 +81,22 @@ func (c *doctorCommand) data() (ed25519.PublicKey, identity.State, finding) {
 		return nil, state, finding{"data", err.Error(), true}
 	}
 	return key, state, f
+}
+
+// key is the machine key as the viewer shows it.
+func (c *doctorCommand) key() finding {
+	dir, err := c.dir()
+	if err != nil {
+		return finding{"key", err.Error(), true}
+	}
+	_, key, err := identity.Peek(dir)
+	if errors.Is(err, identity.ErrNotFound) {
+		return finding{"key", "made when the agent first runs", false}
+	}
+	if err != nil {
+		return finding{"key", err.Error(), true}
+	}
+	return finding{"key", trust.KeyText(key) + " (what the console shows of this computer must be the same)", false}
 }
 
 // policy says what the file allows, and pins the state's addresses as it says.

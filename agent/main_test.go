@@ -19,6 +19,7 @@ import (
 	"oriel/agent/internal/link/linktest"
 	"oriel/agent/internal/node/nodetest"
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/trust"
 )
 
 // binary is the real program, built once. It lies where others may run it.
@@ -116,7 +117,7 @@ func TestRunUntilSignalled(t *testing.T) {
 			if code, out := agent(t, "run", "--data", dir); code != 5 || !strings.Contains(out, "another agent is running") {
 				t.Errorf("a second agent: exit %d: %s", code, out)
 			}
-			if code, out := agent(t, "doctor", "--data", dir); code != 0 || !strings.Contains(out, "AV1") || !strings.Contains(out, relay.URL()+" answers") {
+			if code, out := agent(t, "doctor", "--data", dir); code != 0 || !strings.Contains(out, "AV1") || !strings.Contains(out, trust.KeyText(peer.Key)) || !strings.Contains(out, relay.URL()+" answers") {
 				t.Errorf("doctor beside a running agent: exit %d:\n%s", code, out)
 			}
 			g := nodetest.Grant(t, relay, peer.Key, v)

@@ -1,12 +1,83 @@
 /** A computer that answers with another key than the one this browser knows. */
+import { execFileSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { card, connect, live, state } from './harness/pages.ts';
+import { binary } from './harness/binaries.ts';
+import { newContext } from './harness/browser.ts';
+import { card, connect, live, owner, state } from './harness/pages.ts';
 import { until } from './harness/proc.ts';
 import { shot } from './harness/shots.ts';
 import { World } from './harness/world.ts';
 
 describe('the key of a computer', () => {
+  // Rule: the first use of a computer's key is shown to the operator, as the computer
+  // prints it; once; and where the account remembers another one, the session stops.
+  it('is shown at first use, and kept in the browser and with the account', async () => {
+    const w = await World.start();
+    try {
+      const view = await connect(w.context, w.page);
+      await view.getByTestId('first-key').waitFor();
+      const shown = await view.getByTestId('key-text').innerText();
+      expect(shown).toMatch(/^(\d{5} ){5}\d{5}$/);
+      const doctor = execFileSync(binary('oriel-agent'), ['doctor', '--data', w.agent.data], {
+        encoding: 'utf8',
+      });
+      expect(doctor).toContain(shown);
+      for (const [look, width, height] of [
+        ['desk', 1440, 900],
+        ['phone', 390, 844],
+      ] as const) {
+        await view.setViewportSize({ width, height });
+        await shot(view, `first-key-${look}`);
+      }
+      await view.getByTestId('first-key-done').click();
+      await live(view);
+      await view.close();
+
+      const again = await connect(w.context, w.page);
+      await live(again);
+      expect(await again.getByTestId('first-key').count()).toBe(0);
+      await again.close();
+
+      // Another browser of the same person has not seen it; its account has.
+      const other = await newContext(w.browser);
+      const page = await other.context.newPage();
+      await page.goto(w.relay.url + '/');
+      await page.getByLabel('E-mail').fill(owner.email);
+      await page.getByLabel('Password').fill(owner.password);
+      await page.getByRole('button', { name: 'Sign in' }).click();
+      await card(page).waitFor();
+      const wrong = await page.evaluate(async () => {
+        const { keys } = (await (await fetch('/api/v1/me/keys')).json()) as {
+          keys: { computer_id: string; key: string }[];
+        };
+        const [known] = keys;
+        if (!known) return 'the account knows no key';
+        const key = btoa(String.fromCharCode(...new Uint8Array(32).fill(9)));
+        const answer = await fetch(`/api/v1/me/keys/${known.computer_id}`, {
+          method: 'PUT',
+          headers: { 'Content-Type': 'application/json' },
+          body: JSON.stringify({ key, replaces: known.key }),
+        });
+        return answer.ok ? '' : await answer.text();
+      });
+      expect(wrong).toBe('');
+      for (const [context, list] of [
+        [other.context, page],
+        [w.context, w.page],
+      ] as const) {
+        const stopped = await connect(context, list);
+        await until('the warning', async () => (await state(stopped)) === 'changed');
+        expect(await stopped.locator('body').innerText()).toContain('Your account remembers');
+        await shot(stopped, 'key-changed-account');
+        await stopped.close();
+      }
+      await other.context.close();
+    } finally {
+      await w.stop();
+    }
+  });
+
   it('is pinned by the viewer: another one makes it warn and stop', async () => {
     const w = await World.start();
     try {

@@ -30,7 +30,6 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -221,12 +220,14 @@ func VerifyAnswer(machine ed25519.PublicKey, session string, nonce, fingerprint,
 }
 
 // KeyText is a key as two people compare it, on the machine and in the
-// viewer's warning: its SHA-256 in groups of four hexadecimal digits.
+// viewer: six groups of five digits (99 bits), each of five bytes of its SHA-256
+// as a big-endian number modulo 100000.
 func KeyText(key ed25519.PublicKey) string {
 	sum := sha256.Sum256(key)
-	groups := make([]string, 0, len(sum)/2)
-	for pair := range slices.Chunk(sum[:], 2) {
-		groups = append(groups, hex.EncodeToString(pair))
+	var groups []string
+	for five := range slices.Chunk(sum[:30], 5) {
+		n := uint64(five[0])<<32 | uint64(binary.BigEndian.Uint32(five[1:]))
+		groups = append(groups, fmt.Sprintf("%05d", n%100_000))
 	}
 	return strings.Join(groups, " ")
 }

@@ -45,7 +45,7 @@ export async function connect(context: BrowserContext, page: Page, name?: string
   return opened;
 }
 
-/** Waits until the viewer shows a picture. */
+/** Waits until the viewer shows a picture; a notice about a key of first use is closed. */
 export async function live(view: Page, ms = 30_000): Promise<void> {
   await until(
     'a picture in the viewer',
@@ -56,6 +56,8 @@ export async function live(view: Page, ms = 30_000): Promise<void> {
   ).catch(async (e: unknown) => {
     throw new Error(`${String(e)}\n${await view.locator('body').innerText()}`);
   });
+  const notice = view.getByTestId('first-key-done');
+  if (await notice.count()) await notice.click();
 }
 
 export async function state(view: Page): Promise<string | null> {

@@ -177,6 +177,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/me/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Keys of computers that the account remembers */
+        get: operations["knownKeys"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/keys/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Remember a computer's key with the account */
+        put: operations["rememberKey"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/owner": {
         parameters: {
             query?: never;
@@ -497,6 +531,16 @@ export interface components {
             /** Format: date-time */
             taken_at: string;
         };
+        KnownKey: {
+            computer_id: string;
+            /** @description Ed25519, 32 bytes. */
+            key: string;
+            /** Format: date-time */
+            since: string;
+        };
+        KnownKeysOutBody: {
+            keys: components["schemas"]["KnownKey"][];
+        };
         Monitor: {
             /** Format: int32 */
             height: number;
@@ -580,6 +624,12 @@ export interface components {
             name: string;
             public_url: string;
             version: string;
+        };
+        RememberInBody: {
+            /** @description Ed25519, 32 bytes, as the computer proved it. */
+            key: string;
+            /** @description The key that is no longer to be remembered; without it another key is a conflict. */
+            replaces?: string;
         };
         RenameInBody: {
             /** @description Empty: the host's name. */
@@ -1083,6 +1133,68 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Person"];
                 };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    knownKeys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KnownKeysOutBody"];
+                };
+            };
+            /** @description Error */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rememberKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RememberInBody"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description Error */
             default: {

@@ -5,7 +5,7 @@
  */
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesOf } from './sdp';
-import { sameBytes } from './trust';
+import { sameBytes } from './pins';
 
 /**
  * Reports whether the other end of a connection has the certificate with this SHA-256, and

@@ -2,7 +2,8 @@ import { ed25519 } from '@noble/curves/ed25519.js';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { BrowserPins, judge, verifyAnswer, type Claim, type Pins } from './trust';
+import { AccountPins, BrowserPins, sameBytes, type Pins } from './pins';
+import { judge, verifyAnswer, type Claim } from './trust';
 import { keyForPeople } from '../i18n/keys';
 
 interface Vector {
@@ -64,7 +65,12 @@ describe.each(['the browser', 'the library'])('verifyAnswer by %s agrees with th
 class MemoryPins implements Pins {
   keys = new Map<string, Uint8Array>();
   get = (id: string) => this.keys.get(id);
-  set = (id: string, key: Uint8Array) => void this.keys.set(id, key);
+  knows = (key: Uint8Array) => [...this.keys.values()].some((known) => sameBytes(known, key));
+  accountHad: (Uint8Array | undefined)[] = [];
+  set = (id: string, key: Uint8Array, accountHas?: Uint8Array) => {
+    this.keys.set(id, key);
+    this.accountHad.push(accountHas);
+  };
 }
 
 describe('judge', () => {
@@ -87,9 +93,11 @@ describe('judge', () => {
   it('trusts a computer at first sight and remembers its key', async () => {
     const pins = new MemoryPins();
     const good = { ok: true, fingerprint: hex(v.fingerprint), sdp: sdpOf(v.fingerprint) };
-    expect(await judge(claim(), pins)).toEqual(good);
+    // Rule: the first use of a computer's key is told apart from the next.
+    expect(await judge(claim(), pins)).toEqual({ ...good, first: true });
     expect(pins.get('c1')).toEqual(key);
-    expect(await judge(claim(), pins)).toEqual(good);
+    expect(await judge({ ...claim(), accountsKey: key }, pins)).toEqual({ ...good, first: false });
+    expect(pins.accountHad).toEqual([undefined]);
   });
 
   it('gives an answer that names that certificate alone', async () => {
@@ -102,8 +110,42 @@ describe('judge', () => {
   it('says loudly that a key changed, and does not touch what it knew', async () => {
     const pins = new MemoryPins();
     pins.set('c1', other);
-    expect(await judge(claim(), pins)).toEqual({ ok: false, why: 'changed', known: other, shown: key });
+    const change = { known: other, shown: key, by: 'browser' };
+    expect(await judge(claim(), pins)).toEqual({ ok: false, why: 'changed', change });
     expect(pins.get('c1')).toEqual(other);
+  });
+
+  // Rule: where browser, account or the computer's answer differ, it stops.
+  it.each<[string, Uint8Array | undefined, Uint8Array | undefined, object]>([
+    ['the account alone knows another', undefined, other, { known: other, by: 'account' }],
+    ['the browser knows this one and the account another', key, other, { known: other, by: 'account' }],
+    ['the browser knows another and the account this one', other, key, { known: other, by: 'browser' }],
+  ])('stops where %s', async (_name, browsers, accountsKey, want) => {
+    const pins = new MemoryPins();
+    if (browsers) pins.keys.set('c1', browsers);
+    const verdict = await judge({ ...claim(), accountsKey }, pins);
+    expect(verdict).toEqual({ ok: false, why: 'changed', change: { shown: key, accountsKey, ...want } });
+    expect([pins.get('c1'), pins.accountHad]).toEqual([browsers, []]);
+  });
+
+  // Rule: what the relay says of the account makes nobody trust: it is still the first use.
+  it('is not talked out of a first use by the account', async () => {
+    expect(await judge({ ...claim(), accountsKey: key }, new MemoryPins())).toMatchObject({ first: true });
+  });
+
+  // Rule: pinned by key, not by id: a computer under another id with a known key is the same.
+  it('knows a computer by its key under another id', async () => {
+    const pins = new MemoryPins();
+    pins.keys.set('before', key);
+    expect(await judge(claim(), pins)).toMatchObject({ ok: true, first: false });
+    expect(pins.get('c1')).toEqual(key);
+  });
+
+  it('remembers with the account what the browser knew already', async () => {
+    const pins = new MemoryPins();
+    pins.keys.set('c1', key);
+    expect(await judge({ ...claim(), accountsKey: new Uint8Array() }, pins)).toMatchObject({ first: false });
+    expect(pins.accountHad).toEqual([undefined]);
   });
 
   it.each<[string, (c: Claim) => void]>([
@@ -134,6 +176,27 @@ describe('BrowserPins', () => {
     expect(new BrowserPins().get('c2')).toBeUndefined();
   });
 
+  // Rule: pins are key → computer, and id → key.
+  it('know a key of whichever computer, unless that one has another by now', () => {
+    const [a, b] = [new Uint8Array(32).fill(3), new Uint8Array(32).fill(4)];
+    new BrowserPins().set('c1', a);
+    expect([new BrowserPins().knows(a), new BrowserPins().knows(b)]).toEqual([true, false]);
+    new BrowserPins().set('c1', b);
+    expect([new BrowserPins().knows(a), new BrowserPins().knows(b)]).toEqual([false, true]);
+  });
+
+  it('are said to the account, with what it has', async () => {
+    const fetched = vi.spyOn(globalThis, 'fetch').mockResolvedValue(new Response(null, { status: 204 }));
+    const [a, b] = [new Uint8Array(32).fill(3), new Uint8Array(32).fill(4)];
+    new AccountPins().set('c1', a, a); // it knows
+    new AccountPins().set('c1', b, a);
+    await vi.waitFor(() => expect(fetched).toHaveBeenCalledTimes(1));
+    const request = fetched.mock.calls[0]?.[0] as Request;
+    expect([request.method, new URL(request.url).pathname]).toEqual(['PUT', '/api/v1/me/keys/c1']);
+    const text = (key: Uint8Array) => Buffer.from(key).toString('base64');
+    expect(await request.json()).toEqual({ key: text(b), replaces: text(a) });
+  });
+
   it('do for the page where there is no storage', () => {
     vi.spyOn(Storage.prototype, 'setItem').mockImplementation(() => {
       throw new DOMException('denied');
@@ -148,5 +211,5 @@ describe('BrowserPins', () => {
 });
 
 it('shows a key in groups that people can compare', () => {
-  expect(keyForPeople(new Uint8Array(32))).toMatch(/^([0-9a-f]{4} ){15}[0-9a-f]{4}$/);
+  expect(keyForPeople(new Uint8Array(32))).toBe('34584 15407 68110 72389 41680 02623');
 });

@@ -6,6 +6,7 @@
  * same vectors as the Go side (protocol/testdata).
  */
 import { verify } from './ed25519';
+import { sameBytes, type Pins } from './pins';
 import { fingerprintOf, seal } from './sdp';
 
 const utf8 = new TextEncoder();
@@ -37,47 +38,21 @@ export function verifyAnswer(
   return verify(machineKey, signature, message);
 }
 
-export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
-}
-
-/** The keys this browser has seen, by computer. */
-export interface Pins {
-  get(computerId: string): Uint8Array | undefined;
-  set(computerId: string, key: Uint8Array): void;
-}
-
-/** Pins in localStorage; where that is not to be had, for as long as the page lives. */
-export class BrowserPins implements Pins {
-  #memory = new Map<string, string>();
-
-  get(computerId: string): Uint8Array | undefined {
-    let text = this.#memory.get(computerId);
-    try {
-      text = localStorage.getItem(pinName(computerId)) ?? text;
-    } catch {
-      // Storage is switched off: what this page remembers has to do.
-    }
-    return text !== undefined && /^[0-9a-f]{64}$/.test(text) ? fromHex(text) : undefined;
-  }
-
-  set(computerId: string, key: Uint8Array): void {
-    this.#memory.set(computerId, toHex(key));
-    try {
-      localStorage.setItem(pinName(computerId), toHex(key));
-    } catch {
-      // As above.
-    }
-  }
-}
-
-const pinName = (computerId: string) => `oriel.key.${computerId}`;
-
 export type Verdict =
-  /** The certificate that the computer has signed, and the answer sealed with it. */
-  | { ok: true; fingerprint: Uint8Array; sdp: string }
-  | { ok: false; why: 'changed'; known: Uint8Array; shown: Uint8Array }
+  /** The certificate that the computer has signed, and the answer sealed with it. first: this browser has not seen the key before. */
+  | { ok: true; fingerprint: Uint8Array; sdp: string; first: boolean }
+  | { ok: false; why: 'changed'; change: KeyChange }
   | { ok: false; why: 'forged' };
+
+/** A key that is another one than is known. */
+export interface KeyChange {
+  known: Uint8Array;
+  shown: Uint8Array;
+  /** Who knows it. */
+  by: 'browser' | 'account';
+  /** What the account remembers, whoever it was. */
+  accountsKey: Uint8Array | undefined;
+}
 
 /** What the relay said of a session, and what the agent answered. */
 export interface Claim {
@@ -85,19 +60,25 @@ export interface Claim {
   sessionId: string;
   nonce: Uint8Array;
   relaysKey: Uint8Array; // the computer's key as the relay knows it
+  accountsKey?: Uint8Array | undefined; // as the person's account remembers it
   answer: { sdp: string; nonce: Uint8Array; machineKey: Uint8Array; signature: Uint8Array };
 }
 
 /**
- * Judges an answer: 'changed' if the computer's key is not the one this
- * browser knows, 'forged' if anything else does not fit. The key of a computer
- * never seen before is remembered, once its signature is good.
+ * Judges an answer: 'changed' if the computer's key is not the one that this
+ * browser knows, or not the one that the account remembers; 'forged' if anything
+ * else does not fit. A key is remembered for the computer once its signature is
+ * good. It is new to this browser if no computer had it, under whichever id.
  */
 export async function judge(claim: Claim, pins: Pins): Promise<Verdict> {
   const { answer, computerId } = claim;
+  const { machineKey: shown } = answer;
   const known = pins.get(computerId);
-  if (known && !sameBytes(known, answer.machineKey))
-    return { ok: false, why: 'changed', known, shown: answer.machineKey };
+  const accountsKey = claim.accountsKey?.length ? claim.accountsKey : undefined;
+  if (known && !sameBytes(known, shown))
+    return { ok: false, why: 'changed', change: { known, shown, by: 'browser', accountsKey } };
+  if (accountsKey && !sameBytes(accountsKey, shown))
+    return { ok: false, why: 'changed', change: { known: accountsKey, shown, by: 'account', accountsKey } };
   const fingerprint = fingerprintOf(answer.sdp);
   const sdp = fingerprint && seal(answer.sdp, fingerprint);
   const good =
@@ -107,14 +88,7 @@ export async function judge(claim: Claim, pins: Pins): Promise<Verdict> {
     sameBytes(answer.nonce, claim.nonce) &&
     (await verifyAnswer(answer.machineKey, claim.sessionId, claim.nonce, fingerprint, answer.signature));
   if (!good) return { ok: false, why: 'forged' };
-  if (!known) pins.set(computerId, answer.machineKey);
-  return { ok: true, fingerprint, sdp };
-}
-
-function toHex(bytes: Uint8Array): string {
-  return Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('');
-}
-
-function fromHex(text: string): Uint8Array {
-  return Uint8Array.from(text.match(/../g) ?? [], (pair) => parseInt(pair, 16));
+  const first = !known && !pins.knows(shown);
+  if (!known || !accountsKey) pins.set(computerId, shown, accountsKey);
+  return { ok: true, fingerprint, sdp, first };
 }

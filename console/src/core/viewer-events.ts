@@ -1,7 +1,8 @@
 /** What a viewer says of itself (core/viewer.ts). */
 import type { OfferOptions } from './offer';
 import type { ViewerStats } from './stats';
-import type { Pins } from './trust';
+import type { Pins } from './pins';
+import type { KeyChange } from './trust';
 import type { Lack } from './wire/oriel/v1/channel_pb';
 import type { Code, EndReason, Scope } from './wire/oriel/v1/session_pb';
 
@@ -21,7 +22,7 @@ export type ViewerState =
   | { name: 'connecting' } // the relay has introduced the two
   | { name: 'live' }
   | { name: 'resuming' } // the connection was lost, a new one is on its way
-  | { name: 'changed'; known: Uint8Array; shown: Uint8Array } // the computer's key is another one
+  | ({ name: 'changed' } & KeyChange) // the computer's key is another one
   | { name: 'forged' } // the answer does not prove that it is the computer's
   | { name: 'ended'; reason: EndReason; code: Code; detail: string };
 
@@ -59,9 +60,11 @@ export interface ViewerEvents {
   lacks: readonly Lack[];
   /** Whether the computer can send 4:4:4 to this browser, as soon as it says so. */
   fullChroma: boolean;
+  /** This browser has not seen the computer's key before. */
+  newKey: Uint8Array;
   /** The first picture of this page is on the screen. */
   picture: undefined;
 }
 
 /** What is said again to whoever begins to listen later. */
-export type Said = Partial<Pick<ViewerEvents, 'fullChroma' | 'display' | 'lacks'>>;
+export type Said = Partial<Pick<ViewerEvents, 'fullChroma' | 'display' | 'lacks' | 'newKey'>>;

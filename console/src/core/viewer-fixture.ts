@@ -8,7 +8,7 @@ import { afterEach, beforeEach, expect, vi } from 'vitest';
 import * as native from './ed25519';
 import { FakePeerConnection, FakeSocket, FakeStream } from './fakes';
 import { Live } from './live';
-import type { Pins } from './trust';
+import { sameBytes, type Pins } from './pins';
 import { Viewer, type ViewerOptions } from './viewer';
 import { Scope } from './wire/oriel/v1/session_pb';
 
@@ -39,7 +39,11 @@ export const controls = (name: string) =>
   FakePeerConnection.all.flatMap((p) => p.control).filter((b) => b.case === name);
 
 export async function start(options: Partial<ViewerOptions> = {}) {
-  const store: Pins = { get: (id) => pins.get(id), set: (id, key) => void pins.set(id, key) };
+  const store: Pins = {
+    get: (id) => pins.get(id),
+    knows: (key) => [...pins.values()].some((known) => sameBytes(known, key)),
+    set: (id, key) => void pins.set(id, key),
+  };
   viewer = new Viewer(live, { computerId: 'c1', pins: store, ...options });
   viewer.moveTo(target, 'screen');
   await settle();

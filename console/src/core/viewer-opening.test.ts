@@ -153,7 +153,7 @@ describe('trust', () => {
     pins.set('c1', known);
     await start();
     await answer(await introduce());
-    expect(viewer.state).toEqual({ name: 'changed', known, shown: machineKey });
+    expect(viewer.state).toMatchObject({ name: 'changed', known, shown: machineKey, by: 'browser' });
     expect(FakePeerConnection.all.map((p) => [p.remote, p.closed])).toEqual([[undefined, true]]);
     expect(
       relay()
@@ -167,6 +167,21 @@ describe('trust', () => {
     await answer(await introduce(undefined, 's2'), 's2');
     peer().become('connected');
     expect(viewer.state.name).toBe('live');
+  });
+
+  // Rule: the first use of a computer's key is shown to the operator, and only that.
+  it('says a key that this browser sees for the first time, also to who listens later', async () => {
+    await start();
+    const keys: Uint8Array[] = [];
+    viewer.on('newKey', (key) => keys.push(key));
+    await answer(await introduce());
+    expect(keys).toEqual([machineKey]);
+    expect(viewer.said.newKey).toEqual(machineKey);
+    viewer.disconnect();
+    viewer.retry();
+    await settle();
+    await answer(await introduce(undefined, 's2'), 's2');
+    expect(keys).toEqual([machineKey]);
   });
 
   it.each([

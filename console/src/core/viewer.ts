@@ -25,10 +25,11 @@ import type { Chord } from './keys';
 import type { Live } from './live';
 import { Monitor } from './monitor';
 import { Peer, type DesktopMessage } from './peer';
+import { AccountPins, type Pins } from './pins';
 import { Pointer } from './pointer';
 import { Shown } from './shown';
 import { Stage, type Place, type Scale } from './stage';
-import { BrowserPins, judge, type Pins } from './trust';
+import { judge } from './trust';
 import { final, underWay, waitsForComputer } from './viewer-events';
 import type { Said, Timer, ViewerEvents, ViewerOptions, ViewerState } from './viewer-events';
 import type { FromDesktop, StreamSettingsSchema } from './wire/oriel/v1/channel_pb';
@@ -73,7 +74,7 @@ export class Viewer extends Emitter<ViewerEvents> {
     this.#live = live;
     this.#options = options;
     this.#mode = options.viewOnly ? Mode.VIEW : Mode.CONTROL;
-    this.#pins = options.pins ?? new BrowserPins();
+    this.#pins = options.pins ?? new AccountPins();
     this.#stage = new Stage();
     this.#cursor = new RemoteCursor(this.#stage);
     this.#shown = new Shown(this.#stage.video);
@@ -226,7 +227,8 @@ export class Viewer extends Emitter<ViewerEvents> {
   /** Remembers the key that a warning was shown for, and connects. Only in state 'changed'. */
   trustNewKey(): void {
     if (this.#state.name !== 'changed') return;
-    this.#pins.set(this.#options.computerId, this.#state.shown);
+    const { shown, accountsKey } = this.#state;
+    this.#pins.set(this.#options.computerId, shown, accountsKey);
     this.retry();
   }
 
@@ -341,16 +343,16 @@ export class Viewer extends Emitter<ViewerEvents> {
     const attempt = this.#attempt;
     if (!attempt?.opened) return;
     clearTimeout(this.#timer);
-    const { computerKey, nonce, sessionId } = attempt.opened;
+    const { computerKey, nonce, sessionId, knownKey } = attempt.opened;
     const { computerId } = this.#options;
-    const verdict = await judge({ computerId, sessionId, nonce, relaysKey: computerKey, answer }, this.#pins);
+    const claim = { computerId, sessionId, nonce, relaysKey: computerKey, accountsKey: knownKey, answer };
+    const verdict = await judge(claim, this.#pins);
     if (attempt !== this.#attempt) return;
     if (!verdict.ok)
       return this.#distrust(
-        verdict.why === 'changed'
-          ? { name: 'changed', known: verdict.known, shown: verdict.shown }
-          : { name: 'forged' },
+        verdict.why === 'changed' ? { name: 'changed', ...verdict.change } : { name: 'forged' },
       );
+    if (verdict.first) this.#say('newKey', answer.machineKey);
     try {
       await attempt.peer.answer(verdict.sdp, verdict.fingerprint);
     } catch (error) {

@@ -1,11 +1,14 @@
 /** Keys of computers, as people compare them. */
 import { sha256 } from '@noble/hashes/sha2.js';
 
-/** A key as people compare it: the SHA-256 in groups of four hexadecimal digits. */
+/**
+ * A key as people compare it, here and at “oriel-agent doctor”: six groups of five
+ * digits, each of five bytes of its SHA-256 as a big-endian number modulo 100000.
+ */
 export function keyForPeople(key: Uint8Array): string {
-  return (toHex(sha256(key)).match(/.{4}/g) ?? []).join(' ');
-}
-
-function toHex(bytes: Uint8Array): string {
-  return Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('');
+  const sum = sha256(key);
+  return [0, 5, 10, 15, 20, 25]
+    .map((at) => sum.subarray(at, at + 5).reduce((n, byte) => n * 256 + byte, 0) % 100_000)
+    .map((n) => String(n).padStart(5, '0'))
+    .join(' ');
 }

@@ -16,6 +16,8 @@ export class Session {
   displayGone = $state<string>();
   lacks = $state.raw<readonly Lack[]>([]);
   pictured = $state(false);
+  /** The computer's key, when this browser had not seen it before; undefined: it had, or it was compared. */
+  newKey = $state.raw<Uint8Array>();
   denied = $state(0); // counts, so that the same refusal twice is seen twice
   dropped = $state(0); // likewise: input that came too late
   percent = $state(100);
@@ -33,7 +35,12 @@ export class Session {
     this.state = viewer.state; // it may have begun before
     this.scopes = viewer.scopes;
     this.lacks = viewer.said.lacks ?? [];
-    ({ fullChroma: this.fullChroma, display: this.displayGone, pictured: this.pictured } = viewer.said);
+    ({
+      fullChroma: this.fullChroma,
+      display: this.displayGone,
+      pictured: this.pictured,
+      newKey: this.newKey,
+    } = viewer.said);
     viewer.setStream(this.#picture);
     viewer.on('state', (state) => (this.state = state));
     viewer.on('stats', (stats) => (this.stats = stats));
@@ -42,6 +49,7 @@ export class Session {
     viewer.on('unsteady', (silent) => (this.unsteady = silent));
     viewer.on('display', (why) => (this.displayGone = why));
     viewer.on('lacks', (lacks) => (this.lacks = lacks));
+    viewer.on('newKey', (key) => (this.newKey = key));
     viewer.on('picture', () => (this.pictured = true));
     viewer.on('denied', () => this.denied++);
     viewer.on('dropped', () => this.dropped++);

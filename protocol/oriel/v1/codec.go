@@ -15,6 +15,7 @@
 //	           EndSession.code and detail; AskClock, Clock.
 //	           2026-11-30: RelayHealth.
 //	           2026-11-30: Key.locks, Key.locked.
+//	           2026-11-30: SessionOpened.known_key.
 //
 // A message from a newer side is understood by an older one: unknown fields
 // are dropped, so that no bound is got round by them and nobody passes on what

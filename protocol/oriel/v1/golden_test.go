@@ -29,6 +29,8 @@ var golden = map[string]proto.Message{
 	"refused.ToAgent": &ToAgent{Body: &ToAgent_Refused{Refused: &Refused{Code: Code_CODE_TWO_MACHINES, Detail: "two",
 		NewIdentity: &NewIdentity{Token: "oriel-x", Signature: seq(64)}}}},
 	"prove.ToAgent": &ToAgent{Id: 3, Body: &ToAgent_Prove{Prove: &Prove{}}},
+	"opened.ToConsole": &ToConsole{Body: &ToConsole_SessionOpened{SessionOpened: &SessionOpened{
+		SessionId: "s-1", Attempt: 3, ComputerKey: seq(32), Nonce: seq(16), Scopes: []Scope{Scope_SCOPE_VIEW}, KnownKey: seq(32)}}},
 	"twins.ToConsole": &ToConsole{Body: &ToConsole_Computer{Computer: &Computer{Id: "c-1", SameMachineAs: "c-0",
 		Twins: &Twins{SeenAt: 1795305600000, Machines: []*Twins_Machine{
 			{Mark: "i:00", HostName: "front", Address: "192.0.2.7"}, {Mark: "i:01", HostName: "front", Address: "192.0.2.8", Renews: true}}}}}},

@@ -988,12 +988,15 @@ func (x *PrepareSession) GetComputerId() string {
 }
 
 type SessionOpened struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	SessionId     string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
-	Attempt       uint32                 `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	ComputerKey   []byte                 `protobuf:"bytes,3,opt,name=computer_key,json=computerKey,proto3" json:"computer_key,omitempty"` // as the relay knows it
-	Nonce         []byte                 `protobuf:"bytes,4,opt,name=nonce,proto3" json:"nonce,omitempty"`                                // of the grant
-	Scopes        []Scope                `protobuf:"varint,5,rep,packed,name=scopes,proto3,enum=oriel.v1.Scope" json:"scopes,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	SessionId   string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	Attempt     uint32                 `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	ComputerKey []byte                 `protobuf:"bytes,3,opt,name=computer_key,json=computerKey,proto3" json:"computer_key,omitempty"` // as the relay knows it
+	Nonce       []byte                 `protobuf:"bytes,4,opt,name=nonce,proto3" json:"nonce,omitempty"`                                // of the grant
+	Scopes      []Scope                `protobuf:"varint,5,rep,packed,name=scopes,proto3,enum=oriel.v1.Scope" json:"scopes,omitempty"`
+	// As the person's account remembers it; none: not at all. A browser that finds
+	// another one stops; that it is the same proves nothing.
+	KnownKey      []byte `protobuf:"bytes,20,opt,name=known_key,json=knownKey,proto3" json:"known_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1059,6 +1062,13 @@ func (x *SessionOpened) GetNonce() []byte {
 func (x *SessionOpened) GetScopes() []Scope {
 	if x != nil {
 		return x.Scopes
+	}
+	return nil
+}
+
+func (x *SessionOpened) GetKnownKey() []byte {
+	if x != nil {
+		return x.KnownKey
 	}
 	return nil
 }
@@ -1976,14 +1986,15 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"session_id\x18\x05 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\"7\n" +
 	"\x0ePrepareSession\x12%\n" +
 	"\vcomputer_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\n" +
-	"computerId\"\xc2\x01\n" +
+	"computerId\"\xe5\x01\n" +
 	"\rSessionOpened\x12#\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12'\n" +
 	"\fcomputer_key\x18\x03 \x01(\fB\x04\xe0\xe0\x18 R\vcomputerKey\x12\x1a\n" +
 	"\x05nonce\x18\x04 \x01(\fB\x04\xe0\xe0\x18 R\x05nonce\x12-\n" +
-	"\x06scopes\x18\x05 \x03(\x0e2\x0f.oriel.v1.ScopeB\x04\xe8\xe0\x18 R\x06scopes\"Q\n" +
+	"\x06scopes\x18\x05 \x03(\x0e2\x0f.oriel.v1.ScopeB\x04\xe8\xe0\x18 R\x06scopes\x12!\n" +
+	"\tknown_key\x18\x14 \x01(\fB\x04\xe0\xe0\x18 R\bknownKey\"Q\n" +
 	"\x0eSessionWaiting\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12%\n" +
 	"\vcomputer_id\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\n" +

@@ -81,6 +81,7 @@ func New(o Options) *API {
 	a.huma = humago.New(a.mux, c)
 	a.huma.UseMiddleware(a.identify)
 	a.people()
+	a.keys()
 	a.computers()
 	a.tokens()
 	a.sessions()

@@ -164,6 +164,32 @@ func TestPeople(t *testing.T) {
 	})
 }
 
+// Rule: keys of computers are kept with the account via the API; another key is a
+// conflict, unless it is said to be replaced.
+func TestKnownKeys(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		a, c, _ := setup(t, s, access.Options{})
+		c.problem(c.do("GET", "/api/v1/me/keys", ""), 401, "unauthorized")
+		c.problem(c.do("PUT", "/api/v1/me/keys/c1", `{"key":"AAAA"}`), 401, "unauthorized")
+		token, err := a.NewOwnerToken(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.do("POST", "/api/v1/owner", `{"token":"`+token+`","name":"Ada","email":"ada@example.com","password":"correct horse"}`)
+		one, two := strings.Repeat("A", 43)+"=", strings.Repeat("B", 42)+"A="
+		c.problem(c.do("PUT", "/api/v1/me/keys/c1", `{"key":"AAAA"}`), 422, "invalid")
+		for _, body := range []string{`{"key":"` + one + `"}`, `{"key":"` + two + `","replaces":"` + one + `"}`} {
+			if put := c.do("PUT", "/api/v1/me/keys/c1", body); put.StatusCode != 204 {
+				t.Fatalf("%s: %s %s", body, put.Status, put.body)
+			}
+		}
+		c.problem(c.do("PUT", "/api/v1/me/keys/c1", `{"key":"`+one+`"}`), 409, "conflict")
+		if got := c.do("GET", "/api/v1/me/keys", ""); got.StatusCode != 200 || !strings.Contains(got.body, `"computer_id":"c1","key":"`+two) {
+			t.Fatalf("%s %s", got.Status, got.body)
+		}
+	})
+}
+
 func TestTooManyTries(t *testing.T) {
 	_, c, _ := setup(t, storetest.Open(t, storetest.SQLite(t)), access.Options{Limits: access.Limits{Account: 2}})
 	for range 2 {

@@ -108,6 +108,7 @@ var known = []struct {
 	{fleet.ErrOffline, http.StatusConflict, "offline", ""},
 	{fleet.ErrNoAnswer, http.StatusGatewayTimeout, "no_answer", ""},
 	{journal.ErrCursor, http.StatusBadRequest, "cursor", ""},
+	{store.ErrConflict, http.StatusConflict, "conflict", "something else is there already; reload the page"},
 	{store.ErrEnded, http.StatusConflict, "ended", ""},
 	{store.ErrNotFound, http.StatusNotFound, "not_found", "this is not here, or not here any more"},
 	{bus.ErrUnavailable, http.StatusServiceUnavailable, "unavailable", "the relay's nodes cannot reach each other; try again in a moment"},

@@ -209,6 +209,10 @@ func (b *Broker) attempt(ctx context.Context, r *request) error {
 	if err != nil {
 		return err
 	}
+	known, err := b.o.Access.KnownKey(ctx, r.seat.tab.Who(), r.computer)
+	if err != nil {
+		return err
+	}
 	e, err := b.begin(ctx, r, computer)
 	if err != nil {
 		return err
@@ -223,7 +227,7 @@ func (b *Broker) attempt(ctx context.Context, r *request) error {
 	b.mu.Unlock()
 	// Told first, because the answer may be quick.
 	r.seat.tab.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_SessionOpened{SessionOpened: &orielv1.SessionOpened{
-		SessionId: l.id, Attempt: r.attempt, ComputerKey: computer.Key, Nonce: g.GetNonce(), Scopes: g.GetScopes()}}})
+		SessionId: l.id, Attempt: r.attempt, ComputerKey: computer.Key, Nonce: g.GetNonce(), Scopes: g.GetScopes(), KnownKey: known}}})
 	if err := b.offer(ctx, r, l.id, g); err != nil {
 		return b.failed(ctx, r, e, l, err)
 	}

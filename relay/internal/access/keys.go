@@ -1,0 +1,46 @@
+package access
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+
+	"oriel/relay/internal/store"
+)
+
+// MaxKnownKeys that an account remembers.
+const MaxKnownKeys = 10_000
+
+// KnownKey is a computer's key as who's account remembers it; nil where it does
+// not. It makes a browser that knows another one stop, and vouches for nothing.
+func (a *Access) KnownKey(ctx context.Context, who Identity, computer string) (ed25519.PublicKey, error) {
+	k, err := a.store.KnownKey(ctx, who.PersonID, computer)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look up known key: %w", err)
+	}
+	return k.MachineKey, nil
+}
+
+// KnownKeys are all that who's account remembers.
+func (a *Access) KnownKeys(ctx context.Context, who Identity) ([]store.KnownKey, error) {
+	all, err := a.store.KnownKeys(ctx, who.PersonID)
+	if err != nil {
+		return nil, fmt.Errorf("list known keys: %w", err)
+	}
+	return all, nil
+}
+
+// Remember has who's account remember a computer's key; in the place of another
+// one only where that is replaces. Errors: store.ErrConflict, also for more than
+// MaxKnownKeys.
+func (a *Access) Remember(ctx context.Context, who Identity, computer string, key, replaces ed25519.PublicKey) error {
+	k := store.KnownKey{PersonID: who.PersonID, ComputerID: computer, MachineKey: key, Since: a.o.Now().UnixMilli()}
+	if err := a.store.SaveKnownKey(ctx, k, replaces, MaxKnownKeys); err != nil {
+		return fmt.Errorf("remember key: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,56 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+
+	"github.com/uptrace/bun"
+)
+
+// KnownKey is a computer's key as a person's account remembers it.
+type KnownKey struct {
+	bun.BaseModel `bun:"table:known_keys"`
+
+	PersonID   string `bun:",pk"`
+	ComputerID string `bun:",pk"`
+	MachineKey []byte
+	Since      int64
+}
+
+// KnownKeys are all of a person's, by computer.
+func (s *Store) KnownKeys(ctx context.Context, person string) ([]KnownKey, error) {
+	var all []KnownKey
+	return all, mapped(s.db.NewSelect().Model(&all).Where("person_id = ?", person).Order("computer_id").Scan(ctx))
+}
+
+// KnownKey is a person's of one computer. Errors: ErrNotFound.
+func (s *Store) KnownKey(ctx context.Context, person, computer string) (KnownKey, error) {
+	var k KnownKey
+	return k, mapped(s.db.NewSelect().Model(&k).Where("person_id = ? AND computer_id = ?", person, computer).Scan(ctx))
+}
+
+// SaveKnownKey remembers k; in the place of another key only where that is
+// replaces. At most most are kept for a person. Errors: ErrConflict.
+func (s *Store) SaveKnownKey(ctx context.Context, k KnownKey, replaces []byte, most int64) error {
+	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		var old KnownKey
+		err := mapped(tx.NewSelect().Model(&old).Where("person_id = ? AND computer_id = ?", k.PersonID, k.ComputerID).Scan(ctx))
+		switch {
+		case errors.Is(err, ErrNotFound):
+			n, err := tx.NewSelect().Model((*KnownKey)(nil)).Where("person_id = ?", k.PersonID).Count(ctx)
+			if err != nil || n >= most {
+				return conflictIf(n >= most, err)
+			}
+			_, err = tx.NewInsert().Model(&k).Exec(ctx)
+			return err
+		case err != nil:
+			return err
+		case bytes.Equal(old.MachineKey, k.MachineKey):
+			return nil
+		case !bytes.Equal(old.MachineKey, replaces):
+			return ErrConflict
+		}
+		return changed(tx.NewUpdate().Model(&k).WherePK().Where("machine_key = ?", replaces).Exec(ctx))
+	})
+}
