@@ -111,6 +111,8 @@ type Broker struct {
 	mu       sync.Mutex
 	waiting  map[*request]bool // protected by mu; true while it is being tried
 	sessions map[string]*live  // protected by mu; by session id
+	// Ends that both sides know, but for which the disk had no room; by session id.
+	unwritten map[string]*orielv1.JournalEntry // protected by mu
 }
 
 // New makes a Broker. It works while Run does.
@@ -134,7 +136,7 @@ func New(o Options) *Broker {
 		o.ICE = func(string, string) ([]*orielv1.IceServer, time.Time) { return nil, time.Time{} }
 	}
 	return &Broker{o: o, retry: make(chan string, 1024),
-		waiting: make(map[*request]bool), sessions: make(map[string]*live)}
+		waiting: make(map[*request]bool), sessions: make(map[string]*live), unwritten: make(map[string]*orielv1.JournalEntry)}
 }
 
 // How often Run looks by itself, besides being told.

@@ -3,6 +3,8 @@ package broker
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
 	orielv1 "oriel/protocol/oriel/v1"
@@ -112,6 +114,7 @@ func (b *Broker) answer(ctx context.Context, computer string, a *orielv1.Answer,
 func (b *Broker) agentEnded(ctx context.Context, computer string, ended *orielv1.SessionEnded, reply func(*orielv1.ToAgent)) error {
 	id := ended.GetSessionId()
 	if ended.GetAttempt() == 0 {
+		b.endUnwritten(ctx, id) // before its word counts, which may be the relay's own
 		e, _, err := b.o.Journal.EndedByAgent(ctx, computer, ended)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err // no ack: the agent says it again
@@ -275,14 +278,55 @@ func (b *Broker) end(ctx context.Context, session string, reason orielv1.EndReas
 	if store.DiskFull(err) {
 		if e, failed := b.o.Journal.Get(ctx, session); failed == nil && e.GetEndedAt() == 0 {
 			e.EndReason, e.EndCode, e.EndDetail, e.EndedAt = reason, code, detail, b.o.Now().UnixMilli()
+			b.mu.Lock()
+			if len(b.unwritten) < maxUnwritten {
+				b.unwritten[session] = e
+			}
+			b.mu.Unlock()
 			b.announceEnd(e)
 		}
 	}
 	if err != nil {
 		return err
 	}
+	b.written(session)
 	b.announceEnd(e) // also if it had ended: one side may not know
 	return nil
+}
+
+// maxUnwritten bounds the ends that wait for room on the disk.
+const maxUnwritten = 1024
+
+// written forgets that an end is to be written.
+func (b *Broker) written(session string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.unwritten, session)
+}
+
+// endUnwritten writes down an end that there was no room for, in the relay's own
+// words, and reports whether there was one.
+func (b *Broker) endUnwritten(ctx context.Context, session string) bool {
+	b.mu.Lock()
+	e := b.unwritten[session]
+	b.mu.Unlock()
+	if e == nil {
+		return false
+	}
+	if _, _, err := b.o.Journal.End(ctx, session, e.GetEndReason(), e.GetEndCode(), e.GetEndDetail()); err == nil || errors.Is(err, store.ErrNotFound) {
+		b.written(session)
+	}
+	return true
+}
+
+// endAllUnwritten is endUnwritten for all of them.
+func (b *Broker) endAllUnwritten(ctx context.Context) {
+	b.mu.Lock()
+	all := slices.Collect(maps.Keys(b.unwritten))
+	b.mu.Unlock()
+	for _, session := range all {
+		b.endUnwritten(ctx, session)
+	}
 }
 
 func (b *Broker) announceEnd(e *orielv1.JournalEntry) {

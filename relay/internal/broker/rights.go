@@ -26,6 +26,7 @@ func (b *Broker) watch(ctx context.Context, changed <-chan struct{}) {
 		case <-tick.C:
 		case <-changed:
 		}
+		b.endAllUnwritten(ctx)
 		if err := b.endForbidden(ctx); err != nil && ctx.Err() == nil {
 			b.o.Log.Warn("not asked whether sessions may go on", "err", err)
 		}
@@ -36,6 +37,10 @@ func (b *Broker) watch(ctx context.Context, changed <-chan struct{}) {
 // it may go on, or ends it. While the database does not answer it does neither.
 func (b *Broker) renew(ctx context.Context, e journal.Carried, reply func(*orielv1.ToAgent)) error {
 	_, why := b.may(ctx, access.Identity{PersonID: e.GetOperatorId(), SignInID: e.SignInID}, e.GetComputerId(), e.GetMode())
+	if b.endUnwritten(ctx, e.GetSessionId()) {
+		reply(endMessage(e.GetSessionId(), orielv1.EndReason_END_REASON_ENDED))
+		return nil
+	}
 	if reason, detail, over := verdict(why); over {
 		return b.endIfCarried(ctx, e, reason, detail)
 	}
