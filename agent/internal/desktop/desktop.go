@@ -157,7 +157,8 @@ type Input interface {
 	// Wheel scrolls; units are 1/120 notch, positive is right and down.
 	Wheel(dx, dy int) error
 	// Key presses or releases a physical key. What appears is decided by the
-	// layout of the remote machine.
+	// layout of the remote machine. A press of what is down is a repeat: a held
+	// key repeats only so, where the system can be kept from doing it.
 	Key(u Usage, down bool) error
 	// Locks brings those locks into line that are known of the operator's
 	// keyboard; on is how they are there. RestoreLocks and Close put them back

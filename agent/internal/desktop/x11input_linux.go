@@ -15,15 +15,16 @@ import (
 // input injects through XTEST. Requests are not waited for, one by one: the
 // connection keeps their order, and its end is noticed by whoever reads it.
 type input struct {
-	mu       sync.Mutex    // one act at a time; Text holds it to its end
-	keys     map[byte]bool // key codes held down
-	buttons  map[byte]byte // buttons held down: what was pressed for each X button
-	mapping  []byte        // what the server makes of each button, from 1 on
-	mapped   atomic.Bool   // mapping is what the server has
-	locks    locks
-	remapped atomic.Bool // the keyboard has another map since locks were read
-	wheel    [2]int      // right and down, 1/120 notches not yet sent
-	text     typewriter
+	mu        sync.Mutex    // one act at a time; Text holds it to its end
+	keys      map[byte]bool // key codes held down
+	buttons   map[byte]byte // buttons held down: what was pressed for each X button
+	mapping   []byte        // what the server makes of each button, from 1 on
+	mapped    atomic.Bool   // mapping is what the server has
+	locks     locks
+	repeating repeating
+	remapped  atomic.Bool // the keyboard has another map since locks were read
+	wheel     [2]int      // right and down, 1/120 notches not yet sent
+	text      typewriter
 }
 
 func (d *x11) startInput() error {
@@ -39,7 +40,12 @@ func (d *x11) startInput() error {
 	// A program that grabs the server (a window manager while it drags) must
 	// not keep the operator's button-up from arriving.
 	xtest.GrabControl(d.hand.Conn, true)
-	return d.startText()
+	if err := d.startText(); err != nil {
+		return err
+	}
+	d.hand.use("XInputExtension")
+	d.startRepeating()
+	return nil
 }
 
 // inputEvent takes an event of the hand's connection. It must not block.
@@ -148,16 +154,21 @@ func (d *x11) Key(u Usage, down bool) error {
 	if d.switches(code) {
 		defer d.noteLocks()
 	}
-	// What is down already stays so: the server repeats a held key itself. A
-	// release goes out in any case.
-	switch keys := d.input.keys; {
-	case !down:
-		delete(keys, code)
-		d.fake(xproto.KeyRelease, code, d.hand.root, image.Point{})
-	case !keys[code]:
-		keys[code] = true
-		d.fake(xproto.KeyPress, code, d.hand.root, image.Point{})
+	// A press of what is down is a repeat, or nothing. A release goes out in any case.
+	keys := d.input.keys
+	if keys[code] && down && !d.input.repeating.mayRepeat(code) {
+		return nil
 	}
+	if !down || keys[code] {
+		d.fake(xproto.KeyRelease, code, d.hand.root, image.Point{})
+	}
+	if !down {
+		delete(keys, code)
+		return nil
+	}
+	keys[code] = true
+	d.quiet()
+	d.fake(xproto.KeyPress, code, d.hand.root, image.Point{})
 	return nil
 }
 

@@ -122,6 +122,12 @@ func (p *peer) tooLate(m *orielv1.ToDesktop) bool {
 	return stale
 }
 
+// repeatsLate reports a repeat that is older than a held key counts as held. Done in
+// one go when the network moves again, they would run on past where one let go.
+func (p *peer) repeatsLate(m *orielv1.ToDesktop) bool {
+	return m.GetKey().GetRepeat() && p.ages.take(time.Now(), m.GetAt()) > keyHolds
+}
+
 // pressWaiting puts down the modifiers that came too late to be pressed by themselves.
 func (p *peer) pressWaiting() {
 	for _, usage := range p.waiting.usages {

@@ -80,3 +80,45 @@ func TestHeldNeedsProof(t *testing.T) {
 		t.Errorf("%d are kept", n)
 	}
 }
+
+// Rule: repeats are the viewer's: each is one, of a key that is down or was let go for
+// want of proof. Those that come late are not done in one go.
+func TestRepeatsComeInTimeOrNotAtAll(t *testing.T) {
+	const a = 4
+	paper := newPaper(t)
+	h, p := quiet(t, paper, orielv1.Scope_SCOPE_VIEW, orielv1.Scope_SCOPE_CONTROL)
+	defer h.Close(0)
+	defer p.close(nil)
+	repeat := func(at uint32) {
+		m := dated(at, keyed(a, true))
+		m.GetKey().Repeat = true
+		if !p.input(m) {
+			t.Fatal("refused")
+		}
+	}
+	acts := func() (acts int, down bool) {
+		paper.mu.Lock()
+		defer paper.mu.Unlock()
+		return paper.acts, paper.keys[a]
+	}
+	for _, step := range []struct {
+		what string
+		do   func()
+		acts int
+		down bool
+	}{
+		{"a press", func() { p.input(dated(10_000, keyed(a, true))) }, 1, true},
+		{"a repeat in time", func() { repeat(10_000) }, 2, true},
+		{"one that is 300 ms late", func() { repeat(9_700) }, 3, true},
+		{"one that is 500 ms late", func() { repeat(9_500) }, 3, true},
+		{"a release that is 500 ms late", func() { p.input(dated(9_500, keyed(a, false))) }, 4, false},
+		{"a late repeat of what is up", func() { repeat(9_500) }, 4, false},
+		{"a repeat in time of what was let go", func() { repeat(10_000) }, 5, true},
+		{"a press that is 500 ms late", func() { p.input(dated(9_500, keyed(a, true))) }, 6, true},
+	} {
+		step.do()
+		if n, down := acts(); n != step.acts || down != step.down {
+			t.Errorf("%s: %d acts, down %v; want %d, %v", step.what, n, down, step.acts, step.down)
+		}
+	}
+}

@@ -23,10 +23,10 @@ function start(system: System = 'other') {
     target,
     field,
     {
-      key: (usage, down, locks) =>
-        log.push(
-          `${down ? '+' : '-'}${names.get(usage)}${locks ? `[${String(locks.locks)}:${String(locks.locked)}]` : ''}`,
-        ),
+      key: (usage, down, more) => {
+        const locks = more?.locks === undefined ? '' : `[${String(more.locks)}:${String(more.locked)}]`;
+        log.push(`${more?.repeat ? '~' : down ? '+' : '-'}${names.get(usage)}${locks}`);
+      },
       text: (text) => log.push(`"${text}"`),
       releaseAll: () => log.push('all'),
       escape: () => log.push('escape'),
@@ -80,12 +80,24 @@ describe('physical keys', () => {
     expect(taken()).toBe('+KeyQ[1:0] -KeyQ');
   });
 
-  it('are pressed once, however often they repeat', () => {
+  // Rule: the computer repeats nothing by itself; a key that is held here says each repeat.
+  it('are pressed once, and repeat as often as this keyboard says', () => {
     down('KeyA');
+    down('KeyA', { repeat: true });
     down('KeyA', { repeat: true });
     down('KeyA');
     up('KeyA');
-    expect(taken()).toBe('+KeyA -KeyA');
+    expect(taken()).toBe('+KeyA ~KeyA ~KeyA -KeyA');
+  });
+
+  it('do not repeat what is not down, nor what only shapes others', () => {
+    down('KeyA', { repeat: true });
+    down('ShiftLeft');
+    down('ShiftLeft', { repeat: true });
+    down('KeyB');
+    window.dispatchEvent(new Event('blur'));
+    down('KeyB', { repeat: true });
+    expect(taken()).toBe('+ShiftLeft +KeyB -KeyB -ShiftLeft all');
   });
 
   it('are never released without having been pressed', () => {

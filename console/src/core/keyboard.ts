@@ -5,7 +5,7 @@
  * method; keys that write nothing, and shortcuts, still go as keys.
  *
  * What is promised: a key that was not pressed is never released, a key is
- * pressed once (repeating is the remote side's own business), and everything
+ * pressed once and repeats as long as this keyboard says so, and everything
  * is released when the page loses focus or is hidden, and on releaseAll.
  *
  * With a press go the locks that it shows (core/locks.ts).
@@ -22,7 +22,8 @@ import { usages, type Chord } from './keys';
 import { shownLocks, type ShownLocks } from './locks';
 
 export interface KeyboardOutput {
-  key(usage: number, down: boolean, locks?: ShownLocks): void;
+  /** With a press: the locks that it shows, and whether it is a repeat of a key that is down. */
+  key(usage: number, down: boolean, more?: Partial<ShownLocks> & { repeat?: boolean }): void;
   text(text: string): void;
   releaseAll(): void;
   /** Ctrl+Alt+Shift pressed and let go alone: the operator wants the toolbar. */
@@ -108,8 +109,8 @@ export class Keyboard {
     if (this.#leftToField(event)) return;
     event.preventDefault();
     event.stopPropagation();
-    if (event.repeat) return;
     const { code } = event;
+    if (event.repeat) return this.#repeat(code);
     if (this.#system === 'windows' && code === 'ControlLeft' && !this.#pressed.has(code))
       return this.#wait(event.timeStamp);
     if (!usages.has(code)) return this.#typeUnknown(event);
@@ -150,6 +151,13 @@ export class Keyboard {
     if (usage === undefined || this.#pressed.has(code)) return;
     this.#pressed.add(code);
     this.#out.key(usage, true, locks);
+  }
+
+  // The computer repeats nothing by itself: it cannot know how long a key is held.
+  #repeat(code: string): void {
+    const usage = usages.get(code);
+    if (usage === undefined || !this.#pressed.has(code) || MODIFIERS.has(code)) return;
+    this.#out.key(usage, true, { repeat: true });
   }
 
   #release(code: string): void {

@@ -83,7 +83,7 @@ export class Viewer extends Emitter<ViewerEvents> {
       this.emit('layout', undefined);
     };
     this.#keyboard = new Keyboard(this.#stage.root, this.#stage.field, {
-      key: (usage, down, locks) => this.#input({ case: 'key', value: { usage, down, ...locks } }),
+      key: (usage, down, more) => this.#input({ case: 'key', value: { usage, down, ...more } }),
       text: (text) => this.sendText(text),
       releaseAll: () => this.#input({ case: 'releaseAll', value: {} }),
       escape: () => this.emit('escape', undefined),

@@ -822,11 +822,14 @@ func (x *Dropped) GetNumber() uint32 {
 // are brought into line before. 1 is Caps Lock, 2 Num Lock, 4 Scroll Lock, 8 Kana. What
 // was changed is put back when the last who pressed a key has left.
 type Key struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Usage         uint32                 `protobuf:"varint,1,opt,name=usage,proto3" json:"usage,omitempty"`
-	Down          bool                   `protobuf:"varint,2,opt,name=down,proto3" json:"down,omitempty"`
-	Locks         uint32                 `protobuf:"varint,3,opt,name=locks,proto3" json:"locks,omitempty"`   // known
-	Locked        uint32                 `protobuf:"varint,4,opt,name=locked,proto3" json:"locked,omitempty"` // those of them that are on
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Usage  uint32                 `protobuf:"varint,1,opt,name=usage,proto3" json:"usage,omitempty"`
+	Down   bool                   `protobuf:"varint,2,opt,name=down,proto3" json:"down,omitempty"`
+	Locks  uint32                 `protobuf:"varint,3,opt,name=locks,proto3" json:"locks,omitempty"`   // known
+	Locked uint32                 `protobuf:"varint,4,opt,name=locked,proto3" json:"locked,omitempty"` // those of them that are on
+	// The key is held and repeats; the computer repeats nothing by itself. One that
+	// comes more than 400 ms late is not done: whoever holds a key looks at what it does.
+	Repeat        bool `protobuf:"varint,5,opt,name=repeat,proto3" json:"repeat,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -887,6 +890,13 @@ func (x *Key) GetLocked() uint32 {
 		return x.Locked
 	}
 	return 0
+}
+
+func (x *Key) GetRepeat() bool {
+	if x != nil {
+		return x.Repeat
+	}
+	return false
 }
 
 // PointerButton carries its own place, so that a click never lands where an
@@ -2056,12 +2066,13 @@ const file_oriel_v1_channel_proto_rawDesc = "" +
 	" \x01(\v2\x11.oriel.v1.DroppedH\x00R\adroppedB\x06\n" +
 	"\x04body\"!\n" +
 	"\aDropped\x12\x16\n" +
-	"\x06number\x18\x01 \x01(\rR\x06number\"]\n" +
+	"\x06number\x18\x01 \x01(\rR\x06number\"u\n" +
 	"\x03Key\x12\x14\n" +
 	"\x05usage\x18\x01 \x01(\rR\x05usage\x12\x12\n" +
 	"\x04down\x18\x02 \x01(\bR\x04down\x12\x14\n" +
 	"\x05locks\x18\x03 \x01(\rR\x05locks\x12\x16\n" +
-	"\x06locked\x18\x04 \x01(\rR\x06locked\"i\n" +
+	"\x06locked\x18\x04 \x01(\rR\x06locked\x12\x16\n" +
+	"\x06repeat\x18\x05 \x01(\bR\x06repeat\"i\n" +
 	"\rPointerButton\x12\x16\n" +
 	"\x06button\x18\x01 \x01(\rR\x06button\x12\x12\n" +
 	"\x04down\x18\x02 \x01(\bR\x04down\x12\f\n" +

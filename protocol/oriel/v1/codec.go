@@ -14,7 +14,7 @@
 //	           2026-11-30: Grant.lease_seconds, Renewal, END_REASON_UNRENEWED,
 //	           EndSession.code and detail; AskClock, Clock.
 //	           2026-11-30: RelayHealth.
-//	           2026-11-30: Key.locks, Key.locked.
+//	           2026-11-30: Key.locks, Key.locked, Key.repeat.
 //	           2026-11-30: SessionOpened.known_key.
 //
 // A message from a newer side is understood by an older one: unknown fields
