@@ -158,6 +158,19 @@ func Seal(sdp string, fingerprint []byte) (string, error) {
 	return out.String(), nil
 }
 
+// SealOwn is a description as it is passed on, whoever made it: sealed with the
+// one certificate that it names itself, which is what was read of it and what the
+// other side will read. Errors: ErrMalformed.
+func SealOwn(sdp string) (sealed string, fingerprint []byte, err error) {
+	if fingerprint, err = Fingerprint(sdp); err != nil {
+		return "", nil, err
+	}
+	if sealed, err = Seal(sdp, fingerprint); err != nil {
+		return "", nil, err
+	}
+	return sealed, fingerprint, nil
+}
+
 // namesPeer reports whether a line says who is at the other end, or with which key.
 func namesPeer(line string) bool {
 	if saysFingerprint(line) || line[0] == 'k' {

@@ -260,6 +260,27 @@ func FuzzFingerprint(f *testing.F) {
 	})
 }
 
+// FuzzSealOwn: what a relay passes on, of a tab or of an agent, is within the
+// strict rule, is small, names the certificate that was read, and once.
+func FuzzSealOwn(f *testing.F) {
+	for _, d := range descriptions() {
+		f.Add(d.SDP)
+	}
+	f.Fuzz(func(t *testing.T, sdp string) {
+		out, fp, err := SealOwn(sdp)
+		if err != nil {
+			if out != "" {
+				t.Fatalf("refused %q, but made %q of it", sdp, out)
+			}
+			return
+		}
+		again, err := Fingerprint(out)
+		if err != nil || !bytes.Equal(again, fp) || len(out) > 65536 || strings.Count(strings.ToLower(out), "fingerprint") != 1 {
+			t.Fatalf("of %q, which names %x, it made %q, which names %x (%v)", sdp, fp, out, again, err)
+		}
+	})
+}
+
 // names fails where pion reads another certificate than fp, at any level and in
 // any case, or what may stand for one; it returns how often fp is read.
 func names(t *testing.T, sdp string, fp []byte) (n int) {
@@ -273,7 +294,7 @@ func names(t *testing.T, sdp string, fp []byte) (n int) {
 		attributes = append(attributes, m.Attributes...)
 	}
 	for _, a := range attributes {
-		if !strings.Contains(strings.ToLower(a.Key+a.Value), "fingerprint") {
+		if !strings.Contains(strings.ToLower(a.Key+":"+a.Value), "fingerprint") {
 			continue
 		}
 		hash, digest, _ := strings.Cut(a.Value, " ")

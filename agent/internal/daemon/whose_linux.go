@@ -77,21 +77,15 @@ func (f *finder) listening() []listener {
 	var all []listener
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {
-		// Num RefCount Protocol Flags Type St Inode Path
-		fields := strings.Fields(lines.Text())
-		if len(fields) != 8 || fields[3] != "00010000" { // __SO_ACCEPTCON
-			continue
-		}
-		number, ok := strings.CutPrefix(fields[7], f.sockets+"/X")
-		n, err := strconv.Atoi(number)
-		if !ok || err != nil || n < 0 || strconv.Itoa(n) != number {
+		n, kernel, ok := parseListener(lines.Text(), f.sockets)
+		if !ok {
 			continue
 		}
 		var st syscall.Stat_t
-		if syscall.Lstat(fields[7], &st) != nil || st.Mode&syscall.S_IFMT != syscall.S_IFSOCK {
+		if syscall.Lstat(f.socket(n), &st) != nil || st.Mode&syscall.S_IFMT != syscall.S_IFSOCK {
 			continue
 		}
-		l := listener{number: n, kernel: fields[6], device: uint64(st.Dev), inode: st.Ino, changed: st.Ctim}
+		l := listener{number: n, kernel: kernel, device: uint64(st.Dev), inode: st.Ino, changed: st.Ctim}
 		// A name that was bound twice: the later one is listed last and is
 		// not what an unlinked one was.
 		if i := slices.IndexFunc(all, func(o listener) bool { return o.number == n }); i >= 0 {
@@ -102,6 +96,23 @@ func (f *finder) listening() []listener {
 	}
 	slices.SortFunc(all, func(a, b listener) int { return a.number - b.number })
 	return all
+}
+
+// parseListener reads a line of the kernel's list: the number of the server that
+// listens in the directory sockets, and its inode among sockets. Whoever binds a
+// name writes most of the line.
+func parseListener(line, sockets string) (number int, kernel string, ok bool) {
+	// Num RefCount Protocol Flags Type St Inode Path
+	fields := strings.Fields(line)
+	if len(fields) != 8 || fields[3] != "00010000" { // __SO_ACCEPTCON
+		return 0, "", false
+	}
+	text, ok := strings.CutPrefix(fields[7], sockets+"/X")
+	n, err := strconv.Atoi(text)
+	if !ok || err != nil || n < 0 || strconv.Itoa(n) != text {
+		return 0, "", false
+	}
+	return n, fields[6], true
 }
 
 // peer asks the kernel who listens at path. A server that was started with
@@ -141,7 +152,12 @@ func serverAuthority(cmdline string) string {
 	if err != nil {
 		return ""
 	}
-	args := strings.Split(string(b), "\x00")
+	return parseAuthority(b)
+}
+
+// parseAuthority reads what stands in /proc/PID/cmdline; empty for no such file.
+func parseAuthority(cmdline []byte) string {
+	args := strings.Split(string(cmdline), "\x00")
 	if i := slices.Index(args, "-auth"); i >= 0 && i+1 < len(args) && filepath.IsAbs(args[i+1]) {
 		return args[i+1]
 	}
@@ -163,15 +179,23 @@ func readIDs(dir string) (ids, error) {
 	if err != nil {
 		return ids{}, err
 	}
+	return parseIDs(b)
+}
+
+// parseIDs reads what stands in /proc/PID/status.
+func parseIDs(status []byte) (ids, error) {
 	var all ids
-	seen := 0
-	for l := range strings.Lines(string(b)) {
+	var uids, gids int // lines
+	for l := range strings.Lines(string(status)) {
 		name, rest, _ := strings.Cut(l, ":")
-		into := &all.uid
+		var into *[4]uint32
 		switch name {
 		case "Uid":
+			into = &all.uid
+			uids++
 		case "Gid":
 			into = &all.gid
+			gids++
 		default:
 			continue
 		}
@@ -186,9 +210,8 @@ func readIDs(dir string) (ids, error) {
 			}
 			into[i] = uint32(n)
 		}
-		seen++
 	}
-	if seen != 2 {
+	if uids != 1 || gids != 1 {
 		return ids{}, strconv.ErrSyntax
 	}
 	return all, nil
@@ -240,10 +263,18 @@ func claims(proc string) map[string]map[claim]int {
 
 func readClaim(path string) (display string, c claim) {
 	b, err := readAtMost(path, maxEnviron)
-	if err != nil || !bytes.Contains(b, []byte("DISPLAY=")) {
+	if err != nil {
 		return "", claim{}
 	}
-	for v := range bytes.SplitSeq(b, []byte{0}) {
+	return parseClaim(b)
+}
+
+// parseClaim reads what stands in /proc/PID/environ.
+func parseClaim(environ []byte) (display string, c claim) {
+	if !bytes.Contains(environ, []byte("DISPLAY=")) {
+		return "", claim{}
+	}
+	for v := range bytes.SplitSeq(environ, []byte{0}) {
 		name, value, _ := strings.Cut(string(v), "=")
 		switch name {
 		case "DISPLAY":
@@ -299,18 +330,25 @@ func readSessions(dir string) ([]loginSession, bool) {
 		if err != nil {
 			continue
 		}
-		v := map[string]string{}
-		for l := range strings.Lines(string(b)) {
-			name, value, _ := strings.Cut(strings.TrimSpace(l), "=")
-			v[name] = value
+		if l, ok := parseSession(b); ok {
+			all = append(all, l)
 		}
-		uid, err := strconv.ParseUint(v["UID"], 10, 32)
-		if err != nil || v["CLASS"] != "user" && v["CLASS"] != "greeter" {
-			continue
-		}
-		all = append(all, loginSession{uid: uint32(uid), active: v["ACTIVE"] == "1", class: v["CLASS"], seat: v["SEAT"], display: localDisplay(v["DISPLAY"])})
 	}
 	return all, true
+}
+
+// parseSession reads one of logind's files; false: it is of no use here.
+func parseSession(file []byte) (loginSession, bool) {
+	v := map[string]string{}
+	for l := range strings.Lines(string(file)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(l), "=")
+		v[name] = value
+	}
+	uid, err := strconv.ParseUint(v["UID"], 10, 32)
+	if err != nil || v["CLASS"] != "user" && v["CLASS"] != "greeter" {
+		return loginSession{}, false
+	}
+	return loginSession{uid: uint32(uid), active: v["ACTIVE"] == "1", class: v["CLASS"], seat: v["SEAT"], display: localDisplay(v["DISPLAY"])}, true
 }
 
 // seatOf: uid is the active one at a seat, and not on another display.

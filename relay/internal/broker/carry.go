@@ -84,22 +84,11 @@ func (b *Broker) FromAgent(ctx context.Context, computer string, m *orielv1.From
 	return nil
 }
 
-// sealed is a session description as it is passed on, whoever made it: with the
-// one certificate that it names (package trust), which is what was read here and
-// what the other side will read. Errors: trust.ErrMalformed.
-func sealed(sdp string) (out string, fingerprint []byte, err error) {
-	if fingerprint, err = trust.Fingerprint(sdp); err != nil {
-		return "", nil, err
-	}
-	out, err = trust.Seal(sdp, fingerprint)
-	return out, fingerprint, err
-}
-
-// answer passes an agent's answer on. A session with one that no viewer would
-// take is over.
+// answer passes an agent's answer on, sealed. A session with one that no viewer
+// would take is over.
 func (b *Broker) answer(ctx context.Context, computer string, a *orielv1.Answer, reply func(*orielv1.ToAgent)) error {
 	id := a.GetSessionId()
-	sdp, _, err := sealed(a.GetSdp())
+	sdp, _, err := trust.SealOwn(a.GetSdp())
 	if err == nil {
 		a.Sdp = sdp
 		return b.toTab(id, &orielv1.BusSession{ComputerId: computer, Body: &orielv1.BusSession_Answer{Answer: a}})

@@ -72,7 +72,7 @@ func (s *Seat) accept(ctx context.Context, r *request) (err error) {
 	if scopes[r.mode] == nil {
 		return errMode
 	}
-	if r.sdp, r.fingerprint, err = sealed(r.sdp); err != nil {
+	if r.sdp, r.fingerprint, err = trust.SealOwn(r.sdp); err != nil {
 		return err
 	}
 	if _, err := b.allowed(ctx, r); err != nil {

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 
-func start(t *testing.T, change func(*Options)) *Server {
+func start(t testing.TB, change func(*Options)) *Server {
 	t.Helper()
 	o := Options{UDP: "127.0.0.1:0", TCP: "127.0.0.1:0", Secret: []byte("0123456789abcdef"), AllowPeers: loopback}
 	if change != nil {
