@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"syscall"
 
 	"oriel/console"
+	"oriel/protocol/trust"
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/api"
 	"oriel/relay/internal/backup"
@@ -58,6 +60,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 	case config.Restore:
 		err = restore(ctx, c, stderr)
+	case config.KeySuccession:
+		err = succession(ctx, c, stdout, stderr)
+	case config.KeyRotate:
+		err = rotate(ctx, c, os.Stdin, stderr)
 	case config.Doctor:
 		if !doctor.Examine(ctx, c, stdout) {
 			return 1
@@ -168,6 +174,49 @@ func newToken(ctx context.Context, c *config.Config, stdout io.Writer) error {
 		return err
 	}
 	_, err = fmt.Fprintln(stdout, text)
+	return err
+}
+
+// succession prints a new succession key, alone on standard output.
+func succession(ctx context.Context, c *config.Config, stdout, stderr io.Writer) error {
+	s, a, err := people(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	key, err := a.NewSuccession(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(stderr, "This is the succession key. It is shown this once: put it on paper or a stick, away from this relay, and restart the relay.")
+	_, err = fmt.Fprintln(stdout, key)
+	return err
+}
+
+// rotate changes the signing key of a relay that does not run.
+func rotate(ctx context.Context, c *config.Config, stdin io.Reader, stderr io.Writer) (err error) {
+	release, err := node.Hold(c)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
+	s, a, err := people(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	fmt.Fprintln(stderr, "Type the succession key, and Enter:")
+	line, err := bufio.NewReader(io.LimitReader(stdin, 4096)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("read the succession key: %w", err)
+	}
+	key, err := trust.ParseSuccession(line)
+	if err == nil {
+		err = a.Rotate(ctx, key)
+	}
+	if err == nil {
+		fmt.Fprintln(stderr, "The relay has a new signing key. Start it again; make new enrollment tokens.")
+	}
 	return err
 }
 

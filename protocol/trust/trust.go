@@ -8,6 +8,8 @@
 // be taken for another:
 //
 //	oriel challenge v1 agent's nonce, relay's nonce, TLS exporter (may be empty)                relay key
+//	oriel rotation v1  old key, new key, time (8 bytes, big endian ms)                          succession key, old key
+//	oriel succession v1 agent's nonce, succession key                                           relay key
 //	oriel enroll v1    relay's nonce, relay's key, agent's nonce, TLS exporter, machine key     token key
 //	oriel hello v1     relay's nonce, relay's key, agent's nonce, TLS exporter (may be empty)   machine key
 //	oriel welcome v1   agent's nonce, computer id, now (8 bytes, big endian ms)                 relay key

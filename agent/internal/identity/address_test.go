@@ -43,7 +43,7 @@ func TestLearnedAddressesLowerNothing(t *testing.T) {
 			if err := i.Configure(Given{Relays: c.given, Token: tokenFor(key), AllowHTTP: true}); err != nil {
 				t.Fatal(err)
 			}
-			if err := i.Welcomed(key, "computer-1", c.said); err != nil {
+			if err := i.Welcomed(key, nil, "computer-1", c.said); err != nil {
 				t.Fatal(err)
 			}
 			check := func(s State) {
@@ -103,7 +103,7 @@ func TestPinnedHosts(t *testing.T) {
 	if err := i.Pin([]string{"relay.example", "node.example"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := i.Welcomed(key, "computer-1", []string{"https://thief.example", "https://node.example:8443", "https://relay.example.thief.example"}); err != nil {
+	if err := i.Welcomed(key, nil, "computer-1", []string{"https://thief.example", "https://node.example:8443", "https://relay.example.thief.example"}); err != nil {
 		t.Fatal(err)
 	}
 	if got := strings.Join(i.State().Addresses(), " "); got != "https://relay.example https://node.example:8443" {

@@ -15,7 +15,8 @@
 //
 // The relay's key is pinned at enrollment. The enrollment token carries its
 // hash, so that even the first relay spoken to is the one that the operator
-// meant. Only a token for another relay, given on this machine, replaces the pin.
+// meant. A token for another relay, given on this machine, replaces the pin, and
+// so does the succession key that was pinned with it, by its signature.
 //
 // Addresses that the relay says come after those that a person gave, and never
 // lower what those promise (State.MayLearn). A person's new address undoes them.
@@ -207,11 +208,15 @@ func Remove(dir string) error {
 }
 
 // Welcomed saves what an accepted Welcome says, of its addresses those that
-// MayLearn lets pass. The token is used up by it. Errors: ErrUnsaved.
-func (i *Identity) Welcomed(relayKey ed25519.PublicKey, computerID string, relays []string) error {
+// MayLearn lets pass. The token is used up by it. A succession key is pinned where
+// none is, and with an enrollment; nil: none was told. Errors: ErrUnsaved.
+func (i *Identity) Welcomed(relayKey, succession ed25519.PublicKey, computerID string, relays []string) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	next := i.state.clone()
+	if len(next.Succession) == 0 || !next.Enrolled() {
+		next.Succession = bytes.Clone(succession)
+	}
 	next.RelayKey = bytes.Clone(relayKey)
 	next.ComputerID = computerID
 	next.Token = ""

@@ -179,7 +179,7 @@ func TestEnrollmentIsKept(t *testing.T) {
 	if s := i.State(); s.Enrolled() || s.Token == "" {
 		t.Fatalf("after configuring: %+v", s)
 	}
-	must(i.Welcomed(a, "computer-1", []string{"https://node1.example", "rubbish ://", "https://relay.example"}))
+	must(i.Welcomed(a, nil, "computer-1", []string{"https://node1.example", "rubbish ://", "https://relay.example"}))
 	i.Close()
 
 	i = open(t, dir)

@@ -23,7 +23,7 @@ func TestRenew(t *testing.T) {
 	if err := i.Configure(Given{Relays: []string{"https://relay.example"}, Token: tokenFor(relay)}); err != nil {
 		t.Fatal(err)
 	}
-	if err := i.Welcomed(relay, "computer-1", []string{"https://node.example"}); err != nil {
+	if err := i.Welcomed(relay, nil, "computer-1", []string{"https://node.example"}); err != nil {
 		t.Fatal(err)
 	}
 	old, oldFile := i.Key(), file(t, dir, keyFile)
@@ -70,7 +70,7 @@ func TestRenewIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	for n := range MaxReplaced + 1 {
-		if err := i.Welcomed(relay, fmt.Sprint("computer-", n), nil); err != nil {
+		if err := i.Welcomed(relay, nil, fmt.Sprint("computer-", n), nil); err != nil {
 			t.Fatal(err)
 		}
 		if err := i.Renew(tokenFor(relay)); (err != nil) != (n == MaxReplaced) || err != nil && !errors.Is(err, ErrReplaced) {

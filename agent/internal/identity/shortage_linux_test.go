@@ -35,7 +35,7 @@ func TestFullDisk(t *testing.T) {
 	dir, relay := filepath.Join(disk, "data"), relayKey('r')
 	i := open(t, dir)
 	given := Given{Relays: []string{"https://relay.example"}, Token: tokenFor(relay)}
-	for _, err := range []error{i.Configure(given), i.Welcomed(relay, "computer", []string{"https://a.example"}), i.Close()} {
+	for _, err := range []error{i.Configure(given), i.Welcomed(relay, nil, "computer", []string{"https://a.example"}), i.Close()} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +55,7 @@ func TestFullDisk(t *testing.T) {
 	if err := i.Configure(given); !errors.Is(err, ErrUnsaved) || i.State().Token == "" {
 		t.Errorf("a token with a full disk: %v, state %+v", err, i.State())
 	}
-	if err := i.Welcomed(relay, "computer", []string{"https://b.example"}); !errors.Is(err, ErrUnsaved) {
+	if err := i.Welcomed(relay, nil, "computer", []string{"https://b.example"}); !errors.Is(err, ErrUnsaved) {
 		t.Errorf("new addresses with a full disk: %v", err)
 	}
 	if a := i.State().Addresses(); !slices.Contains(a, "https://b.example") {

@@ -28,6 +28,7 @@ type State struct {
 	Relays     []string          `json:"relays,omitempty"`      // as given by a person, in order
 	Learned    []string          `json:"learned,omitempty"`     // as the relay said last, in order; see MayLearn
 	RelayKey   ed25519.PublicKey `json:"relay_key,omitempty"`   // pinned; nil before enrollment
+	Succession ed25519.PublicKey `json:"succession,omitempty"`  // pinned; says which RelayKey follows (trust.Follow); nil: none was told
 	ComputerID string            `json:"computer_id,omitempty"` // empty before enrollment
 	Token      string            `json:"token,omitempty"`       // until it has been used
 	CA         string            `json:"ca,omitempty"`          // PEM
@@ -107,7 +108,7 @@ func (s State) With(g Given) (State, error) {
 		}
 		next.Token = token.String()
 		if next.Enrolled() && !token.For(next.RelayKey) {
-			next.RelayKey, next.ComputerID, next.Learned = nil, "", nil
+			next.RelayKey, next.Succession, next.ComputerID, next.Learned = nil, nil, "", nil
 		}
 	}
 	return next, next.check()
@@ -154,6 +155,9 @@ func (s State) check() error {
 	if len(s.RelayKey) != 0 && len(s.RelayKey) != ed25519.PublicKeySize {
 		return errors.New("the relay's key has the wrong size")
 	}
+	if len(s.Succession) != 0 && len(s.Succession) != ed25519.PublicKeySize {
+		return errors.New("the succession key has the wrong size")
+	}
 	if len(s.ComputerID) > 64 {
 		return errors.New("the computer's id is too long")
 	}
@@ -180,6 +184,7 @@ func (s State) clone() State {
 	s.Relays = slices.Clone(s.Relays)
 	s.Learned = slices.Clone(s.Learned)
 	s.RelayKey = bytes.Clone(s.RelayKey)
+	s.Succession = bytes.Clone(s.Succession)
 	return s
 }
 

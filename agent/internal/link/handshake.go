@@ -91,7 +91,7 @@ func check(ctx context.Context, key ed25519.PublicKey, state identity.State, add
 	if err != nil {
 		return err
 	}
-	if err := trusts(address, challenge.GetRelayKey(), state); err != nil {
+	if err := trusts(address, challenge, state); err != nil {
 		return err
 	}
 	_, err = asked.answered(conn, address, challenge)
@@ -161,7 +161,7 @@ func (l *Link) greet(conn *wire.Conn, address string, state identity.State, aske
 		return nil, err
 	}
 	key := ed25519.PublicKey(challenge.GetRelayKey())
-	if err := trusts(address, key, state); err != nil {
+	if err := trusts(address, challenge, state); err != nil {
 		return nil, err
 	}
 	signed, err := asked.answered(conn, address, challenge)
@@ -189,7 +189,17 @@ func (l *Link) greet(conn *wire.Conn, address string, state identity.State, aske
 		return nil, refuse(address, notProved, nil)
 	}
 	l.setClock(now)
-	err = l.id.Welcomed(key, welcome.GetComputerId(), welcome.GetRelays())
+	succession := ed25519.PublicKey(welcome.GetSuccessionKey())
+	if trust.VerifySuccession(key, hello.GetNonce(), succession, welcome.GetSuccessionSignature()) != nil {
+		succession = nil
+	}
+	if state.Enrolled() && !bytes.Equal(key, state.RelayKey) {
+		l.log.Warn("the relay has a new key, and its succession key says so; the old one counts no more", "relay", address)
+	}
+	if len(state.Succession) > 0 && succession != nil && !bytes.Equal(succession, state.Succession) && state.Enrolled() {
+		l.log.Warn("the relay names another succession key than the one that is known here; it is not taken", "relay", address)
+	}
+	err = l.id.Welcomed(key, succession, welcome.GetComputerId(), welcome.GetRelays())
 	if errors.Is(err, identity.ErrUnsaved) {
 		l.log.Warn("what the relay says cannot be saved yet; it holds until this agent ends", "error", err)
 		err = nil
@@ -210,14 +220,16 @@ func (l *Link) renew(address string, relay ed25519.PublicKey, hello *orielv1.Hel
 	return fail(address, "has another computer with the identity that this one had; it is enrolled as its own", nil)
 }
 
-// trusts decides whether this is the relay that was meant: the pinned one, or
-// the one that made the token.
-func trusts(address string, key ed25519.PublicKey, state identity.State) error {
+// trusts decides whether this is the relay that was meant: the pinned one, the one
+// that follows it by the word of the pinned succession key, or the one that made
+// the token. It has yet to prove that it holds its key.
+func trusts(address string, challenge *orielv1.Challenge, state identity.State) error {
+	key := ed25519.PublicKey(challenge.GetRelayKey())
 	if len(key) != ed25519.PublicKeySize {
 		return fail(address, "sends no key; is this an Oriel relay?", nil)
 	}
 	if state.Enrolled() {
-		if !bytes.Equal(key, state.RelayKey) {
+		if !bytes.Equal(key, state.RelayKey) && trust.Follow(state.Succession, state.RelayKey, key, challenge.GetRotations()) != nil {
 			return refuse(address, "has another key than when this computer was enrolled; "+
 				"if the relay was set up anew, enroll again with a token of the new one", nil)
 		}

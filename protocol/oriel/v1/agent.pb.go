@@ -77,7 +77,7 @@ func (x Status_Display) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Status_Display.Descriptor instead.
 func (Status_Display) EnumDescriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{16, 0}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{17, 0}
 }
 
 type ToAgent struct {
@@ -572,6 +572,7 @@ type Challenge struct {
 	RelayKey      []byte                 `protobuf:"bytes,3,opt,name=relay_key,json=relayKey,proto3" json:"relay_key,omitempty"` // Ed25519, signs grants
 	BindTls       bool                   `protobuf:"varint,4,opt,name=bind_tls,json=bindTls,proto3" json:"bind_tls,omitempty"`   // the signature must cover the TLS exporter
 	Signature     []byte                 `protobuf:"bytes,5,opt,name=signature,proto3" json:"signature,omitempty"`               // by the relay's key, over both nonces; to who enrolls
+	Rotations     []*Rotation            `protobuf:"bytes,6,rep,name=rotations,proto3" json:"rotations,omitempty"`               // how relay_key follows older ones
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -641,6 +642,90 @@ func (x *Challenge) GetSignature() []byte {
 	return nil
 }
 
+func (x *Challenge) GetRotations() []*Rotation {
+	if x != nil {
+		return x.Rotations
+	}
+	return nil
+}
+
+// Rotation says that one key of the relay follows another.
+type Rotation struct {
+	state               protoimpl.MessageState `protogen:"open.v1"`
+	OldKey              []byte                 `protobuf:"bytes,1,opt,name=old_key,json=oldKey,proto3" json:"old_key,omitempty"`
+	NewKey              []byte                 `protobuf:"bytes,2,opt,name=new_key,json=newKey,proto3" json:"new_key,omitempty"`
+	At                  int64                  `protobuf:"varint,3,opt,name=at,proto3" json:"at,omitempty"` // Unix milliseconds
+	SuccessionSignature []byte                 `protobuf:"bytes,4,opt,name=succession_signature,json=successionSignature,proto3" json:"succession_signature,omitempty"`
+	OldSignature        []byte                 `protobuf:"bytes,5,opt,name=old_signature,json=oldSignature,proto3" json:"old_signature,omitempty"` // by the old key
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
+}
+
+func (x *Rotation) Reset() {
+	*x = Rotation{}
+	mi := &file_oriel_v1_agent_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Rotation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Rotation) ProtoMessage() {}
+
+func (x *Rotation) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_agent_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Rotation.ProtoReflect.Descriptor instead.
+func (*Rotation) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Rotation) GetOldKey() []byte {
+	if x != nil {
+		return x.OldKey
+	}
+	return nil
+}
+
+func (x *Rotation) GetNewKey() []byte {
+	if x != nil {
+		return x.NewKey
+	}
+	return nil
+}
+
+func (x *Rotation) GetAt() int64 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
+func (x *Rotation) GetSuccessionSignature() []byte {
+	if x != nil {
+		return x.SuccessionSignature
+	}
+	return nil
+}
+
+func (x *Rotation) GetOldSignature() []byte {
+	if x != nil {
+		return x.OldSignature
+	}
+	return nil
+}
+
 type Hello struct {
 	state        protoimpl.MessageState `protogen:"open.v1"`
 	Version      uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
@@ -665,7 +750,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[3]
+	mi := &file_oriel_v1_agent_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -677,7 +762,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[3]
+	mi := &file_oriel_v1_agent_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -690,7 +775,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{3}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Hello) GetVersion() uint32 {
@@ -778,21 +863,23 @@ func (x *Hello) GetFingerprint() []byte {
 }
 
 type Welcome struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ComputerId    string                 `protobuf:"bytes,1,opt,name=computer_id,json=computerId,proto3" json:"computer_id,omitempty"`
-	Signature     []byte                 `protobuf:"bytes,2,opt,name=signature,proto3" json:"signature,omitempty"` // by the relay's key, over the agent's nonce
-	Now           int64                  `protobuf:"varint,3,opt,name=now,proto3" json:"now,omitempty"`            // Unix milliseconds, so that a wrong clock does not refuse every grant
-	Relays        []string               `protobuf:"bytes,4,rep,name=relays,proto3" json:"relays,omitempty"`       // where to connect, in order
-	Settings      *Settings              `protobuf:"bytes,5,opt,name=settings,proto3" json:"settings,omitempty"`
-	Address       string                 `protobuf:"bytes,6,opt,name=address,proto3" json:"address,omitempty"`    // the agent's, as the relay sees it
-	Enrolled      bool                   `protobuf:"varint,7,opt,name=enrolled,proto3" json:"enrolled,omitempty"` // just now
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state               protoimpl.MessageState `protogen:"open.v1"`
+	ComputerId          string                 `protobuf:"bytes,1,opt,name=computer_id,json=computerId,proto3" json:"computer_id,omitempty"`
+	Signature           []byte                 `protobuf:"bytes,2,opt,name=signature,proto3" json:"signature,omitempty"` // by the relay's key, over the agent's nonce
+	Now                 int64                  `protobuf:"varint,3,opt,name=now,proto3" json:"now,omitempty"`            // Unix milliseconds, so that a wrong clock does not refuse every grant
+	Relays              []string               `protobuf:"bytes,4,rep,name=relays,proto3" json:"relays,omitempty"`       // where to connect, in order
+	Settings            *Settings              `protobuf:"bytes,5,opt,name=settings,proto3" json:"settings,omitempty"`
+	Address             string                 `protobuf:"bytes,6,opt,name=address,proto3" json:"address,omitempty"`                                                     // the agent's, as the relay sees it
+	Enrolled            bool                   `protobuf:"varint,7,opt,name=enrolled,proto3" json:"enrolled,omitempty"`                                                  // just now
+	SuccessionKey       []byte                 `protobuf:"bytes,30,opt,name=succession_key,json=successionKey,proto3" json:"succession_key,omitempty"`                   // Ed25519, says which relay_key follows; may be empty
+	SuccessionSignature []byte                 `protobuf:"bytes,31,opt,name=succession_signature,json=successionSignature,proto3" json:"succession_signature,omitempty"` // by the relay's key, over the agent's nonce and that
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[4]
+	mi := &file_oriel_v1_agent_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -804,7 +891,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[4]
+	mi := &file_oriel_v1_agent_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -817,7 +904,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{4}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Welcome) GetComputerId() string {
@@ -869,6 +956,20 @@ func (x *Welcome) GetEnrolled() bool {
 	return false
 }
 
+func (x *Welcome) GetSuccessionKey() []byte {
+	if x != nil {
+		return x.SuccessionKey
+	}
+	return nil
+}
+
+func (x *Welcome) GetSuccessionSignature() []byte {
+	if x != nil {
+		return x.SuccessionSignature
+	}
+	return nil
+}
+
 // AskClock is the agent's ping. An older relay does not answer it.
 type AskClock struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -879,7 +980,7 @@ type AskClock struct {
 
 func (x *AskClock) Reset() {
 	*x = AskClock{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[5]
+	mi := &file_oriel_v1_agent_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -891,7 +992,7 @@ func (x *AskClock) String() string {
 func (*AskClock) ProtoMessage() {}
 
 func (x *AskClock) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[5]
+	mi := &file_oriel_v1_agent_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -904,7 +1005,7 @@ func (x *AskClock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AskClock.ProtoReflect.Descriptor instead.
 func (*AskClock) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{5}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *AskClock) GetNonce() []byte {
@@ -926,7 +1027,7 @@ type Clock struct {
 
 func (x *Clock) Reset() {
 	*x = Clock{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[6]
+	mi := &file_oriel_v1_agent_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -938,7 +1039,7 @@ func (x *Clock) String() string {
 func (*Clock) ProtoMessage() {}
 
 func (x *Clock) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[6]
+	mi := &file_oriel_v1_agent_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -951,7 +1052,7 @@ func (x *Clock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Clock.ProtoReflect.Descriptor instead.
 func (*Clock) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{6}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Clock) GetNonce() []byte {
@@ -984,7 +1085,7 @@ type Settings struct {
 
 func (x *Settings) Reset() {
 	*x = Settings{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[7]
+	mi := &file_oriel_v1_agent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -996,7 +1097,7 @@ func (x *Settings) String() string {
 func (*Settings) ProtoMessage() {}
 
 func (x *Settings) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[7]
+	mi := &file_oriel_v1_agent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1009,7 +1110,7 @@ func (x *Settings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settings.ProtoReflect.Descriptor instead.
 func (*Settings) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{7}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Settings) GetPreviewSeconds() uint32 {
@@ -1032,7 +1133,7 @@ type Refused struct {
 
 func (x *Refused) Reset() {
 	*x = Refused{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[8]
+	mi := &file_oriel_v1_agent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1044,7 +1145,7 @@ func (x *Refused) String() string {
 func (*Refused) ProtoMessage() {}
 
 func (x *Refused) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[8]
+	mi := &file_oriel_v1_agent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1057,7 +1158,7 @@ func (x *Refused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refused.ProtoReflect.Descriptor instead.
 func (*Refused) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{8}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Refused) GetCode() Code {
@@ -1101,7 +1202,7 @@ type NewIdentity struct {
 
 func (x *NewIdentity) Reset() {
 	*x = NewIdentity{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[9]
+	mi := &file_oriel_v1_agent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1113,7 +1214,7 @@ func (x *NewIdentity) String() string {
 func (*NewIdentity) ProtoMessage() {}
 
 func (x *NewIdentity) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[9]
+	mi := &file_oriel_v1_agent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1126,7 +1227,7 @@ func (x *NewIdentity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewIdentity.ProtoReflect.Descriptor instead.
 func (*NewIdentity) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{9}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *NewIdentity) GetToken() string {
@@ -1151,7 +1252,7 @@ type SendInventory struct {
 
 func (x *SendInventory) Reset() {
 	*x = SendInventory{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[10]
+	mi := &file_oriel_v1_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1163,7 +1264,7 @@ func (x *SendInventory) String() string {
 func (*SendInventory) ProtoMessage() {}
 
 func (x *SendInventory) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[10]
+	mi := &file_oriel_v1_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1176,7 +1277,7 @@ func (x *SendInventory) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendInventory.ProtoReflect.Descriptor instead.
 func (*SendInventory) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{10}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{11}
 }
 
 // Prepare: an offer is about to come. What is prepared stays on the agent, and goes
@@ -1189,7 +1290,7 @@ type Prepare struct {
 
 func (x *Prepare) Reset() {
 	*x = Prepare{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[11]
+	mi := &file_oriel_v1_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1201,7 +1302,7 @@ func (x *Prepare) String() string {
 func (*Prepare) ProtoMessage() {}
 
 func (x *Prepare) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[11]
+	mi := &file_oriel_v1_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1214,7 +1315,7 @@ func (x *Prepare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Prepare.ProtoReflect.Descriptor instead.
 func (*Prepare) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{11}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{12}
 }
 
 // Prove asks an agent whether it is alive, beside the WebSocket's ping, which a proxy may
@@ -1227,7 +1328,7 @@ type Prove struct {
 
 func (x *Prove) Reset() {
 	*x = Prove{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[12]
+	mi := &file_oriel_v1_agent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1239,7 +1340,7 @@ func (x *Prove) String() string {
 func (*Prove) ProtoMessage() {}
 
 func (x *Prove) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[12]
+	mi := &file_oriel_v1_agent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1252,7 +1353,7 @@ func (x *Prove) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Prove.ProtoReflect.Descriptor instead.
 func (*Prove) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{12}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{13}
 }
 
 type SessionEndedAck struct {
@@ -1264,7 +1365,7 @@ type SessionEndedAck struct {
 
 func (x *SessionEndedAck) Reset() {
 	*x = SessionEndedAck{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[13]
+	mi := &file_oriel_v1_agent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1276,7 +1377,7 @@ func (x *SessionEndedAck) String() string {
 func (*SessionEndedAck) ProtoMessage() {}
 
 func (x *SessionEndedAck) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[13]
+	mi := &file_oriel_v1_agent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1289,7 +1390,7 @@ func (x *SessionEndedAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionEndedAck.ProtoReflect.Descriptor instead.
 func (*SessionEndedAck) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{13}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SessionEndedAck) GetSessionId() string {
@@ -1309,7 +1410,7 @@ type Fault struct {
 
 func (x *Fault) Reset() {
 	*x = Fault{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[14]
+	mi := &file_oriel_v1_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1321,7 +1422,7 @@ func (x *Fault) String() string {
 func (*Fault) ProtoMessage() {}
 
 func (x *Fault) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[14]
+	mi := &file_oriel_v1_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1334,7 +1435,7 @@ func (x *Fault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fault.ProtoReflect.Descriptor instead.
 func (*Fault) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{14}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Fault) GetCode() Code {
@@ -1366,7 +1467,7 @@ type Summary struct {
 
 func (x *Summary) Reset() {
 	*x = Summary{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[15]
+	mi := &file_oriel_v1_agent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1378,7 +1479,7 @@ func (x *Summary) String() string {
 func (*Summary) ProtoMessage() {}
 
 func (x *Summary) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[15]
+	mi := &file_oriel_v1_agent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1391,7 +1492,7 @@ func (x *Summary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Summary.ProtoReflect.Descriptor instead.
 func (*Summary) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{15}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Summary) GetHostName() string {
@@ -1448,7 +1549,7 @@ type Status struct {
 
 func (x *Status) Reset() {
 	*x = Status{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[16]
+	mi := &file_oriel_v1_agent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1460,7 +1561,7 @@ func (x *Status) String() string {
 func (*Status) ProtoMessage() {}
 
 func (x *Status) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[16]
+	mi := &file_oriel_v1_agent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1473,7 +1574,7 @@ func (x *Status) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Status.ProtoReflect.Descriptor instead.
 func (*Status) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{16}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Status) GetDisplay() Status_Display {
@@ -1511,7 +1612,7 @@ type Preview struct {
 
 func (x *Preview) Reset() {
 	*x = Preview{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[17]
+	mi := &file_oriel_v1_agent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1523,7 +1624,7 @@ func (x *Preview) String() string {
 func (*Preview) ProtoMessage() {}
 
 func (x *Preview) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[17]
+	mi := &file_oriel_v1_agent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1536,7 +1637,7 @@ func (x *Preview) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Preview.ProtoReflect.Descriptor instead.
 func (*Preview) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{17}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Preview) GetType() string {
@@ -1586,7 +1687,7 @@ type Inventory struct {
 
 func (x *Inventory) Reset() {
 	*x = Inventory{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[18]
+	mi := &file_oriel_v1_agent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1598,7 +1699,7 @@ func (x *Inventory) String() string {
 func (*Inventory) ProtoMessage() {}
 
 func (x *Inventory) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[18]
+	mi := &file_oriel_v1_agent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1611,7 +1712,7 @@ func (x *Inventory) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Inventory.ProtoReflect.Descriptor instead.
 func (*Inventory) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{18}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Inventory) GetTakenAt() int64 {
@@ -1661,7 +1762,7 @@ type General struct {
 
 func (x *General) Reset() {
 	*x = General{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[19]
+	mi := &file_oriel_v1_agent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1673,7 +1774,7 @@ func (x *General) String() string {
 func (*General) ProtoMessage() {}
 
 func (x *General) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[19]
+	mi := &file_oriel_v1_agent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1686,7 +1787,7 @@ func (x *General) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use General.ProtoReflect.Descriptor instead.
 func (*General) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{19}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *General) GetOs() string {
@@ -1838,7 +1939,7 @@ type Hardware struct {
 
 func (x *Hardware) Reset() {
 	*x = Hardware{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[20]
+	mi := &file_oriel_v1_agent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1850,7 +1951,7 @@ func (x *Hardware) String() string {
 func (*Hardware) ProtoMessage() {}
 
 func (x *Hardware) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[20]
+	mi := &file_oriel_v1_agent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1863,7 +1964,7 @@ func (x *Hardware) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hardware.ProtoReflect.Descriptor instead.
 func (*Hardware) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{20}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Hardware) GetBoard() string {
@@ -1982,7 +2083,7 @@ type Processor struct {
 
 func (x *Processor) Reset() {
 	*x = Processor{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[21]
+	mi := &file_oriel_v1_agent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1994,7 +2095,7 @@ func (x *Processor) String() string {
 func (*Processor) ProtoMessage() {}
 
 func (x *Processor) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[21]
+	mi := &file_oriel_v1_agent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2007,7 +2108,7 @@ func (x *Processor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Processor.ProtoReflect.Descriptor instead.
 func (*Processor) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{21}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Processor) GetModel() string {
@@ -2043,7 +2144,7 @@ type Monitor struct {
 
 func (x *Monitor) Reset() {
 	*x = Monitor{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[22]
+	mi := &file_oriel_v1_agent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2055,7 +2156,7 @@ func (x *Monitor) String() string {
 func (*Monitor) ProtoMessage() {}
 
 func (x *Monitor) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[22]
+	mi := &file_oriel_v1_agent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2068,7 +2169,7 @@ func (x *Monitor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Monitor.ProtoReflect.Descriptor instead.
 func (*Monitor) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{22}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Monitor) GetName() string {
@@ -2110,7 +2211,7 @@ type Disk struct {
 
 func (x *Disk) Reset() {
 	*x = Disk{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[23]
+	mi := &file_oriel_v1_agent_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2122,7 +2223,7 @@ func (x *Disk) String() string {
 func (*Disk) ProtoMessage() {}
 
 func (x *Disk) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[23]
+	mi := &file_oriel_v1_agent_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2135,7 +2236,7 @@ func (x *Disk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Disk.ProtoReflect.Descriptor instead.
 func (*Disk) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{23}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Disk) GetName() string {
@@ -2172,7 +2273,7 @@ type Volume struct {
 
 func (x *Volume) Reset() {
 	*x = Volume{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[24]
+	mi := &file_oriel_v1_agent_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2184,7 +2285,7 @@ func (x *Volume) String() string {
 func (*Volume) ProtoMessage() {}
 
 func (x *Volume) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[24]
+	mi := &file_oriel_v1_agent_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2197,7 +2298,7 @@ func (x *Volume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Volume.ProtoReflect.Descriptor instead.
 func (*Volume) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{24}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Volume) GetPath() string {
@@ -2248,7 +2349,7 @@ type Adapter struct {
 
 func (x *Adapter) Reset() {
 	*x = Adapter{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[25]
+	mi := &file_oriel_v1_agent_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2260,7 +2361,7 @@ func (x *Adapter) String() string {
 func (*Adapter) ProtoMessage() {}
 
 func (x *Adapter) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[25]
+	mi := &file_oriel_v1_agent_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2273,7 +2374,7 @@ func (x *Adapter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Adapter.ProtoReflect.Descriptor instead.
 func (*Adapter) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{25}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Adapter) GetName() string {
@@ -2321,7 +2422,7 @@ type Software struct {
 
 func (x *Software) Reset() {
 	*x = Software{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[26]
+	mi := &file_oriel_v1_agent_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2333,7 +2434,7 @@ func (x *Software) String() string {
 func (*Software) ProtoMessage() {}
 
 func (x *Software) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[26]
+	mi := &file_oriel_v1_agent_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2346,7 +2447,7 @@ func (x *Software) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Software.ProtoReflect.Descriptor instead.
 func (*Software) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{26}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Software) GetName() string {
@@ -2399,13 +2500,20 @@ const file_oriel_v1_agent_proto_rawDesc = "" +
 	"\x0esession_report\x18\f \x01(\v2\x17.oriel.v1.SessionReportH\x00R\rsessionReport\x12=\n" +
 	"\rsession_ended\x18\r \x01(\v2\x16.oriel.v1.SessionEndedH\x00R\fsessionEnded\x12'\n" +
 	"\x05fault\x18\x0f \x01(\v2\x0f.oriel.v1.FaultH\x00R\x05faultB\x06\n" +
-	"\x04body\"\xa3\x01\n" +
+	"\x04body\"\xdb\x01\n" +
 	"\tChallenge\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1a\n" +
 	"\x05nonce\x18\x02 \x01(\fB\x04\xe0\xe0\x18 R\x05nonce\x12!\n" +
 	"\trelay_key\x18\x03 \x01(\fB\x04\xe0\xe0\x18 R\brelayKey\x12\x19\n" +
 	"\bbind_tls\x18\x04 \x01(\bR\abindTls\x12\"\n" +
-	"\tsignature\x18\x05 \x01(\fB\x04\xe0\xe0\x18@R\tsignature\"\xc7\x03\n" +
+	"\tsignature\x18\x05 \x01(\fB\x04\xe0\xe0\x18@R\tsignature\x126\n" +
+	"\trotations\x18\x06 \x03(\v2\x12.oriel.v1.RotationB\x04\xe8\xe0\x18 R\trotations\"\xbc\x01\n" +
+	"\bRotation\x12\x1d\n" +
+	"\aold_key\x18\x01 \x01(\fB\x04\xe0\xe0\x18 R\x06oldKey\x12\x1d\n" +
+	"\anew_key\x18\x02 \x01(\fB\x04\xe0\xe0\x18 R\x06newKey\x12\x0e\n" +
+	"\x02at\x18\x03 \x01(\x03R\x02at\x127\n" +
+	"\x14succession_signature\x18\x04 \x01(\fB\x04\xe0\xe0\x18@R\x13successionSignature\x12)\n" +
+	"\rold_signature\x18\x05 \x01(\fB\x04\xe0\xe0\x18@R\foldSignature\"\xc7\x03\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12)\n" +
 	"\ragent_version\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\fagentVersion\x12%\n" +
@@ -2423,7 +2531,7 @@ const file_oriel_v1_agent_proto_rawDesc = "" +
 	" \x01(\fB\x04\xe0\xe0\x18@R\n" +
 	"enrollment\x12 \n" +
 	"\binstance\x18\x14 \x01(\fB\x04\xe0\xe0\x18 R\binstance\x12&\n" +
-	"\vfingerprint\x18\x15 \x01(\fB\x04\xe0\xe0\x18 R\vfingerprint\"\xf5\x01\n" +
+	"\vfingerprint\x18\x15 \x01(\fB\x04\xe0\xe0\x18 R\vfingerprint\"\xdb\x02\n" +
 	"\aWelcome\x12%\n" +
 	"\vcomputer_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\n" +
 	"computerId\x12\"\n" +
@@ -2432,7 +2540,9 @@ const file_oriel_v1_agent_proto_rawDesc = "" +
 	"\x06relays\x18\x04 \x03(\tB\t\xe0\xe0\x18\x80\x04\xe8\xe0\x18\x10R\x06relays\x12.\n" +
 	"\bsettings\x18\x05 \x01(\v2\x12.oriel.v1.SettingsR\bsettings\x12\x1e\n" +
 	"\aaddress\x18\x06 \x01(\tB\x04\xe0\xe0\x18@R\aaddress\x12\x1a\n" +
-	"\benrolled\x18\a \x01(\bR\benrolled\"&\n" +
+	"\benrolled\x18\a \x01(\bR\benrolled\x12+\n" +
+	"\x0esuccession_key\x18\x1e \x01(\fB\x04\xe0\xe0\x18 R\rsuccessionKey\x127\n" +
+	"\x14succession_signature\x18\x1f \x01(\fB\x04\xe0\xe0\x18@R\x13successionSignature\"&\n" +
 	"\bAskClock\x12\x1a\n" +
 	"\x05nonce\x18\x01 \x01(\fB\x04\xe0\xe0\x18 R\x05nonce\"Y\n" +
 	"\x05Clock\x12\x1a\n" +
@@ -2570,90 +2680,92 @@ func file_oriel_v1_agent_proto_rawDescGZIP() []byte {
 }
 
 var file_oriel_v1_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_oriel_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_oriel_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_oriel_v1_agent_proto_goTypes = []any{
 	(Status_Display)(0),     // 0: oriel.v1.Status.Display
 	(*ToAgent)(nil),         // 1: oriel.v1.ToAgent
 	(*FromAgent)(nil),       // 2: oriel.v1.FromAgent
 	(*Challenge)(nil),       // 3: oriel.v1.Challenge
-	(*Hello)(nil),           // 4: oriel.v1.Hello
-	(*Welcome)(nil),         // 5: oriel.v1.Welcome
-	(*AskClock)(nil),        // 6: oriel.v1.AskClock
-	(*Clock)(nil),           // 7: oriel.v1.Clock
-	(*Settings)(nil),        // 8: oriel.v1.Settings
-	(*Refused)(nil),         // 9: oriel.v1.Refused
-	(*NewIdentity)(nil),     // 10: oriel.v1.NewIdentity
-	(*SendInventory)(nil),   // 11: oriel.v1.SendInventory
-	(*Prepare)(nil),         // 12: oriel.v1.Prepare
-	(*Prove)(nil),           // 13: oriel.v1.Prove
-	(*SessionEndedAck)(nil), // 14: oriel.v1.SessionEndedAck
-	(*Fault)(nil),           // 15: oriel.v1.Fault
-	(*Summary)(nil),         // 16: oriel.v1.Summary
-	(*Status)(nil),          // 17: oriel.v1.Status
-	(*Preview)(nil),         // 18: oriel.v1.Preview
-	(*Inventory)(nil),       // 19: oriel.v1.Inventory
-	(*General)(nil),         // 20: oriel.v1.General
-	(*Hardware)(nil),        // 21: oriel.v1.Hardware
-	(*Processor)(nil),       // 22: oriel.v1.Processor
-	(*Monitor)(nil),         // 23: oriel.v1.Monitor
-	(*Disk)(nil),            // 24: oriel.v1.Disk
-	(*Volume)(nil),          // 25: oriel.v1.Volume
-	(*Adapter)(nil),         // 26: oriel.v1.Adapter
-	(*Software)(nil),        // 27: oriel.v1.Software
-	(*Offer)(nil),           // 28: oriel.v1.Offer
-	(*Candidate)(nil),       // 29: oriel.v1.Candidate
-	(*EndSession)(nil),      // 30: oriel.v1.EndSession
-	(*SignedRenewal)(nil),   // 31: oriel.v1.SignedRenewal
-	(*Answer)(nil),          // 32: oriel.v1.Answer
-	(*SessionReport)(nil),   // 33: oriel.v1.SessionReport
-	(*SessionEnded)(nil),    // 34: oriel.v1.SessionEnded
-	(Code)(0),               // 35: oriel.v1.Code
+	(*Rotation)(nil),        // 4: oriel.v1.Rotation
+	(*Hello)(nil),           // 5: oriel.v1.Hello
+	(*Welcome)(nil),         // 6: oriel.v1.Welcome
+	(*AskClock)(nil),        // 7: oriel.v1.AskClock
+	(*Clock)(nil),           // 8: oriel.v1.Clock
+	(*Settings)(nil),        // 9: oriel.v1.Settings
+	(*Refused)(nil),         // 10: oriel.v1.Refused
+	(*NewIdentity)(nil),     // 11: oriel.v1.NewIdentity
+	(*SendInventory)(nil),   // 12: oriel.v1.SendInventory
+	(*Prepare)(nil),         // 13: oriel.v1.Prepare
+	(*Prove)(nil),           // 14: oriel.v1.Prove
+	(*SessionEndedAck)(nil), // 15: oriel.v1.SessionEndedAck
+	(*Fault)(nil),           // 16: oriel.v1.Fault
+	(*Summary)(nil),         // 17: oriel.v1.Summary
+	(*Status)(nil),          // 18: oriel.v1.Status
+	(*Preview)(nil),         // 19: oriel.v1.Preview
+	(*Inventory)(nil),       // 20: oriel.v1.Inventory
+	(*General)(nil),         // 21: oriel.v1.General
+	(*Hardware)(nil),        // 22: oriel.v1.Hardware
+	(*Processor)(nil),       // 23: oriel.v1.Processor
+	(*Monitor)(nil),         // 24: oriel.v1.Monitor
+	(*Disk)(nil),            // 25: oriel.v1.Disk
+	(*Volume)(nil),          // 26: oriel.v1.Volume
+	(*Adapter)(nil),         // 27: oriel.v1.Adapter
+	(*Software)(nil),        // 28: oriel.v1.Software
+	(*Offer)(nil),           // 29: oriel.v1.Offer
+	(*Candidate)(nil),       // 30: oriel.v1.Candidate
+	(*EndSession)(nil),      // 31: oriel.v1.EndSession
+	(*SignedRenewal)(nil),   // 32: oriel.v1.SignedRenewal
+	(*Answer)(nil),          // 33: oriel.v1.Answer
+	(*SessionReport)(nil),   // 34: oriel.v1.SessionReport
+	(*SessionEnded)(nil),    // 35: oriel.v1.SessionEnded
+	(Code)(0),               // 36: oriel.v1.Code
 }
 var file_oriel_v1_agent_proto_depIdxs = []int32{
 	3,  // 0: oriel.v1.ToAgent.challenge:type_name -> oriel.v1.Challenge
-	5,  // 1: oriel.v1.ToAgent.welcome:type_name -> oriel.v1.Welcome
-	9,  // 2: oriel.v1.ToAgent.refused:type_name -> oriel.v1.Refused
-	28, // 3: oriel.v1.ToAgent.offer:type_name -> oriel.v1.Offer
-	29, // 4: oriel.v1.ToAgent.candidate:type_name -> oriel.v1.Candidate
-	30, // 5: oriel.v1.ToAgent.end_session:type_name -> oriel.v1.EndSession
-	14, // 6: oriel.v1.ToAgent.session_ended_ack:type_name -> oriel.v1.SessionEndedAck
-	11, // 7: oriel.v1.ToAgent.send_inventory:type_name -> oriel.v1.SendInventory
-	8,  // 8: oriel.v1.ToAgent.settings:type_name -> oriel.v1.Settings
-	12, // 9: oriel.v1.ToAgent.prepare:type_name -> oriel.v1.Prepare
-	13, // 10: oriel.v1.ToAgent.prove:type_name -> oriel.v1.Prove
-	31, // 11: oriel.v1.ToAgent.renewal:type_name -> oriel.v1.SignedRenewal
-	7,  // 12: oriel.v1.ToAgent.clock:type_name -> oriel.v1.Clock
-	4,  // 13: oriel.v1.FromAgent.hello:type_name -> oriel.v1.Hello
-	19, // 14: oriel.v1.FromAgent.inventory:type_name -> oriel.v1.Inventory
-	18, // 15: oriel.v1.FromAgent.preview:type_name -> oriel.v1.Preview
-	17, // 16: oriel.v1.FromAgent.status:type_name -> oriel.v1.Status
-	6,  // 17: oriel.v1.FromAgent.ask_clock:type_name -> oriel.v1.AskClock
-	32, // 18: oriel.v1.FromAgent.answer:type_name -> oriel.v1.Answer
-	29, // 19: oriel.v1.FromAgent.candidate:type_name -> oriel.v1.Candidate
-	33, // 20: oriel.v1.FromAgent.session_report:type_name -> oriel.v1.SessionReport
-	34, // 21: oriel.v1.FromAgent.session_ended:type_name -> oriel.v1.SessionEnded
-	15, // 22: oriel.v1.FromAgent.fault:type_name -> oriel.v1.Fault
-	16, // 23: oriel.v1.Hello.summary:type_name -> oriel.v1.Summary
-	17, // 24: oriel.v1.Hello.status:type_name -> oriel.v1.Status
-	8,  // 25: oriel.v1.Welcome.settings:type_name -> oriel.v1.Settings
-	35, // 26: oriel.v1.Refused.code:type_name -> oriel.v1.Code
-	10, // 27: oriel.v1.Refused.new_identity:type_name -> oriel.v1.NewIdentity
-	35, // 28: oriel.v1.Fault.code:type_name -> oriel.v1.Code
-	0,  // 29: oriel.v1.Status.display:type_name -> oriel.v1.Status.Display
-	20, // 30: oriel.v1.Inventory.general:type_name -> oriel.v1.General
-	21, // 31: oriel.v1.Inventory.hardware:type_name -> oriel.v1.Hardware
-	25, // 32: oriel.v1.General.volumes:type_name -> oriel.v1.Volume
-	22, // 33: oriel.v1.Hardware.processors:type_name -> oriel.v1.Processor
-	23, // 34: oriel.v1.Hardware.monitors:type_name -> oriel.v1.Monitor
-	24, // 35: oriel.v1.Hardware.disks:type_name -> oriel.v1.Disk
-	25, // 36: oriel.v1.Hardware.volumes:type_name -> oriel.v1.Volume
-	26, // 37: oriel.v1.Hardware.adapters:type_name -> oriel.v1.Adapter
-	27, // 38: oriel.v1.Hardware.software:type_name -> oriel.v1.Software
-	39, // [39:39] is the sub-list for method output_type
-	39, // [39:39] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	6,  // 1: oriel.v1.ToAgent.welcome:type_name -> oriel.v1.Welcome
+	10, // 2: oriel.v1.ToAgent.refused:type_name -> oriel.v1.Refused
+	29, // 3: oriel.v1.ToAgent.offer:type_name -> oriel.v1.Offer
+	30, // 4: oriel.v1.ToAgent.candidate:type_name -> oriel.v1.Candidate
+	31, // 5: oriel.v1.ToAgent.end_session:type_name -> oriel.v1.EndSession
+	15, // 6: oriel.v1.ToAgent.session_ended_ack:type_name -> oriel.v1.SessionEndedAck
+	12, // 7: oriel.v1.ToAgent.send_inventory:type_name -> oriel.v1.SendInventory
+	9,  // 8: oriel.v1.ToAgent.settings:type_name -> oriel.v1.Settings
+	13, // 9: oriel.v1.ToAgent.prepare:type_name -> oriel.v1.Prepare
+	14, // 10: oriel.v1.ToAgent.prove:type_name -> oriel.v1.Prove
+	32, // 11: oriel.v1.ToAgent.renewal:type_name -> oriel.v1.SignedRenewal
+	8,  // 12: oriel.v1.ToAgent.clock:type_name -> oriel.v1.Clock
+	5,  // 13: oriel.v1.FromAgent.hello:type_name -> oriel.v1.Hello
+	20, // 14: oriel.v1.FromAgent.inventory:type_name -> oriel.v1.Inventory
+	19, // 15: oriel.v1.FromAgent.preview:type_name -> oriel.v1.Preview
+	18, // 16: oriel.v1.FromAgent.status:type_name -> oriel.v1.Status
+	7,  // 17: oriel.v1.FromAgent.ask_clock:type_name -> oriel.v1.AskClock
+	33, // 18: oriel.v1.FromAgent.answer:type_name -> oriel.v1.Answer
+	30, // 19: oriel.v1.FromAgent.candidate:type_name -> oriel.v1.Candidate
+	34, // 20: oriel.v1.FromAgent.session_report:type_name -> oriel.v1.SessionReport
+	35, // 21: oriel.v1.FromAgent.session_ended:type_name -> oriel.v1.SessionEnded
+	16, // 22: oriel.v1.FromAgent.fault:type_name -> oriel.v1.Fault
+	4,  // 23: oriel.v1.Challenge.rotations:type_name -> oriel.v1.Rotation
+	17, // 24: oriel.v1.Hello.summary:type_name -> oriel.v1.Summary
+	18, // 25: oriel.v1.Hello.status:type_name -> oriel.v1.Status
+	9,  // 26: oriel.v1.Welcome.settings:type_name -> oriel.v1.Settings
+	36, // 27: oriel.v1.Refused.code:type_name -> oriel.v1.Code
+	11, // 28: oriel.v1.Refused.new_identity:type_name -> oriel.v1.NewIdentity
+	36, // 29: oriel.v1.Fault.code:type_name -> oriel.v1.Code
+	0,  // 30: oriel.v1.Status.display:type_name -> oriel.v1.Status.Display
+	21, // 31: oriel.v1.Inventory.general:type_name -> oriel.v1.General
+	22, // 32: oriel.v1.Inventory.hardware:type_name -> oriel.v1.Hardware
+	26, // 33: oriel.v1.General.volumes:type_name -> oriel.v1.Volume
+	23, // 34: oriel.v1.Hardware.processors:type_name -> oriel.v1.Processor
+	24, // 35: oriel.v1.Hardware.monitors:type_name -> oriel.v1.Monitor
+	25, // 36: oriel.v1.Hardware.disks:type_name -> oriel.v1.Disk
+	26, // 37: oriel.v1.Hardware.volumes:type_name -> oriel.v1.Volume
+	27, // 38: oriel.v1.Hardware.adapters:type_name -> oriel.v1.Adapter
+	28, // 39: oriel.v1.Hardware.software:type_name -> oriel.v1.Software
+	40, // [40:40] is the sub-list for method output_type
+	40, // [40:40] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_agent_proto_init() }
@@ -2696,7 +2808,7 @@ func file_oriel_v1_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oriel_v1_agent_proto_rawDesc), len(file_oriel_v1_agent_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   27,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

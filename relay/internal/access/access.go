@@ -42,6 +42,7 @@ import (
 	"net/http"
 	"time"
 
+	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/trust"
 	"oriel/relay/internal/share"
 	"oriel/relay/internal/store"
@@ -119,6 +120,9 @@ type Access struct {
 	slow    *share.Queue // tries that wait because their account had many
 	key     ed25519.PrivateKey
 	devices []byte // key of device cookies
+
+	succession ed25519.PublicKey // nil: none
+	rotations  []*orielv1.Rotation
 }
 
 // New reads the relay's signing key from the database, or makes it: once, for
@@ -142,7 +146,7 @@ func New(ctx context.Context, s *store.Store, o Options) (*Access, error) {
 		return nil, err
 	}
 	a := &Access{store: s, o: o, hasher: h, slow: share.NewQueue("slowed sign-ins", slowAtOnce, share.Bound{All: 512, Address: 32}, o.Log)}
-	seed, err := a.Secret(ctx, "signing-key", ed25519.SeedSize)
+	seed, err := a.Secret(ctx, signingKey, ed25519.SeedSize)
 	if err != nil {
 		return nil, fmt.Errorf("read the relay's key: %w", err)
 	}
@@ -150,7 +154,7 @@ func New(ctx context.Context, s *store.Store, o Options) (*Access, error) {
 	if a.devices, err = a.Secret(ctx, "device-cookies", 32); err != nil {
 		return nil, fmt.Errorf("read the key of device cookies: %w", err)
 	}
-	return a, nil
+	return a, a.loadSuccession(ctx)
 }
 
 func setDefault[T comparable](p *T, otherwise T) {

@@ -36,6 +36,9 @@ const (
 	Restore   = "restore <file>"
 	OpenAPI   = "openapi"
 	Version   = "version"
+
+	KeySuccession = "key succession"
+	KeyRotate     = "key rotate"
 )
 
 // Config is checked and complete: no field needs a default any more.

@@ -204,7 +204,7 @@ func TestAnyPort(t *testing.T) {
 
 func TestCommands(t *testing.T) {
 	clean(t)
-	for args, want := range map[string]string{"serve": Serve, "doctor": Doctor, "owner link": OwnerLink, "token create": NewToken, "openapi": OpenAPI, "version": Version} {
+	for args, want := range map[string]string{"serve": Serve, "doctor": Doctor, "owner link": OwnerLink, "token create": NewToken, "key succession": KeySuccession, "key rotate": KeyRotate, "openapi": OpenAPI, "version": Version} {
 		if got, _, err := run(t, strings.Fields(args)...); got != want || err != nil {
 			t.Errorf("%s is %q, %v", args, got, err)
 		}

@@ -75,6 +75,10 @@ type flags struct {
 	Restore struct {
 		File string `arg:"" help:"File that backup wrote."`
 	} `cmd:"" help:"Bring back what backup saved, into an empty data folder."`
+	Key struct {
+		Succession struct{} `cmd:"" help:"Make the succession key, print it once, and keep its public half only. Put it on paper or a stick, away from the relay: with it, and nothing else, the signing key can be changed later without enrolling computers again. Restart the relay afterwards; computers learn the public half when they connect."`
+		Rotate     struct{} `cmd:"" help:"Change the relay's signing key, with the succession key from standard input. Stop the relay first, every node of it. Computers that know the succession key follow at their next connection and refuse what the old key signed; open enrollment tokens are revoked."`
+	} `cmd:"" help:"The relay's signing key."`
 	OpenAPI struct{} `cmd:"" name:"openapi" help:"Print the description of the REST API."`
 	Version struct{} `cmd:"" help:"Print the version."`
 }

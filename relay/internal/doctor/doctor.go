@@ -25,6 +25,7 @@ import (
 
 	"oriel/installer"
 	"oriel/protocol/private"
+	"oriel/relay/internal/access"
 	"oriel/relay/internal/blob"
 	"oriel/relay/internal/bus"
 	"oriel/relay/internal/config"
@@ -58,6 +59,7 @@ func Examine(ctx context.Context, c *config.Config, w io.Writer) bool {
 		{"data", d.data},
 		{"database", d.database},
 		{"sealing", d.sealing},
+		{"succession", d.succession},
 		{"clock", d.clock},
 		{"processor", d.processor},
 		{"bus", d.bus},
@@ -191,6 +193,26 @@ func (d *doctor) sealing(ctx context.Context) (string, error) {
 		return "", node.SealingProblem(err, place, by, key)
 	}
 	return fmt.Sprintf("key %s is in %s; keep a copy of it, apart from the database's", key.ID(), place), nil
+}
+
+// succession asks whether the relay's signing key can be changed one day.
+func (d *doctor) succession(ctx context.Context) (string, error) {
+	s, err := d.open(ctx)
+	if err != nil || s == nil {
+		return "", nil // what is wrong was said, or there is no relay yet
+	}
+	defer s.Close()
+	if n, err := s.Pending(ctx); err != nil || n != 0 {
+		return "", nil
+	}
+	found, err := access.HasSuccession(ctx, s)
+	switch {
+	case err != nil:
+		return "", err
+	case !found:
+		return "", warn("there is no succession key, without which the relay's signing key cannot be changed unless every computer enrolls again; make it with `oriel-relay key succession`")
+	}
+	return "the relay's signing key can be changed with the succession key", nil
 }
 
 // clock is compared with the database's, where that is another machine.

@@ -127,7 +127,7 @@ func (a *agent) greet(ctx context.Context, g *greeting, who trust.Applicant) (*o
 			return nil, fmt.Errorf("export keying material: %w", err)
 		}
 	}
-	challenge := &orielv1.Challenge{Version: orielv1.Version, Nonce: signed.RelayNonce, RelayKey: signed.RelayKey, BindTls: bind}
+	challenge := &orielv1.Challenge{Version: orielv1.Version, Nonce: signed.RelayNonce, RelayKey: signed.RelayKey, BindTls: bind, Rotations: a.h.o.Rotations}
 	if who.Token != nil {
 		// Who knows this relay by a token only proves nothing before it has.
 		var err error
@@ -180,9 +180,15 @@ func (a *agent) greet(ctx context.Context, g *greeting, who trust.Applicant) (*o
 	if err != nil {
 		return nil, fmt.Errorf("sign welcome: %w", err)
 	}
-	return hello, a.conn.Send(&orielv1.ToAgent{Body: &orielv1.ToAgent_Welcome{Welcome: &orielv1.Welcome{
-		ComputerId: a.ID, Signature: signature, Now: now.UnixMilli(), Relays: a.h.o.Relays(), Address: a.address,
-		Settings: &orielv1.Settings{PreviewSeconds: a.h.o.PreviewSeconds}, Enrolled: enrolled}}})
+	welcome := &orielv1.Welcome{ComputerId: a.ID, Signature: signature, Now: now.UnixMilli(), Relays: a.h.o.Relays(), Address: a.address,
+		Settings: &orielv1.Settings{PreviewSeconds: a.h.o.PreviewSeconds}, Enrolled: enrolled}
+	if a.h.o.Succession != nil {
+		welcome.SuccessionKey = a.h.o.Succession
+		if welcome.SuccessionSignature, err = trust.SignSuccession(a.h.o.Signer, hello.GetNonce(), a.h.o.Succession); err != nil {
+			return nil, fmt.Errorf("sign the succession key: %w", err)
+		}
+	}
+	return hello, a.conn.Send(&orielv1.ToAgent{Body: &orielv1.ToAgent_Welcome{Welcome: welcome}})
 }
 
 // meet refuses a second machine with one key. To the one that is to have its own

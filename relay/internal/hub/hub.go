@@ -78,6 +78,9 @@ type Options struct {
 	RelayKey ed25519.PublicKey
 	Signer   trust.Signer
 
+	Succession ed25519.PublicKey   // that agents pin; nil: none
+	Rotations  []*orielv1.Rotation // how RelayKey follows older ones
+
 	Version        string          // of the relay
 	Relays         func() []string // addresses for agents, in order; nil: none are named
 	PreviewSeconds uint32          // 0: no previews

@@ -208,7 +208,7 @@ func (n *Node) open(ctx context.Context) error {
 		return err
 	}
 	n.hub = hub.New(hub.Options{Bus: n.bus, Fleet: n.fleet, Journal: record, Broker: n.broker, Access: n.Access,
-		RelayKey: n.Access.PublicKey(), Signer: n.Access.Signer(), Version: n.o.Version, Relays: n.relays,
+		RelayKey: n.Access.PublicKey(), Signer: n.Access.Signer(), Succession: n.Access.Succession(), Rotations: n.Access.Rotations(), Version: n.o.Version, Relays: n.relays,
 		PreviewSeconds: PreviewSeconds, Log: log,
 		Bounds: hub.Bounds{Greetings: share.Bound{Address: c.Bounds.Undecided}, Sockets: share.Bound{Address: c.Bounds.Sockets}}})
 

@@ -21,11 +21,12 @@ import (
 // Machine is what makes a computer itself: it outlives its connections.
 type Machine struct {
 	Key      ed25519.PrivateKey
-	Hello    *orielv1.Hello // what Connect says, but key, nonce and signature
-	Relay    ed25519.PublicKey
-	Verifier *trust.Verifier // of grants; there once it is connected
-	Deaf     bool            // does not prove that it is alive
-	Last     *orielv1.Hello  // that it sent
+	Hello    *orielv1.Hello    // what Connect says, but key, nonce and signature
+	Relay    ed25519.PublicKey // pinned at the first greeting
+	Next     ed25519.PublicKey // the succession key, pinned with the first Welcome that names one; nil: none
+	Verifier *trust.Verifier   // of grants; there once it is connected
+	Deaf     bool              // does not prove that it is alive
+	Last     *orielv1.Hello    // that it sent
 }
 
 // NewMachine makes a computer with that host name.
@@ -117,6 +118,11 @@ func (m *Machine) greet(conn *wire.Conn, who trust.Applicant, token string) (*or
 		return nil, err
 	}
 	c := in.GetChallenge()
+	if m.Relay != nil && !m.Relay.Equal(ed25519.PublicKey(c.GetRelayKey())) {
+		if err := trust.Follow(m.Next, m.Relay, c.GetRelayKey(), c.GetRotations()); err != nil {
+			return nil, err
+		}
+	}
 	var exporter []byte
 	var err error
 	if c.GetBindTls() {
@@ -150,8 +156,11 @@ func (m *Machine) greet(conn *wire.Conn, who trust.Applicant, token string) (*or
 	if err := trust.VerifyWelcome(c.GetRelayKey(), hello.GetNonce(), w.GetComputerId(), time.UnixMilli(w.GetNow()), w.GetSignature()); err != nil {
 		return nil, err
 	}
+	if key := ed25519.PublicKey(w.GetSuccessionKey()); m.Next == nil && trust.VerifySuccession(c.GetRelayKey(), hello.GetNonce(), key, w.GetSuccessionSignature()) == nil {
+		m.Next = key
+	}
 	m.Relay = c.GetRelayKey()
-	if m.Verifier == nil {
+	if m.Verifier == nil || !m.Verifier.RelayKey.Equal(m.Relay) {
 		m.Verifier = &trust.Verifier{RelayKey: m.Relay, ComputerID: w.GetComputerId(), ComputerKey: m.Public(), Now: time.Now}
 	}
 	return w, nil

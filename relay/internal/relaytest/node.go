@@ -103,7 +103,7 @@ func StartNode(t testing.TB, o NodeOptions) *Node {
 	n.Broker = broker.New(broker.Options{Bus: n.Bus, Fleet: n.Fleet, Journal: n.Journal, Access: n.Access,
 		Signer: n.Access.Signer(), ICE: o.ICE, Grace: o.Grace, Ask: o.Ask, Lease: o.Lease, Now: o.Now})
 	n.Hub = hub.New(hub.Options{Bus: n.Bus, Fleet: n.Fleet, Journal: n.Journal, Broker: n.Broker, Access: n.Access,
-		RelayKey: n.Access.PublicKey(), Signer: n.Access.Signer(), Version: "test", Wire: o.Wire, Recheck: o.Recheck, Bounds: o.Bounds,
+		RelayKey: n.Access.PublicKey(), Signer: n.Access.Signer(), Succession: n.Access.Succession(), Rotations: n.Access.Rotations(), Version: "test", Wire: o.Wire, Recheck: o.Recheck, Bounds: o.Bounds,
 		PreviewSeconds: 60, Now: o.Now, Relays: func() []string { return []string{n.URL} }})
 
 	mux := http.NewServeMux()

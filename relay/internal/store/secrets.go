@@ -104,10 +104,8 @@ func (s *Store) Secret(ctx context.Context, name string, now int64, fresh func()
 	if err != nil {
 		return nil, err
 	}
-	row := secret{Name: name, Value: value, CreatedAt: now}
-	if s.seal != nil {
-		row.Value, row.SealedBy = s.seal.Seal(name, value), s.seal.ID()
-	}
+	row := s.sealed(name, value)
+	row.CreatedAt = now
 	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		_, err := tx.NewInsert().Model(&row).On("CONFLICT (name) DO NOTHING").Exec(ctx)
 		if err != nil {

@@ -44,7 +44,10 @@ type Relay struct {
 	Forged   bool          // signs Welcome with another key
 	Mute     bool          // never sends Challenge
 	Silent   bool          // does not prove its key to who enrolls
-	Refuse   *orielv1.Refused
+
+	Succession ed25519.PublicKey // said in Welcome; nil: none
+	Rotations  []*orielv1.Rotation
+	Refuse     *orielv1.Refused
 	// Received sees every message after Hello; it may be nil.
 	Received func(*Agent, *orielv1.FromAgent)
 
@@ -310,7 +313,7 @@ func (r *Relay) talk(conn *wire.Conn, who trust.Applicant) {
 	if r.BindTLS {
 		signed.Exporter = exporter(conn.TLS())
 	}
-	challenge := &orielv1.Challenge{Version: orielv1.Version, Nonce: nonce, RelayKey: r.Public(), BindTls: r.BindTLS}
+	challenge := &orielv1.Challenge{Version: orielv1.Version, Nonce: nonce, RelayKey: r.Public(), BindTls: r.BindTLS, Rotations: r.Rotations}
 	if who.Token != nil && !r.Silent {
 		challenge.Signature, _ = trust.SignChallenge(trust.Key(r.Key), signed)
 	}
@@ -384,8 +387,13 @@ func (r *Relay) welcome(nonce []byte, enrolled bool, now time.Time) *orielv1.Wel
 	if err != nil {
 		r.t.Errorf("sign welcome: %v", err)
 	}
-	return &orielv1.Welcome{ComputerId: r.Computer, Signature: sig, Now: now.UnixMilli(),
+	w := &orielv1.Welcome{ComputerId: r.Computer, Signature: sig, Now: now.UnixMilli(),
 		Relays: r.Relays, Address: "127.0.0.1", Enrolled: enrolled, Settings: &orielv1.Settings{}}
+	if r.Succession != nil {
+		w.SuccessionKey = r.Succession
+		w.SuccessionSignature, _ = trust.SignSuccession(trust.Key(key), nonce, r.Succession)
+	}
+	return w
 }
 
 // tellTime answers an agent's ping.

@@ -20,7 +20,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oriel/v1/agent.proto.
  */
 export const file_oriel_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("ChRvcmllbC92MS9hZ2VudC5wcm90bxIIb3JpZWwudjEitQQKB1RvQWdlbnQSCgoCaWQYASABKAQSKAoJY2hhbGxlbmdlGAIgASgLMhMub3JpZWwudjEuQ2hhbGxlbmdlSAASJAoHd2VsY29tZRgDIAEoCzIRLm9yaWVsLnYxLldlbGNvbWVIABIkCgdyZWZ1c2VkGAQgASgLMhEub3JpZWwudjEuUmVmdXNlZEgAEiAKBW9mZmVyGAogASgLMg8ub3JpZWwudjEuT2ZmZXJIABIoCgljYW5kaWRhdGUYCyABKAsyEy5vcmllbC52MS5DYW5kaWRhdGVIABIrCgtlbmRfc2Vzc2lvbhgMIAEoCzIULm9yaWVsLnYxLkVuZFNlc3Npb25IABI2ChFzZXNzaW9uX2VuZGVkX2FjaxgNIAEoCzIZLm9yaWVsLnYxLlNlc3Npb25FbmRlZEFja0gAEjEKDnNlbmRfaW52ZW50b3J5GA4gASgLMhcub3JpZWwudjEuU2VuZEludmVudG9yeUgAEiYKCHNldHRpbmdzGA8gASgLMhIub3JpZWwudjEuU2V0dGluZ3NIABIkCgdwcmVwYXJlGBAgASgLMhEub3JpZWwudjEuUHJlcGFyZUgAEiAKBXByb3ZlGBQgASgLMg8ub3JpZWwudjEuUHJvdmVIABIqCgdyZW5ld2FsGBEgASgLMhcub3JpZWwudjEuU2lnbmVkUmVuZXdhbEgAEiAKBWNsb2NrGBIgASgLMg8ub3JpZWwudjEuQ2xvY2tIAEIGCgRib2R5IrgDCglGcm9tQWdlbnQSEAoIcmVwbHlfdG8YASABKAQSIAoFaGVsbG8YAiABKAsyDy5vcmllbC52MS5IZWxsb0gAEigKCWludmVudG9yeRgDIAEoCzITLm9yaWVsLnYxLkludmVudG9yeUgAEiQKB3ByZXZpZXcYBCABKAsyES5vcmllbC52MS5QcmV2aWV3SAASIgoGc3RhdHVzGAUgASgLMhAub3JpZWwudjEuU3RhdHVzSAASJwoJYXNrX2Nsb2NrGAYgASgLMhIub3JpZWwudjEuQXNrQ2xvY2tIABIiCgZhbnN3ZXIYCiABKAsyEC5vcmllbC52MS5BbnN3ZXJIABIoCgljYW5kaWRhdGUYCyABKAsyEy5vcmllbC52MS5DYW5kaWRhdGVIABIxCg5zZXNzaW9uX3JlcG9ydBgMIAEoCzIXLm9yaWVsLnYxLlNlc3Npb25SZXBvcnRIABIvCg1zZXNzaW9uX2VuZGVkGA0gASgLMhYub3JpZWwudjEuU2Vzc2lvbkVuZGVkSAASIAoFZmF1bHQYDyABKAsyDy5vcmllbC52MS5GYXVsdEgAQgYKBGJvZHkidQoJQ2hhbGxlbmdlEg8KB3ZlcnNpb24YASABKA0SEwoFbm9uY2UYAiABKAxCBODgGCASFwoJcmVsYXlfa2V5GAMgASgMQgTg4BggEhAKCGJpbmRfdGxzGAQgASgIEhcKCXNpZ25hdHVyZRgFIAEoDEIE4OAYQCLJAgoFSGVsbG8SDwoHdmVyc2lvbhgBIAEoDRIbCg1hZ2VudF92ZXJzaW9uGAIgASgJQgTg4BhAEhkKC21hY2hpbmVfa2V5GAMgASgMQgTg4BggEhcKCXNpZ25hdHVyZRgEIAEoDEIE4OAYQBITCgVub25jZRgFIAEoDEIE4OAYIBIZCgptYWNoaW5lX2lkGAYgASgJQgXg4BiAARIiCgdzdW1tYXJ5GAcgASgLMhEub3JpZWwudjEuU3VtbWFyeRIgCgZzdGF0dXMYCCABKAsyEC5vcmllbC52MS5TdGF0dXMSGwoIc2Vzc2lvbnMYCSADKAlCCeDgGEDo4BiAAhIYCgplbnJvbGxtZW50GAogASgMQgTg4BhAEhYKCGluc3RhbmNlGBQgASgMQgTg4BggEhkKC2ZpbmdlcnByaW50GBUgASgMQgTg4BggIrQBCgdXZWxjb21lEhkKC2NvbXB1dGVyX2lkGAEgASgJQgTg4BhAEhcKCXNpZ25hdHVyZRgCIAEoDEIE4OAYQBILCgNub3cYAyABKAMSGQoGcmVsYXlzGAQgAygJQgng4BiABOjgGBASJAoIc2V0dGluZ3MYBSABKAsyEi5vcmllbC52MS5TZXR0aW5ncxIVCgdhZGRyZXNzGAYgASgJQgTg4BhAEhAKCGVucm9sbGVkGAcgASgIIh8KCEFza0Nsb2NrEhMKBW5vbmNlGAEgASgMQgTg4BggIkIKBUNsb2NrEhMKBW5vbmNlGAEgASgMQgTg4BggEgsKA25vdxgCIAEoAxIXCglzaWduYXR1cmUYAyABKAxCBODgGEAiIwoIU2V0dGluZ3MSFwoPcHJldmlld19zZWNvbmRzGAEgASgNInoKB1JlZnVzZWQSHAoEY29kZRgBIAEoDjIOLm9yaWVsLnYxLkNvZGUSFQoGZGV0YWlsGAIgASgJQgXg4BiACBINCgVmaW5hbBgDIAEoCBIrCgxuZXdfaWRlbnRpdHkYCiABKAsyFS5vcmllbC52MS5OZXdJZGVudGl0eSI8CgtOZXdJZGVudGl0eRIUCgV0b2tlbhgBIAEoCUIF4OAYgAESFwoJc2lnbmF0dXJlGAIgASgMQgTg4BhAIg8KDVNlbmRJbnZlbnRvcnkiCQoHUHJlcGFyZSIHCgVQcm92ZSIrCg9TZXNzaW9uRW5kZWRBY2sSGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQCI8CgVGYXVsdBIcCgRjb2RlGAEgASgOMg4ub3JpZWwudjEuQ29kZRIVCgZkZXRhaWwYAiABKAlCBeDgGIAIIpMBCgdTdW1tYXJ5EhgKCWhvc3RfbmFtZRgBIAEoCUIF4OAYgAISEAoCb3MYAiABKAlCBODgGCASFgoHb3NfbmFtZRgDIAEoCUIF4OAYgAISEgoEYXJjaBgEIAEoCUIE4OAYIBITCgR1c2VyGAUgASgJQgXg4BiAAhIbCglhZGRyZXNzZXMYBiADKAlCCODgGEDo4BhAIroBCgZTdGF0dXMSKQoHZGlzcGxheRgBIAEoDjIYLm9yaWVsLnYxLlN0YXR1cy5EaXNwbGF5EhMKBHVzZXIYAiABKAlCBeDgGIACEhUKBmRldGFpbBgDIAEoCUIF4OAYgAgiWQoHRGlzcGxheRIXChNESVNQTEFZX1VOU1BFQ0lGSUVEEAASEAoMRElTUExBWV9OT05FEAESEQoNRElTUExBWV9SRUFEWRACEhAKDERJU1BMQVlfREVNTxADImQKB1ByZXZpZXcSEgoEdHlwZRgBIAEoCUIE4OAYIBIUCgRkYXRhGAIgASgMQgbg4BiAwAISDQoFd2lkdGgYAyABKA0SDgoGaGVpZ2h0GAQgASgNEhAKCHRha2VuX2F0GAUgASgDImcKCUludmVudG9yeRIQCgh0YWtlbl9hdBgBIAEoAxIiCgdnZW5lcmFsGAIgASgLMhEub3JpZWwudjEuR2VuZXJhbBIkCghoYXJkd2FyZRgDIAEoCzISLm9yaWVsLnYxLkhhcmR3YXJlIrYDCgdHZW5lcmFsEhAKAm9zGAEgASgJQgTg4BggEhYKB29zX25hbWUYAiABKAlCBeDgGIACEhkKCm9zX3ZlcnNpb24YAyABKAlCBeDgGIACEhUKBmtlcm5lbBgEIAEoCUIF4OAYgAISEgoEYXJjaBgFIAEoCUIE4OAYIBIYCglob3N0X25hbWUYBiABKAlCBeDgGIACEhUKBmRvbWFpbhgHIAEoCUIF4OAYgAISFAoFdXNlcnMYCCADKAlCBeDgGIACEhcKCXRpbWVfem9uZRgJIAEoCUIE4OAYQBIRCglib290ZWRfYXQYCiABKAMSFwoJYWRkcmVzc2VzGAsgAygJQgTg4BhAEhsKDWFnZW50X3ZlcnNpb24YDCABKAlCBODgGEASEgoDY3B1GA0gASgJQgXg4BiAAhIMCgRjcHVzGA4gASgNEhQKDG1lbW9yeV90b3RhbBgPIAEoBBITCgttZW1vcnlfdXNlZBgQIAEoBBInCgd2b2x1bWVzGBEgAygLMhAub3JpZWwudjEuVm9sdW1lQgTo4BhAEhwKDnZpcnR1YWxpemF0aW9uGBIgASgJQgTg4BhAItcDCghIYXJkd2FyZRIUCgVib2FyZBgBIAEoCUIF4OAYgAISEwoEYmlvcxgCIAEoCUIF4OAYgAISFQoGc3lzdGVtGAMgASgJQgXg4BiAAhIVCgZzZXJpYWwYBCABKAlCBeDgGIABEi0KCnByb2Nlc3NvcnMYBSADKAsyEy5vcmllbC52MS5Qcm9jZXNzb3JCBOjgGEASFAoMbWVtb3J5X3RvdGFsGAYgASgEEhIKCnN3YXBfdG90YWwYByABKAQSEwoEZ3B1cxgIIAMoCUIF4OAYgAISKQoIbW9uaXRvcnMYCSADKAsyES5vcmllbC52MS5Nb25pdG9yQgTo4BggEiQKBWRpc2tzGAogAygLMg4ub3JpZWwudjEuRGlza0IF6OAYgAESJwoHdm9sdW1lcxgLIAMoCzIQLm9yaWVsLnYxLlZvbHVtZUIE6OAYQBIqCghhZGFwdGVycxgMIAMoCzIRLm9yaWVsLnYxLkFkYXB0ZXJCBejgGIABEhgKCWJhdHRlcmllcxgNIAMoCUIF4OAYgAISFwoIcHJpbnRlcnMYDiADKAlCBeDgGIACEisKCHNvZnR3YXJlGA8gAygLMhIub3JpZWwudjEuU29mdHdhcmVCBejgGJBOIj0KCVByb2Nlc3NvchIUCgVtb2RlbBgBIAEoCUIF4OAYgAISDQoFY29yZXMYAiABKA0SCwoDbWh6GAMgASgNIk4KB01vbml0b3ISEwoEbmFtZRgBIAEoCUIF4OAYgAESDQoFd2lkdGgYAiABKA0SDgoGaGVpZ2h0GAMgASgNEg8KB3ByaW1hcnkYBCABKAgiPwoERGlzaxITCgRuYW1lGAEgASgJQgXg4BiAARIUCgVtb2RlbBgCIAEoCUIF4OAYgAISDAoEc2l6ZRgDIAEoBCJsCgZWb2x1bWUSEwoEcGF0aBgBIAEoCUIF4OAYgAQSFQoGZGV2aWNlGAIgASgJQgXg4BiABBIZCgtmaWxlX3N5c3RlbRgDIAEoCUIE4OAYQBINCgV0b3RhbBgEIAEoBBIMCgR1c2VkGAUgASgEImMKB0FkYXB0ZXISEwoEbmFtZRgBIAEoCUIF4OAYgAESEQoDbWFjGAIgASgJQgTg4BhAEhcKCWFkZHJlc3NlcxgDIAMoCUIE4OAYQBILCgNtdHUYBCABKA0SCgoCdXAYBSABKAgiNwoIU29mdHdhcmUSEwoEbmFtZRgBIAEoCUIF4OAYgAISFgoHdmVyc2lvbhgCIAEoCUIF4OAYgAFCIVofb3JpZWwvcHJvdG9jb2wvb3JpZWwvdjE7b3JpZWx2MWIGcHJvdG8z", [file_oriel_v1_bounds, file_oriel_v1_session]);
+  fileDesc("ChRvcmllbC92MS9hZ2VudC5wcm90bxIIb3JpZWwudjEitQQKB1RvQWdlbnQSCgoCaWQYASABKAQSKAoJY2hhbGxlbmdlGAIgASgLMhMub3JpZWwudjEuQ2hhbGxlbmdlSAASJAoHd2VsY29tZRgDIAEoCzIRLm9yaWVsLnYxLldlbGNvbWVIABIkCgdyZWZ1c2VkGAQgASgLMhEub3JpZWwudjEuUmVmdXNlZEgAEiAKBW9mZmVyGAogASgLMg8ub3JpZWwudjEuT2ZmZXJIABIoCgljYW5kaWRhdGUYCyABKAsyEy5vcmllbC52MS5DYW5kaWRhdGVIABIrCgtlbmRfc2Vzc2lvbhgMIAEoCzIULm9yaWVsLnYxLkVuZFNlc3Npb25IABI2ChFzZXNzaW9uX2VuZGVkX2FjaxgNIAEoCzIZLm9yaWVsLnYxLlNlc3Npb25FbmRlZEFja0gAEjEKDnNlbmRfaW52ZW50b3J5GA4gASgLMhcub3JpZWwudjEuU2VuZEludmVudG9yeUgAEiYKCHNldHRpbmdzGA8gASgLMhIub3JpZWwudjEuU2V0dGluZ3NIABIkCgdwcmVwYXJlGBAgASgLMhEub3JpZWwudjEuUHJlcGFyZUgAEiAKBXByb3ZlGBQgASgLMg8ub3JpZWwudjEuUHJvdmVIABIqCgdyZW5ld2FsGBEgASgLMhcub3JpZWwudjEuU2lnbmVkUmVuZXdhbEgAEiAKBWNsb2NrGBIgASgLMg8ub3JpZWwudjEuQ2xvY2tIAEIGCgRib2R5IrgDCglGcm9tQWdlbnQSEAoIcmVwbHlfdG8YASABKAQSIAoFaGVsbG8YAiABKAsyDy5vcmllbC52MS5IZWxsb0gAEigKCWludmVudG9yeRgDIAEoCzITLm9yaWVsLnYxLkludmVudG9yeUgAEiQKB3ByZXZpZXcYBCABKAsyES5vcmllbC52MS5QcmV2aWV3SAASIgoGc3RhdHVzGAUgASgLMhAub3JpZWwudjEuU3RhdHVzSAASJwoJYXNrX2Nsb2NrGAYgASgLMhIub3JpZWwudjEuQXNrQ2xvY2tIABIiCgZhbnN3ZXIYCiABKAsyEC5vcmllbC52MS5BbnN3ZXJIABIoCgljYW5kaWRhdGUYCyABKAsyEy5vcmllbC52MS5DYW5kaWRhdGVIABIxCg5zZXNzaW9uX3JlcG9ydBgMIAEoCzIXLm9yaWVsLnYxLlNlc3Npb25SZXBvcnRIABIvCg1zZXNzaW9uX2VuZGVkGA0gASgLMhYub3JpZWwudjEuU2Vzc2lvbkVuZGVkSAASIAoFZmF1bHQYDyABKAsyDy5vcmllbC52MS5GYXVsdEgAQgYKBGJvZHkiogEKCUNoYWxsZW5nZRIPCgd2ZXJzaW9uGAEgASgNEhMKBW5vbmNlGAIgASgMQgTg4BggEhcKCXJlbGF5X2tleRgDIAEoDEIE4OAYIBIQCghiaW5kX3RscxgEIAEoCBIXCglzaWduYXR1cmUYBSABKAxCBODgGEASKwoJcm90YXRpb25zGAYgAygLMhIub3JpZWwudjEuUm90YXRpb25CBOjgGCAihQEKCFJvdGF0aW9uEhUKB29sZF9rZXkYASABKAxCBODgGCASFQoHbmV3X2tleRgCIAEoDEIE4OAYIBIKCgJhdBgDIAEoAxIiChRzdWNjZXNzaW9uX3NpZ25hdHVyZRgEIAEoDEIE4OAYQBIbCg1vbGRfc2lnbmF0dXJlGAUgASgMQgTg4BhAIskCCgVIZWxsbxIPCgd2ZXJzaW9uGAEgASgNEhsKDWFnZW50X3ZlcnNpb24YAiABKAlCBODgGEASGQoLbWFjaGluZV9rZXkYAyABKAxCBODgGCASFwoJc2lnbmF0dXJlGAQgASgMQgTg4BhAEhMKBW5vbmNlGAUgASgMQgTg4BggEhkKCm1hY2hpbmVfaWQYBiABKAlCBeDgGIABEiIKB3N1bW1hcnkYByABKAsyES5vcmllbC52MS5TdW1tYXJ5EiAKBnN0YXR1cxgIIAEoCzIQLm9yaWVsLnYxLlN0YXR1cxIbCghzZXNzaW9ucxgJIAMoCUIJ4OAYQOjgGIACEhgKCmVucm9sbG1lbnQYCiABKAxCBODgGEASFgoIaW5zdGFuY2UYFCABKAxCBODgGCASGQoLZmluZ2VycHJpbnQYFSABKAxCBODgGCAi9gEKB1dlbGNvbWUSGQoLY29tcHV0ZXJfaWQYASABKAlCBODgGEASFwoJc2lnbmF0dXJlGAIgASgMQgTg4BhAEgsKA25vdxgDIAEoAxIZCgZyZWxheXMYBCADKAlCCeDgGIAE6OAYEBIkCghzZXR0aW5ncxgFIAEoCzISLm9yaWVsLnYxLlNldHRpbmdzEhUKB2FkZHJlc3MYBiABKAlCBODgGEASEAoIZW5yb2xsZWQYByABKAgSHAoOc3VjY2Vzc2lvbl9rZXkYHiABKAxCBODgGCASIgoUc3VjY2Vzc2lvbl9zaWduYXR1cmUYHyABKAxCBODgGEAiHwoIQXNrQ2xvY2sSEwoFbm9uY2UYASABKAxCBODgGCAiQgoFQ2xvY2sSEwoFbm9uY2UYASABKAxCBODgGCASCwoDbm93GAIgASgDEhcKCXNpZ25hdHVyZRgDIAEoDEIE4OAYQCIjCghTZXR0aW5ncxIXCg9wcmV2aWV3X3NlY29uZHMYASABKA0iegoHUmVmdXNlZBIcCgRjb2RlGAEgASgOMg4ub3JpZWwudjEuQ29kZRIVCgZkZXRhaWwYAiABKAlCBeDgGIAIEg0KBWZpbmFsGAMgASgIEisKDG5ld19pZGVudGl0eRgKIAEoCzIVLm9yaWVsLnYxLk5ld0lkZW50aXR5IjwKC05ld0lkZW50aXR5EhQKBXRva2VuGAEgASgJQgXg4BiAARIXCglzaWduYXR1cmUYAiABKAxCBODgGEAiDwoNU2VuZEludmVudG9yeSIJCgdQcmVwYXJlIgcKBVByb3ZlIisKD1Nlc3Npb25FbmRlZEFjaxIYCgpzZXNzaW9uX2lkGAEgASgJQgTg4BhAIjwKBUZhdWx0EhwKBGNvZGUYASABKA4yDi5vcmllbC52MS5Db2RlEhUKBmRldGFpbBgCIAEoCUIF4OAYgAgikwEKB1N1bW1hcnkSGAoJaG9zdF9uYW1lGAEgASgJQgXg4BiAAhIQCgJvcxgCIAEoCUIE4OAYIBIWCgdvc19uYW1lGAMgASgJQgXg4BiAAhISCgRhcmNoGAQgASgJQgTg4BggEhMKBHVzZXIYBSABKAlCBeDgGIACEhsKCWFkZHJlc3NlcxgGIAMoCUII4OAYQOjgGEAiugEKBlN0YXR1cxIpCgdkaXNwbGF5GAEgASgOMhgub3JpZWwudjEuU3RhdHVzLkRpc3BsYXkSEwoEdXNlchgCIAEoCUIF4OAYgAISFQoGZGV0YWlsGAMgASgJQgXg4BiACCJZCgdEaXNwbGF5EhcKE0RJU1BMQVlfVU5TUEVDSUZJRUQQABIQCgxESVNQTEFZX05PTkUQARIRCg1ESVNQTEFZX1JFQURZEAISEAoMRElTUExBWV9ERU1PEAMiZAoHUHJldmlldxISCgR0eXBlGAEgASgJQgTg4BggEhQKBGRhdGEYAiABKAxCBuDgGIDAAhINCgV3aWR0aBgDIAEoDRIOCgZoZWlnaHQYBCABKA0SEAoIdGFrZW5fYXQYBSABKAMiZwoJSW52ZW50b3J5EhAKCHRha2VuX2F0GAEgASgDEiIKB2dlbmVyYWwYAiABKAsyES5vcmllbC52MS5HZW5lcmFsEiQKCGhhcmR3YXJlGAMgASgLMhIub3JpZWwudjEuSGFyZHdhcmUitgMKB0dlbmVyYWwSEAoCb3MYASABKAlCBODgGCASFgoHb3NfbmFtZRgCIAEoCUIF4OAYgAISGQoKb3NfdmVyc2lvbhgDIAEoCUIF4OAYgAISFQoGa2VybmVsGAQgASgJQgXg4BiAAhISCgRhcmNoGAUgASgJQgTg4BggEhgKCWhvc3RfbmFtZRgGIAEoCUIF4OAYgAISFQoGZG9tYWluGAcgASgJQgXg4BiAAhIUCgV1c2VycxgIIAMoCUIF4OAYgAISFwoJdGltZV96b25lGAkgASgJQgTg4BhAEhEKCWJvb3RlZF9hdBgKIAEoAxIXCglhZGRyZXNzZXMYCyADKAlCBODgGEASGwoNYWdlbnRfdmVyc2lvbhgMIAEoCUIE4OAYQBISCgNjcHUYDSABKAlCBeDgGIACEgwKBGNwdXMYDiABKA0SFAoMbWVtb3J5X3RvdGFsGA8gASgEEhMKC21lbW9yeV91c2VkGBAgASgEEicKB3ZvbHVtZXMYESADKAsyEC5vcmllbC52MS5Wb2x1bWVCBOjgGEASHAoOdmlydHVhbGl6YXRpb24YEiABKAlCBODgGEAi1wMKCEhhcmR3YXJlEhQKBWJvYXJkGAEgASgJQgXg4BiAAhITCgRiaW9zGAIgASgJQgXg4BiAAhIVCgZzeXN0ZW0YAyABKAlCBeDgGIACEhUKBnNlcmlhbBgEIAEoCUIF4OAYgAESLQoKcHJvY2Vzc29ycxgFIAMoCzITLm9yaWVsLnYxLlByb2Nlc3NvckIE6OAYQBIUCgxtZW1vcnlfdG90YWwYBiABKAQSEgoKc3dhcF90b3RhbBgHIAEoBBITCgRncHVzGAggAygJQgXg4BiAAhIpCghtb25pdG9ycxgJIAMoCzIRLm9yaWVsLnYxLk1vbml0b3JCBOjgGCASJAoFZGlza3MYCiADKAsyDi5vcmllbC52MS5EaXNrQgXo4BiAARInCgd2b2x1bWVzGAsgAygLMhAub3JpZWwudjEuVm9sdW1lQgTo4BhAEioKCGFkYXB0ZXJzGAwgAygLMhEub3JpZWwudjEuQWRhcHRlckIF6OAYgAESGAoJYmF0dGVyaWVzGA0gAygJQgXg4BiAAhIXCghwcmludGVycxgOIAMoCUIF4OAYgAISKwoIc29mdHdhcmUYDyADKAsyEi5vcmllbC52MS5Tb2Z0d2FyZUIF6OAYkE4iPQoJUHJvY2Vzc29yEhQKBW1vZGVsGAEgASgJQgXg4BiAAhINCgVjb3JlcxgCIAEoDRILCgNtaHoYAyABKA0iTgoHTW9uaXRvchITCgRuYW1lGAEgASgJQgXg4BiAARINCgV3aWR0aBgCIAEoDRIOCgZoZWlnaHQYAyABKA0SDwoHcHJpbWFyeRgEIAEoCCI/CgREaXNrEhMKBG5hbWUYASABKAlCBeDgGIABEhQKBW1vZGVsGAIgASgJQgXg4BiAAhIMCgRzaXplGAMgASgEImwKBlZvbHVtZRITCgRwYXRoGAEgASgJQgXg4BiABBIVCgZkZXZpY2UYAiABKAlCBeDgGIAEEhkKC2ZpbGVfc3lzdGVtGAMgASgJQgTg4BhAEg0KBXRvdGFsGAQgASgEEgwKBHVzZWQYBSABKAQiYwoHQWRhcHRlchITCgRuYW1lGAEgASgJQgXg4BiAARIRCgNtYWMYAiABKAlCBODgGEASFwoJYWRkcmVzc2VzGAMgAygJQgTg4BhAEgsKA210dRgEIAEoDRIKCgJ1cBgFIAEoCCI3CghTb2Z0d2FyZRITCgRuYW1lGAEgASgJQgXg4BiAAhIWCgd2ZXJzaW9uGAIgASgJQgXg4BiAAUIhWh9vcmllbC9wcm90b2NvbC9vcmllbC92MTtvcmllbHYxYgZwcm90bzM", [file_oriel_v1_bounds, file_oriel_v1_session]);
 
 /**
  * @generated from message oriel.v1.ToAgent
@@ -244,6 +244,13 @@ export type Challenge = Message<"oriel.v1.Challenge"> & {
    * @generated from field: bytes signature = 5;
    */
   signature: Uint8Array;
+
+  /**
+   * how relay_key follows older ones
+   *
+   * @generated from field: repeated oriel.v1.Rotation rotations = 6;
+   */
+  rotations: Rotation[];
 };
 
 /**
@@ -252,6 +259,49 @@ export type Challenge = Message<"oriel.v1.Challenge"> & {
  */
 export const ChallengeSchema: GenMessage<Challenge> = /*@__PURE__*/
   messageDesc(file_oriel_v1_agent, 2);
+
+/**
+ * Rotation says that one key of the relay follows another.
+ *
+ * @generated from message oriel.v1.Rotation
+ */
+export type Rotation = Message<"oriel.v1.Rotation"> & {
+  /**
+   * @generated from field: bytes old_key = 1;
+   */
+  oldKey: Uint8Array;
+
+  /**
+   * @generated from field: bytes new_key = 2;
+   */
+  newKey: Uint8Array;
+
+  /**
+   * Unix milliseconds
+   *
+   * @generated from field: int64 at = 3;
+   */
+  at: bigint;
+
+  /**
+   * @generated from field: bytes succession_signature = 4;
+   */
+  successionSignature: Uint8Array;
+
+  /**
+   * by the old key
+   *
+   * @generated from field: bytes old_signature = 5;
+   */
+  oldSignature: Uint8Array;
+};
+
+/**
+ * Describes the message oriel.v1.Rotation.
+ * Use `create(RotationSchema)` to create a new message.
+ */
+export const RotationSchema: GenMessage<Rotation> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_agent, 3);
 
 /**
  * @generated from message oriel.v1.Hello
@@ -335,7 +385,7 @@ export type Hello = Message<"oriel.v1.Hello"> & {
  * Use `create(HelloSchema)` to create a new message.
  */
 export const HelloSchema: GenMessage<Hello> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 3);
+  messageDesc(file_oriel_v1_agent, 4);
 
 /**
  * @generated from message oriel.v1.Welcome
@@ -385,6 +435,20 @@ export type Welcome = Message<"oriel.v1.Welcome"> & {
    * @generated from field: bool enrolled = 7;
    */
   enrolled: boolean;
+
+  /**
+   * Ed25519, says which relay_key follows; may be empty
+   *
+   * @generated from field: bytes succession_key = 30;
+   */
+  successionKey: Uint8Array;
+
+  /**
+   * by the relay's key, over the agent's nonce and that
+   *
+   * @generated from field: bytes succession_signature = 31;
+   */
+  successionSignature: Uint8Array;
 };
 
 /**
@@ -392,7 +456,7 @@ export type Welcome = Message<"oriel.v1.Welcome"> & {
  * Use `create(WelcomeSchema)` to create a new message.
  */
 export const WelcomeSchema: GenMessage<Welcome> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 4);
+  messageDesc(file_oriel_v1_agent, 5);
 
 /**
  * AskClock is the agent's ping. An older relay does not answer it.
@@ -413,7 +477,7 @@ export type AskClock = Message<"oriel.v1.AskClock"> & {
  * Use `create(AskClockSchema)` to create a new message.
  */
 export const AskClockSchema: GenMessage<AskClock> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 5);
+  messageDesc(file_oriel_v1_agent, 6);
 
 /**
  * Clock answers AskClock: what the relay's clock said in between.
@@ -448,7 +512,7 @@ export type Clock = Message<"oriel.v1.Clock"> & {
  * Use `create(ClockSchema)` to create a new message.
  */
 export const ClockSchema: GenMessage<Clock> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 6);
+  messageDesc(file_oriel_v1_agent, 7);
 
 /**
  * @generated from message oriel.v1.Settings
@@ -467,7 +531,7 @@ export type Settings = Message<"oriel.v1.Settings"> & {
  * Use `create(SettingsSchema)` to create a new message.
  */
 export const SettingsSchema: GenMessage<Settings> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 7);
+  messageDesc(file_oriel_v1_agent, 8);
 
 /**
  * @generated from message oriel.v1.Refused
@@ -503,7 +567,7 @@ export type Refused = Message<"oriel.v1.Refused"> & {
  * Use `create(RefusedSchema)` to create a new message.
  */
 export const RefusedSchema: GenMessage<Refused> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 8);
+  messageDesc(file_oriel_v1_agent, 9);
 
 /**
  * NewIdentity has an agent make a new machine key and enroll with it. The key that it
@@ -531,7 +595,7 @@ export type NewIdentity = Message<"oriel.v1.NewIdentity"> & {
  * Use `create(NewIdentitySchema)` to create a new message.
  */
 export const NewIdentitySchema: GenMessage<NewIdentity> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 9);
+  messageDesc(file_oriel_v1_agent, 10);
 
 /**
  * @generated from message oriel.v1.SendInventory
@@ -544,7 +608,7 @@ export type SendInventory = Message<"oriel.v1.SendInventory"> & {
  * Use `create(SendInventorySchema)` to create a new message.
  */
 export const SendInventorySchema: GenMessage<SendInventory> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 10);
+  messageDesc(file_oriel_v1_agent, 11);
 
 /**
  * Prepare: an offer is about to come. What is prepared stays on the agent, and goes
@@ -560,7 +624,7 @@ export type Prepare = Message<"oriel.v1.Prepare"> & {
  * Use `create(PrepareSchema)` to create a new message.
  */
 export const PrepareSchema: GenMessage<Prepare> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 11);
+  messageDesc(file_oriel_v1_agent, 12);
 
 /**
  * Prove asks an agent whether it is alive, beside the WebSocket's ping, which a proxy may
@@ -576,7 +640,7 @@ export type Prove = Message<"oriel.v1.Prove"> & {
  * Use `create(ProveSchema)` to create a new message.
  */
 export const ProveSchema: GenMessage<Prove> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 12);
+  messageDesc(file_oriel_v1_agent, 13);
 
 /**
  * @generated from message oriel.v1.SessionEndedAck
@@ -593,7 +657,7 @@ export type SessionEndedAck = Message<"oriel.v1.SessionEndedAck"> & {
  * Use `create(SessionEndedAckSchema)` to create a new message.
  */
 export const SessionEndedAckSchema: GenMessage<SessionEndedAck> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 13);
+  messageDesc(file_oriel_v1_agent, 14);
 
 /**
  * @generated from message oriel.v1.Fault
@@ -615,7 +679,7 @@ export type Fault = Message<"oriel.v1.Fault"> & {
  * Use `create(FaultSchema)` to create a new message.
  */
 export const FaultSchema: GenMessage<Fault> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 14);
+  messageDesc(file_oriel_v1_agent, 15);
 
 /**
  * Summary is what a list shows of a computer.
@@ -667,7 +731,7 @@ export type Summary = Message<"oriel.v1.Summary"> & {
  * Use `create(SummarySchema)` to create a new message.
  */
 export const SummarySchema: GenMessage<Summary> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 15);
+  messageDesc(file_oriel_v1_agent, 16);
 
 /**
  * Status is what changes often and is known at once.
@@ -698,7 +762,7 @@ export type Status = Message<"oriel.v1.Status"> & {
  * Use `create(StatusSchema)` to create a new message.
  */
 export const StatusSchema: GenMessage<Status> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 16);
+  messageDesc(file_oriel_v1_agent, 17);
 
 /**
  * @generated from enum oriel.v1.Status.Display
@@ -731,7 +795,7 @@ export enum Status_Display {
  * Describes the enum oriel.v1.Status.Display.
  */
 export const Status_DisplaySchema: GenEnum<Status_Display> = /*@__PURE__*/
-  enumDesc(file_oriel_v1_agent, 16, 0);
+  enumDesc(file_oriel_v1_agent, 17, 0);
 
 /**
  * Preview is a small picture of the screen. No side is longer than 640 pixels.
@@ -774,7 +838,7 @@ export type Preview = Message<"oriel.v1.Preview"> & {
  * Use `create(PreviewSchema)` to create a new message.
  */
 export const PreviewSchema: GenMessage<Preview> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 17);
+  messageDesc(file_oriel_v1_agent, 18);
 
 /**
  * Inventory is feature F6: everything known about a machine.
@@ -803,7 +867,7 @@ export type Inventory = Message<"oriel.v1.Inventory"> & {
  * Use `create(InventorySchema)` to create a new message.
  */
 export const InventorySchema: GenMessage<Inventory> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 18);
+  messageDesc(file_oriel_v1_agent, 19);
 
 /**
  * @generated from message oriel.v1.General
@@ -907,7 +971,7 @@ export type General = Message<"oriel.v1.General"> & {
  * Use `create(GeneralSchema)` to create a new message.
  */
 export const GeneralSchema: GenMessage<General> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 19);
+  messageDesc(file_oriel_v1_agent, 20);
 
 /**
  * @generated from message oriel.v1.Hardware
@@ -996,7 +1060,7 @@ export type Hardware = Message<"oriel.v1.Hardware"> & {
  * Use `create(HardwareSchema)` to create a new message.
  */
 export const HardwareSchema: GenMessage<Hardware> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 20);
+  messageDesc(file_oriel_v1_agent, 21);
 
 /**
  * @generated from message oriel.v1.Processor
@@ -1023,7 +1087,7 @@ export type Processor = Message<"oriel.v1.Processor"> & {
  * Use `create(ProcessorSchema)` to create a new message.
  */
 export const ProcessorSchema: GenMessage<Processor> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 21);
+  messageDesc(file_oriel_v1_agent, 22);
 
 /**
  * @generated from message oriel.v1.Monitor
@@ -1055,7 +1119,7 @@ export type Monitor = Message<"oriel.v1.Monitor"> & {
  * Use `create(MonitorSchema)` to create a new message.
  */
 export const MonitorSchema: GenMessage<Monitor> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 22);
+  messageDesc(file_oriel_v1_agent, 23);
 
 /**
  * @generated from message oriel.v1.Disk
@@ -1082,7 +1146,7 @@ export type Disk = Message<"oriel.v1.Disk"> & {
  * Use `create(DiskSchema)` to create a new message.
  */
 export const DiskSchema: GenMessage<Disk> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 23);
+  messageDesc(file_oriel_v1_agent, 24);
 
 /**
  * @generated from message oriel.v1.Volume
@@ -1119,7 +1183,7 @@ export type Volume = Message<"oriel.v1.Volume"> & {
  * Use `create(VolumeSchema)` to create a new message.
  */
 export const VolumeSchema: GenMessage<Volume> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 24);
+  messageDesc(file_oriel_v1_agent, 25);
 
 /**
  * @generated from message oriel.v1.Adapter
@@ -1156,7 +1220,7 @@ export type Adapter = Message<"oriel.v1.Adapter"> & {
  * Use `create(AdapterSchema)` to create a new message.
  */
 export const AdapterSchema: GenMessage<Adapter> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 25);
+  messageDesc(file_oriel_v1_agent, 26);
 
 /**
  * @generated from message oriel.v1.Software
@@ -1178,5 +1242,5 @@ export type Software = Message<"oriel.v1.Software"> & {
  * Use `create(SoftwareSchema)` to create a new message.
  */
 export const SoftwareSchema: GenMessage<Software> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 26);
+  messageDesc(file_oriel_v1_agent, 27);
 

@@ -1,0 +1,87 @@
+package store
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/uptrace/bun"
+)
+
+// KeyRotation is a change of the relay's signing key, signed by the succession
+// key and by the old one. Nothing in it is secret.
+type KeyRotation struct {
+	bun.BaseModel `bun:"table:key_rotations"`
+
+	NewKey              []byte `bun:",pk"`
+	OldKey              []byte
+	At                  int64
+	SuccessionSignature []byte
+	OldSignature        []byte
+}
+
+// KeyRotations are the newest limit ones, newest first.
+func (s *Store) KeyRotations(ctx context.Context, limit int) ([]KeyRotation, error) {
+	var all []KeyRotation
+	return all, mapped(s.db.NewSelect().Model(&all).Order("at DESC").Limit(int64(limit)).Scan(ctx))
+}
+
+// FindSecret is a secret that is there already. Errors: ErrNotFound.
+func (s *Store) FindSecret(ctx context.Context, name string) ([]byte, error) {
+	got := secret{}
+	if err := mapped(s.db.NewSelect().Model(&got).Where("name = ?", name).Scan(ctx)); err != nil {
+		return nil, err
+	}
+	return opened(s.seal, got)
+}
+
+// HasSecret reports whether there is a secret of that name; it need not be opened.
+func (s *Store) HasSecret(ctx context.Context, name string) (bool, error) {
+	n, err := s.db.NewSelect().Model((*secret)(nil)).Where("name = ?", name).Count(ctx)
+	return n > 0, mapped(err)
+}
+
+// AddSecret keeps a secret that is not there yet. Errors: ErrConflict.
+func (s *Store) AddSecret(ctx context.Context, name string, value []byte, now int64) error {
+	row := s.sealed(name, value)
+	row.CreatedAt = now
+	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		_, err := tx.NewInsert().Model(&row).Exec(ctx)
+		return err
+	})
+}
+
+// Rotate puts next in the place of a secret that is old, keeps how that is proved,
+// and revokes the enrollment tokens that name the old key; all or nothing. Errors:
+// ErrConflict when the secret is another one by now.
+func (s *Store) Rotate(ctx context.Context, name string, old, next []byte, r KeyRotation) error {
+	row := s.sealed(name, next)
+	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		got := secret{}
+		if err := mapped(tx.NewSelect().Model(&got).Where("name = ?", name).Scan(ctx)); err != nil {
+			return err
+		}
+		if value, err := opened(s.seal, got); err != nil {
+			return err
+		} else if !bytes.Equal(value, old) {
+			return ErrConflict
+		}
+		if _, err := tx.NewUpdate().Model((*secret)(nil)).Set("value = ?", row.Value).Set("sealed_by = ?", row.SealedBy).
+			Set("created_at = ?", r.At).Where("name = ?", name).Exec(ctx); err != nil {
+			return err
+		}
+		if _, err := tx.NewUpdate().Model((*EnrollmentToken)(nil)).Set("revoked_at = ?", r.At).
+			Where("revoked_at = 0 AND uses_left > 0").Exec(ctx); err != nil {
+			return err
+		}
+		_, err := tx.NewInsert().Model(&r).Exec(ctx)
+		return err
+	})
+}
+
+// sealed is the row of a secret, but for the time.
+func (s *Store) sealed(name string, value []byte) secret {
+	if s.seal == nil {
+		return secret{Name: name, Value: value}
+	}
+	return secret{Name: name, Value: s.seal.Seal(name, value), SealedBy: s.seal.ID()}
+}
