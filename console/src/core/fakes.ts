@@ -134,6 +134,7 @@ export class FakePeerConnection {
   closed = false;
   receiver: Record<string, unknown> = { track: {} };
   onicecandidate: ((event: { candidate: unknown }) => void) | null = null;
+  onicecandidateerror: ((event: { errorCode: number }) => void) | null = null;
   onconnectionstatechange: (() => void) | null = null;
   oniceconnectionstatechange: (() => void) | null = null;
 

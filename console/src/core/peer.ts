@@ -31,6 +31,8 @@ export interface PeerEvents {
   unsteady(silent: boolean): void;
   /** For good: this connection is of no more use. Called once. */
   lost(): void;
+  /** TURN refuses an allocation: a limit is reached (486). */
+  crowded(): void;
   /** The other end is not the computer that answered; nothing follows. */
   forged(): void;
   message(message: FromDesktop): void;
@@ -43,6 +45,7 @@ const CONNECT_TIMEOUT = 15_000; // ms from the answer
 const FAREWELL = 1_000; // ms that the other side has to close
 // Moves are worth nothing when they are late: better none than a queue.
 const POINTER_BACKLOG = 4_096;
+const ALLOCATION_QUOTA = 486; // RFC 8656
 const MAX_UNREAD = 64; // messages before the other end is authenticated
 
 export class Peer {
@@ -180,10 +183,15 @@ export class Peer {
     const pc = this.#pc;
     const events = this.#events;
     pc.onicecandidate = (e) => !this.#closed && events.candidate(e.candidate);
+    pc.onicecandidateerror = (e) => this.#refused(e.errorCode);
     pc.onconnectionstatechange = pc.oniceconnectionstatechange = () => this.#changed();
     this.#control.onopen = () => this.#changed();
     this.#control.onclose = () => this.#lose();
     this.#control.onmessage = (e) => this.#receive(e.data);
+  }
+
+  #refused(errorCode: number): void {
+    if (!this.#closed && errorCode === ALLOCATION_QUOTA) this.#events.crowded();
   }
 
   #changed(): void {

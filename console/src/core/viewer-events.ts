@@ -18,6 +18,7 @@ export type ViewerState =
   | { name: 'relay' } // waits for the live socket
   | { name: 'asking' } // has offered
   | { name: 'offline' } // waits for the computer
+  | { name: 'apart' } // the computer is connected to a node of the relay that cannot be reached: waits
   | { name: 'away' } // its agent stopped under a session, or is stopping: waits for it
   | { name: 'connecting' } // the relay has introduced the two
   | { name: 'live' }
@@ -33,8 +34,8 @@ const isOne =
   (state: ViewerState) =>
     names.includes(state.name);
 /** On the way to a session. */
-export const underWay = isOne('asking', 'offline', 'connecting');
-export const waitsForComputer = isOne('offline', 'away');
+export const underWay = isOne('asking', 'offline', 'apart', 'connecting');
+export const waitsForComputer = isOne('offline', 'apart', 'away');
 /** Nothing follows by itself. */
 export const final = isOne('ended', 'changed', 'forged');
 
@@ -62,9 +63,11 @@ export interface ViewerEvents {
   fullChroma: boolean;
   /** This browser has not seen the computer's key before. */
   newKey: Uint8Array;
+  /** The relay refused to relay more, so that a direct way is all there is to find. */
+  crowded: boolean;
   /** The first picture of this page is on the screen. */
   picture: undefined;
 }
 
 /** What is said again to whoever begins to listen later. */
-export type Said = Partial<Pick<ViewerEvents, 'fullChroma' | 'display' | 'lacks' | 'newKey'>>;
+export type Said = Partial<Pick<ViewerEvents, 'fullChroma' | 'display' | 'lacks' | 'newKey' | 'crowded'>>;

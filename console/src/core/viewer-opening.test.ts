@@ -371,3 +371,35 @@ describe('an agent that stops', () => {
     expect(opens()).toHaveLength(before);
   });
 });
+
+// Rule: what the list shows online is not called offline while the relay's nodes cannot reach each other.
+describe('a computer at a node that cannot be reached', () => {
+  it('is waited for in true words, and comes by itself', async () => {
+    await start();
+    const attempt = opens().at(-1)?.attempt ?? 0;
+    const waiting = (unreachable: boolean) =>
+      relay().deliver({ case: 'sessionWaiting', value: { attempt, computerId: 'c1', unreachable } });
+    waiting(true);
+    expect(viewer.state.name).toBe('apart');
+    waiting(false);
+    expect(viewer.state.name).toBe('offline');
+    waiting(true);
+    await answer(await introduce());
+    peer().become('connected');
+    expect(viewer.state.name).toBe('live');
+  });
+});
+
+// Rule: TURN's word that a limit is reached (486) gets to the person, as long as there is no connection.
+describe('a relay that relays no more', () => {
+  it('is said while no way is found', async () => {
+    await start();
+    peer().onicecandidateerror?.({ errorCode: 701 }); // a server that cannot be reached
+    expect(viewer.said.crowded).toBeFalsy();
+    peer().onicecandidateerror?.({ errorCode: 486 });
+    expect(viewer.said.crowded).toBe(true);
+    await answer(await introduce());
+    peer().become('connected');
+    expect(viewer.said.crowded).toBe(false);
+  });
+});

@@ -256,7 +256,10 @@ export class Viewer extends Emitter<ViewerEvents> {
       return off;
     };
     on('welcome', () => this.#relayBack());
-    on('sessionWaiting', (v) => mine(v.attempt) && v.computerId === computerId && this.#waiting());
+    on(
+      'sessionWaiting',
+      (v) => mine(v.attempt) && v.computerId === computerId && this.#waiting(v.unreachable),
+    );
     on('sessionOpened', (v) => mine(v.attempt) && this.#opened(v));
     on('answer', (v) => mine(v.attempt) && v.sessionId === this.#sessionId && void this.#answered(v));
     on('candidate', (v) => mine(v.attempt) && this.#attempt?.add(v));
@@ -299,6 +302,7 @@ export class Viewer extends Emitter<ViewerEvents> {
       connected: () => own() && this.#connected(),
       unsteady: (silent) => own() && this.#monitor?.broken(silent),
       lost: () => own() && this.#lost(),
+      crowded: () => own() && this.#say('crowded', true),
       forged: () => own() && this.#distrust({ name: 'forged' }),
       message: (message) => own() && this.#message(message),
     });
@@ -321,9 +325,9 @@ export class Viewer extends Emitter<ViewerEvents> {
     });
   }
 
-  #waiting(): void {
+  #waiting(unreachable: boolean): void {
     clearTimeout(this.#timer);
-    this.#enter({ name: 'offline' });
+    this.#enter({ name: unreachable ? 'apart' : 'offline' });
   }
 
   #opened(opened: SessionOpened): void {
@@ -370,6 +374,7 @@ export class Viewer extends Emitter<ViewerEvents> {
     this.#pause = RETRY_FIRST;
     this.#gone = false;
     this.emit('unsteady', false);
+    this.#say('crowded', false);
     this.#enter({ name: 'live' });
     if (this.#picture) this.setStream(this.#picture);
     if (this.#attempt)

@@ -15,6 +15,7 @@ export class Session {
   /** Why the computer shows no display; undefined: it shows one. */
   displayGone = $state<string>();
   lacks = $state.raw<readonly Lack[]>([]);
+  crowded = $state(false);
   pictured = $state(false);
   /** The computer's key, when this browser had not seen it before; undefined: it had, or it was compared. */
   newKey = $state.raw<Uint8Array>();
@@ -35,6 +36,7 @@ export class Session {
     this.state = viewer.state; // it may have begun before
     this.scopes = viewer.scopes;
     this.lacks = viewer.said.lacks ?? [];
+    this.crowded = viewer.said.crowded ?? false;
     ({
       fullChroma: this.fullChroma,
       display: this.displayGone,
@@ -48,6 +50,7 @@ export class Session {
     viewer.on('fullChroma', (can) => (this.fullChroma = can));
     viewer.on('unsteady', (silent) => (this.unsteady = silent));
     viewer.on('display', (why) => (this.displayGone = why));
+    viewer.on('crowded', (crowded) => (this.crowded = crowded));
     viewer.on('lacks', (lacks) => (this.lacks = lacks));
     viewer.on('newKey', (key) => (this.newKey = key));
     viewer.on('picture', () => (this.pictured = true));

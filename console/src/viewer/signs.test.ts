@@ -42,3 +42,21 @@ describe('what a display lacks', () => {
     expect(signs()).toEqual([]);
   });
 });
+
+// Rule: nobody is told that a session goes on without the relay while it goes through it.
+describe('a relay that is away', () => {
+  it('is said to matter where the session goes through it', () => {
+    const live = { state: { name: 'live' }, unsteady: false, denied: 0, dropped: 0, lacks: [] };
+    const said = (session: object) => {
+      const { unmount } = render(Signs, { session: session as unknown as Session, connection: 'lost' });
+      const text = screen.getByTestId('sign').textContent;
+      unmount();
+      return text;
+    };
+    expect(said({ ...live, stats: { path: 'direct' } })).toContain('goes on without it');
+    expect(said({ ...live, stats: { path: 'relayed' } })).toContain('goes through it');
+    expect(said({ ...live, state: { name: 'resuming' }, crowded: true })).toContain(
+      'limit for relayed sessions',
+    );
+  });
+});

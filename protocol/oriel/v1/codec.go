@@ -13,7 +13,7 @@
 //	                       A relay refuses an agent that shows one; enrolled agents show none.
 //	           2026-11-30: Grant.lease_seconds, Renewal, END_REASON_UNRENEWED,
 //	           EndSession.code and detail; AskClock, Clock.
-//	           2026-11-30: RelayHealth.
+//	           2026-11-30: RelayHealth, SessionWaiting.unreachable.
 //	           2026-11-30: Key.locks, Key.locked, Key.repeat.
 //	           2026-11-30: SessionOpened.known_key.
 //	           2026-11-30: Rotation, Challenge.rotations, Welcome.succession_key. An agent that

@@ -1074,9 +1074,12 @@ func (x *SessionOpened) GetKnownKey() []byte {
 }
 
 type SessionWaiting struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Attempt       uint32                 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
-	ComputerId    string                 `protobuf:"bytes,2,opt,name=computer_id,json=computerId,proto3" json:"computer_id,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Attempt    uint32                 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	ComputerId string                 `protobuf:"bytes,2,opt,name=computer_id,json=computerId,proto3" json:"computer_id,omitempty"`
+	// The computer is connected, to a node of the relay that cannot be reached.
+	// Said again when that changes.
+	Unreachable   bool `protobuf:"varint,3,opt,name=unreachable,proto3" json:"unreachable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1123,6 +1126,13 @@ func (x *SessionWaiting) GetComputerId() string {
 		return x.ComputerId
 	}
 	return ""
+}
+
+func (x *SessionWaiting) GetUnreachable() bool {
+	if x != nil {
+		return x.Unreachable
+	}
+	return false
 }
 
 // CloseSession ends a session, or takes back an OpenSession that waits or is
@@ -1994,11 +2004,12 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"\fcomputer_key\x18\x03 \x01(\fB\x04\xe0\xe0\x18 R\vcomputerKey\x12\x1a\n" +
 	"\x05nonce\x18\x04 \x01(\fB\x04\xe0\xe0\x18 R\x05nonce\x12-\n" +
 	"\x06scopes\x18\x05 \x03(\x0e2\x0f.oriel.v1.ScopeB\x04\xe8\xe0\x18 R\x06scopes\x12!\n" +
-	"\tknown_key\x18\x14 \x01(\fB\x04\xe0\xe0\x18 R\bknownKey\"Q\n" +
+	"\tknown_key\x18\x14 \x01(\fB\x04\xe0\xe0\x18 R\bknownKey\"s\n" +
 	"\x0eSessionWaiting\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12%\n" +
 	"\vcomputer_id\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\n" +
-	"computerId\"M\n" +
+	"computerId\x12 \n" +
+	"\vunreachable\x18\x03 \x01(\bR\vunreachable\"M\n" +
 	"\fCloseSession\x12#\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\x12\x18\n" +

@@ -181,6 +181,13 @@ func (b *Broker) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { b.watch(ctx, changed) })
+	back := make(chan struct{}, 1)
+	b.o.Bus.OnReconnect(func() {
+		select {
+		case back <- struct{}{}:
+		default:
+		}
+	})
 	retry, sweep := time.NewTicker(retryEvery), time.NewTicker(sweepEvery)
 	defer retry.Stop()
 	defer sweep.Stop()
@@ -199,6 +206,10 @@ func (b *Broker) Run(ctx context.Context) error {
 					b.o.Log.Warn("sessions of a removed computer", "computer", id, "err", err)
 				}
 			})
+		case <-back: // what was announced meanwhile is lost
+			for _, r := range b.idle("") {
+				wg.Go(func() { b.try(ctx, r) })
+			}
 		case <-retry.C:
 			for _, r := range b.idle("") {
 				wg.Go(func() { b.try(ctx, r) })

@@ -32,6 +32,7 @@ type request struct {
 
 	// Protected by Broker.mu.
 	told  bool                 // that it waits
+	apart bool                 // told that the computer is connected to a node out of reach
 	again bool                 // the computer came while it was being tried
 	early []*orielv1.Candidate // until the answer
 	live  *live                // once it is forwarded
@@ -152,6 +153,7 @@ func (b *Broker) try(ctx context.Context, r *request) {
 	b.mu.Unlock()
 	for {
 		err := b.attempt(ctx, r)
+		apart := errors.Is(err, fleet.ErrOffline) && b.connected(ctx, r.computer)
 		b.mu.Lock()
 		_, waits := b.waiting[r]
 		if !waits || !errors.Is(err, fleet.ErrOffline) {
@@ -172,19 +174,27 @@ func (b *Broker) try(ctx context.Context, r *request) {
 		// Not there. Once it is noted that r waits, the computer may have come
 		// unnoticed: look once more then, and whenever it came meanwhile.
 		first := !r.told
-		once := first || r.again
-		r.told, r.again = true, false
-		if !once || ctx.Err() != nil {
+		once, news := (first || r.again) && ctx.Err() == nil, first || apart != r.apart
+		r.told, r.again, r.apart = true, false, apart
+		if !once {
 			b.waiting[r] = false
-			b.mu.Unlock()
-			return
 		}
 		b.mu.Unlock()
-		if first {
+		if news {
 			r.seat.tab.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_SessionWaiting{
-				SessionWaiting: &orielv1.SessionWaiting{Attempt: r.attempt, ComputerId: r.computer}}})
+				SessionWaiting: &orielv1.SessionWaiting{Attempt: r.attempt, ComputerId: r.computer, Unreachable: apart}}})
+		}
+		if !once {
+			return
 		}
 	}
+}
+
+// connected reports whether the list shows a computer as connected, though
+// nobody answered for it.
+func (b *Broker) connected(ctx context.Context, computer string) bool {
+	c, err := b.o.Fleet.Get(ctx, computer)
+	return err == nil && (c.GetStatus() == orielv1.Computer_STATUS_ONLINE || c.GetStatus() == orielv1.Computer_STATUS_IN_SESSION)
 }
 
 // unwanted ends a session whose tab left, or asked anew, while it was opened.

@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -201,16 +202,45 @@ func (n *Node) Token(t testing.TB, uses int) string {
 // StartNATS starts an external bus and returns its URL.
 func StartNATS(t testing.TB) string {
 	t.Helper()
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true})
+	return NewNATS(t).URL
+}
+
+// NATS is an external bus that can be away for a while.
+type NATS struct {
+	URL string
+
+	t      testing.TB
+	port   int
+	server *server.Server
+}
+
+// NewNATS starts one and stops it when the test ends.
+func NewNATS(t testing.TB) *NATS {
+	t.Helper()
+	n := &NATS{t: t, port: server.RANDOM_PORT}
+	n.Start()
+	t.Cleanup(n.Stop)
+	return n
+}
+
+// Start starts it, at the same address as before.
+func (n *NATS) Start() {
+	n.t.Helper()
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: n.port, NoSigs: true, NoLog: true})
 	if err != nil {
-		t.Fatal(err)
+		n.t.Fatal(err)
 	}
 	s.Start()
 	if !s.ReadyForConnections(10 * time.Second) {
-		t.Fatal("NATS is not ready")
+		n.t.Fatal("NATS is not ready")
 	}
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	return s.ClientURL()
+	n.server, n.URL, n.port = s, s.ClientURL(), s.Addr().(*net.TCPAddr).Port
+}
+
+// Stop ends it; what is connected looks for it.
+func (n *NATS) Stop() {
+	n.server.Shutdown()
+	n.server.WaitForShutdown()
 }
 
 // Until polls a condition for at most 20 seconds.
