@@ -354,6 +354,10 @@ describe('an agent that stops', () => {
     relay().deliver({ case: 'sessionWaiting', value: { attempt: refused + 2, computerId: 'c1' } });
     await vi.advanceTimersByTimeAsync(3_600_000);
     expect(viewer.state.name).toBe('away');
+    // This relay gave no sign of life meanwhile, so that the live socket is looked for anew.
+    while (relay().closed) await vi.advanceTimersByTimeAsync(1_000);
+    relay().greet();
+    await settle();
     await answer(await introduce(undefined, 's3'), 's3');
     peer().become('connected');
     expect(viewer.state.name).toBe('live');
