@@ -6,11 +6,12 @@
 import { Tally } from './delays';
 import type { Peer } from './peer';
 import type { Shown } from './shown';
-import { Silence } from './silence';
+import { received, Silence } from './silence';
 import { StatsReader, type ViewerStats } from './stats';
 import type { Stats as AgentStats } from './wire/oriel/v1/channel_pb';
 
 const STATS_EVERY = 1_000; // ms
+const ALIVE_WITHIN = 700; // ms, or a few round trips
 const REPORT_EVERY = 10; // readings
 
 export interface MonitorEvents {
@@ -29,6 +30,7 @@ export class Monitor {
   #agentStats: AgentStats | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
+  #last: ViewerStats | undefined;
 
   constructor(peer: Peer, shown: Shown, events: MonitorEvents) {
     this.#peer = peer;
@@ -56,6 +58,20 @@ export class Monitor {
     this.#silence.broken = silent;
   }
 
+  /** Whether the session goes through a relay, as far as is known. */
+  get relayed(): boolean {
+    return this.#last?.path === 'relayed';
+  }
+
+  /** Asks the other side for a sign of life, and whether anything came soon after. */
+  async alive(): Promise<boolean> {
+    const before = received(await this.#peer.stats());
+    this.#peer.send({ case: 'ping', value: { id: 1n } });
+    const within = Math.max(ALIVE_WITHIN, 3 * (this.#last?.roundTripMs ?? 0));
+    await new Promise((resolve) => setTimeout(resolve, within));
+    return this.#closed || received(await this.#peer.stats()) !== before;
+  }
+
   /** The agent's latest figures. */
   agent(stats: AgentStats): void {
     this.#agentStats = stats;
@@ -77,6 +93,7 @@ export class Monitor {
     const report = await this.#peer.stats();
     if (this.#closed) return;
     const stats = this.#reader.read(report, this.#agentStats, this.#shown.take());
+    this.#last = stats;
     this.#silence.look(report, stats.decoded, stats.roundTripMs);
     this.#tally.add(stats);
     if (this.#tally.lacksShown) this.#shown.next();

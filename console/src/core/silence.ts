@@ -72,7 +72,7 @@ export class Silence {
 }
 
 /** Bytes of all kinds: the other side acknowledges what is typed, even where it shows nothing. */
-function received(report: RTCStatsReport): number {
+export function received(report: RTCStatsReport): number {
   let bytes = 0;
   report.forEach((entry: { type: string; bytesReceived?: number }) => {
     if (entry.type === 'candidate-pair') bytes += entry.bytesReceived ?? 0;

@@ -407,3 +407,48 @@ describe('a relay that relays no more', () => {
     expect(viewer.said.crowded).toBe(false);
   });
 });
+
+// Rule: a session that went through a relay's node that died moves within three seconds.
+describe('a relayed session whose relay was away', () => {
+  async function relayBack(way: 'relay' | 'host', alive: boolean) {
+    await connect();
+    const pair = {
+      type: 'candidate-pair',
+      localCandidateId: 'l',
+      remoteCandidateId: 'r',
+      bytesReceived: 1000,
+    };
+    peer().stats = new Map<string, unknown>(
+      Object.entries({
+        t: { id: 't', type: 'transport', selectedCandidatePairId: 'p' },
+        p: { id: 'p', ...pair },
+        l: { id: 'l', type: 'local-candidate', candidateType: way },
+        r: { id: 'r', type: 'remote-candidate', candidateType: 'host' },
+      }),
+    );
+    await vi.advanceTimersByTimeAsync(1_100); // a look at the statistics
+    relay().drop();
+    await vi.advanceTimersByTimeAsync(400);
+    relay().greet();
+    await settle();
+    expect(relay().of('attachSession')).toHaveLength(1);
+    if (alive) peer().stats.set('p', { id: 'p', ...pair, bytesReceived: 1100 });
+    await vi.advanceTimersByTimeAsync(1_200);
+  }
+
+  it('is made anew, in the same session', async () => {
+    await relayBack('relay', false);
+    expect(viewer.state.name).toBe('resuming');
+    expect(relay().of('openSession')).toMatchObject([{ value: { sessionId: 's1' } }]);
+  });
+
+  it('is left alone where it goes on', async () => {
+    await relayBack('relay', true);
+    expect(viewer.state.name).toBe('live');
+  });
+
+  it('is none of a direct one', async () => {
+    await relayBack('host', false);
+    expect(viewer.state.name).toBe('live');
+  });
+});

@@ -277,9 +277,17 @@ export class Viewer extends Emitter<ViewerEvents> {
 
   // The live socket is a new one.
   #relayBack(): void {
-    if (this.#state.name === 'live')
+    if (this.#state.name === 'live') {
       this.#live.send({ case: 'attachSession', value: { sessionId: this.#sessionId } });
-    else if (!final(this.#state)) this.#open();
+      void this.#doubt();
+    } else if (!final(this.#state)) this.#open();
+  }
+
+  // What went through a relay that was away may have gone with it, which a browser takes seconds to say.
+  async #doubt(): Promise<void> {
+    const monitor = this.#monitor;
+    if (!monitor?.relayed || (await monitor.alive())) return;
+    if (monitor === this.#monitor) this.#lost();
   }
 
   #open(): void {
