@@ -155,6 +155,12 @@ export class Agent {
     return this.proc.text();
   }
 
+  /** SIGKILL: the relay hears nothing of it. */
+  async crash(): Promise<void> {
+    this.proc.kill('SIGKILL');
+    await this.proc.exit();
+  }
+
   async restart(change: Partial<AgentOptions> = {}): Promise<void> {
     await this.stop();
     this.options = { ...this.options, ...change };
