@@ -52,6 +52,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = serve(ctx, c, stdout, stderr)
 	case config.OwnerLink:
 		err = ownerLink(ctx, c, stdout, stderr)
+	case config.Recover:
+		err = recovery(ctx, c, stdout, stderr)
 	case config.NewToken:
 		err = newToken(ctx, c, stdout)
 	case config.Backup:
@@ -158,6 +160,26 @@ func ownerLink(ctx context.Context, c *config.Config, stdout, stderr io.Writer) 
 	_, err = fmt.Fprintln(stdout, link)
 	return err
 }
+
+// recovery prints a link to a new password, alone on standard output. Whoever
+// may read the database may do that, so that it is said where they can see it.
+func recovery(ctx context.Context, c *config.Config, stdout, stderr io.Writer) error {
+	s, a, err := people(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	link, err := node.RecoveryLink(ctx, a, node.PublicURL(c, c.Listen))
+	if err != nil {
+		return err
+	}
+	logger(c, stderr).Warn("a link to a new password for the owner was made on the command line", "hours", access.RecoveryTokenLifetime.Hours())
+	fmt.Fprintln(stderr, recoveryHint)
+	_, err = fmt.Fprintln(stdout, link)
+	return err
+}
+
+const recoveryHint = "The owner sets a new password with this link (good once, for an hour, while the relay runs). Using it ends all their sign-ins:"
 
 // newToken prints a new enrollment token, alone on standard output.
 func newToken(ctx context.Context, c *config.Config, stdout io.Writer) error {

@@ -144,8 +144,19 @@ func TestServe(t *testing.T) {
 	if code, out, err := command(t, "owner", "link", "--data", data); code != 1 || out != "" || !strings.Contains(err, "has an owner") {
 		t.Errorf("a link beside an owner: %d %q %q", code, out, err)
 	}
+	// Rule: the owner's recovery is on the command line, beside a relay that runs and without one.
+	code, recovery, said := command(t, "owner", "recover", "--data", data, "--listen", listen)
+	if code != 0 || !regexp.MustCompile(`^`+regexp.QuoteMeta(url)+`/recover#[A-Za-z0-9_-]{43}\n$`).MatchString(recovery) || !strings.Contains(said, "good once") {
+		t.Errorf("owner recover: %d %q %q", code, recovery, said)
+	}
 	if code := stop(); code != 0 {
 		t.Errorf("it ends with %d: %s", code, log)
+	}
+	if code, out, said := command(t, "owner", "recover", "--data", data); code != 0 || out == recovery || !strings.Contains(out, "/recover#") {
+		t.Errorf("owner recover without a relay: %d %q %q", code, out, said)
+	}
+	if code, out, said := command(t, "owner", "recover", "--data", filepath.Join(t.TempDir(), "none")); code != 1 || out != "" || !strings.Contains(said, "no owner") {
+		t.Errorf("owner recover without an owner: %d %q %q", code, out, said)
 	}
 	for _, secret := range []string{link[1], "correct horse", strings.TrimSpace(token)} {
 		if strings.Contains(log.String(), secret) {

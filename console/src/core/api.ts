@@ -9,6 +9,7 @@ import type { components, paths } from './api.gen';
 type Schemas = components['schemas'];
 export type Person = Schemas['Person'];
 export type SignedIn = Schemas['SignedIn'];
+export type SignIn = Schemas['SignIn'];
 export type Inventory = Schemas['Inventory'];
 export type EnrollmentToken = Schemas['NewEnrollmentToken'];
 export type SessionRow = Schemas['Session'];

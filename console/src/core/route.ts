@@ -7,6 +7,8 @@ export type Route =
   | { page: 'journal' }
   | { page: 'sign-in' }
   | { page: 'owner' }
+  | { page: 'recover' }
+  | { page: 'account' }
   | { page: 'unknown' };
 
 export function parse(path: string): Route {
@@ -17,8 +19,15 @@ export function parse(path: string): Route {
     if (parts.length === 2) return { page: 'computer', id };
     if (parts.length === 3 && last === 'view') return { page: 'view', id };
   }
-  if (parts.length === 1 && (first === 'journal' || first === 'sign-in' || first === 'owner'))
-    return { page: first };
+  if (parts.length === 1)
+    switch (first) {
+      case 'journal':
+      case 'sign-in':
+      case 'owner':
+      case 'recover':
+      case 'account':
+        return { page: first };
+    }
   return { page: 'unknown' };
 }
 

@@ -45,6 +45,11 @@ class Account {
     await this.#kept(await take(api.POST('/api/v1/owner', { body: { token, name, email, password } })));
   }
 
+  /** Sets the owner's password anew with the token of a recovery link. */
+  async recover(token: string, password: string): Promise<void> {
+    await this.#kept(await take(api.POST('/api/v1/recover', { body: { token, password } })));
+  }
+
   async signOut(): Promise<void> {
     await api.POST('/api/v1/sign-out');
     this.#leave();

@@ -20,6 +20,8 @@ describe('addresses', () => {
     ['/journal/', { page: 'journal' }],
     ['/sign-in', { page: 'sign-in' }],
     ['/owner', { page: 'owner' }],
+    ['/recover', { page: 'recover' }],
+    ['/account', { page: 'account' }],
     ['/journal/x', { page: 'unknown' }],
     ['/computers/a%2Fb/view', { page: 'unknown' }],
     ['/computers', { page: 'unknown' }],

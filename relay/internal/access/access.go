@@ -28,6 +28,10 @@
 // A relay without an owner makes a token that is good once and for a day. The
 // owner's link carries it in the fragment, which no browser sends and no log
 // keeps. There is no page that anybody could reach first.
+//
+// An owner who lost the password gets such a link from the command line of the
+// relay, good for an hour: it sets a new one. A new password, however it was
+// set, ends all other sign-ins of that person.
 package access
 
 import (
@@ -55,6 +59,8 @@ var (
 	ErrCredentials = errors.New("the e-mail address or the password is wrong")
 	ErrOwnerExists = errors.New("this relay has an owner; sign in")
 	ErrOwnerToken  = errors.New("this link was used, has expired or was replaced; run `oriel-relay owner link` for a new one")
+	ErrNoOwner     = errors.New("this relay has no owner yet; run `oriel-relay owner link`")
+	ErrRecovery    = errors.New("this link was used, has expired or was replaced; run `oriel-relay owner recover` for a new one")
 	ErrBusy        = errors.New("too many people are signing in right now; try again in a moment")
 )
 
@@ -87,8 +93,11 @@ func (a *Access) cookieName(name string) string {
 	return name
 }
 
-// OwnerTokenLifetime is how long the owner's link is good for.
-const OwnerTokenLifetime = 24 * time.Hour
+// How long the owner's link is good for, and the one to a new password.
+const (
+	OwnerTokenLifetime    = 24 * time.Hour
+	RecoveryTokenLifetime = time.Hour
+)
 
 // Options of New. The zero value is right for a relay on plain HTTP.
 type Options struct {

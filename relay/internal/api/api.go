@@ -82,6 +82,7 @@ func New(o Options) *API {
 	a.huma.UseMiddleware(a.identify)
 	a.people()
 	a.keys()
+	a.account()
 	a.computers()
 	a.tokens()
 	a.sessions()

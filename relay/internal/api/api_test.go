@@ -40,7 +40,7 @@ func TestPublicRoutes(t *testing.T) {
 			t.Errorf("%s is outside of %s", r.Path, api.Prefix)
 		}
 	}
-	if got := strings.Join(public, ", "); got != "POST /api/v1/sign-in, POST /api/v1/owner" {
+	if got := strings.Join(public, ", "); got != "POST /api/v1/sign-in, POST /api/v1/owner, POST /api/v1/recover" {
 		t.Fatalf("public routes: %s", got)
 	}
 }

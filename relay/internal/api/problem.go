@@ -104,6 +104,7 @@ var known = []struct {
 	{access.ErrForbidden, http.StatusForbidden, "forbidden", ""},
 	{access.ErrOwnerExists, http.StatusConflict, "owner_exists", ""},
 	{access.ErrOwnerToken, http.StatusForbidden, "owner_token", ""},
+	{access.ErrRecovery, http.StatusForbidden, "recovery_token", ""},
 	{access.ErrBusy, http.StatusServiceUnavailable, "busy", ""},
 	{fleet.ErrOffline, http.StatusConflict, "offline", ""},
 	{fleet.ErrNoAnswer, http.StatusGatewayTimeout, "no_answer", ""},

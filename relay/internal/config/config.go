@@ -31,6 +31,7 @@ const (
 	Serve     = "serve"
 	Doctor    = "doctor"
 	OwnerLink = "owner link"
+	Recover   = "owner recover"
 	NewToken  = "token create"
 	Backup    = "backup <file>"
 	Restore   = "restore <file>"

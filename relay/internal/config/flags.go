@@ -60,8 +60,9 @@ type flags struct {
 	Serve  struct{} `cmd:"" help:"Run the relay."`
 	Doctor struct{} `cmd:"" help:"Check everything the relay needs and say what to do."`
 	Owner  struct {
-		Link struct{} `cmd:"" help:"Print a new one-time link for the first owner."`
-	} `cmd:"" help:"The first owner."`
+		Link    struct{} `cmd:"" help:"Print a new one-time link for the first owner."`
+		Recover struct{} `cmd:"" help:"Print a one-time link, good for an hour, with which the owner sets a new password; using it ends all their sign-ins."`
+	} `cmd:"" help:"The owner."`
 	Token struct {
 		Create struct {
 			Note  string `help:"What it is for, shown in the list." placeholder:"TEXT"`

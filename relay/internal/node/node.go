@@ -131,6 +131,16 @@ func OwnerLink(ctx context.Context, a *access.Access, public *url.URL) (string, 
 	return public.JoinPath("owner").String() + "#" + token, nil
 }
 
+// RecoveryLink is the link with which the owner sets a new password. Errors:
+// access.ErrNoOwner.
+func RecoveryLink(ctx context.Context, a *access.Access, public *url.URL) (string, error) {
+	token, err := a.NewRecoveryToken(ctx)
+	if err != nil {
+		return "", err
+	}
+	return public.JoinPath("recover").String() + "#" + token, nil
+}
+
 // PublicURL is the setting, or what follows from the address listened on.
 func PublicURL(c *config.Config, listening string) *url.URL {
 	if c.PublicURL != nil {

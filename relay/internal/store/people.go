@@ -37,9 +37,13 @@ func hasOwner(ctx context.Context, db bun.IDB) (bool, error) {
 	return found, mapped(err)
 }
 
-// The one token that makes the first owner; there is never more than one, so
-// that two of them cannot be used side by side.
-const ownerToken = "owner"
+// The one token that makes the first owner, and the one that gives the owner a
+// new password; there is never more than one of each, so that two of them
+// cannot be used side by side.
+const (
+	ownerToken    = "owner"
+	recoveryToken = "recovery"
+)
 
 type oneTimeToken struct {
 	bun.BaseModel `bun:"table:one_time_tokens"`
@@ -57,13 +61,60 @@ func (s *Store) PutOwnerToken(ctx context.Context, hash []byte, now, expires int
 		if found, err := hasOwner(ctx, tx); err != nil || found {
 			return conflictIf(found, err)
 		}
-		_, err := tx.NewInsert().
-			Model(&oneTimeToken{Kind: ownerToken, TokenHash: hash, CreatedAt: now, ExpiresAt: expires}).
-			On("CONFLICT (kind) DO UPDATE").
-			Set("token_hash = EXCLUDED.token_hash, created_at = EXCLUDED.created_at, expires_at = EXCLUDED.expires_at").
-			Exec(ctx)
+		return putToken(ctx, tx, oneTimeToken{Kind: ownerToken, TokenHash: hash, CreatedAt: now, ExpiresAt: expires})
+	})
+}
+
+func putToken(ctx context.Context, tx bun.Tx, t oneTimeToken) error {
+	_, err := tx.NewInsert().Model(&t).
+		On("CONFLICT (kind) DO UPDATE").
+		Set("token_hash = EXCLUDED.token_hash, created_at = EXCLUDED.created_at, expires_at = EXCLUDED.expires_at").
+		Exec(ctx)
+	return err
+}
+
+// PutRecoveryToken replaces the token that gives the owner a new password.
+// Errors: ErrNotFound when there is no owner.
+func (s *Store) PutRecoveryToken(ctx context.Context, hash []byte, now, expires int64) error {
+	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		if found, err := hasOwner(ctx, tx); err != nil {
+			return err
+		} else if !found {
+			return ErrNotFound
+		}
+		return putToken(ctx, tx, oneTimeToken{Kind: recoveryToken, TokenHash: hash, CreatedAt: now, ExpiresAt: expires})
+	})
+}
+
+// CheckRecoveryToken reports whether Recover would take the token now. Errors:
+// ErrNotFound for a wrong, used or expired one.
+func (s *Store) CheckRecoveryToken(ctx context.Context, hash []byte, now int64) error {
+	found, err := s.db.NewSelect().Model((*oneTimeToken)(nil)).
+		Where("kind = ? AND token_hash = ? AND expires_at > ?", recoveryToken, hash, now).Exists(ctx)
+	if err == nil && !found {
+		return ErrNotFound
+	}
+	return mapped(err)
+}
+
+// Recover uses the token up, gives the owner (the first of several) another
+// password and ends all their sign-ins, all or nothing. It returns the owner
+// and the sign-ins that ended. Errors as CheckRecoveryToken.
+func (s *Store) Recover(ctx context.Context, hash []byte, now int64, passwordHash string) (p Person, ended []string, err error) {
+	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		if err := changed(tx.NewDelete().Model((*oneTimeToken)(nil)).
+			Where("kind = ? AND token_hash = ? AND expires_at > ?", recoveryToken, hash, now).Exec(ctx)); err != nil {
+			return err
+		}
+		p = Person{}
+		if err := tx.NewSelect().Model(&p).Where("role = ?", RoleOwner).Order("created_at", "id").Limit(1).Scan(ctx); err != nil {
+			return mapped(err)
+		}
+		p.PasswordHash = passwordHash
+		ended, err = setPassword(ctx, tx, p.ID, passwordHash, "")
 		return err
 	})
+	return p, ended, err
 }
 
 // CheckOwnerToken reports whether CreateOwner would take the token now, so

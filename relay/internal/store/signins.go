@@ -64,6 +64,38 @@ func (s *Store) RemoveSignIn(ctx context.Context, hash []byte) error {
 	})
 }
 
+// SignInsOf are the sign-ins of a person, the last seen first.
+func (s *Store) SignInsOf(ctx context.Context, person string) ([]SignIn, error) {
+	var all []SignIn
+	err := s.db.NewSelect().Model(&all).Where("person_id = ?", person).Order("seen_at DESC", "id DESC").Scan(ctx)
+	return all, mapped(err)
+}
+
+// EndSignIn ends a sign-in of a person. Errors: ErrNotFound.
+func (s *Store) EndSignIn(ctx context.Context, person, id string) error {
+	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		return changed(tx.NewDelete().Model((*SignIn)(nil)).Where("person_id = ? AND id = ?", person, id).Exec(ctx))
+	})
+}
+
+// SetPassword gives a person another password and ends all sign-ins of theirs
+// but one, both or neither. It returns those that ended. Errors: ErrNotFound.
+func (s *Store) SetPassword(ctx context.Context, person, passwordHash, except string) (ended []string, err error) {
+	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		ended, err = setPassword(ctx, tx, person, passwordHash, except)
+		return err
+	})
+	return ended, err
+}
+
+func setPassword(ctx context.Context, tx bun.Tx, person, passwordHash, except string) (ended []string, err error) {
+	err = changed(tx.NewUpdate().Model((*Person)(nil)).Set("password_hash = ?", passwordHash).Where("id = ?", person).Exec(ctx))
+	if err == nil {
+		_, err = tx.NewDelete().Model((*SignIn)(nil)).Where("person_id = ? AND id <> ?", person, except).Returning("id").Exec(ctx, &ended)
+	}
+	return ended, err
+}
+
 // RemoveSignIns ends those made before created or not seen since seen.
 func (s *Store) RemoveSignIns(ctx context.Context, created, seen int64) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {

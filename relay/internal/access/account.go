@@ -1,0 +1,120 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"oriel/relay/internal/store"
+)
+
+// SignIns are the live ones of a person, the last seen first.
+func (a *Access) SignIns(ctx context.Context, who Identity) ([]store.SignIn, error) {
+	all, err := a.store.SignInsOf(ctx, who.PersonID)
+	if err != nil {
+		return nil, fmt.Errorf("list sign-ins: %w", err)
+	}
+	var live []store.SignIn
+	for _, in := range all {
+		if a.live(in, nil) == nil {
+			live = append(live, in)
+		}
+	}
+	return live, nil
+}
+
+// EndSignIn ends one of a person's own sign-ins. Errors: store.ErrNotFound.
+func (a *Access) EndSignIn(ctx context.Context, who Identity, id string) error {
+	if err := a.store.EndSignIn(ctx, who.PersonID, id); err != nil {
+		return fmt.Errorf("end a sign-in: %w", err)
+	}
+	a.o.Log.Info("a sign-in was ended", "person", who.PersonID, "sign-in", id, "address", who.Address)
+	return nil
+}
+
+// ChangePassword gives a person another password and ends their other
+// sign-ins, which it returns. A wrong current one counts as a try to sign in.
+// Errors: *TriesError, ErrBusy, *FieldError.
+func (a *Access) ChangePassword(ctx context.Context, who Identity, current, password string) (ended []string, err error) {
+	if err := checkPassword(password); err != nil {
+		return nil, err
+	}
+	_, p, err := a.store.SignInByID(ctx, who.SignInID)
+	if err != nil {
+		return nil, fmt.Errorf("look up a sign-in: %w", err)
+	}
+	try, err := a.begin(ctx, p.EmailKey, p, who.Client)
+	if err != nil {
+		return nil, err
+	}
+	ok, err := a.hasher.check(ctx, normalize(current), p.PasswordHash, who.IP(), try.known)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		a.o.Log.Info("change of a password refused", "person", p.ID, "address", who.Address)
+		return nil, &FieldError{"current", "this is not your current password"}
+	}
+	if err := a.store.TakeBackTries(ctx, try.back); err != nil {
+		return nil, fmt.Errorf("take back tries: %w", err)
+	}
+	encoded, err := a.hasher.hash(ctx, normalize(password), who.IP(), try.known)
+	if err != nil {
+		return nil, err
+	}
+	if ended, err = a.store.SetPassword(ctx, p.ID, encoded, who.SignInID); err != nil {
+		return nil, fmt.Errorf("change a password: %w", err)
+	}
+	a.o.Log.Warn("a password was changed", "person", p.ID, "address", who.Address, "ended", len(ended))
+	return ended, nil
+}
+
+// NewRecoveryToken makes the token that gives the owner a new password; one
+// made before is good no more. Errors: ErrNoOwner.
+func (a *Access) NewRecoveryToken(ctx context.Context) (string, error) {
+	text, hash := token()
+	now := a.now()
+	err := a.store.PutRecoveryToken(ctx, hash, now, now+RecoveryTokenLifetime.Milliseconds())
+	if errors.Is(err, store.ErrNotFound) {
+		return "", ErrNoOwner
+	}
+	return text, err
+}
+
+// Recover uses the token up, gives the owner another password, ends all their
+// sign-ins, which it returns, and signs them in. Errors: ErrRecovery,
+// *TriesError, ErrBusy, *FieldError.
+func (a *Access) Recover(ctx context.Context, token, password string, from Client) (who Identity, c *http.Cookie, ended []string, err error) {
+	if _, err := a.count(ctx, a.addressLimits(from)); err != nil {
+		return Identity{}, nil, nil, err
+	}
+	hash := hashOf(token)
+	if err := recoveryError(a.store.CheckRecoveryToken(ctx, hash, a.now())); err != nil {
+		return Identity{}, nil, nil, err
+	}
+	if err := checkPassword(password); err != nil {
+		return Identity{}, nil, nil, err
+	}
+	encoded, err := a.hasher.hash(ctx, normalize(password), from.IP(), true)
+	if err != nil {
+		return Identity{}, nil, nil, err
+	}
+	p, ended, err := a.store.Recover(ctx, hash, a.now(), encoded)
+	if err := recoveryError(err); err != nil {
+		return Identity{}, nil, nil, err
+	}
+	a.o.Log.Warn("the owner's password was set anew with a link from the command line", "person", p.ID, "address", from.Address, "ended", len(ended))
+	who, c, err = a.letIn(ctx, p, from)
+	return who, c, ended, err
+}
+
+func recoveryError(err error) error {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return ErrRecovery
+	case err != nil:
+		return fmt.Errorf("recover the owner's account: %w", err)
+	}
+	return nil
+}

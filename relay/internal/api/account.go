@@ -1,0 +1,92 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"oriel/relay/internal/plain"
+	"oriel/relay/internal/store"
+)
+
+// SignIn is one browser in which the caller is signed in.
+type SignIn struct {
+	ID        string    `json:"id"`
+	CreatedAt time.Time `json:"created_at"`
+	SeenAt    time.Time `json:"seen_at" doc:"Exact to a minute."`
+	Address   string    `json:"address"`
+	Browser   string    `json:"browser" doc:"What the browser calls itself (User-Agent)."`
+	Current   bool      `json:"current" doc:"The one that asks."`
+}
+
+type signInsOut struct {
+	Body struct {
+		SignIns []SignIn `json:"sign_ins" nullable:"false"`
+	}
+}
+
+type passwordIn struct {
+	Body struct {
+		Current  string `json:"current" maxLength:"1024"`
+		Password string `json:"password" maxLength:"1024" doc:"The new one, at least 10 characters."`
+	}
+}
+
+type recoverIn struct {
+	Body struct {
+		Token    string `json:"token" maxLength:"128" doc:"From the link that oriel-relay owner recover prints."`
+		Password string `json:"password" maxLength:"1024" doc:"The new one, at least 10 characters."`
+	}
+}
+
+func (a *API) account() {
+	of := tag("people")
+	operation(a, "GET", "/sign-ins", "listSignIns", "Where the caller is signed in, the last seen first", a.signIns, of)
+	operation(a, "DELETE", "/sign-ins/{id}", "endSignIn", "End a sign-in of the caller, and its sessions", a.endSignIn, of, status(http.StatusNoContent))
+	operation(a, "POST", "/password", "changePassword", "Change the caller's password and end all other sign-ins", a.changePassword, of)
+	operation(a, "POST", "/recover", "recoverOwner", "Set the owner's password anew with the one-time token and end all sign-ins", a.recover, of, open)
+}
+
+func (a *API) signIns(ctx context.Context, _ *nothingIn) (*signInsOut, error) {
+	who := callerOf(ctx).who
+	all, err := a.o.Access.SignIns(ctx, who)
+	out := &signInsOut{}
+	out.Body.SignIns = each(all, func(in store.SignIn) SignIn {
+		return SignIn{ID: in.ID, CreatedAt: when(in.CreatedAt), SeenAt: when(in.SeenAt), Address: in.Address,
+			Browser: plain.Line(in.Browser, 256), Current: in.ID == who.SignInID}
+	})
+	return out, err
+}
+
+func (a *API) endSignIn(ctx context.Context, in *idIn) (*struct{}, error) {
+	if err := a.o.Access.EndSignIn(ctx, callerOf(ctx).who, in.ID); err != nil {
+		return nil, err
+	}
+	a.o.SignedOut(in.ID)
+	return nil, nil
+}
+
+// changePassword keeps this browser known: what it had was good for the old one.
+func (a *API) changePassword(ctx context.Context, in *passwordIn) (*cookieOut, error) {
+	who := callerOf(ctx).who
+	ended, err := a.o.Access.ChangePassword(ctx, who, in.Body.Current, in.Body.Password)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range ended {
+		a.o.SignedOut(id)
+	}
+	device, err := a.o.Access.DeviceCookie(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	return &cookieOut{*device}, nil
+}
+
+func (a *API) recover(ctx context.Context, in *recoverIn) (*signedInOut, error) {
+	who, session, ended, err := a.o.Access.Recover(ctx, in.Body.Token, in.Body.Password, a.o.Access.Client(callerOf(ctx).r))
+	for _, id := range ended {
+		a.o.SignedOut(id)
+	}
+	return a.signedIn(ctx, who, session, err)
+}
