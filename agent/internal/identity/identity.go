@@ -218,6 +218,9 @@ func (i *Identity) Welcomed(relayKey, succession ed25519.PublicKey, computerID s
 		next.Succession = bytes.Clone(succession)
 	}
 	next.RelayKey = bytes.Clone(relayKey)
+	if next.ComputerID != computerID {
+		next.Membership = nil
+	}
 	next.ComputerID = computerID
 	next.Token = ""
 	if len(relays) > 0 {
@@ -228,6 +231,16 @@ func (i *Identity) Welcomed(relayKey, succession ed25519.PublicKey, computerID s
 			}
 		}
 	}
+	return i.hold(next)
+}
+
+// KeepMembership saves the relay's word (trust.Membership) for this machine as the
+// computer that it is. Errors: ErrUnsaved.
+func (i *Identity) KeepMembership(signature []byte) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	next := i.state.clone()
+	next.Membership = bytes.Clone(signature)
 	return i.hold(next)
 }
 

@@ -37,7 +37,7 @@ func (i *Identity) Renew(token string) error {
 		return err
 	}
 	next := i.state.clone()
-	next.RelayKey, next.ComputerID, next.Token = nil, "", t.String()
+	next.RelayKey, next.ComputerID, next.Membership, next.Token = nil, "", nil, t.String()
 	// The state first: with the old key and no computer, the relay says the same again.
 	if err := i.save(next); err != nil {
 		return err

@@ -30,6 +30,7 @@ type State struct {
 	RelayKey   ed25519.PublicKey `json:"relay_key,omitempty"`   // pinned; nil before enrollment
 	Succession ed25519.PublicKey `json:"succession,omitempty"`  // pinned; says which RelayKey follows (trust.Follow); nil: none was told
 	ComputerID string            `json:"computer_id,omitempty"` // empty before enrollment
+	Membership []byte            `json:"membership,omitempty"`  // the relay's signature over this key and id; may be missing
 	Token      string            `json:"token,omitempty"`       // until it has been used
 	CA         string            `json:"ca,omitempty"`          // PEM
 
@@ -108,7 +109,7 @@ func (s State) With(g Given) (State, error) {
 		}
 		next.Token = token.String()
 		if next.Enrolled() && !token.For(next.RelayKey) {
-			next.RelayKey, next.Succession, next.ComputerID, next.Learned = nil, nil, "", nil
+			next.RelayKey, next.Succession, next.ComputerID, next.Membership, next.Learned = nil, nil, "", nil, nil
 		}
 	}
 	return next, next.check()
@@ -158,6 +159,9 @@ func (s State) check() error {
 	if len(s.Succession) != 0 && len(s.Succession) != ed25519.PublicKeySize {
 		return errors.New("the succession key has the wrong size")
 	}
+	if len(s.Membership) != 0 && len(s.Membership) != ed25519.SignatureSize {
+		return errors.New("the relay's signature has the wrong size")
+	}
 	if len(s.ComputerID) > 64 {
 		return errors.New("the computer's id is too long")
 	}
@@ -185,6 +189,7 @@ func (s State) clone() State {
 	s.Learned = slices.Clone(s.Learned)
 	s.RelayKey = bytes.Clone(s.RelayKey)
 	s.Succession = bytes.Clone(s.Succession)
+	s.Membership = bytes.Clone(s.Membership)
 	return s
 }
 

@@ -127,6 +127,9 @@ func explainRefused(address string, r *orielv1.Refused) error {
 	if r.GetCode() == orielv1.Code_CODE_TWO_MACHINES {
 		return fail(address, "has another computer with this one's identity, which works there now; open the computer's page in the console and say which is to get its own", nil)
 	}
+	if r.GetCode() == orielv1.Code_CODE_NOT_FOUND && !r.GetFinal() {
+		return fail(address, "has lost what it knew of this computer, as after an older back-up was restored; take it back in the console (Computers). Its identity is kept", errUnknown)
+	}
 	text := "refused this computer: " + strings.ToLower(strings.TrimPrefix(r.GetCode().String(), "CODE_"))
 	if r.GetDetail() != "" {
 		text += ": " + clean(r.GetDetail())

@@ -36,8 +36,8 @@ func (l *Link) connect(ctx context.Context, address string) (*connection, error)
 	clock, o := &question{}, l.o.Wire
 	o.Ping = func() proto.Message { return l.ping(clock) }
 	conn, asked, err := open(ctx, l.id.Key(), address, state, l.withToken || !state.Enrolled(), o)
-	if unknown(err) && state.Enrolled() && state.Token != "" && !l.withToken {
-		// The relay forgot this machine, and somebody here gave us a new token.
+	if unknown(err) && state.Enrolled() && (state.Token != "" || len(state.Membership) > 0) && !l.withToken {
+		// The relay forgot this machine: it is told that it knew it, and gets a new token if there is one.
 		l.withToken = true
 		conn, asked, err = open(ctx, l.id.Key(), address, state, true, o)
 	}
@@ -124,6 +124,9 @@ func open(ctx context.Context, key ed25519.PublicKey, address string, state iden
 		a.token, who.Token, who.Nonce = &token, token.Public(), a.nonce
 	}
 	header := http.Header{"Authorization": {who.Authorization()}}
+	if former := (trust.Membership{Computer: state.ComputerID, Signature: state.Membership}).Header(); withToken && former != "" {
+		header.Set(trust.MembershipHeader, former)
+	}
 	config := &tls.Config{RootCAs: roots(state.CA), MinVersion: tls.VersionTLS12}
 	url := "ws" + strings.TrimPrefix(address, "http") + "/agent/v1"
 	conn, resp, err := wire.Dial(ctx, url, header, config, o)
@@ -200,11 +203,22 @@ func (l *Link) greet(conn *wire.Conn, address string, state identity.State, aske
 		l.log.Warn("the relay names another succession key than the one that is known here; it is not taken", "relay", address)
 	}
 	err = l.id.Welcomed(key, succession, welcome.GetComputerId(), welcome.GetRelays())
+	if word := membership(key, l.id.Key(), welcome); word != nil && (err == nil || errors.Is(err, identity.ErrUnsaved)) {
+		err = l.id.KeepMembership(word)
+	}
 	if errors.Is(err, identity.ErrUnsaved) {
 		l.log.Warn("what the relay says cannot be saved yet; it holds until this agent ends", "error", err)
 		err = nil
 	}
 	return welcome, err
+}
+
+// membership is the relay's word for this machine, if it is good.
+func membership(relay, machine ed25519.PublicKey, w *orielv1.Welcome) []byte {
+	if (trust.Membership{Computer: w.GetComputerId(), Signature: w.GetMembership()}).Verify(relay, machine) != nil {
+		return nil
+	}
+	return w.GetMembership()
 }
 
 // renew makes an identity of this machine's own, on the word of the relay that is

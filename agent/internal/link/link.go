@@ -78,7 +78,7 @@ type Link struct {
 	log *slog.Logger
 
 	// Only Run's goroutine:
-	withToken bool   // the relay does not know this machine: enroll with the token
+	withToken bool   // the relay does not know this machine: say that it did, and name the token
 	said      string // the last failure logged, so that it is not repeated
 	everUp    bool
 

@@ -304,7 +304,7 @@ func TestForgottenAgentEnrollsAnewWithAToken(t *testing.T) {
 	relay.Forget()
 
 	b := run(t, id)
-	relay.Until("the refusal is said", func() bool { return b.log.Contains("does not take this computer in") })
+	relay.Until("the refusal is said", func() bool { return b.log.Contains("has lost what it knew of this computer") })
 	if err := b.end(); err != nil {
 		t.Fatalf("an enrolled agent gave up: %v", err)
 	}

@@ -14,6 +14,7 @@ export type Inventory = Schemas['Inventory'];
 export type EnrollmentToken = Schemas['NewEnrollmentToken'];
 export type SessionRow = Schemas['Session'];
 export type RelayInfo = Schemas['RelayInfo'];
+export type WaitingComputer = Schemas['WaitingComputer'];
 export type AgentFile = Schemas['AgentFile'];
 
 export class ApiError extends Error {

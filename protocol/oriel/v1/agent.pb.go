@@ -873,8 +873,11 @@ type Welcome struct {
 	Enrolled            bool                   `protobuf:"varint,7,opt,name=enrolled,proto3" json:"enrolled,omitempty"`                                                  // just now
 	SuccessionKey       []byte                 `protobuf:"bytes,30,opt,name=succession_key,json=successionKey,proto3" json:"succession_key,omitempty"`                   // Ed25519, says which relay_key follows; may be empty
 	SuccessionSignature []byte                 `protobuf:"bytes,31,opt,name=succession_signature,json=successionSignature,proto3" json:"succession_signature,omitempty"` // by the relay's key, over the agent's nonce and that
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// By the relay's key, over the machine key and computer_id. An agent that the relay
+	// does not know any more shows it, and waits to be taken back.
+	Membership    []byte `protobuf:"bytes,20,opt,name=membership,proto3" json:"membership,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Welcome) Reset() {
@@ -966,6 +969,13 @@ func (x *Welcome) GetSuccessionKey() []byte {
 func (x *Welcome) GetSuccessionSignature() []byte {
 	if x != nil {
 		return x.SuccessionSignature
+	}
+	return nil
+}
+
+func (x *Welcome) GetMembership() []byte {
+	if x != nil {
+		return x.Membership
 	}
 	return nil
 }
@@ -2531,7 +2541,7 @@ const file_oriel_v1_agent_proto_rawDesc = "" +
 	" \x01(\fB\x04\xe0\xe0\x18@R\n" +
 	"enrollment\x12 \n" +
 	"\binstance\x18\x14 \x01(\fB\x04\xe0\xe0\x18 R\binstance\x12&\n" +
-	"\vfingerprint\x18\x15 \x01(\fB\x04\xe0\xe0\x18 R\vfingerprint\"\xdb\x02\n" +
+	"\vfingerprint\x18\x15 \x01(\fB\x04\xe0\xe0\x18 R\vfingerprint\"\x81\x03\n" +
 	"\aWelcome\x12%\n" +
 	"\vcomputer_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\n" +
 	"computerId\x12\"\n" +
@@ -2542,7 +2552,10 @@ const file_oriel_v1_agent_proto_rawDesc = "" +
 	"\aaddress\x18\x06 \x01(\tB\x04\xe0\xe0\x18@R\aaddress\x12\x1a\n" +
 	"\benrolled\x18\a \x01(\bR\benrolled\x12+\n" +
 	"\x0esuccession_key\x18\x1e \x01(\fB\x04\xe0\xe0\x18 R\rsuccessionKey\x127\n" +
-	"\x14succession_signature\x18\x1f \x01(\fB\x04\xe0\xe0\x18@R\x13successionSignature\"&\n" +
+	"\x14succession_signature\x18\x1f \x01(\fB\x04\xe0\xe0\x18@R\x13successionSignature\x12$\n" +
+	"\n" +
+	"membership\x18\x14 \x01(\fB\x04\xe0\xe0\x18@R\n" +
+	"membership\"&\n" +
 	"\bAskClock\x12\x1a\n" +
 	"\x05nonce\x18\x01 \x01(\fB\x04\xe0\xe0\x18 R\x05nonce\"Y\n" +
 	"\x05Clock\x12\x1a\n" +

@@ -28,7 +28,8 @@ var golden = map[string]proto.Message{
 		Version: 1, MachineKey: seq(32), Signature: seq(64), Nonce: seq(16), Instance: seq(16), Fingerprint: seq(32)}}},
 	"refused.ToAgent": &ToAgent{Body: &ToAgent_Refused{Refused: &Refused{Code: Code_CODE_TWO_MACHINES, Detail: "two",
 		NewIdentity: &NewIdentity{Token: "oriel-x", Signature: seq(64)}}}},
-	"prove.ToAgent": &ToAgent{Id: 3, Body: &ToAgent_Prove{Prove: &Prove{}}},
+	"welcome.ToAgent": &ToAgent{Body: &ToAgent_Welcome{Welcome: &Welcome{ComputerId: "c-1", Signature: seq(64), Now: 1795305600000, Membership: seq(64)}}},
+	"prove.ToAgent":   &ToAgent{Id: 3, Body: &ToAgent_Prove{Prove: &Prove{}}},
 	"opened.ToConsole": &ToConsole{Body: &ToConsole_SessionOpened{SessionOpened: &SessionOpened{
 		SessionId: "s-1", Attempt: 3, ComputerKey: seq(32), Nonce: seq(16), Scopes: []Scope{Scope_SCOPE_VIEW}, KnownKey: seq(32)}}},
 	"twins.ToConsole": &ToConsole{Body: &ToConsole_Computer{Computer: &Computer{Id: "c-1", SameMachineAs: "c-0",

@@ -84,6 +84,7 @@ func New(o Options) *API {
 	a.keys()
 	a.account()
 	a.computers()
+	a.waiting()
 	a.tokens()
 	a.sessions()
 	a.relay()

@@ -15,6 +15,10 @@ type Fleet interface {
 	Get(ctx context.Context, id string) (*orielv1.Computer, error)
 	Rename(ctx context.Context, id, name string) error
 	Remove(ctx context.Context, id string) error
+	// Waiting are computers that the database has lost.
+	Waiting(ctx context.Context) ([]store.WaitingComputer, error)
+	TakeBack(ctx context.Context, id string) error
+	ForgetWaiting(ctx context.Context, id string) error
 	// Split gives one of two machines with one identity its own.
 	Split(ctx context.Context, id, mark string) error
 	// Settle says that one of two machines with one identity is gone.

@@ -56,7 +56,7 @@ func (f *Fleet) RevokeToken(ctx context.Context, id string) error {
 // Authenticate says whether an agent that claims a machine key may try to
 // prove it: the key is known, or the token of that public key (nil: none) is
 // good. It uses nothing up. Errors: ErrUnauthorized, ErrBlocked.
-func (f *Fleet) Authenticate(ctx context.Context, key, token ed25519.PublicKey) error {
+func (f *Fleet) Authenticate(ctx context.Context, key, token ed25519.PublicKey, m trust.Membership) error {
 	if len(key) != ed25519.PublicKeySize {
 		return ErrUnauthorized
 	}
@@ -68,6 +68,9 @@ func (f *Fleet) Authenticate(ctx context.Context, key, token ed25519.PublicKey) 
 		return nil
 	case !errors.Is(err, store.ErrNotFound):
 		return fmt.Errorf("look up machine key: %w", err)
+	}
+	if former, err := f.member(ctx, key, m); former || err != nil {
+		return err
 	}
 	if token == nil {
 		return ErrUnauthorized
@@ -81,19 +84,22 @@ func (f *Fleet) Authenticate(ctx context.Context, key, token ed25519.PublicKey) 
 
 // Admit takes in an agent that has proved its machine key. A key that is not
 // known is enrolled with one use of the token of that public key, which it has
-// proved too (nil: none). Errors: ErrUnauthorized, ErrBlocked.
-func (f *Fleet) Admit(ctx context.Context, hello *orielv1.Hello, token ed25519.PublicKey, address string) (r Record, enrolled bool, err error) {
+// proved too (nil: none); a former computer (m) gets the id back that it had.
+// Errors: ErrUnauthorized, ErrBlocked, ErrWaiting for a former one without a token.
+func (f *Fleet) Admit(ctx context.Context, hello *orielv1.Hello, token ed25519.PublicKey, m trust.Membership, address string) (r Record, enrolled bool, err error) {
 	row := store.Computer{MachineKey: hello.GetMachineKey(), MachineID: plain.Line(hello.GetMachineId(), 128),
 		Fingerprint:  hex.EncodeToString(hello.GetFingerprint()),
 		AgentVersion: plain.Line(hello.GetAgentVersion(), 64), Address: plain.Line(address, 64)}
 	summarize(&row, hello.GetSummary())
 	known, err := f.o.Store.ComputerByKey(ctx, row.MachineKey)
 	if errors.Is(err, store.ErrNotFound) {
-		if token == nil {
-			return Record{}, false, ErrUnauthorized
+		if row.ID, err = f.formerID(ctx, row.MachineKey, m); err != nil {
+			return Record{}, false, err
 		}
-		row.ID, row.AddedAt = store.NewID(), f.now()
-		err = f.o.Store.AddComputer(ctx, &row, token)
+		row.AddedAt, err = f.now(), store.ErrNotFound
+		if token != nil {
+			err = f.o.Store.AddComputer(ctx, &row, token)
+		}
 		switch {
 		case err == nil:
 			f.o.Log.Info("computer enrolled", "computer", row.ID, "token", row.AddedWith, "address", row.Address)
@@ -106,7 +112,13 @@ func (f *Fleet) Admit(ctx context.Context, hello *orielv1.Hello, token ed25519.P
 			}
 			return Record{ID: row.ID, Name: nameOf(row), Key: row.MachineKey}, true, nil
 		case errors.Is(err, store.ErrNotFound):
-			return Record{}, false, ErrUnauthorized
+			former, err := f.member(ctx, row.MachineKey, m)
+			if former {
+				err = f.wait(ctx, row, m.Computer)
+			} else if err == nil {
+				err = ErrUnauthorized
+			}
+			return Record{}, false, err
 		case errors.Is(err, store.ErrConflict): // the same agent, twice at once
 			known, err = f.o.Store.ComputerByKey(ctx, row.MachineKey)
 		}

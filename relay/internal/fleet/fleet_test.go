@@ -64,24 +64,24 @@ func TestToken(t *testing.T) {
 		}
 		k := key(t)
 		token := public(t, text)
-		if err := n.Fleet.Authenticate(ctx, k, token); err != nil {
+		if err := n.Fleet.Authenticate(ctx, k, token, trust.Membership{}); err != nil {
 			t.Fatal(err)
 		}
 		for name, bad := range map[string]ed25519.PublicKey{"none": nil, "cut": token[:31], "another secret": public(t, "oriel-"+strings.Repeat("b", 26)+text[32:])} {
-			if err := n.Fleet.Authenticate(ctx, k, bad); !errors.Is(err, fleet.ErrUnauthorized) {
+			if err := n.Fleet.Authenticate(ctx, k, bad, trust.Membership{}); !errors.Is(err, fleet.ErrUnauthorized) {
 				t.Errorf("%s: %v", name, err)
 			}
-			if _, _, err := n.Fleet.Admit(ctx, hello(k, ""), bad, ""); !errors.Is(err, fleet.ErrUnauthorized) {
+			if _, _, err := n.Fleet.Admit(ctx, hello(k, ""), bad, trust.Membership{}, ""); !errors.Is(err, fleet.ErrUnauthorized) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		if err := n.Fleet.Authenticate(ctx, k[:31], token); !errors.Is(err, fleet.ErrUnauthorized) {
+		if err := n.Fleet.Authenticate(ctx, k[:31], token, trust.Membership{}); !errors.Is(err, fleet.ErrUnauthorized) {
 			t.Fatal(err)
 		}
 		if err := n.Fleet.RevokeToken(ctx, tok.ID); err != nil {
 			t.Fatal(err)
 		}
-		if err := n.Fleet.Authenticate(ctx, k, token); !errors.Is(err, fleet.ErrUnauthorized) {
+		if err := n.Fleet.Authenticate(ctx, k, token, trust.Membership{}); !errors.Is(err, fleet.ErrUnauthorized) {
 			t.Fatal(err)
 		}
 		if err := n.Fleet.RevokeToken(ctx, "?"); !errors.Is(err, store.ErrNotFound) {
@@ -103,7 +103,7 @@ func TestOneKeyIsOneComputer(t *testing.T) {
 		ids := make(chan string, 4)
 		for range 4 {
 			wg.Go(func() {
-				r, _, err := n.Fleet.Admit(ctx, hello(k, "m"), token, "192.0.2.1")
+				r, _, err := n.Fleet.Admit(ctx, hello(k, "m"), token, trust.Membership{}, "192.0.2.1")
 				if err != nil {
 					t.Error(err)
 				}
@@ -122,7 +122,7 @@ func TestOneKeyIsOneComputer(t *testing.T) {
 			t.Fatal(all, err)
 		}
 		// The same machine with another key is another computer, flagged.
-		r, enrolled, err := n.Fleet.Admit(ctx, hello(key(t), "m"), token, "192.0.2.1")
+		r, enrolled, err := n.Fleet.Admit(ctx, hello(key(t), "m"), token, trust.Membership{}, "192.0.2.1")
 		if err != nil || !enrolled || r.ID == first {
 			t.Fatal(r, enrolled, err)
 		}
@@ -130,7 +130,7 @@ func TestOneKeyIsOneComputer(t *testing.T) {
 			t.Fatal(c, err)
 		}
 		// A key that is known does not use a token up, whatever it is.
-		if _, enrolled, err := n.Fleet.Admit(ctx, hello(k, "m"), token, "192.0.2.1"); err != nil || enrolled {
+		if _, enrolled, err := n.Fleet.Admit(ctx, hello(k, "m"), token, trust.Membership{}, "192.0.2.1"); err != nil || enrolled {
 			t.Fatal(enrolled, err)
 		}
 		if all, err := n.Fleet.Tokens(ctx); err != nil || all[0].Used != 2 {
@@ -146,7 +146,7 @@ func TestAgentsTextIsPlainAndBounded(t *testing.T) {
 		h.AgentVersion = strings.Repeat("v", 300)
 		h.Summary = &orielv1.Summary{HostName: "<img src=x onerror=alert(1)>\u202e\x1b]0;x\x07", OsName: "a\r\nb", User: "\xff",
 			Addresses: []string{"192.0.2.1", "\u200b", strings.Repeat("9", 300)}}
-		r, _, err := n.Fleet.Admit(ctx, h, public(t, n.Token(t, 1)), "192.0.2.1")
+		r, _, err := n.Fleet.Admit(ctx, h, public(t, n.Token(t, 1)), trust.Membership{}, "192.0.2.1")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -168,7 +168,7 @@ func TestAgentsTextIsPlainAndBounded(t *testing.T) {
 func TestNamesAndRemoval(t *testing.T) {
 	each(t, func(t *testing.T, n *relaytest.Node) {
 		ctx := t.Context()
-		r, _, err := n.Fleet.Admit(ctx, hello(key(t), ""), public(t, n.Token(t, 1)), "")
+		r, _, err := n.Fleet.Admit(ctx, hello(key(t), ""), public(t, n.Token(t, 1)), trust.Membership{}, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -183,10 +183,10 @@ func TestNamesAndRemoval(t *testing.T) {
 		if err := n.Fleet.Block(ctx, r.ID, true); err != nil {
 			t.Fatal(err)
 		}
-		if err := n.Fleet.Authenticate(ctx, r.Key, nil); !errors.Is(err, fleet.ErrBlocked) {
+		if err := n.Fleet.Authenticate(ctx, r.Key, nil, trust.Membership{}); !errors.Is(err, fleet.ErrBlocked) {
 			t.Fatal(err)
 		}
-		if _, _, err := n.Fleet.Admit(ctx, hello(r.Key, ""), nil, ""); !errors.Is(err, fleet.ErrBlocked) {
+		if _, _, err := n.Fleet.Admit(ctx, hello(r.Key, ""), nil, trust.Membership{}, ""); !errors.Is(err, fleet.ErrBlocked) {
 			t.Fatal(err)
 		}
 		if c, _ := n.Fleet.Get(ctx, r.ID); c.GetStatus() != orielv1.Computer_STATUS_BLOCKED {

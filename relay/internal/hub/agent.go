@@ -33,6 +33,7 @@ func (h *Hub) serveAgent(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusUnauthorized, "unauthorized", err.Error())
 		return
 	}
+	member := trust.ParseMembership(r.Header.Get(trust.MembershipHeader))
 	if h.isDraining() {
 		refuse(w, http.StatusServiceUnavailable, "unavailable", "the relay is shutting down; try again")
 		return
@@ -45,7 +46,7 @@ func (h *Hub) serveAgent(w http.ResponseWriter, r *http.Request) {
 	}
 	defer greeted()
 	ctx, cancel := context.WithTimeout(greeting, dbWithin)
-	err = h.o.Fleet.Authenticate(ctx, who.Key, who.Token)
+	err = h.o.Fleet.Authenticate(ctx, who.Key, who.Token, member)
 	cancel()
 	switch {
 	case greeting.Err() != nil:
@@ -74,7 +75,7 @@ func (h *Hub) serveAgent(w http.ResponseWriter, r *http.Request) {
 	}
 	defer leave()
 	a := &agent{h: h, conn: conn, id: store.NewID(), address: from.Address, asks: make(map[uint64]func(orielv1.Code, string))}
-	hello, err := a.greet(greeting, g, who)
+	hello, err := a.greet(greeting, g, who, member)
 	greeted()
 	if err != nil {
 		h.o.Log.Info("agent not taken in", "address", a.address, "err", err)
@@ -106,7 +107,7 @@ type agent struct {
 }
 
 // greet is Challenge, Hello, Welcome; or Refused, and an error.
-func (a *agent) greet(ctx context.Context, g *greeting, who trust.Applicant) (*orielv1.Hello, error) {
+func (a *agent) greet(ctx context.Context, g *greeting, who trust.Applicant, member trust.Membership) (*orielv1.Hello, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, greetWithin, errTooLong)
 	defer cancel()
 	// Not waiting for the writer: it may be what hangs.
@@ -164,10 +165,12 @@ func (a *agent) greet(ctx context.Context, g *greeting, who trust.Applicant) (*o
 	if err := a.meet(ctx, who.Key, hello); err != nil {
 		return nil, err
 	}
-	record, enrolled, err := a.h.o.Fleet.Admit(ctx, hello, who.Token, a.address)
+	record, enrolled, err := a.h.o.Fleet.Admit(ctx, hello, who.Token, member, a.address)
 	switch {
 	case errors.Is(err, fleet.ErrUnauthorized), errors.Is(err, fleet.ErrBlocked):
 		return nil, a.refuse(orielv1.Code_CODE_FORBIDDEN, err.Error(), true)
+	case errors.Is(err, fleet.ErrWaiting):
+		return nil, a.refuse(orielv1.Code_CODE_NOT_FOUND, err.Error(), false)
 	case store.DiskFull(err):
 		return nil, a.refuse(orielv1.Code_CODE_UNAVAILABLE, "the relay's disk is full; it takes in no new computer until there is room", false)
 	case err != nil:
@@ -180,8 +183,11 @@ func (a *agent) greet(ctx context.Context, g *greeting, who trust.Applicant) (*o
 	if err != nil {
 		return nil, fmt.Errorf("sign welcome: %w", err)
 	}
+	if member, err = trust.SignMembership(a.h.o.Signer, who.Key, a.ID); err != nil {
+		return nil, fmt.Errorf("sign membership: %w", err)
+	}
 	welcome := &orielv1.Welcome{ComputerId: a.ID, Signature: signature, Now: now.UnixMilli(), Relays: a.h.o.Relays(), Address: a.address,
-		Settings: &orielv1.Settings{PreviewSeconds: a.h.o.PreviewSeconds}, Enrolled: enrolled}
+		Settings: &orielv1.Settings{PreviewSeconds: a.h.o.PreviewSeconds}, Enrolled: enrolled, Membership: member.Signature}
 	if a.h.o.Succession != nil {
 		welcome.SuccessionKey = a.h.o.Succession
 		if welcome.SuccessionSignature, err = trust.SignSuccession(a.h.o.Signer, hello.GetNonce(), a.h.o.Succession); err != nil {

@@ -27,6 +27,8 @@ type Machine struct {
 	Verifier *trust.Verifier   // of grants; there once it is connected
 	Deaf     bool              // does not prove that it is alive
 	Last     *orielv1.Hello    // that it sent
+	Member   trust.Membership  // what it shows
+	Welcomed trust.Membership  // what a relay gave it
 }
 
 // NewMachine makes a computer with that host name.
@@ -97,7 +99,11 @@ func (r *Refusal) Error() string { return fmt.Sprintf("HTTP %d, %v", r.Status, r
 // Dial connects and greets; nothing is read after Welcome. Errors: *Refusal.
 func (m *Machine) Dial(ctx context.Context, n *Node, token string) (*wire.Conn, *orielv1.Welcome, error) {
 	who := m.Applicant(token)
-	conn, resp, err := wire.Dial(ctx, socket(n.URL, "/agent/v1"), Header(who), n.TLS, wire.Options{})
+	header := Header(who)
+	if former := m.Member.Header(); former != "" {
+		header.Set(trust.MembershipHeader, former)
+	}
+	conn, resp, err := wire.Dial(ctx, socket(n.URL, "/agent/v1"), header, n.TLS, wire.Options{})
 	if resp != nil && resp.StatusCode != http.StatusSwitchingProtocols {
 		return nil, nil, &Refusal{Status: resp.StatusCode}
 	}
@@ -160,6 +166,7 @@ func (m *Machine) greet(conn *wire.Conn, who trust.Applicant, token string) (*or
 		m.Next = key
 	}
 	m.Relay = c.GetRelayKey()
+	m.Welcomed = trust.Membership{Computer: w.GetComputerId(), Signature: w.GetMembership()}
 	if m.Verifier == nil || !m.Verifier.RelayKey.Equal(m.Relay) {
 		m.Verifier = &trust.Verifier{RelayKey: m.Relay, ComputerID: w.GetComputerId(), ComputerKey: m.Public(), Now: time.Now}
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/uptrace/bun"
 )
@@ -110,6 +111,9 @@ func (s *Store) AddComputer(ctx context.Context, c *Computer, tokenKey []byte) e
 		if c.SameMachineAs, err = sameMachine(ctx, tx, *c); err != nil {
 			return err
 		}
+		if err := comesBack(ctx, tx, c.MachineKey); err != nil {
+			return err
+		}
 		_, err = tx.NewInsert().Model(c).Exec(ctx)
 		return err
 	})
@@ -177,7 +181,14 @@ func (s *Store) SaveComputer(ctx context.Context, c Computer, columns ...[]Compu
 // who was flagged as the same machine is no longer. Errors: ErrNotFound.
 func (s *Store) RemoveComputer(ctx context.Context, id string) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		var c Computer
+		if err := tx.NewSelect().Model(&c).Column("machine_key").Where("id = ?", id).Scan(ctx); err != nil {
+			return err
+		}
 		if err := changed(tx.NewDelete().Model((*Computer)(nil)).Where("id = ?", id).Exec(ctx)); err != nil {
+			return err
+		}
+		if err := leaves(ctx, tx, c.MachineKey, time.Now().UnixMilli()); err != nil {
 			return err
 		}
 		_, err := tx.NewUpdate().Model((*Computer)(nil)).

@@ -60,6 +60,7 @@ type Relay struct {
 	agents  []*Agent                              // protected by mu; every one that was ever welcomed
 	headers []string                              // protected by mu; Authorization of every try
 	hellos  int                                   // protected by mu; taken in or not
+	lost    int                                   // protected by mu
 	refuse  func(*orielv1.Hello) *orielv1.Refused // protected by mu; nil: nobody
 	step    time.Duration                         // protected by mu; of its clock, besides Skew
 	working sync.WaitGroup
@@ -191,6 +192,20 @@ func (r *Relay) Forget() {
 	clear(r.known)
 }
 
+// Lost is how many greetings of machines that it knew before it refused so far.
+func (r *Relay) Lost() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lost
+}
+
+// TakeBack has it know a machine that it forgot.
+func (r *Relay) TakeBack(key ed25519.PublicKey) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.known[string(key)] = true
+}
+
 // RefuseHello has those refused for whom fn says how, from now on.
 func (r *Relay) RefuseHello(fn func(*orielv1.Hello) *orielv1.Refused) {
 	r.mu.Lock()
@@ -285,7 +300,8 @@ func (r *Relay) serve(w http.ResponseWriter, req *http.Request) {
 	who, err := trust.ParseAuthorization(header)
 	r.mu.Lock()
 	r.headers = append(r.headers, header)
-	ok := err == nil && (r.known[string(who.Key)] || who.Token.Equal(r.token().Public()))
+	former := err == nil && trust.ParseMembership(req.Header.Get(trust.MembershipHeader)).Verify(r.Public(), who.Key) == nil
+	ok := err == nil && (r.known[string(who.Key)] || who.Token.Equal(r.token().Public()) || former)
 	r.mu.Unlock()
 	if !ok {
 		w.Header().Set("Content-Type", "application/json")
@@ -339,6 +355,10 @@ func (r *Relay) talk(conn *wire.Conn, who trust.Applicant) {
 	}
 	refused := r.Refuse
 	r.mu.Lock()
+	if !r.known[name] && who.Token == nil { // a former one
+		refused = &orielv1.Refused{Code: orielv1.Code_CODE_NOT_FOUND, Detail: "lost"}
+		r.lost++
+	}
 	if r.refuse != nil {
 		refused = r.refuse(hello)
 	}
@@ -358,7 +378,7 @@ func (r *Relay) talk(conn *wire.Conn, who trust.Applicant) {
 		}
 	}
 	// Whoever sees the agent may send to it, and Welcome comes first.
-	conn.Send(&orielv1.ToAgent{Body: &orielv1.ToAgent_Welcome{Welcome: r.welcome(hello.GetNonce(), enrolled, now)}})
+	conn.Send(&orielv1.ToAgent{Body: &orielv1.ToAgent_Welcome{Welcome: r.welcome(hello.GetNonce(), key, enrolled, now)}})
 	r.agents = append(r.agents, a)
 	r.mu.Unlock()
 	for {
@@ -378,7 +398,7 @@ func (r *Relay) talk(conn *wire.Conn, who trust.Applicant) {
 	}
 }
 
-func (r *Relay) welcome(nonce []byte, enrolled bool, now time.Time) *orielv1.Welcome {
+func (r *Relay) welcome(nonce []byte, machine ed25519.PublicKey, enrolled bool, now time.Time) *orielv1.Welcome {
 	key := r.Key
 	if r.Forged {
 		_, key, _ = ed25519.GenerateKey(rand.Reader)
@@ -387,7 +407,11 @@ func (r *Relay) welcome(nonce []byte, enrolled bool, now time.Time) *orielv1.Wel
 	if err != nil {
 		r.t.Errorf("sign welcome: %v", err)
 	}
-	w := &orielv1.Welcome{ComputerId: r.Computer, Signature: sig, Now: now.UnixMilli(),
+	member, err := trust.SignMembership(trust.Key(key), machine, r.Computer)
+	if err != nil {
+		r.t.Errorf("sign membership: %v", err)
+	}
+	w := &orielv1.Welcome{ComputerId: r.Computer, Membership: member.Signature, Signature: sig, Now: now.UnixMilli(),
 		Relays: r.Relays, Address: "127.0.0.1", Enrolled: enrolled, Settings: &orielv1.Settings{}}
 	if r.Succession != nil {
 		w.SuccessionKey = r.Succession

@@ -1,0 +1,68 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"oriel/relay/internal/access"
+)
+
+// WaitingComputer is one that this relay once enrolled and has lost, as after the
+// restore of an older back-up.
+type WaitingComputer struct {
+	ID       string    `json:"id" doc:"That it had, and gets back."`
+	HostName string    `json:"host_name"`
+	OS       string    `json:"os"`
+	OSName   string    `json:"os_name"`
+	Address  string    `json:"address" doc:"As the relay sees it."`
+	Key      []byte    `json:"key" doc:"The machine key that it proved."`
+	Since    time.Time `json:"since"`
+	SeenAt   time.Time `json:"seen_at"`
+}
+
+type waitingOut struct {
+	Body struct {
+		Computers []WaitingComputer `json:"computers" nullable:"false"`
+	}
+}
+
+func (a *API) waiting() {
+	of := tag("computers")
+	operation(a, "GET", "/waiting-computers", "waitingComputers", "Computers that wait to be taken back", a.listWaiting, of)
+	operation(a, "POST", "/waiting-computers/{id}/take-back", "takeBackComputer", "Take a computer back with its identity and history", a.takeBack, of)
+	operation(a, "DELETE", "/waiting-computers/{id}", "forgetWaitingComputer", "Have a computer wait no longer; it needs a new token from then on", a.forgetWaiting, of, status(http.StatusNoContent))
+}
+
+func (a *API) listWaiting(ctx context.Context, _ *nothingIn) (*waitingOut, error) {
+	if err := a.can(ctx, access.Enroll, access.Relay); err != nil {
+		return nil, err
+	}
+	all, err := a.o.Fleet.Waiting(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := &waitingOut{}
+	out.Body.Computers = make([]WaitingComputer, len(all))
+	for i, w := range all {
+		out.Body.Computers[i] = WaitingComputer{w.ComputerID, w.HostName, w.OS, w.OSName, w.Address, w.MachineKey, when(w.Since), when(w.SeenAt)}
+	}
+	return out, nil
+}
+
+func (a *API) takeBack(ctx context.Context, in *idIn) (*computerOut, error) {
+	if err := a.can(ctx, access.Enroll, access.Relay); err != nil {
+		return nil, err
+	}
+	if err := a.o.Fleet.TakeBack(ctx, in.ID); err != nil {
+		return nil, err
+	}
+	return a.getComputer(ctx, in)
+}
+
+func (a *API) forgetWaiting(ctx context.Context, in *idIn) (*struct{}, error) {
+	if err := a.can(ctx, access.Enroll, access.Relay); err != nil {
+		return nil, err
+	}
+	return nil, a.o.Fleet.ForgetWaiting(ctx, in.ID)
+}

@@ -1,0 +1,87 @@
+package fleet
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+
+	"oriel/protocol/trust"
+	"oriel/relay/internal/store"
+)
+
+// ErrWaiting: the database has lost this computer, which waits to be taken back.
+var ErrWaiting = errors.New("this relay has lost what it knew of this computer; it waits in the console to be taken back")
+
+// member reports whether this relay once enrolled the key as the computer that m
+// says, and nobody has removed it since.
+func (f *Fleet) member(ctx context.Context, key ed25519.PublicKey, m trust.Membership) (bool, error) {
+	if m.Computer == "" || m.Verify(f.o.RelayKey, key) != nil {
+		return false, nil
+	}
+	removed, err := f.o.Store.KeyRemoved(ctx, key)
+	if err != nil {
+		return false, fmt.Errorf("look up removed key: %w", err)
+	}
+	return !removed, nil
+}
+
+// formerID is the id that a machine gets back: the one it had, unless another
+// computer has that.
+func (f *Fleet) formerID(ctx context.Context, key ed25519.PublicKey, m trust.Membership) (string, error) {
+	if m.Computer == "" || m.Verify(f.o.RelayKey, key) != nil {
+		return store.NewID(), nil
+	}
+	_, err := f.o.Store.Computer(ctx, m.Computer)
+	if errors.Is(err, store.ErrNotFound) {
+		return m.Computer, nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("look up computer: %w", err)
+	}
+	return store.NewID(), nil
+}
+
+// wait notes that a former computer is there. It returns ErrWaiting when that is done.
+func (f *Fleet) wait(ctx context.Context, row store.Computer, computer string) error {
+	isNew, err := f.o.Store.SaveWaiting(ctx, store.WaitingComputer{ComputerID: computer, MachineKey: row.MachineKey, MachineID: row.MachineID,
+		Fingerprint: row.Fingerprint, HostName: row.HostName, OS: row.OS, OSName: row.OSName, Arch: row.Arch, Address: row.Address,
+		AgentVersion: row.AgentVersion, Since: f.now(), SeenAt: f.now()})
+	if err != nil {
+		return fmt.Errorf("note a computer that waits: %w", err)
+	}
+	if isNew {
+		f.o.Log.Warn("a computer that this relay does not know any more waits to be taken back", "computer", computer, "address", row.Address)
+		f.changed(computer) // no computer: whoever watches them looks who waits
+	}
+	return ErrWaiting
+}
+
+// Waiting are the computers that wait to be taken back, the longest first.
+func (f *Fleet) Waiting(ctx context.Context) ([]store.WaitingComputer, error) {
+	all, err := f.o.Store.Waiting(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list waiting computers: %w", err)
+	}
+	return all, nil
+}
+
+// TakeBack makes a computer of one that waits, with the id and the key that it had.
+// Errors: store.ErrNotFound, store.ErrConflict.
+func (f *Fleet) TakeBack(ctx context.Context, computer string) error {
+	if err := f.o.Store.TakeBack(ctx, computer, f.now()); err != nil {
+		return fmt.Errorf("take back: %w", err)
+	}
+	f.o.Log.Info("computer taken back", "computer", computer)
+	f.changed(computer)
+	return nil
+}
+
+// ForgetWaiting has a computer wait no longer, and not again. Errors: store.ErrNotFound.
+func (f *Fleet) ForgetWaiting(ctx context.Context, computer string) error {
+	if err := f.o.Store.ForgetWaiting(ctx, computer, f.now()); err != nil {
+		return fmt.Errorf("forget a computer that waits: %w", err)
+	}
+	f.changed(computer)
+	return nil
+}
