@@ -156,6 +156,15 @@ func (c *xconn) request(ext string, minor byte, buf []byte, reply bool) ([]byte,
 	return nil, cookie.Check()
 }
 
+// send is request for one whose answer nobody waits for.
+func (c *xconn) send(ext string, minor byte, buf []byte) {
+	if e, ok := c.ext[ext]; ok {
+		buf[0], buf[1] = e.major, minor
+		xgb.Put16(buf[2:], uint16(len(buf)/4))
+		c.NewRequest(buf, c.NewCookie(false, false))
+	}
+}
+
 // xstream parses the server's side of the X protocol far enough to take the
 // events out and to keep error codes within those that xgb knows.
 type xstream struct {

@@ -45,7 +45,8 @@ func (d *x11) startInput() error {
 	}
 	d.hand.use("XInputExtension")
 	d.startRepeating()
-	return nil
+	// Now, so that no press waits for a server that does not answer.
+	return d.readLocks()
 }
 
 // inputEvent takes an event of the hand's connection. It must not block.

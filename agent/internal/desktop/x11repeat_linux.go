@@ -49,9 +49,7 @@ func (d *x11) startRepeating() {
 		}
 	}
 	if err == nil {
-		err = d.stopRepeats(r.xtest)
-	}
-	if err == nil {
+		d.stopRepeats(r.xtest)
 		err = d.readRepeats()
 	}
 	if err != nil {
@@ -92,12 +90,11 @@ func (d *x11) repeats(device uint16) (bool, error) {
 }
 
 // stopRepeats switches a device's repeating off.
-func (d *x11) stopRepeats(device uint16) error {
+func (d *x11) stopRepeats(device uint16) {
 	buf := make([]byte, 100)
 	xgb.Put16(buf[4:], device)
 	xgb.Put32(buf[24:], xkbRepeatKeys)
-	_, err := d.hand.request("XKEYBOARD", xkbSetControls, buf, false)
-	return err
+	d.hand.send("XKEYBOARD", xkbSetControls, buf)
 }
 
 // readRepeats learns which keys may repeat.
@@ -119,9 +116,7 @@ func (d *x11) quiet() {
 		return
 	}
 	r.looked = time.Now()
-	if err := errors.Join(d.stopRepeats(r.xtest), d.readRepeats()); err != nil {
-		d.log.Debug("repeating of held keys", "desktop", d.name, "error", err)
-	}
+	d.stopRepeats(r.xtest)
 }
 
 // mayRepeat reports that a key which is down and pressed again types again: it is
