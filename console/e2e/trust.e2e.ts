@@ -146,4 +146,37 @@ describe('the key of a computer', () => {
       await w.stop();
     }
   });
+
+  // Rule: after DTLS the certificate of the connection is compared with the one that the
+  // computer has signed, and no session comes of another.
+  it('does not suffice: the connection has to have the certificate that it signed', async () => {
+    const w = await World.start();
+    try {
+      await w.context.addInitScript(() => {
+        const own = RTCDtlsTransport.prototype.getRemoteCertificates;
+        const seen: number[] = [];
+        Object.assign(globalThis, { seen });
+        RTCDtlsTransport.prototype.getRemoteCertificates = function () {
+          const chain = own.call(this);
+          seen.push(...chain.map((der) => der.byteLength));
+          return chain;
+        };
+      });
+      const view = await connect(w.context, w.page);
+      await live(view);
+      const seen = await view.evaluate(() => (globalThis as unknown as { seen: number[] }).seen);
+      expect(seen).toHaveLength(1); // one certificate, looked at once
+      expect(seen[0]).toBeGreaterThan(100);
+      await view.close();
+
+      await w.context.addInitScript(() => {
+        RTCDtlsTransport.prototype.getRemoteCertificates = () => [new Uint8Array(300).buffer];
+      });
+      const forged = await connect(w.context, w.page);
+      await until('the warning', async () => (await state(forged)) === 'forged');
+      await forged.close();
+    } finally {
+      await w.stop();
+    }
+  });
 });
