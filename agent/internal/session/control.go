@@ -157,6 +157,10 @@ func (p *peer) act(m *orielv1.ToDesktop) bool {
 		if p.allowed(orielv1.Scope_SCOPE_VIEW) {
 			p.setStream(b.Stream)
 		}
+	case *orielv1.ToDesktop_Refresh:
+		if p.allowed(orielv1.Scope_SCOPE_VIEW) && p.video != nil {
+			p.video.lost()
+		}
 	case *orielv1.ToDesktop_Ping:
 		p.say(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Pong{Pong: &orielv1.Pong{Id: b.Ping.GetId()}}})
 	case *orielv1.ToDesktop_Heard:

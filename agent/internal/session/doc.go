@@ -53,7 +53,8 @@
 // offer has it (Ready.full_chroma), else Balanced; another format is another
 // stream into the same track, and until its first key frame the one before goes
 // on. Stats say what is in force and what is sent, SessionReport names the codec
-// that is ("AV1 4:4:4"). Where 4:4:4 fails the session goes on without.
+// that is ("AV1 4:4:4"). Where 4:4:4 fails the session goes on without. Refresh is
+// answered by a key frame: the viewer has shown nothing yet.
 //
 // # Keys
 //

@@ -215,6 +215,7 @@ type ToDesktop struct {
 	//	*ToDesktop_Seen
 	//	*ToDesktop_Heard
 	//	*ToDesktop_Held
+	//	*ToDesktop_Refresh
 	Body isToDesktop_Body `protobuf_oneof:"body"`
 	// When the viewer said it, in ms of a clock of its own that began with the
 	// connection; 0: not said, and nothing is known of its age.
@@ -359,6 +360,15 @@ func (x *ToDesktop) GetHeld() *Held {
 	return nil
 }
 
+func (x *ToDesktop) GetRefresh() *Refresh {
+	if x != nil {
+		if x, ok := x.Body.(*ToDesktop_Refresh); ok {
+			return x.Refresh
+		}
+	}
+	return nil
+}
+
 func (x *ToDesktop) GetAt() uint32 {
 	if x != nil {
 		return x.At
@@ -414,6 +424,10 @@ type ToDesktop_Held struct {
 	Held *Held `protobuf:"bytes,11,opt,name=held,proto3,oneof"`
 }
 
+type ToDesktop_Refresh struct {
+	Refresh *Refresh `protobuf:"bytes,12,opt,name=refresh,proto3,oneof"`
+}
+
 func (*ToDesktop_Key) isToDesktop_Body() {}
 
 func (*ToDesktop_Button) isToDesktop_Body() {}
@@ -435,6 +449,8 @@ func (*ToDesktop_Seen) isToDesktop_Body() {}
 func (*ToDesktop_Heard) isToDesktop_Body() {}
 
 func (*ToDesktop_Held) isToDesktop_Body() {}
+
+func (*ToDesktop_Refresh) isToDesktop_Body() {}
 
 // Again is recent input (key, button, wheel, text, release_all) once more. A lost
 // packet of control comes again after a second at worst (SCTP waits for its timer
@@ -1164,6 +1180,44 @@ func (*Leave) Descriptor() ([]byte, []int) {
 	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{11}
 }
 
+// Refresh asks for the picture anew: the viewer has shown none on this connection, and
+// none is on its way. A browser asks by itself only for what it knows to be missing.
+type Refresh struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Refresh) Reset() {
+	*x = Refresh{}
+	mi := &file_oriel_v1_channel_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Refresh) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Refresh) ProtoMessage() {}
+
+func (x *Refresh) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_channel_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Refresh.ProtoReflect.Descriptor instead.
+func (*Refresh) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{12}
+}
+
 // Heard answers Dropped; the time between the two bounds how old this is.
 type Heard struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1174,7 +1228,7 @@ type Heard struct {
 
 func (x *Heard) Reset() {
 	*x = Heard{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[12]
+	mi := &file_oriel_v1_channel_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1186,7 +1240,7 @@ func (x *Heard) String() string {
 func (*Heard) ProtoMessage() {}
 
 func (x *Heard) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[12]
+	mi := &file_oriel_v1_channel_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1199,7 +1253,7 @@ func (x *Heard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heard.ProtoReflect.Descriptor instead.
 func (*Heard) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{12}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Heard) GetNumber() uint32 {
@@ -1224,7 +1278,7 @@ type Seen struct {
 
 func (x *Seen) Reset() {
 	*x = Seen{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[13]
+	mi := &file_oriel_v1_channel_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1236,7 +1290,7 @@ func (x *Seen) String() string {
 func (*Seen) ProtoMessage() {}
 
 func (x *Seen) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[13]
+	mi := &file_oriel_v1_channel_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1249,7 +1303,7 @@ func (x *Seen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Seen.ProtoReflect.Descriptor instead.
 func (*Seen) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{13}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Seen) GetFrames() uint32 {
@@ -1291,7 +1345,7 @@ type StreamSettings struct {
 
 func (x *StreamSettings) Reset() {
 	*x = StreamSettings{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[14]
+	mi := &file_oriel_v1_channel_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1303,7 +1357,7 @@ func (x *StreamSettings) String() string {
 func (*StreamSettings) ProtoMessage() {}
 
 func (x *StreamSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[14]
+	mi := &file_oriel_v1_channel_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1316,7 +1370,7 @@ func (x *StreamSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamSettings.ProtoReflect.Descriptor instead.
 func (*StreamSettings) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{14}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *StreamSettings) GetPreset() Preset {
@@ -1349,7 +1403,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[15]
+	mi := &file_oriel_v1_channel_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1361,7 +1415,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[15]
+	mi := &file_oriel_v1_channel_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1374,7 +1428,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{15}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Ping) GetId() uint64 {
@@ -1393,7 +1447,7 @@ type Pong struct {
 
 func (x *Pong) Reset() {
 	*x = Pong{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[16]
+	mi := &file_oriel_v1_channel_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1405,7 +1459,7 @@ func (x *Pong) String() string {
 func (*Pong) ProtoMessage() {}
 
 func (x *Pong) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[16]
+	mi := &file_oriel_v1_channel_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1418,7 +1472,7 @@ func (x *Pong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pong.ProtoReflect.Descriptor instead.
 func (*Pong) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{16}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Pong) GetId() uint64 {
@@ -1442,7 +1496,7 @@ type Ready struct {
 
 func (x *Ready) Reset() {
 	*x = Ready{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[17]
+	mi := &file_oriel_v1_channel_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1454,7 +1508,7 @@ func (x *Ready) String() string {
 func (*Ready) ProtoMessage() {}
 
 func (x *Ready) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[17]
+	mi := &file_oriel_v1_channel_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1467,7 +1521,7 @@ func (x *Ready) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ready.ProtoReflect.Descriptor instead.
 func (*Ready) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{17}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Ready) GetScopes() []Scope {
@@ -1522,7 +1576,7 @@ type Screen struct {
 
 func (x *Screen) Reset() {
 	*x = Screen{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[18]
+	mi := &file_oriel_v1_channel_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1534,7 +1588,7 @@ func (x *Screen) String() string {
 func (*Screen) ProtoMessage() {}
 
 func (x *Screen) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[18]
+	mi := &file_oriel_v1_channel_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1547,7 +1601,7 @@ func (x *Screen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Screen.ProtoReflect.Descriptor instead.
 func (*Screen) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{18}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Screen) GetWidth() uint32 {
@@ -1577,7 +1631,7 @@ type DisplayState struct {
 
 func (x *DisplayState) Reset() {
 	*x = DisplayState{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[19]
+	mi := &file_oriel_v1_channel_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1589,7 +1643,7 @@ func (x *DisplayState) String() string {
 func (*DisplayState) ProtoMessage() {}
 
 func (x *DisplayState) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[19]
+	mi := &file_oriel_v1_channel_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1602,7 +1656,7 @@ func (x *DisplayState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisplayState.ProtoReflect.Descriptor instead.
 func (*DisplayState) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{19}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DisplayState) GetAvailable() bool {
@@ -1640,7 +1694,7 @@ type CursorShape struct {
 
 func (x *CursorShape) Reset() {
 	*x = CursorShape{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[20]
+	mi := &file_oriel_v1_channel_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1652,7 +1706,7 @@ func (x *CursorShape) String() string {
 func (*CursorShape) ProtoMessage() {}
 
 func (x *CursorShape) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[20]
+	mi := &file_oriel_v1_channel_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1665,7 +1719,7 @@ func (x *CursorShape) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorShape.ProtoReflect.Descriptor instead.
 func (*CursorShape) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{20}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CursorShape) GetWidth() uint32 {
@@ -1716,7 +1770,7 @@ type CursorPlace struct {
 
 func (x *CursorPlace) Reset() {
 	*x = CursorPlace{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[21]
+	mi := &file_oriel_v1_channel_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1728,7 +1782,7 @@ func (x *CursorPlace) String() string {
 func (*CursorPlace) ProtoMessage() {}
 
 func (x *CursorPlace) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[21]
+	mi := &file_oriel_v1_channel_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1741,7 +1795,7 @@ func (x *CursorPlace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorPlace.ProtoReflect.Descriptor instead.
 func (*CursorPlace) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{21}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CursorPlace) GetX() uint32 {
@@ -1777,7 +1831,7 @@ type Denied struct {
 
 func (x *Denied) Reset() {
 	*x = Denied{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[22]
+	mi := &file_oriel_v1_channel_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1789,7 +1843,7 @@ func (x *Denied) String() string {
 func (*Denied) ProtoMessage() {}
 
 func (x *Denied) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[22]
+	mi := &file_oriel_v1_channel_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1802,7 +1856,7 @@ func (x *Denied) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Denied.ProtoReflect.Descriptor instead.
 func (*Denied) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{22}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Denied) GetScope() Scope {
@@ -1848,7 +1902,7 @@ type Stats struct {
 
 func (x *Stats) Reset() {
 	*x = Stats{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[23]
+	mi := &file_oriel_v1_channel_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1860,7 +1914,7 @@ func (x *Stats) String() string {
 func (*Stats) ProtoMessage() {}
 
 func (x *Stats) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[23]
+	mi := &file_oriel_v1_channel_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1873,7 +1927,7 @@ func (x *Stats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stats.ProtoReflect.Descriptor instead.
 func (*Stats) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{23}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Stats) GetFrames() uint32 {
@@ -1971,7 +2025,7 @@ type Bye struct {
 
 func (x *Bye) Reset() {
 	*x = Bye{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[24]
+	mi := &file_oriel_v1_channel_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1983,7 +2037,7 @@ func (x *Bye) String() string {
 func (*Bye) ProtoMessage() {}
 
 func (x *Bye) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[24]
+	mi := &file_oriel_v1_channel_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1996,7 +2050,7 @@ func (x *Bye) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bye.ProtoReflect.Descriptor instead.
 func (*Bye) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{24}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Bye) GetReason() EndReason {
@@ -2028,7 +2082,7 @@ const file_oriel_v1_channel_proto_rawDesc = "" +
 	"\vPointerMove\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\rR\x03seq\x12\f\n" +
 	"\x01x\x18\x02 \x01(\rR\x01x\x12\f\n" +
-	"\x01y\x18\x03 \x01(\rR\x01y\"\xf9\x03\n" +
+	"\x01y\x18\x03 \x01(\rR\x01y\"\xa8\x04\n" +
 	"\tToDesktop\x12!\n" +
 	"\x03key\x18\x01 \x01(\v2\r.oriel.v1.KeyH\x00R\x03key\x121\n" +
 	"\x06button\x18\x02 \x01(\v2\x17.oriel.v1.PointerButtonH\x00R\x06button\x12'\n" +
@@ -2042,7 +2096,8 @@ const file_oriel_v1_channel_proto_rawDesc = "" +
 	"\x04seen\x18\t \x01(\v2\x0e.oriel.v1.SeenH\x00R\x04seen\x12'\n" +
 	"\x05heard\x18\n" +
 	" \x01(\v2\x0f.oriel.v1.HeardH\x00R\x05heard\x12$\n" +
-	"\x04held\x18\v \x01(\v2\x0e.oriel.v1.HeldH\x00R\x04held\x12\x0e\n" +
+	"\x04held\x18\v \x01(\v2\x0e.oriel.v1.HeldH\x00R\x04held\x12-\n" +
+	"\arefresh\x18\f \x01(\v2\x11.oriel.v1.RefreshH\x00R\arefresh\x12\x0e\n" +
 	"\x02at\x18\x0f \x01(\rR\x02atB\x06\n" +
 	"\x04body\"t\n" +
 	"\x05Again\x12\x14\n" +
@@ -2088,7 +2143,8 @@ const file_oriel_v1_channel_proto_rawDesc = "" +
 	"\x04text\x18\x01 \x01(\tB\x05\xe0\xe0\x18\x80 R\x04text\"\f\n" +
 	"\n" +
 	"ReleaseAll\"\a\n" +
-	"\x05Leave\"\x1f\n" +
+	"\x05Leave\"\t\n" +
+	"\aRefresh\"\x1f\n" +
 	"\x05Heard\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\rR\x06number\"o\n" +
 	"\x04Seen\x12\x16\n" +
@@ -2180,7 +2236,7 @@ func file_oriel_v1_channel_proto_rawDescGZIP() []byte {
 }
 
 var file_oriel_v1_channel_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_oriel_v1_channel_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_oriel_v1_channel_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_oriel_v1_channel_proto_goTypes = []any{
 	(Preset)(0),            // 0: oriel.v1.Preset
 	(Lack)(0),              // 1: oriel.v1.Lack
@@ -2196,22 +2252,23 @@ var file_oriel_v1_channel_proto_goTypes = []any{
 	(*Text)(nil),           // 11: oriel.v1.Text
 	(*ReleaseAll)(nil),     // 12: oriel.v1.ReleaseAll
 	(*Leave)(nil),          // 13: oriel.v1.Leave
-	(*Heard)(nil),          // 14: oriel.v1.Heard
-	(*Seen)(nil),           // 15: oriel.v1.Seen
-	(*StreamSettings)(nil), // 16: oriel.v1.StreamSettings
-	(*Ping)(nil),           // 17: oriel.v1.Ping
-	(*Pong)(nil),           // 18: oriel.v1.Pong
-	(*Ready)(nil),          // 19: oriel.v1.Ready
-	(*Screen)(nil),         // 20: oriel.v1.Screen
-	(*DisplayState)(nil),   // 21: oriel.v1.DisplayState
-	(*CursorShape)(nil),    // 22: oriel.v1.CursorShape
-	(*CursorPlace)(nil),    // 23: oriel.v1.CursorPlace
-	(*Denied)(nil),         // 24: oriel.v1.Denied
-	(*Stats)(nil),          // 25: oriel.v1.Stats
-	(*Bye)(nil),            // 26: oriel.v1.Bye
-	(Scope)(0),             // 27: oriel.v1.Scope
-	(Code)(0),              // 28: oriel.v1.Code
-	(EndReason)(0),         // 29: oriel.v1.EndReason
+	(*Refresh)(nil),        // 14: oriel.v1.Refresh
+	(*Heard)(nil),          // 15: oriel.v1.Heard
+	(*Seen)(nil),           // 16: oriel.v1.Seen
+	(*StreamSettings)(nil), // 17: oriel.v1.StreamSettings
+	(*Ping)(nil),           // 18: oriel.v1.Ping
+	(*Pong)(nil),           // 19: oriel.v1.Pong
+	(*Ready)(nil),          // 20: oriel.v1.Ready
+	(*Screen)(nil),         // 21: oriel.v1.Screen
+	(*DisplayState)(nil),   // 22: oriel.v1.DisplayState
+	(*CursorShape)(nil),    // 23: oriel.v1.CursorShape
+	(*CursorPlace)(nil),    // 24: oriel.v1.CursorPlace
+	(*Denied)(nil),         // 25: oriel.v1.Denied
+	(*Stats)(nil),          // 26: oriel.v1.Stats
+	(*Bye)(nil),            // 27: oriel.v1.Bye
+	(Scope)(0),             // 28: oriel.v1.Scope
+	(Code)(0),              // 29: oriel.v1.Code
+	(EndReason)(0),         // 30: oriel.v1.EndReason
 }
 var file_oriel_v1_channel_proto_depIdxs = []int32{
 	8,  // 0: oriel.v1.ToDesktop.key:type_name -> oriel.v1.Key
@@ -2219,39 +2276,40 @@ var file_oriel_v1_channel_proto_depIdxs = []int32{
 	10, // 2: oriel.v1.ToDesktop.wheel:type_name -> oriel.v1.Wheel
 	11, // 3: oriel.v1.ToDesktop.text:type_name -> oriel.v1.Text
 	12, // 4: oriel.v1.ToDesktop.release_all:type_name -> oriel.v1.ReleaseAll
-	16, // 5: oriel.v1.ToDesktop.stream:type_name -> oriel.v1.StreamSettings
-	17, // 6: oriel.v1.ToDesktop.ping:type_name -> oriel.v1.Ping
+	17, // 5: oriel.v1.ToDesktop.stream:type_name -> oriel.v1.StreamSettings
+	18, // 6: oriel.v1.ToDesktop.ping:type_name -> oriel.v1.Ping
 	13, // 7: oriel.v1.ToDesktop.leave:type_name -> oriel.v1.Leave
-	15, // 8: oriel.v1.ToDesktop.seen:type_name -> oriel.v1.Seen
-	14, // 9: oriel.v1.ToDesktop.heard:type_name -> oriel.v1.Heard
+	16, // 8: oriel.v1.ToDesktop.seen:type_name -> oriel.v1.Seen
+	15, // 9: oriel.v1.ToDesktop.heard:type_name -> oriel.v1.Heard
 	5,  // 10: oriel.v1.ToDesktop.held:type_name -> oriel.v1.Held
-	3,  // 11: oriel.v1.Again.inputs:type_name -> oriel.v1.ToDesktop
-	5,  // 12: oriel.v1.Again.held:type_name -> oriel.v1.Held
-	19, // 13: oriel.v1.FromDesktop.ready:type_name -> oriel.v1.Ready
-	20, // 14: oriel.v1.FromDesktop.screen:type_name -> oriel.v1.Screen
-	22, // 15: oriel.v1.FromDesktop.cursor_shape:type_name -> oriel.v1.CursorShape
-	23, // 16: oriel.v1.FromDesktop.cursor_place:type_name -> oriel.v1.CursorPlace
-	24, // 17: oriel.v1.FromDesktop.denied:type_name -> oriel.v1.Denied
-	25, // 18: oriel.v1.FromDesktop.stats:type_name -> oriel.v1.Stats
-	18, // 19: oriel.v1.FromDesktop.pong:type_name -> oriel.v1.Pong
-	26, // 20: oriel.v1.FromDesktop.bye:type_name -> oriel.v1.Bye
-	21, // 21: oriel.v1.FromDesktop.display:type_name -> oriel.v1.DisplayState
-	7,  // 22: oriel.v1.FromDesktop.dropped:type_name -> oriel.v1.Dropped
-	0,  // 23: oriel.v1.StreamSettings.preset:type_name -> oriel.v1.Preset
-	27, // 24: oriel.v1.Ready.scopes:type_name -> oriel.v1.Scope
-	20, // 25: oriel.v1.Ready.screen:type_name -> oriel.v1.Screen
-	1,  // 26: oriel.v1.Ready.lacks:type_name -> oriel.v1.Lack
-	1,  // 27: oriel.v1.DisplayState.lacks:type_name -> oriel.v1.Lack
-	27, // 28: oriel.v1.Denied.scope:type_name -> oriel.v1.Scope
-	28, // 29: oriel.v1.Denied.code:type_name -> oriel.v1.Code
-	0,  // 30: oriel.v1.Stats.preset:type_name -> oriel.v1.Preset
-	29, // 31: oriel.v1.Bye.reason:type_name -> oriel.v1.EndReason
-	28, // 32: oriel.v1.Bye.code:type_name -> oriel.v1.Code
-	33, // [33:33] is the sub-list for method output_type
-	33, // [33:33] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	14, // 11: oriel.v1.ToDesktop.refresh:type_name -> oriel.v1.Refresh
+	3,  // 12: oriel.v1.Again.inputs:type_name -> oriel.v1.ToDesktop
+	5,  // 13: oriel.v1.Again.held:type_name -> oriel.v1.Held
+	20, // 14: oriel.v1.FromDesktop.ready:type_name -> oriel.v1.Ready
+	21, // 15: oriel.v1.FromDesktop.screen:type_name -> oriel.v1.Screen
+	23, // 16: oriel.v1.FromDesktop.cursor_shape:type_name -> oriel.v1.CursorShape
+	24, // 17: oriel.v1.FromDesktop.cursor_place:type_name -> oriel.v1.CursorPlace
+	25, // 18: oriel.v1.FromDesktop.denied:type_name -> oriel.v1.Denied
+	26, // 19: oriel.v1.FromDesktop.stats:type_name -> oriel.v1.Stats
+	19, // 20: oriel.v1.FromDesktop.pong:type_name -> oriel.v1.Pong
+	27, // 21: oriel.v1.FromDesktop.bye:type_name -> oriel.v1.Bye
+	22, // 22: oriel.v1.FromDesktop.display:type_name -> oriel.v1.DisplayState
+	7,  // 23: oriel.v1.FromDesktop.dropped:type_name -> oriel.v1.Dropped
+	0,  // 24: oriel.v1.StreamSettings.preset:type_name -> oriel.v1.Preset
+	28, // 25: oriel.v1.Ready.scopes:type_name -> oriel.v1.Scope
+	21, // 26: oriel.v1.Ready.screen:type_name -> oriel.v1.Screen
+	1,  // 27: oriel.v1.Ready.lacks:type_name -> oriel.v1.Lack
+	1,  // 28: oriel.v1.DisplayState.lacks:type_name -> oriel.v1.Lack
+	28, // 29: oriel.v1.Denied.scope:type_name -> oriel.v1.Scope
+	29, // 30: oriel.v1.Denied.code:type_name -> oriel.v1.Code
+	0,  // 31: oriel.v1.Stats.preset:type_name -> oriel.v1.Preset
+	30, // 32: oriel.v1.Bye.reason:type_name -> oriel.v1.EndReason
+	29, // 33: oriel.v1.Bye.code:type_name -> oriel.v1.Code
+	34, // [34:34] is the sub-list for method output_type
+	34, // [34:34] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_channel_proto_init() }
@@ -2273,6 +2331,7 @@ func file_oriel_v1_channel_proto_init() {
 		(*ToDesktop_Seen)(nil),
 		(*ToDesktop_Heard)(nil),
 		(*ToDesktop_Held)(nil),
+		(*ToDesktop_Refresh)(nil),
 	}
 	file_oriel_v1_channel_proto_msgTypes[4].OneofWrappers = []any{
 		(*FromDesktop_Ready)(nil),
@@ -2292,7 +2351,7 @@ func file_oriel_v1_channel_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oriel_v1_channel_proto_rawDesc), len(file_oriel_v1_channel_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   25,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -19,6 +19,7 @@
 //	           2026-11-30: Rotation, Challenge.rotations, Welcome.succession_key. An agent that
 //	                       does not know them stays with the key that it pinned.
 //	           2026-11-30: Welcome.membership, and the header Oriel-Membership.
+//	           2026-11-30: Refresh.
 //
 // A message from a newer side is understood by an older one: unknown fields
 // are dropped, so that no bound is got round by them and nobody passes on what

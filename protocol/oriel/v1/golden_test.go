@@ -74,6 +74,7 @@ var golden = map[string]proto.Message{
 		{Body: &ToDesktop_ReleaseAll{ReleaseAll: &ReleaseAll{}}},
 	}},
 	"dated.ToDesktop":     &ToDesktop{At: 90000},
+	"refresh.ToDesktop":   &ToDesktop{Body: &ToDesktop_Refresh{Refresh: &Refresh{}}},
 	"heard.ToDesktop":     &ToDesktop{Body: &ToDesktop_Heard{Heard: &Heard{Number: 3}}},
 	"held.ToDesktop":      &ToDesktop{Body: &ToDesktop_Held{Held: &Held{Usages: []uint32{4, 0xe0}, Buttons: []uint32{0, 2}}}},
 	"held.Again":          &Again{Held: &Held{Usages: []uint32{4}}},

@@ -20,7 +20,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oriel/v1/channel.proto.
  */
 export const file_oriel_v1_channel: GenFile = /*@__PURE__*/
-  fileDesc("ChZvcmllbC92MS9jaGFubmVsLnByb3RvEghvcmllbC52MSIwCgtQb2ludGVyTW92ZRILCgNzZXEYASABKA0SCQoBeBgCIAEoDRIJCgF5GAMgASgNIqcDCglUb0Rlc2t0b3ASHAoDa2V5GAEgASgLMg0ub3JpZWwudjEuS2V5SAASKQoGYnV0dG9uGAIgASgLMhcub3JpZWwudjEuUG9pbnRlckJ1dHRvbkgAEiAKBXdoZWVsGAMgASgLMg8ub3JpZWwudjEuV2hlZWxIABIeCgR0ZXh0GAQgASgLMg4ub3JpZWwudjEuVGV4dEgAEisKC3JlbGVhc2VfYWxsGAUgASgLMhQub3JpZWwudjEuUmVsZWFzZUFsbEgAEioKBnN0cmVhbRgGIAEoCzIYLm9yaWVsLnYxLlN0cmVhbVNldHRpbmdzSAASHgoEcGluZxgHIAEoCzIOLm9yaWVsLnYxLlBpbmdIABIgCgVsZWF2ZRgIIAEoCzIPLm9yaWVsLnYxLkxlYXZlSAASHgoEc2VlbhgJIAEoCzIOLm9yaWVsLnYxLlNlZW5IABIgCgVoZWFyZBgKIAEoCzIPLm9yaWVsLnYxLkhlYXJkSAASHgoEaGVsZBgLIAEoCzIOLm9yaWVsLnYxLkhlbGRIABIKCgJhdBgPIAEoDUIGCgRib2R5Il8KBUFnYWluEg0KBWZpcnN0GAEgASgNEikKBmlucHV0cxgCIAMoCzITLm9yaWVsLnYxLlRvRGVza3RvcEIE6OAYIBIcCgRoZWxkGAMgASgLMg4ub3JpZWwudjEuSGVsZCIzCgRIZWxkEhQKBnVzYWdlcxgBIAMoDUIE6OAYIBIVCgdidXR0b25zGAIgAygNQgTo4BgIIo4DCgtGcm9tRGVza3RvcBIgCgVyZWFkeRgBIAEoCzIPLm9yaWVsLnYxLlJlYWR5SAASIgoGc2NyZWVuGAIgASgLMhAub3JpZWwudjEuU2NyZWVuSAASLQoMY3Vyc29yX3NoYXBlGAMgASgLMhUub3JpZWwudjEuQ3Vyc29yU2hhcGVIABItCgxjdXJzb3JfcGxhY2UYBCABKAsyFS5vcmllbC52MS5DdXJzb3JQbGFjZUgAEiIKBmRlbmllZBgFIAEoCzIQLm9yaWVsLnYxLkRlbmllZEgAEiAKBXN0YXRzGAYgASgLMg8ub3JpZWwudjEuU3RhdHNIABIeCgRwb25nGAcgASgLMg4ub3JpZWwudjEuUG9uZ0gAEhwKA2J5ZRgIIAEoCzINLm9yaWVsLnYxLkJ5ZUgAEikKB2Rpc3BsYXkYCSABKAsyFi5vcmllbC52MS5EaXNwbGF5U3RhdGVIABIkCgdkcm9wcGVkGAogASgLMhEub3JpZWwudjEuRHJvcHBlZEgAQgYKBGJvZHkiGQoHRHJvcHBlZBIOCgZudW1iZXIYASABKA0iUQoDS2V5Eg0KBXVzYWdlGAEgASgNEgwKBGRvd24YAiABKAgSDQoFbG9ja3MYAyABKA0SDgoGbG9ja2VkGAQgASgNEg4KBnJlcGVhdBgFIAEoCCJQCg1Qb2ludGVyQnV0dG9uEg4KBmJ1dHRvbhgBIAEoDRIMCgRkb3duGAIgASgIEgkKAXgYAyABKA0SCQoBeRgEIAEoDRILCgNzZXEYBSABKA0iNQoFV2hlZWwSCgoCZHgYASABKBESCgoCZHkYAiABKBESCQoBeBgDIAEoDRIJCgF5GAQgASgNIhsKBFRleHQSEwoEdGV4dBgBIAEoCUIF4OAYgCAiDAoKUmVsZWFzZUFsbCIHCgVMZWF2ZSIXCgVIZWFyZBIOCgZudW1iZXIYASABKA0iTAoEU2VlbhIOCgZmcmFtZXMYASABKA0SDwoHd2FpdF91cxgCIAEoDRIRCglkZWNvZGVfdXMYAyABKA0SEAoIc2hvd25fdXMYBCABKA0iVQoOU3RyZWFtU2V0dGluZ3MSIAoGcHJlc2V0GAEgASgOMhAub3JpZWwudjEuUHJlc2V0Eg8KB21heF9mcHMYAiABKA0SEAoIbWF4X2ticHMYAyABKA0iEgoEUGluZxIKCgJpZBgBIAEoBCISCgRQb25nEgoKAmlkGAEgASgEIrcBCgVSZWFkeRIlCgZzY29wZXMYASADKA4yDy5vcmllbC52MS5TY29wZUIE6OAYIBIgCgZzY3JlZW4YAiABKAsyEC5vcmllbC52MS5TY3JlZW4SFgoHZGVza3RvcBgDIAEoCUIF4OAYgAESEwoFY29kZWMYBCABKAlCBODgGCASEwoLZnVsbF9jaHJvbWEYBSABKAgSIwoFbGFja3MYBiADKA4yDi5vcmllbC52MS5MYWNrQgTo4BgQIicKBlNjcmVlbhINCgV3aWR0aBgBIAEoDRIOCgZoZWlnaHQYAiABKA0iXQoMRGlzcGxheVN0YXRlEhEKCWF2YWlsYWJsZRgBIAEoCBIVCgZkZXRhaWwYAiABKAlCBeDgGIAIEiMKBWxhY2tzGAMgAygOMg4ub3JpZWwudjEuTGFja0IE6OAYECJgCgtDdXJzb3JTaGFwZRINCgV3aWR0aBgBIAEoDRIOCgZoZWlnaHQYAiABKA0SDQoFaG90X3gYAyABKA0SDQoFaG90X3kYBCABKA0SFAoEcmdiYRgFIAEoDEIG4OAYgIAQIjIKC0N1cnNvclBsYWNlEgkKAXgYASABKA0SCQoBeRgCIAEoDRINCgVsb2NhbBgDIAEoCCJdCgZEZW5pZWQSHgoFc2NvcGUYASABKA4yDy5vcmllbC52MS5TY29wZRIcCgRjb2RlGAIgASgOMg4ub3JpZWwudjEuQ29kZRIVCgZkZXRhaWwYAyABKAlCBeDgGIAIIvcBCgVTdGF0cxIOCgZmcmFtZXMYASABKA0SDQoFYnl0ZXMYAiABKA0SEgoKY2FwdHVyZV91cxgDIAEoDRISCgpjb252ZXJ0X3VzGAQgASgNEhEKCWVuY29kZV91cxgFIAEoDRIVCg1lc3RpbWF0ZV9rYnBzGAYgASgNEhEKCXF1YW50aXplchgHIAEoDRIPCgdzZXR0bGVkGAggASgIEhAKCHF1ZXVlX3VzGAkgASgNEhAKCGxvc3NfcHBtGAogASgNEhMKC2Z1bGxfY2hyb21hGAsgASgIEiAKBnByZXNldBgMIAEoDjIQLm9yaWVsLnYxLlByZXNldCJfCgNCeWUSIwoGcmVhc29uGAEgASgOMhMub3JpZWwudjEuRW5kUmVhc29uEhwKBGNvZGUYAiABKA4yDi5vcmllbC52MS5Db2RlEhUKBmRldGFpbBgDIAEoCUIF4OAYgAgqWQoGUHJlc2V0EhYKElBSRVNFVF9VTlNQRUNJRklFRBAAEhAKDFBSRVNFVF9TUEVFRBABEhMKD1BSRVNFVF9CQUxBTkNFRBACEhAKDFBSRVNFVF9TSEFSUBADKm0KBExhY2sSFAoQTEFDS19VTlNQRUNJRklFRBAAEg4KCkxBQ0tfSU5QVVQQARIPCgtMQUNLX0RBTUFHRRACEhYKEkxBQ0tfUE9JTlRFUl9TSEFQRRADEhYKEkxBQ0tfU0hBUkVEX01FTU9SWRAEQiFaH29yaWVsL3Byb3RvY29sL29yaWVsL3YxO29yaWVsdjFiBnByb3RvMw", [file_oriel_v1_bounds, file_oriel_v1_session]);
+  fileDesc("ChZvcmllbC92MS9jaGFubmVsLnByb3RvEghvcmllbC52MSIwCgtQb2ludGVyTW92ZRILCgNzZXEYASABKA0SCQoBeBgCIAEoDRIJCgF5GAMgASgNIs0DCglUb0Rlc2t0b3ASHAoDa2V5GAEgASgLMg0ub3JpZWwudjEuS2V5SAASKQoGYnV0dG9uGAIgASgLMhcub3JpZWwudjEuUG9pbnRlckJ1dHRvbkgAEiAKBXdoZWVsGAMgASgLMg8ub3JpZWwudjEuV2hlZWxIABIeCgR0ZXh0GAQgASgLMg4ub3JpZWwudjEuVGV4dEgAEisKC3JlbGVhc2VfYWxsGAUgASgLMhQub3JpZWwudjEuUmVsZWFzZUFsbEgAEioKBnN0cmVhbRgGIAEoCzIYLm9yaWVsLnYxLlN0cmVhbVNldHRpbmdzSAASHgoEcGluZxgHIAEoCzIOLm9yaWVsLnYxLlBpbmdIABIgCgVsZWF2ZRgIIAEoCzIPLm9yaWVsLnYxLkxlYXZlSAASHgoEc2VlbhgJIAEoCzIOLm9yaWVsLnYxLlNlZW5IABIgCgVoZWFyZBgKIAEoCzIPLm9yaWVsLnYxLkhlYXJkSAASHgoEaGVsZBgLIAEoCzIOLm9yaWVsLnYxLkhlbGRIABIkCgdyZWZyZXNoGAwgASgLMhEub3JpZWwudjEuUmVmcmVzaEgAEgoKAmF0GA8gASgNQgYKBGJvZHkiXwoFQWdhaW4SDQoFZmlyc3QYASABKA0SKQoGaW5wdXRzGAIgAygLMhMub3JpZWwudjEuVG9EZXNrdG9wQgTo4BggEhwKBGhlbGQYAyABKAsyDi5vcmllbC52MS5IZWxkIjMKBEhlbGQSFAoGdXNhZ2VzGAEgAygNQgTo4BggEhUKB2J1dHRvbnMYAiADKA1CBOjgGAgijgMKC0Zyb21EZXNrdG9wEiAKBXJlYWR5GAEgASgLMg8ub3JpZWwudjEuUmVhZHlIABIiCgZzY3JlZW4YAiABKAsyEC5vcmllbC52MS5TY3JlZW5IABItCgxjdXJzb3Jfc2hhcGUYAyABKAsyFS5vcmllbC52MS5DdXJzb3JTaGFwZUgAEi0KDGN1cnNvcl9wbGFjZRgEIAEoCzIVLm9yaWVsLnYxLkN1cnNvclBsYWNlSAASIgoGZGVuaWVkGAUgASgLMhAub3JpZWwudjEuRGVuaWVkSAASIAoFc3RhdHMYBiABKAsyDy5vcmllbC52MS5TdGF0c0gAEh4KBHBvbmcYByABKAsyDi5vcmllbC52MS5Qb25nSAASHAoDYnllGAggASgLMg0ub3JpZWwudjEuQnllSAASKQoHZGlzcGxheRgJIAEoCzIWLm9yaWVsLnYxLkRpc3BsYXlTdGF0ZUgAEiQKB2Ryb3BwZWQYCiABKAsyES5vcmllbC52MS5Ecm9wcGVkSABCBgoEYm9keSIZCgdEcm9wcGVkEg4KBm51bWJlchgBIAEoDSJRCgNLZXkSDQoFdXNhZ2UYASABKA0SDAoEZG93bhgCIAEoCBINCgVsb2NrcxgDIAEoDRIOCgZsb2NrZWQYBCABKA0SDgoGcmVwZWF0GAUgASgIIlAKDVBvaW50ZXJCdXR0b24SDgoGYnV0dG9uGAEgASgNEgwKBGRvd24YAiABKAgSCQoBeBgDIAEoDRIJCgF5GAQgASgNEgsKA3NlcRgFIAEoDSI1CgVXaGVlbBIKCgJkeBgBIAEoERIKCgJkeRgCIAEoERIJCgF4GAMgASgNEgkKAXkYBCABKA0iGwoEVGV4dBITCgR0ZXh0GAEgASgJQgXg4BiAICIMCgpSZWxlYXNlQWxsIgcKBUxlYXZlIgkKB1JlZnJlc2giFwoFSGVhcmQSDgoGbnVtYmVyGAEgASgNIkwKBFNlZW4SDgoGZnJhbWVzGAEgASgNEg8KB3dhaXRfdXMYAiABKA0SEQoJZGVjb2RlX3VzGAMgASgNEhAKCHNob3duX3VzGAQgASgNIlUKDlN0cmVhbVNldHRpbmdzEiAKBnByZXNldBgBIAEoDjIQLm9yaWVsLnYxLlByZXNldBIPCgdtYXhfZnBzGAIgASgNEhAKCG1heF9rYnBzGAMgASgNIhIKBFBpbmcSCgoCaWQYASABKAQiEgoEUG9uZxIKCgJpZBgBIAEoBCK3AQoFUmVhZHkSJQoGc2NvcGVzGAEgAygOMg8ub3JpZWwudjEuU2NvcGVCBOjgGCASIAoGc2NyZWVuGAIgASgLMhAub3JpZWwudjEuU2NyZWVuEhYKB2Rlc2t0b3AYAyABKAlCBeDgGIABEhMKBWNvZGVjGAQgASgJQgTg4BggEhMKC2Z1bGxfY2hyb21hGAUgASgIEiMKBWxhY2tzGAYgAygOMg4ub3JpZWwudjEuTGFja0IE6OAYECInCgZTY3JlZW4SDQoFd2lkdGgYASABKA0SDgoGaGVpZ2h0GAIgASgNIl0KDERpc3BsYXlTdGF0ZRIRCglhdmFpbGFibGUYASABKAgSFQoGZGV0YWlsGAIgASgJQgXg4BiACBIjCgVsYWNrcxgDIAMoDjIOLm9yaWVsLnYxLkxhY2tCBOjgGBAiYAoLQ3Vyc29yU2hhcGUSDQoFd2lkdGgYASABKA0SDgoGaGVpZ2h0GAIgASgNEg0KBWhvdF94GAMgASgNEg0KBWhvdF95GAQgASgNEhQKBHJnYmEYBSABKAxCBuDgGICAECIyCgtDdXJzb3JQbGFjZRIJCgF4GAEgASgNEgkKAXkYAiABKA0SDQoFbG9jYWwYAyABKAgiXQoGRGVuaWVkEh4KBXNjb3BlGAEgASgOMg8ub3JpZWwudjEuU2NvcGUSHAoEY29kZRgCIAEoDjIOLm9yaWVsLnYxLkNvZGUSFQoGZGV0YWlsGAMgASgJQgXg4BiACCL3AQoFU3RhdHMSDgoGZnJhbWVzGAEgASgNEg0KBWJ5dGVzGAIgASgNEhIKCmNhcHR1cmVfdXMYAyABKA0SEgoKY29udmVydF91cxgEIAEoDRIRCgllbmNvZGVfdXMYBSABKA0SFQoNZXN0aW1hdGVfa2JwcxgGIAEoDRIRCglxdWFudGl6ZXIYByABKA0SDwoHc2V0dGxlZBgIIAEoCBIQCghxdWV1ZV91cxgJIAEoDRIQCghsb3NzX3BwbRgKIAEoDRITCgtmdWxsX2Nocm9tYRgLIAEoCBIgCgZwcmVzZXQYDCABKA4yEC5vcmllbC52MS5QcmVzZXQiXwoDQnllEiMKBnJlYXNvbhgBIAEoDjITLm9yaWVsLnYxLkVuZFJlYXNvbhIcCgRjb2RlGAIgASgOMg4ub3JpZWwudjEuQ29kZRIVCgZkZXRhaWwYAyABKAlCBeDgGIAIKlkKBlByZXNldBIWChJQUkVTRVRfVU5TUEVDSUZJRUQQABIQCgxQUkVTRVRfU1BFRUQQARITCg9QUkVTRVRfQkFMQU5DRUQQAhIQCgxQUkVTRVRfU0hBUlAQAyptCgRMYWNrEhQKEExBQ0tfVU5TUEVDSUZJRUQQABIOCgpMQUNLX0lOUFVUEAESDwoLTEFDS19EQU1BR0UQAhIWChJMQUNLX1BPSU5URVJfU0hBUEUQAxIWChJMQUNLX1NIQVJFRF9NRU1PUlkQBEIhWh9vcmllbC9wcm90b2NvbC9vcmllbC92MTtvcmllbHYxYgZwcm90bzM", [file_oriel_v1_bounds, file_oriel_v1_session]);
 
 /**
  * PointerMove's place is in 1/65536 of the picture's width and height.
@@ -126,6 +126,12 @@ export type ToDesktop = Message<"oriel.v1.ToDesktop"> & {
      */
     value: Held;
     case: "held";
+  } | {
+    /**
+     * @generated from field: oriel.v1.Refresh refresh = 12;
+     */
+    value: Refresh;
+    case: "refresh";
   } | { case: undefined; value?: undefined };
 
   /**
@@ -488,6 +494,22 @@ export const LeaveSchema: GenMessage<Leave> = /*@__PURE__*/
   messageDesc(file_oriel_v1_channel, 11);
 
 /**
+ * Refresh asks for the picture anew: the viewer has shown none on this connection, and
+ * none is on its way. A browser asks by itself only for what it knows to be missing.
+ *
+ * @generated from message oriel.v1.Refresh
+ */
+export type Refresh = Message<"oriel.v1.Refresh"> & {
+};
+
+/**
+ * Describes the message oriel.v1.Refresh.
+ * Use `create(RefreshSchema)` to create a new message.
+ */
+export const RefreshSchema: GenMessage<Refresh> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_channel, 12);
+
+/**
  * Heard answers Dropped; the time between the two bounds how old this is.
  *
  * @generated from message oriel.v1.Heard
@@ -504,7 +526,7 @@ export type Heard = Message<"oriel.v1.Heard"> & {
  * Use `create(HeardSchema)` to create a new message.
  */
 export const HeardSchema: GenMessage<Heard> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 12);
+  messageDesc(file_oriel_v1_channel, 13);
 
 /**
  * Seen is how the pictures fared at the viewer since the last such message, for
@@ -543,7 +565,7 @@ export type Seen = Message<"oriel.v1.Seen"> & {
  * Use `create(SeenSchema)` to create a new message.
  */
 export const SeenSchema: GenMessage<Seen> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 13);
+  messageDesc(file_oriel_v1_channel, 14);
 
 /**
  * @generated from message oriel.v1.StreamSettings
@@ -576,7 +598,7 @@ export type StreamSettings = Message<"oriel.v1.StreamSettings"> & {
  * Use `create(StreamSettingsSchema)` to create a new message.
  */
 export const StreamSettingsSchema: GenMessage<StreamSettings> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 14);
+  messageDesc(file_oriel_v1_channel, 15);
 
 /**
  * @generated from message oriel.v1.Ping
@@ -593,7 +615,7 @@ export type Ping = Message<"oriel.v1.Ping"> & {
  * Use `create(PingSchema)` to create a new message.
  */
 export const PingSchema: GenMessage<Ping> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 15);
+  messageDesc(file_oriel_v1_channel, 16);
 
 /**
  * @generated from message oriel.v1.Pong
@@ -610,7 +632,7 @@ export type Pong = Message<"oriel.v1.Pong"> & {
  * Use `create(PongSchema)` to create a new message.
  */
 export const PongSchema: GenMessage<Pong> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 16);
+  messageDesc(file_oriel_v1_channel, 17);
 
 /**
  * @generated from message oriel.v1.Ready
@@ -656,7 +678,7 @@ export type Ready = Message<"oriel.v1.Ready"> & {
  * Use `create(ReadySchema)` to create a new message.
  */
 export const ReadySchema: GenMessage<Ready> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 17);
+  messageDesc(file_oriel_v1_channel, 18);
 
 /**
  * @generated from message oriel.v1.Screen
@@ -678,7 +700,7 @@ export type Screen = Message<"oriel.v1.Screen"> & {
  * Use `create(ScreenSchema)` to create a new message.
  */
 export const ScreenSchema: GenMessage<Screen> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 18);
+  messageDesc(file_oriel_v1_channel, 19);
 
 /**
  * DisplayState tells of a display that went away or came back in mid-session, or
@@ -708,7 +730,7 @@ export type DisplayState = Message<"oriel.v1.DisplayState"> & {
  * Use `create(DisplayStateSchema)` to create a new message.
  */
 export const DisplayStateSchema: GenMessage<DisplayState> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 19);
+  messageDesc(file_oriel_v1_channel, 20);
 
 /**
  * CursorShape's picture is straight RGBA, rows without padding; empty: hidden.
@@ -749,7 +771,7 @@ export type CursorShape = Message<"oriel.v1.CursorShape"> & {
  * Use `create(CursorShapeSchema)` to create a new message.
  */
 export const CursorShapeSchema: GenMessage<CursorShape> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 20);
+  messageDesc(file_oriel_v1_channel, 21);
 
 /**
  * CursorPlace is where the pointer is, in 1/65536 of the picture. local: this
@@ -779,7 +801,7 @@ export type CursorPlace = Message<"oriel.v1.CursorPlace"> & {
  * Use `create(CursorPlaceSchema)` to create a new message.
  */
 export const CursorPlaceSchema: GenMessage<CursorPlace> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 21);
+  messageDesc(file_oriel_v1_channel, 22);
 
 /**
  * Denied answers what the grant does not allow; at most one a second and scope.
@@ -808,7 +830,7 @@ export type Denied = Message<"oriel.v1.Denied"> & {
  * Use `create(DeniedSchema)` to create a new message.
  */
 export const DeniedSchema: GenMessage<Denied> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 22);
+  messageDesc(file_oriel_v1_channel, 23);
 
 /**
  * Stats is the agent's side of the statistics overlay, once a second while
@@ -901,7 +923,7 @@ export type Stats = Message<"oriel.v1.Stats"> & {
  * Use `create(StatsSchema)` to create a new message.
  */
 export const StatsSchema: GenMessage<Stats> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 23);
+  messageDesc(file_oriel_v1_channel, 24);
 
 /**
  * @generated from message oriel.v1.Bye
@@ -928,7 +950,7 @@ export type Bye = Message<"oriel.v1.Bye"> & {
  * Use `create(ByeSchema)` to create a new message.
  */
 export const ByeSchema: GenMessage<Bye> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 24);
+  messageDesc(file_oriel_v1_channel, 25);
 
 /**
  * Preset: a picture sooner, or a finer one. Whatever it is, a picture that stands
