@@ -13,6 +13,8 @@ export type WorldOptions = {
   /** false: a computer without a screen */
   display?: { width: number; height: number; number?: number } | false;
   browserArgs?: string[];
+  /** another program than Chromium itself, such as one that runs it elsewhere */
+  chromium?: string;
   ice?: Transport;
 };
 
@@ -50,7 +52,7 @@ export class World {
       );
       this.target = await Target.start(this.display);
     }
-    this.browser = await startBrowser(options.browserArgs);
+    this.browser = await startBrowser(options.browserArgs, options.chromium);
     const { context, errors } = await newContext(this.browser);
     this.context = context;
     this.errors = errors;

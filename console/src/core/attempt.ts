@@ -11,6 +11,8 @@ import type { Candidate, CandidateSchema } from './wire/oriel/v1/session_pb';
 export class Attempt {
   readonly number: number;
   readonly peer: Peer;
+  /** A picture of its own was shown. */
+  pictured = false;
   readonly #send: (candidate: MessageInitShape<typeof CandidateSchema>) => void;
   #opened: SessionOpened | undefined;
   #held: (RTCIceCandidate | null)[] = []; // until the session is open

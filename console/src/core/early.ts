@@ -11,7 +11,7 @@ import { Viewer } from './viewer';
 
 /** How long the pages wait for the first picture: running them would delay it by 100 ms. */
 const PATIENCE = 400; // ms
-const UNDER_WAY = new Set(['relay', 'asking', 'connecting', 'live']);
+const UNDER_WAY = new Set(['relay', 'asking', 'connecting', 'connected', 'live']);
 
 /** Returns when it is time for the pages: there is a picture, or something to say. */
 export function begin(computerId: string, asked: Asked): Promise<void> {
@@ -23,7 +23,7 @@ export function begin(computerId: string, asked: Asked): Promise<void> {
   // A lent socket is for the way to the first picture.
   const settle = () => {
     const { name } = viewer.state;
-    if (name === 'live' ? viewer.said.pictured : !UNDER_WAY.has(name)) live.settle();
+    if (name === 'live' || !UNDER_WAY.has(name)) live.settle();
   };
   viewer.on('picture', settle);
   viewer.on('state', settle);

@@ -1,7 +1,8 @@
 /**
  * Monitor watches one connection while it lasts: reads its statistics once a second,
- * notices that nothing arrives any more (core/silence.ts), and reports to the agent,
- * which writes the journal, how long the pictures took to be shown here.
+ * asks for the picture until one is shown, notices that nothing arrives any more
+ * (core/silence.ts), and reports to the agent, which writes the journal, how long the
+ * pictures took to be shown here.
  */
 import { Tally } from './delays';
 import type { Peer } from './peer';
@@ -13,6 +14,7 @@ import type { Stats as AgentStats } from './wire/oriel/v1/channel_pb';
 const STATS_EVERY = 1_000; // ms
 const ALIVE_WITHIN = 700; // ms, or a few round trips
 const REPORT_EVERY = 10; // readings
+const REFRESH_LONGEST = 16; // readings
 
 export interface MonitorEvents {
   stats(stats: ViewerStats): void;
@@ -28,6 +30,10 @@ export class Monitor {
   readonly #tally = new Tally();
   readonly #silence: Silence;
   #agentStats: AgentStats | undefined;
+  #pictured = false;
+  #packets = 0; // of video, at the last reading
+  #wait = 1; // readings until a picture is asked for
+  #pause = 1;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
   #last: ViewerStats | undefined;
@@ -72,6 +78,11 @@ export class Monitor {
     return this.#closed || received(await this.#peer.stats()) !== before;
   }
 
+  /** A picture is shown, or none is expected. */
+  pictured(): void {
+    this.#pictured = true;
+  }
+
   /** The agent's latest figures. */
   agent(stats: AgentStats): void {
     this.#agentStats = stats;
@@ -95,10 +106,26 @@ export class Monitor {
     const stats = this.#reader.read(report, this.#agentStats, this.#shown.take());
     this.#last = stats;
     this.#silence.look(report, stats.decoded, stats.roundTripMs);
+    if (!this.#pictured) this.#refresh(report);
     this.#tally.add(stats);
     if (this.#tally.lacksShown) this.#shown.next();
     if (this.#tally.looks >= REPORT_EVERY) this.report();
     this.#events.stats(stats);
     this.#timer = setTimeout(() => void this.#read(), STATS_EVERY);
+  }
+
+  // A browser asks for what it knows to be missing. It knows nothing of a picture of which
+  // no packet came, or that it dropped while nobody looked; a still screen sends no other.
+  #refresh(report: RTCStatsReport): void {
+    let packets = 0;
+    report.forEach((entry: { type: string; kind?: string; packetsReceived?: number }) => {
+      if (entry.type === 'inbound-rtp' && entry.kind === 'video') packets += entry.packetsReceived ?? 0;
+    });
+    const comes = packets !== this.#packets;
+    this.#packets = packets;
+    if (comes || this.#wait-- > 0) return;
+    this.#peer.send({ case: 'refresh', value: {} });
+    this.#wait = this.#pause;
+    this.#pause = Math.min(2 * this.#pause, REFRESH_LONGEST);
   }
 }

@@ -3,6 +3,13 @@
  * protocol: the video to receive, the data channels, and the offer of them. It finds
  * no ways into the network yet, unless the relay's STUN and TURN are known already.
  * A tab's first one takes Chromium 30 to 60 ms.
+ *
+ * Where loopback is the only network (navigator.onLine is false then, and the relay on
+ * this machine) Chromium gathers nothing, and says nothing, unless it knows that there is
+ * no network when it starts to gather, and starts before it knows whether cameras are
+ * allowed (blink's IpcNetworkManager and FilteringNetworkManager, Chromium 156). A page's
+ * first connection never does. Those after it do, if they gather from the beginning: a
+ * pool of candidates makes them, and peer.ts makes another one soon.
  */
 export interface OfferOptions {
   /** Tests force the way through TURN. */
@@ -38,6 +45,7 @@ export function makeOffer(options: OfferOptions, servers?: Servers[]): Offer {
   const configuration: RTCConfiguration = {
     iceTransportPolicy: options.relayOnly ? 'relay' : 'all',
     bundlePolicy: 'max-bundle',
+    ...(!navigator.onLine && { iceCandidatePoolSize: 1 }),
     ...(servers && { iceServers: plain(servers) }),
   };
   const pc = new RTCPeerConnection(configuration);

@@ -43,6 +43,7 @@ export type DesktopMessage = Exclude<MessageInitShape<typeof ToDesktopSchema>['b
 const PATIENCE = 2_000; // ms of 'disconnected' before the connection counts as lost
 const CONNECT_TIMEOUT = 15_000; // ms from the answer
 const FAREWELL = 1_000; // ms that the other side has to close
+const GATHER_ALONE = 250; // ms without any candidate where there is no network; see offer.ts
 // Moves are worth nothing when they are late: better none than a queue.
 const POINTER_BACKLOG = 4_096;
 const ALLOCATION_QUOTA = 486; // RFC 8656
@@ -72,6 +73,8 @@ export class Peer {
   #leaving = false;
   #connected = false;
   #silent = false;
+  #gathers = false; // something was gathered
+  #gathering: ReturnType<typeof setTimeout> | undefined;
   #began = performance.now();
 
   constructor(options: OfferOptions, events: PeerEvents) {
@@ -96,6 +99,8 @@ export class Peer {
       this.#pc.setConfiguration({ ...this.#configuration, iceServers: plain(servers) });
       await this.#pc.setLocalDescription(description);
     }
+    if (!navigator.onLine && !this.#closed && !this.#gathers)
+      this.#gathering = setTimeout(() => this.#lose(), GATHER_ALONE);
     return this.#pc.localDescription?.sdp ?? '';
   }
 
@@ -155,6 +160,7 @@ export class Peer {
 
   close(): void {
     this.#closed = true;
+    clearTimeout(this.#gathering);
     if (this.#leaving) return;
     clearTimeout(this.#timer);
     this.#again.stop();
@@ -182,7 +188,11 @@ export class Peer {
   #listen(): void {
     const pc = this.#pc;
     const events = this.#events;
-    pc.onicecandidate = (e) => !this.#closed && events.candidate(e.candidate);
+    pc.onicecandidate = (e) => {
+      this.#gathers = true;
+      clearTimeout(this.#gathering);
+      if (!this.#closed) events.candidate(e.candidate);
+    };
     pc.onicecandidateerror = (e) => this.#refused(e.errorCode);
     pc.onconnectionstatechange = pc.oniceconnectionstatechange = () => this.#changed();
     this.#control.onopen = () => this.#changed();

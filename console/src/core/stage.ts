@@ -163,6 +163,10 @@ export class Stage {
     this.still.hidden = false;
   }
 
+  get frozen(): boolean {
+    return !this.still.hidden;
+  }
+
   thaw(): void {
     this.still.hidden = true;
     this.still.width = this.still.height = 0;

@@ -21,7 +21,8 @@ export type ViewerState =
   | { name: 'apart' } // the computer is connected to a node of the relay that cannot be reached: waits
   | { name: 'away' } // its agent stopped under a session, or is stopping: waits for it
   | { name: 'connecting' } // the relay has introduced the two
-  | { name: 'live' }
+  | { name: 'connected' } // no picture yet; there may be no display
+  | { name: 'live' } // the picture is shown
   | { name: 'resuming' } // the connection was lost, a new one is on its way
   | ({ name: 'changed' } & KeyChange) // the computer's key is another one
   | { name: 'forged' } // the answer does not prove that it is the computer's

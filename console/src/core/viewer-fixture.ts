@@ -65,10 +65,16 @@ export async function answer(attempt: number, session = 's1', more: object = {})
   await settle();
 }
 
+/** The browser has decoded a picture of the newest connection. */
+export function picture(): void {
+  target.querySelector('video')?.dispatchEvent(new Event('loadeddata'));
+}
+
 export async function connect(options: Partial<ViewerOptions> = {}, scopes?: Scope[]) {
   await start(options);
   await answer(await introduce(scopes));
   peer().become('connected');
+  picture();
   expect(viewer.state.name).toBe('live');
 }
 

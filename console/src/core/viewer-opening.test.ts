@@ -10,6 +10,7 @@ import {
   machineKey,
   opens,
   peer,
+  picture,
   pins,
   relay,
   sdp,
@@ -70,6 +71,7 @@ describe('opening', () => {
     expect(opens()).toMatchObject([{ attempt: 1, sdp: 'offer 0' }]);
     await answer(await introduce());
     peer().become('connected');
+    picture();
     expect(viewer.state.name).toBe('live');
   });
 
@@ -85,7 +87,7 @@ describe('opening', () => {
     expect(peer().configuration.iceTransportPolicy).toBe('relay');
   });
 
-  it('is live once the answer is verified and both sides are connected', async () => {
+  it('is live once the answer is verified, both sides are connected and a picture is shown', async () => {
     const states: string[] = [];
     await start();
     viewer.on('state', (s) => states.push(s.name));
@@ -93,7 +95,8 @@ describe('opening', () => {
     await answer(attempt);
     expect(peer().remote).toBe(sdp);
     peer().become('connected');
-    expect(states).toEqual(['connecting', 'live']);
+    picture();
+    expect(states).toEqual(['connecting', 'connected', 'live']);
     expect(pins.get('c1')).toEqual(machineKey);
   });
 
@@ -127,6 +130,7 @@ describe('opening', () => {
     expect(viewer.state.name).toBe('offline');
     await answer(await introduce());
     peer().become('connected');
+    picture();
     expect(viewer.state.name).toBe('live');
   });
 
@@ -166,6 +170,7 @@ describe('trust', () => {
     await settle();
     await answer(await introduce(undefined, 's2'), 's2');
     peer().become('connected');
+    picture();
     expect(viewer.state.name).toBe('live');
   });
 
@@ -255,6 +260,7 @@ describe('resilience', () => {
     expect(relay().of('openSession')).toHaveLength(1);
     await answer(await introduce());
     peer().become('connected');
+    picture();
     expect(viewer.state.name).toBe('live');
   });
 
@@ -266,6 +272,7 @@ describe('resilience', () => {
     expect(opens().at(-1)).toMatchObject({ attempt: 2, sessionId: 's1' });
     await answer(await introduce());
     peer().become('connected');
+    picture();
     expect(viewer.state.name).toBe('live');
   });
 
@@ -276,6 +283,7 @@ describe('resilience', () => {
     peer().become('disconnected');
     await vi.advanceTimersByTimeAsync(1_900);
     peer().become('connected');
+    picture();
     await vi.advanceTimersByTimeAsync(5_000);
     expect(viewer.state.name).toBe('live');
     expect(unsteady).toEqual([true, false]);
@@ -360,6 +368,7 @@ describe('an agent that stops', () => {
     await settle();
     await answer(await introduce(undefined, 's3'), 's3');
     peer().become('connected');
+    picture();
     expect(viewer.state.name).toBe('live');
   });
 
@@ -390,6 +399,7 @@ describe('a computer at a node that cannot be reached', () => {
     waiting(true);
     await answer(await introduce());
     peer().become('connected');
+    picture();
     expect(viewer.state.name).toBe('live');
   });
 });

@@ -7,6 +7,7 @@ import {
   introduce,
   opens,
   peer,
+  picture,
   relay,
   settle,
   start,
@@ -119,6 +120,7 @@ describe('what the pictures took', () => {
     vi.spyOn(peer(), 'getStats').mockImplementation(async () => new Map([['v', look(Date.now(), frames)]]));
     await answer(await introduce());
     peer().become('connected');
+    picture();
     await settle();
     frames = 60;
     await vi.advanceTimersByTimeAsync(9_500);
@@ -145,6 +147,7 @@ describe('input', () => {
     press('KeyA');
     expect(controls('key')).toHaveLength(0);
     peer().become('connected');
+    picture();
     press('KeyA');
     expect(controls('key')).toHaveLength(1);
   });

@@ -114,9 +114,9 @@ export class Viewer extends Emitter<ViewerEvents> {
     return this.#scopes;
   }
 
-  /** What the events of these names have said so far, and whether there was a picture. */
-  get said(): Readonly<Said & { pictured: boolean }> {
-    return { ...this.#said, pictured: this.#pictured };
+  /** What the events of these names have said so far. */
+  get said(): Readonly<Said> {
+    return this.#said;
   }
 
   get mode(): Mode {
@@ -277,7 +277,7 @@ export class Viewer extends Emitter<ViewerEvents> {
 
   // The live socket is a new one.
   #relayBack(): void {
-    if (this.#state.name === 'live') {
+    if (this.#monitor) {
       this.#live.send({ case: 'attachSession', value: { sessionId: this.#sessionId } });
       void this.#doubt();
     } else if (!final(this.#state)) this.#open();
@@ -383,13 +383,22 @@ export class Viewer extends Emitter<ViewerEvents> {
     this.#gone = false;
     this.emit('unsteady', false);
     this.#say('crowded', false);
-    this.#enter({ name: 'live' });
     if (this.#picture) this.setStream(this.#picture);
     if (this.#attempt)
       this.#monitor = new Monitor(this.#attempt.peer, this.#shown, {
         stats: (stats) => this.emit('stats', stats),
         unsteady: (on) => this.emit('unsteady', on),
       });
+    if (this.#attempt?.pictured || !this.#scopes.includes(Scope.VIEW)) return this.#goLive();
+    // What is left of the connection before stays until the new picture is there.
+    const left = this.#stage.frozen && this.#said.display === undefined;
+    this.#enter({ name: left ? 'resuming' : 'connected' });
+  }
+
+  // The picture is shown, or will never be.
+  #goLive(): void {
+    this.#monitor?.pictured();
+    if (this.#monitor) this.#enter({ name: 'live' });
   }
 
   #show(stream: MediaStream): void {
@@ -401,6 +410,8 @@ export class Viewer extends Emitter<ViewerEvents> {
   #firstPicture(): void {
     this.#stage.thaw();
     this.#stage.layout();
+    if (this.#attempt) this.#attempt.pictured = true;
+    this.#goLive();
     if (this.#pictured) return;
     this.#pictured = true;
     this.emit('picture', undefined);
@@ -414,6 +425,7 @@ export class Viewer extends Emitter<ViewerEvents> {
         this.#allowInput();
         this.#stage.setScreen(body.value.screen);
         this.#say('lacks', body.value.lacks);
+        if (this.#said.display !== undefined) this.#say('display', undefined); // or it is said again
         return this.#say('fullChroma', body.value.fullChroma);
       case 'screen':
         return this.#stage.setScreen(body.value);
@@ -428,7 +440,9 @@ export class Viewer extends Emitter<ViewerEvents> {
         return this.emit('dropped', undefined);
       case 'display':
         this.#say('lacks', body.value.lacks);
-        return this.#say('display', body.value.available ? undefined : body.value.detail);
+        this.#say('display', body.value.available ? undefined : body.value.detail);
+        if (!body.value.available && !this.#attempt?.pictured) this.#enter({ name: 'connected' });
+        return;
       case 'stats':
         return this.#monitor?.agent(body.value);
       case 'bye':

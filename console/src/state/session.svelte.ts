@@ -16,7 +16,6 @@ export class Session {
   displayGone = $state<string>();
   lacks = $state.raw<readonly Lack[]>([]);
   crowded = $state(false);
-  pictured = $state(false);
   /** The computer's key, when this browser had not seen it before; undefined: it had, or it was compared. */
   newKey = $state.raw<Uint8Array>();
   denied = $state(0); // counts, so that the same refusal twice is seen twice
@@ -37,12 +36,7 @@ export class Session {
     this.scopes = viewer.scopes;
     this.lacks = viewer.said.lacks ?? [];
     this.crowded = viewer.said.crowded ?? false;
-    ({
-      fullChroma: this.fullChroma,
-      display: this.displayGone,
-      pictured: this.pictured,
-      newKey: this.newKey,
-    } = viewer.said);
+    ({ fullChroma: this.fullChroma, display: this.displayGone, newKey: this.newKey } = viewer.said);
     viewer.setStream(this.#picture);
     viewer.on('state', (state) => (this.state = state));
     viewer.on('stats', (stats) => (this.stats = stats));
@@ -53,7 +47,6 @@ export class Session {
     viewer.on('crowded', (crowded) => (this.crowded = crowded));
     viewer.on('lacks', (lacks) => (this.lacks = lacks));
     viewer.on('newKey', (key) => (this.newKey = key));
-    viewer.on('picture', () => (this.pictured = true));
     viewer.on('denied', () => this.denied++);
     viewer.on('dropped', () => this.dropped++);
     viewer.on('layout', () => (this.percent = viewer.percent));
