@@ -53,6 +53,7 @@ func newScript(size image.Point) *script {
 func (s *script) Name() string                   { return "script" }
 func (s *script) Cursor() desktop.Cursor         { return desktop.Cursor{} }
 func (s *script) CursorChanged() <-chan struct{} { return nil }
+func (s *script) Lacks() desktop.Lacks           { return 0 }
 func (s *script) Close() error                   { return nil }
 
 func (s *script) Size() image.Point {

@@ -82,7 +82,7 @@ var golden = map[string]proto.Message{
 	"wheel.ToDesktop":     &ToDesktop{Body: &ToDesktop_Wheel{Wheel: &Wheel{Dx: -120, Dy: 240, X: 1, Y: 2}}},
 	"key.ToDesktop":       &ToDesktop{Body: &ToDesktop_Key{Key: &Key{Usage: 0xe6, Down: true}}},
 	"locks.ToDesktop":     &ToDesktop{Body: &ToDesktop_Key{Key: &Key{Usage: 0x5f, Down: true, Locks: 3, Locked: 2}}},
-	"repeat.ToDesktop":    &ToDesktop{At: 90000, Body: &ToDesktop_Key{Key: &Key{Usage: 4, Down: true, Repeat: true}}},
+	"repeat.ToDesktop":    &ToDesktop{Body: &ToDesktop_Key{Key: &Key{Usage: 4, Down: true, Repeat: true}}},
 	"text.ToDesktop":      &ToDesktop{Body: &ToDesktop_Text{Text: &Text{Text: "äöü кириллица 漢字 😀"}}},
 	"seen.ToDesktop":      &ToDesktop{Body: &ToDesktop_Seen{Seen: &Seen{Frames: 300, WaitUs: 3000, DecodeUs: 2000, ShownUs: 12000}}},
 	"button.ToDesktop":    &ToDesktop{Body: &ToDesktop_Button{Button: &PointerButton{Button: 2, Down: true, X: 3, Y: 4, Seq: 5}}},
