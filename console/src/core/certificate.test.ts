@@ -43,7 +43,7 @@ describe('the certificate of the connection', () => {
     ['by the browser alone, where neither says', (pc) => (pc.chain = undefined)],
   ])('is that of the answer, %s', async (_name, prepare) => {
     await meet(prepare);
-    expect(viewer.state.name).toBe('live');
+    expect(viewer.state.name).toBe('connected');
     expect(viewer.scopes).toEqual([]); // what was said meanwhile has been read
   });
 
@@ -76,7 +76,7 @@ describe('the certificate of the connection', () => {
     expect(controls('stream')).toHaveLength(0);
     ready();
     await settle();
-    expect(viewer.state.name).toBe('live');
+    expect(viewer.state.name).toBe('connected');
     expect(controls('stream')).toHaveLength(1);
   });
 
