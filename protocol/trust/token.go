@@ -97,6 +97,9 @@ func (t Token) For(relay ed25519.PublicKey) bool {
 	return len(relay) == ed25519.PublicKeySize && subtle.ConstantTimeCompare([]byte(t.hash), []byte(keyHash(relay))) == 1
 }
 
+// SameRelay reports whether one relay, by its key, made both tokens.
+func (t Token) SameRelay(other Token) bool { return t.hash == other.hash }
+
 func keyHash(relay ed25519.PublicKey) string {
 	sum := sha256.Sum256(relay)
 	return hex.EncodeToString(sum[:tokenHash])

@@ -209,12 +209,12 @@ func Remove(dir string) error {
 
 // Welcomed saves what an accepted Welcome says, of its addresses those that
 // MayLearn lets pass. The token is used up by it. A succession key is pinned where
-// none is, and with an enrollment; nil: none was told. Errors: ErrUnsaved.
+// none is; nil: none was told. Errors: ErrUnsaved.
 func (i *Identity) Welcomed(relayKey, succession ed25519.PublicKey, computerID string, relays []string) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	next := i.state.clone()
-	if len(next.Succession) == 0 || !next.Enrolled() {
+	if len(next.Succession) == 0 {
 		next.Succession = bytes.Clone(succession)
 	}
 	next.RelayKey = bytes.Clone(relayKey)

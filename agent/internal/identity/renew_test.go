@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"os"
@@ -17,7 +18,7 @@ func TestRenew(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	i := open(t, dir)
 	relay := relayKey('a')
-	if err := i.Renew(tokenFor(relay)); !errors.Is(err, trust.ErrToken) {
+	if err := i.Renew(relay, tokenFor(relay)); !errors.Is(err, trust.ErrToken) {
 		t.Fatal("renewed without an enrollment:", err)
 	}
 	if err := i.Configure(Given{Relays: []string{"https://relay.example"}, Token: tokenFor(relay)}); err != nil {
@@ -27,10 +28,10 @@ func TestRenew(t *testing.T) {
 		t.Fatal(err)
 	}
 	old, oldFile := i.Key(), file(t, dir, keyFile)
-	if err := i.Renew(tokenFor(relayKey('b'))); !errors.Is(err, trust.ErrToken) || !i.Key().Equal(old) || !i.State().Enrolled() {
+	if err := i.Renew(relay, tokenFor(relayKey('b'))); !errors.Is(err, trust.ErrToken) || !i.Key().Equal(old) || !i.State().Enrolled() {
 		t.Fatal("a token of another relay:", err)
 	}
-	if err := i.Renew(tokenFor(relay)); err != nil {
+	if err := i.Renew(relay, tokenFor(relay)); err != nil {
 		t.Fatal(err)
 	}
 	s := i.State()
@@ -50,6 +51,81 @@ func TestRenew(t *testing.T) {
 	}
 	if err := Remove(dir); err != nil {
 		t.Fatal("removed:", err)
+	}
+}
+
+// Rule: who has the relay's key cannot have an agent take another succession key by
+// way of a new identity. A person's token of another relay can.
+func TestRenewKeepsTheSuccessionKey(t *testing.T) {
+	i := open(t, filepath.Join(t.TempDir(), "data"))
+	relay, paper, thiefs := relayKey('a'), relayKey('p'), relayKey('t')
+	if err := i.Configure(Given{Relays: []string{"https://relay.example"}, Token: tokenFor(relay)}); err != nil {
+		t.Fatal(err)
+	}
+	welcomed := func(relay, says, pinned ed25519.PublicKey, computer string) {
+		t.Helper()
+		if err := i.Welcomed(relay, says, computer, nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := i.State().Succession; !got.Equal(pinned) {
+			t.Fatalf("%x is pinned, want %x", got, pinned)
+		}
+	}
+	renewed := func() {
+		t.Helper()
+		if err := i.Renew(relay, tokenFor(relay)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	welcomed(relay, paper, paper, "computer-1")
+	renewed()
+	welcomed(relay, thiefs, paper, "computer-2")
+	renewed()
+	if err := i.Configure(Given{Token: tokenFor(relay)}); err != nil {
+		t.Fatal(err)
+	}
+	welcomed(relay, thiefs, paper, "computer-3")
+	renewed()
+	other, others := relayKey('b'), relayKey('q')
+	if err := i.Configure(Given{Token: tokenFor(other)}); err != nil {
+		t.Fatal(err)
+	}
+	welcomed(other, others, others, "computer-4")
+}
+
+// Rule: a new identity that a power cut left half made is made when the relay asks
+// again, and the copy of the old one stays whole.
+func TestRenewGoesOnAfterAPowerCut(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	i := open(t, dir)
+	relay := relayKey('a')
+	if err := i.Configure(Given{Relays: []string{"https://relay.example"}, Token: tokenFor(relay)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := i.Welcomed(relay, nil, "computer-1", nil); err != nil {
+		t.Fatal(err)
+	}
+	old, oldKey, oldState := i.Key(), file(t, dir, keyFile), file(t, dir, stateFile)
+	if err := i.Renew(relay, tokenFor(relay)); err != nil {
+		t.Fatal(err)
+	}
+	i.Close()
+	if err := os.WriteFile(filepath.Join(dir, keyFile), oldKey, 0o600); err != nil { // the state was saved, the key was not
+		t.Fatal(err)
+	}
+	i = open(t, dir)
+	if !i.Key().Equal(old) || i.State().Enrolled() {
+		t.Fatal("not half made")
+	}
+	if err := i.Renew(relayKey('b'), tokenFor(relayKey('b'))); !errors.Is(err, trust.ErrToken) {
+		t.Fatal("for another relay:", err)
+	}
+	if err := i.Renew(relay, tokenFor(relay)); err != nil || i.Key().Equal(old) {
+		t.Fatal("not made:", err)
+	}
+	copies, _ := filepath.Glob(filepath.Join(dir, "replaced-*"))
+	if len(copies) != 2 || string(file(t, dir, filepath.Base(copies[0]))) != string(oldState) || string(file(t, dir, filepath.Base(copies[1]))) != string(oldKey) {
+		t.Fatal("copies:", copies)
 	}
 }
 
@@ -73,7 +149,7 @@ func TestRenewIsBounded(t *testing.T) {
 		if err := i.Welcomed(relay, nil, fmt.Sprint("computer-", n), nil); err != nil {
 			t.Fatal(err)
 		}
-		if err := i.Renew(tokenFor(relay)); (err != nil) != (n == MaxReplaced) || err != nil && !errors.Is(err, ErrReplaced) {
+		if err := i.Renew(relay, tokenFor(relay)); (err != nil) != (n == MaxReplaced) || err != nil && !errors.Is(err, ErrReplaced) {
 			t.Fatal(n, err)
 		}
 	}

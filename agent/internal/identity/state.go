@@ -107,9 +107,13 @@ func (s State) With(g Given) (State, error) {
 		if err != nil {
 			return s, err
 		}
+		had, err := trust.ParseToken(next.Token)
 		next.Token = token.String()
 		if next.Enrolled() && !token.For(next.RelayKey) {
 			next.RelayKey, next.Succession, next.ComputerID, next.Membership, next.Learned = nil, nil, "", nil, nil
+		}
+		if !next.Enrolled() && (err != nil || !token.SameRelay(had)) { // what Renew left
+			next.Succession = nil
 		}
 	}
 	return next, next.check()

@@ -221,13 +221,13 @@ func membership(relay, machine ed25519.PublicKey, w *orielv1.Welcome) []byte {
 	return w.GetMembership()
 }
 
-// renew makes an identity of this machine's own, on the word of the relay that is
-// pinned and for that relay only: the next greeting enrolls with it.
+// renew makes an identity of this machine's own, on the word of the relay that
+// trusts let pass and for that relay only: the next greeting enrolls with it.
 func (l *Link) renew(address string, relay ed25519.PublicKey, hello *orielv1.Hello, said *orielv1.NewIdentity) error {
-	if !l.id.State().Enrolled() || trust.VerifyNewIdentity(relay, hello.GetMachineKey(), hello.GetNonce(), said.GetToken(), said.GetSignature()) != nil {
+	if trust.VerifyNewIdentity(relay, hello.GetMachineKey(), hello.GetNonce(), said.GetToken(), said.GetSignature()) != nil {
 		return fail(address, "asks for a new identity, and does not prove that it may", nil)
 	}
-	if err := l.id.Renew(said.GetToken()); err != nil {
+	if err := l.id.Renew(relay, said.GetToken()); err != nil {
 		return fail(address, "asks for a new identity: "+clean(err.Error()), err)
 	}
 	l.log.Warn("this computer makes an identity of its own, because another one has the same; the old one is kept beside it", "relay", address)
