@@ -7,7 +7,8 @@
 //     and the /48 around it, the latter two with twice and four times as much,
 //     because one customer of a provider may have all of them.
 //   - Where a share or the whole is full, the oldest undecided holder in it
-//     goes, and the newcomer has the place. Silence is what an attack is made
+//     goes, and the newcomer has the place; first in the narrowest, so that who
+//     fills a share makes place from it, and not from that of others. Silence is what an attack is made
 //     of; who is honest decides within a round trip, and is gone from the
 //     undecided before it is the oldest.
 //   - A newcomer is refused only where everybody in the share or in the whole
@@ -173,17 +174,15 @@ func (p *Places) Take(a netip.Addr, evict func()) *Place {
 }
 
 // groups are those that a newcomer of nets would be counted in, with their
-// limits: the whole first. Places.mu is held.
+// limits: the whole last. Places.mu is held.
 func (p *Places) groups(nets []network) func(func(*group, int) bool) {
 	return func(yield func(*group, int) bool) {
-		if !yield(&p.all, p.bound.All) {
-			return
-		}
 		for _, n := range nets {
 			if g := p.nets[n.prefix]; g != nil && !yield(g, n.shares*p.bound.Address) {
 				return
 			}
 		}
+		yield(&p.all, p.bound.All)
 	}
 }
 

@@ -72,6 +72,24 @@ func TestTheOldestUndecidedGoes(t *testing.T) {
 	}
 }
 
+// Rule: who has a full share makes place from it, also where the whole is full:
+// nobody else goes for it.
+func TestAFullShareCostsNobodyElse(t *testing.T) {
+	h := &holder{t: t, p: New("test", Bound{All: 3, Address: 2}, nil)}
+	h.take("honest", "192.0.2.1")
+	h.take("a1", "192.0.2.2")
+	h.take("a2", "192.0.2.2")
+	h.take("a3", "192.0.2.2")
+	h.take("a4", "192.0.2.2")
+	h.gone("a1", "a2")
+	h = &holder{t: t, p: New("test", Bound{All: 5, Address: 2}, nil)}
+	h.take("honest", "2001:db8:1::1")
+	for i := range 6 { // a /56 with a full share, of /64s that have none
+		h.take(fmt.Sprint("b", i), fmt.Sprintf("2001:db8:2:%x::1", i))
+	}
+	h.gone("b0", "b1")
+}
+
 // Rule: a newcomer is refused only where all have decided.
 func TestDecidedStay(t *testing.T) {
 	h := &holder{t: t, p: New("test", Bound{All: 3, Address: 2}, nil)}
