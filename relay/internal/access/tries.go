@@ -38,15 +38,19 @@ func (a *Access) begin(ctx context.Context, key string, p store.Person, from Cli
 		// The cookie may be stolen: from here it is a browser like any other.
 	}
 	account := "account:" + hex.EncodeToString(hashOf(key))
-	limits, t := a.addressLimits(from), try{back: map[string]int64{account: 1}}
-	for subject := range limits {
+	addresses, t := a.addressLimits(from), try{back: map[string]int64{account: 1}}
+	for subject := range addresses {
 		t.back[subject] = 1 // its own try only: it must not wipe out what else this address tried
 	}
+	// Apart and first: a network that is locked must not fill the database with accounts that it makes up.
+	if _, err := a.count(ctx, addresses); err != nil {
+		return try{}, err
+	}
+	limits := map[string]int{account: 0} // counted, and locked for nobody
 	for network, limit := range share.Subjects(from.IP(), a.o.Limits.Account) {
 		subject := account + "@" + network
 		limits[subject], t.back[subject] = limit, int64(limit)
 	}
-	limits[account] = 0 // counted, and locked for nobody
 	counts, err := a.count(ctx, limits)
 	if err != nil {
 		return try{}, err

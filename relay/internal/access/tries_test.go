@@ -2,6 +2,7 @@ package access_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -218,6 +219,30 @@ func TestTriesAtOnce(t *testing.T) {
 		wg.Wait()
 		if looked.Load() != 10 {
 			t.Fatalf("%d of 40 tries at once were looked at, want 10", looked.Load())
+		}
+	})
+}
+
+// Rule: a network that is locked for all accounts does not fill the database with
+// accounts that it makes up.
+func TestLockedNetworkWritesNothingOfAccounts(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		a := open(t, s, access.Options{Limits: access.Limits{Address: 2, Slow: time.Nanosecond}})
+		tries := func(login string) int64 {
+			t.Helper()
+			subject := fmt.Sprintf("account:%x", sha256.Sum256([]byte(login)))
+			counts, err := s.CountTries(t.Context(), []string{subject}, 0, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return counts[subject].Count - 1 // this look was one
+		}
+		for i := range 4 {
+			login := fmt.Sprintf("nobody%d@example.com", i)
+			_, _, err := a.SignIn(t.Context(), login, password, home)
+			if open := i < 2; limited(err) == open || tries(login) != map[bool]int64{true: 1}[open] {
+				t.Errorf("try %d: %v", i, err)
+			}
 		}
 	})
 }
