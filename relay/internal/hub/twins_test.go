@@ -140,6 +140,47 @@ func TestNewIdentityIsSigned(t *testing.T) {
 	}
 }
 
+// Rule: one split lets one machine in, however often it was told; and none any more
+// when only one machine is said to be left.
+func TestOneSplitLetsOneMachineIn(t *testing.T) {
+	each(t, relaytest.NodeOptions{}, func(t *testing.T, n *relaytest.Node) {
+		m := original("pc")
+		id := m.Connect(t, n, n.Token(t, 1)).Welcome.GetComputerId()
+		copied := m.Twin(true)
+		split := func() (first, second string) {
+			t.Helper()
+			refused(t, copied, n, "")
+			c, err := n.Fleet.Get(t.Context(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := n.Fleet.Split(t.Context(), id, c.GetTwins().GetMachines()[1].GetMark()); err != nil {
+				t.Fatal(err)
+			}
+			return refused(t, copied, n, "").GetNewIdentity().GetToken(), refused(t, copied, n, "").GetNewIdentity().GetToken()
+		}
+		closed := func(token string) {
+			t.Helper()
+			var r *relaytest.Refusal
+			if _, _, err := relaytest.NewMachine("thief").Dial(t.Context(), n, token); !errors.As(err, &r) {
+				t.Fatal("let in:", err)
+			}
+		}
+		one, two := split()
+		relaytest.NewMachine("pc-copy").Connect(t, n, one)
+		closed(one)
+		closed(two)
+
+		m.Connect(t, n, "")
+		one, two = split()
+		if err := n.Fleet.Settle(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		closed(one)
+		closed(two)
+	})
+}
+
 // Rule: not merely a reconnect after a network change, and not one who is gone.
 func TestOneMachineThatComesBack(t *testing.T) {
 	n1, n2 := two(t)

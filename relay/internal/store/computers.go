@@ -107,6 +107,9 @@ func (s *Store) AddComputer(ctx context.Context, c *Computer, tokenKey []byte) e
 			if _, err := tx.NewDelete().Model((*Twins)(nil)).Where("computer_id = ?", c.SplitFrom).Exec(ctx); err != nil {
 				return err
 			}
+			if _, err := unusedSplit(tx, c.SplitFrom).Exec(ctx); err != nil { // one split lets one machine in
+				return err
+			}
 		}
 		if c.SameMachineAs, err = sameMachine(ctx, tx, *c); err != nil {
 			return err
@@ -189,6 +192,9 @@ func (s *Store) RemoveComputer(ctx context.Context, id string) error {
 			return err
 		}
 		if err := leaves(ctx, tx, c.MachineKey, time.Now().UnixMilli()); err != nil {
+			return err
+		}
+		if _, err := unusedSplit(tx, id).Exec(ctx); err != nil {
 			return err
 		}
 		_, err := tx.NewUpdate().Model((*Computer)(nil)).

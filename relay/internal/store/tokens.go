@@ -24,9 +24,15 @@ type EnrollmentToken struct {
 	SplitFrom string
 }
 
-// AddToken saves a new token.
+// AddToken saves a new token. With SplitFrom those of the same computer go that
+// expired unused.
 func (s *Store) AddToken(ctx context.Context, t EnrollmentToken) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		if t.SplitFrom != "" {
+			if _, err := unusedSplit(tx, t.SplitFrom).Where("expires_at <= ?", t.CreatedAt).Exec(ctx); err != nil {
+				return err
+			}
+		}
 		_, err := tx.NewInsert().Model(&t).Exec(ctx)
 		return err
 	})
@@ -59,6 +65,11 @@ func (s *Store) RevokeToken(ctx context.Context, id string, now int64) error {
 
 func usable[Q interface{ Where(string, ...any) Q }](q Q, key []byte, now int64) Q {
 	return q.Where("token_key = ? AND uses_left > 0 AND revoked_at = 0 AND expires_at > ?", key, now)
+}
+
+// unusedSplit removes the tokens of a computer's second machine that nobody used.
+func unusedSplit(tx bun.Tx, computer string) *bun.DeleteQuery {
+	return tx.NewDelete().Model((*EnrollmentToken)(nil)).Where("split_from = ? AND used = 0", computer)
 }
 
 // useToken counts one use, in one statement so that the last use is given once.

@@ -51,10 +51,15 @@ func (s *Store) SaveTwins(ctx context.Context, t Twins) error {
 	})
 }
 
-// DropTwins forgets them. Errors: ErrNotFound.
+// DropTwins forgets them, and with them the tokens for the second that nobody
+// used. Errors: ErrNotFound.
 func (s *Store) DropTwins(ctx context.Context, computer string) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		return changed(tx.NewDelete().Model((*Twins)(nil)).Where("computer_id = ?", computer).Exec(ctx))
+		if err := changed(tx.NewDelete().Model((*Twins)(nil)).Where("computer_id = ?", computer).Exec(ctx)); err != nil {
+			return err
+		}
+		_, err := unusedSplit(tx, computer).Exec(ctx)
+		return err
 	})
 }
 
