@@ -38,7 +38,7 @@ func SealingProblem(err error, place, by string, have seal.Key) error {
 		return fmt.Errorf("%w, but the relay's keys in the database are sealed with key %s; %s", err, by, put)
 	case errors.Is(err, store.ErrOtherKey):
 		return fmt.Errorf("%w, and %s has key %s; %s", err, place, have.ID(), put)
-	case errors.Is(err, seal.ErrOpened):
+	case errors.Is(err, seal.ErrOpened), errors.Is(err, store.ErrUnsealed):
 		return fmt.Errorf("%w: the row in the database was changed; restore it from a back-up", err)
 	case err != nil:
 		return fmt.Errorf("unseal the relay's keys: %w", err)

@@ -110,6 +110,18 @@ func TestPlainKeysAreSealed(t *testing.T) {
 	}
 }
 
+// Rule: who can write to the database cannot put a key of their own in the place of
+// one that is sealed, or beside those.
+func TestPlainKeyBesideSealedOnes(t *testing.T) {
+	c := settings(t)
+	start(t, c).end()
+	s := storetest.Open(t, c.Database) // without the sealing key
+	if err := s.AddSecret(t.Context(), "succession-key", bytes.Repeat([]byte{7}, 32), 1); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, c, `"succession-key"`, "not sealed", "back-up")
+}
+
 // inFiles reports whether a file of the database holds what.
 func inFiles(t *testing.T, folder string, what []byte) bool {
 	t.Helper()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/uptrace/bun"
 )
@@ -28,6 +29,10 @@ type SealingKey interface {
 // given, or with one where none is.
 var ErrOtherKey = errors.New("the relay's keys in the database are sealed with another key")
 
+// ErrUnsealed says that a secret lies in plain beside sealed ones, or after all
+// were sealed. No relay writes that.
+var ErrUnsealed = errors.New("a key of the relay's in the database is not sealed, and others are")
+
 // SealedBy is the id of the key that secrets are sealed with; empty: none is.
 func (s *Store) SealedBy(ctx context.Context) (id string, err error) {
 	err = s.db.NewSelect().Model((*secret)(nil)).Column("sealed_by").
@@ -38,8 +43,8 @@ func (s *Store) SealedBy(ctx context.Context) (id string, err error) {
 	return id, err
 }
 
-// UseSealingKey checks that k opens every secret, and seals those that are
-// plain. It is called before Secret, once. Errors: ErrOtherKey.
+// UseSealingKey checks that k opens every secret, or seals them all where all are
+// plain. It is called before Secret, once. Errors: ErrOtherKey, ErrUnsealed.
 func (s *Store) UseSealingKey(ctx context.Context, k SealingKey) error {
 	plain := 0
 	err := s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
@@ -47,8 +52,9 @@ func (s *Store) UseSealingKey(ctx context.Context, k SealingKey) error {
 		if err := tx.NewSelect().Model(&all).Order("name").Scan(ctx); err != nil {
 			return err
 		}
+		sealed := slices.ContainsFunc(all, func(one secret) bool { return one.SealedBy != "" })
 		for _, one := range all {
-			if one.SealedBy != "" {
+			if sealed {
 				if _, err := opened(k, one); err != nil {
 					return err
 				}
@@ -76,8 +82,12 @@ func (s *Store) UseSealingKey(ctx context.Context, k SealingKey) error {
 	return nil
 }
 
-// opened is the value of a secret.
+// opened is the value of a secret. With a key none is taken in plain: who can
+// write to the database could put one of their own there.
 func opened(k SealingKey, one secret) ([]byte, error) {
+	if one.SealedBy == "" && k != nil {
+		return nil, fmt.Errorf("%w: %q", ErrUnsealed, one.Name)
+	}
 	if one.SealedBy == "" {
 		return one.Value, nil
 	}
