@@ -54,7 +54,11 @@ func (a *Access) letIn(ctx context.Context, p store.Person, from Client) (Identi
 	text, hash := token()
 	in := store.SignIn{TokenHash: hash, ID: store.NewID(), PersonID: p.ID, Address: from.Address,
 		Browser: from.Browser, CreatedAt: a.now(), SeenAt: a.now()}
-	if err := a.store.AddSignIn(ctx, in); err != nil {
+	err := a.store.AddSignIn(ctx, in, p.PasswordHash)
+	if errors.Is(err, store.ErrNotFound) { // another password was set since this one was compared
+		return Identity{}, nil, ErrCredentials
+	}
+	if err != nil {
 		return Identity{}, nil, fmt.Errorf("remember a sign-in: %w", err)
 	}
 	a.o.Log.Info("signed in", "person", p.ID, "address", from.Address)

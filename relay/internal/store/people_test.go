@@ -91,6 +91,24 @@ func TestOneOwnerOfMany(t *testing.T) {
 	})
 }
 
+// Rule: a new password ends also the sign-in that was under way with the old one.
+func TestNoSignInByAnOldPassword(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ctx := t.Context()
+		must(t, s.PutOwnerToken(ctx, []byte("t"), 1, 100))
+		p := owner(1)
+		must(t, s.CreateOwner(ctx, []byte("t"), 2, p))
+		if _, err := s.SetPassword(ctx, p.ID, "$new$", ""); err != nil {
+			t.Fatal(err)
+		}
+		in := store.SignIn{TokenHash: []byte("late"), ID: store.NewID(), PersonID: p.ID, CreatedAt: 5, SeenAt: 5}
+		if err := s.AddSignIn(ctx, in, p.PasswordHash); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("by the old password: %v", err)
+		}
+		must(t, s.AddSignIn(ctx, in, "$new$"))
+	})
+}
+
 func TestSignIns(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		ctx := t.Context()
@@ -99,13 +117,13 @@ func TestSignIns(t *testing.T) {
 		must(t, s.CreateOwner(ctx, []byte("t"), 2, p))
 		in := store.SignIn{TokenHash: []byte{0, 1, 255, '\''}, ID: store.NewID(), PersonID: p.ID,
 			Address: "192.0.2.1", Browser: "It's \\ a ? browser", CreatedAt: 5, SeenAt: 5}
-		must(t, s.AddSignIn(ctx, in))
-		if err := s.AddSignIn(ctx, in); !errors.Is(err, store.ErrConflict) {
+		must(t, s.AddSignIn(ctx, in, p.PasswordHash))
+		if err := s.AddSignIn(ctx, in, p.PasswordHash); !errors.Is(err, store.ErrConflict) {
 			t.Errorf("the same token twice: %v", err)
 		}
 		stray := in
 		stray.TokenHash, stray.ID, stray.PersonID = []byte("x"), "x", "nobody"
-		if err := s.AddSignIn(ctx, stray); !errors.Is(err, store.ErrConflict) {
+		if err := s.AddSignIn(ctx, stray, p.PasswordHash); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("a sign-in of nobody: %v", err)
 		}
 		must(t, s.TouchSignIn(ctx, in.TokenHash, 7))

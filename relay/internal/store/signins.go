@@ -21,10 +21,17 @@ type SignIn struct {
 	SeenAt    int64 // not exact: written once a minute at most
 }
 
-// AddSignIn remembers a sign-in.
-func (s *Store) AddSignIn(ctx context.Context, in SignIn) error {
+// AddSignIn remembers a sign-in by a password of that hash. Errors: ErrNotFound
+// when the person has another one by now, which ended the sign-ins by this one.
+func (s *Store) AddSignIn(ctx context.Context, in SignIn, passwordHash string) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		_, err := tx.NewInsert().Model(&in).Exec(ctx)
+		// Written, not read: it keeps the row from being changed until the sign-in is there.
+		err := changed(tx.NewUpdate().Model((*Person)(nil)).Set("password_hash = password_hash").
+			Where("id = ? AND password_hash = ?", in.PersonID, passwordHash).Exec(ctx))
+		if err != nil {
+			return err
+		}
+		_, err = tx.NewInsert().Model(&in).Exec(ctx)
 		return err
 	})
 }
