@@ -13,6 +13,8 @@
 //	oriel enroll v1    relay's nonce, relay's key, agent's nonce, TLS exporter, machine key     token key
 //	oriel hello v1     relay's nonce, relay's key, agent's nonce, TLS exporter (may be empty)   machine key
 //	oriel welcome v1   agent's nonce, computer id, now (8 bytes, big endian ms)                 relay key
+//	oriel new identity v1 machine key, agent's nonce, enrollment token                          relay key
+//	oriel membership v1 machine key, computer id                                                relay key
 //	oriel grant v1     serialized Grant                                                         relay key
 //	oriel renewal v1   serialized Renewal                                                       relay key
 //	oriel clock v1     agent's nonce, computer id, now (8 bytes, big endian ms)                 relay key

@@ -13,14 +13,15 @@
 //
 // # Handshake
 //
-//	agent  GET /agent/v1, Authorization: Oriel key="<base64url of the machine key>"[, token="…"]
-//	relay  Challenge: its nonce and key         the key must be the pinned one, or the token's
+//	agent  GET /agent/v1, Authorization: Oriel key="<base64url of the machine key>"[, token="…", nonce="…"]
+//	relay  Challenge: its nonce and key         the key must be the pinned one, or follow it, or be the token's
 //	agent  Hello: signed with the machine key over both nonces, the relay's key and, when
 //	       asked, the exporter of the TLS connection, so that nobody can pass it on
 //	relay  Welcome: signed with the relay's key over the agent's nonce, the computer's id and the time
 //
-// The token is sent only while the machine is not enrolled, or when the relay
-// has said that it does not know it (any more).
+// The token is named by its public half, and only while the machine is not enrolled,
+// or when the relay has said that it does not know it (any more). It is proved in
+// Hello, to a relay that has proved its key in Challenge, and shown to nobody.
 //
 // # The relay's time
 //
