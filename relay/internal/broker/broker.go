@@ -202,7 +202,7 @@ func (b *Broker) Run(ctx context.Context) error {
 			}
 		case id := <-removed:
 			wg.Go(func() {
-				if err := b.EndComputer(ctx, id, nil); err != nil {
+				if err := b.EndComputer(ctx, id, gone, nil); err != nil {
 					b.o.Log.Warn("sessions of a removed computer", "computer", id, "err", err)
 				}
 			})

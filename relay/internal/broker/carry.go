@@ -206,9 +206,9 @@ func (b *Broker) End(ctx context.Context, who access.Identity, session string) e
 	return b.end(ctx, session, orielv1.EndReason_END_REASON_ENDED, 0, "ended by "+who.Name)
 }
 
-// EndComputer ends all sessions of a computer that was removed or blocked.
+// EndComputer ends all sessions of a computer that is dropped; detail says why.
 // toAgent, if not nil, is its connection, which is about to be closed.
-func (b *Broker) EndComputer(ctx context.Context, computer string, toAgent func(*orielv1.ToAgent)) error {
+func (b *Broker) EndComputer(ctx context.Context, computer, detail string, toAgent func(*orielv1.ToAgent)) error {
 	running, err := b.o.Journal.Running(ctx, store.Running{ComputerID: computer})
 	if toAgent != nil { // what ended a moment ago it may not have heard, and will not any more
 		page, _, perr := b.o.Journal.Page(ctx, store.SessionFilter{ComputerID: computer}, "", journal.MaxPage)
@@ -220,7 +220,7 @@ func (b *Broker) EndComputer(ctx context.Context, computer string, toAgent func(
 		}
 	}
 	for _, e := range running {
-		err = errors.Join(err, b.end(ctx, e.GetSessionId(), orielv1.EndReason_END_REASON_ENDED, 0, "the computer was removed or blocked"))
+		err = errors.Join(err, b.end(ctx, e.GetSessionId(), orielv1.EndReason_END_REASON_ENDED, 0, detail))
 		if toAgent != nil { // after the row, in which its own word does not count
 			toAgent(endMessage(e.GetSessionId(), orielv1.EndReason_END_REASON_ENDED))
 		}

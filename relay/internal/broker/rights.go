@@ -101,6 +101,9 @@ func (b *Broker) endIfCarried(ctx context.Context, e journal.Carried, reason ori
 	return b.end(ctx, e.GetSessionId(), reason, 0, detail)
 }
 
+// gone is why the sessions of a computer end that was removed or blocked.
+const gone = "the computer was removed or blocked"
+
 // verdict is whether err ends a session, and how that is said.
 func verdict(err error) (reason orielv1.EndReason, detail string, over bool) {
 	switch {
@@ -109,7 +112,7 @@ func verdict(err error) (reason orielv1.EndReason, detail string, over bool) {
 	case errors.Is(err, access.ErrForbidden):
 		return orielv1.EndReason_END_REASON_ENDED, "the operator may not do this on this computer any more", true
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, fleet.ErrBlocked):
-		return orielv1.EndReason_END_REASON_ENDED, "the computer was removed or blocked", true
+		return orielv1.EndReason_END_REASON_ENDED, gone, true
 	}
 	return 0, "", false
 }

@@ -468,7 +468,7 @@ func (a *agent) replaced() {
 func (a *agent) drop(d *orielv1.BusAgentDrop) {
 	ctx, cancel := context.WithTimeout(context.Background(), dbWithin)
 	defer cancel()
-	if err := a.h.o.Broker.EndComputer(ctx, a.ID, a.send); err != nil {
+	if err := a.h.o.Broker.EndComputer(ctx, a.ID, d.GetDetail(), a.send); err != nil {
 		a.h.o.Log.Warn("sessions of a computer that is dropped", "computer", a.ID, "err", err)
 	}
 	_ = a.refuse(d.GetCode(), d.GetDetail(), d.GetCode() != orielv1.Code_CODE_TWO_MACHINES)

@@ -9,6 +9,7 @@ import (
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/trust"
+	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/relaytest"
 	"oriel/relay/internal/store"
 	"oriel/relay/internal/store/storetest"
@@ -179,6 +180,29 @@ func TestOneSplitLetsOneMachineIn(t *testing.T) {
 		closed(one)
 		closed(two)
 	})
+}
+
+// Rule: sessions that a split ends are not said to be those of a removed computer.
+func TestSplitSaysWhySessionsEnd(t *testing.T) {
+	n := relaytest.StartNode(t, relaytest.NodeOptions{})
+	_, cookie := n.Owner(t)
+	tab := relaytest.OpenTab(t, n, cookie)
+	m := original("pc")
+	first := m.Connect(t, n, n.Token(t, 1))
+	id := first.Welcome.GetComputerId()
+	session := tab.Opened(tab.Open(id, orielv1.Mode_MODE_VIEW, "")).GetSessionId()
+	first.Offer()
+	refused(t, m.Twin(true), n, "")
+	c, err := n.Fleet.Get(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Fleet.Split(t.Context(), id, c.GetTwins().GetMachines()[1].GetMark()); err != nil {
+		t.Fatal(err)
+	}
+	if got := tab.Ended(session); got.GetDetail() != fleet.ErrTwoMachines.Error() {
+		t.Errorf("ended because %q", got.GetDetail())
+	}
 }
 
 // Rule: not merely a reconnect after a network change, and not one who is gone.
