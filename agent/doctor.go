@@ -61,10 +61,12 @@ func (c *doctorCommand) data() (ed25519.PublicKey, identity.State, finding) {
 	}
 	state, key, err := identity.Peek(dir)
 	f := finding{"data", dir, false}
-	if full := identity.CheckWrites(dir); err == nil && errors.Is(full, identity.ErrDiskFull) {
-		f = finding{"data", "the disk is full: nothing can be written in " + dir + "; make room on it", true}
-	} else if err == nil && full != nil {
-		f = finding{"data", "what is written in " + dir + " is not there: " + full.Error(), true}
+	if err == nil { // not where others may write: what is there then is theirs
+		if full := identity.CheckWrites(dir); errors.Is(full, identity.ErrDiskFull) {
+			f = finding{"data", "the disk is full: nothing can be written in " + dir + "; make room on it", true}
+		} else if full != nil {
+			f = finding{"data", "what is written in " + dir + " is not there: " + full.Error(), true}
+		}
 	}
 	if errors.Is(err, identity.ErrNotFound) {
 		key, _, err = ed25519.GenerateKey(rand.Reader)
