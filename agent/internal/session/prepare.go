@@ -45,7 +45,7 @@ func (h *Host) Prepare() {
 func (h *Host) expect(s *screen, codec encode.Codec, e *expected) {
 	s.watch(e, 0)
 	defer s.unwatch(e)
-	sub, err := h.hub.Prepare(s, codec, encode.I420, nobody{})
+	sub, err := h.hub.Prepare(s, codec, encode.I420, 0, nobody{})
 	if err != nil {
 		h.log.Debug("no picture ahead of a session", "error", err)
 		return

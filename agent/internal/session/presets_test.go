@@ -140,3 +140,47 @@ func TestSettingsHaveBounds(t *testing.T) {
 		}
 	}
 }
+
+// shownTo is the stream whose pictures v gets, once it is the only one.
+func (v *viewer) shownTo() (of *stream.Stream) {
+	v.r.host.each(func(s *session) {
+		if p := s.current(); s.id == v.id && p != nil && p.video != nil {
+			p.video.mu.Lock()
+			defer p.video.mu.Unlock()
+			if len(p.video.subs) == 1 {
+				of = p.video.subs[0].Stream()
+			}
+		}
+	})
+	return of
+}
+
+// Rule: one viewer's frame cap is that viewer's alone, in both directions, whoever has
+// set it and when, and it ends with the wish.
+func TestViewersOfTwoCaps(t *testing.T) {
+	p := newPaper(t)
+	r := start(t, Options{}, on(p))
+	free, capped := r.ready(look{}), r.ready(look{id: "s2"})
+	all := image.Rect(0, 0, 320, 200)
+	for _, v := range []*viewer{free, capped} {
+		eventually(t, "a picture", func() bool { return v.luma(all) > 0 && v.shownTo() != nil })
+	}
+	if free.shownTo() != capped.shownTo() {
+		t.Fatal("two streams for two viewers who want the same")
+	}
+	capped.ask(&orielv1.StreamSettings{MaxFps: 1})
+	eventually(t, "a stream for the cap", func() bool { s := capped.shownTo(); return s != nil && s != free.shownTo() })
+	_, before := capped.seen()
+	shade := uint8(0)
+	for i := range 30 { // each seen before the next
+		shade = uint8(60 + 100*(i%2))
+		p.paint(color.RGBA{shade, shade, shade, 255})
+		eventually(t, "the picture for who has no cap", func() bool { return free.luma(all) > 100 == (i%2 == 1) })
+	}
+	if _, n := capped.seen(); n-before > 15 {
+		t.Errorf("%d pictures for a cap of one a second while 30 were shown", n-before)
+	}
+	eventually(t, "the last picture for who has a cap", func() bool { return capped.luma(all) > 100 })
+	capped.ask(&orielv1.StreamSettings{})
+	eventually(t, "one stream again", func() bool { s := capped.shownTo(); return s != nil && s == free.shownTo() })
+}

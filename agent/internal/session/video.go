@@ -17,8 +17,9 @@ import (
 
 // video is one peer's picture: a track for the life of the peer connection,
 // subscribed to the stream of whatever display there is, in the format that the
-// viewer's preset asks for. Another format is another stream: until its first
-// key frame is there the track goes on with the one before.
+// viewer's preset asks for and with his cap on pictures. Another format, or a cap
+// that others do not have, is another stream: until its first key frame is there
+// the track goes on with the one before.
 type video struct {
 	track      *stream.Track
 	delays     *delays // the session's
@@ -26,7 +27,7 @@ type video struct {
 	frames     uint64 // of the stream when tellStats looked last; for it alone
 	once       sync.Once
 	reached    chan struct{} // closed when the viewer can be sent to
-	asked      chan struct{} // capacity 1: the viewer's settings changed
+	asked      chan struct{} // capacity 1: another stream may be what the viewer wants
 
 	sending sync.Mutex // held while a frame is written, so that none of an old stream follows a new one's
 	outlet  *outlet    // whose frames go out; protected by sending
@@ -158,14 +159,15 @@ func (v *video) steer() {
 	}
 }
 
-// format is what the viewer wants and can have.
-func (v *video) format() encode.Format {
+// kind is which stream the viewer wants and can have: its format, and the cap on its
+// pictures a second.
+func (v *video) kind() (f encode.Format, fps int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.settings.preset == stream.Sharp && v.full {
-		return encode.I444
+		return encode.I444, v.settings.fps
 	}
-	return encode.I420
+	return encode.I420, v.settings.fps
 }
 
 // setStream applies the viewer's settings.
@@ -181,6 +183,11 @@ func (p *peer) setStream(s *orielv1.StreamSettings) {
 	}
 	v.mu.Unlock()
 	v.steer()
+	v.again()
+}
+
+// again has send look whether the stream is the one that the viewer wants.
+func (v *video) again() {
 	select {
 	case v.asked <- struct{}{}:
 	default:
@@ -253,7 +260,7 @@ func (p *peer) send(s *screen) error {
 	s.watch(p, v.settings.fps)
 	v.mu.Unlock()
 	defer s.unwatch(p)
-	sub, _, err := p.subscribe(s, v.format(), p.s.h.hub.Prepare)
+	sub, _, err := p.subscribe(s, p.s.h.hub.Prepare)
 	p.s.h.came() // the picture that was made for this is in sub
 	if err != nil {
 		return err
@@ -278,12 +285,14 @@ func (p *peer) send(s *screen) error {
 	}
 	for started := v.reached; !over(started, nil); started = v.asked {
 		sub.Start()
-		if v.format() == sub.Stream().Format() {
+		format, fps := v.kind()
+		if p.s.h.hub.Suits(sub, format, fps) {
 			continue
 		}
-		next, begun, err := p.subscribe(s, v.format(), p.s.h.hub.Subscribe)
-		if err != nil {
-			v.cannot(p, v.format(), err)
+		next, begun, err := p.subscribe(s, p.s.h.hub.Subscribe)
+		if err != nil { // what is shown goes on
+			p.s.log.Warn("no other stream", "attempt", p.attempt, "codec", p.codec, "error", err)
+			v.cannot(p, format, err)
 			continue
 		}
 		v.show(s, sub, next)
@@ -291,6 +300,7 @@ func (p *peer) send(s *screen) error {
 		select {
 		case <-begun:
 			sub, next = next, sub
+			v.again() // the place that the old one leaves may be what was wanted
 		default:
 		}
 		v.show(s, sub)
@@ -309,11 +319,12 @@ func (p *peer) send(s *screen) error {
 	return sub.Err()
 }
 
-// subscribe asks the hub for a stream; begun is closed when its first frame goes
-// out.
-func (p *peer) subscribe(s *screen, f encode.Format, ask func(desktop.Desktop, encode.Codec, encode.Format, stream.Sink) (*stream.Subscription, error)) (sub *stream.Subscription, begun <-chan struct{}, err error) {
+// subscribe asks the hub for the stream that the viewer wants; begun is closed when its
+// first frame goes out.
+func (p *peer) subscribe(s *screen, ask func(desktop.Desktop, encode.Codec, encode.Format, int, stream.Sink) (*stream.Subscription, error)) (sub *stream.Subscription, begun <-chan struct{}, err error) {
 	o := &outlet{v: p.video, begun: make(chan struct{})}
-	if sub, err = ask(s, p.codec, f, o); errors.Is(err, desktop.ErrClosed) {
+	format, fps := p.video.kind()
+	if sub, err = ask(s, p.codec, format, fps, o); errors.Is(err, desktop.ErrClosed) {
 		s.die()
 	}
 	return sub, o.begun, err

@@ -174,7 +174,7 @@ func TestFormatsTakeTurnsOnOneTrack(t *testing.T) {
 			}
 			for round := range 4 {
 				format := []encode.Format{encode.I420, encode.I444}[round%2]
-				next, err := h.Subscribe(d, c, format, v.track)
+				next, err := h.Subscribe(d, c, format, 0, v.track)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -231,7 +231,7 @@ func TestTwoFormatsOneDesktop(t *testing.T) {
 		for _, f := range []encode.Format{encode.I420, encode.I444} {
 			time.Sleep(2 * time.Second) // the second joins a screen that stands still
 			links[f] = newLink(t, encode.AV1, 30e6, 0)
-			sub, err := h.Subscribe(d, encode.AV1, f, links[f])
+			sub, err := h.Subscribe(d, encode.AV1, f, 0, links[f])
 			if err != nil {
 				t.Fatal(err)
 			}

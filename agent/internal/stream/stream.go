@@ -2,7 +2,7 @@
 // viewers: capture → convert → encode → send. It runs only while somebody watches.
 //
 //	hub := stream.NewHub(stream.Options{})
-//	sub, err := hub.Subscribe(desk, encode.AV1, encode.I420, track) // one encode for all who ask for the same
+//	sub, err := hub.Subscribe(desk, encode.AV1, encode.I420, 0, track) // one encode for all who ask for the same
 //	sub.RequestKeyFrame()                              // on PLI
 //	sub.SetTarget(bits)                                // from the congestion estimate
 //	sub.Prefer(stream.Speed, 30)                       // a preset, and a cap on pictures a second
@@ -83,7 +83,8 @@
 // and lets the rate of pictures fall instead. Auto is Balanced until the link has
 // been slow for a second, or five frames in motion in a row took longer than they
 // had, and then Speed until neither has been so for five. With several viewers the
-// most economical preset is the stream's, and the highest cap: one viewer's is not the others'.
+// most economical preset is the stream's. A cap is a stream of its own (Hub): one viewer's is
+// not the others', nor are their pictures his.
 //
 // 4:4:4 is a format, a stream of its own beside that in 4:2:0, with a payload type
 // of its own on the same Track (AV1 high profile, VP9 profile 1). A browser changes
@@ -204,6 +205,7 @@ type Stream struct {
 	stopped chan struct{}      // closed when the last run ended
 	failed  error              // why the stream cannot go on
 	closed  bool
+	most    int // pictures a second, whatever its viewers say; 0: no cap
 }
 
 type keyReason uint8
@@ -432,13 +434,25 @@ func (s *Stream) prefer(sub *Subscription, p Preset, fps int) {
 	}
 }
 
+// limit is the hub's cap, which is that of the viewers it puts here: one of them who
+// wants more has another stream, and until that begins changes nothing for the others.
+func (s *Stream) limit(fps int) {
+	s.mu.Lock()
+	s.most = fps
+	s.mu.Unlock()
+	s.poke()
+}
+
 // manner is how the viewers want it: the preset of the most economical, and the
 // highest cap. A frame needs the one before it, so whoever wants fewer gets those of
-// the others, and alone what he wants.
+// the others while a Hub has no stream of his own for him, and alone what he wants.
 func (s *Stream) manner() (p Preset, fps int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p, fps = Sharp, s.options.FPS
+	if s.most > 0 {
+		fps = min(fps, s.most)
+	}
 	most := 0
 	for sub := range s.subs {
 		if sub.preset.thrift() > p.thrift() {

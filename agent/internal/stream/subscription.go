@@ -102,7 +102,8 @@ func (sub *Subscription) SetTarget(bitsPerSecond int) {
 
 // Prefer says which preset the viewer wants, and at most how many pictures a
 // second (0: no cap). A stream's preset is the most economical of those who watch
-// it, its cap the highest of theirs: nobody's cap holds for anybody else.
+// it, its cap the highest of theirs. Who wants another cap than they has a stream of
+// his own from a Hub: see Hub.Suits.
 func (sub *Subscription) Prefer(p Preset, fps int) { sub.stream.prefer(sub, p, fps) }
 
 // Done is closed when no more frames will come: Close, an error of the sink, or

@@ -298,13 +298,13 @@ func TestSecondViewerSharesTheEncode(t *testing.T) {
 		d := newScript(image.Pt(640, 400))
 		h := NewHub(Options{})
 		first := newLink(t, c, 30e6, 0)
-		one, err := h.Subscribe(d, c, encode.I420, first)
+		one, err := h.Subscribe(d, c, encode.I420, 0, first)
 		if err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Second)
 		second := newLink(t, c, 30e6, 0)
-		two, err := h.Subscribe(d, c, encode.I420, second)
+		two, err := h.Subscribe(d, c, encode.I420, 0, second)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -350,7 +350,7 @@ func TestTwoCodecsOneDesktop(t *testing.T) {
 		var links []*link
 		for _, c := range encode.Supported() {
 			l := newLink(t, c, 30e6, 0)
-			sub, err := h.Subscribe(d, c, encode.I420, l)
+			sub, err := h.Subscribe(d, c, encode.I420, 0, l)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -496,7 +496,7 @@ func TestDisplayGoesAway(t *testing.T) {
 		h := NewHub(Options{})
 		var subs []*Subscription
 		for _, c := range []encode.Codec{encode.AV1, encode.VP9, encode.AV1} {
-			sub, err := h.Subscribe(d, c, encode.I420, newLink(t, c, 30e6, 0))
+			sub, err := h.Subscribe(d, c, encode.I420, 0, newLink(t, c, 30e6, 0))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -524,7 +524,7 @@ func TestStopsWithTheLastViewer(t *testing.T) {
 		h := NewHub(Options{})
 		for range 3 {
 			v := newLink(t, encode.AV1, 30e6, 0)
-			sub, err := h.Subscribe(d, encode.AV1, encode.I420, v)
+			sub, err := h.Subscribe(d, encode.AV1, encode.I420, 0, v)
 			if err != nil {
 				t.Fatal(err)
 			}
