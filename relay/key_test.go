@@ -14,13 +14,14 @@ import (
 // takes it from standard input, and beside a relay that runs nothing is rotated.
 func TestKeyCommands(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
+	var said bytes.Buffer
 	turn := func(text string) error {
 		t.Helper()
 		_, c, err := config.Parse([]string{"key", "rotate", "--data", data}, io.Discard, io.Discard)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return rotate(t.Context(), c, strings.NewReader(text), io.Discard)
+		return rotate(t.Context(), c, strings.NewReader(text), &said)
 	}
 	_, _, _, stop := serving(t, data)
 	if code := stop(); code != 0 {
@@ -51,6 +52,9 @@ func TestKeyCommands(t *testing.T) {
 	before := public(t, data)
 	if err := turn(strings.ToUpper(key)); err != nil {
 		t.Fatal(err)
+	}
+	if !strings.Contains(said.String(), "a new back-up") { // an older one has the key that computers refuse now
+		t.Errorf("nothing of back-ups: %q", said.String())
 	}
 	if after := public(t, data); bytes.Equal(before, after) {
 		t.Error("the relay's key is the same")

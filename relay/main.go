@@ -237,7 +237,8 @@ func rotate(ctx context.Context, c *config.Config, stdin io.Reader, stderr io.Wr
 		err = a.Rotate(ctx, key)
 	}
 	if err == nil {
-		fmt.Fprintln(stderr, "The relay has a new signing key. Start it again; make new enrollment tokens.")
+		fmt.Fprintln(stderr, "The relay has a new signing key. Start it again, make new enrollment tokens, and make a new back-up: "+
+			"computers that follow refuse a relay that is restored from an older one.")
 	}
 	return err
 }
