@@ -54,7 +54,7 @@ func TestXDisplayDiesAndComesBack(t *testing.T) {
 		img, _ := v.seen()
 		return img != nil && img.Size.X == 640
 	})
-	again.Window("xvfbtest")
+	again.Run("xdotool", "windowfocus", "--sync", again.Window("xvfbtest"))
 	v.still()
 	v.changes("what was typed", func() { v.text("echo WWWWWW WWWWWW") })
 	v.leave()
