@@ -116,6 +116,8 @@ describe('six kills', () => {
           await w.relay.restart();
         } else {
           await w.agent.crash();
+          // What is typed before the viewer notices is lost with the connection.
+          await until('the viewer to notice', async () => (await state(view)) !== 'live', 20_000);
           await w.agent.restart();
         }
         await until(
