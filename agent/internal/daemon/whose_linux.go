@@ -87,7 +87,7 @@ func (f *finder) listening() []listener {
 		}
 		l := listener{number: n, kernel: kernel, device: uint64(st.Dev), inode: st.Ino, changed: st.Ctim}
 		// A name that was bound twice: the later one is listed last and is
-		// not what an unlinked one was.
+		// not the socket of an unlinked one.
 		if i := slices.IndexFunc(all, func(o listener) bool { return o.number == n }); i >= 0 {
 			all[i] = l
 			continue
@@ -226,7 +226,7 @@ func readAtMost(path string, n int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, n))
 }
 
-// claim is what one process's environment says of a display.
+// claim is a display as one process's environment names it.
 type claim struct {
 	uid        uint32
 	xauthority string

@@ -51,7 +51,8 @@ var (
 	ErrWayland = fmt.Errorf("%w: the desktop is Wayland, which is not shown yet; sign in at the computer with a session on Xorg", ErrNoDisplay)
 )
 
-// Lacks is what a desktop cannot do, or not well, for want of a part of its system.
+// Lacks is a set of abilities that a desktop does not have, or not well, for want of a
+// part of its system.
 type Lacks uint8
 
 const (
@@ -90,7 +91,7 @@ type Desktop interface {
 	Cursor() Cursor
 	CursorChanged() <-chan struct{}
 
-	// Lacks is what is missing now.
+	// Lacks returns the abilities that are missing now.
 	Lacks() Lacks
 
 	// Input acts on the desktop.

@@ -251,7 +251,7 @@ func TestButtonsOfALeftHandedDesktop(t *testing.T) {
 		p.check(r.Wheel(120, 0))
 		expect(1, 2, 3, 5, 7)
 	}
-	// What changes in mid-press does not leave a button down.
+	// A mapping that changes in mid-press leaves no button down.
 	p.check(r.Button(ButtonLeft, true))
 	p.wait(xproto.ButtonPress)
 	setMapping(3, 2, 1) // a server may refuse it while a button is down

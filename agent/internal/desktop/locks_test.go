@@ -90,7 +90,7 @@ func TestLocksAreComparedAndPutBack(t *testing.T) {
 	expect("also what was done last", num)
 	person("Num_Lock")
 
-	// What the operator's keyboard has already is the person's to change, too.
+	// A lock that both keyboards have is the person's to change, too.
 	press(d, 0, "04")
 	c.expect(t, "a")
 	person("Caps_Lock")

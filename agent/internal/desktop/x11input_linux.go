@@ -104,7 +104,7 @@ func (d *x11) Button(b Button, down bool) error {
 	case ok && down:
 		return nil
 	case ok:
-		// What was pressed is released, whatever it would be by now.
+		// The release is of the button that was pressed, whatever the mapping is by now.
 		delete(d.input.buttons, is)
 	default:
 		if button = d.physical(is); button == 0 {

@@ -85,7 +85,7 @@ func (d *x11) RestoreLocks() {
 }
 
 // switches reports whether a key switches a lock. Then it is the operator's doing,
-// as what Locks does is: seen before the key and noted after it.
+// like that of a Locks: it is read before the key and noted after it.
 func (d *x11) switches(code byte) bool {
 	if !d.hand.has("XKEYBOARD") || d.readLocks() != nil || !slices.Contains(d.input.locks.codes, code) {
 		return false

@@ -12,12 +12,8 @@
 //
 // A Desktop has one caller of Next at a time. While somebody watches that is
 // the stream, else an idle reader that wakes at most every few seconds, and
-// only for damage; both come through the same screen, which takes previews from
-// whatever picture passes. A preview (feature F4) is a JPEG within
-// orielv1.MaxPreviewSide and MaxPreviewBytes, taken at most every
-// Settings.preview_seconds and only when the picture is not the last one sent.
-// While a session goes over a way of less than 2 Mbit/s it waits, ten times at
-// most.
+// only for damage; both come through the same screen, which takes previews
+// (thumbnail.go) from whatever picture passes.
 //
 // # A session
 //
@@ -46,20 +42,5 @@
 // than 64 KiB are under way and then go out as they are by then; a viewer with
 // more than 1 MiB under way is dropped.
 //
-// # The picture a viewer asks for
-//
-// StreamSettings may come at any time and are brought within bounds: a preset that
-// is not known is Auto, caps are clamped. Sharp is the stream in 4:4:4, where the
-// offer has it (Ready.full_chroma), else Balanced; another format is another
-// stream into the same track, and until its first key frame the one before goes
-// on. Stats say what is in force and what is sent, SessionReport names the codec
-// that is ("AV1 4:4:4"). Where 4:4:4 fails the session goes on without. Refresh is
-// answered by a key frame: the viewer has shown nothing yet.
-//
-// # Keys
-//
-// What a viewer holds down is released on every way out: control channel
-// closed, peer connection disconnected or failed, replaced, session ended,
-// Host closed, a panic in a handler. Each viewer releases only what it pressed
-// itself, and a key that two viewers hold goes up with the second release.
+// What a viewer holds down is released on every way out (hands.go).
 package session

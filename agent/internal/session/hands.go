@@ -12,6 +12,10 @@ import (
 // viewers may hold the same key: it goes down with the first and up with the
 // last. One mutex stands above the desktop too, so that a click's place and
 // the click are never torn apart by another viewer's move.
+//
+// The keys and buttons of a viewer are released on every way out: control channel
+// closed, peer connection disconnected or failed, replaced, session ended, Host
+// closed, a panic in a handler. Each viewer releases only what it pressed itself.
 type hands struct {
 	mu      sync.Mutex
 	input   desktop.Desktop // nil while there is no display; protected by mu

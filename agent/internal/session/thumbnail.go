@@ -13,6 +13,13 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 )
 
+// # Previews
+//
+// A preview (feature F4) is a JPEG within orielv1.MaxPreviewSide and MaxPreviewBytes,
+// taken at most every Settings.preview_seconds and only when the picture is not the
+// last one sent. While a session goes over a way of less than 2 Mbit/s it waits, ten
+// times at most.
+
 // reduce is the part of scaling that must be done while the desktop's memory
 // stands still: the mean of k×k pixels, k being the largest whole number that
 // leaves the picture no smaller than a preview. The result is this package's

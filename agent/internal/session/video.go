@@ -15,6 +15,16 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 )
 
+// # The picture a viewer asks for
+//
+// StreamSettings may come at any time and are brought within bounds: a preset that
+// is not known is Auto, caps are clamped. Sharp is the stream in 4:4:4, where the
+// offer has it (Ready.full_chroma), else Balanced; another format is another
+// stream into the same track, and until its first key frame the one before goes
+// on. Stats say what is in force and what is sent, SessionReport names the codec
+// that is ("AV1 4:4:4"). Where 4:4:4 fails the session goes on without. Refresh is
+// answered by a key frame: the viewer has shown nothing yet.
+
 // video is one peer's picture: a track for the life of the peer connection,
 // subscribed to the stream of whatever display there is, in the format that the
 // viewer's preset asks for and with his cap on pictures. Another format, or a cap

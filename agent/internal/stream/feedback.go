@@ -6,6 +6,20 @@ import (
 	"github.com/pion/rtcp"
 )
 
+// # Key frames
+//
+// The first picture of a stream, one for a viewer who joins, one for a PLI, one
+// for a new size: no others. The first must fit the link: it may take a sixth of
+// a second of it, is soft (encode.Params.Soft) when it would be much larger, by the
+// model before it is encoded or by what came out, and is refined after. Where the link is
+// not known it is soft unless it fits for sure: to find out costs as long as the picture. Requests
+// are merged and answered at once when the last key frame is long past, else when
+// it has had the time to arrive; an answer to a loss is at most half the size of
+// what was lost. A browser also asks for one when it has seen nothing for three
+// seconds; Feedback answers that only where something did get lost (arrived.go),
+// or an idle screen would be sent for ever, and on a slow link become soft again.
+// Before anything came it asks for nothing: then Track does.
+
 // status is what a peer says about one packet.
 type status struct {
 	seq  uint16        // transport-wide sequence number

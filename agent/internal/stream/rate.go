@@ -7,6 +7,30 @@ import (
 	"oriel/agent/internal/encode"
 )
 
+// # Rate
+//
+// The quantizer of each frame is ours (rate.go): a leaky bucket drains at the
+// rate of the congestion estimate; the frame after a pause may fill a tenth of a
+// second of it, a frame in motion a frame's share, and the model of the codec
+// says which quantizer that takes, by the detail that was not in the picture
+// before (encode.Image.Fresh): what only moved costs next to nothing, and the
+// encoder is told how far it moved. What does not fit into a sixth of a second
+// even at the coarsest, at which text reads well, goes out in bands, from the top,
+// the newest change first: a frame longer than the queue of a slow link would lose
+// its own end. What changes again before all of that was shown goes out soft, whole.
+// What is scrolled stays as soft or coarse as it is until it is scrolled away or
+// stands still (encode.Params.Coarse), unless there is room to send it again; what
+// comes into view is as fine as the link allows. What only moved and is fine enough
+// is copied (encode.Params.Stays). A frame that turned out too large
+// delays the next, and its end leaves as the link takes it (Track); it never queues
+// behind itself. Where the link is the slower of the
+// two, the next frame is encoded while it carries the last. With several viewers the
+// slowest viewer's rate is the stream's.
+//
+// The estimate is ours too (estimate.go): every frame of some packets is a train
+// whose dispersion at the viewer shows what the link carries, so that the first
+// one is enough, and nothing is sent only to find out.
+
 // class is what a frame is, for the model of its size.
 type class uint8
 

@@ -10,6 +10,29 @@ import (
 	"github.com/pion/rtp"
 )
 
+// # Loss
+//
+// A lost packet is sent again when the viewer asks for it, once for each loss: a browser
+// asks each 100 ms until it came, and on a slow link as many copies would fill it
+// (estimate.repeats). What does not come for longer than a second a key frame answers,
+// before the browser asks for one, which takes it three. Until the packet is there, a round
+// trip later, its frame waits, and the next one with it: both come at once, and one is
+// never seen. Where packets get lost by chance (two in the last seconds, and 0.3 % of
+// them) and a round trip takes 25 ms or more, parity follows each frame of three packets
+// or more: one packet for up to twelve, from which the viewer makes the one that is missing
+// (parity.go). It takes an eighth of what leaves at seven packets a frame, and is kept
+// free for. What it does not make good is sent again as ever. On a simulated link of
+// 5 Mbit/s and 40 ms that loses 1 %, 6 to 8 % of the frames of a page that scrolls come
+// together with another without parity, under 1 % with it (TestParityKeepsPicturesInTime).
+// Of a letter, which is one packet or two, nothing follows that shows that it is missing:
+// one loss of late is enough there for a packet of parity, however near
+// the viewer is, as long as all parity takes less than a fifth of the rate. On the same link 1 %
+// of the letters come late without, 3 of 7000 with it (TestLettersComeInTime).
+//
+// What the viewer cannot miss, because nothing follows it, is sent again where it is not
+// heard of in time, and a copy that got lost at once (tail.go). At 300 kbit/s, 200 ms and 2 %
+// a page that scrolls is never more than 0.75 s late (TestSlowLossyLinkStaysWithinASecond).
+
 // resendable is how many packets are kept to be sent again: a power of two.
 const resendable = 2048
 

@@ -26,87 +26,15 @@
 // reconstruction differs nowhere that can be seen (encode.Error), then no more. What
 // is soft becomes readable first. A change at any time goes first.
 //
-// # Rate
+// # Where the parts are
 //
-// The quantizer of each frame is ours (rate.go): a leaky bucket drains at the
-// rate of the congestion estimate; the frame after a pause may fill a tenth of a
-// second of it, a frame in motion a frame's share, and the model of the codec
-// says which quantizer that takes, by the detail that was not in the picture
-// before (encode.Image.Fresh): what only moved costs next to nothing, and the
-// encoder is told how far it moved. What does not fit into a sixth of a second
-// even at the coarsest, at which text reads well, goes out in bands, from the top,
-// the newest change first: a frame longer than the queue of a slow link would lose
-// its own end. What changes again before all of that was shown goes out soft, whole.
-// What is scrolled stays as soft or coarse as it is until it is scrolled away or
-// stands still (encode.Params.Coarse), unless there is room to send it again; what
-// comes into view is as fine as the link allows. What only moved and is fine enough
-// is copied (encode.Params.Stays). A frame that turned out too large
-// delays the next, and its end leaves as the link takes it (Track); it never queues
-// behind itself. Where the link is the slower of the
-// two, the next frame is encoded while it carries the last. With several viewers the
-// slowest viewer's rate is the stream's.
-//
-// The estimate is ours too (estimate.go): every frame of some packets is a train
-// whose dispersion at the viewer shows what the link carries, so that the first
-// one is enough, and nothing is sent only to find out.
-//
-// # Loss
-//
-// A lost packet is sent again when the viewer asks for it, once for each loss: a browser
-// asks each 100 ms until it came, and on a slow link as many copies would fill it
-// (estimate.repeats). What does not come for longer than a second a key frame answers,
-// before the browser asks for one, which takes it three. Until the packet is there, a round
-// trip later, its frame waits, and the next one with it: both come at once, and one is
-// never seen. Where packets get lost by chance (two in the last seconds, and 0.3 % of
-// them) and a round trip takes 25 ms or more, parity follows each frame of three packets
-// or more: one packet for up to twelve, from which the viewer makes the one that is missing
-// (parity.go). It takes an eighth of what leaves at seven packets a frame, and is kept
-// free for. What it does not make good is sent again as ever. On a simulated link of
-// 5 Mbit/s and 40 ms that loses 1 %, 6 to 8 % of the frames of a page that scrolls come
-// together with another without parity, under 1 % with it (TestParityKeepsPicturesInTime).
-// Of a letter, which is one packet or two, nothing follows that shows that it is missing:
-// one loss of late is enough there for a packet of parity, however near
-// the viewer is, as long as all parity takes less than a fifth of the rate. On the same link 1 %
-// of the letters come late without, 3 of 7000 with it (TestLettersComeInTime).
-//
-// What the viewer cannot miss, because nothing follows it, is sent again where it is not
-// heard of in time, and a copy that got lost at once (tail.go). At 300 kbit/s, 200 ms and 2 %
-// a page that scrolls is never more than 0.75 s late (TestSlowLossyLinkStaysWithinASecond).
-//
-// # Presets and formats
-//
-// A preset (preset.go) moves the bounds of the quantizers of what changes, and
-// when refinement begins; what stands still becomes exact with each. Balanced is
-// the above. Speed moves at 44 and coarser, takes half of a frame's share, and
-// refines a quarter of a second after the last change: three fifths of the bits of a
-// page that scrolls, a seventh of those of a video (BenchmarkStream). Sharp moves at 36 at the coarsest,
-// and lets the rate of pictures fall instead. Auto is Balanced until the link has
-// been slow for a second, or five frames in motion in a row took longer than they
-// had, and then Speed until neither has been so for five. With several viewers the
-// most economical preset is the stream's. A cap is a stream of its own (Hub): one viewer's is
-// not the others', nor are their pictures his.
-//
-// 4:4:4 is a format, a stream of its own beside that in 4:2:0, with a payload type
-// of its own on the same Track (AV1 high profile, VP9 profile 1). A browser changes
-// decoders with the payload type, without negotiation; the viewer's old picture
-// stands until the new stream's first key frame, because who switches goes on with
-// the old stream until then. It costs two fifths more encoding time (1080p, AV1,
-// typing 7 against 11 ms, scrolling 20 against 29), nothing more in bits for black
-// text, and for coloured text what its colours are (17 against 46 kbit a frame).
-//
-// # Key frames
-//
-// The first picture of a stream, one for a viewer who joins, one for a PLI, one
-// for a new size: no others. The first must fit the link: it may take a sixth of
-// a second of it, is soft (encode.Params.Soft) when it would be much larger, by the
-// model before it is encoded or by what came out, and is refined after. Where the link is
-// not known it is soft unless it fits for sure: to find out costs as long as the picture. Requests
-// are merged and answered at once when the last key frame is long past, else when
-// it has had the time to arrive; an answer to a loss is at most half the size of
-// what was lost. A browser also asks for one when it has seen nothing for three
-// seconds; Feedback answers that only where something did get lost (arrived.go),
-// or an idle screen would be sent for ever, and on a slow link become soft again.
-// Before anything came it asks for nothing: then Track does.
+// rate.go: the quantizer of each frame, so that no frame queues behind itself.
+// estimate.go: what the link carries, from how far apart the packets of a frame
+// arrive. resend.go, parity.go, tail.go: what is done about lost packets.
+// preset.go: Speed, Balanced, Sharp and Auto, caps, and 4:4:4, a stream of its own.
+// feedback.go: when a key frame is sent, and that no other is. With several viewers
+// the slowest viewer's rate and the most economical preset are the stream's; a cap is
+// one viewer's alone (Hub).
 //
 // # Where pion is
 //

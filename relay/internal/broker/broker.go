@@ -34,23 +34,8 @@
 // Whoever ends a session, the row is ended first (once), then both sides are
 // told. An agent that was away learns it when it comes back: it says which
 // sessions it runs, is told to end those that are over, and rows of it that it
-// does not run any more are ended as LOST.
-//
-// A session also ends when what it rests on goes away: the sign-in that carries it,
-// the person, the computer, or the right. A tab that only finds its session again
-// (AttachSession) changes nothing of that; a new connection is carried by the sign-in
-// of the tab that asked for it. Access is asked for each running session when a
-// sign-in ends anywhere, and each AskEvery besides, tab or no tab: not every change is
-// announced (a sign-in gets too old; a row is removed on the command line). What the
-// relay cannot say, because it is away or its database is, the lease of the grant ends:
-// each report of an agent asks as well, and is answered with a renewal.
-//
-// # Announcing
-//
-// A page in which somebody presses on a link says PrepareSession, before the tab that
-// opens can say anything. Whoever may connect has it passed on to the computer, which
-// makes its first picture meanwhile. Nothing is kept of it here, and nothing is
-// answered: what is wrong is said to OpenSession.
+// does not run any more are ended as LOST. A session also ends
+// when what it rests on goes away (rights.go).
 //
 // Bounds: MaxWaiting requests a tab, MaxSessions running sessions a person, of which
 // only those count elsewhere that a tab has (what an agent alone says makes nobody busy),

@@ -14,6 +14,17 @@ import (
 	"oriel/relay/internal/store"
 )
 
+// # What a session rests on
+//
+// A session also ends when what it rests on goes away: the sign-in that carries it,
+// the person, the computer, or the right. A tab that only finds its session again
+// (AttachSession) changes nothing of that; a new connection is carried by the sign-in
+// of the tab that asked for it. Access is asked for each running session when a
+// sign-in ends anywhere, and each AskEvery besides, tab or no tab: not every change is
+// announced (a sign-in gets too old; a row is removed on the command line). What the
+// relay cannot say, because it is away or its database is, the lease of the grant ends:
+// each report of an agent asks as well, and is answered with a renewal.
+
 // watch asks whether running sessions may go on, each Options.Ask and whenever
 // something changed, until ctx ends.
 func (b *Broker) watch(ctx context.Context, changed <-chan struct{}) {

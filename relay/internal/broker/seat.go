@@ -13,6 +13,13 @@ import (
 	"oriel/relay/internal/store"
 )
 
+// # Announcing
+//
+// A page in which somebody presses on a link says PrepareSession, before the tab that
+// opens can say anything. Whoever may connect has it passed on to the computer, which
+// makes its first picture meanwhile. Nothing is kept of it here, and nothing is
+// answered: what is wrong is said to OpenSession.
+
 // Tab is a console's tab. Send does not block.
 type Tab interface {
 	ID() string
