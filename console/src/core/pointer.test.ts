@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { notches, Pointer } from './pointer';
+import { Pointer } from './pointer';
 import { Stage } from './stage';
 
 let stage: Stage;
@@ -139,42 +139,6 @@ describe('buttons', () => {
 });
 
 describe('the wheel', () => {
-  it.each([
-    [WheelEvent.DOM_DELTA_PIXEL, 100, 120],
-    [WheelEvent.DOM_DELTA_LINE, 3, 120],
-    [WheelEvent.DOM_DELTA_PAGE, 1, 360],
-  ])('mode %i: %i is %i', (deltaMode, delta, want) => {
-    expect(notches(new WheelEvent('wheel', { deltaMode, deltaY: delta }), 'Y')).toBeCloseTo(want);
-  });
-
-  // Rule: notches come out right and smooth scrolling is not lost, whatever the browser, its unit and its zoom.
-  it.each([
-    ['Chromium, Windows', 0, 100, -120, 120],
-    ['Chromium, Windows, zoom 125 %', 0, 80, -120, 120],
-    ['Chromium, Linux', 0, 120, -120, 120],
-    ['Chromium, Linux, zoom 300 %', 0, 40, -120, 120],
-    ['Chromium, Linux, up, two notches, zoom 50 %', 0, -480, 240, -240],
-    ['Chromium, macOS, a mouse', 0, 4.000244140625, -120, 120],
-    ['Chromium, macOS, a touchpad', 0, 1.5, -4, 4.5],
-    ['Chromium, Windows, a fine wheel', 0, 12.5, -15, 15],
-    ['Chromium, Windows, a fine wheel, zoom 200 %', 0, 6.25, -15, 15],
-    ['Chromium, Linux, a touchpad', 0, 2.75, -2, 2.75],
-    ['Chromium, less than a unit', 0, 0.25, 0, 0.3],
-    ['Firefox, three lines', 1, 3, -120, 120],
-    ['Firefox, one line as the system is set', 1, 1, -120, 120],
-    ['Firefox, five lines, two notches', 1, 10, -240, 240],
-    ['Firefox, pages', 2, 1, -120, 120],
-    ['Firefox, a touchpad', 0, 7, -21, 21],
-    ['a browser that does not tell', 1, 3, undefined, 120],
-    ['nothing', 0, 0, 0, 0],
-  ])('%s', (_name, deltaMode, delta, wheelDelta, want) => {
-    for (const axis of ['X', 'Y'] as const) {
-      const event = new WheelEvent('wheel', { deltaMode, [`delta${axis}`]: delta });
-      Object.defineProperty(event, `wheelDelta${axis}`, { value: wheelDelta });
-      expect(notches(event, axis)).toBeCloseTo(want);
-    }
-  });
-
   it('collects small steps until there is something to send, and loses nothing', () => {
     let sum = 0;
     for (let i = 0; i < 100; i++) {

@@ -6,6 +6,7 @@
  */
 import type { Place, Stage } from './stage';
 import { Touch } from './touch';
+import { notches } from './wheel';
 
 export interface PointerOutput {
   move(place: Place): void;
@@ -127,31 +128,6 @@ export class Pointer {
     this.#wheel.dy -= dy;
     this.#frame = sent ? requestAnimationFrame(() => ((this.#frame = 0), this.#flush())) : 0;
   }
-}
-
-/** Units of wheelDelta that browsers make of a pixel of a touchpad. */
-const OF_A_PIXEL = [3, 1.2, 1] as const;
-
-/**
- * A wheel event's delta along an axis, in 1/120 of a notch; positive is right and down.
- *
- * deltaX and deltaY are how far a page scrolls: a notch is 100 pixels in one browser, 120 in
- * another, one line or five as the system is set, and all of it is divided by the zoom.
- * wheelDeltaX and wheelDeltaY count notches (UI Events, "legacy wheel event"), in every browser
- * of today, but whole units: of a touchpad's pixels the fraction is cut off, and put back here.
- */
-export function notches(event: WheelEvent, axis: 'X' | 'Y'): number {
-  const { deltaMode } = event; // to be read first: Firefox makes pixels of lines for whoever does not ask
-  const delta = event[`delta${axis}`];
-  const told = -((event as Partial<Record<`wheelDelta${'X' | 'Y'}`, number>>)[`wheelDelta${axis}`] ?? 0);
-  if (told !== 0 && Math.sign(told) === Math.sign(delta)) {
-    if (told % 120 === 0 || deltaMode !== WheelEvent.DOM_DELTA_PIXEL) return told;
-    const exact = OF_A_PIXEL.map((units) => delta * units);
-    return exact.find((units) => Math.abs(units - told) < 1) ?? told;
-  }
-  if (deltaMode === WheelEvent.DOM_DELTA_LINE) return delta * 40; // three lines a notch
-  if (deltaMode === WheelEvent.DOM_DELTA_PAGE) return delta * 360;
-  return delta * 1.2; // a hundred pixels a notch
 }
 
 function capture(picture: HTMLElement, id: number): void {
