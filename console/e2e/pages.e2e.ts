@@ -98,6 +98,8 @@ describe('the pages', () => {
       ['add-computer', () => addComputer(page)],
       ['computer', () => page.goto(`${w.relay.url}/computers/${id}`)],
       ['journal', () => page.goto(`${w.relay.url}/journal`)],
+      ['account', () => page.goto(`${w.relay.url}/account`)],
+      ['recover', () => page.goto(`${w.relay.url}/recover#a-token`)],
       ['not-found', () => page.goto(`${w.relay.url}/nothing/here`)],
       ['viewer', () => page.goto(`${w.relay.url}/computers/${id}/view`).then(() => live(page))],
       ['picture', () => picture(page)],
