@@ -5,6 +5,7 @@
 //	oriel-agent run --relay URL --token T     connect, here and now, until Ctrl-C
 //	oriel-agent install --relay URL --token T  the same as a service, from now on
 //	oriel-agent doctor                        what works on this computer and what does not
+//	oriel-agent identity                      which keys this computer has had; takes one back
 //
 // The first connection needs an enrollment token; afterwards the machine's key
 // is enough. Flags may be given as environment variables as well (ORIEL_RELAY,
@@ -70,6 +71,7 @@ type cli struct {
 	Stop      stopCommand      `cmd:"" help:"Stop the service."`
 	Status    statusCommand    `cmd:"" help:"Say whether the service runs and to which relay it belongs."`
 	Doctor    doctorCommand    `cmd:"" help:"Check data, relay, display and codecs."`
+	Identity  identityCommand  `cmd:"" help:"List the identities that this computer had, and take one back."`
 	Version   versionCommand   `cmd:"" help:"Print the version."`
 	Service   serviceCommand   `cmd:"" hidden:"" help:"Run as the operating system's service; it calls this."`
 	Helper    helperCommand    `cmd:"" hidden:"" help:"Serve one desktop for the service, which calls this."`

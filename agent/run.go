@@ -70,13 +70,14 @@ type limitFlags struct {
 	NoPreviews bool     `help:"Send no pictures for the list of computers." env:"ORIEL_NO_PREVIEWS"`
 	RelayHosts []string `help:"Connect to relays on these hosts only." placeholder:"HOST,…" env:"ORIEL_RELAY_HOSTS" sep:","`
 	ICEHosts   []string `name:"ice-hosts" help:"Hosts that may be asked as STUN and TURN servers besides the relay's own." placeholder:"HOST,…" env:"ORIEL_ICE_HOSTS" sep:","`
+	KeepID     bool     `name:"keep-identity" help:"Make no new identity when the relay asks for one." env:"ORIEL_KEEP_IDENTITY"`
 	Hours      []string `help:"Allow sessions at these times of this computer's clock only, such as 'mon-fri 08:00-18:00'." placeholder:"HOURS;…" env:"ORIEL_HOURS" sep:";"`
 	Lease      int      `name:"lease-minutes" help:"End a session that the relay has not renewed for so long; the relay may ask for less." placeholder:"N" env:"ORIEL_LEASE_MINUTES"`
 }
 
 // policy is what the flags say.
 func (f limitFlags) policy() (policy.Policy, error) {
-	p := policy.Policy{ViewOnly: f.ViewOnly, Consent: f.Consent, RelayHosts: f.RelayHosts, ICEHosts: f.ICEHosts}
+	p := policy.Policy{ViewOnly: f.ViewOnly, Consent: f.Consent, RelayHosts: f.RelayHosts, ICEHosts: f.ICEHosts, KeepIdentity: f.KeepID}
 	if f.NoPreviews {
 		p.Previews = new(bool)
 	}
@@ -102,7 +103,7 @@ func (f limitFlags) args() []string {
 	for _, f := range []struct {
 		on   bool
 		name string
-	}{{f.ViewOnly, "--view-only"}, {f.Consent, "--consent"}, {f.NoPreviews, "--no-previews"}} {
+	}{{f.ViewOnly, "--view-only"}, {f.Consent, "--consent"}, {f.NoPreviews, "--no-previews"}, {f.KeepID, "--keep-identity"}} {
 		if f.on {
 			args = append(args, f.name)
 		}
@@ -194,6 +195,9 @@ func configure(id *identity.Identity, given identity.Given, said policy.Policy) 
 	}
 	if err := id.Pin(limits.RelayHosts()); err != nil {
 		return nil, err
+	}
+	if limits.KeepsIdentity() {
+		id.Keep()
 	}
 	state := id.State()
 	switch {

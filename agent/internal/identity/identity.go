@@ -6,7 +6,7 @@
 //	machine.key   the private key (PKCS #8, PEM, 0600); made on first start, never leaves the machine
 //	state.json    relay addresses, the pinned relay key, the computer's id, a token not yet used (0600)
 //	policy.json   what this computer allows at most, written by a person (0600); may be missing
-//	replaced-*    keys and states that this machine had before it got one of its own (see Renew)
+//	replaced-*    keys and states that this machine had before (see Renew and Restore)
 //	lock          held while an agent runs, so that two never share one directory
 //
 // Files are written to a temporary name, synced and renamed, so that a crash
@@ -77,6 +77,7 @@ type Identity struct {
 	state State              // protected by mu
 
 	unsaved bool // protected by mu; state is not what the file says
+	kept    bool // protected by mu; see Keep
 }
 
 // Open makes dir where it is missing, locks it, and loads or makes the key.
@@ -302,14 +303,18 @@ func makeKey(path string) (ed25519.PrivateKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make machine key: %w", err)
 	}
+	return key, saveKey(path, key)
+}
+
+func saveKey(path string, key ed25519.PrivateKey) error {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err == nil {
+		err = writeFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	}
 	if err != nil {
-		return nil, fmt.Errorf("make machine key: %w", err)
+		return fmt.Errorf("save machine key: %w", err)
 	}
-	if err := writeFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})); err != nil {
-		return nil, fmt.Errorf("save machine key: %w", err)
-	}
-	return key, nil
+	return nil
 }
 
 func loadKey(path string) (ed25519.PrivateKey, error) {

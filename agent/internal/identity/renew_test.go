@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -152,5 +153,73 @@ func TestRenewIsBounded(t *testing.T) {
 		if err := i.Renew(relay, tokenFor(relay)); (err != nil) != (n == MaxReplaced) || err != nil && !errors.Is(err, ErrReplaced) {
 			t.Fatal(n, err)
 		}
+	}
+}
+
+// Rule: what a relay took by 'make a new identity' a person takes back on this
+// machine, any number of times, and nothing is lost by it.
+func TestRestore(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	i := open(t, dir)
+	relay := relayKey('a')
+	if err := i.Configure(Given{Relays: []string{"https://relay.example"}, Token: tokenFor(relay)}); err != nil {
+		t.Fatal(err)
+	}
+	var keys []ed25519.PublicKey
+	for n := range MaxReplaced {
+		if err := i.Welcomed(relay, nil, fmt.Sprint("computer-", n), nil); err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, i.Key())
+		if err := i.Renew(relay, tokenFor(relay)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	keys = append(keys, i.Key())
+	for _, n := range []int{0, 3, 3, MaxReplaced, 0} {
+		if err := i.Restore(Fingerprint(keys[n])); err != nil && !(i.Key().Equal(keys[n]) && errors.Is(err, fs.ErrNotExist)) {
+			t.Fatal(n, err)
+		}
+		i.Close()
+		i = open(t, dir)
+		want := fmt.Sprint("computer-", n)
+		if n == MaxReplaced {
+			want = ""
+		}
+		if got := i.State().ComputerID; !i.Key().Equal(keys[n]) || got != want {
+			t.Fatalf("%d: computer %q, want %q", n, got, want)
+		}
+		all, err := ListReplaced(dir)
+		if err != nil || len(all) != MaxReplaced {
+			t.Fatal(len(all), err)
+		}
+		for _, r := range all {
+			if r.Key.Equal(i.Key()) {
+				t.Error("in use and replaced")
+			}
+		}
+	}
+	for _, bad := range []string{"", "../machine", "0123456789abcdef", "*"} {
+		if err := i.Restore(bad); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+// Rule: a computer whose policy keeps its identity makes no other for a relay.
+func TestKeep(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	i := open(t, dir)
+	relay := relayKey('a')
+	if err := i.Configure(Given{Relays: []string{"https://relay.example"}, Token: tokenFor(relay)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := i.Welcomed(relay, nil, "computer-1", nil); err != nil {
+		t.Fatal(err)
+	}
+	i.Keep()
+	key := i.Key()
+	if err := i.Renew(relay, tokenFor(relay)); !errors.Is(err, ErrKept) || !i.Key().Equal(key) || !i.State().Enrolled() {
+		t.Fatal(err)
 	}
 }

@@ -11,6 +11,7 @@
 //	  "previews": false,                    no picture for the list of computers
 //	  "relay_hosts": ["relay.example"],     only these are connected to
 //	  "ice_hosts": ["turn.example"],        asked as STUN and TURN servers besides the relay's own
+//	  "keep_identity": true,                makes no new identity when a relay asks for one
 //	  "hours": ["mon-fri 08:00-18:00"],     sessions and previews at these times only
 //	  "lease_minutes": 5                    a session ends when the relay does not renew it for so long
 //	}
@@ -56,6 +57,9 @@ type Policy struct {
 	RelayHosts []string `json:"relay_hosts,omitempty"`
 	ICEHosts   []string `json:"ice_hosts,omitempty"`
 	Hours      []Hours  `json:"hours,omitempty"`
+	// KeepIdentity refuses identity.Identity.Renew, which a relay asks for where an
+	// admin says that two machines are one another's copies.
+	KeepIdentity bool `json:"keep_identity,omitempty"`
 	// LeaseMinutes bounds what a grant says; nil: nothing does but maxLease.
 	LeaseMinutes *int `json:"lease_minutes,omitempty"`
 }
@@ -237,6 +241,11 @@ func (s Set) Previews(now time.Time) bool {
 	return s.Closed(now) == "" && !slices.ContainsFunc(s, func(p Policy) bool { return p.Previews != nil && !*p.Previews })
 }
 
+// KeepsIdentity reports whether a relay may not ask for a new identity.
+func (s Set) KeepsIdentity() bool {
+	return slices.ContainsFunc(s, func(p Policy) bool { return p.KeepIdentity })
+}
+
 // Lease is how long a session may run without a renewal, where its grant says
 // granted; 0: nothing says so.
 func (s Set) Lease(granted time.Duration) time.Duration {
@@ -263,6 +272,9 @@ func (s Set) String() string {
 	}
 	if hosts := s.RelayHosts(); len(hosts) > 0 {
 		all = append(all, "relays only on "+strings.Join(hosts, ", "))
+	}
+	if s.KeepsIdentity() {
+		all = append(all, "no new identity for a relay")
 	}
 	if own := s.Lease(0); own > 0 {
 		all = append(all, fmt.Sprintf("sessions end %d min after the relay's last word", int(own.Minutes())))

@@ -86,7 +86,7 @@ func TestBrokenPolicyIsAnError(t *testing.T) {
 // Rule: of file and command line the stricter holds.
 func TestPoliciesHoldTogether(t *testing.T) {
 	file, err := Load(write(t, `{"view_only": true, "previews": false, "relay_hosts": ["Relay.Example", "node.example", "2001:db8::5"],
-		"ice_hosts": ["turn.example"], "hours": ["mon-fri 08:00-18:00"]}`, 0o600))
+		"ice_hosts": ["turn.example"], "keep_identity": true, "hours": ["mon-fri 08:00-18:00"]}`, 0o600))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestPoliciesHoldTogether(t *testing.T) {
 		if err := s.Check(); err != nil {
 			t.Fatal(err)
 		}
-		if s.NoControl() == "" || s.Previews(at(t, 1, "13:00")) {
+		if s.NoControl() == "" || s.Previews(at(t, 1, "13:00")) || !s.KeepsIdentity() {
 			t.Error("loosened")
 		}
 		hosts := s.RelayHosts()
