@@ -49,8 +49,12 @@ func (e *Error) Error() string { return e.Path + " " + e.Wrong + "; " + e.Mend }
 func (e *Error) Is(target error) bool { return target == ErrRefused }
 
 // MakeFolder makes the folder at path for this user alone, and those above it
-// where they are missing, and then is CheckFolder.
+// where they are missing, and then is CheckFolder. Nothing is made below a folder
+// that is not trusted.
 func MakeFolder(path string) error {
+	if _, err := above(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}

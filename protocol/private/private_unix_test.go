@@ -4,6 +4,7 @@ package private
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -174,5 +175,18 @@ func TestGroupOfNobodyElse(t *testing.T) {
 	}
 	if onlyOwner(passwd, filepath.Join(dir, "none"), 0, 0) || onlyOwner(filepath.Join(dir, "none"), group, 0, 0) {
 		t.Error("without lists nobody is known to be alone")
+	}
+}
+
+// Rule: nothing is made below a folder that others may write to.
+func TestMakeFolderMakesNothingBelowOthers(t *testing.T) {
+	top := filepath.Join(t.TempDir(), "top")
+	must(t, os.Mkdir(top, 0o755))
+	must(t, os.Chmod(top, 0o777))
+	if err := MakeFolder(filepath.Join(top, "a", "b")); !errors.Is(err, ErrRefused) {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(filepath.Join(top, "a")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("made: %v", err)
 	}
 }
