@@ -18,11 +18,12 @@ const (
 	helperMark = "ORIEL_HELPER"
 )
 
-// Ranks of a display's owner.
+// Ranks of a display: of its owner, but for the first.
 const (
-	rankSystem = iota // root, a display manager's greeter, nobody knows who
-	rankPerson        // a person's own server
-	rankSeat          // … who is the active one at a seat, as logind says
+	rankXwayland = iota - 1
+	rankSystem   // root, a display manager's greeter, nobody knows who
+	rankPerson   // a person's own server
+	rankSeat     // … who is the active one at a seat, as logind says
 )
 
 // finder looks for displays in these places.
@@ -47,8 +48,8 @@ var machine = &finder{sockets: "/tmp/.X11-unix", netUnix: "/proc/net/unix", proc
 // environment is believed about nothing but where their own user keeps the
 // cookie. An agent that is not root finds its own user's displays only.
 //
-// Xwayland servers whose programs say so are left out: nothing but single
-// windows is on them.
+// A server that its owner's programs take for Xwayland comes last. Its helper asks
+// it, and tells the viewer that Wayland is not shown.
 func FindDisplays() []Display { return machine.displays() }
 
 func (f *finder) displays() []Display {
@@ -60,8 +61,8 @@ func (f *finder) displays() []Display {
 	sessions, logind := readSessions(f.sessions)
 	var all []Display
 	for _, s := range servers {
-		d, ok := f.owner(s, claims[s.name], sessions, logind)
-		if euid := os.Geteuid(); ok && (euid == 0 || uint32(euid) == d.UID) {
+		d := f.owner(s, claims[s.name], sessions, logind)
+		if euid := os.Geteuid(); euid == 0 || uint32(euid) == d.UID {
 			all = append(all, d)
 		}
 	}
@@ -69,8 +70,8 @@ func (f *finder) displays() []Display {
 	return all
 }
 
-// owner decides whom a display belongs to; false: to nobody we can serve.
-func (f *finder) owner(s server, claims map[claim]int, sessions []loginSession, logind bool) (Display, bool) {
+// owner decides whom a display belongs to.
+func (f *finder) owner(s server, claims map[claim]int, sessions []loginSession, logind bool) Display {
 	d := Display{Name: s.name, UID: s.uid, GID: s.gid}
 	if s.uid == 0 {
 		if who, ok := f.tenant(s, claims, sessions); ok {
@@ -89,20 +90,23 @@ func (f *finder) owner(s server, claims map[claim]int, sessions []loginSession, 
 	}
 	if d.UID == 0 {
 		d.XAuthority = s.authority // root's own word
-		return d, true
+		return d
 	}
-	votes, wayland := 0, false
+	votes, wayland, xorg := 0, false, false
 	for c, n := range claims {
-		switch {
-		case c.uid != d.UID:
-		case c.wayland:
-			wayland = true
+		if c.uid != d.UID {
+			continue
+		}
+		wayland, xorg = wayland || c.wayland, xorg || !c.wayland
 		// The order of a map must not decide.
-		case votes == 0 || cmp.Or(cmp.Compare(n, votes), cmp.Compare(d.XAuthority, c.xauthority)) > 0:
+		if votes == 0 || cmp.Or(cmp.Compare(n, votes), cmp.Compare(d.XAuthority, c.xauthority)) > 0 {
 			votes, d.XAuthority = n, c.xauthority
 		}
 	}
-	return d, votes > 0 || !wayland
+	if wayland && !xorg {
+		d.Rank = rankXwayland
+	}
+	return d
 }
 
 // tenant is the user for whom root runs a server.

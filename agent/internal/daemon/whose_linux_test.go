@@ -258,13 +258,24 @@ func TestServerIsAskedOnce(t *testing.T) {
 	w.want("known", Display{Name: ":3", UID: 77, GID: 78})
 }
 
-func TestXwaylandIsLeftOut(t *testing.T) {
+// Rule: a server is asked whether it is Xwayland. What programs say of it decides
+// about the order only, and about their own user's display only.
+func TestXwaylandComesLast(t *testing.T) {
 	s := server{":0", account{uid: 1000}}
-	if d, ok := machine.owner(s, map[claim]int{{uid: 1000, wayland: true}: 9}, nil, true); ok {
-		t.Fatalf("found %+v", d)
-	}
-	if _, ok := machine.owner(s, map[claim]int{{uid: 1001, wayland: true}: 9}, nil, true); !ok {
-		t.Fatal("another user's programs hid a display")
+	seat := []loginSession{{uid: 1000, seat: "seat0", display: ":0", active: true, class: "user"}}
+	for name, c := range map[string]struct {
+		claims map[claim]int
+		rank   int
+	}{
+		"its own programs say so":    {map[claim]int{{uid: 1000, wayland: true, xauthority: "/x"}: 9}, rankXwayland},
+		"some of them do not":        {map[claim]int{{uid: 1000, wayland: true, xauthority: "/x"}: 9, {uid: 1000}: 1}, rankSeat},
+		"another user's programs do": {map[claim]int{{uid: 1001, wayland: true}: 9, {uid: 1000, xauthority: "/x"}: 1}, rankSeat},
+		"nobody says anything":       {nil, rankSeat},
+	} {
+		d := machine.owner(s, c.claims, seat, true)
+		if d.Rank != c.rank || d.UID != 1000 || c.claims != nil && d.XAuthority != "/x" {
+			t.Errorf("%s: %+v", name, d)
+		}
 	}
 }
 
