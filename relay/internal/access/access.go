@@ -182,7 +182,7 @@ func (a *Access) Signer() trust.Signer { return trust.Key(a.key) }
 // Secret is n random bytes under a name, made once and shared by all nodes
 // (the key of TURN credentials is one).
 func (a *Access) Secret(ctx context.Context, name string, n int) ([]byte, error) {
-	v, err := a.store.Secret(ctx, name, a.now(), func() ([]byte, error) { return random(n), nil })
+	v, err := a.store.Secrets().Obtain(ctx, name, a.now(), func() ([]byte, error) { return random(n), nil })
 	if err == nil && len(v) != n {
 		err = fmt.Errorf("secret %q has %d bytes, want %d", name, len(v), n)
 	}
@@ -241,13 +241,13 @@ func (a *Access) Identify(r *http.Request) (Identity, error) {
 		return Identity{}, ErrSignedOut
 	}
 	hash := hashOf(c.Value)
-	in, p, err := a.store.SignInByToken(r.Context(), hash)
+	in, p, err := a.store.SignIns().ByToken(r.Context(), hash)
 	if err = a.live(in, err); err != nil {
 		return Identity{}, err
 	}
 	if now := a.now(); now-in.SeenAt > time.Minute.Milliseconds() {
 		// A sign-in is good whether or not its use can be noted: the disk may be full.
-		if err := a.store.TouchSignIn(r.Context(), hash, now); err != nil && !errors.Is(err, store.ErrNotFound) && r.Context().Err() == nil {
+		if err := a.store.SignIns().Touch(r.Context(), hash, now); err != nil && !errors.Is(err, store.ErrNotFound) && r.Context().Err() == nil {
 			a.o.Log.Warn("use of a sign-in not noted", "person", p.ID, "error", err)
 		}
 	}
@@ -277,7 +277,7 @@ func (a *Access) oldest() (created, seen int64) {
 // Sweep forgets what has expired. Called now and then by one who has a clock.
 func (a *Access) Sweep(ctx context.Context) error {
 	created, seen := a.oldest()
-	return errors.Join(a.store.RemoveSignIns(ctx, created, seen), a.store.RemoveTries(ctx, a.now()))
+	return errors.Join(a.store.SignIns().Expire(ctx, created, seen), a.store.Tries().Expire(ctx, a.now()))
 }
 
 // cookie for the browser; an empty value removes it.

@@ -186,7 +186,7 @@ func TestSignInEnds(t *testing.T) {
 		if err := a.Sweep(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := s.SignInByID(t.Context(), who.SignInID); !errors.Is(err, store.ErrNotFound) {
+		if _, _, err := s.SignIns().ByID(t.Context(), who.SignInID); !errors.Is(err, store.ErrNotFound) {
 			t.Fatalf("the sweep left a dead one: %v", err)
 		}
 	})

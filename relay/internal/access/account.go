@@ -11,7 +11,7 @@ import (
 
 // SignIns are the live ones of a person, the last seen first.
 func (a *Access) SignIns(ctx context.Context, who Identity) ([]store.SignIn, error) {
-	all, err := a.store.SignInsOf(ctx, who.PersonID)
+	all, err := a.store.SignIns().Of(ctx, who.PersonID)
 	if err != nil {
 		return nil, fmt.Errorf("list sign-ins: %w", err)
 	}
@@ -26,7 +26,7 @@ func (a *Access) SignIns(ctx context.Context, who Identity) ([]store.SignIn, err
 
 // EndSignIn ends one of a person's own sign-ins. Errors: store.ErrNotFound.
 func (a *Access) EndSignIn(ctx context.Context, who Identity, id string) error {
-	if err := a.store.EndSignIn(ctx, who.PersonID, id); err != nil {
+	if err := a.store.SignIns().End(ctx, who.PersonID, id); err != nil {
 		return fmt.Errorf("end a sign-in: %w", err)
 	}
 	a.o.Log.Info("a sign-in was ended", "person", who.PersonID, "sign-in", id, "address", who.Address)
@@ -40,7 +40,7 @@ func (a *Access) ChangePassword(ctx context.Context, who Identity, current, pass
 	if err := checkPassword(password); err != nil {
 		return nil, err
 	}
-	_, p, err := a.store.SignInByID(ctx, who.SignInID)
+	_, p, err := a.store.SignIns().ByID(ctx, who.SignInID)
 	if err != nil {
 		return nil, fmt.Errorf("look up a sign-in: %w", err)
 	}
@@ -56,14 +56,14 @@ func (a *Access) ChangePassword(ctx context.Context, who Identity, current, pass
 		a.o.Log.Info("change of a password refused", "person", p.ID, "address", who.Address)
 		return nil, &FieldError{"current", "this is not your current password"}
 	}
-	if err := a.store.TakeBackTries(ctx, try.back); err != nil {
+	if err := a.store.Tries().TakeBack(ctx, try.back); err != nil {
 		return nil, fmt.Errorf("take back tries: %w", err)
 	}
 	encoded, err := a.hasher.hash(ctx, normalize(password), who.IP(), try.known)
 	if err != nil {
 		return nil, err
 	}
-	if ended, err = a.store.SetPassword(ctx, p.ID, encoded, who.SignInID); err != nil {
+	if ended, err = a.store.People().SetPassword(ctx, p.ID, encoded, who.SignInID); err != nil {
 		return nil, fmt.Errorf("change a password: %w", err)
 	}
 	a.o.Log.Warn("a password was changed", "person", p.ID, "address", who.Address, "ended", len(ended))
@@ -75,7 +75,7 @@ func (a *Access) ChangePassword(ctx context.Context, who Identity, current, pass
 func (a *Access) NewRecoveryToken(ctx context.Context) (string, error) {
 	text, hash := token()
 	now := a.now()
-	err := a.store.PutRecoveryToken(ctx, hash, now, now+RecoveryTokenLifetime.Milliseconds())
+	err := a.store.People().PutRecoveryToken(ctx, hash, now, now+RecoveryTokenLifetime.Milliseconds())
 	if errors.Is(err, store.ErrNotFound) {
 		return "", ErrNoOwner
 	}
@@ -90,7 +90,7 @@ func (a *Access) Recover(ctx context.Context, token, password string, from Clien
 		return Identity{}, nil, nil, err
 	}
 	hash := hashOf(token)
-	if err := recoveryError(a.store.CheckRecoveryToken(ctx, hash, a.now())); err != nil {
+	if err := recoveryError(a.store.People().CheckRecoveryToken(ctx, hash, a.now())); err != nil {
 		return Identity{}, nil, nil, err
 	}
 	if err := checkPassword(password); err != nil {
@@ -100,7 +100,7 @@ func (a *Access) Recover(ctx context.Context, token, password string, from Clien
 	if err != nil {
 		return Identity{}, nil, nil, err
 	}
-	p, ended, err := a.store.Recover(ctx, hash, a.now(), encoded)
+	p, ended, err := a.store.People().Recover(ctx, hash, a.now(), encoded)
 	if err := recoveryError(err); err != nil {
 		return Identity{}, nil, nil, err
 	}

@@ -38,7 +38,7 @@ func Session(id string) Object { return Object{"session", id} }
 // ErrSignedOut when the sign-in behind who has ended meanwhile, which a
 // WebSocket that lives for days would not notice by itself.
 func (a *Access) Can(ctx context.Context, who Identity, what Permission, on Object) error {
-	in, p, err := a.store.SignInByID(ctx, who.SignInID)
+	in, p, err := a.store.SignIns().ByID(ctx, who.SignInID)
 	if err := a.live(in, err); err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ const (
 
 // DeviceCookie is for the browser in which who has just signed in.
 func (a *Access) DeviceCookie(ctx context.Context, who Identity) (*http.Cookie, error) {
-	_, p, err := a.store.SignInByID(ctx, who.SignInID)
+	_, p, err := a.store.SignIns().ByID(ctx, who.SignInID)
 	if err != nil {
 		return nil, fmt.Errorf("look up a sign-in: %w", err)
 	}

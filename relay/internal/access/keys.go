@@ -15,7 +15,7 @@ const MaxKnownKeys = 10_000
 // KnownKey is a computer's key as who's account remembers it; nil where it does
 // not. It makes a browser that knows another one stop, and vouches for nothing.
 func (a *Access) KnownKey(ctx context.Context, who Identity, computer string) (ed25519.PublicKey, error) {
-	k, err := a.store.KnownKey(ctx, who.PersonID, computer)
+	k, err := a.store.People().KnownKey(ctx, who.PersonID, computer)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
 	}
@@ -27,7 +27,7 @@ func (a *Access) KnownKey(ctx context.Context, who Identity, computer string) (e
 
 // KnownKeys are all that who's account remembers.
 func (a *Access) KnownKeys(ctx context.Context, who Identity) ([]store.KnownKey, error) {
-	all, err := a.store.KnownKeys(ctx, who.PersonID)
+	all, err := a.store.People().KnownKeys(ctx, who.PersonID)
 	if err != nil {
 		return nil, fmt.Errorf("list known keys: %w", err)
 	}
@@ -39,7 +39,7 @@ func (a *Access) KnownKeys(ctx context.Context, who Identity) ([]store.KnownKey,
 // MaxKnownKeys.
 func (a *Access) Remember(ctx context.Context, who Identity, computer string, key, replaces ed25519.PublicKey) error {
 	k := store.KnownKey{PersonID: who.PersonID, ComputerID: computer, MachineKey: key, Since: a.o.Now().UnixMilli()}
-	if err := a.store.SaveKnownKey(ctx, k, replaces, MaxKnownKeys); err != nil {
+	if err := a.store.People().SaveKnownKey(ctx, k, replaces, MaxKnownKeys); err != nil {
 		return fmt.Errorf("remember key: %w", err)
 	}
 	return nil

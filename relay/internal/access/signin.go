@@ -27,7 +27,7 @@ const (
 // cookie of a new sign-in. Errors: ErrCredentials, *TriesError, ErrBusy.
 func (a *Access) SignIn(ctx context.Context, login, password string, from Client) (Identity, *http.Cookie, error) {
 	key := emailKey(login)
-	p, err := a.store.PersonByEmail(ctx, key)
+	p, err := a.store.People().ByEmail(ctx, key)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return Identity{}, nil, fmt.Errorf("look up an account: %w", err)
 	}
@@ -44,7 +44,7 @@ func (a *Access) SignIn(ctx context.Context, login, password string, from Client
 		a.o.Log.Info("sign-in refused", "address", from.Address)
 		return Identity{}, nil, ErrCredentials
 	}
-	if err := a.store.TakeBackTries(ctx, try.back); err != nil {
+	if err := a.store.Tries().TakeBack(ctx, try.back); err != nil {
 		return Identity{}, nil, fmt.Errorf("take back tries: %w", err)
 	}
 	return a.letIn(ctx, p, from)
@@ -54,7 +54,7 @@ func (a *Access) letIn(ctx context.Context, p store.Person, from Client) (Identi
 	text, hash := token()
 	in := store.SignIn{TokenHash: hash, ID: store.NewID(), PersonID: p.ID, Address: from.Address,
 		Browser: from.Browser, CreatedAt: a.now(), SeenAt: a.now()}
-	err := a.store.AddSignIn(ctx, in, p.PasswordHash)
+	err := a.store.SignIns().Add(ctx, in, p.PasswordHash)
 	if errors.Is(err, store.ErrNotFound) { // another password was set since this one was compared
 		return Identity{}, nil, ErrCredentials
 	}
@@ -68,7 +68,7 @@ func (a *Access) letIn(ctx context.Context, p store.Person, from Client) (Identi
 // SignOut ends the sign-in of r and returns the cookie that removes it.
 func (a *Access) SignOut(r *http.Request) (*http.Cookie, error) {
 	if c, err := r.Cookie(a.cookieName(SessionCookie)); err == nil && len(c.Value) <= maxToken {
-		err := a.store.RemoveSignIn(r.Context(), hashOf(c.Value))
+		err := a.store.SignIns().Remove(r.Context(), hashOf(c.Value))
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, fmt.Errorf("end a sign-in: %w", err)
 		}
@@ -81,7 +81,7 @@ func (a *Access) SignOut(r *http.Request) (*http.Cookie, error) {
 func (a *Access) NewOwnerToken(ctx context.Context) (string, error) {
 	text, hash := token()
 	now := a.now()
-	err := a.store.PutOwnerToken(ctx, hash, now, now+OwnerTokenLifetime.Milliseconds())
+	err := a.store.People().PutOwnerToken(ctx, hash, now, now+OwnerTokenLifetime.Milliseconds())
 	if errors.Is(err, store.ErrConflict) {
 		return "", ErrOwnerExists
 	}
@@ -89,7 +89,7 @@ func (a *Access) NewOwnerToken(ctx context.Context) (string, error) {
 }
 
 // HasOwner reports whether somebody owns this relay yet.
-func (a *Access) HasOwner(ctx context.Context) (bool, error) { return a.store.HasOwner(ctx) }
+func (a *Access) HasOwner(ctx context.Context) (bool, error) { return a.store.People().HasOwner(ctx) }
 
 // CreateOwner uses the token up, adds the first person and signs them in.
 // Errors: ErrOwnerToken, ErrOwnerExists, *TriesError, ErrBusy, and *FieldError
@@ -99,7 +99,7 @@ func (a *Access) CreateOwner(ctx context.Context, token, name, email, password s
 		return Identity{}, nil, err
 	}
 	hash := hashOf(token)
-	if err := ownerError(a.store.CheckOwnerToken(ctx, hash, a.now())); err != nil {
+	if err := ownerError(a.store.People().CheckOwnerToken(ctx, hash, a.now())); err != nil {
 		return Identity{}, nil, err
 	}
 	name, email = strings.TrimSpace(norm.NFC.String(name)), strings.TrimSpace(email)
@@ -112,7 +112,7 @@ func (a *Access) CreateOwner(ctx context.Context, token, name, email, password s
 	}
 	p := store.Person{ID: store.NewID(), Name: name, Email: email, EmailKey: emailKey(email),
 		Role: store.RoleOwner, PasswordHash: encoded, CreatedAt: a.now()}
-	if err := ownerError(a.store.CreateOwner(ctx, hash, a.now(), p)); err != nil {
+	if err := ownerError(a.store.People().CreateOwner(ctx, hash, a.now(), p)); err != nil {
 		return Identity{}, nil, err
 	}
 	a.o.Log.Info("the owner's account was made", "person", p.ID, "address", from.Address)

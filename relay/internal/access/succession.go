@@ -26,12 +26,12 @@ var (
 
 // loadSuccession reads what agents are told of the relay's keys.
 func (a *Access) loadSuccession(ctx context.Context) error {
-	key, err := a.store.FindSecret(ctx, successionKey)
+	key, err := a.store.Secrets().Get(ctx, successionKey)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("read the succession key: %w", err)
 	}
 	a.succession = key
-	all, err := a.store.KeyRotations(ctx, trust.MaxRotations)
+	all, err := a.store.Secrets().Rotations(ctx, trust.MaxRotations)
 	if err != nil {
 		return fmt.Errorf("read the rotations of the relay's key: %w", err)
 	}
@@ -53,7 +53,7 @@ func (a *Access) Rotations() []*orielv1.Rotation { return a.rotations }
 // ErrSuccessionExists.
 func (a *Access) NewSuccession(ctx context.Context) (trust.Succession, error) {
 	s := trust.NewSuccession()
-	err := a.store.AddSecret(ctx, successionKey, s.Public(), a.now())
+	err := a.store.Secrets().Add(ctx, successionKey, s.Public(), a.now())
 	if errors.Is(err, store.ErrConflict) {
 		return trust.Succession{}, ErrSuccessionExists
 	}
@@ -81,7 +81,7 @@ func (a *Access) Rotate(ctx context.Context, s trust.Succession) error {
 	if err != nil {
 		return err
 	}
-	err = a.store.Rotate(ctx, signingKey, a.key.Seed(), seed, store.KeyRotation{OldKey: r.GetOldKey(), NewKey: r.GetNewKey(), At: r.GetAt(),
+	err = a.store.Secrets().Rotate(ctx, signingKey, a.key.Seed(), seed, store.KeyRotation{OldKey: r.GetOldKey(), NewKey: r.GetNewKey(), At: r.GetAt(),
 		SuccessionSignature: r.GetSuccessionSignature(), OldSignature: r.GetOldSignature()})
 	if err != nil {
 		return fmt.Errorf("change the relay's key: %w", err)
@@ -92,7 +92,7 @@ func (a *Access) Rotate(ctx context.Context, s trust.Succession) error {
 
 // HasSuccession reports whether the relay of a database has a succession key.
 func HasSuccession(ctx context.Context, s *store.Store) (bool, error) {
-	found, err := s.HasSecret(ctx, successionKey)
+	found, err := s.Secrets().Has(ctx, successionKey)
 	if err != nil {
 		return false, fmt.Errorf("look for the succession key: %w", err)
 	}

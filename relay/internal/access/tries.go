@@ -93,7 +93,7 @@ func (a *Access) addressLimits(from Client) map[string]int {
 // count counts a try of each subject; a limit of 0 is none. Errors: *TriesError.
 func (a *Access) count(ctx context.Context, limits map[string]int) (map[string]store.Try, error) {
 	now := a.now()
-	counts, err := a.store.CountTries(ctx, slices.Collect(maps.Keys(limits)), now, now+a.o.Limits.Window.Milliseconds())
+	counts, err := a.store.Tries().Count(ctx, slices.Collect(maps.Keys(limits)), now, now+a.o.Limits.Window.Milliseconds())
 	if err != nil {
 		return nil, fmt.Errorf("count a try: %w", err)
 	}

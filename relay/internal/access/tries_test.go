@@ -231,7 +231,7 @@ func TestLockedNetworkWritesNothingOfAccounts(t *testing.T) {
 		tries := func(login string) int64 {
 			t.Helper()
 			subject := fmt.Sprintf("account:%x", sha256.Sum256([]byte(login)))
-			counts, err := s.CountTries(t.Context(), []string{subject}, 0, 1)
+			counts, err := s.Tries().Count(t.Context(), []string{subject}, 0, 1)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -177,7 +177,7 @@ func (d *doctor) sealing(ctx context.Context) (string, error) {
 	if s, err := d.open(ctx); err == nil && s != nil {
 		defer s.Close()
 		if n, err := s.Pending(ctx); err == nil && n == 0 { // an older database has nothing sealed
-			if by, err = s.SealedBy(ctx); err != nil {
+			if by, err = s.Secrets().SealedBy(ctx); err != nil {
 				return "", err
 			}
 		}

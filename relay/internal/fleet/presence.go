@@ -27,7 +27,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 	cleared := false
 	next := func() error {
 		if !cleared {
-			left, err := f.o.Store.ClearNode(ctx, f.run)
+			left, err := f.o.Store.Nodes().Clear(ctx, f.run)
 			if err != nil {
 				return err
 			}
@@ -56,7 +56,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-seen.C:
-			if err := f.o.Store.SeenOnNode(ctx, f.run, f.now()); err != nil && ctx.Err() == nil {
+			if err := f.o.Store.Nodes().Seen(ctx, f.run, f.now()); err != nil && ctx.Err() == nil {
 				f.o.Log.Warn("last seen not saved", "err", err)
 			}
 		case <-beat.C:
@@ -93,15 +93,15 @@ func (f *Fleet) online(row store.Computer) bool {
 func (f *Fleet) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, f.o.Lifetime/2)
 	defer cancel()
-	if err := f.o.Store.Heartbeat(ctx, f.run, f.o.Lifetime); err != nil {
+	if err := f.o.Store.Nodes().Heartbeat(ctx, f.run, f.o.Lifetime); err != nil {
 		return err
 	}
-	gone, err := f.o.Store.BuryNodes(ctx)
+	gone, err := f.o.Store.Nodes().Bury(ctx)
 	if len(gone) > 0 {
 		f.o.Log.Warn("another node died", "computers", len(gone))
 		f.changed(gone...)
 	}
-	known, failed := f.o.Store.PresentOn(ctx, f.run)
+	known, failed := f.o.Store.Nodes().PresentOn(ctx, f.run)
 	if err = errors.Join(err, failed); err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (f *Fleet) depart(ctx context.Context, known map[string]string) error {
 	f.mu.Unlock()
 	for computer, at := range gone {
 		if conn := known[computer]; conn != "" && !f.isHere(computer, conn) {
-			dropped, err := f.o.Store.DropPresence(ctx, computer, conn, at)
+			dropped, err := f.o.Store.Nodes().Disconnect(ctx, computer, conn, at)
 			if err != nil {
 				return err
 			}
@@ -142,7 +142,7 @@ func (f *Fleet) restore(ctx context.Context, known map[string]string) error {
 		if known[computer] != "" && !conn.unknown {
 			continue
 		}
-		there, err := f.o.Store.RestorePresence(ctx, store.Restore{ComputerID: computer, Run: f.run, ConnID: conn.id,
+		there, err := f.o.Store.Nodes().Restore(ctx, store.Restore{ComputerID: computer, Run: f.run, ConnID: conn.id,
 			Since: conn.since, Unknown: conn.unknown})
 		if err != nil {
 			return err
@@ -156,7 +156,7 @@ func (f *Fleet) restore(ctx context.Context, known map[string]string) error {
 			f.replace(computer, conn.id) // or this one is replaced: whoever has one looks
 		}
 		if there && !f.isHere(computer, conn.id) { // it ended just now
-			_, err = f.o.Store.DropPresence(ctx, computer, conn.id, f.now())
+			_, err = f.o.Store.Nodes().Disconnect(ctx, computer, conn.id, f.now())
 		}
 		if there {
 			f.changed(computer)
@@ -183,7 +183,7 @@ func (f *Fleet) Connected(ctx context.Context, computer, conn string) error {
 	older, had := f.here[computer]
 	f.here[computer] = c // before the database has it, so that depart does not take it for one that ended
 	f.mu.Unlock()
-	err := f.o.Store.SetPresence(ctx, computer, f.run, conn, c.since)
+	err := f.o.Store.Nodes().Connect(ctx, computer, f.run, conn, c.since)
 	f.mu.Lock()
 	switch mine := f.here[computer] == c; {
 	case mine && store.DiskFull(err):
@@ -219,7 +219,7 @@ func (f *Fleet) Replaced(ctx context.Context, computer, conn string) (bool, erro
 	if here.unknown && here.id != conn {
 		return true, nil // by one that only this node knows of
 	}
-	now, since, err := f.o.Store.PresentConn(ctx, computer)
+	now, since, err := f.o.Store.Nodes().Connection(ctx, computer)
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
 	}
@@ -241,7 +241,7 @@ func (f *Fleet) Disconnected(ctx context.Context, computer, conn string) error {
 	}
 	f.mu.Unlock()
 	at := f.now()
-	gone, err := f.o.Store.DropPresence(ctx, computer, conn, at)
+	gone, err := f.o.Store.Nodes().Disconnect(ctx, computer, conn, at)
 	if err != nil {
 		f.mu.Lock()
 		f.gone[computer] = at

@@ -95,10 +95,10 @@ func TestRestartClearsOwnPresence(t *testing.T) {
 			return err == nil && c.GetStatus() == orielv1.Computer_STATUS_OFFLINE
 		})
 		earlier := store.NodeRun("node") // which was killed a moment ago
-		if err := n.Store.Heartbeat(ctx, earlier, time.Hour); err != nil {
+		if err := n.Store.Nodes().Heartbeat(ctx, earlier, time.Hour); err != nil {
 			t.Fatal(err)
 		}
-		if err := n.Store.SetPresence(ctx, id, earlier, "its connection", 1); err != nil {
+		if err := n.Store.Nodes().Connect(ctx, id, earlier, "its connection", 1); err != nil {
 			t.Fatal(err)
 		}
 		// As others see it; a node believes its memory of itself.
@@ -127,7 +127,7 @@ func TestNodeThatWasBuriedAlive(t *testing.T) {
 		tab := relaytest.OpenTab(t, n, cookie)
 		tab.Watch(true, false)
 		tab.Take("computers", computers)
-		if gone, err := n.Store.ClearNode(t.Context(), store.NodeRun("node")); err != nil || len(gone) != 1 {
+		if gone, err := n.Store.Nodes().Clear(t.Context(), store.NodeRun("node")); err != nil || len(gone) != 1 {
 			t.Fatal(gone, err)
 		}
 		tab.Computer(id, orielv1.Computer_STATUS_ONLINE)

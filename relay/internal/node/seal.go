@@ -15,7 +15,7 @@ import (
 // after a version that sealed nothing, it makes the key. A key that is missing
 // or wrong later on is an error: the relay never takes a new identity by itself.
 func Unseal(ctx context.Context, s *store.Store, c *config.Config) (place string, err error) {
-	by, err := s.SealedBy(ctx)
+	by, err := s.Secrets().SealedBy(ctx)
 	if err != nil {
 		return "", fmt.Errorf("look for the relay's keys: %w", err)
 	}
@@ -24,7 +24,7 @@ func Unseal(ctx context.Context, s *store.Store, c *config.Config) (place string
 		key, place, err = seal.Make(c.Data)
 	}
 	if err == nil {
-		err = s.UseSealingKey(ctx, key)
+		err = s.Secrets().UseSealingKey(ctx, key)
 	}
 	return place, SealingProblem(err, place, by, key)
 }

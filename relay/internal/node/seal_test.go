@@ -116,7 +116,7 @@ func TestPlainKeyBesideSealedOnes(t *testing.T) {
 	c := settings(t)
 	start(t, c).end()
 	s := storetest.Open(t, c.Database) // without the sealing key
-	if err := s.AddSecret(t.Context(), "succession-key", bytes.Repeat([]byte{7}, 32), 1); err != nil {
+	if err := s.Secrets().Add(t.Context(), "succession-key", bytes.Repeat([]byte{7}, 32), 1); err != nil {
 		t.Fatal(err)
 	}
 	refused(t, c, `"succession-key"`, "not sealed", "back-up")

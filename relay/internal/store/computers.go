@@ -51,14 +51,14 @@ type Computer struct {
 
 // clock is the database's time in Unix milliseconds, as SQL, so that nodes
 // whose clocks differ agree on who is alive.
-func (s *Store) clock() string {
+func (s *database) clock() string {
 	if s.kind == PostgreSQL {
 		return "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
 	}
 	return "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
 }
 
-func (s *Store) computers(db bun.IDB, into any) *bun.SelectQuery {
+func (s *database) computers(db bun.IDB, into any) *bun.SelectQuery {
 	return db.NewSelect().Model(into).
 		ColumnExpr("c.*").
 		ColumnExpr("n.id IS NOT NULL AS online").

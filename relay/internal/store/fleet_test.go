@@ -147,7 +147,7 @@ func TestPresence(t *testing.T) {
 		}
 		beat := func(node string, d time.Duration) {
 			t.Helper()
-			if err := s.Heartbeat(ctx, node, d); err != nil {
+			if err := s.Nodes().Heartbeat(ctx, node, d); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -159,14 +159,14 @@ func TestPresence(t *testing.T) {
 			t.Fatal("online before it came")
 		}
 		for _, conn := range []struct{ id, node string }{{"c1", n1}, {"c2", "n2"}} {
-			if err := s.SetPresence(ctx, c.ID, conn.node, conn.id, 77); err != nil {
+			if err := s.Nodes().Connect(ctx, c.ID, conn.node, conn.id, 77); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if !online() {
 			t.Fatal("not online")
 		}
-		if gone, err := s.DropPresence(ctx, c.ID, "c1", 80); gone || err != nil {
+		if gone, err := s.Nodes().Disconnect(ctx, c.ID, "c1", 80); gone || err != nil {
 			t.Fatal("the end of the older connection took the newer one along", err)
 		}
 		if !online() {
@@ -176,34 +176,34 @@ func TestPresence(t *testing.T) {
 		if online() {
 			t.Fatal("online on a dead node")
 		}
-		if got, err := s.BuryNodes(ctx); err != nil || !slices.Equal(got, []string{c.ID}) {
+		if got, err := s.Nodes().Bury(ctx); err != nil || !slices.Equal(got, []string{c.ID}) {
 			t.Fatal(got, err)
 		}
-		if got, err := s.BuryNodes(ctx); err != nil || len(got) != 0 {
+		if got, err := s.Nodes().Bury(ctx); err != nil || len(got) != 0 {
 			t.Fatal(got, err)
 		}
-		if err := s.SetPresence(ctx, c.ID, n1, "c3", 90); err != nil {
+		if err := s.Nodes().Connect(ctx, c.ID, n1, "c3", 90); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.SeenOnNode(ctx, n1, 95); err != nil {
+		if err := s.Nodes().Seen(ctx, n1, 95); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := s.ClearNode(ctx, n1); err != nil || len(got) != 0 {
+		if got, err := s.Nodes().Clear(ctx, n1); err != nil || len(got) != 0 {
 			t.Fatal("this run's own connection was cleared", got, err)
 		}
-		if got, err := s.ClearNode(ctx, store.NodeRun("n")); s.Kind() == store.PostgreSQL && (err != nil || len(got) != 0) {
+		if got, err := s.Nodes().Clear(ctx, store.NodeRun("n")); s.Kind() == store.PostgreSQL && (err != nil || len(got) != 0) {
 			t.Fatal("another node's connection was cleared", got, err)
 		}
-		if err := s.SetPresence(ctx, c.ID, n1, "c3", 95); err != nil {
+		if err := s.Nodes().Connect(ctx, c.ID, n1, "c3", 95); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := s.ClearNode(ctx, store.NodeRun("n1")); err != nil || !slices.Equal(got, []string{c.ID}) {
+		if got, err := s.Nodes().Clear(ctx, store.NodeRun("n1")); err != nil || !slices.Equal(got, []string{c.ID}) {
 			t.Fatal(got, err)
 		}
 		if got, _ := s.Computer(ctx, c.ID); got.Online || got.LastSeen != 95 {
 			t.Fatalf("%+v", got)
 		}
-		if err := s.SetPresence(ctx, "nobody", n1, "c4", 90); err == nil {
+		if err := s.Nodes().Connect(ctx, "nobody", n1, "c4", 90); err == nil {
 			t.Fatal("an unknown computer is present")
 		}
 	})

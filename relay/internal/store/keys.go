@@ -19,20 +19,20 @@ type KnownKey struct {
 }
 
 // KnownKeys are all of a person's, by computer.
-func (s *Store) KnownKeys(ctx context.Context, person string) ([]KnownKey, error) {
+func (s People) KnownKeys(ctx context.Context, person string) ([]KnownKey, error) {
 	var all []KnownKey
 	return all, mapped(s.db.NewSelect().Model(&all).Where("person_id = ?", person).Order("computer_id").Scan(ctx))
 }
 
 // KnownKey is a person's of one computer. Errors: ErrNotFound.
-func (s *Store) KnownKey(ctx context.Context, person, computer string) (KnownKey, error) {
+func (s People) KnownKey(ctx context.Context, person, computer string) (KnownKey, error) {
 	var k KnownKey
 	return k, mapped(s.db.NewSelect().Model(&k).Where("person_id = ? AND computer_id = ?", person, computer).Scan(ctx))
 }
 
 // SaveKnownKey remembers k; in the place of another key only where that is
 // replaces. At most most are kept for a person. Errors: ErrConflict.
-func (s *Store) SaveKnownKey(ctx context.Context, k KnownKey, replaces []byte, most int64) error {
+func (s People) SaveKnownKey(ctx context.Context, k KnownKey, replaces []byte, most int64) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		var old KnownKey
 		err := mapped(tx.NewSelect().Model(&old).Where("person_id = ? AND computer_id = ?", k.PersonID, k.ComputerID).Scan(ctx))

@@ -13,16 +13,16 @@ import (
 // that no browser overwrites what another one knew; and an account is bounded.
 func TestKnownKeys(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
-		if err := s.PutOwnerToken(t.Context(), hash("t"), 1, 1<<40); err != nil {
+		if err := s.People().PutOwnerToken(t.Context(), hash("t"), 1, 1<<40); err != nil {
 			t.Fatal(err)
 		}
 		p := store.Person{ID: store.NewID(), Name: "A", Email: "a@example.com", EmailKey: "a@example.com", Role: store.RoleOwner, PasswordHash: "x"}
-		if err := s.CreateOwner(t.Context(), hash("t"), 2, p); err != nil {
+		if err := s.People().CreateOwner(t.Context(), hash("t"), 2, p); err != nil {
 			t.Fatal(err)
 		}
 		a, b := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)
 		save := func(computer string, key, replaces []byte) error {
-			return s.SaveKnownKey(t.Context(), store.KnownKey{PersonID: p.ID, ComputerID: computer, MachineKey: key, Since: 5}, replaces, 2)
+			return s.People().SaveKnownKey(t.Context(), store.KnownKey{PersonID: p.ID, ComputerID: computer, MachineKey: key, Since: 5}, replaces, 2)
 		}
 		for _, c := range []struct {
 			computer      string
@@ -36,11 +36,11 @@ func TestKnownKeys(t *testing.T) {
 				t.Errorf("%s %x for %x: %v", c.computer, c.key[:1], c.replaces, err)
 			}
 		}
-		all, err := s.KnownKeys(t.Context(), p.ID)
+		all, err := s.People().KnownKeys(t.Context(), p.ID)
 		if err != nil || len(all) != 2 || !bytes.Equal(all[0].MachineKey, b) {
 			t.Fatalf("%+v, %v", all, err)
 		}
-		if _, err := s.KnownKey(t.Context(), store.NewID(), "c1"); !errors.Is(err, store.ErrNotFound) {
+		if _, err := s.People().KnownKey(t.Context(), store.NewID(), "c1"); !errors.Is(err, store.ErrNotFound) {
 			t.Fatal("another person's:", err)
 		}
 	})

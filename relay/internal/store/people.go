@@ -22,15 +22,15 @@ type Person struct {
 	CreatedAt    int64
 }
 
-// PersonByEmail finds a person by the normalized address. Errors: ErrNotFound.
-func (s *Store) PersonByEmail(ctx context.Context, key string) (Person, error) {
+// ByEmail finds a person by the normalized address. Errors: ErrNotFound.
+func (s People) ByEmail(ctx context.Context, key string) (Person, error) {
 	var p Person
 	err := s.db.NewSelect().Model(&p).Where("email_key = ?", key).Scan(ctx)
 	return p, mapped(err)
 }
 
 // HasOwner reports whether the relay has an owner yet.
-func (s *Store) HasOwner(ctx context.Context) (bool, error) { return hasOwner(ctx, s.db) }
+func (s People) HasOwner(ctx context.Context) (bool, error) { return hasOwner(ctx, s.db) }
 
 func hasOwner(ctx context.Context, db bun.IDB) (bool, error) {
 	found, err := db.NewSelect().Model((*Person)(nil)).Where("role = ?", RoleOwner).Exists(ctx)
@@ -56,7 +56,7 @@ type oneTimeToken struct {
 
 // PutOwnerToken replaces the token that makes the first owner. Errors:
 // ErrConflict when there is an owner.
-func (s *Store) PutOwnerToken(ctx context.Context, hash []byte, now, expires int64) error {
+func (s People) PutOwnerToken(ctx context.Context, hash []byte, now, expires int64) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		if found, err := hasOwner(ctx, tx); err != nil || found {
 			return conflictIf(found, err)
@@ -75,7 +75,7 @@ func putToken(ctx context.Context, tx bun.Tx, t oneTimeToken) error {
 
 // PutRecoveryToken replaces the token that gives the owner a new password.
 // Errors: ErrNotFound when there is no owner.
-func (s *Store) PutRecoveryToken(ctx context.Context, hash []byte, now, expires int64) error {
+func (s People) PutRecoveryToken(ctx context.Context, hash []byte, now, expires int64) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		if found, err := hasOwner(ctx, tx); err != nil {
 			return err
@@ -88,7 +88,7 @@ func (s *Store) PutRecoveryToken(ctx context.Context, hash []byte, now, expires 
 
 // CheckRecoveryToken reports whether Recover would take the token now. Errors:
 // ErrNotFound for a wrong, used or expired one.
-func (s *Store) CheckRecoveryToken(ctx context.Context, hash []byte, now int64) error {
+func (s People) CheckRecoveryToken(ctx context.Context, hash []byte, now int64) error {
 	found, err := s.db.NewSelect().Model((*oneTimeToken)(nil)).
 		Where("kind = ? AND token_hash = ? AND expires_at > ?", recoveryToken, hash, now).Exists(ctx)
 	if err == nil && !found {
@@ -100,7 +100,7 @@ func (s *Store) CheckRecoveryToken(ctx context.Context, hash []byte, now int64) 
 // Recover uses the token up, gives the owner (the first of several) another
 // password and ends all their sign-ins, all or nothing. It returns the owner
 // and the sign-ins that ended. Errors as CheckRecoveryToken.
-func (s *Store) Recover(ctx context.Context, hash []byte, now int64, passwordHash string) (p Person, ended []string, err error) {
+func (s People) Recover(ctx context.Context, hash []byte, now int64, passwordHash string) (p Person, ended []string, err error) {
 	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		if err := changed(tx.NewDelete().Model((*oneTimeToken)(nil)).
 			Where("kind = ? AND token_hash = ? AND expires_at > ?", recoveryToken, hash, now).Exec(ctx)); err != nil {
@@ -120,7 +120,7 @@ func (s *Store) Recover(ctx context.Context, hash []byte, now int64, passwordHas
 // CheckOwnerToken reports whether CreateOwner would take the token now, so
 // that no password is hashed for a token that is no good. Errors: ErrNotFound
 // for a wrong, used or expired token, ErrConflict when there is an owner.
-func (s *Store) CheckOwnerToken(ctx context.Context, hash []byte, now int64) error {
+func (s People) CheckOwnerToken(ctx context.Context, hash []byte, now int64) error {
 	if found, err := hasOwner(ctx, s.db); err != nil || found {
 		return conflictIf(found, err)
 	}
@@ -135,7 +135,7 @@ func (s *Store) CheckOwnerToken(ctx context.Context, hash []byte, now int64) err
 // CreateOwner uses the token up and adds the first person, both or neither.
 // Errors as CheckOwnerToken; of many at once exactly one succeeds, because the
 // first to delete the token holds its row until the owner is there.
-func (s *Store) CreateOwner(ctx context.Context, hash []byte, now int64, p Person) error {
+func (s People) CreateOwner(ctx context.Context, hash []byte, now int64, p Person) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		used := changed(tx.NewDelete().Model((*oneTimeToken)(nil)).
 			Where("kind = ? AND token_hash = ? AND expires_at > ?", ownerToken, hash, now).Exec(ctx))

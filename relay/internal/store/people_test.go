@@ -24,37 +24,37 @@ func TestOwnerToken(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		ctx := t.Context()
 		first, second := []byte("first\x00hash"), []byte("second hash")
-		must(t, s.PutOwnerToken(ctx, first, 10, 100))
-		must(t, s.PutOwnerToken(ctx, second, 20, 200))
+		must(t, s.People().PutOwnerToken(ctx, first, 10, 100))
+		must(t, s.People().PutOwnerToken(ctx, second, 20, 200))
 		for _, c := range []struct {
 			what string
 			hash []byte
 			now  int64
 		}{{"a replaced token", first, 50}, {"an expired token", second, 200}, {"a wrong token", []byte("?"), 50}} {
-			if err := s.CheckOwnerToken(ctx, c.hash, c.now); !errors.Is(err, store.ErrNotFound) {
+			if err := s.People().CheckOwnerToken(ctx, c.hash, c.now); !errors.Is(err, store.ErrNotFound) {
 				t.Errorf("check of %s: %v", c.what, err)
 			}
-			if err := s.CreateOwner(ctx, c.hash, c.now, owner(1)); !errors.Is(err, store.ErrNotFound) {
+			if err := s.People().CreateOwner(ctx, c.hash, c.now, owner(1)); !errors.Is(err, store.ErrNotFound) {
 				t.Errorf("use of %s: %v", c.what, err)
 			}
 		}
-		if has, err := s.HasOwner(ctx); has || err != nil {
+		if has, err := s.People().HasOwner(ctx); has || err != nil {
 			t.Fatalf("HasOwner = %v, %v before there is one", has, err)
 		}
-		must(t, s.CheckOwnerToken(ctx, second, 199))
+		must(t, s.People().CheckOwnerToken(ctx, second, 199))
 		want := owner(2)
-		must(t, s.CreateOwner(ctx, second, 199, want))
-		got, err := s.PersonByEmail(ctx, want.EmailKey)
+		must(t, s.People().CreateOwner(ctx, second, 199, want))
+		got, err := s.People().ByEmail(ctx, want.EmailKey)
 		if err != nil || got != want {
 			t.Fatalf("stored %+v, %v; want %+v", got, err, want)
 		}
-		if err := s.PutOwnerToken(ctx, first, 210, 300); !errors.Is(err, store.ErrConflict) {
+		if err := s.People().PutOwnerToken(ctx, first, 210, 300); !errors.Is(err, store.ErrConflict) {
 			t.Errorf("a second token beside an owner: %v", err)
 		}
-		if err := s.CreateOwner(ctx, second, 199, owner(3)); !errors.Is(err, store.ErrConflict) {
+		if err := s.People().CreateOwner(ctx, second, 199, owner(3)); !errors.Is(err, store.ErrConflict) {
 			t.Errorf("a second owner: %v", err)
 		}
-		if err := s.CheckOwnerToken(ctx, second, 199); !errors.Is(err, store.ErrConflict) {
+		if err := s.People().CheckOwnerToken(ctx, second, 199); !errors.Is(err, store.ErrConflict) {
 			t.Errorf("check beside an owner: %v", err)
 		}
 	})
@@ -65,18 +65,18 @@ func TestOneOwnerOfMany(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		ctx := t.Context()
 		hash := []byte("the token")
-		must(t, s.PutOwnerToken(ctx, hash, 1, 100))
+		must(t, s.People().PutOwnerToken(ctx, hash, 1, 100))
 		var made atomic.Int64
 		var wg sync.WaitGroup
 		for i := range 12 {
 			wg.Go(func() {
 				if i%3 == 2 {
-					if err := s.PutOwnerToken(ctx, hash, 1, 100); err != nil && !errors.Is(err, store.ErrConflict) {
+					if err := s.People().PutOwnerToken(ctx, hash, 1, 100); err != nil && !errors.Is(err, store.ErrConflict) {
 						t.Error(err)
 					}
 					return
 				}
-				switch err := s.CreateOwner(ctx, hash, 2, owner(i)); {
+				switch err := s.People().CreateOwner(ctx, hash, 2, owner(i)); {
 				case err == nil:
 					made.Add(1)
 				case !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrNotFound):
@@ -95,60 +95,60 @@ func TestOneOwnerOfMany(t *testing.T) {
 func TestNoSignInByAnOldPassword(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		ctx := t.Context()
-		must(t, s.PutOwnerToken(ctx, []byte("t"), 1, 100))
+		must(t, s.People().PutOwnerToken(ctx, []byte("t"), 1, 100))
 		p := owner(1)
-		must(t, s.CreateOwner(ctx, []byte("t"), 2, p))
-		if _, err := s.SetPassword(ctx, p.ID, "$new$", ""); err != nil {
+		must(t, s.People().CreateOwner(ctx, []byte("t"), 2, p))
+		if _, err := s.People().SetPassword(ctx, p.ID, "$new$", ""); err != nil {
 			t.Fatal(err)
 		}
 		in := store.SignIn{TokenHash: []byte("late"), ID: store.NewID(), PersonID: p.ID, CreatedAt: 5, SeenAt: 5}
-		if err := s.AddSignIn(ctx, in, p.PasswordHash); !errors.Is(err, store.ErrNotFound) {
+		if err := s.SignIns().Add(ctx, in, p.PasswordHash); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("by the old password: %v", err)
 		}
-		must(t, s.AddSignIn(ctx, in, "$new$"))
+		must(t, s.SignIns().Add(ctx, in, "$new$"))
 	})
 }
 
 func TestSignIns(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		ctx := t.Context()
-		must(t, s.PutOwnerToken(ctx, []byte("t"), 1, 100))
+		must(t, s.People().PutOwnerToken(ctx, []byte("t"), 1, 100))
 		p := owner(1)
-		must(t, s.CreateOwner(ctx, []byte("t"), 2, p))
+		must(t, s.People().CreateOwner(ctx, []byte("t"), 2, p))
 		in := store.SignIn{TokenHash: []byte{0, 1, 255, '\''}, ID: store.NewID(), PersonID: p.ID,
 			Address: "192.0.2.1", Browser: "It's \\ a ? browser", CreatedAt: 5, SeenAt: 5}
-		must(t, s.AddSignIn(ctx, in, p.PasswordHash))
-		if err := s.AddSignIn(ctx, in, p.PasswordHash); !errors.Is(err, store.ErrConflict) {
+		must(t, s.SignIns().Add(ctx, in, p.PasswordHash))
+		if err := s.SignIns().Add(ctx, in, p.PasswordHash); !errors.Is(err, store.ErrConflict) {
 			t.Errorf("the same token twice: %v", err)
 		}
 		stray := in
 		stray.TokenHash, stray.ID, stray.PersonID = []byte("x"), "x", "nobody"
-		if err := s.AddSignIn(ctx, stray, p.PasswordHash); !errors.Is(err, store.ErrNotFound) {
+		if err := s.SignIns().Add(ctx, stray, p.PasswordHash); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("a sign-in of nobody: %v", err)
 		}
-		must(t, s.TouchSignIn(ctx, in.TokenHash, 7))
+		must(t, s.SignIns().Touch(ctx, in.TokenHash, 7))
 		in.SeenAt = 7
 		for _, find := range []func() (store.SignIn, store.Person, error){
-			func() (store.SignIn, store.Person, error) { return s.SignInByToken(ctx, in.TokenHash) },
-			func() (store.SignIn, store.Person, error) { return s.SignInByID(ctx, in.ID) },
+			func() (store.SignIn, store.Person, error) { return s.SignIns().ByToken(ctx, in.TokenHash) },
+			func() (store.SignIn, store.Person, error) { return s.SignIns().ByID(ctx, in.ID) },
 		} {
 			got, who, err := find()
 			if err != nil || fmt.Sprint(got) != fmt.Sprint(in) || who != p {
 				t.Fatalf("found %+v of %+v, %v", got, who, err)
 			}
 		}
-		must(t, s.RemoveSignIns(ctx, 5, 7))
-		if _, _, err := s.SignInByID(ctx, in.ID); err != nil {
+		must(t, s.SignIns().Expire(ctx, 5, 7))
+		if _, _, err := s.SignIns().ByID(ctx, in.ID); err != nil {
 			t.Fatalf("one that is young enough: %v", err)
 		}
-		must(t, s.RemoveSignIns(ctx, 5, 8))
-		if _, _, err := s.SignInByID(ctx, in.ID); !errors.Is(err, store.ErrNotFound) {
+		must(t, s.SignIns().Expire(ctx, 5, 8))
+		if _, _, err := s.SignIns().ByID(ctx, in.ID); !errors.Is(err, store.ErrNotFound) {
 			t.Fatalf("one that was idle too long: %v", err)
 		}
-		if err := s.RemoveSignIn(ctx, in.TokenHash); !errors.Is(err, store.ErrNotFound) {
+		if err := s.SignIns().Remove(ctx, in.TokenHash); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("removing what is not there: %v", err)
 		}
-		if err := s.TouchSignIn(ctx, in.TokenHash, 9); !errors.Is(err, store.ErrNotFound) {
+		if err := s.SignIns().Touch(ctx, in.TokenHash, 9); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("touching what is not there: %v", err)
 		}
 	})
@@ -159,7 +159,7 @@ func TestTries(t *testing.T) {
 		ctx := t.Context()
 		count := func(now, end, wantCount, wantEnd int64) {
 			t.Helper()
-			all, err := s.CountTries(ctx, []string{"account:x", "other"}, now, end)
+			all, err := s.Tries().Count(ctx, []string{"account:x", "other"}, now, end)
 			n, e := all["account:x"].Count, all["account:x"].ExpiresAt
 			if n != wantCount || e != wantEnd || err != nil {
 				t.Fatalf("try at %d: count %d until %d, %v; want %d until %d", now, n, e, err, wantCount, wantEnd)
@@ -170,11 +170,11 @@ func TestTries(t *testing.T) {
 		count(99, 199, 3, 100)
 		count(100, 200, 1, 200) // a new one
 		count(101, 201, 2, 200)
-		must(t, s.TakeBackTries(ctx, map[string]int64{"account:x": 1, "nobody": 1}))
+		must(t, s.Tries().TakeBack(ctx, map[string]int64{"account:x": 1, "nobody": 1}))
 		count(102, 202, 2, 200)
-		must(t, s.TakeBackTries(ctx, map[string]int64{"account:x": 5, "other": 1}))
+		must(t, s.Tries().TakeBack(ctx, map[string]int64{"account:x": 5, "other": 1}))
 		count(103, 203, 1, 203)
-		must(t, s.RemoveTries(ctx, 203))
+		must(t, s.Tries().Expire(ctx, 203))
 		count(104, 204, 1, 204)
 
 		var wg sync.WaitGroup
@@ -184,13 +184,13 @@ func TestTries(t *testing.T) {
 				if i%2 == 0 {
 					slices.Reverse(subjects)
 				}
-				if _, err := s.CountTries(ctx, subjects, 1, 2); err != nil {
+				if _, err := s.Tries().Count(ctx, subjects, 1, 2); err != nil {
 					t.Error(err)
 				}
 			})
 		}
 		wg.Wait()
-		if all, err := s.CountTries(ctx, []string{"at once"}, 1, 2); all["at once"].Count != 21 || err != nil {
+		if all, err := s.Tries().Count(ctx, []string{"at once"}, 1, 2); all["at once"].Count != 21 || err != nil {
 			t.Fatalf("20 tries at once and one more count as %v, %v", all, err)
 		}
 	})
@@ -204,7 +204,7 @@ func TestSecretIsMadeOnce(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range got {
 			wg.Go(func() {
-				v, err := nodes[i%2].Secret(t.Context(), "key", 1, func() ([]byte, error) {
+				v, err := nodes[i%2].Secrets().Obtain(t.Context(), "key", 1, func() ([]byte, error) {
 					return []byte{byte(made.Add(1)), 0, 255}, nil
 				})
 				if err != nil {
@@ -226,15 +226,15 @@ func TestSecretIsMadeOnce(t *testing.T) {
 // database keeps.
 func TestHostileText(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
-		must(t, s.PutOwnerToken(t.Context(), []byte("t"), 1, 100))
+		must(t, s.People().PutOwnerToken(t.Context(), []byte("t"), 1, 100))
 		p := owner(1)
 		p.Name = `'"; DROP TABLE people; -- \ \' \\ ? ?0 ?TableAlias $1 :x {{.Bytes}} %s ` + "\u202e\U0001F600\r\n\x1b\x00\xff end"
-		must(t, s.CreateOwner(t.Context(), []byte("t"), 2, p))
-		got, err := s.PersonByEmail(t.Context(), p.EmailKey)
+		must(t, s.People().CreateOwner(t.Context(), []byte("t"), 2, p))
+		got, err := s.People().ByEmail(t.Context(), p.EmailKey)
 		if want := strings.ToValidUTF8(strings.ReplaceAll(p.Name, "\x00", "\uFFFD"), "\uFFFD"); err != nil || got.Name != want {
 			t.Fatalf("stored %q, %v; want %q", got.Name, err, want)
 		}
-		if _, err := s.PersonByEmail(t.Context(), "\x00' OR 1=1 --\xff"); !errors.Is(err, store.ErrNotFound) {
+		if _, err := s.People().ByEmail(t.Context(), "\x00' OR 1=1 --\xff"); !errors.Is(err, store.ErrNotFound) {
 			t.Fatalf("looking for it: %v", err)
 		}
 	})

@@ -30,10 +30,10 @@ type node struct {
 // be told from what this one has.
 func NodeRun(node string) string { return node + "/" + NewID() }
 
-// ClearNode forgets what earlier runs of this node left behind; on SQLite,
+// Clear forgets what earlier runs of this node left behind; on SQLite,
 // where there is one node only, what any left. It returns the computers that
 // were connected.
-func (s *Store) ClearNode(ctx context.Context, run string) (computers []string, err error) {
+func (s Nodes) Clear(ctx context.Context, run string) (computers []string, err error) {
 	earlier := func(column string) (string, []any) {
 		if s.kind != PostgreSQL {
 			return column + " <> ?", []any{run}
@@ -56,7 +56,7 @@ func (s *Store) ClearNode(ctx context.Context, run string) (computers []string, 
 }
 
 // Heartbeat says that a node is alive for so long from now.
-func (s *Store) Heartbeat(ctx context.Context, id string, lifetime time.Duration) error {
+func (s Nodes) Heartbeat(ctx context.Context, id string, lifetime time.Duration) error {
 	return s.volatileTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		_, err := tx.NewInsert().Model(&node{ID: id}).
 			Value("alive_until", s.clock()+" + ?", lifetime.Milliseconds()).
@@ -65,9 +65,9 @@ func (s *Store) Heartbeat(ctx context.Context, id string, lifetime time.Duration
 	})
 }
 
-// BuryNodes forgets nodes whose heartbeat stopped, and returns the computers
+// Bury forgets nodes whose heartbeat stopped, and returns the computers
 // that were connected to them.
-func (s *Store) BuryNodes(ctx context.Context) (computers []string, err error) {
+func (s Nodes) Bury(ctx context.Context) (computers []string, err error) {
 	err = s.volatileTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		dead := "alive_until <= " + s.clock()
 		err := tx.NewDelete().Model((*presence)(nil)).
@@ -82,8 +82,8 @@ func (s *Store) BuryNodes(ctx context.Context) (computers []string, err error) {
 	return computers, err
 }
 
-// SetPresence notes a computer's new connection, in the place of any other.
-func (s *Store) SetPresence(ctx context.Context, computer, node, conn string, now int64) error {
+// Connect notes a computer's new connection, in the place of any other.
+func (s Nodes) Connect(ctx context.Context, computer, node, conn string, now int64) error {
 	return s.volatileTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		_, err := tx.NewInsert().Model(&presence{ComputerID: computer, NodeID: node, ConnID: conn, Since: now}).
 			On("CONFLICT (computer_id) DO UPDATE").
@@ -98,7 +98,7 @@ func (s *Store) SetPresence(ctx context.Context, computer, node, conn string, no
 }
 
 // PresentOn is the connections, by computer, that a run of a node has.
-func (s *Store) PresentOn(ctx context.Context, run string) (map[string]string, error) {
+func (s Nodes) PresentOn(ctx context.Context, run string) (map[string]string, error) {
 	var rows []presence
 	if err := s.db.NewSelect().Model(&rows).Where("node_id = ?", run).Scan(ctx); err != nil {
 		return nil, mapped(err)
@@ -119,9 +119,9 @@ type Restore struct {
 	Unknown bool
 }
 
-// RestorePresence notes r; there is false when the computer has another
+// Restore notes r; there is false when the computer has another
 // connection that counts, or is gone.
-func (s *Store) RestorePresence(ctx context.Context, r Restore) (there bool, err error) {
+func (s Nodes) Restore(ctx context.Context, r Restore) (there bool, err error) {
 	err = s.volatileTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		n, err := tx.NewSelect().Model((*Computer)(nil)).Where("id = ?", r.ComputerID).Count(ctx)
 		if err != nil || n == 0 {
@@ -146,17 +146,17 @@ func (s *Store) RestorePresence(ctx context.Context, r Restore) (there bool, err
 	return there, err
 }
 
-// PresentConn is the connection that a computer has now, and since when.
+// Connection is the connection that a computer has now, and since when.
 // Errors: ErrNotFound.
-func (s *Store) PresentConn(ctx context.Context, computer string) (conn string, since int64, err error) {
+func (s Nodes) Connection(ctx context.Context, computer string) (conn string, since int64, err error) {
 	var p presence
 	err = s.db.NewSelect().Model(&p).Where("computer_id = ?", computer).Scan(ctx)
 	return p.ConnID, p.Since, mapped(err)
 }
 
-// DropPresence notes that a connection ended; gone is false when the computer
+// Disconnect notes that a connection ended; gone is false when the computer
 // has another one by now.
-func (s *Store) DropPresence(ctx context.Context, computer, conn string, now int64) (gone bool, err error) {
+func (s Nodes) Disconnect(ctx context.Context, computer, conn string, now int64) (gone bool, err error) {
 	err = s.volatileTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		r, err := tx.NewDelete().Model((*presence)(nil)).
 			Where("computer_id = ? AND conn_id = ?", computer, conn).Exec(ctx)
@@ -174,8 +174,8 @@ func (s *Store) DropPresence(ctx context.Context, computer, conn string, now int
 	return gone, err
 }
 
-// SeenOnNode moves the last_seen of all computers connected to a node.
-func (s *Store) SeenOnNode(ctx context.Context, node string, now int64) error {
+// Seen moves the last_seen of all computers connected to a node.
+func (s Nodes) Seen(ctx context.Context, node string, now int64) error {
 	return s.volatileTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		_, err := tx.NewUpdate().Model((*Computer)(nil)).Set("last_seen = ?", now).
 			Where("id IN (SELECT computer_id FROM presence WHERE node_id = ?)", node).Exec(ctx)

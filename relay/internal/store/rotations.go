@@ -19,14 +19,14 @@ type KeyRotation struct {
 	OldSignature        []byte
 }
 
-// KeyRotations are the newest limit ones, newest first.
-func (s *Store) KeyRotations(ctx context.Context, limit int) ([]KeyRotation, error) {
+// Rotations are the newest limit ones, newest first.
+func (s Secrets) Rotations(ctx context.Context, limit int) ([]KeyRotation, error) {
 	var all []KeyRotation
 	return all, mapped(s.db.NewSelect().Model(&all).Order("at DESC").Limit(int64(limit)).Scan(ctx))
 }
 
-// FindSecret is a secret that is there already. Errors: ErrNotFound.
-func (s *Store) FindSecret(ctx context.Context, name string) ([]byte, error) {
+// Get is a secret that is there already. Errors: ErrNotFound.
+func (s Secrets) Get(ctx context.Context, name string) ([]byte, error) {
 	got := secret{}
 	if err := mapped(s.db.NewSelect().Model(&got).Where("name = ?", name).Scan(ctx)); err != nil {
 		return nil, err
@@ -34,14 +34,14 @@ func (s *Store) FindSecret(ctx context.Context, name string) ([]byte, error) {
 	return opened(s.seal, got)
 }
 
-// HasSecret reports whether there is a secret of that name; it need not be opened.
-func (s *Store) HasSecret(ctx context.Context, name string) (bool, error) {
+// Has reports whether there is a secret of that name; it need not be opened.
+func (s Secrets) Has(ctx context.Context, name string) (bool, error) {
 	n, err := s.db.NewSelect().Model((*secret)(nil)).Where("name = ?", name).Count(ctx)
 	return n > 0, mapped(err)
 }
 
-// AddSecret keeps a secret that is not there yet. Errors: ErrConflict.
-func (s *Store) AddSecret(ctx context.Context, name string, value []byte, now int64) error {
+// Add keeps a secret that is not there yet. Errors: ErrConflict.
+func (s Secrets) Add(ctx context.Context, name string, value []byte, now int64) error {
 	row := s.sealed(name, value)
 	row.CreatedAt = now
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
@@ -53,7 +53,7 @@ func (s *Store) AddSecret(ctx context.Context, name string, value []byte, now in
 // Rotate puts next in the place of a secret that is old, keeps how that is proved,
 // and revokes the enrollment tokens that name the old key; all or nothing. Errors:
 // ErrConflict when the secret is another one by now.
-func (s *Store) Rotate(ctx context.Context, name string, old, next []byte, r KeyRotation) error {
+func (s Secrets) Rotate(ctx context.Context, name string, old, next []byte, r KeyRotation) error {
 	row := s.sealed(name, next)
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		got := secret{}
@@ -79,7 +79,7 @@ func (s *Store) Rotate(ctx context.Context, name string, old, next []byte, r Key
 }
 
 // sealed is the row of a secret, but for the time.
-func (s *Store) sealed(name string, value []byte) secret {
+func (s *database) sealed(name string, value []byte) secret {
 	if s.seal == nil {
 		return secret{Name: name, Value: value}
 	}

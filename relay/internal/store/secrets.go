@@ -34,7 +34,7 @@ var ErrOtherKey = errors.New("the relay's keys in the database are sealed with a
 var ErrUnsealed = errors.New("a key of the relay's in the database is not sealed, and others are")
 
 // SealedBy is the id of the key that secrets are sealed with; empty: none is.
-func (s *Store) SealedBy(ctx context.Context) (id string, err error) {
+func (s Secrets) SealedBy(ctx context.Context) (id string, err error) {
 	err = s.db.NewSelect().Model((*secret)(nil)).Column("sealed_by").
 		Where("sealed_by <> ''").Order("name").Limit(1).Scan(ctx, &id)
 	if err = mapped(err); errors.Is(err, ErrNotFound) {
@@ -44,8 +44,8 @@ func (s *Store) SealedBy(ctx context.Context) (id string, err error) {
 }
 
 // UseSealingKey checks that k opens every secret, or seals them all where all are
-// plain. It is called before Secret, once. Errors: ErrOtherKey, ErrUnsealed.
-func (s *Store) UseSealingKey(ctx context.Context, k SealingKey) error {
+// plain. It is called before Obtain and Get, once. Errors: ErrOtherKey, ErrUnsealed.
+func (s Secrets) UseSealingKey(ctx context.Context, k SealingKey) error {
 	plain := 0
 	err := s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		var all []secret
@@ -97,10 +97,10 @@ func opened(k SealingKey, one secret) ([]byte, error) {
 	return k.Open(one.Name, one.Value)
 }
 
-// Secret is a key of the relay's own that all its nodes share. The first to
+// Obtain is a key of the relay's own that all its nodes share. The first to
 // ask stores what fresh makes, sealed if there is a sealing key; everybody
 // gets that.
-func (s *Store) Secret(ctx context.Context, name string, now int64, fresh func() ([]byte, error)) ([]byte, error) {
+func (s Secrets) Obtain(ctx context.Context, name string, now int64, fresh func() ([]byte, error)) ([]byte, error) {
 	got := secret{}
 	find := func(ctx context.Context, db bun.IDB) error {
 		return mapped(db.NewSelect().Model(&got).Where("name = ?", name).Scan(ctx))

@@ -227,7 +227,7 @@ func (s *Store) EndSessionByAgent(ctx context.Context, row Session, silence int6
 
 // after reads the row that an update of row was meant for, and tells the one
 // that has ended from the one that does not exist (for that computer).
-func (s *Store) after(ctx context.Context, tx bun.Tx, row Session, err error, now *Session) error {
+func (s *database) after(ctx context.Context, tx bun.Tx, row Session, err error, now *Session) error {
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}

@@ -21,9 +21,9 @@ type SignIn struct {
 	SeenAt    int64 // not exact: written once a minute at most
 }
 
-// AddSignIn remembers a sign-in by a password of that hash. Errors: ErrNotFound
+// Add remembers a sign-in by a password of that hash. Errors: ErrNotFound
 // when the person has another one by now, which ended the sign-ins by this one.
-func (s *Store) AddSignIn(ctx context.Context, in SignIn, passwordHash string) error {
+func (s SignIns) Add(ctx context.Context, in SignIn, passwordHash string) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		// Written, not read: it keeps the row from being changed until the sign-in is there.
 		err := changed(tx.NewUpdate().Model((*Person)(nil)).Set("password_hash = password_hash").
@@ -36,17 +36,17 @@ func (s *Store) AddSignIn(ctx context.Context, in SignIn, passwordHash string) e
 	})
 }
 
-// SignInByToken finds a sign-in and its person. Errors: ErrNotFound.
-func (s *Store) SignInByToken(ctx context.Context, hash []byte) (SignIn, Person, error) {
+// ByToken finds a sign-in and its person. Errors: ErrNotFound.
+func (s SignIns) ByToken(ctx context.Context, hash []byte) (SignIn, Person, error) {
 	return s.signIn(ctx, "token_hash = ?", hash)
 }
 
-// SignInByID is SignInByToken for who does not have the token.
-func (s *Store) SignInByID(ctx context.Context, id string) (SignIn, Person, error) {
+// ByID is ByToken for who does not have the token.
+func (s SignIns) ByID(ctx context.Context, id string) (SignIn, Person, error) {
 	return s.signIn(ctx, "id = ?", id)
 }
 
-func (s *Store) signIn(ctx context.Context, where string, arg any) (SignIn, Person, error) {
+func (s *database) signIn(ctx context.Context, where string, arg any) (SignIn, Person, error) {
 	var in SignIn
 	var p Person
 	err := s.db.NewSelect().Model(&in).Where(where, arg).Scan(ctx)
@@ -56,30 +56,30 @@ func (s *Store) signIn(ctx context.Context, where string, arg any) (SignIn, Pers
 	return in, p, mapped(err)
 }
 
-// TouchSignIn moves the time a sign-in was last seen. Errors: ErrNotFound.
-func (s *Store) TouchSignIn(ctx context.Context, hash []byte, now int64) error {
+// Touch moves the time a sign-in was last seen. Errors: ErrNotFound.
+func (s SignIns) Touch(ctx context.Context, hash []byte, now int64) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		return changed(tx.NewUpdate().Model((*SignIn)(nil)).Set("seen_at = ?", now).
 			Where("token_hash = ?", hash).Exec(ctx))
 	})
 }
 
-// RemoveSignIn ends a sign-in. Errors: ErrNotFound.
-func (s *Store) RemoveSignIn(ctx context.Context, hash []byte) error {
+// Remove ends a sign-in. Errors: ErrNotFound.
+func (s SignIns) Remove(ctx context.Context, hash []byte) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		return changed(tx.NewDelete().Model((*SignIn)(nil)).Where("token_hash = ?", hash).Exec(ctx))
 	})
 }
 
-// SignInsOf are the sign-ins of a person, the last seen first.
-func (s *Store) SignInsOf(ctx context.Context, person string) ([]SignIn, error) {
+// Of are the sign-ins of a person, the last seen first.
+func (s SignIns) Of(ctx context.Context, person string) ([]SignIn, error) {
 	var all []SignIn
 	err := s.db.NewSelect().Model(&all).Where("person_id = ?", person).Order("seen_at DESC", "id DESC").Scan(ctx)
 	return all, mapped(err)
 }
 
-// EndSignIn ends a sign-in of a person. Errors: ErrNotFound.
-func (s *Store) EndSignIn(ctx context.Context, person, id string) error {
+// End ends a sign-in of a person. Errors: ErrNotFound.
+func (s SignIns) End(ctx context.Context, person, id string) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		return changed(tx.NewDelete().Model((*SignIn)(nil)).Where("person_id = ? AND id = ?", person, id).Exec(ctx))
 	})
@@ -87,7 +87,7 @@ func (s *Store) EndSignIn(ctx context.Context, person, id string) error {
 
 // SetPassword gives a person another password and ends all sign-ins of theirs
 // but one, both or neither. It returns those that ended. Errors: ErrNotFound.
-func (s *Store) SetPassword(ctx context.Context, person, passwordHash, except string) (ended []string, err error) {
+func (s People) SetPassword(ctx context.Context, person, passwordHash, except string) (ended []string, err error) {
 	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		ended, err = setPassword(ctx, tx, person, passwordHash, except)
 		return err
@@ -103,8 +103,8 @@ func setPassword(ctx context.Context, tx bun.Tx, person, passwordHash, except st
 	return ended, err
 }
 
-// RemoveSignIns ends those made before created or not seen since seen.
-func (s *Store) RemoveSignIns(ctx context.Context, created, seen int64) error {
+// Expire ends those made before created or not seen since seen.
+func (s SignIns) Expire(ctx context.Context, created, seen int64) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		_, err := tx.NewDelete().Model((*SignIn)(nil)).
 			Where("created_at < ? OR seen_at < ?", created, seen).Exec(ctx)
@@ -123,9 +123,9 @@ type tries struct {
 // Try is how often a subject was tried in its window, and when that ends.
 type Try struct{ Count, ExpiresAt int64 }
 
-// CountTries counts one more try of each subject. A window begins with its
+// Count counts one more try of each subject. A window begins with its
 // first try.
-func (s *Store) CountTries(ctx context.Context, subjects []string, now, windowEnd int64) (map[string]Try, error) {
+func (s Tries) Count(ctx context.Context, subjects []string, now, windowEnd int64) (map[string]Try, error) {
 	all := map[string]Try{}
 	err := s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		for _, subject := range slices.Sorted(slices.Values(subjects)) { // in one order, so that two do not wait for each other
@@ -145,9 +145,9 @@ func (s *Store) CountTries(ctx context.Context, subjects []string, now, windowEn
 	return all, err
 }
 
-// TakeBackTries takes so many tries of each subject back; what falls to none
+// TakeBack takes so many tries of each subject back; what falls to none
 // is forgotten.
-func (s *Store) TakeBackTries(ctx context.Context, subjects map[string]int64) error {
+func (s Tries) TakeBack(ctx context.Context, subjects map[string]int64) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		for _, subject := range slices.Sorted(maps.Keys(subjects)) {
 			_, err := tx.NewUpdate().Model((*tries)(nil)).Set("count = count - ?", subjects[subject]).
@@ -163,8 +163,8 @@ func (s *Store) TakeBackTries(ctx context.Context, subjects map[string]int64) er
 	})
 }
 
-// RemoveTries forgets the windows that ended before now.
-func (s *Store) RemoveTries(ctx context.Context, now int64) error {
+// Expire forgets the windows that ended before now.
+func (s Tries) Expire(ctx context.Context, now int64) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		_, err := tx.NewDelete().Model((*tries)(nil)).Where("expires_at <= ?", now).Exec(ctx)
 		return err

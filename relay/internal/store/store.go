@@ -1,8 +1,9 @@
 // Package store is what the relay remembers, in SQL: one set of queries and
 // migrations for SQLite (the embedded default) and PostgreSQL.
 //
-// It is the only door to bun and to both drivers. Other rooms call methods of
-// Store and get plain structs; no room above sees a query.
+// It is the only door to bun and to both drivers. Other rooms call methods of a
+// handle, one for each aggregate (handles.go), and get plain structs; no room
+// above sees a query.
 //
 // # Conventions
 //
@@ -82,8 +83,12 @@ type Options struct {
 	Timeout time.Duration
 }
 
-// Store is an open database. Its methods may be called from any goroutine.
-type Store struct {
+// Store is an open database. Its methods, and those of its handles, may be called
+// from any goroutine.
+type Store struct{ *database }
+
+// database is what all handles share.
+type database struct {
 	db   *bun.DB
 	kind Kind
 
@@ -106,7 +111,7 @@ func Open(ctx context.Context, address string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{kind: kind}
+	s := &Store{&database{kind: kind}}
 	if kind == SQLite {
 		err = s.openSQLite(rest)
 	} else {
@@ -228,7 +233,7 @@ func NewID() string { return uuid.Must(uuid.NewV7()).String() }
 // after an error only if the caller asks for it. On SQLite writers wait in
 // line here; what only reads needs no transaction. The change is on the disk
 // when tx returns nil.
-func (s *Store) tx(ctx context.Context, fn func(ctx context.Context, tx bun.Tx) error) error {
+func (s *database) tx(ctx context.Context, fn func(ctx context.Context, tx bun.Tx) error) error {
 	if err := s.volatileTx(ctx, fn); err != nil {
 		return err
 	}
@@ -236,7 +241,7 @@ func (s *Store) tx(ctx context.Context, fn func(ctx context.Context, tx bun.Tx) 
 }
 
 // volatileTx is tx, but a power cut may take the change back.
-func (s *Store) volatileTx(ctx context.Context, fn func(ctx context.Context, tx bun.Tx) error) error {
+func (s *database) volatileTx(ctx context.Context, fn func(ctx context.Context, tx bun.Tx) error) error {
 	if s.writer != nil {
 		select {
 		case s.writer <- struct{}{}:

@@ -85,7 +85,7 @@ func TestCommitsAreSyncedInGroups(t *testing.T) {
 		t.Error("somebody is told of a change that the disk refused")
 	}
 	// What is true only now costs no sync, and needs none.
-	if err := s.Heartbeat(t.Context(), "node/1", time.Second); err != nil {
+	if err := s.Nodes().Heartbeat(t.Context(), "node/1", time.Second); err != nil {
 		t.Error(err)
 	}
 }
