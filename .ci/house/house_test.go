@@ -286,7 +286,7 @@ func files(t *testing.T) []string {
 
 func generated(file string) bool {
 	return strings.HasSuffix(file, ".pb.go") || strings.HasPrefix(file, "console/src/core/wire/") ||
-		file == "protocol/openapi.yaml" || file == "console/src/core/api.gen.ts"
+		file == "protocol/openapi.yaml" || file == "console/src/core/relay/api.gen.ts"
 }
 
 type goPackage struct {

@@ -1,8 +1,8 @@
 import '@fontsource-variable/onest/wght.css';
 import './styles/tokens.css';
 import './styles/base.css';
-import { ahead } from './core/ahead';
-import { asked } from './core/asked';
+import { ahead } from './core/boot/ahead';
+import { asked } from './core/viewer/query';
 import { parse } from './core/route';
 
 // This script runs as soon as it is there: what begins a session waits neither for the
@@ -16,7 +16,7 @@ async function start(): Promise<void> {
   const route = parse(location.pathname);
   if (route.page === 'view') {
     // Before anything else; without it the pages do it themselves, later.
-    const early = import('./core/early').catch(() => undefined);
+    const early = import('./core/boot/early').catch(() => undefined);
     const wanted = asked(new URLSearchParams(location.search));
     ahead.begin(wanted);
     await parsed;

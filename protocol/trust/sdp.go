@@ -17,7 +17,7 @@ const (
 const fingerprintLine = "a=fingerprint:sha-256 "
 
 // descriptionLines are the lines of a session description, without their ends,
-// by the one rule that agent, relay and console (console/src/core/sdp.ts) have:
+// by the one rule that agent, relay and console (console/src/core/viewer/sdp.ts) have:
 //
 //	description = 1*1024( %x61-7A "=" value CRLF )      at most 65,536 bytes
 //	value       = %x21-7E *2045( %x20-7E )

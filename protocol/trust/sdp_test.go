@@ -11,7 +11,7 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// description is read by console/src/core/sdp.test.ts as well.
+// description is read by console/src/core/viewer/sdp.test.ts as well.
 type description struct {
 	Name        string `json:"name"`
 	SDP         string `json:"sdp"`

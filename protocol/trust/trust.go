@@ -1,6 +1,6 @@
 // Package trust is what the signatures of the protocol cover, made and checked
 // in one place so that agent and relay cannot disagree (the viewer's half is
-// console/src/core/trust.ts, held to the same vectors in protocol/testdata).
+// console/src/core/viewer/trust.ts, held to the same vectors in protocol/testdata).
 // It stands beside wire, and not inside a room, because both sides need it.
 //
 // Every signature is Ed25519 over a context line, a zero byte and the parts,

@@ -182,7 +182,7 @@ func TestHelloAndWelcome(t *testing.T) {
 	}
 }
 
-// vector is read by console/src/core/trust.test.ts as well.
+// vector is read by console/src/core/viewer/trust.test.ts as well.
 type vector struct {
 	Name        string `json:"name"`
 	MachineKey  string `json:"machine_key"`

@@ -1,14 +1,14 @@
 /** The other sides, for tests: a WebSocket and a peer connection made of arrays. */
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import { decode, encode } from './codec';
+import { decode, encode } from './frames';
 import {
   FromDesktopSchema,
   ToDesktopSchema,
   type FromDesktop,
   type ToDesktop,
 } from './wire/oriel/v1/channel_pb';
-import type { Lent } from './lent';
-import type { Servers } from './offer';
+import type { Lent } from './relay/lent';
+import type { Servers } from './viewer/offer';
 import {
   FromConsoleSchema,
   ToConsoleSchema,

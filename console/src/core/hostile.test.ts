@@ -2,11 +2,11 @@ import { toBinary, type DescMessage } from '@bufbuild/protobuf';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { check, decode, encode } from './codec';
-import { chromaOf, rememberedPicture } from './picture';
+import { check, decode, encode } from './frames';
+import { chromaOf, rememberedPicture } from './viewer/picture';
 import { parse } from './route';
 import { anyMessage, mutated, PATIENCE, pick, seeded } from './seeded';
-import { StatsReader } from './stats';
+import { StatsReader } from './viewer/stats';
 import { FromDesktopSchema, ToDesktopSchema } from './wire/oriel/v1/channel_pb';
 import { FromConsoleSchema, ToConsoleSchema } from './wire/oriel/v1/live_pb';
 

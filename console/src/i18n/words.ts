@@ -1,6 +1,6 @@
 /** Words for what programs tell apart by number or code. */
-import { ApiError } from '../core/api';
-import type { Stage } from '../core/delays';
+import { ApiError } from '../core/relay/api';
+import type { Stage } from '../core/viewer/delays';
 import { Lack, Preset } from '../core/wire/oriel/v1/channel_pb';
 import { Computer_Status } from '../core/wire/oriel/v1/live_pb';
 import { Code, EndReason, Mode, Path } from '../core/wire/oriel/v1/session_pb';

@@ -1,9 +1,9 @@
 /** Who is signed in, and the live connection that belongs to it. */
-import { ahead, liveUrl } from '../core/ahead';
-import { announceFrom } from '../core/announce';
-import { api, ApiError, signedIn, take, type Person, type SignedIn } from '../core/api';
-import { lendFrom } from '../core/lent';
-import { Live, type LiveState } from '../core/live';
+import { ahead, liveUrl } from '../core/boot/ahead';
+import { announceFrom } from '../core/boot/announce';
+import { api, ApiError, signedIn, take, type Person, type SignedIn } from '../core/relay/api';
+import { lendFrom } from '../core/relay/lent';
+import { Live, type LiveState } from '../core/relay/live';
 import type { Failing } from '../core/wire/oriel/v1/live_pb';
 
 class Account {

@@ -1,7 +1,7 @@
 /** The computers this person may see, kept true by live events. */
 import { SvelteMap } from 'svelte/reactivity';
-import { api } from '../core/api';
-import type { Live } from '../core/live';
+import { api } from '../core/relay/api';
+import type { Live } from '../core/relay/live';
 import { Computer_Status, type Computer } from '../core/wire/oriel/v1/live_pb';
 
 export type SortKey = 'name' | 'status' | 'seen';

@@ -1,12 +1,12 @@
 import { create } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FakeSocket } from '../core/fakes';
-import { Live } from '../core/live';
+import { Live } from '../core/relay/live';
 import { parse } from '../core/route';
 import { Computer_Status, ComputerSchema } from '../core/wire/oriel/v1/live_pb';
 import { Code, EndReason, Mode, Path } from '../core/wire/oriel/v1/session_pb';
 import { Computers } from './computers.svelte';
-import { Journal } from './journal.svelte';
+import { Journal } from '../pages/journal/journal.svelte';
 import { router } from './route.svelte';
 
 const answer = (body: unknown) =>

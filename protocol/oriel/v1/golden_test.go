@@ -15,7 +15,7 @@ var update = flag.Bool("update", false, "write the golden messages anew")
 
 // The golden messages are what both languages must read alike: NAME.MESSAGE.json
 // is protojson, the .bin beside it the bytes on the wire. The TypeScript half is
-// console/src/core/golden.test.ts. A change of either side that breaks an old
+// console/src/core/frames.test.ts. A change of either side that breaks an old
 // peer breaks one of them.
 var golden = map[string]proto.Message{
 	"hello.FromAgent": &FromAgent{Body: &FromAgent_Hello{Hello: &Hello{

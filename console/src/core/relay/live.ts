@@ -1,0 +1,282 @@
+/**
+ * The one WebSocket of a tab (/live/v1, protocol/oriel/v1/live.proto):
+ * snapshots and deltas of what the page watches, and signalling.
+ *
+ * It connects by itself and again after every loss, with growing, jittered
+ * pauses; at once when the browser says that the network is back or the page
+ * is seen again. After each connection it says anew what is watched; whoever
+ * has a session attaches it on 'welcome'. Only a sign-out ends it.
+ *
+ * A new socket takes the place of the one before when it is greeted. That is also how
+ * it changes sockets without a loss: a page that has lent its own to a tab it opened
+ * (lent.ts), and later that tab. Nobody is told but by 'welcome'; the state stays 'open'.
+ */
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { ahead } from '../boot/ahead';
+import { decode, encode } from '../frames';
+import { Emitter } from '../emitter';
+import type { Lent } from './lent';
+import {
+  FromConsoleSchema,
+  ToConsoleSchema,
+  type FromConsole,
+  type LiveWelcome,
+  type ToConsole,
+} from '../wire/oriel/v1/live_pb';
+import type { IceServer } from '../wire/oriel/v1/session_pb';
+
+export type LiveState = 'connecting' | 'open' | 'lost' | 'signed-out' | 'closed';
+
+type Body = Exclude<ToConsole['body'], { case: undefined }>;
+type Messages = { [C in Body['case']]: Extract<Body, { case: C }>['value'] };
+export type LiveEvents = Messages & { state: LiveState };
+
+export type Outgoing = Exclude<MessageInitShape<typeof FromConsoleSchema>['body'], undefined>;
+
+export interface LiveOptions {
+  /** Asked after a connection that never opened, since a browser hides the 401 of a WebSocket. */
+  signedIn?: () => Promise<boolean | undefined>;
+  /** Opens a socket; tests put their own here. */
+  open?: (url: string) => WebSocket;
+  /** Another page's socket, to begin with. */
+  lent?: Lent | undefined;
+  /** Multiplies every pause; tests make it small. */
+  pace?: number;
+}
+
+const FIRST_PAUSE = 150;
+const LONGEST_PAUSE = 5_000;
+const OPEN_TIMEOUT = 10_000;
+const SILENCE = 30_000; // after this long we ask for a sign of life
+const ANSWER_TIMEOUT = 10_000;
+const RENEW_BEFORE = 60_000;
+const LENT_ANSWER_TIMEOUT = 2_000; // a new one is a matter of less
+const LOAN = 10_000; // at most, however the session does
+
+export class Live extends Emitter<LiveEvents> {
+  #url: string;
+  #options: LiveOptions;
+  #pace: number;
+  #socket: WebSocket | undefined; // has been greeted
+  #next: WebSocket | undefined; // is being opened
+  #lent: Lent | undefined; // what #socket is, if it is another page's
+  #state: LiveState = 'connecting';
+  #watch = { computers: false, journal: false };
+  #pause = FIRST_PAUSE;
+  #heard = 0; // when; by the clock, which a sleeping computer's runs on
+  #retry: Timer;
+  #opening: Timer; // the end of patience with #next
+  #deadline: Timer; // of the next sign of life of #socket
+  #loan: Timer;
+  #renewal: Timer;
+  #gone = new AbortController();
+
+  iceServers: IceServer[] = [];
+  welcome: LiveWelcome | undefined;
+
+  constructor(url: string, options: LiveOptions = {}) {
+    super();
+    this.#url = url;
+    this.#options = options;
+    this.#pace = options.pace ?? 1;
+    const { signal } = this.#gone;
+    const hurry = () => this.#state === 'lost' && document.visibilityState === 'visible' && this.#connect();
+    window.addEventListener('online', hurry, { signal });
+    document.addEventListener('visibilitychange', hurry, { signal });
+    if (!this.#borrow(options.lent)) this.#connect();
+  }
+
+  get state(): LiveState {
+    return this.#state;
+  }
+
+  /** Says what this tab watches; kept across reconnects. */
+  watch(what: { computers?: boolean; journal?: boolean }): void {
+    this.#watch = { computers: what.computers ?? false, journal: what.journal ?? false };
+    this.send({ case: 'watch', value: this.#watch });
+  }
+
+  /** Sends if the connection is open, and reports whether it is. */
+  send(body: Outgoing): boolean {
+    if (!this.#socket) return false;
+    this.#socket.send(encode(FromConsoleSchema, create(FromConsoleSchema, { body }) as FromConsole));
+    return true;
+  }
+
+  /**
+   * Gives the socket away and goes on with a new one. Not while there is none to give,
+   * it is another page's, has been silent, or carries a session, to whose viewer it speaks.
+   */
+  lend(): Lent | undefined {
+    const [socket, welcome] = [this.#socket, this.welcome];
+    const silent = Date.now() - this.#heard > SILENCE * this.#pace;
+    if (!socket || !welcome || this.#lent || silent || this.hasListeners('sessionEnded')) return undefined;
+    const body = { case: 'welcome', value: { ...welcome, iceServers: this.iceServers } } as const;
+    this.send({ case: 'watch', value: {} });
+    this.#release(socket);
+    this.#connect();
+    const welcomed = encode(ToConsoleSchema, create(ToConsoleSchema, { body }) as ToConsole);
+    return { socket, welcome: welcomed, iceServers: this.iceServers };
+  }
+
+  /** Moves to a socket of its own, if it has another page's: nothing is in a hurry any more. */
+  settle(): void {
+    if (this.#lent && !this.#next) this.#connect();
+  }
+
+  close(): void {
+    this.#stop('closed');
+    this.forgetListeners();
+  }
+
+  #connect(): void {
+    clearTimeout(this.#retry);
+    this.#drop(this.#next);
+    const socket = (this.#options.open ?? openSocket)(this.#url);
+    socket.binaryType = 'arraybuffer';
+    let opened = false;
+    this.#listen(socket, () => opened);
+    socket.onopen = () => (opened = true);
+    this.#opening = setTimeout(() => this.#lost(socket, opened), OPEN_TIMEOUT * this.#pace);
+  }
+
+  // It may be dead like its page, or its network, without having said so: it is asked at once.
+  #borrow(lent: Lent | undefined): boolean {
+    if (!lent || lent.socket.readyState !== lent.socket.OPEN) return false;
+    this.#listen(lent.socket, () => true);
+    this.#receive(lent.socket, lent.welcome);
+    if (!this.#socket) return false;
+    this.#lent = lent;
+    this.send({ case: 'renewIce', value: {} });
+    lent.ongone = () => {
+      this.settle();
+      this.#drop(lent.socket);
+    };
+    clearTimeout(this.#deadline);
+    this.#deadline = setTimeout(() => {
+      this.settle();
+      this.#awaitAnswer(lent.socket);
+    }, LENT_ANSWER_TIMEOUT * this.#pace);
+    this.#loan = setTimeout(() => this.settle(), LOAN * this.#pace);
+    return true;
+  }
+
+  #listen(socket: WebSocket, opened: () => boolean): void {
+    this.#next = socket;
+    socket.onmessage = (event: MessageEvent) => this.#receive(socket, event.data);
+    socket.onclose = () => this.#lost(socket, opened());
+    socket.onerror = () => undefined; // 'close' follows and says all there is to know
+  }
+
+  #receive(socket: WebSocket, data: string | ArrayBuffer | Uint8Array): void {
+    if (socket !== this.#socket && socket !== this.#next) return;
+    let message: ToConsole;
+    try {
+      if (typeof data === 'string') throw new TypeError('a text message');
+      message = decode(ToConsoleSchema, new Uint8Array(data));
+    } catch (error) {
+      console.error('live: bad message', error);
+      return this.#lost(socket, true);
+    }
+    const { body } = message;
+    if (body.case === 'welcome') this.#welcomed(socket, body.value);
+    this.#awaitSign();
+    if (body.case === undefined) return; // of a newer relay
+    if (body.case === 'iceServers') this.#useIce(body.value.iceServers, body.value.iceExpiresAt);
+    this.emit(body.case, body.value as never);
+    if (body.case === 'signedOut') this.#stop('signed-out');
+  }
+
+  #welcomed(socket: WebSocket, welcome: LiveWelcome): void {
+    clearTimeout(this.#opening);
+    this.#next = undefined;
+    this.#drop(this.#socket);
+    this.#socket = socket;
+    this.welcome = welcome;
+    this.#pause = FIRST_PAUSE;
+    this.#useIce(welcome.iceServers, welcome.iceExpiresAt, welcome.now);
+    this.#enter('open');
+    if (this.#watch.computers || this.#watch.journal) this.watch(this.#watch);
+  }
+
+  #useIce(servers: IceServer[], expiresAt: bigint, now = BigInt(Date.now())): void {
+    this.iceServers = servers;
+    clearTimeout(this.#renewal);
+    if (expiresAt === 0n) return;
+    const left = Math.max(Number(expiresAt - now) - RENEW_BEFORE, RENEW_BEFORE);
+    this.#renewal = setTimeout(() => this.send({ case: 'renewIce', value: {} }), Math.min(left, 2 ** 31 - 1));
+  }
+
+  // A connection may be dead without a word (a lid closed, a network changed):
+  // after a silence we ask for something, and give up when nothing comes.
+  #awaitSign(): void {
+    const socket = this.#socket;
+    if (!socket) return;
+    this.#heard = Date.now();
+    clearTimeout(this.#deadline);
+    this.#deadline = setTimeout(() => {
+      this.send({ case: 'renewIce', value: {} });
+      this.#awaitAnswer(socket);
+    }, SILENCE * this.#pace);
+  }
+
+  #awaitAnswer(socket: WebSocket): void {
+    this.#deadline = setTimeout(() => this.#lost(socket, true), ANSWER_TIMEOUT * this.#pace);
+  }
+
+  #lost(socket: WebSocket, opened: boolean): void {
+    this.#drop(socket);
+    if (this.#gone.signal.aborted || this.#next) return;
+    if (!this.#socket) this.#enter('lost');
+    const pause = this.#pause * (0.5 + Math.random() / 2) * this.#pace;
+    this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE);
+    this.#retry = setTimeout(() => this.#connect(), pause);
+    if (!opened) void this.#askWhy();
+  }
+
+  async #askWhy(): Promise<void> {
+    const signedIn = await this.#options.signedIn?.().catch(() => undefined);
+    if (signedIn === false && !this.#gone.signal.aborted) this.#stop('signed-out');
+  }
+
+  #stop(state: LiveState): void {
+    this.#gone.abort();
+    clearTimeout(this.#retry);
+    clearTimeout(this.#renewal);
+    this.#drop(this.#next);
+    this.#drop(this.#socket);
+    this.#enter(state);
+  }
+
+  #drop(socket: WebSocket | undefined): void {
+    if (!socket) return;
+    this.#release(socket);
+    socket.close();
+  }
+
+  #release(socket: WebSocket): void {
+    socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;
+    if (socket === this.#next) {
+      clearTimeout(this.#opening);
+      this.#next = undefined;
+    }
+    if (socket === this.#socket) {
+      clearTimeout(this.#deadline);
+      this.#socket = undefined;
+    }
+    if (socket === this.#lent?.socket) {
+      clearTimeout(this.#loan);
+      this.#lent.ongone = this.#lent = undefined;
+    }
+  }
+
+  #enter(state: LiveState): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.emit('state', state);
+  }
+}
+
+type Timer = ReturnType<typeof setTimeout> | undefined;
+
+const openSocket = (url: string) => ahead.takeSocket() ?? new WebSocket(url);

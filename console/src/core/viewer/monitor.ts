@@ -1,0 +1,131 @@
+/**
+ * Monitor watches one connection while it lasts: reads its statistics once a second,
+ * asks for the picture until one is shown, notices that nothing arrives any more
+ * (core/viewer/silence.ts), and reports to the agent, which writes the journal, how long the
+ * pictures took to be shown here.
+ */
+import { Tally } from './delays';
+import type { Peer } from './peer';
+import type { Shown } from './presentation';
+import { received, Silence } from './silence';
+import { StatsReader, type ViewerStats } from './stats';
+import type { Stats as AgentStats } from '../wire/oriel/v1/channel_pb';
+
+const STATS_EVERY = 1_000; // ms
+const ALIVE_WITHIN = 700; // ms, or a few round trips
+const REPORT_EVERY = 10; // readings
+const REFRESH_LONGEST = 16; // readings
+
+export interface MonitorEvents {
+  stats(stats: ViewerStats): void;
+  /** The network is silent, or no longer. */
+  unsteady(silent: boolean): void;
+}
+
+export class Monitor {
+  readonly #peer: Peer;
+  readonly #shown: Shown;
+  readonly #events: MonitorEvents;
+  readonly #reader = new StatsReader();
+  readonly #tally = new Tally();
+  readonly #silence: Silence;
+  #agentStats: AgentStats | undefined;
+  #pictured = false;
+  #packets = 0; // of video, at the last reading
+  #wait = 1; // readings until a picture is asked for
+  #pause = 1;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #closed = false;
+  #last: ViewerStats | undefined;
+
+  constructor(peer: Peer, shown: Shown, events: MonitorEvents) {
+    this.#peer = peer;
+    this.#shown = shown;
+    this.#events = events;
+    this.#silence = new Silence(
+      (ping) => peer.send(ping),
+      (silent) => events.unsteady(silent),
+    );
+    void this.#read();
+  }
+
+  /** A message came. */
+  heard(): void {
+    this.#silence.heard();
+  }
+
+  /** Something was typed or clicked. */
+  used(): void {
+    this.#silence.used();
+  }
+
+  /** The browser says that the network is silent, or no longer. */
+  broken(silent: boolean): void {
+    this.#silence.broken = silent;
+  }
+
+  /** Whether the session goes through a relay, as far as is known. */
+  get relayed(): boolean {
+    return this.#last?.path === 'relayed';
+  }
+
+  /** Asks the other side for a sign of life, and whether anything came soon after. */
+  async alive(): Promise<boolean> {
+    const before = received(await this.#peer.stats());
+    this.#peer.send({ case: 'ping', value: { id: 1n } });
+    const within = Math.max(ALIVE_WITHIN, 3 * (this.#last?.roundTripMs ?? 0));
+    await new Promise((resolve) => setTimeout(resolve, within));
+    return this.#closed || received(await this.#peer.stats()) !== before;
+  }
+
+  /** A picture is shown, or none is expected. */
+  pictured(): void {
+    this.#pictured = true;
+  }
+
+  /** The agent's latest figures. */
+  agent(stats: AgentStats): void {
+    this.#agentStats = stats;
+  }
+
+  /** Reports to the agent what was measured since the last report. */
+  report(): void {
+    this.#tally.addShown(this.#shown.take());
+    const value = this.#tally.take();
+    if (value) this.#peer.send({ case: 'seen', value });
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+  }
+
+  async #read(): Promise<void> {
+    const report = await this.#peer.stats();
+    if (this.#closed) return;
+    const stats = this.#reader.read(report, this.#agentStats, this.#shown.take());
+    this.#last = stats;
+    this.#silence.look(report, stats.decoded, stats.roundTripMs);
+    if (!this.#pictured) this.#refresh(report);
+    this.#tally.add(stats);
+    if (this.#tally.lacksShown) this.#shown.next();
+    if (this.#tally.looks >= REPORT_EVERY) this.report();
+    this.#events.stats(stats);
+    this.#timer = setTimeout(() => void this.#read(), STATS_EVERY);
+  }
+
+  // A browser asks for what it knows to be missing. It knows nothing of a picture of which
+  // no packet came, or that it dropped while nobody looked; a still screen sends no other.
+  #refresh(report: RTCStatsReport): void {
+    let packets = 0;
+    report.forEach((entry: { type: string; kind?: string; packetsReceived?: number }) => {
+      if (entry.type === 'inbound-rtp' && entry.kind === 'video') packets += entry.packetsReceived ?? 0;
+    });
+    const comes = packets !== this.#packets;
+    this.#packets = packets;
+    if (comes || this.#wait-- > 0) return;
+    this.#peer.send({ case: 'refresh', value: {} });
+    this.#wait = this.#pause;
+    this.#pause = Math.min(2 * this.#pause, REFRESH_LONGEST);
+  }
+}

@@ -1,0 +1,108 @@
+/** One viewer as the page sees it: core/viewer/viewer.ts in runes. */
+import { rememberedPicture, rememberPicture, type PictureWish } from '../../core/viewer/picture';
+import type { ViewerStats } from '../../core/viewer/stats';
+import type { Scale } from '../../core/viewer/stage';
+import type { Viewer, ViewerState } from '../../core/viewer/viewer';
+import type { Lack } from '../../core/wire/oriel/v1/channel_pb';
+import { Mode, Scope } from '../../core/wire/oriel/v1/session_pb';
+
+export class Session {
+  readonly viewer: Viewer;
+  state = $state.raw<ViewerState>({ name: 'relay' });
+  stats = $state.raw<ViewerStats>();
+  scopes = $state.raw<readonly Scope[]>([]);
+  unsteady = $state(false);
+  /** Why the computer shows no display; undefined: it shows one. */
+  displayGone = $state<string>();
+  lacks = $state.raw<readonly Lack[]>([]);
+  crowded = $state(false);
+  /** The computer's key, when this browser had not seen it before; undefined: it had, or it was compared. */
+  newKey = $state.raw<Uint8Array>();
+  denied = $state(0); // counts, so that the same refusal twice is seen twice
+  dropped = $state(0); // likewise: input that came too late
+  percent = $state(100);
+  /** Whether the computer can send 4:4:4 to this browser; undefined: it has not said. */
+  fullChroma = $state<boolean>();
+  pressed = $state.raw<ReadonlySet<string>>(new Set());
+  #picture = $state.raw(rememberedPicture());
+  #scale = $state<Scale>('fit');
+  #viewOnly = $state(false);
+  #textMode = $state(false);
+
+  /** onescape: the operator asked for the toolbar by keyboard. */
+  constructor(viewer: Viewer, onescape: () => void) {
+    this.viewer = viewer;
+    this.state = viewer.state; // it may have begun before
+    this.scopes = viewer.scopes;
+    this.lacks = viewer.said.lacks ?? [];
+    this.crowded = viewer.said.crowded ?? false;
+    ({ fullChroma: this.fullChroma, display: this.displayGone, newKey: this.newKey } = viewer.said);
+    viewer.setStream(this.#picture);
+    viewer.on('state', (state) => (this.state = state));
+    viewer.on('stats', (stats) => (this.stats = stats));
+    viewer.on('scopes', (scopes) => (this.scopes = scopes));
+    viewer.on('fullChroma', (can) => (this.fullChroma = can));
+    viewer.on('unsteady', (silent) => (this.unsteady = silent));
+    viewer.on('display', (why) => (this.displayGone = why));
+    viewer.on('crowded', (crowded) => (this.crowded = crowded));
+    viewer.on('lacks', (lacks) => (this.lacks = lacks));
+    viewer.on('newKey', (key) => (this.newKey = key));
+    viewer.on('denied', () => this.denied++);
+    viewer.on('dropped', () => this.dropped++);
+    viewer.on('layout', () => (this.percent = viewer.percent));
+    viewer.on('escape', onescape);
+  }
+
+  get mayControl(): boolean {
+    return this.scopes.includes(Scope.CONTROL);
+  }
+
+  get picture(): PictureWish {
+    return this.#picture;
+  }
+
+  set picture(wish: PictureWish) {
+    this.#picture = wish;
+    rememberPicture(wish);
+    this.viewer.setStream(wish);
+  }
+
+  get scale(): Scale {
+    return this.#scale;
+  }
+
+  set scale(scale: Scale) {
+    this.viewer.scale = scale;
+    this.#scale = this.viewer.scale;
+  }
+
+  get viewOnly(): boolean {
+    return this.#viewOnly || this.viewer.mode === Mode.VIEW;
+  }
+
+  /** Control that this session was not opened with is asked for anew. */
+  set viewOnly(on: boolean) {
+    this.viewer.viewOnly = on;
+    this.#viewOnly = on;
+    if (!on && !this.mayControl) this.viewer.mode = Mode.CONTROL;
+  }
+
+  get textMode(): boolean {
+    return this.#textMode;
+  }
+
+  set textMode(on: boolean) {
+    this.viewer.textMode = on;
+    this.#textMode = on;
+  }
+
+  toggleKey(code: string): void {
+    this.viewer.toggleKey(code);
+    this.pressed = new Set(this.viewer.pressed);
+  }
+
+  sendKeys(chord: readonly string[]): void {
+    this.viewer.sendKeys(chord);
+    this.viewer.focus();
+  }
+}
