@@ -1,5 +1,6 @@
-// Package access knows people, lets them in, and answers the one question
-// that every room asks before it does something: Can.
+// Package access knows people, lets them in, and answers the questions that
+// every room asks before it does something: Require for what a person attempts,
+// once, and audited; May for what is only asked, in silence.
 //
 // # Signing in
 //
@@ -109,6 +110,7 @@ type Options struct {
 	Hash     HashCost
 	Now      func() time.Time // nil: time.Now
 	Log      *slog.Logger     // nil: none
+	Auditor  Auditor          // nil: none
 }
 
 // Limits of wrong passwords in a Window. The zero value is 10 a quarter of an

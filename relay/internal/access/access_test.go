@@ -96,8 +96,8 @@ func TestSignInAndOut(t *testing.T) {
 		if _, err := a.Identify(request(second)); !errors.Is(err, access.ErrSignedOut) {
 			t.Fatalf("a cookie that was signed out: %v", err)
 		}
-		if err := a.Can(ctx, who, access.Connect, access.Computer("x")); !errors.Is(err, access.ErrSignedOut) {
-			t.Fatalf("Can after signing out: %v", err)
+		if err := a.Require(ctx, who, access.Connect, access.Computer("x")); !errors.Is(err, access.ErrSignedOut) {
+			t.Fatalf("Require after signing out: %v", err)
 		}
 		if _, err := a.Identify(request(first)); err != nil {
 			t.Fatalf("the other browser: %v", err)
@@ -325,32 +325,51 @@ func TestComposedAndDecomposedAreOne(t *testing.T) {
 	}
 }
 
-func TestCan(t *testing.T) {
+// attempts is an auditor that keeps what it is told.
+type attempts struct{ all []string }
+
+func (l *attempts) Attempted(_ context.Context, who access.Identity, what access.Permission, on access.Object, err error) {
+	l.all = append(l.all, fmt.Sprint(who.PersonID, " ", what, " ", on.Kind, " ", on.ID, " ", err == nil))
+}
+
+// Rule: Require and May answer alike; of what was required the auditor is told, of what was only asked nobody.
+func TestRequireAndMay(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
-		ctx, c := t.Context(), newClock()
-		a := open(t, s, access.Options{Now: c.now})
+		ctx, c, log := t.Context(), newClock(), &attempts{}
+		a := open(t, s, access.Options{Now: c.now, Auditor: log})
 		owner, _ := own(t, a)
-		for _, p := range []access.Permission{access.See, access.Connect, access.Control, access.Manage,
-			access.Enroll, access.Journal, access.EndSession} {
-			if err := a.Can(ctx, owner, p, access.Relay); err != nil {
-				t.Errorf("the owner may not %s: %v", p, err)
-			}
-		}
-		if err := a.Can(ctx, owner, "launch", access.Relay); !errors.Is(err, access.ErrForbidden) {
-			t.Errorf("a permission that nobody defined: %v", err)
-		}
 		other := owner
 		other.PersonID = "somebody"
-		if err := a.Can(ctx, other, access.See, access.Relay); !errors.Is(err, access.ErrForbidden) {
-			t.Errorf("with another's sign-in: %v", err)
+		ask := func(name string, who access.Identity, what access.Permission, on access.Object, want error) {
+			t.Helper()
+			log.all = nil
+			if err := a.May(ctx, who, what, on); !errors.Is(err, want) {
+				t.Errorf("%s: May %v, want %v", name, err, want)
+			}
+			if log.all != nil {
+				t.Errorf("%s: of a question the auditor was told: %q", name, log.all)
+			}
+			if err := a.Require(ctx, who, what, on); !errors.Is(err, want) {
+				t.Errorf("%s: Require %v, want %v", name, err, want)
+			}
+			told := fmt.Sprint(who.PersonID, " ", what, " ", on.Kind, " ", on.ID, " ", want == nil)
+			if len(log.all) != 1 || log.all[0] != told {
+				t.Errorf("%s: the auditor was told %q, want %q", name, log.all, told)
+			}
 		}
-		if err := a.Can(ctx, access.Identity{Role: store.RoleOwner}, access.See, access.Relay); !errors.Is(err, access.ErrSignedOut) {
-			t.Errorf("with no sign-in: %v", err)
+		for _, p := range []access.Permission{access.See, access.Connect, access.Control, access.Manage, access.Enroll,
+			access.Journal, access.EndSession, access.Operate, access.About, access.Connect | access.Control} {
+			ask("the owner", owner, p, access.Computer("x"), nil)
 		}
+		ask("one's own account", owner, access.Account, access.Person(owner.PersonID), nil)
+		ask("another's account", owner, access.Account, access.Person("somebody"), access.ErrForbidden)
+		ask("a permission that nobody defined", owner, 1<<31, access.Relay, access.ErrForbidden)
+		ask("one that nobody defined beside another", owner, access.See|1<<31, access.Relay, access.ErrForbidden)
+		ask("nothing", owner, 0, access.Relay, access.ErrForbidden)
+		ask("with another's sign-in", other, access.See, access.Relay, access.ErrForbidden)
+		ask("with no sign-in", access.Identity{Role: store.RoleOwner}, access.See, access.Relay, access.ErrSignedOut)
 		c.pass(31 * 24 * time.Hour)
-		if err := a.Can(ctx, owner, access.See, access.Relay); !errors.Is(err, access.ErrSignedOut) {
-			t.Errorf("with an old one: %v", err)
-		}
+		ask("with an old one", owner, access.See, access.Relay, access.ErrSignedOut)
 	})
 }
 

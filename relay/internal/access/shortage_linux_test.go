@@ -25,7 +25,7 @@ func TestSignInWithFullDisk(t *testing.T) {
 	if got, err := a.Identify(request(cookie)); err != nil || got.PersonID != who.PersonID {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if err := a.Can(t.Context(), who, access.See, access.Relay); err != nil {
+	if err := a.Require(t.Context(), who, access.See, access.Relay); err != nil {
 		t.Error(err)
 	}
 }

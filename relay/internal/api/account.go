@@ -48,7 +48,10 @@ func (a *API) account() {
 }
 
 func (a *API) signIns(ctx context.Context, _ *nothingIn) (*signInsOut, error) {
-	who := callerOf(ctx).who
+	who, err := a.requireOwn(ctx)
+	if err != nil {
+		return nil, err
+	}
 	all, err := a.o.Access.SignIns(ctx, who)
 	out := &signInsOut{}
 	out.Body.SignIns = each(all, func(in store.SignIn) SignIn {
@@ -59,7 +62,11 @@ func (a *API) signIns(ctx context.Context, _ *nothingIn) (*signInsOut, error) {
 }
 
 func (a *API) endSignIn(ctx context.Context, in *idIn) (*struct{}, error) {
-	if err := a.o.Access.EndSignIn(ctx, callerOf(ctx).who, in.ID); err != nil {
+	who, err := a.requireOwn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.o.Access.EndSignIn(ctx, who, in.ID); err != nil {
 		return nil, err
 	}
 	a.o.SignedOut(in.ID)
@@ -68,7 +75,10 @@ func (a *API) endSignIn(ctx context.Context, in *idIn) (*struct{}, error) {
 
 // changePassword keeps this browser known: what it had was good for the old one.
 func (a *API) changePassword(ctx context.Context, in *passwordIn) (*cookieOut, error) {
-	who := callerOf(ctx).who
+	who, err := a.requireOwn(ctx)
+	if err != nil {
+		return nil, err
+	}
 	ended, err := a.o.Access.ChangePassword(ctx, who, in.Body.Current, in.Body.Password)
 	if err != nil {
 		return nil, err

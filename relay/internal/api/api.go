@@ -6,7 +6,8 @@
 //
 // Every operation needs a signed-in person unless it says Public; a route that
 // forgets to say anything is closed. Whether the person may is asked of
-// access.Can by the room or here, never by the console. Errors are RFC 9457
+// access once, by the operation (require) or by the room it hands it to, never by
+// the console; a test holds every operation to it. Errors are RFC 9457
 // problems with a code for programs (Problem).
 //
 // This package is the only door to huma.
@@ -179,7 +180,18 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// can asks access for the caller.
-func (a *API) can(ctx context.Context, what access.Permission, on access.Object) error {
-	return a.o.Access.Can(ctx, callerOf(ctx).who, what, on)
+// require asks access whether the caller may do what the operation does.
+func (a *API) require(ctx context.Context, what access.Permission, on access.Object) error {
+	return a.o.Access.Require(ctx, callerOf(ctx).who, what, on)
+}
+
+// may asks access whether the caller may do something else.
+func (a *API) may(ctx context.Context, what access.Permission, on access.Object) bool {
+	return a.o.Access.May(ctx, callerOf(ctx).who, what, on) == nil
+}
+
+// requireOwn is require for the caller's own account.
+func (a *API) requireOwn(ctx context.Context) (access.Identity, error) {
+	who := callerOf(ctx).who
+	return who, a.require(ctx, access.Account, access.Person(who.PersonID))
 }

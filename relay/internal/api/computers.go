@@ -156,28 +156,19 @@ func picture(op *huma.Operation) {
 	}
 }
 
-// may asks for a permission on the computer, after finding that it exists, and
-// returns it.
-func (a *API) may(ctx context.Context, what access.Permission, id string) (Computer, error) {
-	if err := a.can(ctx, what, access.Computer(id)); err != nil {
-		return Computer{}, err
-	}
+// computer is one as the caller sees it.
+func (a *API) computer(ctx context.Context, id string) (*computerOut, error) {
 	c, err := a.o.Fleet.Get(ctx, id)
 	if err != nil {
-		return Computer{}, err
+		return nil, err
 	}
-	return a.seen(ctx, c), nil
-}
-
-// seen is a computer as the caller sees it.
-func (a *API) seen(ctx context.Context, c *orielv1.Computer) Computer {
-	shown := computerOf(c)
-	shown.MayControl = a.can(ctx, access.Control, access.Computer(shown.ID)) == nil
-	return shown
+	out := &computerOut{computerOf(c)}
+	out.Body.MayControl = a.may(ctx, access.Control, access.Computer(id))
+	return out, nil
 }
 
 func (a *API) listComputers(ctx context.Context, _ *nothingIn) (*computersOut, error) {
-	if err := a.can(ctx, access.See, access.Relay); err != nil {
+	if err := a.require(ctx, access.See, access.Relay); err != nil {
 		return nil, err
 	}
 	all, err := a.o.Fleet.List(ctx)
@@ -185,7 +176,7 @@ func (a *API) listComputers(ctx context.Context, _ *nothingIn) (*computersOut, e
 		return nil, err
 	}
 	// One role today, so one question for all; roles per computer will ask for each.
-	control := a.can(ctx, access.Control, access.Relay) == nil
+	control := a.may(ctx, access.Control, access.Relay)
 	out := &computersOut{}
 	out.Body.Computers = make([]Computer, len(all))
 	for i, c := range all {
@@ -196,12 +187,14 @@ func (a *API) listComputers(ctx context.Context, _ *nothingIn) (*computersOut, e
 }
 
 func (a *API) getComputer(ctx context.Context, in *idIn) (*computerOut, error) {
-	c, err := a.may(ctx, access.See, in.ID)
-	return &computerOut{c}, err
+	if err := a.require(ctx, access.See, access.Computer(in.ID)); err != nil {
+		return nil, err
+	}
+	return a.computer(ctx, in.ID)
 }
 
 func (a *API) renameComputer(ctx context.Context, in *renameIn) (*computerOut, error) {
-	if _, err := a.may(ctx, access.Manage, in.ID); err != nil {
+	if err := a.require(ctx, access.Manage, access.Computer(in.ID)); err != nil {
 		return nil, err
 	}
 	name := strings.TrimSpace(in.Body.Name)
@@ -211,28 +204,28 @@ func (a *API) renameComputer(ctx context.Context, in *renameIn) (*computerOut, e
 	if err := a.o.Fleet.Rename(ctx, in.ID, name); err != nil {
 		return nil, err
 	}
-	return a.getComputer(ctx, &idIn{in.ID})
+	return a.computer(ctx, in.ID)
 }
 
 func (a *API) removeComputer(ctx context.Context, in *idIn) (*struct{}, error) {
-	if _, err := a.may(ctx, access.Manage, in.ID); err != nil {
+	if err := a.require(ctx, access.Manage, access.Computer(in.ID)); err != nil {
 		return nil, err
 	}
 	return nil, a.o.Fleet.Remove(ctx, in.ID)
 }
 
 func (a *API) splitComputer(ctx context.Context, in *splitIn) (*computerOut, error) {
-	if _, err := a.may(ctx, access.Manage, in.ID); err != nil {
+	if err := a.require(ctx, access.Manage, access.Computer(in.ID)); err != nil {
 		return nil, err
 	}
 	if err := a.o.Fleet.Split(ctx, in.ID, in.Body.Mark); err != nil {
 		return nil, err
 	}
-	return a.getComputer(ctx, &idIn{in.ID})
+	return a.computer(ctx, in.ID)
 }
 
 func (a *API) settleComputer(ctx context.Context, in *idIn) (*struct{}, error) {
-	if _, err := a.may(ctx, access.Manage, in.ID); err != nil {
+	if err := a.require(ctx, access.Manage, access.Computer(in.ID)); err != nil {
 		return nil, err
 	}
 	return nil, a.o.Fleet.Settle(ctx, in.ID)
@@ -240,7 +233,7 @@ func (a *API) settleComputer(ctx context.Context, in *idIn) (*struct{}, error) {
 
 func (a *API) preview(ctx context.Context, in *previewIn) (*previewOut, error) {
 	// Never shown to who may not connect.
-	if _, err := a.may(ctx, access.Connect, in.ID); err != nil {
+	if err := a.require(ctx, access.Connect, access.Computer(in.ID)); err != nil {
 		return nil, err
 	}
 	data, kind, tag, err := a.o.Fleet.Preview(ctx, in.ID)

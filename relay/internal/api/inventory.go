@@ -105,24 +105,29 @@ type Software struct {
 type inventoryOut struct{ Body Inventory }
 
 func (a *API) inventory(ctx context.Context, in *idIn) (*inventoryOut, error) {
-	if _, err := a.may(ctx, access.See, in.ID); err != nil {
+	if err := a.require(ctx, access.See, access.Computer(in.ID)); err != nil {
 		return nil, err
 	}
-	i, err := a.o.Fleet.Inventory(ctx, in.ID)
-	if err != nil {
-		return nil, err
-	}
-	return &inventoryOut{inventoryOf(i)}, nil
+	return a.known(ctx, in.ID)
 }
 
 func (a *API) refresh(ctx context.Context, in *idIn) (*inventoryOut, error) {
-	if _, err := a.may(ctx, access.See, in.ID); err != nil {
+	if err := a.require(ctx, access.See, access.Computer(in.ID)); err != nil {
 		return nil, err
 	}
 	if err := a.o.Fleet.Refresh(ctx, in.ID); err != nil {
 		return nil, err
 	}
-	return a.inventory(ctx, in)
+	return a.known(ctx, in.ID)
+}
+
+// known is the inventory that the computer sent last.
+func (a *API) known(ctx context.Context, id string) (*inventoryOut, error) {
+	i, err := a.o.Fleet.Inventory(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &inventoryOut{inventoryOf(i)}, nil
 }
 
 func inventoryOf(i *orielv1.Inventory) Inventory {

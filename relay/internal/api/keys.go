@@ -37,7 +37,11 @@ func (a *API) keys() {
 }
 
 func (a *API) knownKeys(ctx context.Context, _ *nothingIn) (*knownKeysOut, error) {
-	all, err := a.o.Access.KnownKeys(ctx, callerOf(ctx).who)
+	who, err := a.requireOwn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all, err := a.o.Access.KnownKeys(ctx, who)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +54,7 @@ func (a *API) knownKeys(ctx context.Context, _ *nothingIn) (*knownKeysOut, error
 }
 
 func (a *API) rememberKey(ctx context.Context, in *rememberIn) (*struct{}, error) {
-	if err := a.can(ctx, access.Connect, access.Computer(in.ID)); err != nil {
+	if err := a.require(ctx, access.Connect, access.Computer(in.ID)); err != nil {
 		return nil, err
 	}
 	if len(in.Body.Key) != ed25519.PublicKeySize {

@@ -89,15 +89,19 @@ func (a *API) signedIn(ctx context.Context, who access.Identity, session *http.C
 }
 
 func (a *API) signOut(ctx context.Context, _ *nothingIn) (*cookieOut, error) {
-	caller := callerOf(ctx)
-	c, err := a.o.Access.SignOut(caller.r)
+	who, err := a.requireOwn(ctx)
 	if err != nil {
 		return nil, err
 	}
-	a.o.SignedOut(caller.who.SignInID)
+	c, err := a.o.Access.SignOut(callerOf(ctx).r)
+	if err != nil {
+		return nil, err
+	}
+	a.o.SignedOut(who.SignInID)
 	return &cookieOut{*c}, nil
 }
 
 func (a *API) me(ctx context.Context, _ *nothingIn) (*personOut, error) {
-	return &personOut{personOf(callerOf(ctx).who)}, nil
+	who, err := a.requireOwn(ctx)
+	return &personOut{personOf(who)}, err
 }

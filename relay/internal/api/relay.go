@@ -1,6 +1,10 @@
 package api
 
-import "context"
+import (
+	"context"
+
+	"oriel/relay/internal/access"
+)
 
 // RelayInfo is what the console shows of the relay and offers to install.
 type RelayInfo struct {
@@ -27,7 +31,10 @@ func (a *API) relay() {
 	operation(a, "GET", "/relay", "relay", "The relay itself", a.relayInfo, tag("relay"))
 }
 
-func (a *API) relayInfo(context.Context, *nothingIn) (*relayOut, error) {
+func (a *API) relayInfo(ctx context.Context, _ *nothingIn) (*relayOut, error) {
+	if err := a.require(ctx, access.About, access.Relay); err != nil {
+		return nil, err
+	}
 	files := a.o.Relay.AgentFiles()
 	if files == nil {
 		files = []AgentFile{}

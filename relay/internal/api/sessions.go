@@ -101,7 +101,7 @@ func (a *API) sessions() {
 }
 
 func (a *API) listSessions(ctx context.Context, in *sessionsIn) (*sessionsOut, error) {
-	if err := a.can(ctx, access.Journal, access.Relay); err != nil {
+	if err := a.require(ctx, access.Journal, access.Relay); err != nil {
 		return nil, err
 	}
 	f := store.SessionFilter{ComputerID: in.Computer, OperatorID: in.Operator}
@@ -119,7 +119,7 @@ func (a *API) listSessions(ctx context.Context, in *sessionsIn) (*sessionsOut, e
 }
 
 func (a *API) getSession(ctx context.Context, in *idIn) (*sessionOut, error) {
-	if err := a.can(ctx, access.Journal, access.Session(in.ID)); err != nil {
+	if err := a.require(ctx, access.Journal, access.Session(in.ID)); err != nil {
 		return nil, err
 	}
 	e, err := a.o.Journal.Get(ctx, in.ID)
@@ -130,6 +130,6 @@ func (a *API) getSession(ctx context.Context, in *idIn) (*sessionOut, error) {
 }
 
 func (a *API) endSession(ctx context.Context, in *idIn) (*struct{}, error) {
-	// The broker asks Can at its own door, and knows whose session it is.
+	// The broker asks access at its own door, and knows whose session it is.
 	return nil, a.o.Broker.End(ctx, callerOf(ctx).who, in.ID)
 }

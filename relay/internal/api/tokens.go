@@ -60,7 +60,7 @@ func (a *API) tokens() {
 }
 
 func (a *API) listTokens(ctx context.Context, _ *nothingIn) (*tokensOut, error) {
-	if err := a.can(ctx, access.Enroll, access.Relay); err != nil {
+	if err := a.require(ctx, access.Enroll, access.Relay); err != nil {
 		return nil, err
 	}
 	all, err := a.o.Fleet.Tokens(ctx)
@@ -70,7 +70,7 @@ func (a *API) listTokens(ctx context.Context, _ *nothingIn) (*tokensOut, error) 
 }
 
 func (a *API) createToken(ctx context.Context, in *newTokenIn) (*newTokenOut, error) {
-	if err := a.can(ctx, access.Enroll, access.Relay); err != nil {
+	if err := a.require(ctx, access.Enroll, access.Relay); err != nil {
 		return nil, err
 	}
 	note := strings.TrimSpace(in.Body.Note)
@@ -115,7 +115,7 @@ func (a *API) command(token string) (string, error) {
 }
 
 func (a *API) revokeToken(ctx context.Context, in *idIn) (*struct{}, error) {
-	if err := a.can(ctx, access.Enroll, access.Relay); err != nil {
+	if err := a.require(ctx, access.Enroll, access.Relay); err != nil {
 		return nil, err
 	}
 	return nil, a.o.Fleet.RevokeToken(ctx, in.ID)

@@ -35,7 +35,7 @@ func (a *API) waiting() {
 }
 
 func (a *API) listWaiting(ctx context.Context, _ *nothingIn) (*waitingOut, error) {
-	if err := a.can(ctx, access.Enroll, access.Relay); err != nil {
+	if err := a.require(ctx, access.Enroll, access.Relay); err != nil {
 		return nil, err
 	}
 	all, err := a.o.Fleet.Waiting(ctx)
@@ -51,17 +51,17 @@ func (a *API) listWaiting(ctx context.Context, _ *nothingIn) (*waitingOut, error
 }
 
 func (a *API) takeBack(ctx context.Context, in *idIn) (*computerOut, error) {
-	if err := a.can(ctx, access.Enroll, access.Relay); err != nil {
+	if err := a.require(ctx, access.Enroll, access.Relay); err != nil {
 		return nil, err
 	}
 	if err := a.o.Fleet.TakeBack(ctx, in.ID); err != nil {
 		return nil, err
 	}
-	return a.getComputer(ctx, in)
+	return a.computer(ctx, in.ID)
 }
 
 func (a *API) forgetWaiting(ctx context.Context, in *idIn) (*struct{}, error) {
-	if err := a.can(ctx, access.Enroll, access.Relay); err != nil {
+	if err := a.require(ctx, access.Enroll, access.Relay); err != nil {
 		return nil, err
 	}
 	return nil, a.o.Fleet.ForgetWaiting(ctx, in.ID)

@@ -253,16 +253,6 @@ func (b *Broker) ICE(who access.Identity) (servers []*orielv1.IceServer, expires
 	return servers, expires.UnixMilli()
 }
 
-// Refresh has a computer send its inventory and returns when it is saved.
-// Errors: store.ErrNotFound, fleet.ErrOffline, fleet.ErrNoAnswer,
-// *fleet.AskError, those of access.Can.
-func (b *Broker) Refresh(ctx context.Context, who access.Identity, computer string) error {
-	if err := b.o.Access.Can(ctx, who, access.See, access.Computer(computer)); err != nil {
-		return err
-	}
-	return b.o.Fleet.Refresh(ctx, computer)
-}
-
 // codeOf tells a program, and detailOf a person, why something was refused.
 func codeOf(err error) (orielv1.Code, string) {
 	if store.DiskFull(err) { // which a database may also call unavailable

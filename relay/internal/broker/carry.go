@@ -198,9 +198,9 @@ func (b *Broker) begun(l *live, attempt uint32) bool {
 }
 
 // End ends a session on a person's word, on both sides; one that has ended is
-// no error. Errors: store.ErrNotFound, those of access.Can.
+// no error. Errors: store.ErrNotFound, those of access.Require.
 func (b *Broker) End(ctx context.Context, who access.Identity, session string) error {
-	if err := b.o.Access.Can(ctx, who, access.EndSession, access.Session(session)); err != nil {
+	if err := b.o.Access.Require(ctx, who, access.EndSession, access.Session(session)); err != nil {
 		return err
 	}
 	return b.end(ctx, session, orielv1.EndReason_END_REASON_ENDED, 0, "ended by "+who.Name)

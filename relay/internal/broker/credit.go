@@ -31,7 +31,7 @@ func (b *Broker) Over(ctx context.Context, all []Credit) ([]Credit, error) {
 	for _, c := range all {
 		if signIn, ok := strings.CutPrefix(c.Scope, SignInScope); ok {
 			who := access.Identity{PersonID: c.ID, SignInID: signIn}
-			switch err := b.o.Access.Can(ctx, who, access.Connect, access.Computer("")); {
+			switch err := b.o.Access.May(ctx, who, access.Connect, access.Computer("")); {
 			case errors.Is(err, access.ErrSignedOut), errors.Is(err, access.ErrForbidden):
 				over = append(over, c)
 			default:

@@ -46,6 +46,14 @@ var scopes = map[orielv1.Mode][]orielv1.Scope{
 	orielv1.Mode_MODE_CONTROL: {orielv1.Scope_SCOPE_VIEW, orielv1.Scope_SCOPE_CONTROL},
 }
 
+// needs are the permissions for a session of that mode.
+func needs(mode orielv1.Mode) access.Permission {
+	if mode == orielv1.Mode_MODE_CONTROL {
+		return access.Connect | access.Control
+	}
+	return access.Connect
+}
+
 // Open opens a session, or goes on with one. What comes of it the tab is told:
 // SessionOpened, SessionWaiting or Problem.
 func (s *Seat) Open(ctx context.Context, m *orielv1.OpenSession) {
@@ -61,7 +69,7 @@ func (s *Seat) Open(ctx context.Context, m *orielv1.OpenSession) {
 // Prepare tells a computer that a session of this person with it is about to be
 // opened, if it may be. What is wrong the tab is told when it opens one.
 func (s *Seat) Prepare(ctx context.Context, computer string) {
-	if s.b.o.Access.Can(ctx, s.tab.Who(), access.Connect, access.Computer(computer)) != nil {
+	if s.b.o.Access.May(ctx, s.tab.Who(), access.Connect, access.Computer(computer)) != nil {
 		return
 	}
 	s.b.tell(computer, &orielv1.ToAgent{Body: &orielv1.ToAgent_Prepare{Prepare: &orielv1.Prepare{}}})
@@ -76,7 +84,10 @@ func (s *Seat) accept(ctx context.Context, r *request) (err error) {
 	if r.sdp, r.fingerprint, err = trust.SealOwn(r.sdp); err != nil {
 		return err
 	}
-	if _, err := b.allowed(ctx, r); err != nil {
+	if err := b.o.Access.Require(ctx, s.tab.Who(), needs(r.mode), access.Computer(r.computer)); err != nil {
+		return err
+	}
+	if _, err := b.known(ctx, r.computer); err != nil {
 		return err
 	}
 	if r.session == "" {
@@ -113,31 +124,40 @@ func (s *Seat) accept(ctx context.Context, r *request) (err error) {
 	return nil
 }
 
-// allowed asks access, and knows the computer. It is asked when the request
-// comes and again when it is forwarded, which may be much later.
+// allowed asks access whether what was required as the request came still holds
+// as it is forwarded, which may be much later, and knows the computer.
 func (b *Broker) allowed(ctx context.Context, r *request) (fleet.Record, error) {
-	c, err := b.may(ctx, r.seat.tab.Who(), r.computer, r.mode)
+	if err := b.o.Access.May(ctx, r.seat.tab.Who(), needs(r.mode), access.Computer(r.computer)); err != nil {
+		return fleet.Record{}, err
+	}
+	return b.known(ctx, r.computer)
+}
+
+// known is a computer with which a session may begin, as far as it is concerned.
+func (b *Broker) known(ctx context.Context, computer string) (fleet.Record, error) {
+	c, err := b.standing(ctx, computer)
 	if err == nil {
-		err = b.o.Fleet.Unambiguous(ctx, r.computer)
+		err = b.o.Fleet.Unambiguous(ctx, computer)
 	}
 	return c, err
 }
 
-// may is the question of every session, before it begins and while it runs.
-func (b *Broker) may(ctx context.Context, who access.Identity, computer string, mode orielv1.Mode) (fleet.Record, error) {
-	on := access.Computer(computer)
-	err := b.o.Access.Can(ctx, who, access.Connect, on)
-	if err == nil && mode == orielv1.Mode_MODE_CONTROL {
-		err = b.o.Access.Can(ctx, who, access.Control, on)
-	}
-	if err != nil {
-		return fleet.Record{}, err
-	}
+// standing is a computer with which a session may go on, as far as it is concerned.
+func (b *Broker) standing(ctx context.Context, computer string) (fleet.Record, error) {
 	c, err := b.o.Fleet.Record(ctx, computer)
 	if err == nil && c.Blocked {
 		err = fleet.ErrBlocked
 	}
 	return c, err
+}
+
+// may is the question of every session while it runs.
+func (b *Broker) may(ctx context.Context, who access.Identity, computer string, mode orielv1.Mode) error {
+	err := b.o.Access.May(ctx, who, needs(mode), access.Computer(computer))
+	if err == nil {
+		_, err = b.standing(ctx, computer)
+	}
+	return err
 }
 
 // try forwards r if its computer is there, or leaves it waiting. One goroutine

@@ -47,7 +47,7 @@ func (b *Broker) watch(ctx context.Context, changed <-chan struct{}) {
 // renew answers a report of a running session with the renewal of its lease, if
 // it may go on, or ends it. While the database does not answer it does neither.
 func (b *Broker) renew(ctx context.Context, e journal.Carried, reply func(*orielv1.ToAgent)) error {
-	_, why := b.may(ctx, access.Identity{PersonID: e.GetOperatorId(), SignInID: e.SignInID}, e.GetComputerId(), e.GetMode())
+	why := b.may(ctx, access.Identity{PersonID: e.GetOperatorId(), SignInID: e.SignInID}, e.GetComputerId(), e.GetMode())
 	if b.endUnwritten(ctx, e.GetSessionId()) {
 		reply(endMessage(e.GetSessionId(), orielv1.EndReason_END_REASON_ENDED))
 		return nil
@@ -88,7 +88,7 @@ func (b *Broker) endForbidden(ctx context.Context) error {
 		on := basis{e.SignInID, e.GetOperatorId(), e.GetComputerId(), e.GetMode()}
 		why, known := asked[on]
 		if !known {
-			_, why = b.may(ctx, access.Identity{PersonID: on.person, SignInID: on.signIn}, on.computer, on.mode)
+			why = b.may(ctx, access.Identity{PersonID: on.person, SignInID: on.signIn}, on.computer, on.mode)
 			asked[on] = why
 		}
 		reason, detail, over := verdict(why)

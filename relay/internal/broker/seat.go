@@ -160,7 +160,7 @@ func (s *Seat) Attach(ctx context.Context, session string) {
 		return
 	}
 	if err == nil {
-		err = s.b.o.Access.Can(ctx, s.tab.Who(), access.Connect, access.Computer(e.GetComputerId()))
+		err = s.b.o.Access.Require(ctx, s.tab.Who(), access.Connect, access.Computer(e.GetComputerId()))
 	}
 	if err == nil {
 		_, err = s.b.hold(s, e, held{any: true})

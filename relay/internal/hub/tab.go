@@ -123,6 +123,7 @@ func (t *tab) serve(ctx context.Context) {
 func (t *tab) dispatch(ctx context.Context, m *orielv1.FromConsole) {
 	switch body := m.GetBody().(type) {
 	case *orielv1.FromConsole_Watch:
+		_ = t.permissions(ctx) // else those of before hold until the next recheck
 		t.mu.Lock()
 		t.watch.Computers, t.watch.Journal = body.Watch.GetComputers(), body.Watch.GetJournal()
 		t.mu.Unlock()
@@ -152,7 +153,7 @@ func (t *tab) dispatch(ctx context.Context, m *orielv1.FromConsole) {
 func (t *tab) permissions(ctx context.Context) error {
 	var failed error
 	may := func(what access.Permission) bool {
-		err := t.h.o.Access.Can(ctx, t.who, what, access.Relay)
+		err := t.h.o.Access.May(ctx, t.who, what, access.Relay)
 		if err != nil && !errors.Is(err, access.ErrForbidden) {
 			failed = err
 		}

@@ -1,0 +1,53 @@
+package access
+
+import (
+	"context"
+	"fmt"
+)
+
+// Object is what a permission is about.
+type Object struct{ Kind, ID string }
+
+// Relay is the object of permissions that are about no single thing.
+var Relay = Object{Kind: "relay"}
+
+// Computer is one computer.
+func Computer(id string) Object { return Object{"computer", id} }
+
+// Session is one session in the journal.
+func Session(id string) Object { return Object{"session", id} }
+
+// Person is one person.
+func Person(id string) Object { return Object{"person", id} }
+
+// Auditor is told of each attempt, once it is decided. It must not block.
+type Auditor interface {
+	Attempted(ctx context.Context, who Identity, what Permission, on Object, err error)
+}
+
+// Require is the question of an attempt, asked once for each: nil, ErrForbidden,
+// or ErrSignedOut when the sign-in behind who has ended meanwhile, which a
+// WebSocket that lives for days would not notice by itself. The auditor is told.
+func (a *Access) Require(ctx context.Context, who Identity, what Permission, on Object) error {
+	err := a.May(ctx, who, what, on)
+	if err != nil {
+		a.o.Log.Warn("refused", "person", who.PersonID, "permission", what, "on", on, "error", err)
+	}
+	if a.o.Auditor != nil {
+		a.o.Auditor.Attempted(ctx, who, what, on, err)
+	}
+	return err
+}
+
+// May is Require where nobody attempts anything: what to offer, and whether what
+// was begun may go on. It is answered alike, and nobody is told.
+func (a *Access) May(ctx context.Context, who Identity, what Permission, on Object) error {
+	in, p, err := a.store.SignIns().ByID(ctx, who.SignInID)
+	if err := a.live(in, err); err != nil {
+		return err
+	}
+	if p.ID != who.PersonID || !allows(p, what, on) {
+		return fmt.Errorf("%w (%s)", ErrForbidden, what)
+	}
+	return nil
+}
