@@ -11,13 +11,14 @@ import {
   ToDesktopSchema,
 } from './wire/oriel/v1/channel_pb';
 import { FromConsoleSchema, ToConsoleSchema } from './wire/oriel/v1/live_pb';
-import { CandidateSchema } from './wire/oriel/v1/session_pb';
+import { CandidateSchema, GrantSchema } from './wire/oriel/v1/session_pb';
 
 const folder = join(import.meta.dirname, '../../../protocol/testdata/messages');
 const types: Record<string, DescMessage> = {
   FromAgent: FromAgentSchema,
   FromConsole: FromConsoleSchema,
   FromDesktop: FromDesktopSchema,
+  Grant: GrantSchema,
   PointerMove: PointerMoveSchema,
   Again: AgainSchema,
   ToAgent: ToAgentSchema,

@@ -99,6 +99,7 @@ type ToAgent struct {
 	//	*ToAgent_Prove
 	//	*ToAgent_Renewal
 	//	*ToAgent_Clock
+	//	*ToAgent_Supplement
 	Body          isToAgent_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -265,6 +266,15 @@ func (x *ToAgent) GetClock() *Clock {
 	return nil
 }
 
+func (x *ToAgent) GetSupplement() *SignedSupplement {
+	if x != nil {
+		if x, ok := x.Body.(*ToAgent_Supplement); ok {
+			return x.Supplement
+		}
+	}
+	return nil
+}
+
 type isToAgent_Body interface {
 	isToAgent_Body()
 }
@@ -321,6 +331,10 @@ type ToAgent_Clock struct {
 	Clock *Clock `protobuf:"bytes,18,opt,name=clock,proto3,oneof"`
 }
 
+type ToAgent_Supplement struct {
+	Supplement *SignedSupplement `protobuf:"bytes,21,opt,name=supplement,proto3,oneof"`
+}
+
 func (*ToAgent_Challenge) isToAgent_Body() {}
 
 func (*ToAgent_Welcome) isToAgent_Body() {}
@@ -346,6 +360,8 @@ func (*ToAgent_Prove) isToAgent_Body() {}
 func (*ToAgent_Renewal) isToAgent_Body() {}
 
 func (*ToAgent_Clock) isToAgent_Body() {}
+
+func (*ToAgent_Supplement) isToAgent_Body() {}
 
 type FromAgent struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -743,7 +759,9 @@ type Hello struct {
 	Instance []byte `protobuf:"bytes,20,opt,name=instance,proto3" json:"instance,omitempty"`
 	// SHA-256 over what stays with the machine when its disk is copied away. It is told
 	// by the machine itself and proves nothing.
-	Fingerprint   []byte `protobuf:"bytes,21,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	Fingerprint []byte `protobuf:"bytes,21,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	// None: an agent from before 2026-11-30, which can do VIEW and CONTROL.
+	Capabilities  []Capability `protobuf:"varint,22,rep,packed,name=capabilities,proto3,enum=oriel.v1.Capability" json:"capabilities,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -858,6 +876,13 @@ func (x *Hello) GetInstance() []byte {
 func (x *Hello) GetFingerprint() []byte {
 	if x != nil {
 		return x.Fingerprint
+	}
+	return nil
+}
+
+func (x *Hello) GetCapabilities() []Capability {
+	if x != nil {
+		return x.Capabilities
 	}
 	return nil
 }
@@ -2478,7 +2503,7 @@ var File_oriel_v1_agent_proto protoreflect.FileDescriptor
 
 const file_oriel_v1_agent_proto_rawDesc = "" +
 	"\n" +
-	"\x14oriel/v1/agent.proto\x12\boriel.v1\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\xbe\x05\n" +
+	"\x14oriel/v1/agent.proto\x12\boriel.v1\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\xfc\x05\n" +
 	"\aToAgent\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x123\n" +
 	"\tchallenge\x18\x02 \x01(\v2\x13.oriel.v1.ChallengeH\x00R\tchallenge\x12-\n" +
@@ -2495,7 +2520,10 @@ const file_oriel_v1_agent_proto_rawDesc = "" +
 	"\aprepare\x18\x10 \x01(\v2\x11.oriel.v1.PrepareH\x00R\aprepare\x12'\n" +
 	"\x05prove\x18\x14 \x01(\v2\x0f.oriel.v1.ProveH\x00R\x05prove\x123\n" +
 	"\arenewal\x18\x11 \x01(\v2\x17.oriel.v1.SignedRenewalH\x00R\arenewal\x12'\n" +
-	"\x05clock\x18\x12 \x01(\v2\x0f.oriel.v1.ClockH\x00R\x05clockB\x06\n" +
+	"\x05clock\x18\x12 \x01(\v2\x0f.oriel.v1.ClockH\x00R\x05clock\x12<\n" +
+	"\n" +
+	"supplement\x18\x15 \x01(\v2\x1a.oriel.v1.SignedSupplementH\x00R\n" +
+	"supplementB\x06\n" +
 	"\x04body\"\xa5\x04\n" +
 	"\tFromAgent\x12\x19\n" +
 	"\breply_to\x18\x01 \x01(\x04R\areplyTo\x12'\n" +
@@ -2523,7 +2551,7 @@ const file_oriel_v1_agent_proto_rawDesc = "" +
 	"\anew_key\x18\x02 \x01(\fB\x04\xe0\xe0\x18 R\x06newKey\x12\x0e\n" +
 	"\x02at\x18\x03 \x01(\x03R\x02at\x127\n" +
 	"\x14succession_signature\x18\x04 \x01(\fB\x04\xe0\xe0\x18@R\x13successionSignature\x12)\n" +
-	"\rold_signature\x18\x05 \x01(\fB\x04\xe0\xe0\x18@R\foldSignature\"\xc7\x03\n" +
+	"\rold_signature\x18\x05 \x01(\fB\x04\xe0\xe0\x18@R\foldSignature\"\x88\x04\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12)\n" +
 	"\ragent_version\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\fagentVersion\x12%\n" +
@@ -2541,7 +2569,8 @@ const file_oriel_v1_agent_proto_rawDesc = "" +
 	" \x01(\fB\x04\xe0\xe0\x18@R\n" +
 	"enrollment\x12 \n" +
 	"\binstance\x18\x14 \x01(\fB\x04\xe0\xe0\x18 R\binstance\x12&\n" +
-	"\vfingerprint\x18\x15 \x01(\fB\x04\xe0\xe0\x18 R\vfingerprint\"\x81\x03\n" +
+	"\vfingerprint\x18\x15 \x01(\fB\x04\xe0\xe0\x18 R\vfingerprint\x12?\n" +
+	"\fcapabilities\x18\x16 \x03(\x0e2\x14.oriel.v1.CapabilityB\x05\xe8\xe0\x18\x80\x01R\fcapabilities\"\x81\x03\n" +
 	"\aWelcome\x12%\n" +
 	"\vcomputer_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\n" +
 	"computerId\x12\"\n" +
@@ -2695,43 +2724,45 @@ func file_oriel_v1_agent_proto_rawDescGZIP() []byte {
 var file_oriel_v1_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_oriel_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_oriel_v1_agent_proto_goTypes = []any{
-	(Status_Display)(0),     // 0: oriel.v1.Status.Display
-	(*ToAgent)(nil),         // 1: oriel.v1.ToAgent
-	(*FromAgent)(nil),       // 2: oriel.v1.FromAgent
-	(*Challenge)(nil),       // 3: oriel.v1.Challenge
-	(*Rotation)(nil),        // 4: oriel.v1.Rotation
-	(*Hello)(nil),           // 5: oriel.v1.Hello
-	(*Welcome)(nil),         // 6: oriel.v1.Welcome
-	(*AskClock)(nil),        // 7: oriel.v1.AskClock
-	(*Clock)(nil),           // 8: oriel.v1.Clock
-	(*Settings)(nil),        // 9: oriel.v1.Settings
-	(*Refused)(nil),         // 10: oriel.v1.Refused
-	(*NewIdentity)(nil),     // 11: oriel.v1.NewIdentity
-	(*SendInventory)(nil),   // 12: oriel.v1.SendInventory
-	(*Prepare)(nil),         // 13: oriel.v1.Prepare
-	(*Prove)(nil),           // 14: oriel.v1.Prove
-	(*SessionEndedAck)(nil), // 15: oriel.v1.SessionEndedAck
-	(*Fault)(nil),           // 16: oriel.v1.Fault
-	(*Summary)(nil),         // 17: oriel.v1.Summary
-	(*Status)(nil),          // 18: oriel.v1.Status
-	(*Preview)(nil),         // 19: oriel.v1.Preview
-	(*Inventory)(nil),       // 20: oriel.v1.Inventory
-	(*General)(nil),         // 21: oriel.v1.General
-	(*Hardware)(nil),        // 22: oriel.v1.Hardware
-	(*Processor)(nil),       // 23: oriel.v1.Processor
-	(*Monitor)(nil),         // 24: oriel.v1.Monitor
-	(*Disk)(nil),            // 25: oriel.v1.Disk
-	(*Volume)(nil),          // 26: oriel.v1.Volume
-	(*Adapter)(nil),         // 27: oriel.v1.Adapter
-	(*Software)(nil),        // 28: oriel.v1.Software
-	(*Offer)(nil),           // 29: oriel.v1.Offer
-	(*Candidate)(nil),       // 30: oriel.v1.Candidate
-	(*EndSession)(nil),      // 31: oriel.v1.EndSession
-	(*SignedRenewal)(nil),   // 32: oriel.v1.SignedRenewal
-	(*Answer)(nil),          // 33: oriel.v1.Answer
-	(*SessionReport)(nil),   // 34: oriel.v1.SessionReport
-	(*SessionEnded)(nil),    // 35: oriel.v1.SessionEnded
-	(Code)(0),               // 36: oriel.v1.Code
+	(Status_Display)(0),      // 0: oriel.v1.Status.Display
+	(*ToAgent)(nil),          // 1: oriel.v1.ToAgent
+	(*FromAgent)(nil),        // 2: oriel.v1.FromAgent
+	(*Challenge)(nil),        // 3: oriel.v1.Challenge
+	(*Rotation)(nil),         // 4: oriel.v1.Rotation
+	(*Hello)(nil),            // 5: oriel.v1.Hello
+	(*Welcome)(nil),          // 6: oriel.v1.Welcome
+	(*AskClock)(nil),         // 7: oriel.v1.AskClock
+	(*Clock)(nil),            // 8: oriel.v1.Clock
+	(*Settings)(nil),         // 9: oriel.v1.Settings
+	(*Refused)(nil),          // 10: oriel.v1.Refused
+	(*NewIdentity)(nil),      // 11: oriel.v1.NewIdentity
+	(*SendInventory)(nil),    // 12: oriel.v1.SendInventory
+	(*Prepare)(nil),          // 13: oriel.v1.Prepare
+	(*Prove)(nil),            // 14: oriel.v1.Prove
+	(*SessionEndedAck)(nil),  // 15: oriel.v1.SessionEndedAck
+	(*Fault)(nil),            // 16: oriel.v1.Fault
+	(*Summary)(nil),          // 17: oriel.v1.Summary
+	(*Status)(nil),           // 18: oriel.v1.Status
+	(*Preview)(nil),          // 19: oriel.v1.Preview
+	(*Inventory)(nil),        // 20: oriel.v1.Inventory
+	(*General)(nil),          // 21: oriel.v1.General
+	(*Hardware)(nil),         // 22: oriel.v1.Hardware
+	(*Processor)(nil),        // 23: oriel.v1.Processor
+	(*Monitor)(nil),          // 24: oriel.v1.Monitor
+	(*Disk)(nil),             // 25: oriel.v1.Disk
+	(*Volume)(nil),           // 26: oriel.v1.Volume
+	(*Adapter)(nil),          // 27: oriel.v1.Adapter
+	(*Software)(nil),         // 28: oriel.v1.Software
+	(*Offer)(nil),            // 29: oriel.v1.Offer
+	(*Candidate)(nil),        // 30: oriel.v1.Candidate
+	(*EndSession)(nil),       // 31: oriel.v1.EndSession
+	(*SignedRenewal)(nil),    // 32: oriel.v1.SignedRenewal
+	(*SignedSupplement)(nil), // 33: oriel.v1.SignedSupplement
+	(*Answer)(nil),           // 34: oriel.v1.Answer
+	(*SessionReport)(nil),    // 35: oriel.v1.SessionReport
+	(*SessionEnded)(nil),     // 36: oriel.v1.SessionEnded
+	(Capability)(0),          // 37: oriel.v1.Capability
+	(Code)(0),                // 38: oriel.v1.Code
 }
 var file_oriel_v1_agent_proto_depIdxs = []int32{
 	3,  // 0: oriel.v1.ToAgent.challenge:type_name -> oriel.v1.Challenge
@@ -2747,38 +2778,40 @@ var file_oriel_v1_agent_proto_depIdxs = []int32{
 	14, // 10: oriel.v1.ToAgent.prove:type_name -> oriel.v1.Prove
 	32, // 11: oriel.v1.ToAgent.renewal:type_name -> oriel.v1.SignedRenewal
 	8,  // 12: oriel.v1.ToAgent.clock:type_name -> oriel.v1.Clock
-	5,  // 13: oriel.v1.FromAgent.hello:type_name -> oriel.v1.Hello
-	20, // 14: oriel.v1.FromAgent.inventory:type_name -> oriel.v1.Inventory
-	19, // 15: oriel.v1.FromAgent.preview:type_name -> oriel.v1.Preview
-	18, // 16: oriel.v1.FromAgent.status:type_name -> oriel.v1.Status
-	7,  // 17: oriel.v1.FromAgent.ask_clock:type_name -> oriel.v1.AskClock
-	33, // 18: oriel.v1.FromAgent.answer:type_name -> oriel.v1.Answer
-	30, // 19: oriel.v1.FromAgent.candidate:type_name -> oriel.v1.Candidate
-	34, // 20: oriel.v1.FromAgent.session_report:type_name -> oriel.v1.SessionReport
-	35, // 21: oriel.v1.FromAgent.session_ended:type_name -> oriel.v1.SessionEnded
-	16, // 22: oriel.v1.FromAgent.fault:type_name -> oriel.v1.Fault
-	4,  // 23: oriel.v1.Challenge.rotations:type_name -> oriel.v1.Rotation
-	17, // 24: oriel.v1.Hello.summary:type_name -> oriel.v1.Summary
-	18, // 25: oriel.v1.Hello.status:type_name -> oriel.v1.Status
-	9,  // 26: oriel.v1.Welcome.settings:type_name -> oriel.v1.Settings
-	36, // 27: oriel.v1.Refused.code:type_name -> oriel.v1.Code
-	11, // 28: oriel.v1.Refused.new_identity:type_name -> oriel.v1.NewIdentity
-	36, // 29: oriel.v1.Fault.code:type_name -> oriel.v1.Code
-	0,  // 30: oriel.v1.Status.display:type_name -> oriel.v1.Status.Display
-	21, // 31: oriel.v1.Inventory.general:type_name -> oriel.v1.General
-	22, // 32: oriel.v1.Inventory.hardware:type_name -> oriel.v1.Hardware
-	26, // 33: oriel.v1.General.volumes:type_name -> oriel.v1.Volume
-	23, // 34: oriel.v1.Hardware.processors:type_name -> oriel.v1.Processor
-	24, // 35: oriel.v1.Hardware.monitors:type_name -> oriel.v1.Monitor
-	25, // 36: oriel.v1.Hardware.disks:type_name -> oriel.v1.Disk
-	26, // 37: oriel.v1.Hardware.volumes:type_name -> oriel.v1.Volume
-	27, // 38: oriel.v1.Hardware.adapters:type_name -> oriel.v1.Adapter
-	28, // 39: oriel.v1.Hardware.software:type_name -> oriel.v1.Software
-	40, // [40:40] is the sub-list for method output_type
-	40, // [40:40] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	33, // 13: oriel.v1.ToAgent.supplement:type_name -> oriel.v1.SignedSupplement
+	5,  // 14: oriel.v1.FromAgent.hello:type_name -> oriel.v1.Hello
+	20, // 15: oriel.v1.FromAgent.inventory:type_name -> oriel.v1.Inventory
+	19, // 16: oriel.v1.FromAgent.preview:type_name -> oriel.v1.Preview
+	18, // 17: oriel.v1.FromAgent.status:type_name -> oriel.v1.Status
+	7,  // 18: oriel.v1.FromAgent.ask_clock:type_name -> oriel.v1.AskClock
+	34, // 19: oriel.v1.FromAgent.answer:type_name -> oriel.v1.Answer
+	30, // 20: oriel.v1.FromAgent.candidate:type_name -> oriel.v1.Candidate
+	35, // 21: oriel.v1.FromAgent.session_report:type_name -> oriel.v1.SessionReport
+	36, // 22: oriel.v1.FromAgent.session_ended:type_name -> oriel.v1.SessionEnded
+	16, // 23: oriel.v1.FromAgent.fault:type_name -> oriel.v1.Fault
+	4,  // 24: oriel.v1.Challenge.rotations:type_name -> oriel.v1.Rotation
+	17, // 25: oriel.v1.Hello.summary:type_name -> oriel.v1.Summary
+	18, // 26: oriel.v1.Hello.status:type_name -> oriel.v1.Status
+	37, // 27: oriel.v1.Hello.capabilities:type_name -> oriel.v1.Capability
+	9,  // 28: oriel.v1.Welcome.settings:type_name -> oriel.v1.Settings
+	38, // 29: oriel.v1.Refused.code:type_name -> oriel.v1.Code
+	11, // 30: oriel.v1.Refused.new_identity:type_name -> oriel.v1.NewIdentity
+	38, // 31: oriel.v1.Fault.code:type_name -> oriel.v1.Code
+	0,  // 32: oriel.v1.Status.display:type_name -> oriel.v1.Status.Display
+	21, // 33: oriel.v1.Inventory.general:type_name -> oriel.v1.General
+	22, // 34: oriel.v1.Inventory.hardware:type_name -> oriel.v1.Hardware
+	26, // 35: oriel.v1.General.volumes:type_name -> oriel.v1.Volume
+	23, // 36: oriel.v1.Hardware.processors:type_name -> oriel.v1.Processor
+	24, // 37: oriel.v1.Hardware.monitors:type_name -> oriel.v1.Monitor
+	25, // 38: oriel.v1.Hardware.disks:type_name -> oriel.v1.Disk
+	26, // 39: oriel.v1.Hardware.volumes:type_name -> oriel.v1.Volume
+	27, // 40: oriel.v1.Hardware.adapters:type_name -> oriel.v1.Adapter
+	28, // 41: oriel.v1.Hardware.software:type_name -> oriel.v1.Software
+	42, // [42:42] is the sub-list for method output_type
+	42, // [42:42] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_agent_proto_init() }
@@ -2802,6 +2835,7 @@ func file_oriel_v1_agent_proto_init() {
 		(*ToAgent_Prove)(nil),
 		(*ToAgent_Renewal)(nil),
 		(*ToAgent_Clock)(nil),
+		(*ToAgent_Supplement)(nil),
 	}
 	file_oriel_v1_agent_proto_msgTypes[1].OneofWrappers = []any{
 		(*FromAgent_Hello)(nil),

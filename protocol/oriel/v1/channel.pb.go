@@ -588,6 +588,7 @@ type FromDesktop struct {
 	//	*FromDesktop_Bye
 	//	*FromDesktop_Display
 	//	*FromDesktop_Dropped
+	//	*FromDesktop_ScopesInForce
 	Body          isFromDesktop_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -720,6 +721,15 @@ func (x *FromDesktop) GetDropped() *Dropped {
 	return nil
 }
 
+func (x *FromDesktop) GetScopesInForce() *ScopesInForce {
+	if x != nil {
+		if x, ok := x.Body.(*FromDesktop_ScopesInForce); ok {
+			return x.ScopesInForce
+		}
+	}
+	return nil
+}
+
 type isFromDesktop_Body interface {
 	isFromDesktop_Body()
 }
@@ -764,6 +774,10 @@ type FromDesktop_Dropped struct {
 	Dropped *Dropped `protobuf:"bytes,10,opt,name=dropped,proto3,oneof"`
 }
 
+type FromDesktop_ScopesInForce struct {
+	ScopesInForce *ScopesInForce `protobuf:"bytes,11,opt,name=scopes_in_force,json=scopesInForce,proto3,oneof"`
+}
+
 func (*FromDesktop_Ready) isFromDesktop_Body() {}
 
 func (*FromDesktop_Screen) isFromDesktop_Body() {}
@@ -784,6 +798,53 @@ func (*FromDesktop_Display) isFromDesktop_Body() {}
 
 func (*FromDesktop_Dropped) isFromDesktop_Body() {}
 
+func (*FromDesktop_ScopesInForce) isFromDesktop_Body() {}
+
+// ScopesInForce is said when Ready.scopes are no longer what the session may do.
+type ScopesInForce struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Scopes        []Scope                `protobuf:"varint,1,rep,packed,name=scopes,proto3,enum=oriel.v1.Scope" json:"scopes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScopesInForce) Reset() {
+	*x = ScopesInForce{}
+	mi := &file_oriel_v1_channel_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScopesInForce) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScopesInForce) ProtoMessage() {}
+
+func (x *ScopesInForce) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_channel_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScopesInForce.ProtoReflect.Descriptor instead.
+func (*ScopesInForce) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ScopesInForce) GetScopes() []Scope {
+	if x != nil {
+		return x.Scopes
+	}
+	return nil
+}
+
 // Dropped says that input was too old when it came (2 s) and was not done: nobody
 // saw the screen that it would have met. Whatever presses or types is dropped from
 // there on until the viewer answers with Heard, so that no command is done without
@@ -797,7 +858,7 @@ type Dropped struct {
 
 func (x *Dropped) Reset() {
 	*x = Dropped{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[5]
+	mi := &file_oriel_v1_channel_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -809,7 +870,7 @@ func (x *Dropped) String() string {
 func (*Dropped) ProtoMessage() {}
 
 func (x *Dropped) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[5]
+	mi := &file_oriel_v1_channel_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -822,7 +883,7 @@ func (x *Dropped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Dropped.ProtoReflect.Descriptor instead.
 func (*Dropped) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{5}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Dropped) GetNumber() uint32 {
@@ -852,7 +913,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[6]
+	mi := &file_oriel_v1_channel_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -864,7 +925,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[6]
+	mi := &file_oriel_v1_channel_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -877,7 +938,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{6}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Key) GetUsage() uint32 {
@@ -930,7 +991,7 @@ type PointerButton struct {
 
 func (x *PointerButton) Reset() {
 	*x = PointerButton{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[7]
+	mi := &file_oriel_v1_channel_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -942,7 +1003,7 @@ func (x *PointerButton) String() string {
 func (*PointerButton) ProtoMessage() {}
 
 func (x *PointerButton) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[7]
+	mi := &file_oriel_v1_channel_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -955,7 +1016,7 @@ func (x *PointerButton) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PointerButton.ProtoReflect.Descriptor instead.
 func (*PointerButton) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{7}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PointerButton) GetButton() uint32 {
@@ -1006,7 +1067,7 @@ type Wheel struct {
 
 func (x *Wheel) Reset() {
 	*x = Wheel{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[8]
+	mi := &file_oriel_v1_channel_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1018,7 +1079,7 @@ func (x *Wheel) String() string {
 func (*Wheel) ProtoMessage() {}
 
 func (x *Wheel) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[8]
+	mi := &file_oriel_v1_channel_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1031,7 +1092,7 @@ func (x *Wheel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wheel.ProtoReflect.Descriptor instead.
 func (*Wheel) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{8}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Wheel) GetDx() int32 {
@@ -1072,7 +1133,7 @@ type Text struct {
 
 func (x *Text) Reset() {
 	*x = Text{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[9]
+	mi := &file_oriel_v1_channel_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1084,7 +1145,7 @@ func (x *Text) String() string {
 func (*Text) ProtoMessage() {}
 
 func (x *Text) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[9]
+	mi := &file_oriel_v1_channel_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1097,7 +1158,7 @@ func (x *Text) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Text.ProtoReflect.Descriptor instead.
 func (*Text) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{9}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Text) GetText() string {
@@ -1115,7 +1176,7 @@ type ReleaseAll struct {
 
 func (x *ReleaseAll) Reset() {
 	*x = ReleaseAll{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[10]
+	mi := &file_oriel_v1_channel_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1127,7 +1188,7 @@ func (x *ReleaseAll) String() string {
 func (*ReleaseAll) ProtoMessage() {}
 
 func (x *ReleaseAll) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[10]
+	mi := &file_oriel_v1_channel_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1140,7 +1201,7 @@ func (x *ReleaseAll) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseAll.ProtoReflect.Descriptor instead.
 func (*ReleaseAll) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{10}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{11}
 }
 
 // Leave is the operator's disconnect; the agent ends the session.
@@ -1152,7 +1213,7 @@ type Leave struct {
 
 func (x *Leave) Reset() {
 	*x = Leave{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[11]
+	mi := &file_oriel_v1_channel_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1164,7 +1225,7 @@ func (x *Leave) String() string {
 func (*Leave) ProtoMessage() {}
 
 func (x *Leave) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[11]
+	mi := &file_oriel_v1_channel_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1177,7 +1238,7 @@ func (x *Leave) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Leave.ProtoReflect.Descriptor instead.
 func (*Leave) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{11}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{12}
 }
 
 // Refresh asks for the picture anew: the viewer has shown none on this connection, and
@@ -1190,7 +1251,7 @@ type Refresh struct {
 
 func (x *Refresh) Reset() {
 	*x = Refresh{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[12]
+	mi := &file_oriel_v1_channel_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1202,7 +1263,7 @@ func (x *Refresh) String() string {
 func (*Refresh) ProtoMessage() {}
 
 func (x *Refresh) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[12]
+	mi := &file_oriel_v1_channel_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1215,7 +1276,7 @@ func (x *Refresh) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refresh.ProtoReflect.Descriptor instead.
 func (*Refresh) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{12}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{13}
 }
 
 // Heard answers Dropped; the time between the two bounds how old this is.
@@ -1228,7 +1289,7 @@ type Heard struct {
 
 func (x *Heard) Reset() {
 	*x = Heard{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[13]
+	mi := &file_oriel_v1_channel_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1240,7 +1301,7 @@ func (x *Heard) String() string {
 func (*Heard) ProtoMessage() {}
 
 func (x *Heard) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[13]
+	mi := &file_oriel_v1_channel_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1253,7 +1314,7 @@ func (x *Heard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heard.ProtoReflect.Descriptor instead.
 func (*Heard) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{13}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Heard) GetNumber() uint32 {
@@ -1278,7 +1339,7 @@ type Seen struct {
 
 func (x *Seen) Reset() {
 	*x = Seen{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[14]
+	mi := &file_oriel_v1_channel_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1290,7 +1351,7 @@ func (x *Seen) String() string {
 func (*Seen) ProtoMessage() {}
 
 func (x *Seen) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[14]
+	mi := &file_oriel_v1_channel_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1303,7 +1364,7 @@ func (x *Seen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Seen.ProtoReflect.Descriptor instead.
 func (*Seen) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{14}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Seen) GetFrames() uint32 {
@@ -1345,7 +1406,7 @@ type StreamSettings struct {
 
 func (x *StreamSettings) Reset() {
 	*x = StreamSettings{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[15]
+	mi := &file_oriel_v1_channel_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1357,7 +1418,7 @@ func (x *StreamSettings) String() string {
 func (*StreamSettings) ProtoMessage() {}
 
 func (x *StreamSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[15]
+	mi := &file_oriel_v1_channel_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1370,7 +1431,7 @@ func (x *StreamSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamSettings.ProtoReflect.Descriptor instead.
 func (*StreamSettings) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{15}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *StreamSettings) GetPreset() Preset {
@@ -1403,7 +1464,7 @@ type Ping struct {
 
 func (x *Ping) Reset() {
 	*x = Ping{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[16]
+	mi := &file_oriel_v1_channel_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1415,7 +1476,7 @@ func (x *Ping) String() string {
 func (*Ping) ProtoMessage() {}
 
 func (x *Ping) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[16]
+	mi := &file_oriel_v1_channel_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1428,7 +1489,7 @@ func (x *Ping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ping.ProtoReflect.Descriptor instead.
 func (*Ping) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{16}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Ping) GetId() uint64 {
@@ -1447,7 +1508,7 @@ type Pong struct {
 
 func (x *Pong) Reset() {
 	*x = Pong{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[17]
+	mi := &file_oriel_v1_channel_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1459,7 +1520,7 @@ func (x *Pong) String() string {
 func (*Pong) ProtoMessage() {}
 
 func (x *Pong) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[17]
+	mi := &file_oriel_v1_channel_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1472,7 +1533,7 @@ func (x *Pong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pong.ProtoReflect.Descriptor instead.
 func (*Pong) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{17}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Pong) GetId() uint64 {
@@ -1496,7 +1557,7 @@ type Ready struct {
 
 func (x *Ready) Reset() {
 	*x = Ready{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[18]
+	mi := &file_oriel_v1_channel_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1508,7 +1569,7 @@ func (x *Ready) String() string {
 func (*Ready) ProtoMessage() {}
 
 func (x *Ready) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[18]
+	mi := &file_oriel_v1_channel_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1521,7 +1582,7 @@ func (x *Ready) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ready.ProtoReflect.Descriptor instead.
 func (*Ready) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{18}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Ready) GetScopes() []Scope {
@@ -1576,7 +1637,7 @@ type Screen struct {
 
 func (x *Screen) Reset() {
 	*x = Screen{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[19]
+	mi := &file_oriel_v1_channel_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1588,7 +1649,7 @@ func (x *Screen) String() string {
 func (*Screen) ProtoMessage() {}
 
 func (x *Screen) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[19]
+	mi := &file_oriel_v1_channel_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1601,7 +1662,7 @@ func (x *Screen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Screen.ProtoReflect.Descriptor instead.
 func (*Screen) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{19}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Screen) GetWidth() uint32 {
@@ -1631,7 +1692,7 @@ type DisplayState struct {
 
 func (x *DisplayState) Reset() {
 	*x = DisplayState{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[20]
+	mi := &file_oriel_v1_channel_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1643,7 +1704,7 @@ func (x *DisplayState) String() string {
 func (*DisplayState) ProtoMessage() {}
 
 func (x *DisplayState) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[20]
+	mi := &file_oriel_v1_channel_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1656,7 +1717,7 @@ func (x *DisplayState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisplayState.ProtoReflect.Descriptor instead.
 func (*DisplayState) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{20}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DisplayState) GetAvailable() bool {
@@ -1694,7 +1755,7 @@ type CursorShape struct {
 
 func (x *CursorShape) Reset() {
 	*x = CursorShape{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[21]
+	mi := &file_oriel_v1_channel_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1706,7 +1767,7 @@ func (x *CursorShape) String() string {
 func (*CursorShape) ProtoMessage() {}
 
 func (x *CursorShape) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[21]
+	mi := &file_oriel_v1_channel_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1719,7 +1780,7 @@ func (x *CursorShape) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorShape.ProtoReflect.Descriptor instead.
 func (*CursorShape) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{21}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CursorShape) GetWidth() uint32 {
@@ -1770,7 +1831,7 @@ type CursorPlace struct {
 
 func (x *CursorPlace) Reset() {
 	*x = CursorPlace{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[22]
+	mi := &file_oriel_v1_channel_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1782,7 +1843,7 @@ func (x *CursorPlace) String() string {
 func (*CursorPlace) ProtoMessage() {}
 
 func (x *CursorPlace) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[22]
+	mi := &file_oriel_v1_channel_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1795,7 +1856,7 @@ func (x *CursorPlace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorPlace.ProtoReflect.Descriptor instead.
 func (*CursorPlace) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{22}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CursorPlace) GetX() uint32 {
@@ -1831,7 +1892,7 @@ type Denied struct {
 
 func (x *Denied) Reset() {
 	*x = Denied{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[23]
+	mi := &file_oriel_v1_channel_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1843,7 +1904,7 @@ func (x *Denied) String() string {
 func (*Denied) ProtoMessage() {}
 
 func (x *Denied) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[23]
+	mi := &file_oriel_v1_channel_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1856,7 +1917,7 @@ func (x *Denied) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Denied.ProtoReflect.Descriptor instead.
 func (*Denied) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{23}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Denied) GetScope() Scope {
@@ -1902,7 +1963,7 @@ type Stats struct {
 
 func (x *Stats) Reset() {
 	*x = Stats{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[24]
+	mi := &file_oriel_v1_channel_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1914,7 +1975,7 @@ func (x *Stats) String() string {
 func (*Stats) ProtoMessage() {}
 
 func (x *Stats) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[24]
+	mi := &file_oriel_v1_channel_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1927,7 +1988,7 @@ func (x *Stats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stats.ProtoReflect.Descriptor instead.
 func (*Stats) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{24}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Stats) GetFrames() uint32 {
@@ -2025,7 +2086,7 @@ type Bye struct {
 
 func (x *Bye) Reset() {
 	*x = Bye{}
-	mi := &file_oriel_v1_channel_proto_msgTypes[25]
+	mi := &file_oriel_v1_channel_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2037,7 +2098,7 @@ func (x *Bye) String() string {
 func (*Bye) ProtoMessage() {}
 
 func (x *Bye) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_channel_proto_msgTypes[25]
+	mi := &file_oriel_v1_channel_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2050,7 +2111,7 @@ func (x *Bye) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bye.ProtoReflect.Descriptor instead.
 func (*Bye) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{25}
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Bye) GetReason() EndReason {
@@ -2106,7 +2167,7 @@ const file_oriel_v1_channel_proto_rawDesc = "" +
 	"\x04held\x18\x03 \x01(\v2\x0e.oriel.v1.HeldR\x04held\"D\n" +
 	"\x04Held\x12\x1c\n" +
 	"\x06usages\x18\x01 \x03(\rB\x04\xe8\xe0\x18 R\x06usages\x12\x1e\n" +
-	"\abuttons\x18\x02 \x03(\rB\x04\xe8\xe0\x18\bR\abuttons\"\xe3\x03\n" +
+	"\abuttons\x18\x02 \x03(\rB\x04\xe8\xe0\x18\bR\abuttons\"\xa6\x04\n" +
 	"\vFromDesktop\x12'\n" +
 	"\x05ready\x18\x01 \x01(\v2\x0f.oriel.v1.ReadyH\x00R\x05ready\x12*\n" +
 	"\x06screen\x18\x02 \x01(\v2\x10.oriel.v1.ScreenH\x00R\x06screen\x12:\n" +
@@ -2118,8 +2179,11 @@ const file_oriel_v1_channel_proto_rawDesc = "" +
 	"\x03bye\x18\b \x01(\v2\r.oriel.v1.ByeH\x00R\x03bye\x122\n" +
 	"\adisplay\x18\t \x01(\v2\x16.oriel.v1.DisplayStateH\x00R\adisplay\x12-\n" +
 	"\adropped\x18\n" +
-	" \x01(\v2\x11.oriel.v1.DroppedH\x00R\adroppedB\x06\n" +
-	"\x04body\"!\n" +
+	" \x01(\v2\x11.oriel.v1.DroppedH\x00R\adropped\x12A\n" +
+	"\x0fscopes_in_force\x18\v \x01(\v2\x17.oriel.v1.ScopesInForceH\x00R\rscopesInForceB\x06\n" +
+	"\x04body\">\n" +
+	"\rScopesInForce\x12-\n" +
+	"\x06scopes\x18\x01 \x03(\x0e2\x0f.oriel.v1.ScopeB\x04\xe8\xe0\x18 R\x06scopes\"!\n" +
 	"\aDropped\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\rR\x06number\"u\n" +
 	"\x03Key\x12\x14\n" +
@@ -2236,7 +2300,7 @@ func file_oriel_v1_channel_proto_rawDescGZIP() []byte {
 }
 
 var file_oriel_v1_channel_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_oriel_v1_channel_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_oriel_v1_channel_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_oriel_v1_channel_proto_goTypes = []any{
 	(Preset)(0),            // 0: oriel.v1.Preset
 	(Lack)(0),              // 1: oriel.v1.Lack
@@ -2245,71 +2309,74 @@ var file_oriel_v1_channel_proto_goTypes = []any{
 	(*Again)(nil),          // 4: oriel.v1.Again
 	(*Held)(nil),           // 5: oriel.v1.Held
 	(*FromDesktop)(nil),    // 6: oriel.v1.FromDesktop
-	(*Dropped)(nil),        // 7: oriel.v1.Dropped
-	(*Key)(nil),            // 8: oriel.v1.Key
-	(*PointerButton)(nil),  // 9: oriel.v1.PointerButton
-	(*Wheel)(nil),          // 10: oriel.v1.Wheel
-	(*Text)(nil),           // 11: oriel.v1.Text
-	(*ReleaseAll)(nil),     // 12: oriel.v1.ReleaseAll
-	(*Leave)(nil),          // 13: oriel.v1.Leave
-	(*Refresh)(nil),        // 14: oriel.v1.Refresh
-	(*Heard)(nil),          // 15: oriel.v1.Heard
-	(*Seen)(nil),           // 16: oriel.v1.Seen
-	(*StreamSettings)(nil), // 17: oriel.v1.StreamSettings
-	(*Ping)(nil),           // 18: oriel.v1.Ping
-	(*Pong)(nil),           // 19: oriel.v1.Pong
-	(*Ready)(nil),          // 20: oriel.v1.Ready
-	(*Screen)(nil),         // 21: oriel.v1.Screen
-	(*DisplayState)(nil),   // 22: oriel.v1.DisplayState
-	(*CursorShape)(nil),    // 23: oriel.v1.CursorShape
-	(*CursorPlace)(nil),    // 24: oriel.v1.CursorPlace
-	(*Denied)(nil),         // 25: oriel.v1.Denied
-	(*Stats)(nil),          // 26: oriel.v1.Stats
-	(*Bye)(nil),            // 27: oriel.v1.Bye
-	(Scope)(0),             // 28: oriel.v1.Scope
-	(Code)(0),              // 29: oriel.v1.Code
-	(EndReason)(0),         // 30: oriel.v1.EndReason
+	(*ScopesInForce)(nil),  // 7: oriel.v1.ScopesInForce
+	(*Dropped)(nil),        // 8: oriel.v1.Dropped
+	(*Key)(nil),            // 9: oriel.v1.Key
+	(*PointerButton)(nil),  // 10: oriel.v1.PointerButton
+	(*Wheel)(nil),          // 11: oriel.v1.Wheel
+	(*Text)(nil),           // 12: oriel.v1.Text
+	(*ReleaseAll)(nil),     // 13: oriel.v1.ReleaseAll
+	(*Leave)(nil),          // 14: oriel.v1.Leave
+	(*Refresh)(nil),        // 15: oriel.v1.Refresh
+	(*Heard)(nil),          // 16: oriel.v1.Heard
+	(*Seen)(nil),           // 17: oriel.v1.Seen
+	(*StreamSettings)(nil), // 18: oriel.v1.StreamSettings
+	(*Ping)(nil),           // 19: oriel.v1.Ping
+	(*Pong)(nil),           // 20: oriel.v1.Pong
+	(*Ready)(nil),          // 21: oriel.v1.Ready
+	(*Screen)(nil),         // 22: oriel.v1.Screen
+	(*DisplayState)(nil),   // 23: oriel.v1.DisplayState
+	(*CursorShape)(nil),    // 24: oriel.v1.CursorShape
+	(*CursorPlace)(nil),    // 25: oriel.v1.CursorPlace
+	(*Denied)(nil),         // 26: oriel.v1.Denied
+	(*Stats)(nil),          // 27: oriel.v1.Stats
+	(*Bye)(nil),            // 28: oriel.v1.Bye
+	(Scope)(0),             // 29: oriel.v1.Scope
+	(Code)(0),              // 30: oriel.v1.Code
+	(EndReason)(0),         // 31: oriel.v1.EndReason
 }
 var file_oriel_v1_channel_proto_depIdxs = []int32{
-	8,  // 0: oriel.v1.ToDesktop.key:type_name -> oriel.v1.Key
-	9,  // 1: oriel.v1.ToDesktop.button:type_name -> oriel.v1.PointerButton
-	10, // 2: oriel.v1.ToDesktop.wheel:type_name -> oriel.v1.Wheel
-	11, // 3: oriel.v1.ToDesktop.text:type_name -> oriel.v1.Text
-	12, // 4: oriel.v1.ToDesktop.release_all:type_name -> oriel.v1.ReleaseAll
-	17, // 5: oriel.v1.ToDesktop.stream:type_name -> oriel.v1.StreamSettings
-	18, // 6: oriel.v1.ToDesktop.ping:type_name -> oriel.v1.Ping
-	13, // 7: oriel.v1.ToDesktop.leave:type_name -> oriel.v1.Leave
-	16, // 8: oriel.v1.ToDesktop.seen:type_name -> oriel.v1.Seen
-	15, // 9: oriel.v1.ToDesktop.heard:type_name -> oriel.v1.Heard
+	9,  // 0: oriel.v1.ToDesktop.key:type_name -> oriel.v1.Key
+	10, // 1: oriel.v1.ToDesktop.button:type_name -> oriel.v1.PointerButton
+	11, // 2: oriel.v1.ToDesktop.wheel:type_name -> oriel.v1.Wheel
+	12, // 3: oriel.v1.ToDesktop.text:type_name -> oriel.v1.Text
+	13, // 4: oriel.v1.ToDesktop.release_all:type_name -> oriel.v1.ReleaseAll
+	18, // 5: oriel.v1.ToDesktop.stream:type_name -> oriel.v1.StreamSettings
+	19, // 6: oriel.v1.ToDesktop.ping:type_name -> oriel.v1.Ping
+	14, // 7: oriel.v1.ToDesktop.leave:type_name -> oriel.v1.Leave
+	17, // 8: oriel.v1.ToDesktop.seen:type_name -> oriel.v1.Seen
+	16, // 9: oriel.v1.ToDesktop.heard:type_name -> oriel.v1.Heard
 	5,  // 10: oriel.v1.ToDesktop.held:type_name -> oriel.v1.Held
-	14, // 11: oriel.v1.ToDesktop.refresh:type_name -> oriel.v1.Refresh
+	15, // 11: oriel.v1.ToDesktop.refresh:type_name -> oriel.v1.Refresh
 	3,  // 12: oriel.v1.Again.inputs:type_name -> oriel.v1.ToDesktop
 	5,  // 13: oriel.v1.Again.held:type_name -> oriel.v1.Held
-	20, // 14: oriel.v1.FromDesktop.ready:type_name -> oriel.v1.Ready
-	21, // 15: oriel.v1.FromDesktop.screen:type_name -> oriel.v1.Screen
-	23, // 16: oriel.v1.FromDesktop.cursor_shape:type_name -> oriel.v1.CursorShape
-	24, // 17: oriel.v1.FromDesktop.cursor_place:type_name -> oriel.v1.CursorPlace
-	25, // 18: oriel.v1.FromDesktop.denied:type_name -> oriel.v1.Denied
-	26, // 19: oriel.v1.FromDesktop.stats:type_name -> oriel.v1.Stats
-	19, // 20: oriel.v1.FromDesktop.pong:type_name -> oriel.v1.Pong
-	27, // 21: oriel.v1.FromDesktop.bye:type_name -> oriel.v1.Bye
-	22, // 22: oriel.v1.FromDesktop.display:type_name -> oriel.v1.DisplayState
-	7,  // 23: oriel.v1.FromDesktop.dropped:type_name -> oriel.v1.Dropped
-	0,  // 24: oriel.v1.StreamSettings.preset:type_name -> oriel.v1.Preset
-	28, // 25: oriel.v1.Ready.scopes:type_name -> oriel.v1.Scope
-	21, // 26: oriel.v1.Ready.screen:type_name -> oriel.v1.Screen
-	1,  // 27: oriel.v1.Ready.lacks:type_name -> oriel.v1.Lack
-	1,  // 28: oriel.v1.DisplayState.lacks:type_name -> oriel.v1.Lack
-	28, // 29: oriel.v1.Denied.scope:type_name -> oriel.v1.Scope
-	29, // 30: oriel.v1.Denied.code:type_name -> oriel.v1.Code
-	0,  // 31: oriel.v1.Stats.preset:type_name -> oriel.v1.Preset
-	30, // 32: oriel.v1.Bye.reason:type_name -> oriel.v1.EndReason
-	29, // 33: oriel.v1.Bye.code:type_name -> oriel.v1.Code
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	21, // 14: oriel.v1.FromDesktop.ready:type_name -> oriel.v1.Ready
+	22, // 15: oriel.v1.FromDesktop.screen:type_name -> oriel.v1.Screen
+	24, // 16: oriel.v1.FromDesktop.cursor_shape:type_name -> oriel.v1.CursorShape
+	25, // 17: oriel.v1.FromDesktop.cursor_place:type_name -> oriel.v1.CursorPlace
+	26, // 18: oriel.v1.FromDesktop.denied:type_name -> oriel.v1.Denied
+	27, // 19: oriel.v1.FromDesktop.stats:type_name -> oriel.v1.Stats
+	20, // 20: oriel.v1.FromDesktop.pong:type_name -> oriel.v1.Pong
+	28, // 21: oriel.v1.FromDesktop.bye:type_name -> oriel.v1.Bye
+	23, // 22: oriel.v1.FromDesktop.display:type_name -> oriel.v1.DisplayState
+	8,  // 23: oriel.v1.FromDesktop.dropped:type_name -> oriel.v1.Dropped
+	7,  // 24: oriel.v1.FromDesktop.scopes_in_force:type_name -> oriel.v1.ScopesInForce
+	29, // 25: oriel.v1.ScopesInForce.scopes:type_name -> oriel.v1.Scope
+	0,  // 26: oriel.v1.StreamSettings.preset:type_name -> oriel.v1.Preset
+	29, // 27: oriel.v1.Ready.scopes:type_name -> oriel.v1.Scope
+	22, // 28: oriel.v1.Ready.screen:type_name -> oriel.v1.Screen
+	1,  // 29: oriel.v1.Ready.lacks:type_name -> oriel.v1.Lack
+	1,  // 30: oriel.v1.DisplayState.lacks:type_name -> oriel.v1.Lack
+	29, // 31: oriel.v1.Denied.scope:type_name -> oriel.v1.Scope
+	30, // 32: oriel.v1.Denied.code:type_name -> oriel.v1.Code
+	0,  // 33: oriel.v1.Stats.preset:type_name -> oriel.v1.Preset
+	31, // 34: oriel.v1.Bye.reason:type_name -> oriel.v1.EndReason
+	30, // 35: oriel.v1.Bye.code:type_name -> oriel.v1.Code
+	36, // [36:36] is the sub-list for method output_type
+	36, // [36:36] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_channel_proto_init() }
@@ -2344,6 +2411,7 @@ func file_oriel_v1_channel_proto_init() {
 		(*FromDesktop_Bye)(nil),
 		(*FromDesktop_Display)(nil),
 		(*FromDesktop_Dropped)(nil),
+		(*FromDesktop_ScopesInForce)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2351,7 +2419,7 @@ func file_oriel_v1_channel_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oriel_v1_channel_proto_rawDesc), len(file_oriel_v1_channel_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   26,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

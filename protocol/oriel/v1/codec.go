@@ -3,14 +3,22 @@
 //
 // # History
 //
-//	version 1, 2026-11-22: first version.
+// Each change of a .proto adds a line here, the newest last, and none is changed
+// afterwards. In brackets is what the .proto files are with it; history_test.go holds
+// them to it, and `go test ./protocol/oriel/v1 -update` fills it in.
+//
+//	version 1, 2026-11-22: first version; between nodes: BusMessage.
+//	           2026-11-22: CloseSession.attempt; Again; Seen, Delays, Stats.queue_us and loss_ppm.
 //	           2026-11-22: Ready.full_chroma, Stats.full_chroma, Stats.preset.
+//	           2026-11-27: Stats: frames are those of the last second; few come each 10 s (04a51d9, d761a1a).
+//	           2026-11-27: Prepare, PrepareSession, and to a helper (b1324d9).
 //	           2026-11-30: ToDesktop.at, Dropped, Heard, Held, Again.held.
 //	           2026-11-30: Hello.instance, Hello.fingerprint, Prove, NewIdentity, Twins,
 //	           Computer.same_machine_as, CODE_TWO_MACHINES.
 //	           2026-11-30: Ready.lacks, DisplayState.lacks.
 //	           2026-11-30: Challenge.signature, Hello.enrollment: a token is proved, no longer shown.
 //	                       A relay refuses an agent that shows one; enrolled agents show none.
+//	           2026-11-30: Preview: its height is bounded as well.
 //	           2026-11-30: Grant.lease_seconds, Renewal, END_REASON_UNRENEWED,
 //	           EndSession.code and detail; AskClock, Clock.
 //	           2026-11-30: RelayHealth, SessionWaiting.unreachable.
@@ -20,6 +28,9 @@
 //	                       does not know them stays with the key that it pinned.
 //	           2026-11-30: Welcome.membership, and the header Oriel-Membership.
 //	           2026-11-30: Refresh.
+//	           2026-11-30: OpenSession.wanted, ChangeScopes, Supplement, ScopesInForce, JournalEntry.scopes,
+//	                       instead of Mode; Grant.organization, ends_at and policy, END_REASON_TIME_UP;
+//	                       Capability; Watch.topics; FromConsole.id, Problem.reply_to. [722257f9]
 //
 // A message from a newer side is understood by an older one: unknown fields
 // are dropped, so that no bound is got round by them and nobody passes on what

@@ -56,6 +56,22 @@ var golden = map[string]proto.Message{
 		Failing: []*Failing{{Part: "bus"}, {Part: "database", DiskFull: true}}}}},
 	"open.FromConsole": &FromConsole{Body: &FromConsole_OpenSession{OpenSession: &OpenSession{
 		Attempt: 1, ComputerId: "c-1", Mode: Mode_MODE_CONTROL, Sdp: "v=0\r\n", SessionId: "s-1"}}},
+	"wanted.FromConsole": &FromConsole{Body: &FromConsole_OpenSession{OpenSession: &OpenSession{
+		Attempt: 1, ComputerId: "c-1", Sdp: "v=0\r\n", Wanted: []Scope{Scope_SCOPE_VIEW, Scope_SCOPE_FILES_READ}}}},
+	"change.FromConsole": &FromConsole{Body: &FromConsole_ChangeScopes{ChangeScopes: &ChangeScopes{
+		SessionId: "s-1", Wanted: []Scope{Scope_SCOPE_VIEW}}}},
+	"numbered.FromConsole": &FromConsole{Id: 7},
+	"topics.FromConsole":   &FromConsole{Body: &FromConsole_Watch{Watch: &Watch{Topics: []Topic{Topic_TOPIC_COMPUTERS, Topic_TOPIC_JOURNAL}}}},
+	"hello.ToConsole": &ToConsole{Body: &ToConsole_Welcome{Welcome: &LiveWelcome{PersonId: "p-1",
+		Capabilities: []Capability{Capability_CAPABILITY_CHANGE_SCOPES, Capability_CAPABILITY_TOPICS}}}},
+	"problem.ToConsole": &ToConsole{Body: &ToConsole_Problem{Problem: &Problem{Code: Code_CODE_UNIMPLEMENTED, Detail: "update", ReplyTo: 7}}},
+	"scopes.ToConsole": &ToConsole{Body: &ToConsole_JournalEntry{JournalEntry: &JournalEntry{
+		SessionId: "s-1", Scopes: []Scope{Scope_SCOPE_VIEW, Scope_SCOPE_TERMINAL}}}},
+	"supplement.ToAgent":     &ToAgent{Id: 4, Body: &ToAgent_Supplement{Supplement: &SignedSupplement{Supplement: seq(40), RelaySignature: seq(64)}}},
+	"capabilities.FromAgent": &FromAgent{Body: &FromAgent_Hello{Hello: &Hello{Version: 1, Capabilities: []Capability{Capability_CAPABILITY_VIEW, Capability_CAPABILITY_SUPPLEMENTS}}}},
+	"policy.Grant": &Grant{SessionId: "s-1", Scopes: []Scope{Scope_SCOPE_VIEW}, EndsAt: 1795305600000,
+		Organization: &Organization{Id: "o-1", Name: "Ada's"}, Policy: &Policy{Consent: Consent_CONSENT_ALWAYS, Recording: true, Banner: true}},
+	"inforce.FromDesktop": &FromDesktop{Body: &FromDesktop_ScopesInForce{ScopesInForce: &ScopesInForce{Scopes: []Scope{Scope_SCOPE_VIEW}}}},
 	"prepare.FromConsole": &FromConsole{Body: &FromConsole_PrepareSession{PrepareSession: &PrepareSession{ComputerId: "c-1"}}},
 	"challenge.ToAgent":   &ToAgent{Body: &ToAgent_Challenge{Challenge: &Challenge{Version: 1, Nonce: seq(32), RelayKey: seq(32), BindTls: true, Signature: seq(64)}}},
 	"rotated.ToAgent": &ToAgent{Body: &ToAgent_Challenge{Challenge: &Challenge{Version: 1, Nonce: seq(32), RelayKey: seq(32), Rotations: []*Rotation{

@@ -25,6 +25,56 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Topic is something that can be watched.
+type Topic int32
+
+const (
+	Topic_TOPIC_UNSPECIFIED Topic = 0
+	Topic_TOPIC_COMPUTERS   Topic = 1
+	Topic_TOPIC_JOURNAL     Topic = 2
+)
+
+// Enum value maps for Topic.
+var (
+	Topic_name = map[int32]string{
+		0: "TOPIC_UNSPECIFIED",
+		1: "TOPIC_COMPUTERS",
+		2: "TOPIC_JOURNAL",
+	}
+	Topic_value = map[string]int32{
+		"TOPIC_UNSPECIFIED": 0,
+		"TOPIC_COMPUTERS":   1,
+		"TOPIC_JOURNAL":     2,
+	}
+)
+
+func (x Topic) Enum() *Topic {
+	p := new(Topic)
+	*p = x
+	return p
+}
+
+func (x Topic) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Topic) Descriptor() protoreflect.EnumDescriptor {
+	return file_oriel_v1_live_proto_enumTypes[0].Descriptor()
+}
+
+func (Topic) Type() protoreflect.EnumType {
+	return &file_oriel_v1_live_proto_enumTypes[0]
+}
+
+func (x Topic) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Topic.Descriptor instead.
+func (Topic) EnumDescriptor() ([]byte, []int) {
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{0}
+}
+
 type Computer_Status int32
 
 const (
@@ -67,11 +117,11 @@ func (x Computer_Status) String() string {
 }
 
 func (Computer_Status) Descriptor() protoreflect.EnumDescriptor {
-	return file_oriel_v1_live_proto_enumTypes[0].Descriptor()
+	return file_oriel_v1_live_proto_enumTypes[1].Descriptor()
 }
 
 func (Computer_Status) Type() protoreflect.EnumType {
-	return &file_oriel_v1_live_proto_enumTypes[0]
+	return &file_oriel_v1_live_proto_enumTypes[1]
 }
 
 func (x Computer_Status) Number() protoreflect.EnumNumber {
@@ -80,7 +130,7 @@ func (x Computer_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Computer_Status.Descriptor instead.
 func (Computer_Status) EnumDescriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{16, 0}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{17, 0}
 }
 
 type FromConsole struct {
@@ -94,7 +144,10 @@ type FromConsole struct {
 	//	*FromConsole_AttachSession
 	//	*FromConsole_RenewIce
 	//	*FromConsole_PrepareSession
-	Body          isFromConsole_Body `protobuf_oneof:"body"`
+	//	*FromConsole_ChangeScopes
+	Body isFromConsole_Body `protobuf_oneof:"body"`
+	// Not zero: named in the Problem that says that this ask failed.
+	Id            uint32 `protobuf:"varint,30,opt,name=id,proto3" json:"id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -199,6 +252,22 @@ func (x *FromConsole) GetPrepareSession() *PrepareSession {
 	return nil
 }
 
+func (x *FromConsole) GetChangeScopes() *ChangeScopes {
+	if x != nil {
+		if x, ok := x.Body.(*FromConsole_ChangeScopes); ok {
+			return x.ChangeScopes
+		}
+	}
+	return nil
+}
+
+func (x *FromConsole) GetId() uint32 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
 type isFromConsole_Body interface {
 	isFromConsole_Body()
 }
@@ -231,6 +300,10 @@ type FromConsole_PrepareSession struct {
 	PrepareSession *PrepareSession `protobuf:"bytes,7,opt,name=prepare_session,json=prepareSession,proto3,oneof"`
 }
 
+type FromConsole_ChangeScopes struct {
+	ChangeScopes *ChangeScopes `protobuf:"bytes,8,opt,name=change_scopes,json=changeScopes,proto3,oneof"`
+}
+
 func (*FromConsole_Watch) isFromConsole_Body() {}
 
 func (*FromConsole_OpenSession) isFromConsole_Body() {}
@@ -244,6 +317,8 @@ func (*FromConsole_AttachSession) isFromConsole_Body() {}
 func (*FromConsole_RenewIce) isFromConsole_Body() {}
 
 func (*FromConsole_PrepareSession) isFromConsole_Body() {}
+
+func (*FromConsole_ChangeScopes) isFromConsole_Body() {}
 
 type ToConsole struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -648,6 +723,7 @@ type LiveWelcome struct {
 	IceServers    []*IceServer           `protobuf:"bytes,3,rep,name=ice_servers,json=iceServers,proto3" json:"ice_servers,omitempty"`
 	IceExpiresAt  int64                  `protobuf:"varint,4,opt,name=ice_expires_at,json=iceExpiresAt,proto3" json:"ice_expires_at,omitempty"` // Unix milliseconds; ask RenewIce before
 	Now           int64                  `protobuf:"varint,5,opt,name=now,proto3" json:"now,omitempty"`
+	Capabilities  []Capability           `protobuf:"varint,6,rep,packed,name=capabilities,proto3,enum=oriel.v1.Capability" json:"capabilities,omitempty"` // of the relay
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -717,11 +793,21 @@ func (x *LiveWelcome) GetNow() int64 {
 	return 0
 }
 
-// Watch replaces what this tab watches.
+func (x *LiveWelcome) GetCapabilities() []Capability {
+	if x != nil {
+		return x.Capabilities
+	}
+	return nil
+}
+
+// Watch replaces what this tab watches. A topic that the relay does not know is
+// answered with CODE_UNIMPLEMENTED, and the others are watched.
 type Watch struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Computers     bool                   `protobuf:"varint,1,opt,name=computers,proto3" json:"computers,omitempty"`
-	Journal       bool                   `protobuf:"varint,2,opt,name=journal,proto3" json:"journal,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Said instead of topics by tabs from before 2026-11-30, as scopes.go reads them.
+	Computers     bool    `protobuf:"varint,1,opt,name=computers,proto3" json:"computers,omitempty"`
+	Journal       bool    `protobuf:"varint,2,opt,name=journal,proto3" json:"journal,omitempty"`
+	Topics        []Topic `protobuf:"varint,3,rep,packed,name=topics,proto3,enum=oriel.v1.Topic" json:"topics,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -768,6 +854,13 @@ func (x *Watch) GetJournal() bool {
 		return x.Journal
 	}
 	return false
+}
+
+func (x *Watch) GetTopics() []Topic {
+	if x != nil {
+		return x.Topics
+	}
+	return nil
 }
 
 // RenewIce is answered by IceServers.
@@ -867,10 +960,13 @@ type OpenSession struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	Attempt    uint32                 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"` // repeated in everything that belongs to this peer connection
 	ComputerId string                 `protobuf:"bytes,2,opt,name=computer_id,json=computerId,proto3" json:"computer_id,omitempty"`
-	Mode       Mode                   `protobuf:"varint,3,opt,name=mode,proto3,enum=oriel.v1.Mode" json:"mode,omitempty"`
+	Mode       Mode                   `protobuf:"varint,3,opt,name=mode,proto3,enum=oriel.v1.Mode" json:"mode,omitempty"` // of a tab from before 2026-11-30, which names no wanted
 	Sdp        string                 `protobuf:"bytes,4,opt,name=sdp,proto3" json:"sdp,omitempty"`
 	// A running session of this person to go on with over a new peer connection.
-	SessionId     string `protobuf:"bytes,5,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	SessionId string `protobuf:"bytes,5,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// Granted whole or refused. CODE_UNIMPLEMENTED: relay or computer do not know one of
+	// them, and the detail says which of the two to update.
+	Wanted        []Scope `protobuf:"varint,6,rep,packed,name=wanted,proto3,enum=oriel.v1.Scope" json:"wanted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -940,6 +1036,67 @@ func (x *OpenSession) GetSessionId() string {
 	return ""
 }
 
+func (x *OpenSession) GetWanted() []Scope {
+	if x != nil {
+		return x.Wanted
+	}
+	return nil
+}
+
+// ChangeScopes adds scopes to a running session of this person, or gives some back. The
+// agent says on the control channel what is in force; a Problem says why nothing changed.
+type ChangeScopes struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	SessionId     string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	Wanted        []Scope                `protobuf:"varint,2,rep,packed,name=wanted,proto3,enum=oriel.v1.Scope" json:"wanted,omitempty"` // all that it has from then on
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeScopes) Reset() {
+	*x = ChangeScopes{}
+	mi := &file_oriel_v1_live_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeScopes) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeScopes) ProtoMessage() {}
+
+func (x *ChangeScopes) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_live_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeScopes.ProtoReflect.Descriptor instead.
+func (*ChangeScopes) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ChangeScopes) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *ChangeScopes) GetWanted() []Scope {
+	if x != nil {
+		return x.Wanted
+	}
+	return nil
+}
+
 // PrepareSession is said when a person has clicked and an OpenSession is about to
 // follow, most likely from the tab that opens: the computer can make its first picture
 // meanwhile. It is not answered, and promises nothing.
@@ -952,7 +1109,7 @@ type PrepareSession struct {
 
 func (x *PrepareSession) Reset() {
 	*x = PrepareSession{}
-	mi := &file_oriel_v1_live_proto_msgTypes[9]
+	mi := &file_oriel_v1_live_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -964,7 +1121,7 @@ func (x *PrepareSession) String() string {
 func (*PrepareSession) ProtoMessage() {}
 
 func (x *PrepareSession) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[9]
+	mi := &file_oriel_v1_live_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -977,7 +1134,7 @@ func (x *PrepareSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrepareSession.ProtoReflect.Descriptor instead.
 func (*PrepareSession) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{9}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *PrepareSession) GetComputerId() string {
@@ -1003,7 +1160,7 @@ type SessionOpened struct {
 
 func (x *SessionOpened) Reset() {
 	*x = SessionOpened{}
-	mi := &file_oriel_v1_live_proto_msgTypes[10]
+	mi := &file_oriel_v1_live_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1015,7 +1172,7 @@ func (x *SessionOpened) String() string {
 func (*SessionOpened) ProtoMessage() {}
 
 func (x *SessionOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[10]
+	mi := &file_oriel_v1_live_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1028,7 +1185,7 @@ func (x *SessionOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionOpened.ProtoReflect.Descriptor instead.
 func (*SessionOpened) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{10}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SessionOpened) GetSessionId() string {
@@ -1086,7 +1243,7 @@ type SessionWaiting struct {
 
 func (x *SessionWaiting) Reset() {
 	*x = SessionWaiting{}
-	mi := &file_oriel_v1_live_proto_msgTypes[11]
+	mi := &file_oriel_v1_live_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1098,7 +1255,7 @@ func (x *SessionWaiting) String() string {
 func (*SessionWaiting) ProtoMessage() {}
 
 func (x *SessionWaiting) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[11]
+	mi := &file_oriel_v1_live_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1111,7 +1268,7 @@ func (x *SessionWaiting) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionWaiting.ProtoReflect.Descriptor instead.
 func (*SessionWaiting) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{11}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SessionWaiting) GetAttempt() uint32 {
@@ -1147,7 +1304,7 @@ type CloseSession struct {
 
 func (x *CloseSession) Reset() {
 	*x = CloseSession{}
-	mi := &file_oriel_v1_live_proto_msgTypes[12]
+	mi := &file_oriel_v1_live_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1159,7 +1316,7 @@ func (x *CloseSession) String() string {
 func (*CloseSession) ProtoMessage() {}
 
 func (x *CloseSession) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[12]
+	mi := &file_oriel_v1_live_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1172,7 +1329,7 @@ func (x *CloseSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseSession.ProtoReflect.Descriptor instead.
 func (*CloseSession) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{12}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CloseSession) GetSessionId() string {
@@ -1200,7 +1357,7 @@ type AttachSession struct {
 
 func (x *AttachSession) Reset() {
 	*x = AttachSession{}
-	mi := &file_oriel_v1_live_proto_msgTypes[13]
+	mi := &file_oriel_v1_live_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1212,7 +1369,7 @@ func (x *AttachSession) String() string {
 func (*AttachSession) ProtoMessage() {}
 
 func (x *AttachSession) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[13]
+	mi := &file_oriel_v1_live_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1225,7 +1382,7 @@ func (x *AttachSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachSession.ProtoReflect.Descriptor instead.
 func (*AttachSession) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{13}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AttachSession) GetSessionId() string {
@@ -1241,13 +1398,14 @@ type Problem struct {
 	SessionId     string                 `protobuf:"bytes,2,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	Code          Code                   `protobuf:"varint,3,opt,name=code,proto3,enum=oriel.v1.Code" json:"code,omitempty"`
 	Detail        string                 `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"`
+	ReplyTo       uint32                 `protobuf:"varint,5,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"` // FromConsole.id of what failed
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_oriel_v1_live_proto_msgTypes[14]
+	mi := &file_oriel_v1_live_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1259,7 +1417,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[14]
+	mi := &file_oriel_v1_live_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1272,7 +1430,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{14}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Problem) GetAttempt() uint32 {
@@ -1303,6 +1461,13 @@ func (x *Problem) GetDetail() string {
 	return ""
 }
 
+func (x *Problem) GetReplyTo() uint32 {
+	if x != nil {
+		return x.ReplyTo
+	}
+	return 0
+}
+
 type SignedOut struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1311,7 +1476,7 @@ type SignedOut struct {
 
 func (x *SignedOut) Reset() {
 	*x = SignedOut{}
-	mi := &file_oriel_v1_live_proto_msgTypes[15]
+	mi := &file_oriel_v1_live_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1323,7 +1488,7 @@ func (x *SignedOut) String() string {
 func (*SignedOut) ProtoMessage() {}
 
 func (x *SignedOut) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[15]
+	mi := &file_oriel_v1_live_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1336,7 +1501,7 @@ func (x *SignedOut) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedOut.ProtoReflect.Descriptor instead.
 func (*SignedOut) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{15}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{16}
 }
 
 type Computer struct {
@@ -1354,15 +1519,16 @@ type Computer struct {
 	Operators     []string               `protobuf:"bytes,11,rep,name=operators,proto3" json:"operators,omitempty"`                      // names of those in session
 	MayControl    bool                   `protobuf:"varint,12,opt,name=may_control,json=mayControl,proto3" json:"may_control,omitempty"` // of the person who watches
 	DisplayDetail string                 `protobuf:"bytes,13,opt,name=display_detail,json=displayDetail,proto3" json:"display_detail,omitempty"`
-	Twins         *Twins                 `protobuf:"bytes,20,opt,name=twins,proto3" json:"twins,omitempty"`                                        // none: one machine uses this identity, as far as is known
-	SameMachineAs string                 `protobuf:"bytes,21,opt,name=same_machine_as,json=sameMachineAs,proto3" json:"same_machine_as,omitempty"` // an older computer that is this machine, too
+	Twins         *Twins                 `protobuf:"bytes,20,opt,name=twins,proto3" json:"twins,omitempty"`                                                // none: one machine uses this identity, as far as is known
+	SameMachineAs string                 `protobuf:"bytes,21,opt,name=same_machine_as,json=sameMachineAs,proto3" json:"same_machine_as,omitempty"`         // an older computer that is this machine, too
+	Capabilities  []Capability           `protobuf:"varint,22,rep,packed,name=capabilities,proto3,enum=oriel.v1.Capability" json:"capabilities,omitempty"` // of its agent
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Computer) Reset() {
 	*x = Computer{}
-	mi := &file_oriel_v1_live_proto_msgTypes[16]
+	mi := &file_oriel_v1_live_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1374,7 +1540,7 @@ func (x *Computer) String() string {
 func (*Computer) ProtoMessage() {}
 
 func (x *Computer) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[16]
+	mi := &file_oriel_v1_live_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1387,7 +1553,7 @@ func (x *Computer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Computer.ProtoReflect.Descriptor instead.
 func (*Computer) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{16}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Computer) GetId() string {
@@ -1495,6 +1661,13 @@ func (x *Computer) GetSameMachineAs() string {
 	return ""
 }
 
+func (x *Computer) GetCapabilities() []Capability {
+	if x != nil {
+		return x.Capabilities
+	}
+	return nil
+}
+
 // Twins are two machines that were connected with one identity at once.
 type Twins struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1506,7 +1679,7 @@ type Twins struct {
 
 func (x *Twins) Reset() {
 	*x = Twins{}
-	mi := &file_oriel_v1_live_proto_msgTypes[17]
+	mi := &file_oriel_v1_live_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1518,7 +1691,7 @@ func (x *Twins) String() string {
 func (*Twins) ProtoMessage() {}
 
 func (x *Twins) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[17]
+	mi := &file_oriel_v1_live_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1531,7 +1704,7 @@ func (x *Twins) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Twins.ProtoReflect.Descriptor instead.
 func (*Twins) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{17}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Twins) GetSeenAt() int64 {
@@ -1557,7 +1730,7 @@ type ComputersSnapshot struct {
 
 func (x *ComputersSnapshot) Reset() {
 	*x = ComputersSnapshot{}
-	mi := &file_oriel_v1_live_proto_msgTypes[18]
+	mi := &file_oriel_v1_live_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1569,7 +1742,7 @@ func (x *ComputersSnapshot) String() string {
 func (*ComputersSnapshot) ProtoMessage() {}
 
 func (x *ComputersSnapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[18]
+	mi := &file_oriel_v1_live_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1582,7 +1755,7 @@ func (x *ComputersSnapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ComputersSnapshot.ProtoReflect.Descriptor instead.
 func (*ComputersSnapshot) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{18}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ComputersSnapshot) GetComputers() []*Computer {
@@ -1601,7 +1774,7 @@ type ComputerRemoved struct {
 
 func (x *ComputerRemoved) Reset() {
 	*x = ComputerRemoved{}
-	mi := &file_oriel_v1_live_proto_msgTypes[19]
+	mi := &file_oriel_v1_live_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1613,7 +1786,7 @@ func (x *ComputerRemoved) String() string {
 func (*ComputerRemoved) ProtoMessage() {}
 
 func (x *ComputerRemoved) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[19]
+	mi := &file_oriel_v1_live_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1626,7 +1799,7 @@ func (x *ComputerRemoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ComputerRemoved.ProtoReflect.Descriptor instead.
 func (*ComputerRemoved) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{19}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ComputerRemoved) GetId() string {
@@ -1645,7 +1818,7 @@ type JournalEntry struct {
 	OperatorName    string                 `protobuf:"bytes,5,opt,name=operator_name,json=operatorName,proto3" json:"operator_name,omitempty"`
 	OperatorAddress string                 `protobuf:"bytes,6,opt,name=operator_address,json=operatorAddress,proto3" json:"operator_address,omitempty"`
 	Browser         string                 `protobuf:"bytes,7,opt,name=browser,proto3" json:"browser,omitempty"`
-	Mode            Mode                   `protobuf:"varint,8,opt,name=mode,proto3,enum=oriel.v1.Mode" json:"mode,omitempty"`
+	Mode            Mode                   `protobuf:"varint,8,opt,name=mode,proto3,enum=oriel.v1.Mode" json:"mode,omitempty"`                // for tabs from before 2026-11-30
 	StartedAt       int64                  `protobuf:"varint,9,opt,name=started_at,json=startedAt,proto3" json:"started_at,omitempty"`        // Unix milliseconds
 	ConnectedAt     int64                  `protobuf:"varint,10,opt,name=connected_at,json=connectedAt,proto3" json:"connected_at,omitempty"` // 0: not yet
 	EndedAt         int64                  `protobuf:"varint,11,opt,name=ended_at,json=endedAt,proto3" json:"ended_at,omitempty"`             // 0: running
@@ -1656,13 +1829,14 @@ type JournalEntry struct {
 	Codec           string                 `protobuf:"bytes,16,opt,name=codec,proto3" json:"codec,omitempty"`
 	EndDetail       string                 `protobuf:"bytes,17,opt,name=end_detail,json=endDetail,proto3" json:"end_detail,omitempty"`
 	Delays          *Delays                `protobuf:"bytes,18,opt,name=delays,proto3" json:"delays,omitempty"`
+	Scopes          []Scope                `protobuf:"varint,19,rep,packed,name=scopes,proto3,enum=oriel.v1.Scope" json:"scopes,omitempty"` // all that it had, also what was taken away
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
 
 func (x *JournalEntry) Reset() {
 	*x = JournalEntry{}
-	mi := &file_oriel_v1_live_proto_msgTypes[20]
+	mi := &file_oriel_v1_live_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1674,7 +1848,7 @@ func (x *JournalEntry) String() string {
 func (*JournalEntry) ProtoMessage() {}
 
 func (x *JournalEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[20]
+	mi := &file_oriel_v1_live_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1687,7 +1861,7 @@ func (x *JournalEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalEntry.ProtoReflect.Descriptor instead.
 func (*JournalEntry) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{20}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *JournalEntry) GetSessionId() string {
@@ -1816,6 +1990,13 @@ func (x *JournalEntry) GetDelays() *Delays {
 	return nil
 }
 
+func (x *JournalEntry) GetScopes() []Scope {
+	if x != nil {
+		return x.Scopes
+	}
+	return nil
+}
+
 // JournalSnapshot is the newest entries, newest first; older pages come by REST.
 type JournalSnapshot struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1826,7 +2007,7 @@ type JournalSnapshot struct {
 
 func (x *JournalSnapshot) Reset() {
 	*x = JournalSnapshot{}
-	mi := &file_oriel_v1_live_proto_msgTypes[21]
+	mi := &file_oriel_v1_live_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1838,7 +2019,7 @@ func (x *JournalSnapshot) String() string {
 func (*JournalSnapshot) ProtoMessage() {}
 
 func (x *JournalSnapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[21]
+	mi := &file_oriel_v1_live_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1851,7 +2032,7 @@ func (x *JournalSnapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalSnapshot.ProtoReflect.Descriptor instead.
 func (*JournalSnapshot) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{21}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *JournalSnapshot) GetEntries() []*JournalEntry {
@@ -1873,7 +2054,7 @@ type Twins_Machine struct {
 
 func (x *Twins_Machine) Reset() {
 	*x = Twins_Machine{}
-	mi := &file_oriel_v1_live_proto_msgTypes[22]
+	mi := &file_oriel_v1_live_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1885,7 +2066,7 @@ func (x *Twins_Machine) String() string {
 func (*Twins_Machine) ProtoMessage() {}
 
 func (x *Twins_Machine) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[22]
+	mi := &file_oriel_v1_live_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1898,7 +2079,7 @@ func (x *Twins_Machine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Twins_Machine.ProtoReflect.Descriptor instead.
 func (*Twins_Machine) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{17, 0}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{18, 0}
 }
 
 func (x *Twins_Machine) GetMark() string {
@@ -1933,7 +2114,7 @@ var File_oriel_v1_live_proto protoreflect.FileDescriptor
 
 const file_oriel_v1_live_proto_rawDesc = "" +
 	"\n" +
-	"\x13oriel/v1/live.proto\x12\boriel.v1\x1a\x14oriel/v1/agent.proto\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\xa8\x03\n" +
+	"\x13oriel/v1/live.proto\x12\boriel.v1\x1a\x14oriel/v1/agent.proto\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\xf7\x03\n" +
 	"\vFromConsole\x12'\n" +
 	"\x05watch\x18\x01 \x01(\v2\x0f.oriel.v1.WatchH\x00R\x05watch\x12:\n" +
 	"\fopen_session\x18\x02 \x01(\v2\x15.oriel.v1.OpenSessionH\x00R\vopenSession\x123\n" +
@@ -1941,7 +2122,9 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"\rclose_session\x18\x04 \x01(\v2\x16.oriel.v1.CloseSessionH\x00R\fcloseSession\x12@\n" +
 	"\x0eattach_session\x18\x05 \x01(\v2\x17.oriel.v1.AttachSessionH\x00R\rattachSession\x121\n" +
 	"\trenew_ice\x18\x06 \x01(\v2\x12.oriel.v1.RenewIceH\x00R\brenewIce\x12C\n" +
-	"\x0fprepare_session\x18\a \x01(\v2\x18.oriel.v1.PrepareSessionH\x00R\x0eprepareSessionB\x06\n" +
+	"\x0fprepare_session\x18\a \x01(\v2\x18.oriel.v1.PrepareSessionH\x00R\x0eprepareSession\x12=\n" +
+	"\rchange_scopes\x18\b \x01(\v2\x16.oriel.v1.ChangeScopesH\x00R\fchangeScopes\x12\x0e\n" +
+	"\x02id\x18\x1e \x01(\rR\x02idB\x06\n" +
 	"\x04body\"\xf4\x06\n" +
 	"\tToConsole\x121\n" +
 	"\awelcome\x18\x01 \x01(\v2\x15.oriel.v1.LiveWelcomeH\x00R\awelcome\x12;\n" +
@@ -1968,24 +2151,26 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"\x04node\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\x04node\"@\n" +
 	"\aFailing\x12\x18\n" +
 	"\x04part\x18\x01 \x01(\tB\x04\xe0\xe0\x18 R\x04part\x12\x1b\n" +
-	"\tdisk_full\x18\x02 \x01(\bR\bdiskFull\"\xcf\x01\n" +
+	"\tdisk_full\x18\x02 \x01(\bR\bdiskFull\"\x90\x02\n" +
 	"\vLiveWelcome\x12!\n" +
 	"\tperson_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\bpersonId\x12)\n" +
 	"\rrelay_version\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\frelayVersion\x12:\n" +
 	"\vice_servers\x18\x03 \x03(\v2\x13.oriel.v1.IceServerB\x04\xe8\xe0\x18\x10R\n" +
 	"iceServers\x12$\n" +
 	"\x0eice_expires_at\x18\x04 \x01(\x03R\ficeExpiresAt\x12\x10\n" +
-	"\x03now\x18\x05 \x01(\x03R\x03now\"?\n" +
+	"\x03now\x18\x05 \x01(\x03R\x03now\x12?\n" +
+	"\fcapabilities\x18\x06 \x03(\x0e2\x14.oriel.v1.CapabilityB\x05\xe8\xe0\x18\x80\x01R\fcapabilities\"n\n" +
 	"\x05Watch\x12\x1c\n" +
 	"\tcomputers\x18\x01 \x01(\bR\tcomputers\x12\x18\n" +
-	"\ajournal\x18\x02 \x01(\bR\ajournal\"\n" +
+	"\ajournal\x18\x02 \x01(\bR\ajournal\x12-\n" +
+	"\x06topics\x18\x03 \x03(\x0e2\x0f.oriel.v1.TopicB\x04\xe8\xe0\x18@R\x06topics\"\n" +
 	"\n" +
 	"\bRenewIce\"n\n" +
 	"\n" +
 	"IceServers\x12:\n" +
 	"\vice_servers\x18\x01 \x03(\v2\x13.oriel.v1.IceServerB\x04\xe8\xe0\x18\x10R\n" +
 	"iceServers\x12$\n" +
-	"\x0eice_expires_at\x18\x02 \x01(\x03R\ficeExpiresAt\"\xb1\x01\n" +
+	"\x0eice_expires_at\x18\x02 \x01(\x03R\ficeExpiresAt\"\xe0\x01\n" +
 	"\vOpenSession\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12%\n" +
 	"\vcomputer_id\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\n" +
@@ -1993,7 +2178,12 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"\x04mode\x18\x03 \x01(\x0e2\x0e.oriel.v1.ModeR\x04mode\x12\x18\n" +
 	"\x03sdp\x18\x04 \x01(\tB\x06\xe0\xe0\x18\x80\x80\x04R\x03sdp\x12#\n" +
 	"\n" +
-	"session_id\x18\x05 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\"7\n" +
+	"session_id\x18\x05 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\x12-\n" +
+	"\x06wanted\x18\x06 \x03(\x0e2\x0f.oriel.v1.ScopeB\x04\xe8\xe0\x18 R\x06wanted\"b\n" +
+	"\fChangeScopes\x12#\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\x12-\n" +
+	"\x06wanted\x18\x02 \x03(\x0e2\x0f.oriel.v1.ScopeB\x04\xe8\xe0\x18 R\x06wanted\"7\n" +
 	"\x0ePrepareSession\x12%\n" +
 	"\vcomputer_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\n" +
 	"computerId\"\xe5\x01\n" +
@@ -2016,14 +2206,15 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\"4\n" +
 	"\rAttachSession\x12#\n" +
 	"\n" +
-	"session_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\"\x8b\x01\n" +
+	"session_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\"\xa6\x01\n" +
 	"\aProblem\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12#\n" +
 	"\n" +
 	"session_id\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\x12\"\n" +
 	"\x04code\x18\x03 \x01(\x0e2\x0e.oriel.v1.CodeR\x04code\x12\x1d\n" +
-	"\x06detail\x18\x04 \x01(\tB\x05\xe0\xe0\x18\x80\bR\x06detail\"\v\n" +
-	"\tSignedOut\"\xca\x05\n" +
+	"\x06detail\x18\x04 \x01(\tB\x05\xe0\xe0\x18\x80\bR\x06detail\x12\x19\n" +
+	"\breply_to\x18\x05 \x01(\rR\areplyTo\"\v\n" +
+	"\tSignedOut\"\x8b\x06\n" +
 	"\bComputer\x12\x14\n" +
 	"\x02id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\x02id\x12\x19\n" +
 	"\x04name\x18\x02 \x01(\tB\x05\xe0\xe0\x18\x80\x02R\x04name\x121\n" +
@@ -2042,7 +2233,8 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"mayControl\x12,\n" +
 	"\x0edisplay_detail\x18\r \x01(\tB\x05\xe0\xe0\x18\x80\bR\rdisplayDetail\x12%\n" +
 	"\x05twins\x18\x14 \x01(\v2\x0f.oriel.v1.TwinsR\x05twins\x12,\n" +
-	"\x0fsame_machine_as\x18\x15 \x01(\tB\x04\xe0\xe0\x18@R\rsameMachineAs\"\x89\x01\n" +
+	"\x0fsame_machine_as\x18\x15 \x01(\tB\x04\xe0\xe0\x18@R\rsameMachineAs\x12?\n" +
+	"\fcapabilities\x18\x16 \x03(\x0e2\x14.oriel.v1.CapabilityB\x05\xe8\xe0\x18\x80\x01R\fcapabilities\"\x89\x01\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTATUS_ONLINE\x10\x01\x12\x15\n" +
@@ -2061,7 +2253,7 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"\x11ComputersSnapshot\x128\n" +
 	"\tcomputers\x18\x01 \x03(\v2\x12.oriel.v1.ComputerB\x06\xe8\xe0\x18\xa0\x8d\x06R\tcomputers\"'\n" +
 	"\x0fComputerRemoved\x12\x14\n" +
-	"\x02id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\x02id\"\xb1\x05\n" +
+	"\x02id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\x02id\"\xe0\x05\n" +
 	"\fJournalEntry\x12#\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\x12%\n" +
@@ -2087,9 +2279,14 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"\x05codec\x18\x10 \x01(\tB\x04\xe0\xe0\x18 R\x05codec\x12$\n" +
 	"\n" +
 	"end_detail\x18\x11 \x01(\tB\x05\xe0\xe0\x18\x80\bR\tendDetail\x12(\n" +
-	"\x06delays\x18\x12 \x01(\v2\x10.oriel.v1.DelaysR\x06delays\"I\n" +
+	"\x06delays\x18\x12 \x01(\v2\x10.oriel.v1.DelaysR\x06delays\x12-\n" +
+	"\x06scopes\x18\x13 \x03(\x0e2\x0f.oriel.v1.ScopeB\x04\xe8\xe0\x18 R\x06scopes\"I\n" +
 	"\x0fJournalSnapshot\x126\n" +
-	"\aentries\x18\x01 \x03(\v2\x16.oriel.v1.JournalEntryB\x04\xe8\xe0\x18dR\aentriesB!Z\x1foriel/protocol/oriel/v1;orielv1b\x06proto3"
+	"\aentries\x18\x01 \x03(\v2\x16.oriel.v1.JournalEntryB\x04\xe8\xe0\x18dR\aentries*F\n" +
+	"\x05Topic\x12\x15\n" +
+	"\x11TOPIC_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fTOPIC_COMPUTERS\x10\x01\x12\x11\n" +
+	"\rTOPIC_JOURNAL\x10\x02B!Z\x1foriel/protocol/oriel/v1;orielv1b\x06proto3"
 
 var (
 	file_oriel_v1_live_proto_rawDescOnce sync.Once
@@ -2103,92 +2300,102 @@ func file_oriel_v1_live_proto_rawDescGZIP() []byte {
 	return file_oriel_v1_live_proto_rawDescData
 }
 
-var file_oriel_v1_live_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_oriel_v1_live_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_oriel_v1_live_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_oriel_v1_live_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_oriel_v1_live_proto_goTypes = []any{
-	(Computer_Status)(0),      // 0: oriel.v1.Computer.Status
-	(*FromConsole)(nil),       // 1: oriel.v1.FromConsole
-	(*ToConsole)(nil),         // 2: oriel.v1.ToConsole
-	(*RelayHealth)(nil),       // 3: oriel.v1.RelayHealth
-	(*Failing)(nil),           // 4: oriel.v1.Failing
-	(*LiveWelcome)(nil),       // 5: oriel.v1.LiveWelcome
-	(*Watch)(nil),             // 6: oriel.v1.Watch
-	(*RenewIce)(nil),          // 7: oriel.v1.RenewIce
-	(*IceServers)(nil),        // 8: oriel.v1.IceServers
-	(*OpenSession)(nil),       // 9: oriel.v1.OpenSession
-	(*PrepareSession)(nil),    // 10: oriel.v1.PrepareSession
-	(*SessionOpened)(nil),     // 11: oriel.v1.SessionOpened
-	(*SessionWaiting)(nil),    // 12: oriel.v1.SessionWaiting
-	(*CloseSession)(nil),      // 13: oriel.v1.CloseSession
-	(*AttachSession)(nil),     // 14: oriel.v1.AttachSession
-	(*Problem)(nil),           // 15: oriel.v1.Problem
-	(*SignedOut)(nil),         // 16: oriel.v1.SignedOut
-	(*Computer)(nil),          // 17: oriel.v1.Computer
-	(*Twins)(nil),             // 18: oriel.v1.Twins
-	(*ComputersSnapshot)(nil), // 19: oriel.v1.ComputersSnapshot
-	(*ComputerRemoved)(nil),   // 20: oriel.v1.ComputerRemoved
-	(*JournalEntry)(nil),      // 21: oriel.v1.JournalEntry
-	(*JournalSnapshot)(nil),   // 22: oriel.v1.JournalSnapshot
-	(*Twins_Machine)(nil),     // 23: oriel.v1.Twins.Machine
-	(*Candidate)(nil),         // 24: oriel.v1.Candidate
-	(*Answer)(nil),            // 25: oriel.v1.Answer
-	(*SessionEnded)(nil),      // 26: oriel.v1.SessionEnded
-	(*IceServer)(nil),         // 27: oriel.v1.IceServer
-	(Mode)(0),                 // 28: oriel.v1.Mode
-	(Scope)(0),                // 29: oriel.v1.Scope
-	(Code)(0),                 // 30: oriel.v1.Code
-	(*Summary)(nil),           // 31: oriel.v1.Summary
-	(Status_Display)(0),       // 32: oriel.v1.Status.Display
-	(EndReason)(0),            // 33: oriel.v1.EndReason
-	(Path)(0),                 // 34: oriel.v1.Path
-	(*Delays)(nil),            // 35: oriel.v1.Delays
+	(Topic)(0),                // 0: oriel.v1.Topic
+	(Computer_Status)(0),      // 1: oriel.v1.Computer.Status
+	(*FromConsole)(nil),       // 2: oriel.v1.FromConsole
+	(*ToConsole)(nil),         // 3: oriel.v1.ToConsole
+	(*RelayHealth)(nil),       // 4: oriel.v1.RelayHealth
+	(*Failing)(nil),           // 5: oriel.v1.Failing
+	(*LiveWelcome)(nil),       // 6: oriel.v1.LiveWelcome
+	(*Watch)(nil),             // 7: oriel.v1.Watch
+	(*RenewIce)(nil),          // 8: oriel.v1.RenewIce
+	(*IceServers)(nil),        // 9: oriel.v1.IceServers
+	(*OpenSession)(nil),       // 10: oriel.v1.OpenSession
+	(*ChangeScopes)(nil),      // 11: oriel.v1.ChangeScopes
+	(*PrepareSession)(nil),    // 12: oriel.v1.PrepareSession
+	(*SessionOpened)(nil),     // 13: oriel.v1.SessionOpened
+	(*SessionWaiting)(nil),    // 14: oriel.v1.SessionWaiting
+	(*CloseSession)(nil),      // 15: oriel.v1.CloseSession
+	(*AttachSession)(nil),     // 16: oriel.v1.AttachSession
+	(*Problem)(nil),           // 17: oriel.v1.Problem
+	(*SignedOut)(nil),         // 18: oriel.v1.SignedOut
+	(*Computer)(nil),          // 19: oriel.v1.Computer
+	(*Twins)(nil),             // 20: oriel.v1.Twins
+	(*ComputersSnapshot)(nil), // 21: oriel.v1.ComputersSnapshot
+	(*ComputerRemoved)(nil),   // 22: oriel.v1.ComputerRemoved
+	(*JournalEntry)(nil),      // 23: oriel.v1.JournalEntry
+	(*JournalSnapshot)(nil),   // 24: oriel.v1.JournalSnapshot
+	(*Twins_Machine)(nil),     // 25: oriel.v1.Twins.Machine
+	(*Candidate)(nil),         // 26: oriel.v1.Candidate
+	(*Answer)(nil),            // 27: oriel.v1.Answer
+	(*SessionEnded)(nil),      // 28: oriel.v1.SessionEnded
+	(*IceServer)(nil),         // 29: oriel.v1.IceServer
+	(Capability)(0),           // 30: oriel.v1.Capability
+	(Mode)(0),                 // 31: oriel.v1.Mode
+	(Scope)(0),                // 32: oriel.v1.Scope
+	(Code)(0),                 // 33: oriel.v1.Code
+	(*Summary)(nil),           // 34: oriel.v1.Summary
+	(Status_Display)(0),       // 35: oriel.v1.Status.Display
+	(EndReason)(0),            // 36: oriel.v1.EndReason
+	(Path)(0),                 // 37: oriel.v1.Path
+	(*Delays)(nil),            // 38: oriel.v1.Delays
 }
 var file_oriel_v1_live_proto_depIdxs = []int32{
-	6,  // 0: oriel.v1.FromConsole.watch:type_name -> oriel.v1.Watch
-	9,  // 1: oriel.v1.FromConsole.open_session:type_name -> oriel.v1.OpenSession
-	24, // 2: oriel.v1.FromConsole.candidate:type_name -> oriel.v1.Candidate
-	13, // 3: oriel.v1.FromConsole.close_session:type_name -> oriel.v1.CloseSession
-	14, // 4: oriel.v1.FromConsole.attach_session:type_name -> oriel.v1.AttachSession
-	7,  // 5: oriel.v1.FromConsole.renew_ice:type_name -> oriel.v1.RenewIce
-	10, // 6: oriel.v1.FromConsole.prepare_session:type_name -> oriel.v1.PrepareSession
-	5,  // 7: oriel.v1.ToConsole.welcome:type_name -> oriel.v1.LiveWelcome
-	19, // 8: oriel.v1.ToConsole.computers:type_name -> oriel.v1.ComputersSnapshot
-	17, // 9: oriel.v1.ToConsole.computer:type_name -> oriel.v1.Computer
-	20, // 10: oriel.v1.ToConsole.computer_removed:type_name -> oriel.v1.ComputerRemoved
-	22, // 11: oriel.v1.ToConsole.journal:type_name -> oriel.v1.JournalSnapshot
-	21, // 12: oriel.v1.ToConsole.journal_entry:type_name -> oriel.v1.JournalEntry
-	11, // 13: oriel.v1.ToConsole.session_opened:type_name -> oriel.v1.SessionOpened
-	25, // 14: oriel.v1.ToConsole.answer:type_name -> oriel.v1.Answer
-	24, // 15: oriel.v1.ToConsole.candidate:type_name -> oriel.v1.Candidate
-	26, // 16: oriel.v1.ToConsole.session_ended:type_name -> oriel.v1.SessionEnded
-	15, // 17: oriel.v1.ToConsole.problem:type_name -> oriel.v1.Problem
-	16, // 18: oriel.v1.ToConsole.signed_out:type_name -> oriel.v1.SignedOut
-	12, // 19: oriel.v1.ToConsole.session_waiting:type_name -> oriel.v1.SessionWaiting
-	8,  // 20: oriel.v1.ToConsole.ice_servers:type_name -> oriel.v1.IceServers
-	3,  // 21: oriel.v1.ToConsole.relay_health:type_name -> oriel.v1.RelayHealth
-	4,  // 22: oriel.v1.RelayHealth.failing:type_name -> oriel.v1.Failing
-	27, // 23: oriel.v1.LiveWelcome.ice_servers:type_name -> oriel.v1.IceServer
-	27, // 24: oriel.v1.IceServers.ice_servers:type_name -> oriel.v1.IceServer
-	28, // 25: oriel.v1.OpenSession.mode:type_name -> oriel.v1.Mode
-	29, // 26: oriel.v1.SessionOpened.scopes:type_name -> oriel.v1.Scope
-	30, // 27: oriel.v1.Problem.code:type_name -> oriel.v1.Code
-	0,  // 28: oriel.v1.Computer.status:type_name -> oriel.v1.Computer.Status
-	31, // 29: oriel.v1.Computer.summary:type_name -> oriel.v1.Summary
-	32, // 30: oriel.v1.Computer.display:type_name -> oriel.v1.Status.Display
-	18, // 31: oriel.v1.Computer.twins:type_name -> oriel.v1.Twins
-	23, // 32: oriel.v1.Twins.machines:type_name -> oriel.v1.Twins.Machine
-	17, // 33: oriel.v1.ComputersSnapshot.computers:type_name -> oriel.v1.Computer
-	28, // 34: oriel.v1.JournalEntry.mode:type_name -> oriel.v1.Mode
-	33, // 35: oriel.v1.JournalEntry.end_reason:type_name -> oriel.v1.EndReason
-	30, // 36: oriel.v1.JournalEntry.end_code:type_name -> oriel.v1.Code
-	34, // 37: oriel.v1.JournalEntry.path:type_name -> oriel.v1.Path
-	35, // 38: oriel.v1.JournalEntry.delays:type_name -> oriel.v1.Delays
-	21, // 39: oriel.v1.JournalSnapshot.entries:type_name -> oriel.v1.JournalEntry
-	40, // [40:40] is the sub-list for method output_type
-	40, // [40:40] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	7,  // 0: oriel.v1.FromConsole.watch:type_name -> oriel.v1.Watch
+	10, // 1: oriel.v1.FromConsole.open_session:type_name -> oriel.v1.OpenSession
+	26, // 2: oriel.v1.FromConsole.candidate:type_name -> oriel.v1.Candidate
+	15, // 3: oriel.v1.FromConsole.close_session:type_name -> oriel.v1.CloseSession
+	16, // 4: oriel.v1.FromConsole.attach_session:type_name -> oriel.v1.AttachSession
+	8,  // 5: oriel.v1.FromConsole.renew_ice:type_name -> oriel.v1.RenewIce
+	12, // 6: oriel.v1.FromConsole.prepare_session:type_name -> oriel.v1.PrepareSession
+	11, // 7: oriel.v1.FromConsole.change_scopes:type_name -> oriel.v1.ChangeScopes
+	6,  // 8: oriel.v1.ToConsole.welcome:type_name -> oriel.v1.LiveWelcome
+	21, // 9: oriel.v1.ToConsole.computers:type_name -> oriel.v1.ComputersSnapshot
+	19, // 10: oriel.v1.ToConsole.computer:type_name -> oriel.v1.Computer
+	22, // 11: oriel.v1.ToConsole.computer_removed:type_name -> oriel.v1.ComputerRemoved
+	24, // 12: oriel.v1.ToConsole.journal:type_name -> oriel.v1.JournalSnapshot
+	23, // 13: oriel.v1.ToConsole.journal_entry:type_name -> oriel.v1.JournalEntry
+	13, // 14: oriel.v1.ToConsole.session_opened:type_name -> oriel.v1.SessionOpened
+	27, // 15: oriel.v1.ToConsole.answer:type_name -> oriel.v1.Answer
+	26, // 16: oriel.v1.ToConsole.candidate:type_name -> oriel.v1.Candidate
+	28, // 17: oriel.v1.ToConsole.session_ended:type_name -> oriel.v1.SessionEnded
+	17, // 18: oriel.v1.ToConsole.problem:type_name -> oriel.v1.Problem
+	18, // 19: oriel.v1.ToConsole.signed_out:type_name -> oriel.v1.SignedOut
+	14, // 20: oriel.v1.ToConsole.session_waiting:type_name -> oriel.v1.SessionWaiting
+	9,  // 21: oriel.v1.ToConsole.ice_servers:type_name -> oriel.v1.IceServers
+	4,  // 22: oriel.v1.ToConsole.relay_health:type_name -> oriel.v1.RelayHealth
+	5,  // 23: oriel.v1.RelayHealth.failing:type_name -> oriel.v1.Failing
+	29, // 24: oriel.v1.LiveWelcome.ice_servers:type_name -> oriel.v1.IceServer
+	30, // 25: oriel.v1.LiveWelcome.capabilities:type_name -> oriel.v1.Capability
+	0,  // 26: oriel.v1.Watch.topics:type_name -> oriel.v1.Topic
+	29, // 27: oriel.v1.IceServers.ice_servers:type_name -> oriel.v1.IceServer
+	31, // 28: oriel.v1.OpenSession.mode:type_name -> oriel.v1.Mode
+	32, // 29: oriel.v1.OpenSession.wanted:type_name -> oriel.v1.Scope
+	32, // 30: oriel.v1.ChangeScopes.wanted:type_name -> oriel.v1.Scope
+	32, // 31: oriel.v1.SessionOpened.scopes:type_name -> oriel.v1.Scope
+	33, // 32: oriel.v1.Problem.code:type_name -> oriel.v1.Code
+	1,  // 33: oriel.v1.Computer.status:type_name -> oriel.v1.Computer.Status
+	34, // 34: oriel.v1.Computer.summary:type_name -> oriel.v1.Summary
+	35, // 35: oriel.v1.Computer.display:type_name -> oriel.v1.Status.Display
+	20, // 36: oriel.v1.Computer.twins:type_name -> oriel.v1.Twins
+	30, // 37: oriel.v1.Computer.capabilities:type_name -> oriel.v1.Capability
+	25, // 38: oriel.v1.Twins.machines:type_name -> oriel.v1.Twins.Machine
+	19, // 39: oriel.v1.ComputersSnapshot.computers:type_name -> oriel.v1.Computer
+	31, // 40: oriel.v1.JournalEntry.mode:type_name -> oriel.v1.Mode
+	36, // 41: oriel.v1.JournalEntry.end_reason:type_name -> oriel.v1.EndReason
+	33, // 42: oriel.v1.JournalEntry.end_code:type_name -> oriel.v1.Code
+	37, // 43: oriel.v1.JournalEntry.path:type_name -> oriel.v1.Path
+	38, // 44: oriel.v1.JournalEntry.delays:type_name -> oriel.v1.Delays
+	32, // 45: oriel.v1.JournalEntry.scopes:type_name -> oriel.v1.Scope
+	23, // 46: oriel.v1.JournalSnapshot.entries:type_name -> oriel.v1.JournalEntry
+	47, // [47:47] is the sub-list for method output_type
+	47, // [47:47] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_live_proto_init() }
@@ -2207,6 +2414,7 @@ func file_oriel_v1_live_proto_init() {
 		(*FromConsole_AttachSession)(nil),
 		(*FromConsole_RenewIce)(nil),
 		(*FromConsole_PrepareSession)(nil),
+		(*FromConsole_ChangeScopes)(nil),
 	}
 	file_oriel_v1_live_proto_msgTypes[1].OneofWrappers = []any{
 		(*ToConsole_Welcome)(nil),
@@ -2230,8 +2438,8 @@ func file_oriel_v1_live_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oriel_v1_live_proto_rawDesc), len(file_oriel_v1_live_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   23,
+			NumEnums:      2,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -24,7 +24,8 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Mode is what an operator asks for; the grant says what they may.
+// Mode is what was said instead of scopes before 2026-11-30. scopes.go translates it
+// for older tabs and agents; nothing else reads or writes it.
 type Mode int32
 
 const (
@@ -152,6 +153,157 @@ func (Scope) EnumDescriptor() ([]byte, []int) {
 	return file_oriel_v1_session_proto_rawDescGZIP(), []int{1}
 }
 
+// Capability is something that one side can do and an older one cannot. 1 to 31 are
+// the scopes of those numbers: sessions with this agent can have them.
+type Capability int32
+
+const (
+	Capability_CAPABILITY_UNSPECIFIED     Capability = 0
+	Capability_CAPABILITY_VIEW            Capability = 1
+	Capability_CAPABILITY_CONTROL         Capability = 2
+	Capability_CAPABILITY_CLIPBOARD_READ  Capability = 3
+	Capability_CAPABILITY_CLIPBOARD_WRITE Capability = 4
+	Capability_CAPABILITY_FILES_READ      Capability = 5
+	Capability_CAPABILITY_FILES_WRITE     Capability = 6
+	Capability_CAPABILITY_TERMINAL        Capability = 7
+	Capability_CAPABILITY_SOUND           Capability = 8
+	Capability_CAPABILITY_POWER           Capability = 9
+	Capability_CAPABILITY_RECORDING       Capability = 10
+	Capability_CAPABILITY_FORWARD         Capability = 11
+	// Of a relay, to tabs:
+	Capability_CAPABILITY_CHANGE_SCOPES Capability = 32 // FromConsole.change_scopes
+	Capability_CAPABILITY_TOPICS        Capability = 33 // Watch.topics
+	// Of an agent:
+	Capability_CAPABILITY_SUPPLEMENTS Capability = 64 // ToAgent.supplement
+	Capability_CAPABILITY_ENDS_AT     Capability = 65 // Grant.ends_at
+	Capability_CAPABILITY_CONSENT     Capability = 66 // Policy.consent
+	Capability_CAPABILITY_RECORD      Capability = 67 // Policy.recording
+	Capability_CAPABILITY_BANNER      Capability = 68 // Policy.banner
+)
+
+// Enum value maps for Capability.
+var (
+	Capability_name = map[int32]string{
+		0:  "CAPABILITY_UNSPECIFIED",
+		1:  "CAPABILITY_VIEW",
+		2:  "CAPABILITY_CONTROL",
+		3:  "CAPABILITY_CLIPBOARD_READ",
+		4:  "CAPABILITY_CLIPBOARD_WRITE",
+		5:  "CAPABILITY_FILES_READ",
+		6:  "CAPABILITY_FILES_WRITE",
+		7:  "CAPABILITY_TERMINAL",
+		8:  "CAPABILITY_SOUND",
+		9:  "CAPABILITY_POWER",
+		10: "CAPABILITY_RECORDING",
+		11: "CAPABILITY_FORWARD",
+		32: "CAPABILITY_CHANGE_SCOPES",
+		33: "CAPABILITY_TOPICS",
+		64: "CAPABILITY_SUPPLEMENTS",
+		65: "CAPABILITY_ENDS_AT",
+		66: "CAPABILITY_CONSENT",
+		67: "CAPABILITY_RECORD",
+		68: "CAPABILITY_BANNER",
+	}
+	Capability_value = map[string]int32{
+		"CAPABILITY_UNSPECIFIED":     0,
+		"CAPABILITY_VIEW":            1,
+		"CAPABILITY_CONTROL":         2,
+		"CAPABILITY_CLIPBOARD_READ":  3,
+		"CAPABILITY_CLIPBOARD_WRITE": 4,
+		"CAPABILITY_FILES_READ":      5,
+		"CAPABILITY_FILES_WRITE":     6,
+		"CAPABILITY_TERMINAL":        7,
+		"CAPABILITY_SOUND":           8,
+		"CAPABILITY_POWER":           9,
+		"CAPABILITY_RECORDING":       10,
+		"CAPABILITY_FORWARD":         11,
+		"CAPABILITY_CHANGE_SCOPES":   32,
+		"CAPABILITY_TOPICS":          33,
+		"CAPABILITY_SUPPLEMENTS":     64,
+		"CAPABILITY_ENDS_AT":         65,
+		"CAPABILITY_CONSENT":         66,
+		"CAPABILITY_RECORD":          67,
+		"CAPABILITY_BANNER":          68,
+	}
+)
+
+func (x Capability) Enum() *Capability {
+	p := new(Capability)
+	*p = x
+	return p
+}
+
+func (x Capability) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Capability) Descriptor() protoreflect.EnumDescriptor {
+	return file_oriel_v1_session_proto_enumTypes[2].Descriptor()
+}
+
+func (Capability) Type() protoreflect.EnumType {
+	return &file_oriel_v1_session_proto_enumTypes[2]
+}
+
+func (x Capability) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Capability.Descriptor instead.
+func (Capability) EnumDescriptor() ([]byte, []int) {
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{2}
+}
+
+// Consent is who has to agree at the computer.
+type Consent int32
+
+const (
+	Consent_CONSENT_UNSPECIFIED  Consent = 0 // nobody is asked
+	Consent_CONSENT_WHEN_PRESENT Consent = 1 // whoever is signed in there; where nobody is, it goes without
+	Consent_CONSENT_ALWAYS       Consent = 2 // without somebody who agrees there is no session
+)
+
+// Enum value maps for Consent.
+var (
+	Consent_name = map[int32]string{
+		0: "CONSENT_UNSPECIFIED",
+		1: "CONSENT_WHEN_PRESENT",
+		2: "CONSENT_ALWAYS",
+	}
+	Consent_value = map[string]int32{
+		"CONSENT_UNSPECIFIED":  0,
+		"CONSENT_WHEN_PRESENT": 1,
+		"CONSENT_ALWAYS":       2,
+	}
+)
+
+func (x Consent) Enum() *Consent {
+	p := new(Consent)
+	*p = x
+	return p
+}
+
+func (x Consent) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Consent) Descriptor() protoreflect.EnumDescriptor {
+	return file_oriel_v1_session_proto_enumTypes[3].Descriptor()
+}
+
+func (Consent) Type() protoreflect.EnumType {
+	return &file_oriel_v1_session_proto_enumTypes[3]
+}
+
+func (x Consent) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Consent.Descriptor instead.
+func (Consent) EnumDescriptor() ([]byte, []int) {
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{3}
+}
+
 // Path is how a session's packets travel.
 type Path int32
 
@@ -186,11 +338,11 @@ func (x Path) String() string {
 }
 
 func (Path) Descriptor() protoreflect.EnumDescriptor {
-	return file_oriel_v1_session_proto_enumTypes[2].Descriptor()
+	return file_oriel_v1_session_proto_enumTypes[4].Descriptor()
 }
 
 func (Path) Type() protoreflect.EnumType {
-	return &file_oriel_v1_session_proto_enumTypes[2]
+	return &file_oriel_v1_session_proto_enumTypes[4]
 }
 
 func (x Path) Number() protoreflect.EnumNumber {
@@ -199,7 +351,7 @@ func (x Path) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Path.Descriptor instead.
 func (Path) EnumDescriptor() ([]byte, []int) {
-	return file_oriel_v1_session_proto_rawDescGZIP(), []int{2}
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{4}
 }
 
 // EndReason says why a session ended, or why it never began.
@@ -218,6 +370,7 @@ const (
 	EndReason_END_REASON_LOST          EndReason = 9  // the relay lost contact with the agent
 	EndReason_END_REASON_FAILED        EndReason = 10 // something broke; code and detail say what
 	EndReason_END_REASON_UNRENEWED     EndReason = 11 // the relay did not renew its lease
+	EndReason_END_REASON_TIME_UP       EndReason = 12 // Grant.ends_at came
 )
 
 // Enum value maps for EndReason.
@@ -235,6 +388,7 @@ var (
 		9:  "END_REASON_LOST",
 		10: "END_REASON_FAILED",
 		11: "END_REASON_UNRENEWED",
+		12: "END_REASON_TIME_UP",
 	}
 	EndReason_value = map[string]int32{
 		"END_REASON_UNSPECIFIED":   0,
@@ -249,6 +403,7 @@ var (
 		"END_REASON_LOST":          9,
 		"END_REASON_FAILED":        10,
 		"END_REASON_UNRENEWED":     11,
+		"END_REASON_TIME_UP":       12,
 	}
 )
 
@@ -263,11 +418,11 @@ func (x EndReason) String() string {
 }
 
 func (EndReason) Descriptor() protoreflect.EnumDescriptor {
-	return file_oriel_v1_session_proto_enumTypes[3].Descriptor()
+	return file_oriel_v1_session_proto_enumTypes[5].Descriptor()
 }
 
 func (EndReason) Type() protoreflect.EnumType {
-	return &file_oriel_v1_session_proto_enumTypes[3]
+	return &file_oriel_v1_session_proto_enumTypes[5]
 }
 
 func (x EndReason) Number() protoreflect.EnumNumber {
@@ -276,7 +431,7 @@ func (x EndReason) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use EndReason.Descriptor instead.
 func (EndReason) EnumDescriptor() ([]byte, []int) {
-	return file_oriel_v1_session_proto_rawDescGZIP(), []int{3}
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{5}
 }
 
 // Code is a fault that a program can tell apart.
@@ -355,11 +510,11 @@ func (x Code) String() string {
 }
 
 func (Code) Descriptor() protoreflect.EnumDescriptor {
-	return file_oriel_v1_session_proto_enumTypes[4].Descriptor()
+	return file_oriel_v1_session_proto_enumTypes[6].Descriptor()
 }
 
 func (Code) Type() protoreflect.EnumType {
-	return &file_oriel_v1_session_proto_enumTypes[4]
+	return &file_oriel_v1_session_proto_enumTypes[6]
 }
 
 func (x Code) Number() protoreflect.EnumNumber {
@@ -368,7 +523,123 @@ func (x Code) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Code.Descriptor instead.
 func (Code) EnumDescriptor() ([]byte, []int) {
-	return file_oriel_v1_session_proto_rawDescGZIP(), []int{4}
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{6}
+}
+
+// Policy is what has to be so while a session runs. An agent that cannot see to all of
+// it refuses the session with CODE_UNIMPLEMENTED.
+type Policy struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Consent       Consent                `protobuf:"varint,1,opt,name=consent,proto3,enum=oriel.v1.Consent" json:"consent,omitempty"`
+	Recording     bool                   `protobuf:"varint,2,opt,name=recording,proto3" json:"recording,omitempty"` // it is recorded
+	Banner        bool                   `protobuf:"varint,3,opt,name=banner,proto3" json:"banner,omitempty"`       // the person at the computer sees that it runs, and who is there
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Policy) Reset() {
+	*x = Policy{}
+	mi := &file_oriel_v1_session_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Policy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Policy) ProtoMessage() {}
+
+func (x *Policy) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_session_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Policy.ProtoReflect.Descriptor instead.
+func (*Policy) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *Policy) GetConsent() Consent {
+	if x != nil {
+		return x.Consent
+	}
+	return Consent_CONSENT_UNSPECIFIED
+}
+
+func (x *Policy) GetRecording() bool {
+	if x != nil {
+		return x.Recording
+	}
+	return false
+}
+
+func (x *Policy) GetBanner() bool {
+	if x != nil {
+		return x.Banner
+	}
+	return false
+}
+
+// Organization is whom the operator works for, as shown to the person in front of the
+// computer.
+type Organization struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Organization) Reset() {
+	*x = Organization{}
+	mi := &file_oriel_v1_session_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Organization) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Organization) ProtoMessage() {}
+
+func (x *Organization) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_session_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Organization.ProtoReflect.Descriptor instead.
+func (*Organization) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Organization) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Organization) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
 }
 
 // Grant is the relay's word that one operator may open one session on one
@@ -384,17 +655,22 @@ type Grant struct {
 	IssuedAt    int64                  `protobuf:"varint,7,opt,name=issued_at,json=issuedAt,proto3" json:"issued_at,omitempty"`    // Unix milliseconds, the relay's clock
 	ExpiresAt   int64                  `protobuf:"varint,8,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"` // Unix milliseconds, the relay's clock
 	Fingerprint []byte                 `protobuf:"bytes,9,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`               // SHA-256 of the browser's DTLS certificate
-	Mode        Mode                   `protobuf:"varint,10,opt,name=mode,proto3,enum=oriel.v1.Mode" json:"mode,omitempty"`
+	Mode        Mode                   `protobuf:"varint,10,opt,name=mode,proto3,enum=oriel.v1.Mode" json:"mode,omitempty"`        // for older agents' logs
 	// For how long the session may run without a Renewal; 0: an older relay, which
 	// sends none.
-	LeaseSeconds  uint32 `protobuf:"varint,11,opt,name=lease_seconds,json=leaseSeconds,proto3" json:"lease_seconds,omitempty"`
+	LeaseSeconds uint32        `protobuf:"varint,11,opt,name=lease_seconds,json=leaseSeconds,proto3" json:"lease_seconds,omitempty"`
+	Organization *Organization `protobuf:"bytes,12,opt,name=organization,proto3" json:"organization,omitempty"`
+	// When the session ends at the latest, in Unix milliseconds by the relay's clock; 0:
+	// nothing is set. A later grant for the session sets it anew.
+	EndsAt        int64   `protobuf:"varint,13,opt,name=ends_at,json=endsAt,proto3" json:"ends_at,omitempty"`
+	Policy        *Policy `protobuf:"bytes,14,opt,name=policy,proto3" json:"policy,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_oriel_v1_session_proto_msgTypes[0]
+	mi := &file_oriel_v1_session_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -406,7 +682,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_session_proto_msgTypes[0]
+	mi := &file_oriel_v1_session_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -419,7 +695,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_session_proto_rawDescGZIP(), []int{0}
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Grant) GetSessionId() string {
@@ -499,6 +775,170 @@ func (x *Grant) GetLeaseSeconds() uint32 {
 	return 0
 }
 
+func (x *Grant) GetOrganization() *Organization {
+	if x != nil {
+		return x.Organization
+	}
+	return nil
+}
+
+func (x *Grant) GetEndsAt() int64 {
+	if x != nil {
+		return x.EndsAt
+	}
+	return 0
+}
+
+func (x *Grant) GetPolicy() *Policy {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+// Supplement changes what a running session may do: scopes are added, or taken away.
+// It holds for the peer connection that the session has and for the one being made. An
+// agent takes none that is older than the newest it has taken for the session, the
+// session's own grants counted.
+type Supplement struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	SessionId     string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	ComputerId    string                 `protobuf:"bytes,2,opt,name=computer_id,json=computerId,proto3" json:"computer_id,omitempty"`
+	Scopes        []Scope                `protobuf:"varint,3,rep,packed,name=scopes,proto3,enum=oriel.v1.Scope" json:"scopes,omitempty"` // all that the session has from now on
+	IssuedAt      int64                  `protobuf:"varint,4,opt,name=issued_at,json=issuedAt,proto3" json:"issued_at,omitempty"`        // Unix milliseconds, the relay's clock; rises in a session
+	ExpiresAt     int64                  `protobuf:"varint,5,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`     // Unix milliseconds, the relay's clock
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Supplement) Reset() {
+	*x = Supplement{}
+	mi := &file_oriel_v1_session_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Supplement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Supplement) ProtoMessage() {}
+
+func (x *Supplement) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_session_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Supplement.ProtoReflect.Descriptor instead.
+func (*Supplement) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Supplement) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *Supplement) GetComputerId() string {
+	if x != nil {
+		return x.ComputerId
+	}
+	return ""
+}
+
+func (x *Supplement) GetScopes() []Scope {
+	if x != nil {
+		return x.Scopes
+	}
+	return nil
+}
+
+func (x *Supplement) GetIssuedAt() int64 {
+	if x != nil {
+		return x.IssuedAt
+	}
+	return 0
+}
+
+func (x *Supplement) GetExpiresAt() int64 {
+	if x != nil {
+		return x.ExpiresAt
+	}
+	return 0
+}
+
+// SignedSupplement carries the exact bytes that were signed. An empty FromAgent answers
+// it when it is in force, else a Fault.
+type SignedSupplement struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Supplement     []byte                 `protobuf:"bytes,1,opt,name=supplement,proto3" json:"supplement,omitempty"`                               // a serialized Supplement
+	RelaySignature []byte                 `protobuf:"bytes,2,opt,name=relay_signature,json=relaySignature,proto3" json:"relay_signature,omitempty"` // Ed25519
+	// Room for a second signature by a key that the relay does not hold.
+	OrganizationSignature []byte `protobuf:"bytes,3,opt,name=organization_signature,json=organizationSignature,proto3" json:"organization_signature,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
+}
+
+func (x *SignedSupplement) Reset() {
+	*x = SignedSupplement{}
+	mi := &file_oriel_v1_session_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignedSupplement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignedSupplement) ProtoMessage() {}
+
+func (x *SignedSupplement) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_session_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignedSupplement.ProtoReflect.Descriptor instead.
+func (*SignedSupplement) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *SignedSupplement) GetSupplement() []byte {
+	if x != nil {
+		return x.Supplement
+	}
+	return nil
+}
+
+func (x *SignedSupplement) GetRelaySignature() []byte {
+	if x != nil {
+		return x.RelaySignature
+	}
+	return nil
+}
+
+func (x *SignedSupplement) GetOrganizationSignature() []byte {
+	if x != nil {
+		return x.OrganizationSignature
+	}
+	return nil
+}
+
 // Renewal is the relay's word that a session may go on: its lease begins anew at
 // issued_at.
 type Renewal struct {
@@ -512,7 +952,7 @@ type Renewal struct {
 
 func (x *Renewal) Reset() {
 	*x = Renewal{}
-	mi := &file_oriel_v1_session_proto_msgTypes[1]
+	mi := &file_oriel_v1_session_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -524,7 +964,7 @@ func (x *Renewal) String() string {
 func (*Renewal) ProtoMessage() {}
 
 func (x *Renewal) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_session_proto_msgTypes[1]
+	mi := &file_oriel_v1_session_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -537,7 +977,7 @@ func (x *Renewal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Renewal.ProtoReflect.Descriptor instead.
 func (*Renewal) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_session_proto_rawDescGZIP(), []int{1}
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Renewal) GetSessionId() string {
@@ -572,7 +1012,7 @@ type SignedRenewal struct {
 
 func (x *SignedRenewal) Reset() {
 	*x = SignedRenewal{}
-	mi := &file_oriel_v1_session_proto_msgTypes[2]
+	mi := &file_oriel_v1_session_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -584,7 +1024,7 @@ func (x *SignedRenewal) String() string {
 func (*SignedRenewal) ProtoMessage() {}
 
 func (x *SignedRenewal) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_session_proto_msgTypes[2]
+	mi := &file_oriel_v1_session_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -597,7 +1037,7 @@ func (x *SignedRenewal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedRenewal.ProtoReflect.Descriptor instead.
 func (*SignedRenewal) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_session_proto_rawDescGZIP(), []int{2}
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SignedRenewal) GetRenewal() []byte {
@@ -626,7 +1066,7 @@ type Operator struct {
 
 func (x *Operator) Reset() {
 	*x = Operator{}
-	mi := &file_oriel_v1_session_proto_msgTypes[3]
+	mi := &file_oriel_v1_session_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -638,7 +1078,7 @@ func (x *Operator) String() string {
 func (*Operator) ProtoMessage() {}
 
 func (x *Operator) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_session_proto_msgTypes[3]
+	mi := &file_oriel_v1_session_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -651,7 +1091,7 @@ func (x *Operator) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operator.ProtoReflect.Descriptor instead.
 func (*Operator) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_session_proto_rawDescGZIP(), []int{3}
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Operator) GetId() string {
@@ -688,7 +1128,7 @@ type SignedGrant struct {
 
 func (x *SignedGrant) Reset() {
 	*x = SignedGrant{}
-	mi := &file_oriel_v1_session_proto_msgTypes[4]
+	mi := &file_oriel_v1_session_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -700,7 +1140,7 @@ func (x *SignedGrant) String() string {
 func (*SignedGrant) ProtoMessage() {}
 
 func (x *SignedGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_session_proto_msgTypes[4]
+	mi := &file_oriel_v1_session_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -713,7 +1153,7 @@ func (x *SignedGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedGrant.ProtoReflect.Descriptor instead.
 func (*SignedGrant) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_session_proto_rawDescGZIP(), []int{4}
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *SignedGrant) GetGrant() []byte {
@@ -748,7 +1188,7 @@ type IceServer struct {
 
 func (x *IceServer) Reset() {
 	*x = IceServer{}
-	mi := &file_oriel_v1_session_proto_msgTypes[5]
+	mi := &file_oriel_v1_session_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -760,7 +1200,7 @@ func (x *IceServer) String() string {
 func (*IceServer) ProtoMessage() {}
 
 func (x *IceServer) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_session_proto_msgTypes[5]
+	mi := &file_oriel_v1_session_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -773,7 +1213,7 @@ func (x *IceServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IceServer.ProtoReflect.Descriptor instead.
 func (*IceServer) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_session_proto_rawDescGZIP(), []int{5}
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *IceServer) GetUrls() []string {
@@ -814,7 +1254,7 @@ type Offer struct {
 
 func (x *Offer) Reset() {
 	*x = Offer{}
-	mi := &file_oriel_v1_session_proto_msgTypes[6]
+	mi := &file_oriel_v1_session_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -826,7 +1266,7 @@ func (x *Offer) String() string {
 func (*Offer) ProtoMessage() {}
 
 func (x *Offer) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_session_proto_msgTypes[6]
+	mi := &file_oriel_v1_session_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -839,7 +1279,7 @@ func (x *Offer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Offer.ProtoReflect.Descriptor instead.
 func (*Offer) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_session_proto_rawDescGZIP(), []int{6}
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Offer) GetSessionId() string {
@@ -893,7 +1333,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_oriel_v1_session_proto_msgTypes[7]
+	mi := &file_oriel_v1_session_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -905,7 +1345,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_session_proto_msgTypes[7]
+	mi := &file_oriel_v1_session_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -918,7 +1358,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_session_proto_rawDescGZIP(), []int{7}
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Answer) GetSessionId() string {
@@ -978,7 +1418,7 @@ type Candidate struct {
 
 func (x *Candidate) Reset() {
 	*x = Candidate{}
-	mi := &file_oriel_v1_session_proto_msgTypes[8]
+	mi := &file_oriel_v1_session_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -990,7 +1430,7 @@ func (x *Candidate) String() string {
 func (*Candidate) ProtoMessage() {}
 
 func (x *Candidate) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_session_proto_msgTypes[8]
+	mi := &file_oriel_v1_session_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1003,7 +1443,7 @@ func (x *Candidate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Candidate.ProtoReflect.Descriptor instead.
 func (*Candidate) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_session_proto_rawDescGZIP(), []int{8}
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Candidate) GetSessionId() string {
@@ -1069,7 +1509,7 @@ type Delays struct {
 
 func (x *Delays) Reset() {
 	*x = Delays{}
-	mi := &file_oriel_v1_session_proto_msgTypes[9]
+	mi := &file_oriel_v1_session_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1081,7 +1521,7 @@ func (x *Delays) String() string {
 func (*Delays) ProtoMessage() {}
 
 func (x *Delays) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_session_proto_msgTypes[9]
+	mi := &file_oriel_v1_session_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1094,7 +1534,7 @@ func (x *Delays) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Delays.ProtoReflect.Descriptor instead.
 func (*Delays) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_session_proto_rawDescGZIP(), []int{9}
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Delays) GetFrames() uint64 {
@@ -1184,7 +1624,7 @@ type SessionReport struct {
 
 func (x *SessionReport) Reset() {
 	*x = SessionReport{}
-	mi := &file_oriel_v1_session_proto_msgTypes[10]
+	mi := &file_oriel_v1_session_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1196,7 +1636,7 @@ func (x *SessionReport) String() string {
 func (*SessionReport) ProtoMessage() {}
 
 func (x *SessionReport) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_session_proto_msgTypes[10]
+	mi := &file_oriel_v1_session_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1209,7 +1649,7 @@ func (x *SessionReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionReport.ProtoReflect.Descriptor instead.
 func (*SessionReport) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_session_proto_rawDescGZIP(), []int{10}
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SessionReport) GetSessionId() string {
@@ -1279,7 +1719,7 @@ type SessionEnded struct {
 
 func (x *SessionEnded) Reset() {
 	*x = SessionEnded{}
-	mi := &file_oriel_v1_session_proto_msgTypes[11]
+	mi := &file_oriel_v1_session_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1291,7 +1731,7 @@ func (x *SessionEnded) String() string {
 func (*SessionEnded) ProtoMessage() {}
 
 func (x *SessionEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_session_proto_msgTypes[11]
+	mi := &file_oriel_v1_session_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1304,7 +1744,7 @@ func (x *SessionEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionEnded.ProtoReflect.Descriptor instead.
 func (*SessionEnded) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_session_proto_rawDescGZIP(), []int{11}
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SessionEnded) GetSessionId() string {
@@ -1382,7 +1822,7 @@ type EndSession struct {
 
 func (x *EndSession) Reset() {
 	*x = EndSession{}
-	mi := &file_oriel_v1_session_proto_msgTypes[12]
+	mi := &file_oriel_v1_session_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1394,7 +1834,7 @@ func (x *EndSession) String() string {
 func (*EndSession) ProtoMessage() {}
 
 func (x *EndSession) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_session_proto_msgTypes[12]
+	mi := &file_oriel_v1_session_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1407,7 +1847,7 @@ func (x *EndSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndSession.ProtoReflect.Descriptor instead.
 func (*EndSession) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_session_proto_rawDescGZIP(), []int{12}
+	return file_oriel_v1_session_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *EndSession) GetSessionId() string {
@@ -1442,7 +1882,14 @@ var File_oriel_v1_session_proto protoreflect.FileDescriptor
 
 const file_oriel_v1_session_proto_rawDesc = "" +
 	"\n" +
-	"\x16oriel/v1/session.proto\x12\boriel.v1\x1a\x15oriel/v1/bounds.proto\"\xa4\x03\n" +
+	"\x16oriel/v1/session.proto\x12\boriel.v1\x1a\x15oriel/v1/bounds.proto\"k\n" +
+	"\x06Policy\x12+\n" +
+	"\aconsent\x18\x01 \x01(\x0e2\x11.oriel.v1.ConsentR\aconsent\x12\x1c\n" +
+	"\trecording\x18\x02 \x01(\bR\trecording\x12\x16\n" +
+	"\x06banner\x18\x03 \x01(\bR\x06banner\"?\n" +
+	"\fOrganization\x12\x14\n" +
+	"\x02id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\x02id\x12\x19\n" +
+	"\x04name\x18\x02 \x01(\tB\x05\xe0\xe0\x18\x80\x02R\x04name\"\xa3\x04\n" +
 	"\x05Grant\x12#\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\x12\x1a\n" +
@@ -1458,7 +1905,26 @@ const file_oriel_v1_session_proto_rawDesc = "" +
 	"\vfingerprint\x18\t \x01(\fB\x04\xe0\xe0\x18 R\vfingerprint\x12\"\n" +
 	"\x04mode\x18\n" +
 	" \x01(\x0e2\x0e.oriel.v1.ModeR\x04mode\x12#\n" +
-	"\rlease_seconds\x18\v \x01(\rR\fleaseSeconds\"r\n" +
+	"\rlease_seconds\x18\v \x01(\rR\fleaseSeconds\x12:\n" +
+	"\forganization\x18\f \x01(\v2\x16.oriel.v1.OrganizationR\forganization\x12\x17\n" +
+	"\aends_at\x18\r \x01(\x03R\x06endsAt\x12(\n" +
+	"\x06policy\x18\x0e \x01(\v2\x10.oriel.v1.PolicyR\x06policy\"\xc3\x01\n" +
+	"\n" +
+	"Supplement\x12#\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\x12%\n" +
+	"\vcomputer_id\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\n" +
+	"computerId\x12-\n" +
+	"\x06scopes\x18\x03 \x03(\x0e2\x0f.oriel.v1.ScopeB\x04\xe8\xe0\x18 R\x06scopes\x12\x1b\n" +
+	"\tissued_at\x18\x04 \x01(\x03R\bissuedAt\x12\x1d\n" +
+	"\n" +
+	"expires_at\x18\x05 \x01(\x03R\texpiresAt\"\xa5\x01\n" +
+	"\x10SignedSupplement\x12%\n" +
+	"\n" +
+	"supplement\x18\x01 \x01(\fB\x05\xe0\xe0\x18\x80\bR\n" +
+	"supplement\x12-\n" +
+	"\x0frelay_signature\x18\x02 \x01(\fB\x04\xe0\xe0\x18@R\x0erelaySignature\x12;\n" +
+	"\x16organization_signature\x18\x03 \x01(\fB\x04\xe0\xe0\x18@R\x15organizationSignature\"r\n" +
 	"\aRenewal\x12#\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\x12%\n" +
@@ -1568,11 +2034,37 @@ const file_oriel_v1_session_proto_rawDesc = "" +
 	"\vSCOPE_POWER\x10\t\x12\x13\n" +
 	"\x0fSCOPE_RECORDING\x10\n" +
 	"\x12\x11\n" +
-	"\rSCOPE_FORWARD\x10\v*?\n" +
+	"\rSCOPE_FORWARD\x10\v*\xf1\x03\n" +
+	"\n" +
+	"Capability\x12\x1a\n" +
+	"\x16CAPABILITY_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fCAPABILITY_VIEW\x10\x01\x12\x16\n" +
+	"\x12CAPABILITY_CONTROL\x10\x02\x12\x1d\n" +
+	"\x19CAPABILITY_CLIPBOARD_READ\x10\x03\x12\x1e\n" +
+	"\x1aCAPABILITY_CLIPBOARD_WRITE\x10\x04\x12\x19\n" +
+	"\x15CAPABILITY_FILES_READ\x10\x05\x12\x1a\n" +
+	"\x16CAPABILITY_FILES_WRITE\x10\x06\x12\x17\n" +
+	"\x13CAPABILITY_TERMINAL\x10\a\x12\x14\n" +
+	"\x10CAPABILITY_SOUND\x10\b\x12\x14\n" +
+	"\x10CAPABILITY_POWER\x10\t\x12\x18\n" +
+	"\x14CAPABILITY_RECORDING\x10\n" +
+	"\x12\x16\n" +
+	"\x12CAPABILITY_FORWARD\x10\v\x12\x1c\n" +
+	"\x18CAPABILITY_CHANGE_SCOPES\x10 \x12\x15\n" +
+	"\x11CAPABILITY_TOPICS\x10!\x12\x1a\n" +
+	"\x16CAPABILITY_SUPPLEMENTS\x10@\x12\x16\n" +
+	"\x12CAPABILITY_ENDS_AT\x10A\x12\x16\n" +
+	"\x12CAPABILITY_CONSENT\x10B\x12\x15\n" +
+	"\x11CAPABILITY_RECORD\x10C\x12\x15\n" +
+	"\x11CAPABILITY_BANNER\x10D*P\n" +
+	"\aConsent\x12\x17\n" +
+	"\x13CONSENT_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14CONSENT_WHEN_PRESENT\x10\x01\x12\x12\n" +
+	"\x0eCONSENT_ALWAYS\x10\x02*?\n" +
 	"\x04Path\x12\x14\n" +
 	"\x10PATH_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vPATH_DIRECT\x10\x01\x12\x10\n" +
-	"\fPATH_RELAYED\x10\x02*\xb3\x02\n" +
+	"\fPATH_RELAYED\x10\x02*\xcb\x02\n" +
 	"\tEndReason\x12\x1a\n" +
 	"\x16END_REASON_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13END_REASON_OPERATOR\x10\x01\x12\x14\n" +
@@ -1586,7 +2078,8 @@ const file_oriel_v1_session_proto_rawDesc = "" +
 	"\x0fEND_REASON_LOST\x10\t\x12\x15\n" +
 	"\x11END_REASON_FAILED\x10\n" +
 	"\x12\x18\n" +
-	"\x14END_REASON_UNRENEWED\x10\v*\xf5\x02\n" +
+	"\x14END_REASON_UNRENEWED\x10\v\x12\x16\n" +
+	"\x12END_REASON_TIME_UP\x10\f*\xf5\x02\n" +
 	"\x04Code\x12\x14\n" +
 	"\x10CODE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rCODE_INTERNAL\x10\x01\x12\x16\n" +
@@ -1619,46 +2112,56 @@ func file_oriel_v1_session_proto_rawDescGZIP() []byte {
 	return file_oriel_v1_session_proto_rawDescData
 }
 
-var file_oriel_v1_session_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_oriel_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_oriel_v1_session_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_oriel_v1_session_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_oriel_v1_session_proto_goTypes = []any{
-	(Mode)(0),             // 0: oriel.v1.Mode
-	(Scope)(0),            // 1: oriel.v1.Scope
-	(Path)(0),             // 2: oriel.v1.Path
-	(EndReason)(0),        // 3: oriel.v1.EndReason
-	(Code)(0),             // 4: oriel.v1.Code
-	(*Grant)(nil),         // 5: oriel.v1.Grant
-	(*Renewal)(nil),       // 6: oriel.v1.Renewal
-	(*SignedRenewal)(nil), // 7: oriel.v1.SignedRenewal
-	(*Operator)(nil),      // 8: oriel.v1.Operator
-	(*SignedGrant)(nil),   // 9: oriel.v1.SignedGrant
-	(*IceServer)(nil),     // 10: oriel.v1.IceServer
-	(*Offer)(nil),         // 11: oriel.v1.Offer
-	(*Answer)(nil),        // 12: oriel.v1.Answer
-	(*Candidate)(nil),     // 13: oriel.v1.Candidate
-	(*Delays)(nil),        // 14: oriel.v1.Delays
-	(*SessionReport)(nil), // 15: oriel.v1.SessionReport
-	(*SessionEnded)(nil),  // 16: oriel.v1.SessionEnded
-	(*EndSession)(nil),    // 17: oriel.v1.EndSession
+	(Mode)(0),                // 0: oriel.v1.Mode
+	(Scope)(0),               // 1: oriel.v1.Scope
+	(Capability)(0),          // 2: oriel.v1.Capability
+	(Consent)(0),             // 3: oriel.v1.Consent
+	(Path)(0),                // 4: oriel.v1.Path
+	(EndReason)(0),           // 5: oriel.v1.EndReason
+	(Code)(0),                // 6: oriel.v1.Code
+	(*Policy)(nil),           // 7: oriel.v1.Policy
+	(*Organization)(nil),     // 8: oriel.v1.Organization
+	(*Grant)(nil),            // 9: oriel.v1.Grant
+	(*Supplement)(nil),       // 10: oriel.v1.Supplement
+	(*SignedSupplement)(nil), // 11: oriel.v1.SignedSupplement
+	(*Renewal)(nil),          // 12: oriel.v1.Renewal
+	(*SignedRenewal)(nil),    // 13: oriel.v1.SignedRenewal
+	(*Operator)(nil),         // 14: oriel.v1.Operator
+	(*SignedGrant)(nil),      // 15: oriel.v1.SignedGrant
+	(*IceServer)(nil),        // 16: oriel.v1.IceServer
+	(*Offer)(nil),            // 17: oriel.v1.Offer
+	(*Answer)(nil),           // 18: oriel.v1.Answer
+	(*Candidate)(nil),        // 19: oriel.v1.Candidate
+	(*Delays)(nil),           // 20: oriel.v1.Delays
+	(*SessionReport)(nil),    // 21: oriel.v1.SessionReport
+	(*SessionEnded)(nil),     // 22: oriel.v1.SessionEnded
+	(*EndSession)(nil),       // 23: oriel.v1.EndSession
 }
 var file_oriel_v1_session_proto_depIdxs = []int32{
-	8,  // 0: oriel.v1.Grant.operator:type_name -> oriel.v1.Operator
-	1,  // 1: oriel.v1.Grant.scopes:type_name -> oriel.v1.Scope
-	0,  // 2: oriel.v1.Grant.mode:type_name -> oriel.v1.Mode
-	9,  // 3: oriel.v1.Offer.grant:type_name -> oriel.v1.SignedGrant
-	10, // 4: oriel.v1.Offer.ice_servers:type_name -> oriel.v1.IceServer
-	2,  // 5: oriel.v1.SessionReport.path:type_name -> oriel.v1.Path
-	14, // 6: oriel.v1.SessionReport.delays:type_name -> oriel.v1.Delays
-	3,  // 7: oriel.v1.SessionEnded.reason:type_name -> oriel.v1.EndReason
-	4,  // 8: oriel.v1.SessionEnded.code:type_name -> oriel.v1.Code
-	14, // 9: oriel.v1.SessionEnded.delays:type_name -> oriel.v1.Delays
-	3,  // 10: oriel.v1.EndSession.reason:type_name -> oriel.v1.EndReason
-	4,  // 11: oriel.v1.EndSession.code:type_name -> oriel.v1.Code
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	3,  // 0: oriel.v1.Policy.consent:type_name -> oriel.v1.Consent
+	14, // 1: oriel.v1.Grant.operator:type_name -> oriel.v1.Operator
+	1,  // 2: oriel.v1.Grant.scopes:type_name -> oriel.v1.Scope
+	0,  // 3: oriel.v1.Grant.mode:type_name -> oriel.v1.Mode
+	8,  // 4: oriel.v1.Grant.organization:type_name -> oriel.v1.Organization
+	7,  // 5: oriel.v1.Grant.policy:type_name -> oriel.v1.Policy
+	1,  // 6: oriel.v1.Supplement.scopes:type_name -> oriel.v1.Scope
+	15, // 7: oriel.v1.Offer.grant:type_name -> oriel.v1.SignedGrant
+	16, // 8: oriel.v1.Offer.ice_servers:type_name -> oriel.v1.IceServer
+	4,  // 9: oriel.v1.SessionReport.path:type_name -> oriel.v1.Path
+	20, // 10: oriel.v1.SessionReport.delays:type_name -> oriel.v1.Delays
+	5,  // 11: oriel.v1.SessionEnded.reason:type_name -> oriel.v1.EndReason
+	6,  // 12: oriel.v1.SessionEnded.code:type_name -> oriel.v1.Code
+	20, // 13: oriel.v1.SessionEnded.delays:type_name -> oriel.v1.Delays
+	5,  // 14: oriel.v1.EndSession.reason:type_name -> oriel.v1.EndReason
+	6,  // 15: oriel.v1.EndSession.code:type_name -> oriel.v1.Code
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_session_proto_init() }
@@ -1672,8 +2175,8 @@ func file_oriel_v1_session_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oriel_v1_session_proto_rawDesc), len(file_oriel_v1_session_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   13,
+			NumEnums:      7,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -20,7 +20,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oriel/v1/channel.proto.
  */
 export const file_oriel_v1_channel: GenFile = /*@__PURE__*/
-  fileDesc("ChZvcmllbC92MS9jaGFubmVsLnByb3RvEghvcmllbC52MSIwCgtQb2ludGVyTW92ZRILCgNzZXEYASABKA0SCQoBeBgCIAEoDRIJCgF5GAMgASgNIs0DCglUb0Rlc2t0b3ASHAoDa2V5GAEgASgLMg0ub3JpZWwudjEuS2V5SAASKQoGYnV0dG9uGAIgASgLMhcub3JpZWwudjEuUG9pbnRlckJ1dHRvbkgAEiAKBXdoZWVsGAMgASgLMg8ub3JpZWwudjEuV2hlZWxIABIeCgR0ZXh0GAQgASgLMg4ub3JpZWwudjEuVGV4dEgAEisKC3JlbGVhc2VfYWxsGAUgASgLMhQub3JpZWwudjEuUmVsZWFzZUFsbEgAEioKBnN0cmVhbRgGIAEoCzIYLm9yaWVsLnYxLlN0cmVhbVNldHRpbmdzSAASHgoEcGluZxgHIAEoCzIOLm9yaWVsLnYxLlBpbmdIABIgCgVsZWF2ZRgIIAEoCzIPLm9yaWVsLnYxLkxlYXZlSAASHgoEc2VlbhgJIAEoCzIOLm9yaWVsLnYxLlNlZW5IABIgCgVoZWFyZBgKIAEoCzIPLm9yaWVsLnYxLkhlYXJkSAASHgoEaGVsZBgLIAEoCzIOLm9yaWVsLnYxLkhlbGRIABIkCgdyZWZyZXNoGAwgASgLMhEub3JpZWwudjEuUmVmcmVzaEgAEgoKAmF0GA8gASgNQgYKBGJvZHkiXwoFQWdhaW4SDQoFZmlyc3QYASABKA0SKQoGaW5wdXRzGAIgAygLMhMub3JpZWwudjEuVG9EZXNrdG9wQgTo4BggEhwKBGhlbGQYAyABKAsyDi5vcmllbC52MS5IZWxkIjMKBEhlbGQSFAoGdXNhZ2VzGAEgAygNQgTo4BggEhUKB2J1dHRvbnMYAiADKA1CBOjgGAgijgMKC0Zyb21EZXNrdG9wEiAKBXJlYWR5GAEgASgLMg8ub3JpZWwudjEuUmVhZHlIABIiCgZzY3JlZW4YAiABKAsyEC5vcmllbC52MS5TY3JlZW5IABItCgxjdXJzb3Jfc2hhcGUYAyABKAsyFS5vcmllbC52MS5DdXJzb3JTaGFwZUgAEi0KDGN1cnNvcl9wbGFjZRgEIAEoCzIVLm9yaWVsLnYxLkN1cnNvclBsYWNlSAASIgoGZGVuaWVkGAUgASgLMhAub3JpZWwudjEuRGVuaWVkSAASIAoFc3RhdHMYBiABKAsyDy5vcmllbC52MS5TdGF0c0gAEh4KBHBvbmcYByABKAsyDi5vcmllbC52MS5Qb25nSAASHAoDYnllGAggASgLMg0ub3JpZWwudjEuQnllSAASKQoHZGlzcGxheRgJIAEoCzIWLm9yaWVsLnYxLkRpc3BsYXlTdGF0ZUgAEiQKB2Ryb3BwZWQYCiABKAsyES5vcmllbC52MS5Ecm9wcGVkSABCBgoEYm9keSIZCgdEcm9wcGVkEg4KBm51bWJlchgBIAEoDSJRCgNLZXkSDQoFdXNhZ2UYASABKA0SDAoEZG93bhgCIAEoCBINCgVsb2NrcxgDIAEoDRIOCgZsb2NrZWQYBCABKA0SDgoGcmVwZWF0GAUgASgIIlAKDVBvaW50ZXJCdXR0b24SDgoGYnV0dG9uGAEgASgNEgwKBGRvd24YAiABKAgSCQoBeBgDIAEoDRIJCgF5GAQgASgNEgsKA3NlcRgFIAEoDSI1CgVXaGVlbBIKCgJkeBgBIAEoERIKCgJkeRgCIAEoERIJCgF4GAMgASgNEgkKAXkYBCABKA0iGwoEVGV4dBITCgR0ZXh0GAEgASgJQgXg4BiAICIMCgpSZWxlYXNlQWxsIgcKBUxlYXZlIgkKB1JlZnJlc2giFwoFSGVhcmQSDgoGbnVtYmVyGAEgASgNIkwKBFNlZW4SDgoGZnJhbWVzGAEgASgNEg8KB3dhaXRfdXMYAiABKA0SEQoJZGVjb2RlX3VzGAMgASgNEhAKCHNob3duX3VzGAQgASgNIlUKDlN0cmVhbVNldHRpbmdzEiAKBnByZXNldBgBIAEoDjIQLm9yaWVsLnYxLlByZXNldBIPCgdtYXhfZnBzGAIgASgNEhAKCG1heF9rYnBzGAMgASgNIhIKBFBpbmcSCgoCaWQYASABKAQiEgoEUG9uZxIKCgJpZBgBIAEoBCK3AQoFUmVhZHkSJQoGc2NvcGVzGAEgAygOMg8ub3JpZWwudjEuU2NvcGVCBOjgGCASIAoGc2NyZWVuGAIgASgLMhAub3JpZWwudjEuU2NyZWVuEhYKB2Rlc2t0b3AYAyABKAlCBeDgGIABEhMKBWNvZGVjGAQgASgJQgTg4BggEhMKC2Z1bGxfY2hyb21hGAUgASgIEiMKBWxhY2tzGAYgAygOMg4ub3JpZWwudjEuTGFja0IE6OAYECInCgZTY3JlZW4SDQoFd2lkdGgYASABKA0SDgoGaGVpZ2h0GAIgASgNIl0KDERpc3BsYXlTdGF0ZRIRCglhdmFpbGFibGUYASABKAgSFQoGZGV0YWlsGAIgASgJQgXg4BiACBIjCgVsYWNrcxgDIAMoDjIOLm9yaWVsLnYxLkxhY2tCBOjgGBAiYAoLQ3Vyc29yU2hhcGUSDQoFd2lkdGgYASABKA0SDgoGaGVpZ2h0GAIgASgNEg0KBWhvdF94GAMgASgNEg0KBWhvdF95GAQgASgNEhQKBHJnYmEYBSABKAxCBuDgGICAECIyCgtDdXJzb3JQbGFjZRIJCgF4GAEgASgNEgkKAXkYAiABKA0SDQoFbG9jYWwYAyABKAgiXQoGRGVuaWVkEh4KBXNjb3BlGAEgASgOMg8ub3JpZWwudjEuU2NvcGUSHAoEY29kZRgCIAEoDjIOLm9yaWVsLnYxLkNvZGUSFQoGZGV0YWlsGAMgASgJQgXg4BiACCL3AQoFU3RhdHMSDgoGZnJhbWVzGAEgASgNEg0KBWJ5dGVzGAIgASgNEhIKCmNhcHR1cmVfdXMYAyABKA0SEgoKY29udmVydF91cxgEIAEoDRIRCgllbmNvZGVfdXMYBSABKA0SFQoNZXN0aW1hdGVfa2JwcxgGIAEoDRIRCglxdWFudGl6ZXIYByABKA0SDwoHc2V0dGxlZBgIIAEoCBIQCghxdWV1ZV91cxgJIAEoDRIQCghsb3NzX3BwbRgKIAEoDRITCgtmdWxsX2Nocm9tYRgLIAEoCBIgCgZwcmVzZXQYDCABKA4yEC5vcmllbC52MS5QcmVzZXQiXwoDQnllEiMKBnJlYXNvbhgBIAEoDjITLm9yaWVsLnYxLkVuZFJlYXNvbhIcCgRjb2RlGAIgASgOMg4ub3JpZWwudjEuQ29kZRIVCgZkZXRhaWwYAyABKAlCBeDgGIAIKlkKBlByZXNldBIWChJQUkVTRVRfVU5TUEVDSUZJRUQQABIQCgxQUkVTRVRfU1BFRUQQARITCg9QUkVTRVRfQkFMQU5DRUQQAhIQCgxQUkVTRVRfU0hBUlAQAyptCgRMYWNrEhQKEExBQ0tfVU5TUEVDSUZJRUQQABIOCgpMQUNLX0lOUFVUEAESDwoLTEFDS19EQU1BR0UQAhIWChJMQUNLX1BPSU5URVJfU0hBUEUQAxIWChJMQUNLX1NIQVJFRF9NRU1PUlkQBEIhWh9vcmllbC9wcm90b2NvbC9vcmllbC92MTtvcmllbHYxYgZwcm90bzM", [file_oriel_v1_bounds, file_oriel_v1_session]);
+  fileDesc("ChZvcmllbC92MS9jaGFubmVsLnByb3RvEghvcmllbC52MSIwCgtQb2ludGVyTW92ZRILCgNzZXEYASABKA0SCQoBeBgCIAEoDRIJCgF5GAMgASgNIs0DCglUb0Rlc2t0b3ASHAoDa2V5GAEgASgLMg0ub3JpZWwudjEuS2V5SAASKQoGYnV0dG9uGAIgASgLMhcub3JpZWwudjEuUG9pbnRlckJ1dHRvbkgAEiAKBXdoZWVsGAMgASgLMg8ub3JpZWwudjEuV2hlZWxIABIeCgR0ZXh0GAQgASgLMg4ub3JpZWwudjEuVGV4dEgAEisKC3JlbGVhc2VfYWxsGAUgASgLMhQub3JpZWwudjEuUmVsZWFzZUFsbEgAEioKBnN0cmVhbRgGIAEoCzIYLm9yaWVsLnYxLlN0cmVhbVNldHRpbmdzSAASHgoEcGluZxgHIAEoCzIOLm9yaWVsLnYxLlBpbmdIABIgCgVsZWF2ZRgIIAEoCzIPLm9yaWVsLnYxLkxlYXZlSAASHgoEc2VlbhgJIAEoCzIOLm9yaWVsLnYxLlNlZW5IABIgCgVoZWFyZBgKIAEoCzIPLm9yaWVsLnYxLkhlYXJkSAASHgoEaGVsZBgLIAEoCzIOLm9yaWVsLnYxLkhlbGRIABIkCgdyZWZyZXNoGAwgASgLMhEub3JpZWwudjEuUmVmcmVzaEgAEgoKAmF0GA8gASgNQgYKBGJvZHkiXwoFQWdhaW4SDQoFZmlyc3QYASABKA0SKQoGaW5wdXRzGAIgAygLMhMub3JpZWwudjEuVG9EZXNrdG9wQgTo4BggEhwKBGhlbGQYAyABKAsyDi5vcmllbC52MS5IZWxkIjMKBEhlbGQSFAoGdXNhZ2VzGAEgAygNQgTo4BggEhUKB2J1dHRvbnMYAiADKA1CBOjgGAgiwgMKC0Zyb21EZXNrdG9wEiAKBXJlYWR5GAEgASgLMg8ub3JpZWwudjEuUmVhZHlIABIiCgZzY3JlZW4YAiABKAsyEC5vcmllbC52MS5TY3JlZW5IABItCgxjdXJzb3Jfc2hhcGUYAyABKAsyFS5vcmllbC52MS5DdXJzb3JTaGFwZUgAEi0KDGN1cnNvcl9wbGFjZRgEIAEoCzIVLm9yaWVsLnYxLkN1cnNvclBsYWNlSAASIgoGZGVuaWVkGAUgASgLMhAub3JpZWwudjEuRGVuaWVkSAASIAoFc3RhdHMYBiABKAsyDy5vcmllbC52MS5TdGF0c0gAEh4KBHBvbmcYByABKAsyDi5vcmllbC52MS5Qb25nSAASHAoDYnllGAggASgLMg0ub3JpZWwudjEuQnllSAASKQoHZGlzcGxheRgJIAEoCzIWLm9yaWVsLnYxLkRpc3BsYXlTdGF0ZUgAEiQKB2Ryb3BwZWQYCiABKAsyES5vcmllbC52MS5Ecm9wcGVkSAASMgoPc2NvcGVzX2luX2ZvcmNlGAsgASgLMhcub3JpZWwudjEuU2NvcGVzSW5Gb3JjZUgAQgYKBGJvZHkiNgoNU2NvcGVzSW5Gb3JjZRIlCgZzY29wZXMYASADKA4yDy5vcmllbC52MS5TY29wZUIE6OAYICIZCgdEcm9wcGVkEg4KBm51bWJlchgBIAEoDSJRCgNLZXkSDQoFdXNhZ2UYASABKA0SDAoEZG93bhgCIAEoCBINCgVsb2NrcxgDIAEoDRIOCgZsb2NrZWQYBCABKA0SDgoGcmVwZWF0GAUgASgIIlAKDVBvaW50ZXJCdXR0b24SDgoGYnV0dG9uGAEgASgNEgwKBGRvd24YAiABKAgSCQoBeBgDIAEoDRIJCgF5GAQgASgNEgsKA3NlcRgFIAEoDSI1CgVXaGVlbBIKCgJkeBgBIAEoERIKCgJkeRgCIAEoERIJCgF4GAMgASgNEgkKAXkYBCABKA0iGwoEVGV4dBITCgR0ZXh0GAEgASgJQgXg4BiAICIMCgpSZWxlYXNlQWxsIgcKBUxlYXZlIgkKB1JlZnJlc2giFwoFSGVhcmQSDgoGbnVtYmVyGAEgASgNIkwKBFNlZW4SDgoGZnJhbWVzGAEgASgNEg8KB3dhaXRfdXMYAiABKA0SEQoJZGVjb2RlX3VzGAMgASgNEhAKCHNob3duX3VzGAQgASgNIlUKDlN0cmVhbVNldHRpbmdzEiAKBnByZXNldBgBIAEoDjIQLm9yaWVsLnYxLlByZXNldBIPCgdtYXhfZnBzGAIgASgNEhAKCG1heF9rYnBzGAMgASgNIhIKBFBpbmcSCgoCaWQYASABKAQiEgoEUG9uZxIKCgJpZBgBIAEoBCK3AQoFUmVhZHkSJQoGc2NvcGVzGAEgAygOMg8ub3JpZWwudjEuU2NvcGVCBOjgGCASIAoGc2NyZWVuGAIgASgLMhAub3JpZWwudjEuU2NyZWVuEhYKB2Rlc2t0b3AYAyABKAlCBeDgGIABEhMKBWNvZGVjGAQgASgJQgTg4BggEhMKC2Z1bGxfY2hyb21hGAUgASgIEiMKBWxhY2tzGAYgAygOMg4ub3JpZWwudjEuTGFja0IE6OAYECInCgZTY3JlZW4SDQoFd2lkdGgYASABKA0SDgoGaGVpZ2h0GAIgASgNIl0KDERpc3BsYXlTdGF0ZRIRCglhdmFpbGFibGUYASABKAgSFQoGZGV0YWlsGAIgASgJQgXg4BiACBIjCgVsYWNrcxgDIAMoDjIOLm9yaWVsLnYxLkxhY2tCBOjgGBAiYAoLQ3Vyc29yU2hhcGUSDQoFd2lkdGgYASABKA0SDgoGaGVpZ2h0GAIgASgNEg0KBWhvdF94GAMgASgNEg0KBWhvdF95GAQgASgNEhQKBHJnYmEYBSABKAxCBuDgGICAECIyCgtDdXJzb3JQbGFjZRIJCgF4GAEgASgNEgkKAXkYAiABKA0SDQoFbG9jYWwYAyABKAgiXQoGRGVuaWVkEh4KBXNjb3BlGAEgASgOMg8ub3JpZWwudjEuU2NvcGUSHAoEY29kZRgCIAEoDjIOLm9yaWVsLnYxLkNvZGUSFQoGZGV0YWlsGAMgASgJQgXg4BiACCL3AQoFU3RhdHMSDgoGZnJhbWVzGAEgASgNEg0KBWJ5dGVzGAIgASgNEhIKCmNhcHR1cmVfdXMYAyABKA0SEgoKY29udmVydF91cxgEIAEoDRIRCgllbmNvZGVfdXMYBSABKA0SFQoNZXN0aW1hdGVfa2JwcxgGIAEoDRIRCglxdWFudGl6ZXIYByABKA0SDwoHc2V0dGxlZBgIIAEoCBIQCghxdWV1ZV91cxgJIAEoDRIQCghsb3NzX3BwbRgKIAEoDRITCgtmdWxsX2Nocm9tYRgLIAEoCBIgCgZwcmVzZXQYDCABKA4yEC5vcmllbC52MS5QcmVzZXQiXwoDQnllEiMKBnJlYXNvbhgBIAEoDjITLm9yaWVsLnYxLkVuZFJlYXNvbhIcCgRjb2RlGAIgASgOMg4ub3JpZWwudjEuQ29kZRIVCgZkZXRhaWwYAyABKAlCBeDgGIAIKlkKBlByZXNldBIWChJQUkVTRVRfVU5TUEVDSUZJRUQQABIQCgxQUkVTRVRfU1BFRUQQARITCg9QUkVTRVRfQkFMQU5DRUQQAhIQCgxQUkVTRVRfU0hBUlAQAyptCgRMYWNrEhQKEExBQ0tfVU5TUEVDSUZJRUQQABIOCgpMQUNLX0lOUFVUEAESDwoLTEFDS19EQU1BR0UQAhIWChJMQUNLX1BPSU5URVJfU0hBUEUQAxIWChJMQUNLX1NIQVJFRF9NRU1PUlkQBEIhWh9vcmllbC9wcm90b2NvbC9vcmllbC92MTtvcmllbHYxYgZwcm90bzM", [file_oriel_v1_bounds, file_oriel_v1_session]);
 
 /**
  * PointerMove's place is in 1/65536 of the picture's width and height.
@@ -286,6 +286,12 @@ export type FromDesktop = Message<"oriel.v1.FromDesktop"> & {
      */
     value: Dropped;
     case: "dropped";
+  } | {
+    /**
+     * @generated from field: oriel.v1.ScopesInForce scopes_in_force = 11;
+     */
+    value: ScopesInForce;
+    case: "scopesInForce";
   } | { case: undefined; value?: undefined };
 };
 
@@ -295,6 +301,25 @@ export type FromDesktop = Message<"oriel.v1.FromDesktop"> & {
  */
 export const FromDesktopSchema: GenMessage<FromDesktop> = /*@__PURE__*/
   messageDesc(file_oriel_v1_channel, 4);
+
+/**
+ * ScopesInForce is said when Ready.scopes are no longer what the session may do.
+ *
+ * @generated from message oriel.v1.ScopesInForce
+ */
+export type ScopesInForce = Message<"oriel.v1.ScopesInForce"> & {
+  /**
+   * @generated from field: repeated oriel.v1.Scope scopes = 1;
+   */
+  scopes: Scope[];
+};
+
+/**
+ * Describes the message oriel.v1.ScopesInForce.
+ * Use `create(ScopesInForceSchema)` to create a new message.
+ */
+export const ScopesInForceSchema: GenMessage<ScopesInForce> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_channel, 5);
 
 /**
  * Dropped says that input was too old when it came (2 s) and was not done: nobody
@@ -318,7 +343,7 @@ export type Dropped = Message<"oriel.v1.Dropped"> & {
  * Use `create(DroppedSchema)` to create a new message.
  */
 export const DroppedSchema: GenMessage<Dropped> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 5);
+  messageDesc(file_oriel_v1_channel, 6);
 
 /**
  * Key is a physical key: usage number on page 7 of the USB HID usage tables.
@@ -368,7 +393,7 @@ export type Key = Message<"oriel.v1.Key"> & {
  * Use `create(KeySchema)` to create a new message.
  */
 export const KeySchema: GenMessage<Key> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 6);
+  messageDesc(file_oriel_v1_channel, 7);
 
 /**
  * PointerButton carries its own place, so that a click never lands where an
@@ -410,7 +435,7 @@ export type PointerButton = Message<"oriel.v1.PointerButton"> & {
  * Use `create(PointerButtonSchema)` to create a new message.
  */
 export const PointerButtonSchema: GenMessage<PointerButton> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 7);
+  messageDesc(file_oriel_v1_channel, 8);
 
 /**
  * Wheel is in 1/120 notch; positive is right and down.
@@ -444,7 +469,7 @@ export type Wheel = Message<"oriel.v1.Wheel"> & {
  * Use `create(WheelSchema)` to create a new message.
  */
 export const WheelSchema: GenMessage<Wheel> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 8);
+  messageDesc(file_oriel_v1_channel, 9);
 
 /**
  * Text is typed as it is, whatever the remote layout.
@@ -463,7 +488,7 @@ export type Text = Message<"oriel.v1.Text"> & {
  * Use `create(TextSchema)` to create a new message.
  */
 export const TextSchema: GenMessage<Text> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 9);
+  messageDesc(file_oriel_v1_channel, 10);
 
 /**
  * @generated from message oriel.v1.ReleaseAll
@@ -476,7 +501,7 @@ export type ReleaseAll = Message<"oriel.v1.ReleaseAll"> & {
  * Use `create(ReleaseAllSchema)` to create a new message.
  */
 export const ReleaseAllSchema: GenMessage<ReleaseAll> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 10);
+  messageDesc(file_oriel_v1_channel, 11);
 
 /**
  * Leave is the operator's disconnect; the agent ends the session.
@@ -491,7 +516,7 @@ export type Leave = Message<"oriel.v1.Leave"> & {
  * Use `create(LeaveSchema)` to create a new message.
  */
 export const LeaveSchema: GenMessage<Leave> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 11);
+  messageDesc(file_oriel_v1_channel, 12);
 
 /**
  * Refresh asks for the picture anew: the viewer has shown none on this connection, and
@@ -507,7 +532,7 @@ export type Refresh = Message<"oriel.v1.Refresh"> & {
  * Use `create(RefreshSchema)` to create a new message.
  */
 export const RefreshSchema: GenMessage<Refresh> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 12);
+  messageDesc(file_oriel_v1_channel, 13);
 
 /**
  * Heard answers Dropped; the time between the two bounds how old this is.
@@ -526,7 +551,7 @@ export type Heard = Message<"oriel.v1.Heard"> & {
  * Use `create(HeardSchema)` to create a new message.
  */
 export const HeardSchema: GenMessage<Heard> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 13);
+  messageDesc(file_oriel_v1_channel, 14);
 
 /**
  * Seen is how the pictures fared at the viewer since the last such message, for
@@ -565,7 +590,7 @@ export type Seen = Message<"oriel.v1.Seen"> & {
  * Use `create(SeenSchema)` to create a new message.
  */
 export const SeenSchema: GenMessage<Seen> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 14);
+  messageDesc(file_oriel_v1_channel, 15);
 
 /**
  * @generated from message oriel.v1.StreamSettings
@@ -598,7 +623,7 @@ export type StreamSettings = Message<"oriel.v1.StreamSettings"> & {
  * Use `create(StreamSettingsSchema)` to create a new message.
  */
 export const StreamSettingsSchema: GenMessage<StreamSettings> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 15);
+  messageDesc(file_oriel_v1_channel, 16);
 
 /**
  * @generated from message oriel.v1.Ping
@@ -615,7 +640,7 @@ export type Ping = Message<"oriel.v1.Ping"> & {
  * Use `create(PingSchema)` to create a new message.
  */
 export const PingSchema: GenMessage<Ping> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 16);
+  messageDesc(file_oriel_v1_channel, 17);
 
 /**
  * @generated from message oriel.v1.Pong
@@ -632,7 +657,7 @@ export type Pong = Message<"oriel.v1.Pong"> & {
  * Use `create(PongSchema)` to create a new message.
  */
 export const PongSchema: GenMessage<Pong> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 17);
+  messageDesc(file_oriel_v1_channel, 18);
 
 /**
  * @generated from message oriel.v1.Ready
@@ -678,7 +703,7 @@ export type Ready = Message<"oriel.v1.Ready"> & {
  * Use `create(ReadySchema)` to create a new message.
  */
 export const ReadySchema: GenMessage<Ready> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 18);
+  messageDesc(file_oriel_v1_channel, 19);
 
 /**
  * @generated from message oriel.v1.Screen
@@ -700,7 +725,7 @@ export type Screen = Message<"oriel.v1.Screen"> & {
  * Use `create(ScreenSchema)` to create a new message.
  */
 export const ScreenSchema: GenMessage<Screen> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 19);
+  messageDesc(file_oriel_v1_channel, 20);
 
 /**
  * DisplayState tells of a display that went away or came back in mid-session, or
@@ -730,7 +755,7 @@ export type DisplayState = Message<"oriel.v1.DisplayState"> & {
  * Use `create(DisplayStateSchema)` to create a new message.
  */
 export const DisplayStateSchema: GenMessage<DisplayState> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 20);
+  messageDesc(file_oriel_v1_channel, 21);
 
 /**
  * CursorShape's picture is straight RGBA, rows without padding; empty: hidden.
@@ -771,7 +796,7 @@ export type CursorShape = Message<"oriel.v1.CursorShape"> & {
  * Use `create(CursorShapeSchema)` to create a new message.
  */
 export const CursorShapeSchema: GenMessage<CursorShape> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 21);
+  messageDesc(file_oriel_v1_channel, 22);
 
 /**
  * CursorPlace is where the pointer is, in 1/65536 of the picture. local: this
@@ -801,7 +826,7 @@ export type CursorPlace = Message<"oriel.v1.CursorPlace"> & {
  * Use `create(CursorPlaceSchema)` to create a new message.
  */
 export const CursorPlaceSchema: GenMessage<CursorPlace> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 22);
+  messageDesc(file_oriel_v1_channel, 23);
 
 /**
  * Denied answers what the grant does not allow; at most one a second and scope.
@@ -830,7 +855,7 @@ export type Denied = Message<"oriel.v1.Denied"> & {
  * Use `create(DeniedSchema)` to create a new message.
  */
 export const DeniedSchema: GenMessage<Denied> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 23);
+  messageDesc(file_oriel_v1_channel, 24);
 
 /**
  * Stats is the agent's side of the statistics overlay, once a second while
@@ -923,7 +948,7 @@ export type Stats = Message<"oriel.v1.Stats"> & {
  * Use `create(StatsSchema)` to create a new message.
  */
 export const StatsSchema: GenMessage<Stats> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 24);
+  messageDesc(file_oriel_v1_channel, 25);
 
 /**
  * @generated from message oriel.v1.Bye
@@ -950,7 +975,7 @@ export type Bye = Message<"oriel.v1.Bye"> & {
  * Use `create(ByeSchema)` to create a new message.
  */
 export const ByeSchema: GenMessage<Bye> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_channel, 25);
+  messageDesc(file_oriel_v1_channel, 26);
 
 /**
  * Preset: a picture sooner, or a finer one. Whatever it is, a picture that stands

@@ -11,7 +11,7 @@ import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Status_Display, Summary } from "./agent_pb";
 import { file_oriel_v1_agent } from "./agent_pb";
 import { file_oriel_v1_bounds } from "./bounds_pb";
-import type { Answer, Candidate, Code, Delays, EndReason, IceServer, Mode, Path, Scope, SessionEnded } from "./session_pb";
+import type { Answer, Candidate, Capability, Code, Delays, EndReason, IceServer, Mode, Path, Scope, SessionEnded } from "./session_pb";
 import { file_oriel_v1_session } from "./session_pb";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oriel/v1/live.proto.
  */
 export const file_oriel_v1_live: GenFile = /*@__PURE__*/
-  fileDesc("ChNvcmllbC92MS9saXZlLnByb3RvEghvcmllbC52MSLSAgoLRnJvbUNvbnNvbGUSIAoFd2F0Y2gYASABKAsyDy5vcmllbC52MS5XYXRjaEgAEi0KDG9wZW5fc2Vzc2lvbhgCIAEoCzIVLm9yaWVsLnYxLk9wZW5TZXNzaW9uSAASKAoJY2FuZGlkYXRlGAMgASgLMhMub3JpZWwudjEuQ2FuZGlkYXRlSAASLwoNY2xvc2Vfc2Vzc2lvbhgEIAEoCzIWLm9yaWVsLnYxLkNsb3NlU2Vzc2lvbkgAEjEKDmF0dGFjaF9zZXNzaW9uGAUgASgLMhcub3JpZWwudjEuQXR0YWNoU2Vzc2lvbkgAEicKCXJlbmV3X2ljZRgGIAEoCzISLm9yaWVsLnYxLlJlbmV3SWNlSAASMwoPcHJlcGFyZV9zZXNzaW9uGAcgASgLMhgub3JpZWwudjEuUHJlcGFyZVNlc3Npb25IAEIGCgRib2R5IsEFCglUb0NvbnNvbGUSKAoHd2VsY29tZRgBIAEoCzIVLm9yaWVsLnYxLkxpdmVXZWxjb21lSAASMAoJY29tcHV0ZXJzGAIgASgLMhsub3JpZWwudjEuQ29tcHV0ZXJzU25hcHNob3RIABImCghjb21wdXRlchgDIAEoCzISLm9yaWVsLnYxLkNvbXB1dGVySAASNQoQY29tcHV0ZXJfcmVtb3ZlZBgEIAEoCzIZLm9yaWVsLnYxLkNvbXB1dGVyUmVtb3ZlZEgAEiwKB2pvdXJuYWwYBSABKAsyGS5vcmllbC52MS5Kb3VybmFsU25hcHNob3RIABIvCg1qb3VybmFsX2VudHJ5GAYgASgLMhYub3JpZWwudjEuSm91cm5hbEVudHJ5SAASMQoOc2Vzc2lvbl9vcGVuZWQYByABKAsyFy5vcmllbC52MS5TZXNzaW9uT3BlbmVkSAASIgoGYW5zd2VyGAggASgLMhAub3JpZWwudjEuQW5zd2VySAASKAoJY2FuZGlkYXRlGAkgASgLMhMub3JpZWwudjEuQ2FuZGlkYXRlSAASLwoNc2Vzc2lvbl9lbmRlZBgKIAEoCzIWLm9yaWVsLnYxLlNlc3Npb25FbmRlZEgAEiQKB3Byb2JsZW0YCyABKAsyES5vcmllbC52MS5Qcm9ibGVtSAASKQoKc2lnbmVkX291dBgMIAEoCzITLm9yaWVsLnYxLlNpZ25lZE91dEgAEjMKD3Nlc3Npb25fd2FpdGluZxgNIAEoCzIYLm9yaWVsLnYxLlNlc3Npb25XYWl0aW5nSAASKwoLaWNlX3NlcnZlcnMYDiABKAsyFC5vcmllbC52MS5JY2VTZXJ2ZXJzSAASLQoMcmVsYXlfaGVhbHRoGA8gASgLMhUub3JpZWwudjEuUmVsYXlIZWFsdGhIAEIGCgRib2R5IksKC1JlbGF5SGVhbHRoEigKB2ZhaWxpbmcYASADKAsyES5vcmllbC52MS5GYWlsaW5nQgTo4BgQEhIKBG5vZGUYAiABKAlCBODgGEAiMAoHRmFpbGluZxISCgRwYXJ0GAEgASgJQgTg4BggEhEKCWRpc2tfZnVsbBgCIAEoCCKYAQoLTGl2ZVdlbGNvbWUSFwoJcGVyc29uX2lkGAEgASgJQgTg4BhAEhsKDXJlbGF5X3ZlcnNpb24YAiABKAlCBODgGEASLgoLaWNlX3NlcnZlcnMYAyADKAsyEy5vcmllbC52MS5JY2VTZXJ2ZXJCBOjgGBASFgoOaWNlX2V4cGlyZXNfYXQYBCABKAMSCwoDbm93GAUgASgDIisKBVdhdGNoEhEKCWNvbXB1dGVycxgBIAEoCBIPCgdqb3VybmFsGAIgASgIIgoKCFJlbmV3SWNlIlQKCkljZVNlcnZlcnMSLgoLaWNlX3NlcnZlcnMYASADKAsyEy5vcmllbC52MS5JY2VTZXJ2ZXJCBOjgGBASFgoOaWNlX2V4cGlyZXNfYXQYAiABKAMihgEKC09wZW5TZXNzaW9uEg8KB2F0dGVtcHQYASABKA0SGQoLY29tcHV0ZXJfaWQYAiABKAlCBODgGEASHAoEbW9kZRgDIAEoDjIOLm9yaWVsLnYxLk1vZGUSEwoDc2RwGAQgASgJQgbg4BiAgAQSGAoKc2Vzc2lvbl9pZBgFIAEoCUIE4OAYQCIrCg5QcmVwYXJlU2Vzc2lvbhIZCgtjb21wdXRlcl9pZBgBIAEoCUIE4OAYQCKrAQoNU2Vzc2lvbk9wZW5lZBIYCgpzZXNzaW9uX2lkGAEgASgJQgTg4BhAEg8KB2F0dGVtcHQYAiABKA0SGgoMY29tcHV0ZXJfa2V5GAMgASgMQgTg4BggEhMKBW5vbmNlGAQgASgMQgTg4BggEiUKBnNjb3BlcxgFIAMoDjIPLm9yaWVsLnYxLlNjb3BlQgTo4BggEhcKCWtub3duX2tleRgUIAEoDEIE4OAYICJRCg5TZXNzaW9uV2FpdGluZxIPCgdhdHRlbXB0GAEgASgNEhkKC2NvbXB1dGVyX2lkGAIgASgJQgTg4BhAEhMKC3VucmVhY2hhYmxlGAMgASgIIjkKDENsb3NlU2Vzc2lvbhIYCgpzZXNzaW9uX2lkGAEgASgJQgTg4BhAEg8KB2F0dGVtcHQYAiABKA0iKQoNQXR0YWNoU2Vzc2lvbhIYCgpzZXNzaW9uX2lkGAEgASgJQgTg4BhAImkKB1Byb2JsZW0SDwoHYXR0ZW1wdBgBIAEoDRIYCgpzZXNzaW9uX2lkGAIgASgJQgTg4BhAEhwKBGNvZGUYAyABKA4yDi5vcmllbC52MS5Db2RlEhUKBmRldGFpbBgEIAEoCUIF4OAYgAgiCwoJU2lnbmVkT3V0IrUECghDb21wdXRlchIQCgJpZBgBIAEoCUIE4OAYQBITCgRuYW1lGAIgASgJQgXg4BiAAhIpCgZzdGF0dXMYAyABKA4yGS5vcmllbC52MS5Db21wdXRlci5TdGF0dXMSIgoHc3VtbWFyeRgEIAEoCzIRLm9yaWVsLnYxLlN1bW1hcnkSFQoHYWRkcmVzcxgFIAEoCUIE4OAYQBIbCg1hZ2VudF92ZXJzaW9uGAYgASgJQgTg4BhAEhEKCWxhc3Rfc2VlbhgHIAEoAxIQCghhZGRlZF9hdBgIIAEoAxISCgpwcmV2aWV3X2F0GAkgASgDEikKB2Rpc3BsYXkYCiABKA4yGC5vcmllbC52MS5TdGF0dXMuRGlzcGxheRIcCglvcGVyYXRvcnMYCyADKAlCCeDgGIAC6OAYIBITCgttYXlfY29udHJvbBgMIAEoCBIdCg5kaXNwbGF5X2RldGFpbBgNIAEoCUIF4OAYgAgSHgoFdHdpbnMYFCABKAsyDy5vcmllbC52MS5Ud2lucxIdCg9zYW1lX21hY2hpbmVfYXMYFSABKAlCBODgGEAiiQEKBlN0YXR1cxIWChJTVEFUVVNfVU5TUEVDSUZJRUQQABIRCg1TVEFUVVNfT05MSU5FEAESFQoRU1RBVFVTX0lOX1NFU1NJT04QAhISCg5TVEFUVVNfT0ZGTElORRADEhUKEVNUQVRVU19ORVZFUl9TRUVOEAQSEgoOU1RBVFVTX0JMT0NLRUQQBSKpAQoFVHdpbnMSDwoHc2Vlbl9hdBgBIAEoAxIvCghtYWNoaW5lcxgCIAMoCzIXLm9yaWVsLnYxLlR3aW5zLk1hY2hpbmVCBOjgGAIaXgoHTWFjaGluZRISCgRtYXJrGAEgASgJQgTg4BhQEhgKCWhvc3RfbmFtZRgCIAEoCUIF4OAYgAISFQoHYWRkcmVzcxgDIAEoCUIE4OAYQBIOCgZyZW5ld3MYBCABKAgiQgoRQ29tcHV0ZXJzU25hcHNob3QSLQoJY29tcHV0ZXJzGAEgAygLMhIub3JpZWwudjEuQ29tcHV0ZXJCBujgGKCNBiIjCg9Db21wdXRlclJlbW92ZWQSEAoCaWQYASABKAlCBODgGEAi9gMKDEpvdXJuYWxFbnRyeRIYCgpzZXNzaW9uX2lkGAEgASgJQgTg4BhAEhkKC2NvbXB1dGVyX2lkGAIgASgJQgTg4BhAEhwKDWNvbXB1dGVyX25hbWUYAyABKAlCBeDgGIACEhkKC29wZXJhdG9yX2lkGAQgASgJQgTg4BhAEhwKDW9wZXJhdG9yX25hbWUYBSABKAlCBeDgGIACEh4KEG9wZXJhdG9yX2FkZHJlc3MYBiABKAlCBODgGEASFgoHYnJvd3NlchgHIAEoCUIF4OAYgAISHAoEbW9kZRgIIAEoDjIOLm9yaWVsLnYxLk1vZGUSEgoKc3RhcnRlZF9hdBgJIAEoAxIUCgxjb25uZWN0ZWRfYXQYCiABKAMSEAoIZW5kZWRfYXQYCyABKAMSJwoKZW5kX3JlYXNvbhgMIAEoDjITLm9yaWVsLnYxLkVuZFJlYXNvbhIgCghlbmRfY29kZRgNIAEoDjIOLm9yaWVsLnYxLkNvZGUSHAoEcGF0aBgOIAEoDjIOLm9yaWVsLnYxLlBhdGgSDQoFYnl0ZXMYDyABKAQSEwoFY29kZWMYECABKAlCBODgGCASGQoKZW5kX2RldGFpbBgRIAEoCUIF4OAYgAgSIAoGZGVsYXlzGBIgASgLMhAub3JpZWwudjEuRGVsYXlzIkAKD0pvdXJuYWxTbmFwc2hvdBItCgdlbnRyaWVzGAEgAygLMhYub3JpZWwudjEuSm91cm5hbEVudHJ5QgTo4BhkQiFaH29yaWVsL3Byb3RvY29sL29yaWVsL3YxO29yaWVsdjFiBnByb3RvMw", [file_oriel_v1_agent, file_oriel_v1_bounds, file_oriel_v1_session]);
+  fileDesc("ChNvcmllbC92MS9saXZlLnByb3RvEghvcmllbC52MSKPAwoLRnJvbUNvbnNvbGUSIAoFd2F0Y2gYASABKAsyDy5vcmllbC52MS5XYXRjaEgAEi0KDG9wZW5fc2Vzc2lvbhgCIAEoCzIVLm9yaWVsLnYxLk9wZW5TZXNzaW9uSAASKAoJY2FuZGlkYXRlGAMgASgLMhMub3JpZWwudjEuQ2FuZGlkYXRlSAASLwoNY2xvc2Vfc2Vzc2lvbhgEIAEoCzIWLm9yaWVsLnYxLkNsb3NlU2Vzc2lvbkgAEjEKDmF0dGFjaF9zZXNzaW9uGAUgASgLMhcub3JpZWwudjEuQXR0YWNoU2Vzc2lvbkgAEicKCXJlbmV3X2ljZRgGIAEoCzISLm9yaWVsLnYxLlJlbmV3SWNlSAASMwoPcHJlcGFyZV9zZXNzaW9uGAcgASgLMhgub3JpZWwudjEuUHJlcGFyZVNlc3Npb25IABIvCg1jaGFuZ2Vfc2NvcGVzGAggASgLMhYub3JpZWwudjEuQ2hhbmdlU2NvcGVzSAASCgoCaWQYHiABKA1CBgoEYm9keSLBBQoJVG9Db25zb2xlEigKB3dlbGNvbWUYASABKAsyFS5vcmllbC52MS5MaXZlV2VsY29tZUgAEjAKCWNvbXB1dGVycxgCIAEoCzIbLm9yaWVsLnYxLkNvbXB1dGVyc1NuYXBzaG90SAASJgoIY29tcHV0ZXIYAyABKAsyEi5vcmllbC52MS5Db21wdXRlckgAEjUKEGNvbXB1dGVyX3JlbW92ZWQYBCABKAsyGS5vcmllbC52MS5Db21wdXRlclJlbW92ZWRIABIsCgdqb3VybmFsGAUgASgLMhkub3JpZWwudjEuSm91cm5hbFNuYXBzaG90SAASLwoNam91cm5hbF9lbnRyeRgGIAEoCzIWLm9yaWVsLnYxLkpvdXJuYWxFbnRyeUgAEjEKDnNlc3Npb25fb3BlbmVkGAcgASgLMhcub3JpZWwudjEuU2Vzc2lvbk9wZW5lZEgAEiIKBmFuc3dlchgIIAEoCzIQLm9yaWVsLnYxLkFuc3dlckgAEigKCWNhbmRpZGF0ZRgJIAEoCzITLm9yaWVsLnYxLkNhbmRpZGF0ZUgAEi8KDXNlc3Npb25fZW5kZWQYCiABKAsyFi5vcmllbC52MS5TZXNzaW9uRW5kZWRIABIkCgdwcm9ibGVtGAsgASgLMhEub3JpZWwudjEuUHJvYmxlbUgAEikKCnNpZ25lZF9vdXQYDCABKAsyEy5vcmllbC52MS5TaWduZWRPdXRIABIzCg9zZXNzaW9uX3dhaXRpbmcYDSABKAsyGC5vcmllbC52MS5TZXNzaW9uV2FpdGluZ0gAEisKC2ljZV9zZXJ2ZXJzGA4gASgLMhQub3JpZWwudjEuSWNlU2VydmVyc0gAEi0KDHJlbGF5X2hlYWx0aBgPIAEoCzIVLm9yaWVsLnYxLlJlbGF5SGVhbHRoSABCBgoEYm9keSJLCgtSZWxheUhlYWx0aBIoCgdmYWlsaW5nGAEgAygLMhEub3JpZWwudjEuRmFpbGluZ0IE6OAYEBISCgRub2RlGAIgASgJQgTg4BhAIjAKB0ZhaWxpbmcSEgoEcGFydBgBIAEoCUIE4OAYIBIRCglkaXNrX2Z1bGwYAiABKAgiywEKC0xpdmVXZWxjb21lEhcKCXBlcnNvbl9pZBgBIAEoCUIE4OAYQBIbCg1yZWxheV92ZXJzaW9uGAIgASgJQgTg4BhAEi4KC2ljZV9zZXJ2ZXJzGAMgAygLMhMub3JpZWwudjEuSWNlU2VydmVyQgTo4BgQEhYKDmljZV9leHBpcmVzX2F0GAQgASgDEgsKA25vdxgFIAEoAxIxCgxjYXBhYmlsaXRpZXMYBiADKA4yFC5vcmllbC52MS5DYXBhYmlsaXR5QgXo4BiAASJSCgVXYXRjaBIRCgljb21wdXRlcnMYASABKAgSDwoHam91cm5hbBgCIAEoCBIlCgZ0b3BpY3MYAyADKA4yDy5vcmllbC52MS5Ub3BpY0IE6OAYQCIKCghSZW5ld0ljZSJUCgpJY2VTZXJ2ZXJzEi4KC2ljZV9zZXJ2ZXJzGAEgAygLMhMub3JpZWwudjEuSWNlU2VydmVyQgTo4BgQEhYKDmljZV9leHBpcmVzX2F0GAIgASgDIq0BCgtPcGVuU2Vzc2lvbhIPCgdhdHRlbXB0GAEgASgNEhkKC2NvbXB1dGVyX2lkGAIgASgJQgTg4BhAEhwKBG1vZGUYAyABKA4yDi5vcmllbC52MS5Nb2RlEhMKA3NkcBgEIAEoCUIG4OAYgIAEEhgKCnNlc3Npb25faWQYBSABKAlCBODgGEASJQoGd2FudGVkGAYgAygOMg8ub3JpZWwudjEuU2NvcGVCBOjgGCAiTwoMQ2hhbmdlU2NvcGVzEhgKCnNlc3Npb25faWQYASABKAlCBODgGEASJQoGd2FudGVkGAIgAygOMg8ub3JpZWwudjEuU2NvcGVCBOjgGCAiKwoOUHJlcGFyZVNlc3Npb24SGQoLY29tcHV0ZXJfaWQYASABKAlCBODgGEAiqwEKDVNlc3Npb25PcGVuZWQSGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQBIPCgdhdHRlbXB0GAIgASgNEhoKDGNvbXB1dGVyX2tleRgDIAEoDEIE4OAYIBITCgVub25jZRgEIAEoDEIE4OAYIBIlCgZzY29wZXMYBSADKA4yDy5vcmllbC52MS5TY29wZUIE6OAYIBIXCglrbm93bl9rZXkYFCABKAxCBODgGCAiUQoOU2Vzc2lvbldhaXRpbmcSDwoHYXR0ZW1wdBgBIAEoDRIZCgtjb21wdXRlcl9pZBgCIAEoCUIE4OAYQBITCgt1bnJlYWNoYWJsZRgDIAEoCCI5CgxDbG9zZVNlc3Npb24SGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQBIPCgdhdHRlbXB0GAIgASgNIikKDUF0dGFjaFNlc3Npb24SGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQCJ7CgdQcm9ibGVtEg8KB2F0dGVtcHQYASABKA0SGAoKc2Vzc2lvbl9pZBgCIAEoCUIE4OAYQBIcCgRjb2RlGAMgASgOMg4ub3JpZWwudjEuQ29kZRIVCgZkZXRhaWwYBCABKAlCBeDgGIAIEhAKCHJlcGx5X3RvGAUgASgNIgsKCVNpZ25lZE91dCLoBAoIQ29tcHV0ZXISEAoCaWQYASABKAlCBODgGEASEwoEbmFtZRgCIAEoCUIF4OAYgAISKQoGc3RhdHVzGAMgASgOMhkub3JpZWwudjEuQ29tcHV0ZXIuU3RhdHVzEiIKB3N1bW1hcnkYBCABKAsyES5vcmllbC52MS5TdW1tYXJ5EhUKB2FkZHJlc3MYBSABKAlCBODgGEASGwoNYWdlbnRfdmVyc2lvbhgGIAEoCUIE4OAYQBIRCglsYXN0X3NlZW4YByABKAMSEAoIYWRkZWRfYXQYCCABKAMSEgoKcHJldmlld19hdBgJIAEoAxIpCgdkaXNwbGF5GAogASgOMhgub3JpZWwudjEuU3RhdHVzLkRpc3BsYXkSHAoJb3BlcmF0b3JzGAsgAygJQgng4BiAAujgGCASEwoLbWF5X2NvbnRyb2wYDCABKAgSHQoOZGlzcGxheV9kZXRhaWwYDSABKAlCBeDgGIAIEh4KBXR3aW5zGBQgASgLMg8ub3JpZWwudjEuVHdpbnMSHQoPc2FtZV9tYWNoaW5lX2FzGBUgASgJQgTg4BhAEjEKDGNhcGFiaWxpdGllcxgWIAMoDjIULm9yaWVsLnYxLkNhcGFiaWxpdHlCBejgGIABIokBCgZTdGF0dXMSFgoSU1RBVFVTX1VOU1BFQ0lGSUVEEAASEQoNU1RBVFVTX09OTElORRABEhUKEVNUQVRVU19JTl9TRVNTSU9OEAISEgoOU1RBVFVTX09GRkxJTkUQAxIVChFTVEFUVVNfTkVWRVJfU0VFThAEEhIKDlNUQVRVU19CTE9DS0VEEAUiqQEKBVR3aW5zEg8KB3NlZW5fYXQYASABKAMSLwoIbWFjaGluZXMYAiADKAsyFy5vcmllbC52MS5Ud2lucy5NYWNoaW5lQgTo4BgCGl4KB01hY2hpbmUSEgoEbWFyaxgBIAEoCUIE4OAYUBIYCglob3N0X25hbWUYAiABKAlCBeDgGIACEhUKB2FkZHJlc3MYAyABKAlCBODgGEASDgoGcmVuZXdzGAQgASgIIkIKEUNvbXB1dGVyc1NuYXBzaG90Ei0KCWNvbXB1dGVycxgBIAMoCzISLm9yaWVsLnYxLkNvbXB1dGVyQgbo4BigjQYiIwoPQ29tcHV0ZXJSZW1vdmVkEhAKAmlkGAEgASgJQgTg4BhAIp0ECgxKb3VybmFsRW50cnkSGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQBIZCgtjb21wdXRlcl9pZBgCIAEoCUIE4OAYQBIcCg1jb21wdXRlcl9uYW1lGAMgASgJQgXg4BiAAhIZCgtvcGVyYXRvcl9pZBgEIAEoCUIE4OAYQBIcCg1vcGVyYXRvcl9uYW1lGAUgASgJQgXg4BiAAhIeChBvcGVyYXRvcl9hZGRyZXNzGAYgASgJQgTg4BhAEhYKB2Jyb3dzZXIYByABKAlCBeDgGIACEhwKBG1vZGUYCCABKA4yDi5vcmllbC52MS5Nb2RlEhIKCnN0YXJ0ZWRfYXQYCSABKAMSFAoMY29ubmVjdGVkX2F0GAogASgDEhAKCGVuZGVkX2F0GAsgASgDEicKCmVuZF9yZWFzb24YDCABKA4yEy5vcmllbC52MS5FbmRSZWFzb24SIAoIZW5kX2NvZGUYDSABKA4yDi5vcmllbC52MS5Db2RlEhwKBHBhdGgYDiABKA4yDi5vcmllbC52MS5QYXRoEg0KBWJ5dGVzGA8gASgEEhMKBWNvZGVjGBAgASgJQgTg4BggEhkKCmVuZF9kZXRhaWwYESABKAlCBeDgGIAIEiAKBmRlbGF5cxgSIAEoCzIQLm9yaWVsLnYxLkRlbGF5cxIlCgZzY29wZXMYEyADKA4yDy5vcmllbC52MS5TY29wZUIE6OAYICJACg9Kb3VybmFsU25hcHNob3QSLQoHZW50cmllcxgBIAMoCzIWLm9yaWVsLnYxLkpvdXJuYWxFbnRyeUIE6OAYZCpGCgVUb3BpYxIVChFUT1BJQ19VTlNQRUNJRklFRBAAEhMKD1RPUElDX0NPTVBVVEVSUxABEhEKDVRPUElDX0pPVVJOQUwQAkIhWh9vcmllbC9wcm90b2NvbC9vcmllbC92MTtvcmllbHYxYgZwcm90bzM", [file_oriel_v1_agent, file_oriel_v1_bounds, file_oriel_v1_session]);
 
 /**
  * @generated from message oriel.v1.FromConsole
@@ -70,7 +70,20 @@ export type FromConsole = Message<"oriel.v1.FromConsole"> & {
      */
     value: PrepareSession;
     case: "prepareSession";
+  } | {
+    /**
+     * @generated from field: oriel.v1.ChangeScopes change_scopes = 8;
+     */
+    value: ChangeScopes;
+    case: "changeScopes";
   } | { case: undefined; value?: undefined };
+
+  /**
+   * Not zero: named in the Problem that says that this ask failed.
+   *
+   * @generated from field: uint32 id = 30;
+   */
+  id: number;
 };
 
 /**
@@ -272,6 +285,13 @@ export type LiveWelcome = Message<"oriel.v1.LiveWelcome"> & {
    * @generated from field: int64 now = 5;
    */
   now: bigint;
+
+  /**
+   * of the relay
+   *
+   * @generated from field: repeated oriel.v1.Capability capabilities = 6;
+   */
+  capabilities: Capability[];
 };
 
 /**
@@ -282,12 +302,15 @@ export const LiveWelcomeSchema: GenMessage<LiveWelcome> = /*@__PURE__*/
   messageDesc(file_oriel_v1_live, 4);
 
 /**
- * Watch replaces what this tab watches.
+ * Watch replaces what this tab watches. A topic that the relay does not know is
+ * answered with CODE_UNIMPLEMENTED, and the others are watched.
  *
  * @generated from message oriel.v1.Watch
  */
 export type Watch = Message<"oriel.v1.Watch"> & {
   /**
+   * Said instead of topics by tabs from before 2026-11-30, as scopes.go reads them.
+   *
    * @generated from field: bool computers = 1;
    */
   computers: boolean;
@@ -296,6 +319,11 @@ export type Watch = Message<"oriel.v1.Watch"> & {
    * @generated from field: bool journal = 2;
    */
   journal: boolean;
+
+  /**
+   * @generated from field: repeated oriel.v1.Topic topics = 3;
+   */
+  topics: Topic[];
 };
 
 /**
@@ -364,6 +392,8 @@ export type OpenSession = Message<"oriel.v1.OpenSession"> & {
   computerId: string;
 
   /**
+   * of a tab from before 2026-11-30, which names no wanted
+   *
    * @generated from field: oriel.v1.Mode mode = 3;
    */
   mode: Mode;
@@ -379,6 +409,14 @@ export type OpenSession = Message<"oriel.v1.OpenSession"> & {
    * @generated from field: string session_id = 5;
    */
   sessionId: string;
+
+  /**
+   * Granted whole or refused. CODE_UNIMPLEMENTED: relay or computer do not know one of
+   * them, and the detail says which of the two to update.
+   *
+   * @generated from field: repeated oriel.v1.Scope wanted = 6;
+   */
+  wanted: Scope[];
 };
 
 /**
@@ -387,6 +425,33 @@ export type OpenSession = Message<"oriel.v1.OpenSession"> & {
  */
 export const OpenSessionSchema: GenMessage<OpenSession> = /*@__PURE__*/
   messageDesc(file_oriel_v1_live, 8);
+
+/**
+ * ChangeScopes adds scopes to a running session of this person, or gives some back. The
+ * agent says on the control channel what is in force; a Problem says why nothing changed.
+ *
+ * @generated from message oriel.v1.ChangeScopes
+ */
+export type ChangeScopes = Message<"oriel.v1.ChangeScopes"> & {
+  /**
+   * @generated from field: string session_id = 1;
+   */
+  sessionId: string;
+
+  /**
+   * all that it has from then on
+   *
+   * @generated from field: repeated oriel.v1.Scope wanted = 2;
+   */
+  wanted: Scope[];
+};
+
+/**
+ * Describes the message oriel.v1.ChangeScopes.
+ * Use `create(ChangeScopesSchema)` to create a new message.
+ */
+export const ChangeScopesSchema: GenMessage<ChangeScopes> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_live, 9);
 
 /**
  * PrepareSession is said when a person has clicked and an OpenSession is about to
@@ -407,7 +472,7 @@ export type PrepareSession = Message<"oriel.v1.PrepareSession"> & {
  * Use `create(PrepareSessionSchema)` to create a new message.
  */
 export const PrepareSessionSchema: GenMessage<PrepareSession> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 9);
+  messageDesc(file_oriel_v1_live, 10);
 
 /**
  * @generated from message oriel.v1.SessionOpened
@@ -456,7 +521,7 @@ export type SessionOpened = Message<"oriel.v1.SessionOpened"> & {
  * Use `create(SessionOpenedSchema)` to create a new message.
  */
 export const SessionOpenedSchema: GenMessage<SessionOpened> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 10);
+  messageDesc(file_oriel_v1_live, 11);
 
 /**
  * @generated from message oriel.v1.SessionWaiting
@@ -486,7 +551,7 @@ export type SessionWaiting = Message<"oriel.v1.SessionWaiting"> & {
  * Use `create(SessionWaitingSchema)` to create a new message.
  */
 export const SessionWaitingSchema: GenMessage<SessionWaiting> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 11);
+  messageDesc(file_oriel_v1_live, 12);
 
 /**
  * CloseSession ends a session, or takes back an OpenSession that waits or is
@@ -513,7 +578,7 @@ export type CloseSession = Message<"oriel.v1.CloseSession"> & {
  * Use `create(CloseSessionSchema)` to create a new message.
  */
 export const CloseSessionSchema: GenMessage<CloseSession> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 12);
+  messageDesc(file_oriel_v1_live, 13);
 
 /**
  * AttachSession is said on a new WebSocket by a tab whose session runs on
@@ -533,7 +598,7 @@ export type AttachSession = Message<"oriel.v1.AttachSession"> & {
  * Use `create(AttachSessionSchema)` to create a new message.
  */
 export const AttachSessionSchema: GenMessage<AttachSession> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 13);
+  messageDesc(file_oriel_v1_live, 14);
 
 /**
  * @generated from message oriel.v1.Problem
@@ -558,6 +623,13 @@ export type Problem = Message<"oriel.v1.Problem"> & {
    * @generated from field: string detail = 4;
    */
   detail: string;
+
+  /**
+   * FromConsole.id of what failed
+   *
+   * @generated from field: uint32 reply_to = 5;
+   */
+  replyTo: number;
 };
 
 /**
@@ -565,7 +637,7 @@ export type Problem = Message<"oriel.v1.Problem"> & {
  * Use `create(ProblemSchema)` to create a new message.
  */
 export const ProblemSchema: GenMessage<Problem> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 14);
+  messageDesc(file_oriel_v1_live, 15);
 
 /**
  * @generated from message oriel.v1.SignedOut
@@ -578,7 +650,7 @@ export type SignedOut = Message<"oriel.v1.SignedOut"> & {
  * Use `create(SignedOutSchema)` to create a new message.
  */
 export const SignedOutSchema: GenMessage<SignedOut> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 15);
+  messageDesc(file_oriel_v1_live, 16);
 
 /**
  * @generated from message oriel.v1.Computer
@@ -674,6 +746,13 @@ export type Computer = Message<"oriel.v1.Computer"> & {
    * @generated from field: string same_machine_as = 21;
    */
   sameMachineAs: string;
+
+  /**
+   * of its agent
+   *
+   * @generated from field: repeated oriel.v1.Capability capabilities = 22;
+   */
+  capabilities: Capability[];
 };
 
 /**
@@ -681,7 +760,7 @@ export type Computer = Message<"oriel.v1.Computer"> & {
  * Use `create(ComputerSchema)` to create a new message.
  */
 export const ComputerSchema: GenMessage<Computer> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 16);
+  messageDesc(file_oriel_v1_live, 17);
 
 /**
  * @generated from enum oriel.v1.Computer.Status
@@ -722,7 +801,7 @@ export enum Computer_Status {
  * Describes the enum oriel.v1.Computer.Status.
  */
 export const Computer_StatusSchema: GenEnum<Computer_Status> = /*@__PURE__*/
-  enumDesc(file_oriel_v1_live, 16, 0);
+  enumDesc(file_oriel_v1_live, 17, 0);
 
 /**
  * Twins are two machines that were connected with one identity at once.
@@ -750,7 +829,7 @@ export type Twins = Message<"oriel.v1.Twins"> & {
  * Use `create(TwinsSchema)` to create a new message.
  */
 export const TwinsSchema: GenMessage<Twins> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 17);
+  messageDesc(file_oriel_v1_live, 18);
 
 /**
  * @generated from message oriel.v1.Twins.Machine
@@ -786,7 +865,7 @@ export type Twins_Machine = Message<"oriel.v1.Twins.Machine"> & {
  * Use `create(Twins_MachineSchema)` to create a new message.
  */
 export const Twins_MachineSchema: GenMessage<Twins_Machine> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 17, 0);
+  messageDesc(file_oriel_v1_live, 18, 0);
 
 /**
  * @generated from message oriel.v1.ComputersSnapshot
@@ -803,7 +882,7 @@ export type ComputersSnapshot = Message<"oriel.v1.ComputersSnapshot"> & {
  * Use `create(ComputersSnapshotSchema)` to create a new message.
  */
 export const ComputersSnapshotSchema: GenMessage<ComputersSnapshot> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 18);
+  messageDesc(file_oriel_v1_live, 19);
 
 /**
  * @generated from message oriel.v1.ComputerRemoved
@@ -820,7 +899,7 @@ export type ComputerRemoved = Message<"oriel.v1.ComputerRemoved"> & {
  * Use `create(ComputerRemovedSchema)` to create a new message.
  */
 export const ComputerRemovedSchema: GenMessage<ComputerRemoved> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 19);
+  messageDesc(file_oriel_v1_live, 20);
 
 /**
  * @generated from message oriel.v1.JournalEntry
@@ -862,6 +941,8 @@ export type JournalEntry = Message<"oriel.v1.JournalEntry"> & {
   browser: string;
 
   /**
+   * for tabs from before 2026-11-30
+   *
    * @generated from field: oriel.v1.Mode mode = 8;
    */
   mode: Mode;
@@ -923,6 +1004,13 @@ export type JournalEntry = Message<"oriel.v1.JournalEntry"> & {
    * @generated from field: oriel.v1.Delays delays = 18;
    */
   delays?: Delays | undefined;
+
+  /**
+   * all that it had, also what was taken away
+   *
+   * @generated from field: repeated oriel.v1.Scope scopes = 19;
+   */
+  scopes: Scope[];
 };
 
 /**
@@ -930,7 +1018,7 @@ export type JournalEntry = Message<"oriel.v1.JournalEntry"> & {
  * Use `create(JournalEntrySchema)` to create a new message.
  */
 export const JournalEntrySchema: GenMessage<JournalEntry> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 20);
+  messageDesc(file_oriel_v1_live, 21);
 
 /**
  * JournalSnapshot is the newest entries, newest first; older pages come by REST.
@@ -949,5 +1037,33 @@ export type JournalSnapshot = Message<"oriel.v1.JournalSnapshot"> & {
  * Use `create(JournalSnapshotSchema)` to create a new message.
  */
 export const JournalSnapshotSchema: GenMessage<JournalSnapshot> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 21);
+  messageDesc(file_oriel_v1_live, 22);
+
+/**
+ * Topic is something that can be watched.
+ *
+ * @generated from enum oriel.v1.Topic
+ */
+export enum Topic {
+  /**
+   * @generated from enum value: TOPIC_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: TOPIC_COMPUTERS = 1;
+   */
+  COMPUTERS = 1,
+
+  /**
+   * @generated from enum value: TOPIC_JOURNAL = 2;
+   */
+  JOURNAL = 2,
+}
+
+/**
+ * Describes the enum oriel.v1.Topic.
+ */
+export const TopicSchema: GenEnum<Topic> = /*@__PURE__*/
+  enumDesc(file_oriel_v1_live, 0);
 

@@ -14,7 +14,66 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oriel/v1/session.proto.
  */
 export const file_oriel_v1_session: GenFile = /*@__PURE__*/
-  fileDesc("ChZvcmllbC92MS9zZXNzaW9uLnByb3RvEghvcmllbC52MSKxAgoFR3JhbnQSGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQBITCgVub25jZRgCIAEoDEIE4OAYIBIZCgtjb21wdXRlcl9pZBgDIAEoCUIE4OAYQBIaCgxjb21wdXRlcl9rZXkYBCABKAxCBODgGCASJAoIb3BlcmF0b3IYBSABKAsyEi5vcmllbC52MS5PcGVyYXRvchIlCgZzY29wZXMYBiADKA4yDy5vcmllbC52MS5TY29wZUIE6OAYIBIRCglpc3N1ZWRfYXQYByABKAMSEgoKZXhwaXJlc19hdBgIIAEoAxIZCgtmaW5nZXJwcmludBgJIAEoDEIE4OAYIBIcCgRtb2RlGAogASgOMg4ub3JpZWwudjEuTW9kZRIVCg1sZWFzZV9zZWNvbmRzGAsgASgNIlEKB1JlbmV3YWwSGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQBIZCgtjb21wdXRlcl9pZBgCIAEoCUIE4OAYQBIRCglpc3N1ZWRfYXQYAyABKAMiRgoNU2lnbmVkUmVuZXdhbBIWCgdyZW5ld2FsGAEgASgMQgXg4BiAAhIdCg9yZWxheV9zaWduYXR1cmUYAiABKAxCBODgGEAiSAoIT3BlcmF0b3ISEAoCaWQYASABKAlCBODgGEASEwoEbmFtZRgCIAEoCUIF4OAYgAISFQoHYWRkcmVzcxgDIAEoCUIE4OAYQCJoCgtTaWduZWRHcmFudBIUCgVncmFudBgBIAEoDEIF4OAYgCASHQoPcmVsYXlfc2lnbmF0dXJlGAIgASgMQgTg4BhAEiQKFm9yZ2FuaXphdGlvbl9zaWduYXR1cmUYAyABKAxCBODgGEAiWAoJSWNlU2VydmVyEhcKBHVybHMYASADKAlCCeDgGIAE6OAYEBIXCgh1c2VybmFtZRgCIAEoCUIF4OAYgAISGQoKY3JlZGVudGlhbBgDIAEoCUIF4OAYgAIinQEKBU9mZmVyEhgKCnNlc3Npb25faWQYASABKAlCBODgGEASJAoFZ3JhbnQYAiABKAsyFS5vcmllbC52MS5TaWduZWRHcmFudBITCgNzZHAYAyABKAlCBuDgGICABBIuCgtpY2Vfc2VydmVycxgEIAMoCzITLm9yaWVsLnYxLkljZVNlcnZlckIE6OAYEBIPCgdhdHRlbXB0GAUgASgNIpEBCgZBbnN3ZXISGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQBITCgNzZHAYAiABKAlCBuDgGICABBITCgVub25jZRgDIAEoDEIE4OAYIBIZCgttYWNoaW5lX2tleRgEIAEoDEIE4OAYIBIXCglzaWduYXR1cmUYBSABKAxCBODgGEASDwoHYXR0ZW1wdBgGIAEoDSKjAQoJQ2FuZGlkYXRlEhgKCnNlc3Npb25faWQYASABKAlCBODgGEASGAoJY2FuZGlkYXRlGAIgASgJQgXg4BiACBIVCgdzZHBfbWlkGAMgASgJQgTg4BhAEhgKEHNkcF9tX2xpbmVfaW5kZXgYBCABKA0SIAoRdXNlcm5hbWVfZnJhZ21lbnQYBSABKAlCBeDgGIACEg8KB2F0dGVtcHQYBiABKA0ixAEKBkRlbGF5cxIOCgZmcmFtZXMYASABKAQSEgoKY2FwdHVyZV91cxgCIAEoDRISCgpjb252ZXJ0X3VzGAMgASgNEhEKCWVuY29kZV91cxgEIAEoDRIQCghxdWV1ZV91cxgFIAEoDRIVCg1yb3VuZF90cmlwX3VzGAYgASgNEhAKCGxvc3NfcHBtGAcgASgNEg8KB3dhaXRfdXMYCCABKA0SEQoJZGVjb2RlX3VzGAkgASgNEhAKCHNob3duX3VzGAogASgNIsABCg1TZXNzaW9uUmVwb3J0EhgKCnNlc3Npb25faWQYASABKAlCBODgGEASHAoEcGF0aBgCIAEoDjIOLm9yaWVsLnYxLlBhdGgSEgoKYnl0ZXNfc2VudBgDIAEoBBIWCg5ieXRlc19yZWNlaXZlZBgEIAEoBBITCgVjb2RlYxgFIAEoCUIE4OAYIBIUCgxjb25uZWN0ZWRfYXQYBiABKAMSIAoGZGVsYXlzGAcgASgLMhAub3JpZWwudjEuRGVsYXlzIvMBCgxTZXNzaW9uRW5kZWQSGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQBIjCgZyZWFzb24YAiABKA4yEy5vcmllbC52MS5FbmRSZWFzb24SHAoEY29kZRgDIAEoDjIOLm9yaWVsLnYxLkNvZGUSFQoGZGV0YWlsGAQgASgJQgXg4BiACBIQCghlbmRlZF9hdBgFIAEoAxISCgpieXRlc19zZW50GAYgASgEEhYKDmJ5dGVzX3JlY2VpdmVkGAcgASgEEg8KB2F0dGVtcHQYCCABKA0SIAoGZGVsYXlzGAkgASgLMhAub3JpZWwudjEuRGVsYXlzIoABCgpFbmRTZXNzaW9uEhgKCnNlc3Npb25faWQYASABKAlCBODgGEASIwoGcmVhc29uGAIgASgOMhMub3JpZWwudjEuRW5kUmVhc29uEhwKBGNvZGUYAyABKA4yDi5vcmllbC52MS5Db2RlEhUKBmRldGFpbBgEIAEoCUIF4OAYgAgqPQoETW9kZRIUChBNT0RFX1VOU1BFQ0lGSUVEEAASEAoMTU9ERV9DT05UUk9MEAESDQoJTU9ERV9WSUVXEAIqgQIKBVNjb3BlEhUKEVNDT1BFX1VOU1BFQ0lGSUVEEAASDgoKU0NPUEVfVklFVxABEhEKDVNDT1BFX0NPTlRST0wQAhIYChRTQ09QRV9DTElQQk9BUkRfUkVBRBADEhkKFVNDT1BFX0NMSVBCT0FSRF9XUklURRAEEhQKEFNDT1BFX0ZJTEVTX1JFQUQQBRIVChFTQ09QRV9GSUxFU19XUklURRAGEhIKDlNDT1BFX1RFUk1JTkFMEAcSDwoLU0NPUEVfU09VTkQQCBIPCgtTQ09QRV9QT1dFUhAJEhMKD1NDT1BFX1JFQ09SRElORxAKEhEKDVNDT1BFX0ZPUldBUkQQCyo/CgRQYXRoEhQKEFBBVEhfVU5TUEVDSUZJRUQQABIPCgtQQVRIX0RJUkVDVBABEhAKDFBBVEhfUkVMQVlFRBACKrMCCglFbmRSZWFzb24SGgoWRU5EX1JFQVNPTl9VTlNQRUNJRklFRBAAEhcKE0VORF9SRUFTT05fT1BFUkFUT1IQARIUChBFTkRfUkVBU09OX0VOREVEEAISFwoTRU5EX1JFQVNPTl9DVVNUT01FUhADEhYKEkVORF9SRUFTT05fTkVUV09SSxAEEhwKGEVORF9SRUFTT05fQUdFTlRfU1RPUFBFRBAFEhYKEkVORF9SRUFTT05fUkVGVVNFRBAGEhYKEkVORF9SRUFTT05fT0ZGTElORRAHEhYKEkVORF9SRUFTT05fVElNRU9VVBAIEhMKD0VORF9SRUFTT05fTE9TVBAJEhUKEUVORF9SRUFTT05fRkFJTEVEEAoSGAoURU5EX1JFQVNPTl9VTlJFTkVXRUQQCyr1AgoEQ29kZRIUChBDT0RFX1VOU1BFQ0lGSUVEEAASEQoNQ09ERV9JTlRFUk5BTBABEhYKEkNPREVfVU5JTVBMRU1FTlRFRBACEhAKDENPREVfSU5WQUxJRBADEhIKDkNPREVfRk9SQklEREVOEAQSEgoOQ09ERV9OT1RfRk9VTkQQBRINCglDT0RFX0JVU1kQBhIUChBDT0RFX1VOQVZBSUxBQkxFEAcSFgoSQ09ERV9HUkFOVF9FWFBJUkVEEBQSFwoTQ09ERV9HUkFOVF9SRVBMQVlFRBAVEhcKE0NPREVfR1JBTlRfQ09NUFVURVIQFhIaChZDT0RFX0dSQU5UX0ZJTkdFUlBSSU5UEBcSGAoUQ09ERV9HUkFOVF9TSUdOQVRVUkUQGBITCg9DT0RFX05PX0RJU1BMQVkQHhIRCg1DT0RFX05PX0NPREVDEB8SDgoKQ09ERV9TQ09QRRAgEhUKEUNPREVfVFdPX01BQ0hJTkVTEChCIVofb3JpZWwvcHJvdG9jb2wvb3JpZWwvdjE7b3JpZWx2MWIGcHJvdG8z", [file_oriel_v1_bounds]);
+  fileDesc("ChZvcmllbC92MS9zZXNzaW9uLnByb3RvEghvcmllbC52MSJPCgZQb2xpY3kSIgoHY29uc2VudBgBIAEoDjIRLm9yaWVsLnYxLkNvbnNlbnQSEQoJcmVjb3JkaW5nGAIgASgIEg4KBmJhbm5lchgDIAEoCCI1CgxPcmdhbml6YXRpb24SEAoCaWQYASABKAlCBODgGEASEwoEbmFtZRgCIAEoCUIF4OAYgAIikgMKBUdyYW50EhgKCnNlc3Npb25faWQYASABKAlCBODgGEASEwoFbm9uY2UYAiABKAxCBODgGCASGQoLY29tcHV0ZXJfaWQYAyABKAlCBODgGEASGgoMY29tcHV0ZXJfa2V5GAQgASgMQgTg4BggEiQKCG9wZXJhdG9yGAUgASgLMhIub3JpZWwudjEuT3BlcmF0b3ISJQoGc2NvcGVzGAYgAygOMg8ub3JpZWwudjEuU2NvcGVCBOjgGCASEQoJaXNzdWVkX2F0GAcgASgDEhIKCmV4cGlyZXNfYXQYCCABKAMSGQoLZmluZ2VycHJpbnQYCSABKAxCBODgGCASHAoEbW9kZRgKIAEoDjIOLm9yaWVsLnYxLk1vZGUSFQoNbGVhc2Vfc2Vjb25kcxgLIAEoDRIsCgxvcmdhbml6YXRpb24YDCABKAsyFi5vcmllbC52MS5Pcmdhbml6YXRpb24SDwoHZW5kc19hdBgNIAEoAxIgCgZwb2xpY3kYDiABKAsyEC5vcmllbC52MS5Qb2xpY3kijwEKClN1cHBsZW1lbnQSGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQBIZCgtjb21wdXRlcl9pZBgCIAEoCUIE4OAYQBIlCgZzY29wZXMYAyADKA4yDy5vcmllbC52MS5TY29wZUIE6OAYIBIRCglpc3N1ZWRfYXQYBCABKAMSEgoKZXhwaXJlc19hdBgFIAEoAyJyChBTaWduZWRTdXBwbGVtZW50EhkKCnN1cHBsZW1lbnQYASABKAxCBeDgGIAIEh0KD3JlbGF5X3NpZ25hdHVyZRgCIAEoDEIE4OAYQBIkChZvcmdhbml6YXRpb25fc2lnbmF0dXJlGAMgASgMQgTg4BhAIlEKB1JlbmV3YWwSGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQBIZCgtjb21wdXRlcl9pZBgCIAEoCUIE4OAYQBIRCglpc3N1ZWRfYXQYAyABKAMiRgoNU2lnbmVkUmVuZXdhbBIWCgdyZW5ld2FsGAEgASgMQgXg4BiAAhIdCg9yZWxheV9zaWduYXR1cmUYAiABKAxCBODgGEAiSAoIT3BlcmF0b3ISEAoCaWQYASABKAlCBODgGEASEwoEbmFtZRgCIAEoCUIF4OAYgAISFQoHYWRkcmVzcxgDIAEoCUIE4OAYQCJoCgtTaWduZWRHcmFudBIUCgVncmFudBgBIAEoDEIF4OAYgCASHQoPcmVsYXlfc2lnbmF0dXJlGAIgASgMQgTg4BhAEiQKFm9yZ2FuaXphdGlvbl9zaWduYXR1cmUYAyABKAxCBODgGEAiWAoJSWNlU2VydmVyEhcKBHVybHMYASADKAlCCeDgGIAE6OAYEBIXCgh1c2VybmFtZRgCIAEoCUIF4OAYgAISGQoKY3JlZGVudGlhbBgDIAEoCUIF4OAYgAIinQEKBU9mZmVyEhgKCnNlc3Npb25faWQYASABKAlCBODgGEASJAoFZ3JhbnQYAiABKAsyFS5vcmllbC52MS5TaWduZWRHcmFudBITCgNzZHAYAyABKAlCBuDgGICABBIuCgtpY2Vfc2VydmVycxgEIAMoCzITLm9yaWVsLnYxLkljZVNlcnZlckIE6OAYEBIPCgdhdHRlbXB0GAUgASgNIpEBCgZBbnN3ZXISGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQBITCgNzZHAYAiABKAlCBuDgGICABBITCgVub25jZRgDIAEoDEIE4OAYIBIZCgttYWNoaW5lX2tleRgEIAEoDEIE4OAYIBIXCglzaWduYXR1cmUYBSABKAxCBODgGEASDwoHYXR0ZW1wdBgGIAEoDSKjAQoJQ2FuZGlkYXRlEhgKCnNlc3Npb25faWQYASABKAlCBODgGEASGAoJY2FuZGlkYXRlGAIgASgJQgXg4BiACBIVCgdzZHBfbWlkGAMgASgJQgTg4BhAEhgKEHNkcF9tX2xpbmVfaW5kZXgYBCABKA0SIAoRdXNlcm5hbWVfZnJhZ21lbnQYBSABKAlCBeDgGIACEg8KB2F0dGVtcHQYBiABKA0ixAEKBkRlbGF5cxIOCgZmcmFtZXMYASABKAQSEgoKY2FwdHVyZV91cxgCIAEoDRISCgpjb252ZXJ0X3VzGAMgASgNEhEKCWVuY29kZV91cxgEIAEoDRIQCghxdWV1ZV91cxgFIAEoDRIVCg1yb3VuZF90cmlwX3VzGAYgASgNEhAKCGxvc3NfcHBtGAcgASgNEg8KB3dhaXRfdXMYCCABKA0SEQoJZGVjb2RlX3VzGAkgASgNEhAKCHNob3duX3VzGAogASgNIsABCg1TZXNzaW9uUmVwb3J0EhgKCnNlc3Npb25faWQYASABKAlCBODgGEASHAoEcGF0aBgCIAEoDjIOLm9yaWVsLnYxLlBhdGgSEgoKYnl0ZXNfc2VudBgDIAEoBBIWCg5ieXRlc19yZWNlaXZlZBgEIAEoBBITCgVjb2RlYxgFIAEoCUIE4OAYIBIUCgxjb25uZWN0ZWRfYXQYBiABKAMSIAoGZGVsYXlzGAcgASgLMhAub3JpZWwudjEuRGVsYXlzIvMBCgxTZXNzaW9uRW5kZWQSGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQBIjCgZyZWFzb24YAiABKA4yEy5vcmllbC52MS5FbmRSZWFzb24SHAoEY29kZRgDIAEoDjIOLm9yaWVsLnYxLkNvZGUSFQoGZGV0YWlsGAQgASgJQgXg4BiACBIQCghlbmRlZF9hdBgFIAEoAxISCgpieXRlc19zZW50GAYgASgEEhYKDmJ5dGVzX3JlY2VpdmVkGAcgASgEEg8KB2F0dGVtcHQYCCABKA0SIAoGZGVsYXlzGAkgASgLMhAub3JpZWwudjEuRGVsYXlzIoABCgpFbmRTZXNzaW9uEhgKCnNlc3Npb25faWQYASABKAlCBODgGEASIwoGcmVhc29uGAIgASgOMhMub3JpZWwudjEuRW5kUmVhc29uEhwKBGNvZGUYAyABKA4yDi5vcmllbC52MS5Db2RlEhUKBmRldGFpbBgEIAEoCUIF4OAYgAgqPQoETW9kZRIUChBNT0RFX1VOU1BFQ0lGSUVEEAASEAoMTU9ERV9DT05UUk9MEAESDQoJTU9ERV9WSUVXEAIqgQIKBVNjb3BlEhUKEVNDT1BFX1VOU1BFQ0lGSUVEEAASDgoKU0NPUEVfVklFVxABEhEKDVNDT1BFX0NPTlRST0wQAhIYChRTQ09QRV9DTElQQk9BUkRfUkVBRBADEhkKFVNDT1BFX0NMSVBCT0FSRF9XUklURRAEEhQKEFNDT1BFX0ZJTEVTX1JFQUQQBRIVChFTQ09QRV9GSUxFU19XUklURRAGEhIKDlNDT1BFX1RFUk1JTkFMEAcSDwoLU0NPUEVfU09VTkQQCBIPCgtTQ09QRV9QT1dFUhAJEhMKD1NDT1BFX1JFQ09SRElORxAKEhEKDVNDT1BFX0ZPUldBUkQQCyrxAwoKQ2FwYWJpbGl0eRIaChZDQVBBQklMSVRZX1VOU1BFQ0lGSUVEEAASEwoPQ0FQQUJJTElUWV9WSUVXEAESFgoSQ0FQQUJJTElUWV9DT05UUk9MEAISHQoZQ0FQQUJJTElUWV9DTElQQk9BUkRfUkVBRBADEh4KGkNBUEFCSUxJVFlfQ0xJUEJPQVJEX1dSSVRFEAQSGQoVQ0FQQUJJTElUWV9GSUxFU19SRUFEEAUSGgoWQ0FQQUJJTElUWV9GSUxFU19XUklURRAGEhcKE0NBUEFCSUxJVFlfVEVSTUlOQUwQBxIUChBDQVBBQklMSVRZX1NPVU5EEAgSFAoQQ0FQQUJJTElUWV9QT1dFUhAJEhgKFENBUEFCSUxJVFlfUkVDT1JESU5HEAoSFgoSQ0FQQUJJTElUWV9GT1JXQVJEEAsSHAoYQ0FQQUJJTElUWV9DSEFOR0VfU0NPUEVTECASFQoRQ0FQQUJJTElUWV9UT1BJQ1MQIRIaChZDQVBBQklMSVRZX1NVUFBMRU1FTlRTEEASFgoSQ0FQQUJJTElUWV9FTkRTX0FUEEESFgoSQ0FQQUJJTElUWV9DT05TRU5UEEISFQoRQ0FQQUJJTElUWV9SRUNPUkQQQxIVChFDQVBBQklMSVRZX0JBTk5FUhBEKlAKB0NvbnNlbnQSFwoTQ09OU0VOVF9VTlNQRUNJRklFRBAAEhgKFENPTlNFTlRfV0hFTl9QUkVTRU5UEAESEgoOQ09OU0VOVF9BTFdBWVMQAio/CgRQYXRoEhQKEFBBVEhfVU5TUEVDSUZJRUQQABIPCgtQQVRIX0RJUkVDVBABEhAKDFBBVEhfUkVMQVlFRBACKssCCglFbmRSZWFzb24SGgoWRU5EX1JFQVNPTl9VTlNQRUNJRklFRBAAEhcKE0VORF9SRUFTT05fT1BFUkFUT1IQARIUChBFTkRfUkVBU09OX0VOREVEEAISFwoTRU5EX1JFQVNPTl9DVVNUT01FUhADEhYKEkVORF9SRUFTT05fTkVUV09SSxAEEhwKGEVORF9SRUFTT05fQUdFTlRfU1RPUFBFRBAFEhYKEkVORF9SRUFTT05fUkVGVVNFRBAGEhYKEkVORF9SRUFTT05fT0ZGTElORRAHEhYKEkVORF9SRUFTT05fVElNRU9VVBAIEhMKD0VORF9SRUFTT05fTE9TVBAJEhUKEUVORF9SRUFTT05fRkFJTEVEEAoSGAoURU5EX1JFQVNPTl9VTlJFTkVXRUQQCxIWChJFTkRfUkVBU09OX1RJTUVfVVAQDCr1AgoEQ29kZRIUChBDT0RFX1VOU1BFQ0lGSUVEEAASEQoNQ09ERV9JTlRFUk5BTBABEhYKEkNPREVfVU5JTVBMRU1FTlRFRBACEhAKDENPREVfSU5WQUxJRBADEhIKDkNPREVfRk9SQklEREVOEAQSEgoOQ09ERV9OT1RfRk9VTkQQBRINCglDT0RFX0JVU1kQBhIUChBDT0RFX1VOQVZBSUxBQkxFEAcSFgoSQ09ERV9HUkFOVF9FWFBJUkVEEBQSFwoTQ09ERV9HUkFOVF9SRVBMQVlFRBAVEhcKE0NPREVfR1JBTlRfQ09NUFVURVIQFhIaChZDT0RFX0dSQU5UX0ZJTkdFUlBSSU5UEBcSGAoUQ09ERV9HUkFOVF9TSUdOQVRVUkUQGBITCg9DT0RFX05PX0RJU1BMQVkQHhIRCg1DT0RFX05PX0NPREVDEB8SDgoKQ09ERV9TQ09QRRAgEhUKEUNPREVfVFdPX01BQ0hJTkVTEChCIVofb3JpZWwvcHJvdG9jb2wvb3JpZWwvdjE7b3JpZWx2MWIGcHJvdG8z", [file_oriel_v1_bounds]);
+
+/**
+ * Policy is what has to be so while a session runs. An agent that cannot see to all of
+ * it refuses the session with CODE_UNIMPLEMENTED.
+ *
+ * @generated from message oriel.v1.Policy
+ */
+export type Policy = Message<"oriel.v1.Policy"> & {
+  /**
+   * @generated from field: oriel.v1.Consent consent = 1;
+   */
+  consent: Consent;
+
+  /**
+   * it is recorded
+   *
+   * @generated from field: bool recording = 2;
+   */
+  recording: boolean;
+
+  /**
+   * the person at the computer sees that it runs, and who is there
+   *
+   * @generated from field: bool banner = 3;
+   */
+  banner: boolean;
+};
+
+/**
+ * Describes the message oriel.v1.Policy.
+ * Use `create(PolicySchema)` to create a new message.
+ */
+export const PolicySchema: GenMessage<Policy> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_session, 0);
+
+/**
+ * Organization is whom the operator works for, as shown to the person in front of the
+ * computer.
+ *
+ * @generated from message oriel.v1.Organization
+ */
+export type Organization = Message<"oriel.v1.Organization"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: string name = 2;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message oriel.v1.Organization.
+ * Use `create(OrganizationSchema)` to create a new message.
+ */
+export const OrganizationSchema: GenMessage<Organization> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_session, 1);
 
 /**
  * Grant is the relay's word that one operator may open one session on one
@@ -79,6 +138,8 @@ export type Grant = Message<"oriel.v1.Grant"> & {
   fingerprint: Uint8Array;
 
   /**
+   * for older agents' logs
+   *
    * @generated from field: oriel.v1.Mode mode = 10;
    */
   mode: Mode;
@@ -90,6 +151,24 @@ export type Grant = Message<"oriel.v1.Grant"> & {
    * @generated from field: uint32 lease_seconds = 11;
    */
   leaseSeconds: number;
+
+  /**
+   * @generated from field: oriel.v1.Organization organization = 12;
+   */
+  organization?: Organization | undefined;
+
+  /**
+   * When the session ends at the latest, in Unix milliseconds by the relay's clock; 0:
+   * nothing is set. A later grant for the session sets it anew.
+   *
+   * @generated from field: int64 ends_at = 13;
+   */
+  endsAt: bigint;
+
+  /**
+   * @generated from field: oriel.v1.Policy policy = 14;
+   */
+  policy?: Policy | undefined;
 };
 
 /**
@@ -97,7 +176,91 @@ export type Grant = Message<"oriel.v1.Grant"> & {
  * Use `create(GrantSchema)` to create a new message.
  */
 export const GrantSchema: GenMessage<Grant> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_session, 0);
+  messageDesc(file_oriel_v1_session, 2);
+
+/**
+ * Supplement changes what a running session may do: scopes are added, or taken away.
+ * It holds for the peer connection that the session has and for the one being made. An
+ * agent takes none that is older than the newest it has taken for the session, the
+ * session's own grants counted.
+ *
+ * @generated from message oriel.v1.Supplement
+ */
+export type Supplement = Message<"oriel.v1.Supplement"> & {
+  /**
+   * @generated from field: string session_id = 1;
+   */
+  sessionId: string;
+
+  /**
+   * @generated from field: string computer_id = 2;
+   */
+  computerId: string;
+
+  /**
+   * all that the session has from now on
+   *
+   * @generated from field: repeated oriel.v1.Scope scopes = 3;
+   */
+  scopes: Scope[];
+
+  /**
+   * Unix milliseconds, the relay's clock; rises in a session
+   *
+   * @generated from field: int64 issued_at = 4;
+   */
+  issuedAt: bigint;
+
+  /**
+   * Unix milliseconds, the relay's clock
+   *
+   * @generated from field: int64 expires_at = 5;
+   */
+  expiresAt: bigint;
+};
+
+/**
+ * Describes the message oriel.v1.Supplement.
+ * Use `create(SupplementSchema)` to create a new message.
+ */
+export const SupplementSchema: GenMessage<Supplement> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_session, 3);
+
+/**
+ * SignedSupplement carries the exact bytes that were signed. An empty FromAgent answers
+ * it when it is in force, else a Fault.
+ *
+ * @generated from message oriel.v1.SignedSupplement
+ */
+export type SignedSupplement = Message<"oriel.v1.SignedSupplement"> & {
+  /**
+   * a serialized Supplement
+   *
+   * @generated from field: bytes supplement = 1;
+   */
+  supplement: Uint8Array;
+
+  /**
+   * Ed25519
+   *
+   * @generated from field: bytes relay_signature = 2;
+   */
+  relaySignature: Uint8Array;
+
+  /**
+   * Room for a second signature by a key that the relay does not hold.
+   *
+   * @generated from field: bytes organization_signature = 3;
+   */
+  organizationSignature: Uint8Array;
+};
+
+/**
+ * Describes the message oriel.v1.SignedSupplement.
+ * Use `create(SignedSupplementSchema)` to create a new message.
+ */
+export const SignedSupplementSchema: GenMessage<SignedSupplement> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_session, 4);
 
 /**
  * Renewal is the relay's word that a session may go on: its lease begins anew at
@@ -129,7 +292,7 @@ export type Renewal = Message<"oriel.v1.Renewal"> & {
  * Use `create(RenewalSchema)` to create a new message.
  */
 export const RenewalSchema: GenMessage<Renewal> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_session, 1);
+  messageDesc(file_oriel_v1_session, 5);
 
 /**
  * SignedRenewal carries the exact bytes that were signed. It answers SessionReport.
@@ -157,7 +320,7 @@ export type SignedRenewal = Message<"oriel.v1.SignedRenewal"> & {
  * Use `create(SignedRenewalSchema)` to create a new message.
  */
 export const SignedRenewalSchema: GenMessage<SignedRenewal> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_session, 2);
+  messageDesc(file_oriel_v1_session, 6);
 
 /**
  * Operator is who connects, as shown to the person in front of the computer.
@@ -186,7 +349,7 @@ export type Operator = Message<"oriel.v1.Operator"> & {
  * Use `create(OperatorSchema)` to create a new message.
  */
 export const OperatorSchema: GenMessage<Operator> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_session, 3);
+  messageDesc(file_oriel_v1_session, 7);
 
 /**
  * SignedGrant carries the exact bytes that were signed.
@@ -221,7 +384,7 @@ export type SignedGrant = Message<"oriel.v1.SignedGrant"> & {
  * Use `create(SignedGrantSchema)` to create a new message.
  */
 export const SignedGrantSchema: GenMessage<SignedGrant> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_session, 4);
+  messageDesc(file_oriel_v1_session, 8);
 
 /**
  * @generated from message oriel.v1.IceServer
@@ -248,7 +411,7 @@ export type IceServer = Message<"oriel.v1.IceServer"> & {
  * Use `create(IceServerSchema)` to create a new message.
  */
 export const IceServerSchema: GenMessage<IceServer> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_session, 5);
+  messageDesc(file_oriel_v1_session, 9);
 
 /**
  * Offer opens a session on the agent, or replaces the peer connection of the
@@ -291,7 +454,7 @@ export type Offer = Message<"oriel.v1.Offer"> & {
  * Use `create(OfferSchema)` to create a new message.
  */
 export const OfferSchema: GenMessage<Offer> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_session, 6);
+  messageDesc(file_oriel_v1_session, 10);
 
 /**
  * Answer is the agent's, signed with its machine key over the grant's nonce
@@ -336,7 +499,7 @@ export type Answer = Message<"oriel.v1.Answer"> & {
  * Use `create(AnswerSchema)` to create a new message.
  */
 export const AnswerSchema: GenMessage<Answer> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_session, 7);
+  messageDesc(file_oriel_v1_session, 11);
 
 /**
  * Candidate is one trickled ICE candidate; an empty candidate ends them.
@@ -380,7 +543,7 @@ export type Candidate = Message<"oriel.v1.Candidate"> & {
  * Use `create(CandidateSchema)` to create a new message.
  */
 export const CandidateSchema: GenMessage<Candidate> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_session, 8);
+  messageDesc(file_oriel_v1_session, 12);
 
 /**
  * Delays is how long a session's pictures took on their way, stage by stage, in
@@ -457,7 +620,7 @@ export type Delays = Message<"oriel.v1.Delays"> & {
  * Use `create(DelaysSchema)` to create a new message.
  */
 export const DelaysSchema: GenMessage<Delays> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_session, 9);
+  messageDesc(file_oriel_v1_session, 13);
 
 /**
  * SessionReport is the agent's account of a running session: when it connects,
@@ -511,7 +674,7 @@ export type SessionReport = Message<"oriel.v1.SessionReport"> & {
  * Use `create(SessionReportSchema)` to create a new message.
  */
 export const SessionReportSchema: GenMessage<SessionReport> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_session, 10);
+  messageDesc(file_oriel_v1_session, 14);
 
 /**
  * @generated from message oriel.v1.SessionEnded
@@ -574,7 +737,7 @@ export type SessionEnded = Message<"oriel.v1.SessionEnded"> & {
  * Use `create(SessionEndedSchema)` to create a new message.
  */
 export const SessionEndedSchema: GenMessage<SessionEnded> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_session, 11);
+  messageDesc(file_oriel_v1_session, 15);
 
 /**
  * @generated from message oriel.v1.EndSession
@@ -608,10 +771,11 @@ export type EndSession = Message<"oriel.v1.EndSession"> & {
  * Use `create(EndSessionSchema)` to create a new message.
  */
 export const EndSessionSchema: GenMessage<EndSession> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_session, 12);
+  messageDesc(file_oriel_v1_session, 16);
 
 /**
- * Mode is what an operator asks for; the grant says what they may.
+ * Mode is what was said instead of scopes before 2026-11-30. scopes.go translates it
+ * for older tabs and agents; nothing else reads or writes it.
  *
  * @generated from enum oriel.v1.Mode
  */
@@ -713,6 +877,167 @@ export const ScopeSchema: GenEnum<Scope> = /*@__PURE__*/
   enumDesc(file_oriel_v1_session, 1);
 
 /**
+ * Capability is something that one side can do and an older one cannot. 1 to 31 are
+ * the scopes of those numbers: sessions with this agent can have them.
+ *
+ * @generated from enum oriel.v1.Capability
+ */
+export enum Capability {
+  /**
+   * @generated from enum value: CAPABILITY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * @generated from enum value: CAPABILITY_VIEW = 1;
+   */
+  VIEW = 1,
+
+  /**
+   * @generated from enum value: CAPABILITY_CONTROL = 2;
+   */
+  CONTROL = 2,
+
+  /**
+   * @generated from enum value: CAPABILITY_CLIPBOARD_READ = 3;
+   */
+  CLIPBOARD_READ = 3,
+
+  /**
+   * @generated from enum value: CAPABILITY_CLIPBOARD_WRITE = 4;
+   */
+  CLIPBOARD_WRITE = 4,
+
+  /**
+   * @generated from enum value: CAPABILITY_FILES_READ = 5;
+   */
+  FILES_READ = 5,
+
+  /**
+   * @generated from enum value: CAPABILITY_FILES_WRITE = 6;
+   */
+  FILES_WRITE = 6,
+
+  /**
+   * @generated from enum value: CAPABILITY_TERMINAL = 7;
+   */
+  TERMINAL = 7,
+
+  /**
+   * @generated from enum value: CAPABILITY_SOUND = 8;
+   */
+  SOUND = 8,
+
+  /**
+   * @generated from enum value: CAPABILITY_POWER = 9;
+   */
+  POWER = 9,
+
+  /**
+   * @generated from enum value: CAPABILITY_RECORDING = 10;
+   */
+  RECORDING = 10,
+
+  /**
+   * @generated from enum value: CAPABILITY_FORWARD = 11;
+   */
+  FORWARD = 11,
+
+  /**
+   * Of a relay, to tabs:
+   *
+   * FromConsole.change_scopes
+   *
+   * @generated from enum value: CAPABILITY_CHANGE_SCOPES = 32;
+   */
+  CHANGE_SCOPES = 32,
+
+  /**
+   * Watch.topics
+   *
+   * @generated from enum value: CAPABILITY_TOPICS = 33;
+   */
+  TOPICS = 33,
+
+  /**
+   * Of an agent:
+   *
+   * ToAgent.supplement
+   *
+   * @generated from enum value: CAPABILITY_SUPPLEMENTS = 64;
+   */
+  SUPPLEMENTS = 64,
+
+  /**
+   * Grant.ends_at
+   *
+   * @generated from enum value: CAPABILITY_ENDS_AT = 65;
+   */
+  ENDS_AT = 65,
+
+  /**
+   * Policy.consent
+   *
+   * @generated from enum value: CAPABILITY_CONSENT = 66;
+   */
+  CONSENT = 66,
+
+  /**
+   * Policy.recording
+   *
+   * @generated from enum value: CAPABILITY_RECORD = 67;
+   */
+  RECORD = 67,
+
+  /**
+   * Policy.banner
+   *
+   * @generated from enum value: CAPABILITY_BANNER = 68;
+   */
+  BANNER = 68,
+}
+
+/**
+ * Describes the enum oriel.v1.Capability.
+ */
+export const CapabilitySchema: GenEnum<Capability> = /*@__PURE__*/
+  enumDesc(file_oriel_v1_session, 2);
+
+/**
+ * Consent is who has to agree at the computer.
+ *
+ * @generated from enum oriel.v1.Consent
+ */
+export enum Consent {
+  /**
+   * nobody is asked
+   *
+   * @generated from enum value: CONSENT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * whoever is signed in there; where nobody is, it goes without
+   *
+   * @generated from enum value: CONSENT_WHEN_PRESENT = 1;
+   */
+  WHEN_PRESENT = 1,
+
+  /**
+   * without somebody who agrees there is no session
+   *
+   * @generated from enum value: CONSENT_ALWAYS = 2;
+   */
+  ALWAYS = 2,
+}
+
+/**
+ * Describes the enum oriel.v1.Consent.
+ */
+export const ConsentSchema: GenEnum<Consent> = /*@__PURE__*/
+  enumDesc(file_oriel_v1_session, 3);
+
+/**
  * Path is how a session's packets travel.
  *
  * @generated from enum oriel.v1.Path
@@ -738,7 +1063,7 @@ export enum Path {
  * Describes the enum oriel.v1.Path.
  */
 export const PathSchema: GenEnum<Path> = /*@__PURE__*/
-  enumDesc(file_oriel_v1_session, 2);
+  enumDesc(file_oriel_v1_session, 4);
 
 /**
  * EndReason says why a session ended, or why it never began.
@@ -827,13 +1152,20 @@ export enum EndReason {
    * @generated from enum value: END_REASON_UNRENEWED = 11;
    */
   UNRENEWED = 11,
+
+  /**
+   * Grant.ends_at came
+   *
+   * @generated from enum value: END_REASON_TIME_UP = 12;
+   */
+  TIME_UP = 12,
 }
 
 /**
  * Describes the enum oriel.v1.EndReason.
  */
 export const EndReasonSchema: GenEnum<EndReason> = /*@__PURE__*/
-  enumDesc(file_oriel_v1_session, 3);
+  enumDesc(file_oriel_v1_session, 5);
 
 /**
  * Code is a fault that a program can tell apart.
@@ -943,5 +1275,5 @@ export enum Code {
  * Describes the enum oriel.v1.Code.
  */
 export const CodeSchema: GenEnum<Code> = /*@__PURE__*/
-  enumDesc(file_oriel_v1_session, 4);
+  enumDesc(file_oriel_v1_session, 6);
 
