@@ -5,6 +5,7 @@ import (
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/relay/internal/relaytest"
+	"oriel/relay/internal/store"
 	"oriel/relay/internal/store/storetest"
 )
 
@@ -36,7 +37,7 @@ func TestOpenWhileTheBusIsAway(t *testing.T) {
 
 	_ = agent.Conn.Close()
 	relaytest.Until(t, "the computer is offline", func() bool {
-		c, err := here.Store.Computer(t.Context(), agent.Welcome.GetComputerId())
+		c, err := here.Store.Computers(store.FirstOrganization).Get(t.Context(), agent.Welcome.GetComputerId())
 		return err == nil && !c.Online
 	})
 	waiting(tab.Open(agent.Welcome.GetComputerId(), orielv1.Mode_MODE_VIEW, ""), false)

@@ -404,7 +404,7 @@ func TestAgentComesBack(t *testing.T) {
 		// Long ago, as far as the relay can tell: not on its way any more.
 		forgotten := store.Session{ID: store.NewID(), ComputerID: w.computer, OperatorID: w.who.PersonID, SignInID: w.who.SignInID, Mode: "view", StartedAt: 1,
 			ConnectedAt: 1, SeenAt: time.Now().UnixMilli()}
-		if err := w.tabs.Store.AddSession(t.Context(), forgotten); err != nil {
+		if err := w.tabs.Store.Sessions(store.FirstOrganization).Add(t.Context(), forgotten); err != nil {
 			t.Fatal(err)
 		}
 		foreign := store.NewID()
@@ -493,7 +493,7 @@ func TestRefusals(t *testing.T) {
 	}
 	// Another person's session is as good as none.
 	theirs := store.Session{ID: store.NewID(), ComputerID: w.computer, OperatorID: "another", Mode: "view", StartedAt: 1, SeenAt: time.Now().UnixMilli()}
-	if err := n.Store.AddSession(t.Context(), theirs); err != nil {
+	if err := n.Store.Sessions(store.FirstOrganization).Add(t.Context(), theirs); err != nil {
 		t.Fatal(err)
 	}
 	if p := open(&orielv1.OpenSession{Attempt: 6, ComputerId: w.computer, Mode: orielv1.Mode_MODE_VIEW, Sdp: sdp, SessionId: theirs.ID}); p.GetCode() != orielv1.Code_CODE_NOT_FOUND {
@@ -517,7 +517,7 @@ func TestRefusals(t *testing.T) {
 	relaytest.Until(t, "offline", func() bool { return n.Hub.Stats().Agents == 0 })
 	for i := range 64 {
 		row := store.Session{ID: store.NewID(), ComputerID: "c", OperatorID: w.who.PersonID, Mode: "view", StartedAt: int64(i), SeenAt: time.Now().UnixMilli()}
-		if err := n.Store.AddSession(t.Context(), row); err != nil {
+		if err := n.Store.Sessions(store.FirstOrganization).Add(t.Context(), row); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -19,7 +19,7 @@ func (w *world) lost(t *testing.T, n int, ago time.Duration) []string {
 	for i := range ids {
 		row := store.Session{ID: store.NewID(), ComputerID: w.computer, OperatorID: w.who.PersonID, SignInID: w.who.SignInID, Mode: "control",
 			StartedAt: at, ConnectedAt: at, SeenAt: at, EndedAt: at, EndReason: store.Lost}
-		if err := w.tabs.Store.AddSession(t.Context(), row); err != nil {
+		if err := w.tabs.Store.Sessions(store.FirstOrganization).Add(t.Context(), row); err != nil {
 			t.Fatal(err)
 		}
 		ids[i] = row.ID
@@ -45,7 +45,7 @@ func TestHostileAgentMakesNobodyBusyElsewhere(t *testing.T) {
 			w.agent.Report(id, 1)
 		}
 		relaytest.Until(t, "all run again", func() bool {
-			rows, err := w.tabs.Store.RunningSessions(t.Context(), store.Running{OperatorID: w.who.PersonID})
+			rows, err := w.tabs.Store.Sessions(store.FirstOrganization).Running(t.Context(), store.Running{OperatorID: w.who.PersonID})
 			return err == nil && len(rows) == broker.MaxSessions
 		})
 
@@ -62,21 +62,21 @@ func TestHostileAgentMakesNobodyBusyElsewhere(t *testing.T) {
 		}
 
 		// Nor by what its own tab left behind; what a tab has, counts.
-		if row, err := w.tabs.Store.Session(t.Context(), mine); err != nil || row.Unattended {
+		if row, err := w.tabs.Store.Sessions(store.FirstOrganization).Get(t.Context(), mine); err != nil || row.Unattended {
 			t.Errorf("%+v, %v", row, err)
 		}
 		other.Report(mine, 1)
 		w.row(t, mine, "connected", func(e *orielv1.JournalEntry) bool { return e.GetConnectedAt() != 0 })
 		w.closeTab(t)
 		relaytest.Until(t, "nobody's", func() bool {
-			row, err := w.tabs.Store.Session(t.Context(), mine)
+			row, err := w.tabs.Store.Sessions(store.FirstOrganization).Get(t.Context(), mine)
 			return err == nil && row.Unattended && row.EndedAt == 0
 		})
 		tab := relaytest.OpenTab(t, w.tabs, w.cookie)
 		for _, id := range []string{mine, claimed[0], reported[0]} {
 			tab.Attach(id)
 			relaytest.Until(t, "somebody's again", func() bool {
-				row, err := w.tabs.Store.Session(t.Context(), id)
+				row, err := w.tabs.Store.Sessions(store.FirstOrganization).Get(t.Context(), id)
 				return err == nil && !row.Unattended && row.EndedAt == 0
 			})
 		}

@@ -71,7 +71,7 @@ func TestSessionEndsWithWhatItRestsOn(t *testing.T) {
 		each(t, o, func(t *testing.T, w *world) {
 			row := store.Session{ID: store.NewID(), ComputerID: w.computer, OperatorID: "without the right", SignInID: w.who.SignInID,
 				Mode: "control", StartedAt: time.Now().UnixMilli(), ConnectedAt: time.Now().UnixMilli(), SeenAt: time.Now().UnixMilli()}
-			if err := w.tabs.Store.AddSession(t.Context(), row); err != nil {
+			if err := w.tabs.Store.Sessions(store.FirstOrganization).Add(t.Context(), row); err != nil {
 				t.Fatal(err)
 			}
 			w.agent.EndSession(row.ID)

@@ -29,7 +29,7 @@ func (f *Fleet) CreateToken(ctx context.Context, by, note string, uses int, life
 	t = store.EnrollmentToken{ID: store.NewID(), TokenKey: made.Public(), Note: plain.Line(note, 256), CreatedBy: by,
 		CreatedAt: now.UnixMilli(), ExpiresAt: now.Add(min(lifetime, MaxTokenLifetime)).UnixMilli(),
 		UsesLeft: int64(min(max(uses, 1), MaxTokenUses))}
-	if err := f.o.Store.AddToken(ctx, t); err != nil {
+	if err := f.tokens().Add(ctx, t); err != nil {
 		return "", store.EnrollmentToken{}, fmt.Errorf("create enrollment token: %w", err)
 	}
 	f.o.Log.Info("enrollment token made", "token", t.ID, "person", by, "uses", t.UsesLeft)
@@ -38,7 +38,7 @@ func (f *Fleet) CreateToken(ctx context.Context, by, note string, uses int, life
 
 // Tokens are all tokens, newest first.
 func (f *Fleet) Tokens(ctx context.Context) ([]store.EnrollmentToken, error) {
-	all, err := f.o.Store.Tokens(ctx)
+	all, err := f.tokens().List(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list enrollment tokens: %w", err)
 	}
@@ -47,7 +47,7 @@ func (f *Fleet) Tokens(ctx context.Context) ([]store.EnrollmentToken, error) {
 
 // RevokeToken makes a token useless. Errors: store.ErrNotFound.
 func (f *Fleet) RevokeToken(ctx context.Context, id string) error {
-	if err := f.o.Store.RevokeToken(ctx, id, f.now()); err != nil {
+	if err := f.tokens().Revoke(ctx, id, f.now()); err != nil {
 		return fmt.Errorf("revoke enrollment token: %w", err)
 	}
 	return nil
@@ -60,7 +60,7 @@ func (f *Fleet) Authenticate(ctx context.Context, key, token ed25519.PublicKey, 
 	if len(key) != ed25519.PublicKeySize {
 		return ErrUnauthorized
 	}
-	row, err := f.o.Store.ComputerByKey(ctx, key)
+	row, err := f.o.Store.Agents().ByKey(ctx, key)
 	switch {
 	case err == nil && row.Blocked:
 		return ErrBlocked
@@ -75,7 +75,7 @@ func (f *Fleet) Authenticate(ctx context.Context, key, token ed25519.PublicKey, 
 	if token == nil {
 		return ErrUnauthorized
 	}
-	err = f.o.Store.TokenUsable(ctx, token, f.now())
+	err = f.o.Store.Agents().TokenUsable(ctx, token, f.now())
 	if errors.Is(err, store.ErrNotFound) {
 		return ErrUnauthorized
 	}
@@ -91,14 +91,14 @@ func (f *Fleet) Admit(ctx context.Context, hello *orielv1.Hello, token ed25519.P
 		Fingerprint:  hex.EncodeToString(hello.GetFingerprint()),
 		AgentVersion: plain.Line(hello.GetAgentVersion(), 64), Address: plain.Line(address, 64)}
 	summarize(&row, hello.GetSummary())
-	known, err := f.o.Store.ComputerByKey(ctx, row.MachineKey)
+	known, err := f.o.Store.Agents().ByKey(ctx, row.MachineKey)
 	if errors.Is(err, store.ErrNotFound) {
 		if row.ID, err = f.formerID(ctx, row.MachineKey, m); err != nil {
 			return Record{}, false, err
 		}
 		row.AddedAt, err = f.now(), store.ErrNotFound
 		if token != nil {
-			err = f.o.Store.AddComputer(ctx, &row, token)
+			err = f.o.Store.Agents().Enroll(ctx, &row, token)
 		}
 		switch {
 		case err == nil:
@@ -120,7 +120,7 @@ func (f *Fleet) Admit(ctx context.Context, hello *orielv1.Hello, token ed25519.P
 			}
 			return Record{}, false, err
 		case errors.Is(err, store.ErrConflict): // the same agent, twice at once
-			known, err = f.o.Store.ComputerByKey(ctx, row.MachineKey)
+			known, err = f.o.Store.Agents().ByKey(ctx, row.MachineKey)
 		}
 	}
 	if err != nil {
@@ -130,7 +130,7 @@ func (f *Fleet) Admit(ctx context.Context, hello *orielv1.Hello, token ed25519.P
 		return Record{}, false, ErrBlocked
 	}
 	row.ID = known.ID
-	if err := f.save(ctx, row.ID, "greeting", func(ctx context.Context) error { return f.o.Store.SaveGreeting(ctx, &row) }); err != nil {
+	if err := f.save(ctx, row.ID, "greeting", func(ctx context.Context) error { return f.computers().SaveGreeting(ctx, &row) }); err != nil {
 		return Record{}, false, fmt.Errorf("admit computer: %w", err)
 	}
 	row.Name = known.Name

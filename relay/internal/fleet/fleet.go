@@ -71,16 +71,17 @@ var (
 // MaxName is the length of a computer's name in bytes.
 const MaxName = 256
 
-// Options of New; all are needed but Log, Now and Lifetime.
+// Options of New; all are needed but Organization, Log, Now and Lifetime.
 type Options struct {
-	Store    *store.Store
-	Bus      *bus.Bus
-	Blobs    *blob.Store
-	RelayKey ed25519.PublicKey
-	Node     string // of this relay process; the same after a restart
-	Log      *slog.Logger
-	Now      func() time.Time
-	Lifetime time.Duration // of this node without a heartbeat; 0: NodeLifetime
+	Store        *store.Store
+	Organization store.OrganizationID // whose computers these are; empty: the first
+	Bus          *bus.Bus
+	Blobs        *blob.Store
+	RelayKey     ed25519.PublicKey
+	Node         string // of this relay process; the same after a restart
+	Log          *slog.Logger
+	Now          func() time.Time
+	Lifetime     time.Duration // of this node without a heartbeat; 0: NodeLifetime
 }
 
 // Fleet is the computers. Its methods may be called from any goroutine.
@@ -106,11 +107,19 @@ func New(o Options) *Fleet {
 	if o.Lifetime == 0 {
 		o.Lifetime = NodeLifetime
 	}
+	if o.Organization == "" {
+		o.Organization = store.FirstOrganization
+	}
 	return &Fleet{o: o, run: store.NodeRun(o.Node), here: make(map[string]connection),
 		gone: make(map[string]int64), owed: make(map[string][]*unwritten)}
 }
 
 func (f *Fleet) now() int64 { return f.o.Now().UnixMilli() }
+
+func (f *Fleet) computers() store.Computers { return f.o.Store.Computers(f.o.Organization) }
+func (f *Fleet) sessions() store.Sessions   { return f.o.Store.Sessions(f.o.Organization) }
+func (f *Fleet) tokens() store.Tokens       { return f.o.Store.Tokens(f.o.Organization) }
+func (f *Fleet) waiting() store.Waiting     { return f.o.Store.Waiting(f.o.Organization) }
 
 // List is all computers, oldest first.
 func (f *Fleet) List(ctx context.Context) ([]*orielv1.Computer, error) { return f.Lookup(ctx) }
@@ -130,18 +139,18 @@ func (f *Fleet) Get(ctx context.Context, id string) (*orielv1.Computer, error) {
 // Lookup is those of the computers with the given ids that exist, or all
 // without any. MayControl is for the caller to fill in.
 func (f *Fleet) Lookup(ctx context.Context, ids ...string) ([]*orielv1.Computer, error) {
-	rows, err := f.o.Store.Computers(ctx, ids...)
+	rows, err := f.computers().List(ctx, ids...)
 	if err != nil {
 		return nil, fmt.Errorf("look up computers: %w", err)
 	}
 	if len(rows) == 0 {
 		return nil, nil
 	}
-	operators, err := f.o.Store.Operators(ctx, ids...)
+	operators, err := f.sessions().Operators(ctx, ids...)
 	if err != nil {
 		return nil, fmt.Errorf("look up operators: %w", err)
 	}
-	twins, err := f.o.Store.Twins(ctx, ids...)
+	twins, err := f.computers().Twins(ctx, ids...)
 	if err != nil {
 		return nil, fmt.Errorf("look up twins: %w", err)
 	}
@@ -166,7 +175,7 @@ type Record struct {
 
 // Record of one computer. Errors: store.ErrNotFound.
 func (f *Fleet) Record(ctx context.Context, id string) (Record, error) {
-	row, err := f.o.Store.Computer(ctx, id)
+	row, err := f.computers().Get(ctx, id)
 	if err != nil {
 		return Record{}, fmt.Errorf("computer %.64q: %w", id, err)
 	}
@@ -177,7 +186,7 @@ func (f *Fleet) Record(ctx context.Context, id string) (Record, error) {
 // Errors: store.ErrNotFound.
 func (f *Fleet) Rename(ctx context.Context, id, name string) error {
 	row := store.Computer{ID: id, Name: plain.Line(name, MaxName)}
-	if err := f.o.Store.SaveComputer(ctx, row, store.ColumnsOfName); err != nil {
+	if err := f.computers().Save(ctx, row, store.ColumnsOfName); err != nil {
 		return fmt.Errorf("rename computer: %w", err)
 	}
 	f.changed(id)
@@ -186,7 +195,7 @@ func (f *Fleet) Rename(ctx context.Context, id, name string) error {
 
 // Block keeps a computer out, or lets it in again. Errors: store.ErrNotFound.
 func (f *Fleet) Block(ctx context.Context, id string, blocked bool) error {
-	if err := f.o.Store.SaveComputer(ctx, store.Computer{ID: id, Blocked: blocked}, store.ColumnsOfBlock); err != nil {
+	if err := f.computers().Save(ctx, store.Computer{ID: id, Blocked: blocked}, store.ColumnsOfBlock); err != nil {
 		return fmt.Errorf("block computer: %w", err)
 	}
 	if blocked {
@@ -199,7 +208,7 @@ func (f *Fleet) Block(ctx context.Context, id string, blocked bool) error {
 // Remove forgets a computer; its agent is disconnected and needs a new token.
 // Errors: store.ErrNotFound.
 func (f *Fleet) Remove(ctx context.Context, id string) error {
-	if err := f.o.Store.RemoveComputer(ctx, id); err != nil {
+	if err := f.computers().Remove(ctx, id); err != nil {
 		return fmt.Errorf("remove computer: %w", err)
 	}
 	f.o.Log.Info("computer removed", "computer", id)

@@ -126,7 +126,7 @@ func TestOneKeyIsOneComputer(t *testing.T) {
 		if err != nil || !enrolled || r.ID == first {
 			t.Fatal(r, enrolled, err)
 		}
-		if c, err := n.Store.Computer(ctx, r.ID); err != nil || c.SameMachineAs != first {
+		if c, err := n.Store.Computers(store.FirstOrganization).Get(ctx, r.ID); err != nil || c.SameMachineAs != first {
 			t.Fatal(c, err)
 		}
 		// A key that is known does not use a token up, whatever it is.

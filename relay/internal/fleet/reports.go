@@ -28,7 +28,7 @@ func (f *Fleet) SaveStatus(ctx context.Context, computer string, s *orielv1.Stat
 	if row.UserName == "" {
 		columns = columns[:2] // the summary knows better
 	}
-	if err := f.save(ctx, computer, "status", func(ctx context.Context) error { return f.o.Store.SaveComputer(ctx, row, columns) }); err != nil {
+	if err := f.save(ctx, computer, "status", func(ctx context.Context) error { return f.computers().Save(ctx, row, columns) }); err != nil {
 		return fmt.Errorf("save status: %w", err)
 	}
 	f.changed(computer)
@@ -44,7 +44,7 @@ func (f *Fleet) SaveInventory(ctx context.Context, computer string, i *orielv1.I
 	plain.Message(i.ProtoReflect())
 	data, err := orielv1.Encode(i)
 	if err == nil {
-		err = f.o.Store.SaveInventory(ctx, computer, i.TakenAt, data)
+		err = f.computers().SaveInventory(ctx, computer, i.TakenAt, data)
 	}
 	if err != nil {
 		return fmt.Errorf("save inventory: %w", err)
@@ -54,7 +54,7 @@ func (f *Fleet) SaveInventory(ctx context.Context, computer string, i *orielv1.I
 
 // Inventory is what a computer told last. Errors: store.ErrNotFound.
 func (f *Fleet) Inventory(ctx context.Context, id string) (*orielv1.Inventory, error) {
-	data, err := f.o.Store.Inventory(ctx, id)
+	data, err := f.computers().Inventory(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func (f *Fleet) Inventory(ctx context.Context, id string) (*orielv1.Inventory, e
 // Refresh asks a computer for its inventory and returns when it was saved.
 // Errors: store.ErrNotFound, those of Ask.
 func (f *Fleet) Refresh(ctx context.Context, id string) error {
-	if _, err := f.o.Store.Computer(ctx, id); err != nil {
+	if _, err := f.computers().Get(ctx, id); err != nil {
 		return fmt.Errorf("computer %.64q: %w", id, err)
 	}
 	return f.Ask(ctx, id, &orielv1.ToAgent{Body: &orielv1.ToAgent_SendInventory{SendInventory: &orielv1.SendInventory{}}}, true)
@@ -142,7 +142,7 @@ func (f *Fleet) SavePreview(ctx context.Context, computer string, p *orielv1.Pre
 		return fmt.Errorf("save preview: %w", err)
 	}
 	row := store.Computer{ID: computer, PreviewAt: f.now(), PreviewType: "image/jpeg", PreviewTag: tagOf(p.GetData())}
-	if err := f.o.Store.SaveComputer(ctx, row, store.ColumnsOfPreview); err != nil {
+	if err := f.computers().Save(ctx, row, store.ColumnsOfPreview); err != nil {
 		return fmt.Errorf("save preview: %w", err)
 	}
 	f.changed(computer)
@@ -152,7 +152,7 @@ func (f *Fleet) SavePreview(ctx context.Context, computer string, p *orielv1.Pre
 // Preview is the newest picture of a computer: its bytes, media type and a tag
 // that changes with it. Errors: store.ErrNotFound.
 func (f *Fleet) Preview(ctx context.Context, id string) (data []byte, kind, tag string, err error) {
-	row, err := f.o.Store.Computer(ctx, id)
+	row, err := f.computers().Get(ctx, id)
 	if err == nil && row.PreviewAt == 0 {
 		err = store.ErrNotFound
 	}

@@ -7,6 +7,7 @@ import (
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/relay/internal/relaytest"
+	"oriel/relay/internal/store"
 	"oriel/relay/internal/store/storetest"
 )
 
@@ -25,7 +26,7 @@ func TestPresenceWithFullDisk(t *testing.T) {
 		return c.GetStatus()
 	}
 	inDatabase := func() bool {
-		c, err := n.Store.Computer(t.Context(), id)
+		c, err := n.Store.Computers(store.FirstOrganization).Get(t.Context(), id)
 		if err != nil {
 			t.Fatal(err)
 		}

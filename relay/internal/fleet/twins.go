@@ -40,14 +40,14 @@ func machineRow(m *orielv1.BusMachine) store.Machine {
 // enroll with that; nobody else is told so. Errors: ErrTwoMachines when another
 // one is connected and alive.
 func (f *Fleet) Meet(ctx context.Context, hello *orielv1.Hello, address string) (token string, err error) {
-	row, err := f.o.Store.ComputerByKey(ctx, hello.GetMachineKey())
+	row, err := f.o.Store.Agents().ByKey(ctx, hello.GetMachineKey())
 	if errors.Is(err, store.ErrNotFound) || err == nil && row.Blocked {
 		return "", nil // Admit says so
 	}
 	if err != nil {
 		return "", fmt.Errorf("look up machine key: %w", err)
 	}
-	all, err := f.o.Store.Twins(ctx, row.ID)
+	all, err := f.computers().Twins(ctx, row.ID)
 	if err != nil {
 		return "", fmt.Errorf("look up twins: %w", err)
 	}
@@ -69,7 +69,7 @@ func (f *Fleet) Meet(ctx context.Context, hello *orielv1.Hello, address string) 
 			return f.renewal(ctx, row) // who meets the one that keeps it is the other one
 		}
 	}
-	if err := f.o.Store.SaveTwins(ctx, now); err != nil {
+	if err := f.computers().SaveTwins(ctx, now); err != nil {
 		return "", fmt.Errorf("save twins: %w", err)
 	}
 	if known.ComputerID == "" {
@@ -106,7 +106,7 @@ func (f *Fleet) renewal(ctx context.Context, row store.Computer) (string, error)
 	now := f.o.Now()
 	t := store.EnrollmentToken{ID: store.NewID(), TokenKey: token.Public(), CreatedAt: now.UnixMilli(),
 		ExpiresAt: now.Add(renewWithin).UnixMilli(), UsesLeft: 1, SplitFrom: row.ID}
-	if err := f.o.Store.AddToken(ctx, t); err != nil {
+	if err := f.tokens().Add(ctx, t); err != nil {
 		return "", fmt.Errorf("token for the second machine: %w", err)
 	}
 	f.o.Log.Info("the second machine is told to make its own identity", "computer", row.ID, "token", t.ID)
@@ -115,7 +115,7 @@ func (f *Fleet) renewal(ctx context.Context, row store.Computer) (string, error)
 
 // Unambiguous returns ErrTwoMachines for a computer whose identity two have.
 func (f *Fleet) Unambiguous(ctx context.Context, computer string) error {
-	all, err := f.o.Store.Twins(ctx, computer)
+	all, err := f.computers().Twins(ctx, computer)
 	if err != nil {
 		return fmt.Errorf("look up twins: %w", err)
 	}
@@ -128,7 +128,7 @@ func (f *Fleet) Unambiguous(ctx context.Context, computer string) error {
 // Split decides that a computer's two machines are two: the one with this mark
 // makes its own identity when it connects next. Errors: store.ErrNotFound.
 func (f *Fleet) Split(ctx context.Context, computer, mark string) error {
-	all, err := f.o.Store.Twins(ctx, computer)
+	all, err := f.computers().Twins(ctx, computer)
 	if err != nil {
 		return fmt.Errorf("look up twins: %w", err)
 	}
@@ -137,7 +137,7 @@ func (f *Fleet) Split(ctx context.Context, computer, mark string) error {
 		return store.ErrNotFound
 	}
 	t.Renews = mark
-	if err := f.o.Store.SaveTwins(ctx, t); err != nil {
+	if err := f.computers().SaveTwins(ctx, t); err != nil {
 		return fmt.Errorf("save twins: %w", err)
 	}
 	f.o.Log.Info("two machines are to be two computers", "computer", computer, "renews", mark)
@@ -150,7 +150,7 @@ func (f *Fleet) Split(ctx context.Context, computer, mark string) error {
 // Settle decides that only one of a computer's two machines is left. If both
 // come again, so does the mark. Errors: store.ErrNotFound.
 func (f *Fleet) Settle(ctx context.Context, computer string) error {
-	if err := f.o.Store.DropTwins(ctx, computer); err != nil {
+	if err := f.computers().DropTwins(ctx, computer); err != nil {
 		return fmt.Errorf("forget twins: %w", err)
 	}
 	f.changed(computer)

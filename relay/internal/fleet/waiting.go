@@ -19,7 +19,7 @@ func (f *Fleet) member(ctx context.Context, key ed25519.PublicKey, m trust.Membe
 	if m.Computer == "" || m.Verify(f.o.RelayKey, key) != nil {
 		return false, nil
 	}
-	removed, err := f.o.Store.KeyRemoved(ctx, key)
+	removed, err := f.o.Store.Agents().KeyRemoved(ctx, key)
 	if err != nil {
 		return false, fmt.Errorf("look up removed key: %w", err)
 	}
@@ -32,7 +32,7 @@ func (f *Fleet) formerID(ctx context.Context, key ed25519.PublicKey, m trust.Mem
 	if m.Computer == "" || m.Verify(f.o.RelayKey, key) != nil {
 		return store.NewID(), nil
 	}
-	_, err := f.o.Store.Computer(ctx, m.Computer)
+	_, err := f.computers().Get(ctx, m.Computer)
 	if errors.Is(err, store.ErrNotFound) {
 		return m.Computer, nil
 	}
@@ -44,7 +44,7 @@ func (f *Fleet) formerID(ctx context.Context, key ed25519.PublicKey, m trust.Mem
 
 // wait notes that a former computer is there. It returns ErrWaiting when that is done.
 func (f *Fleet) wait(ctx context.Context, row store.Computer, computer string) error {
-	isNew, err := f.o.Store.SaveWaiting(ctx, store.WaitingComputer{ComputerID: computer, MachineKey: row.MachineKey, MachineID: row.MachineID,
+	isNew, err := f.waiting().Save(ctx, store.WaitingComputer{ComputerID: computer, MachineKey: row.MachineKey, MachineID: row.MachineID,
 		Fingerprint: row.Fingerprint, HostName: row.HostName, OS: row.OS, OSName: row.OSName, Arch: row.Arch, Address: row.Address,
 		AgentVersion: row.AgentVersion, Since: f.now(), SeenAt: f.now()})
 	if err != nil {
@@ -59,7 +59,7 @@ func (f *Fleet) wait(ctx context.Context, row store.Computer, computer string) e
 
 // Waiting are the computers that wait to be taken back, the longest first.
 func (f *Fleet) Waiting(ctx context.Context) ([]store.WaitingComputer, error) {
-	all, err := f.o.Store.Waiting(ctx)
+	all, err := f.waiting().List(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list waiting computers: %w", err)
 	}
@@ -69,7 +69,7 @@ func (f *Fleet) Waiting(ctx context.Context) ([]store.WaitingComputer, error) {
 // TakeBack makes a computer of one that waits, with the id and the key that it had.
 // Errors: store.ErrNotFound, store.ErrConflict.
 func (f *Fleet) TakeBack(ctx context.Context, computer string) error {
-	if err := f.o.Store.TakeBack(ctx, computer, f.now()); err != nil {
+	if err := f.waiting().TakeBack(ctx, computer, f.now()); err != nil {
 		return fmt.Errorf("take back: %w", err)
 	}
 	f.o.Log.Info("computer taken back", "computer", computer)
@@ -79,7 +79,7 @@ func (f *Fleet) TakeBack(ctx context.Context, computer string) error {
 
 // ForgetWaiting has a computer wait no longer, and not again. Errors: store.ErrNotFound.
 func (f *Fleet) ForgetWaiting(ctx context.Context, computer string) error {
-	if err := f.o.Store.ForgetWaiting(ctx, computer, f.now()); err != nil {
+	if err := f.waiting().Forget(ctx, computer, f.now()); err != nil {
 		return fmt.Errorf("forget a computer that waits: %w", err)
 	}
 	f.changed(computer)

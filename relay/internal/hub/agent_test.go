@@ -16,6 +16,7 @@ import (
 	"oriel/protocol/wire"
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/relaytest"
+	"oriel/relay/internal/store"
 	"oriel/relay/internal/store/storetest"
 )
 
@@ -102,7 +103,7 @@ func TestHelloThatProvesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := n.Token(t, 9)
-	stolen, err := n.Store.Tokens(t.Context())
+	stolen, err := n.Store.Tokens(store.FirstOrganization).List(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

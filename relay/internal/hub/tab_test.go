@@ -102,7 +102,7 @@ func TestRestartClearsOwnPresence(t *testing.T) {
 			t.Fatal(err)
 		}
 		// As others see it; a node believes its memory of itself.
-		if c, err := n.Store.Computer(ctx, id); err != nil || !c.Online {
+		if c, err := n.Store.Computers(store.FirstOrganization).Get(ctx, id); err != nil || !c.Online {
 			t.Fatal("the test's own fault:", c, err)
 		}
 		again := fleet.New(fleet.Options{Store: n.Store, Bus: n.Bus, RelayKey: n.Access.PublicKey(), Node: "node"})
@@ -110,7 +110,7 @@ func TestRestartClearsOwnPresence(t *testing.T) {
 		done := make(chan error, 1)
 		go func() { done <- again.Run(stopping) }()
 		relaytest.Until(t, "offline", func() bool {
-			c, err := n.Store.Computer(ctx, id)
+			c, err := n.Store.Computers(store.FirstOrganization).Get(ctx, id)
 			return err == nil && !c.Online
 		})
 		stop()

@@ -50,7 +50,7 @@ func TestComputerNewerThanTheDatabaseIsTakenBack(t *testing.T) {
 	if back.Welcome.GetComputerId() != id || back.Welcome.GetEnrolled() {
 		t.Fatal(back.Welcome)
 	}
-	if c, err := n.Store.Computer(t.Context(), id); err != nil || string(c.MachineKey) != string(m.Public()) {
+	if c, err := n.Store.Computers(store.FirstOrganization).Get(t.Context(), id); err != nil || string(c.MachineKey) != string(m.Public()) {
 		t.Fatal("another key:", err)
 	}
 	if all, err := n.Fleet.Waiting(t.Context()); err != nil || len(all) != 0 {

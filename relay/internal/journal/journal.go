@@ -60,13 +60,14 @@ var (
 	ErrCursor = errors.New("this page does not exist; start again from the first")
 )
 
-// Options of New; all are needed but Lease, Log and Now.
+// Options of New; all are needed but Organization, Lease, Log and Now.
 type Options struct {
-	Store *store.Store
-	Bus   *bus.Bus
-	Lease time.Duration // of sessions, which agents end without the relay; 0: 15 min
-	Log   *slog.Logger
-	Now   func() time.Time
+	Store        *store.Store
+	Organization store.OrganizationID // whose sessions these are; empty: the first
+	Bus          *bus.Bus
+	Lease        time.Duration // of sessions, which agents end without the relay; 0: 15 min
+	Log          *slog.Logger
+	Now          func() time.Time
 }
 
 // Journal is the record. Its methods may be called from any goroutine.
@@ -87,8 +88,13 @@ func New(o Options) *Journal {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Organization == "" {
+		o.Organization = store.FirstOrganization
+	}
 	return &Journal{o: o}
 }
+
+func (j *Journal) sessions() store.Sessions { return j.o.Store.Sessions(j.o.Organization) }
 
 // Start is what is known of a session before it begins.
 type Start struct {
@@ -113,7 +119,7 @@ func (j *Journal) Begin(ctx context.Context, s Start) (*orielv1.JournalEntry, er
 		StartedAt:       now,
 		SeenAt:          now,
 	}
-	if err := j.o.Store.AddSession(ctx, row); err != nil {
+	if err := j.sessions().Add(ctx, row); err != nil {
 		return nil, fmt.Errorf("begin a session: %w", err)
 	}
 	j.o.Log.Info("session begins", "session", row.ID, "computer", row.ComputerID, "person", row.OperatorID)
@@ -129,7 +135,7 @@ func (j *Journal) Report(ctx context.Context, computer string, r *orielv1.Sessio
 	if connected > now || connected < now-int64(365*24*time.Hour/time.Millisecond) {
 		connected = now // a clock that cannot be believed
 	}
-	row, err := j.o.Store.ReportSession(ctx, store.Session{
+	row, err := j.sessions().Report(ctx, store.Session{
 		ID:            r.GetSessionId(),
 		ComputerID:    computer,
 		ConnectedAt:   connected,
@@ -165,7 +171,7 @@ func (j *Journal) EndedByAgent(ctx context.Context, computer string, e *orielv1.
 	row.ComputerID, row.SeenAt = computer, now
 	row.BytesSent, row.BytesReceived = count(e.GetBytesSent()), count(e.GetBytesReceived())
 	row.Delays = kept(e.GetDelays())
-	row, first, err = j.o.Store.EndSessionByAgent(ctx, row, j.silence())
+	row, first, err = j.sessions().EndByAgent(ctx, row, j.silence())
 	return j.afterEnd(row, first, err)
 }
 
@@ -189,7 +195,7 @@ func (j *Journal) silence() int64 { return (j.o.Lease + LostAfter).Milliseconds(
 // End ends a session on the relay's own word. first is false when it had ended
 // before. Errors: store.ErrNotFound.
 func (j *Journal) End(ctx context.Context, id string, reason orielv1.EndReason, code orielv1.Code, detail string) (_ *orielv1.JournalEntry, first bool, err error) {
-	row, first, err := j.o.Store.EndSession(ctx, ended(id, j.o.Now().UnixMilli(), reason, code, detail))
+	row, first, err := j.sessions().End(ctx, ended(id, j.o.Now().UnixMilli(), reason, code, detail))
 	return j.afterEnd(row, first, err)
 }
 
@@ -214,7 +220,7 @@ func (j *Journal) afterEnd(row store.Session, first bool, err error) (*orielv1.J
 // are none of its own.
 func (j *Journal) Keep(ctx context.Context, computer string, ids, attended []string) (over []string, err error) {
 	now := j.o.Now().UnixMilli()
-	again, over, err := j.o.Store.KeepSessions(ctx, store.Kept{ComputerID: computer, IDs: ids, Attended: attended, Since: now - j.silence()}, now)
+	again, over, err := j.sessions().Keep(ctx, store.Kept{ComputerID: computer, IDs: ids, Attended: attended, Since: now - j.silence()}, now)
 	if err != nil {
 		j.unwritten(err, now)
 		return nil, fmt.Errorf("keep sessions: %w", err)
@@ -228,7 +234,7 @@ func (j *Journal) Keep(ctx context.Context, computer string, ids, attended []str
 
 // Attend notes whether a tab has a session.
 func (j *Journal) Attend(ctx context.Context, id string, attended bool) error {
-	if err := j.o.Store.AttendSession(ctx, id, attended); err != nil {
+	if err := j.sessions().Attend(ctx, id, attended); err != nil {
 		return fmt.Errorf("attend a session: %w", err)
 	}
 	return nil
@@ -237,7 +243,7 @@ func (j *Journal) Attend(ctx context.Context, id string, attended bool) error {
 // Standing is a running session of a computer as it was last written. Errors:
 // ErrEnded, store.ErrNotFound.
 func (j *Journal) Standing(ctx context.Context, computer, id string) (Carried, error) {
-	row, err := j.o.Store.Session(ctx, id)
+	row, err := j.sessions().Get(ctx, id)
 	switch {
 	case err == nil && row.ComputerID != computer:
 		err = store.ErrNotFound
@@ -253,7 +259,7 @@ func (j *Journal) Standing(ctx context.Context, computer, id string) (Carried, e
 // Carry notes that a session's connection is now that of another sign-in of the
 // same person. Errors: ErrEnded, store.ErrNotFound.
 func (j *Journal) Carry(ctx context.Context, id, signIn string) error {
-	if err := j.o.Store.CarrySession(ctx, id, signIn); err != nil {
+	if err := j.sessions().Carry(ctx, id, signIn); err != nil {
 		return fmt.Errorf("bind a session to its sign-in: %w", err)
 	}
 	return nil
@@ -267,7 +273,7 @@ type Carried struct {
 
 // AllRunning are all running sessions with what carries them.
 func (j *Journal) AllRunning(ctx context.Context) ([]Carried, error) {
-	rows, err := j.o.Store.RunningSessions(ctx, store.Running{})
+	rows, err := j.sessions().Running(ctx, store.Running{})
 	if err != nil {
 		return nil, fmt.Errorf("running sessions: %w", err)
 	}
@@ -280,7 +286,7 @@ func (j *Journal) AllRunning(ctx context.Context) ([]Carried, error) {
 
 // Running are the running sessions that r names.
 func (j *Journal) Running(ctx context.Context, r store.Running) ([]*orielv1.JournalEntry, error) {
-	rows, err := j.o.Store.RunningSessions(ctx, r)
+	rows, err := j.sessions().Running(ctx, r)
 	if err != nil {
 		return nil, fmt.Errorf("running sessions: %w", err)
 	}
@@ -311,7 +317,7 @@ func (j *Journal) Sweep(ctx context.Context) ([]*orielv1.JournalEntry, error) {
 		{store.Running{SeenBefore: now.Add(-LostAfter).UnixMilli()}, orielv1.EndReason_END_REASON_LOST, "nothing was heard of it any more"},
 		{store.Running{Unconnected: true, Before: now.Add(-ConnectWithin).UnixMilli()}, orielv1.EndReason_END_REASON_TIMEOUT, "no connection came about"},
 	} {
-		rows, err := j.o.Store.RunningSessions(ctx, kind.r)
+		rows, err := j.sessions().Running(ctx, kind.r)
 		if err != nil {
 			return all, fmt.Errorf("sweep sessions: %w", err)
 		}
@@ -331,7 +337,7 @@ func (j *Journal) Sweep(ctx context.Context) ([]*orielv1.JournalEntry, error) {
 
 // Lookup are the rows with those ids that exist, newest first.
 func (j *Journal) Lookup(ctx context.Context, ids ...string) ([]*orielv1.JournalEntry, error) {
-	rows, err := j.o.Store.Sessions(ctx, ids...)
+	rows, err := j.sessions().List(ctx, ids...)
 	if err != nil {
 		return nil, fmt.Errorf("look up sessions: %w", err)
 	}
@@ -340,7 +346,7 @@ func (j *Journal) Lookup(ctx context.Context, ids ...string) ([]*orielv1.Journal
 
 // Get is one row. Errors: store.ErrNotFound.
 func (j *Journal) Get(ctx context.Context, id string) (*orielv1.JournalEntry, error) {
-	row, err := j.o.Store.Session(ctx, id)
+	row, err := j.sessions().Get(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("session %.64q: %w", id, err)
 	}
@@ -358,7 +364,7 @@ func (j *Journal) Page(ctx context.Context, f store.SessionFilter, cursor string
 		limit = DefaultPage
 	}
 	limit = min(limit, MaxPage)
-	rows, err := j.o.Store.SessionPage(ctx, f, int64(limit)+1)
+	rows, err := j.sessions().Page(ctx, f, int64(limit)+1)
 	if err != nil {
 		return nil, "", fmt.Errorf("journal: %w", err)
 	}

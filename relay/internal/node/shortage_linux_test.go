@@ -10,6 +10,7 @@ import (
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/relay/internal/relaytest"
+	"oriel/relay/internal/store"
 	"oriel/relay/internal/store/storetest"
 )
 
@@ -130,7 +131,7 @@ func TestFullDisk(t *testing.T) {
 		return row["ended_at"] != nil && row["end_reason"] == "ended"
 	})
 	until(t, "the database knows who is here", func() bool {
-		c, err := r.wire.Store.Computer(t.Context(), office.Welcome.GetComputerId())
+		c, err := r.wire.Store.Computers(store.FirstOrganization).Get(t.Context(), office.Welcome.GetComputerId())
 		return err == nil && c.Online
 	})
 	opened()
@@ -151,7 +152,7 @@ func TestFullDisk(t *testing.T) {
 	disk.Free()
 	until(t, "it is ready", func() bool { return !strings.Contains(r.readyz(), "disk full") })
 	until(t, "the database knows who is here", func() bool {
-		c, err := r.wire.Store.Computer(t.Context(), workshop.Welcome.GetComputerId())
+		c, err := r.wire.Store.Computers(store.FirstOrganization).Get(t.Context(), workshop.Welcome.GetComputerId())
 		return err == nil && c.Online
 	})
 }

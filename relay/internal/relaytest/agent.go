@@ -16,6 +16,7 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/trust"
 	"oriel/protocol/wire"
+	"oriel/relay/internal/store"
 )
 
 // Machine is what makes a computer itself: it outlives its connections.
@@ -218,7 +219,7 @@ func (m *Machine) Connect(t testing.TB, n *Node, token string) *Agent {
 	}()
 	t.Cleanup(func() { _ = conn.Close(); <-done })
 	Until(t, "the computer is online", func() bool {
-		c, err := n.Store.Computer(t.Context(), w.GetComputerId())
+		c, err := n.Store.Computers(store.FirstOrganization).Get(t.Context(), w.GetComputerId())
 		return err == nil && c.Online
 	})
 	return a

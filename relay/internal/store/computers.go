@@ -12,9 +12,10 @@ import (
 type Computer struct {
 	bun.BaseModel `bun:"table:computers,alias:c"`
 
-	ID         string `bun:",pk"`
-	MachineKey []byte // Ed25519, 32 bytes; never changes
-	MachineID  string // the operating system's, may be empty; not proof of anything
+	ID           string         `bun:",pk"`
+	Organization OrganizationID // whose it is
+	MachineKey   []byte         // Ed25519, 32 bytes; never changes
+	MachineID    string         // the operating system's, may be empty; not proof of anything
 	// SHA-256 in hex over what stays with the machine when its disk is copied away;
 	// may be empty, and is not proof of anything.
 	Fingerprint string
@@ -67,55 +68,58 @@ func (s *database) computers(db bun.IDB, into any) *bun.SelectQuery {
 		Join("LEFT JOIN nodes AS n ON n.id = p.node_id AND n.alive_until > " + s.clock())
 }
 
-// Computers are those with the given ids, or all without any, oldest first.
+// List are those with the given ids, or all without any, oldest first.
 // Ids that do not exist are left out.
-func (s *Store) Computers(ctx context.Context, ids ...string) ([]Computer, error) {
+func (s Computers) List(ctx context.Context, ids ...string) ([]Computer, error) {
 	var all []Computer
-	q := s.computers(s.db, &all).OrderExpr("c.id")
+	q := s.computers(s.db, &all).Where(ours, s.organization).OrderExpr("c.id")
 	if len(ids) > 0 {
 		q = q.Where("c.id IN (?)", bun.List(ids))
 	}
 	return all, mapped(q.Scan(ctx))
 }
 
-// Computer is the one with that id. Errors: ErrNotFound.
-func (s *Store) Computer(ctx context.Context, id string) (Computer, error) {
+// Get is the one with that id. Errors: ErrNotFound.
+func (s Computers) Get(ctx context.Context, id string) (Computer, error) {
 	var c Computer
-	return c, mapped(s.computers(s.db, &c).Where("c.id = ?", id).Scan(ctx))
+	return c, mapped(s.computers(s.db, &c).Where(ours, s.organization).Where("c.id = ?", id).Scan(ctx))
 }
 
-// ComputerByKey is the one with that machine key. Errors: ErrNotFound.
-func (s *Store) ComputerByKey(ctx context.Context, key []byte) (Computer, error) {
+// ByKey is the one with that machine key. Errors: ErrNotFound.
+func (s Agents) ByKey(ctx context.Context, key []byte) (Computer, error) {
 	var c Computer
 	return c, mapped(s.computers(s.db, &c).Where("c.machine_key = ?", key).Scan(ctx))
 }
 
-// AddComputer enrolls c with one use of the token of that key, both or
-// neither, and fills in c.AddedWith, c.SameMachineAs and, where the token is for
-// the second of two machines, c.SplitFrom; it is then settled that they are two.
-// Errors: ErrNotFound
-// when the token is unknown, revoked, expired or used up; ErrConflict when
-// the machine key is enrolled already.
-func (s *Store) AddComputer(ctx context.Context, c *Computer, tokenKey []byte) error {
+// Enroll adds c to the organization of the token of that key, and uses the token
+// once, both or neither. It fills in c.Organization, c.AddedWith, c.SameMachineAs
+// and, where the token is for the second of two machines, c.SplitFrom; it is then
+// settled that they are two. Errors: ErrNotFound when the token is unknown,
+// revoked, expired or used up; ErrConflict when the machine key is enrolled already.
+func (s Agents) Enroll(ctx context.Context, c *Computer, tokenKey []byte) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		token, err := useToken(ctx, tx, tokenKey, c.AddedAt)
 		if err != nil {
 			return err
 		}
-		c.AddedWith, c.SplitFrom = token.ID, token.SplitFrom
+		c.Organization, c.AddedWith, c.SplitFrom = token.Organization, token.ID, token.SplitFrom
+		its := owned{s.database, token.Organization}
 		if c.SplitFrom != "" {
-			if _, err := tx.NewDelete().Model((*Twins)(nil)).Where("computer_id = ?", c.SplitFrom).Exec(ctx); err != nil {
+			if _, err := its.remove(tx, (*Twins)(nil)).Where("computer_id = ?", c.SplitFrom).Exec(ctx); err != nil {
 				return err
 			}
-			if _, err := unusedSplit(tx, c.SplitFrom).Exec(ctx); err != nil { // one split lets one machine in
+			if _, err := its.unusedSplit(tx, c.SplitFrom).Exec(ctx); err != nil { // one split lets one machine in
 				return err
 			}
 		}
-		if c.SameMachineAs, err = sameMachine(ctx, tx, *c); err != nil {
+		if c.SameMachineAs, err = its.sameMachine(ctx, tx, *c); err != nil {
 			return err
 		}
-		if err := comesBack(ctx, tx, c.MachineKey); err != nil {
-			return err
+		// Whoever's it was: a key is one machine's.
+		for _, model := range []any{(*WaitingComputer)(nil), (*removedKey)(nil)} {
+			if _, err := tx.NewDelete().Model(model).Where("machine_key = ?", c.MachineKey).Exec(ctx); err != nil {
+				return err
+			}
 		}
 		_, err = tx.NewInsert().Model(c).Exec(ctx)
 		return err
@@ -123,9 +127,9 @@ func (s *Store) AddComputer(ctx context.Context, c *Computer, tokenKey []byte) e
 }
 
 // sameMachine is the oldest of those before c that are the same machine.
-func sameMachine(ctx context.Context, tx bun.Tx, c Computer) (id string, err error) {
+func (s owned) sameMachine(ctx context.Context, tx bun.Tx, c Computer) (id string, err error) {
 	var older []string
-	err = tx.NewSelect().Model((*Computer)(nil)).Column("id").
+	err = s.rows(tx, (*Computer)(nil)).Column("id").
 		Where("id < ? AND id <> ?", c.ID, c.SplitFrom).
 		WhereGroup(" AND ", func(q *bun.SelectQuery) *bun.SelectQuery {
 			return q.Where("fingerprint <> '' AND fingerprint = ?", c.Fingerprint).
@@ -139,23 +143,23 @@ func sameMachine(ctx context.Context, tx bun.Tx, c Computer) (id string, err err
 
 // SaveGreeting writes what a computer said of its machine as it connected, and
 // fills in SameMachineAs. Errors: ErrNotFound.
-func (s *Store) SaveGreeting(ctx context.Context, c *Computer) error {
+func (s Computers) SaveGreeting(ctx context.Context, c *Computer) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		err := tx.NewSelect().Model((*Computer)(nil)).Column("split_from").Where("id = ?", c.ID).Scan(ctx, &c.SplitFrom)
+		err := s.rows(tx, (*Computer)(nil)).Column("split_from").Where("id = ?", c.ID).Scan(ctx, &c.SplitFrom)
 		if err != nil {
 			return err
 		}
-		if c.SameMachineAs, err = sameMachine(ctx, tx, *c); err != nil {
+		if c.SameMachineAs, err = s.sameMachine(ctx, tx, *c); err != nil {
 			return err
 		}
-		_, err = tx.NewUpdate().Model(c).WherePK().
+		_, err = s.update(tx, c).WherePK().
 			Column("host_name", "os", "os_name", "arch", "user_name", "addresses", "address", "agent_version",
 				"machine_id", "fingerprint", "same_machine_as").Exec(ctx)
 		return err
 	})
 }
 
-// ComputerColumn names what SaveComputer writes.
+// ComputerColumn names what Computers.Save writes.
 type ComputerColumn string
 
 // Columns by what changes together.
@@ -167,10 +171,10 @@ var (
 	ColumnsOfSeen    = []ComputerColumn{"last_seen"}
 )
 
-// SaveComputer writes the named columns of c. Errors: ErrNotFound.
-func (s *Store) SaveComputer(ctx context.Context, c Computer, columns ...[]ComputerColumn) error {
+// Save writes the named columns of c. Errors: ErrNotFound.
+func (s Computers) Save(ctx context.Context, c Computer, columns ...[]ComputerColumn) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		q := tx.NewUpdate().Model(&c).WherePK()
+		q := s.update(tx, &c).WherePK()
 		for _, group := range columns {
 			for _, name := range group {
 				q = q.Column(string(name))
@@ -180,43 +184,54 @@ func (s *Store) SaveComputer(ctx context.Context, c Computer, columns ...[]Compu
 	})
 }
 
-// RemoveComputer forgets a computer; its sessions stay in the journal. The one
+// Remove forgets a computer; its sessions stay in the journal. The one
 // who was flagged as the same machine is no longer. Errors: ErrNotFound.
-func (s *Store) RemoveComputer(ctx context.Context, id string) error {
+func (s Computers) Remove(ctx context.Context, id string) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		var c Computer
-		if err := tx.NewSelect().Model(&c).Column("machine_key").Where("id = ?", id).Scan(ctx); err != nil {
+		if err := s.rows(tx, &c).Column("machine_key").Where("id = ?", id).Scan(ctx); err != nil {
 			return err
 		}
-		if err := changed(tx.NewDelete().Model((*Computer)(nil)).Where("id = ?", id).Exec(ctx)); err != nil {
+		if err := changed(s.remove(tx, (*Computer)(nil)).Where("id = ?", id).Exec(ctx)); err != nil {
 			return err
 		}
-		if err := leaves(ctx, tx, c.MachineKey, time.Now().UnixMilli()); err != nil {
+		if err := s.leaves(ctx, tx, c.MachineKey, time.Now().UnixMilli()); err != nil {
 			return err
 		}
-		if _, err := unusedSplit(tx, id).Exec(ctx); err != nil {
+		if _, err := s.unusedSplit(tx, id).Exec(ctx); err != nil {
 			return err
 		}
-		_, err := tx.NewUpdate().Model((*Computer)(nil)).
+		_, err := s.update(tx, (*Computer)(nil)).
 			Set("same_machine_as = ''").Where("same_machine_as = ?", id).Exec(ctx)
 		return err
 	})
+}
+
+// has says ErrConflict where the organization has no such computer, as a reference
+// to nothing does.
+func (s Computers) has(ctx context.Context, tx bun.Tx, id string) error {
+	yes, err := s.rows(tx, (*Computer)(nil)).Where("id = ?", id).Exists(ctx)
+	return conflictIf(!yes, err)
 }
 
 // inventory is what a computer told of itself, as it was encoded.
 type inventory struct {
 	bun.BaseModel `bun:"table:inventories"`
 
-	ComputerID string `bun:",pk"`
-	TakenAt    int64
-	Data       []byte
+	ComputerID   string `bun:",pk"`
+	Organization OrganizationID
+	TakenAt      int64
+	Data         []byte
 }
 
 // SaveInventory replaces what is known of a computer. Errors: ErrConflict when
 // there is no such computer.
-func (s *Store) SaveInventory(ctx context.Context, computer string, takenAt int64, data []byte) error {
+func (s Computers) SaveInventory(ctx context.Context, computer string, takenAt int64, data []byte) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		_, err := tx.NewInsert().Model(&inventory{ComputerID: computer, TakenAt: takenAt, Data: data}).
+		if err := s.has(ctx, tx, computer); err != nil {
+			return err
+		}
+		_, err := tx.NewInsert().Model(&inventory{ComputerID: computer, Organization: s.organization, TakenAt: takenAt, Data: data}).
 			On("CONFLICT (computer_id) DO UPDATE").
 			Set("taken_at = EXCLUDED.taken_at").Set("data = EXCLUDED.data").Exec(ctx)
 		return err
@@ -224,9 +239,9 @@ func (s *Store) SaveInventory(ctx context.Context, computer string, takenAt int6
 }
 
 // Inventory is what SaveInventory saved last. Errors: ErrNotFound.
-func (s *Store) Inventory(ctx context.Context, computer string) (data []byte, err error) {
+func (s Computers) Inventory(ctx context.Context, computer string) (data []byte, err error) {
 	var i inventory
-	if err := s.db.NewSelect().Model(&i).Where("computer_id = ?", computer).Scan(ctx); err != nil {
+	if err := s.rows(s.db, &i).Where("computer_id = ?", computer).Scan(ctx); err != nil {
 		return nil, fmt.Errorf("inventory of %s: %w", computer, mapped(err))
 	}
 	return i.Data, nil

@@ -1,9 +1,11 @@
 package store
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/migrate"
 )
 
@@ -34,4 +36,38 @@ func (s *Store) MarkApplied(t *testing.T, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// AddOrganization makes another organization.
+func (s *Store) AddOrganization(t *testing.T, id OrganizationID) {
+	_, err := s.db.NewRaw("INSERT INTO organizations (id, name, created_at) VALUES (?, ?, 1)", id, string(id)).Exec(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Owned is all rows of an organization, as text by table. Tables that have no
+// column organization are the others.
+func (s *Store) Owned(t *testing.T, id OrganizationID) (owned map[string]string, others []string) {
+	owned = map[string]string{}
+	for _, table := range s.Tables(t) {
+		q := `SELECT count(*) FROM pragma_table_info(?) WHERE name = 'organization'`
+		if s.kind == PostgreSQL {
+			q = `SELECT count(*) FROM pg_attribute WHERE attrelid = CAST(? AS regclass) AND attname = 'organization' AND NOT attisdropped`
+		}
+		var has int
+		if err := s.db.NewRaw(q, table).Scan(t.Context(), &has); err != nil {
+			t.Fatal(err)
+		}
+		if has == 0 {
+			others = append(others, table)
+			continue
+		}
+		var rows []map[string]any
+		if err := s.db.NewRaw("SELECT * FROM ? WHERE organization = ? ORDER BY 1", bun.Ident(table), id).Scan(t.Context(), &rows); err != nil {
+			t.Fatal(err)
+		}
+		owned[table] = fmt.Sprintf("%q", rows)
+	}
+	return owned, others
 }

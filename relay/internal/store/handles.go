@@ -12,6 +12,20 @@ type (
 	Secrets struct{ *database }
 	// Nodes are the relay's processes and the connections that they hold.
 	Nodes struct{ *database }
+	// Agents are those who come with a key or a token, which say whose they are.
+	Agents struct{ *database }
+)
+
+// What an organization owns.
+type (
+	// Computers are its enrolled machines, and what they said of themselves.
+	Computers struct{ owned }
+	// Tokens are what lets new computers in.
+	Tokens struct{ owned }
+	// Waiting are the machines that wait to be taken back.
+	Waiting struct{ owned }
+	// Sessions are its journal.
+	Sessions struct{ owned }
 )
 
 // People of this relay.
@@ -28,3 +42,18 @@ func (s *Store) Secrets() Secrets { return Secrets{s.database} }
 
 // Nodes of this relay.
 func (s *Store) Nodes() Nodes { return Nodes{s.database} }
+
+// Agents of all organizations.
+func (s *Store) Agents() Agents { return Agents{s.database} }
+
+// Computers of an organization.
+func (s *Store) Computers(o OrganizationID) Computers { return Computers{owned{s.database, o}} }
+
+// Tokens of an organization.
+func (s *Store) Tokens(o OrganizationID) Tokens { return Tokens{owned{s.database, o}} }
+
+// Waiting computers of an organization.
+func (s *Store) Waiting(o OrganizationID) Waiting { return Waiting{owned{s.database, o}} }
+
+// Sessions of an organization.
+func (s *Store) Sessions(o OrganizationID) Sessions { return Sessions{owned{s.database, o}} }

@@ -14,7 +14,7 @@ func session(t *testing.T, s *store.Store, computer string, started int64) store
 	t.Helper()
 	row := store.Session{ID: store.NewID(), ComputerID: computer, OperatorID: "p", OperatorName: "Pat", Mode: "control",
 		SignInID: "si", StartedAt: started, SeenAt: started}
-	if err := s.AddSession(t.Context(), row); err != nil {
+	if err := s.Sessions(store.FirstOrganization).Add(t.Context(), row); err != nil {
 		t.Fatal(err)
 	}
 	return row
@@ -25,51 +25,51 @@ func TestSessionLife(t *testing.T) {
 		ctx := t.Context()
 		row := session(t, s, "c", 100)
 		report := store.Session{ID: row.ID, ComputerID: "c", ConnectedAt: 110, SeenAt: 120, Path: "direct", BytesSent: 7, Codec: "av1", Delays: []byte{8, 1}}
-		if _, err := s.ReportSession(ctx, store.Session{ID: row.ID, ComputerID: "another"}, 0); !errors.Is(err, store.ErrNotFound) {
+		if _, err := s.Sessions(store.FirstOrganization).Report(ctx, store.Session{ID: row.ID, ComputerID: "another"}, 0); !errors.Is(err, store.ErrNotFound) {
 			t.Fatal("another computer's word was taken:", err)
 		}
-		got, err := s.ReportSession(ctx, report, 0)
+		got, err := s.Sessions(store.FirstOrganization).Report(ctx, report, 0)
 		if err != nil || got.ConnectedAt != 110 || got.Path != "direct" || got.OperatorName != "Pat" {
 			t.Fatalf("%+v, %v", got, err)
 		}
 		report.ConnectedAt, report.Delays = 999, nil
-		if got, _ = s.ReportSession(ctx, report, 0); got.ConnectedAt != 110 || !bytes.Equal(got.Delays, []byte{8, 1}) {
+		if got, _ = s.Sessions(store.FirstOrganization).Report(ctx, report, 0); got.ConnectedAt != 110 || !bytes.Equal(got.Delays, []byte{8, 1}) {
 			t.Fatal("connected anew at, or forgot", got.ConnectedAt, got.Delays)
 		}
-		if ops, err := s.Operators(ctx); err != nil || !slices.Equal(ops["c"], []string{"Pat"}) {
+		if ops, err := s.Sessions(store.FirstOrganization).Operators(ctx); err != nil || !slices.Equal(ops["c"], []string{"Pat"}) {
 			t.Fatal(ops, err)
 		}
 
 		end := store.Session{ID: row.ID, EndedAt: 200, EndReason: store.Lost}
-		if got, first, err := s.EndSession(ctx, end); err != nil || !first || got.EndReason != store.Lost || got.BytesSent != 7 {
+		if got, first, err := s.Sessions(store.FirstOrganization).End(ctx, end); err != nil || !first || got.EndReason != store.Lost || got.BytesSent != 7 {
 			t.Fatalf("%+v, %v, %v", got, first, err)
 		}
-		if _, first, err := s.EndSession(ctx, end); err != nil || first {
+		if _, first, err := s.Sessions(store.FirstOrganization).End(ctx, end); err != nil || first {
 			t.Fatal("ended twice", err)
 		}
 		// Lost was a guess: the agent says it still runs.
-		if got, err := s.ReportSession(ctx, report, 0); err != nil || got.EndedAt != 0 || got.EndReason != "" {
+		if got, err := s.Sessions(store.FirstOrganization).Report(ctx, report, 0); err != nil || got.EndedAt != 0 || got.EndReason != "" {
 			t.Fatalf("%+v, %v", got, err)
 		}
-		if _, _, err := s.EndSession(ctx, end); err != nil {
+		if _, _, err := s.Sessions(store.FirstOrganization).End(ctx, end); err != nil {
 			t.Fatal(err)
 		}
 		agent := store.Session{ID: row.ID, ComputerID: "c", EndedAt: 190, EndReason: "operator", BytesSent: 9, SeenAt: 300}
-		if got, first, err := s.EndSessionByAgent(ctx, agent, 1000); err != nil || !first || got.EndReason != "operator" || got.EndedAt != 190 {
+		if got, first, err := s.Sessions(store.FirstOrganization).EndByAgent(ctx, agent, 1000); err != nil || !first || got.EndReason != "operator" || got.EndedAt != 190 {
 			t.Fatalf("%+v, %v, %v", got, first, err)
 		}
 		agent.EndReason, agent.BytesSent, agent.Delays = "network", 12, []byte{8, 2}
-		if got, first, err := s.EndSessionByAgent(ctx, agent, 1000); err != nil || first || got.EndReason != "operator" || got.BytesSent != 12 || got.Delays[1] != 2 {
+		if got, first, err := s.Sessions(store.FirstOrganization).EndByAgent(ctx, agent, 1000); err != nil || first || got.EndReason != "operator" || got.BytesSent != 12 || got.Delays[1] != 2 {
 			t.Fatalf("%+v, %v, %v", got, first, err)
 		}
-		if _, err := s.ReportSession(ctx, report, 0); !errors.Is(err, store.ErrEnded) {
+		if _, err := s.Sessions(store.FirstOrganization).Report(ctx, report, 0); !errors.Is(err, store.ErrEnded) {
 			t.Fatal(err)
 		}
 		agent.ComputerID = "another"
-		if _, _, err := s.EndSessionByAgent(ctx, agent, 1000); !errors.Is(err, store.ErrNotFound) {
+		if _, _, err := s.Sessions(store.FirstOrganization).EndByAgent(ctx, agent, 1000); !errors.Is(err, store.ErrNotFound) {
 			t.Fatal(err)
 		}
-		if _, _, err := s.EndSession(ctx, store.Session{ID: "?", EndedAt: 1}); !errors.Is(err, store.ErrNotFound) {
+		if _, _, err := s.Sessions(store.FirstOrganization).End(ctx, store.Session{ID: "?", EndedAt: 1}); !errors.Is(err, store.ErrNotFound) {
 			t.Fatal(err)
 		}
 	})
@@ -80,15 +80,15 @@ func TestKeepSessions(t *testing.T) {
 		ctx := t.Context()
 		runs, lost, ended, foreign := session(t, s, "c", 1), session(t, s, "c", 2), session(t, s, "c", 3), session(t, s, "d", 4)
 		for id, reason := range map[string]string{lost.ID: store.Lost, ended.ID: "ended"} {
-			if _, _, err := s.EndSession(ctx, store.Session{ID: id, EndedAt: 9, EndReason: reason}); err != nil {
+			if _, _, err := s.Sessions(store.FirstOrganization).End(ctx, store.Session{ID: id, EndedAt: 9, EndReason: reason}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		again, over, err := s.KeepSessions(ctx, store.Kept{ComputerID: "c", IDs: []string{runs.ID, lost.ID, ended.ID, foreign.ID, "?"}}, 50)
+		again, over, err := s.Sessions(store.FirstOrganization).Keep(ctx, store.Kept{ComputerID: "c", IDs: []string{runs.ID, lost.ID, ended.ID, foreign.ID, "?"}}, 50)
 		if err != nil || !slices.Equal(again, []string{lost.ID}) || !slices.Equal(over, []string{ended.ID, foreign.ID, "?"}) {
 			t.Fatal(again, over, err)
 		}
-		rows, err := s.RunningSessions(ctx, store.Running{ComputerID: "c"})
+		rows, err := s.Sessions(store.FirstOrganization).Running(ctx, store.Running{ComputerID: "c"})
 		if err != nil || len(rows) != 2 || rows[0].SeenAt != 50 || rows[1].SeenAt != 50 {
 			t.Fatalf("%+v, %v", rows, err)
 		}
@@ -104,7 +104,7 @@ func TestKeepSessions(t *testing.T) {
 			"sign-in":     {store.Running{SignInID: "other"}, 0},
 			"operator":    {store.Running{OperatorID: "p"}, 3},
 		} {
-			if rows, err := s.RunningSessions(ctx, tc.r); err != nil || len(rows) != tc.want {
+			if rows, err := s.Sessions(store.FirstOrganization).Running(ctx, tc.r); err != nil || len(rows) != tc.want {
 				t.Errorf("%s: %d rows, %v", name, len(rows), err)
 			}
 		}
@@ -122,7 +122,7 @@ func TestPagesAreRightWhileRowsArrive(t *testing.T) {
 		var got []string
 		f := store.SessionFilter{ComputerID: "c"}
 		for {
-			rows, err := s.SessionPage(ctx, f, 7)
+			rows, err := s.Sessions(store.FirstOrganization).Page(ctx, f, 7)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -140,7 +140,7 @@ func TestPagesAreRightWhileRowsArrive(t *testing.T) {
 			t.Fatalf("got %d rows %v\nwant %v", len(got), got, want)
 		}
 		no := false
-		if rows, err := s.SessionPage(ctx, store.SessionFilter{Running: &no}, 7); err != nil || len(rows) != 0 {
+		if rows, err := s.Sessions(store.FirstOrganization).Page(ctx, store.SessionFilter{Running: &no}, 7); err != nil || len(rows) != 0 {
 			t.Fatal(rows, err)
 		}
 	})

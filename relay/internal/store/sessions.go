@@ -18,6 +18,7 @@ type Session struct {
 	bun.BaseModel `bun:"table:sessions,alias:s"`
 
 	ID              string `bun:",pk"`
+	Organization    OrganizationID
 	ComputerID      string
 	ComputerName    string // as it was called then
 	OperatorID      string
@@ -50,37 +51,38 @@ func (row Session) told(columns ...string) []string {
 	return columns
 }
 
-// AddSession writes a new row.
-func (s *Store) AddSession(ctx context.Context, row Session) error {
+// Add writes a new row.
+func (s Sessions) Add(ctx context.Context, row Session) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		row.Organization = s.organization
 		_, err := tx.NewInsert().Model(&row).Exec(ctx)
 		return err
 	})
 }
 
-// Session is the row with that id. Errors: ErrNotFound.
-func (s *Store) Session(ctx context.Context, id string) (Session, error) {
+// Get is the row with that id. Errors: ErrNotFound.
+func (s Sessions) Get(ctx context.Context, id string) (Session, error) {
 	var row Session
-	return row, mapped(s.db.NewSelect().Model(&row).Where("id = ?", id).Scan(ctx))
+	return row, mapped(s.rows(s.db, &row).Where("id = ?", id).Scan(ctx))
 }
 
-// Sessions are the rows with those ids, newest first.
-func (s *Store) Sessions(ctx context.Context, ids ...string) ([]Session, error) {
+// List are the rows with those ids, newest first.
+func (s Sessions) List(ctx context.Context, ids ...string) ([]Session, error) {
 	var rows []Session
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	return rows, mapped(s.db.NewSelect().Model(&rows).Where("id IN (?)", bun.List(ids)).
+	return rows, mapped(s.rows(s.db, &rows).Where("id IN (?)", bun.List(ids)).
 		Order("started_at DESC", "id DESC").Scan(ctx))
 }
 
-// ReportSession saves the path, counts, codec, Delays, SeenAt and (the first time)
+// Report saves the path, counts, codec, Delays, SeenAt and (the first time)
 // ConnectedAt of row, found by its ID and ComputerID, and returns it as it is
 // now. A row that was given up as Lost, and of which something was heard at since
 // or later, runs again, unattended. Errors: ErrNotFound, ErrEnded.
-func (s *Store) ReportSession(ctx context.Context, row Session, since int64) (now Session, err error) {
+func (s Sessions) Report(ctx context.Context, row Session, since int64) (now Session, err error) {
 	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		r, err := tx.NewUpdate().Model(&row).Column(row.told("path", "bytes_sent", "bytes_received", "codec", "seen_at")...).
+		r, err := s.update(tx, &row).Column(row.told("path", "bytes_sent", "bytes_received", "codec", "seen_at")...).
 			Set("connected_at = CASE WHEN connected_at <> 0 THEN connected_at WHEN ? < started_at THEN started_at ELSE ? END", row.ConnectedAt, row.ConnectedAt).
 			Set("unattended = CASE WHEN ended_at <> 0 THEN ? ELSE unattended END", true).
 			Set("ended_at = 0").Set("end_reason = ''").Set("end_code = ''").Set("end_detail = ''").
@@ -102,16 +104,16 @@ type Kept struct {
 	Since      int64    // what was heard of before runs no more
 }
 
-// KeepSessions moves SeenAt of a computer's sessions, and lets those of them
+// Keep moves SeenAt of a computer's sessions, and lets those of them
 // that were given up as Lost run again. It returns those that ran again, and
 // those of the ids that have ended otherwise or are none of this computer's.
-func (s *Store) KeepSessions(ctx context.Context, k Kept, now int64) (again, over []string, err error) {
+func (s Sessions) Keep(ctx context.Context, k Kept, now int64) (again, over []string, err error) {
 	computer, ids := k.ComputerID, k.IDs
 	if len(ids) == 0 {
 		return nil, nil, nil
 	}
 	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		err := tx.NewUpdate().Model((*Session)(nil)).
+		err := s.update(tx, (*Session)(nil)).
 			Set("ended_at = 0").Set("end_reason = ''").Set("end_code = ''").Set("end_detail = ''").
 			Where("id IN (?) AND computer_id = ?", bun.List(ids), computer).
 			Where("ended_at <> 0 AND end_reason = ? AND seen_at >= ?", Lost, k.Since).Returning("id").Scan(ctx, &again)
@@ -119,14 +121,14 @@ func (s *Store) KeepSessions(ctx context.Context, k Kept, now int64) (again, ove
 			return err
 		}
 		var running []string
-		err = tx.NewUpdate().Model((*Session)(nil)).Set("seen_at = ?", now).
+		err = s.update(tx, (*Session)(nil)).Set("seen_at = ?", now).
 			Where("id IN (?) AND computer_id = ? AND ended_at = 0", bun.List(ids), computer).
 			Returning("id").Scan(ctx, &running)
 		if err != nil {
 			return err
 		}
 		// bun writes an empty list as NULL, of which nothing is known to be outside.
-		unattended := tx.NewUpdate().Model((*Session)(nil)).Set("unattended = ?", true).
+		unattended := s.update(tx, (*Session)(nil)).Set("unattended = ?", true).
 			Where("id IN (?) AND computer_id = ? AND ended_at = 0", bun.List(ids), computer)
 		if len(k.Attended) > 0 {
 			unattended = unattended.Where("id NOT IN (?)", bun.List(k.Attended))
@@ -148,33 +150,33 @@ func (s *Store) KeepSessions(ctx context.Context, k Kept, now int64) (again, ove
 	return again, over, err
 }
 
-// CarrySession binds a running row to another sign-in. Errors: ErrNotFound,
+// Carry binds a running row to another sign-in. Errors: ErrNotFound,
 // ErrEnded.
-func (s *Store) CarrySession(ctx context.Context, id, signIn string) error {
+func (s Sessions) Carry(ctx context.Context, id, signIn string) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		err := changed(tx.NewUpdate().Model((*Session)(nil)).Set("sign_in_id = ?", signIn).
+		err := changed(s.update(tx, (*Session)(nil)).Set("sign_in_id = ?", signIn).
 			Where("id = ? AND ended_at = 0", id).Exec(ctx))
 		var now Session
 		return s.after(ctx, tx, Session{ID: id}, err, &now)
 	})
 }
 
-// AttendSession notes whether a tab has a running session. One that has ended is
+// Attend notes whether a tab has a running session. One that has ended is
 // left as it is.
-func (s *Store) AttendSession(ctx context.Context, id string, attended bool) error {
+func (s Sessions) Attend(ctx context.Context, id string, attended bool) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		_, err := tx.NewUpdate().Model((*Session)(nil)).Set("unattended = ?", !attended).
+		_, err := s.update(tx, (*Session)(nil)).Set("unattended = ?", !attended).
 			Where("id = ? AND ended_at = 0 AND unattended = ?", id, attended).Exec(ctx)
 		return err
 	})
 }
 
-// EndSession ends a running row: EndedAt and how it ended are taken from row.
+// End ends a running row: EndedAt and how it ended are taken from row.
 // first is false when it had ended before, which is no error. Errors:
 // ErrNotFound.
-func (s *Store) EndSession(ctx context.Context, row Session) (now Session, first bool, err error) {
+func (s Sessions) End(ctx context.Context, row Session) (now Session, first bool, err error) {
 	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		r, err := tx.NewUpdate().Model(&row).Column("ended_at", "end_reason", "end_code", "end_detail").
+		r, err := s.update(tx, &row).Column("ended_at", "end_reason", "end_code", "end_detail").
 			Where("id = ? AND ended_at = 0", row.ID).Exec(ctx)
 		if err == nil {
 			err = changed(r, nil)
@@ -189,19 +191,19 @@ func (s *Store) EndSession(ctx context.Context, row Session) (now Session, first
 	return now, first, err
 }
 
-// EndSessionByAgent is EndSession on the word of the computer named in row: it
+// EndByAgent is End on the word of the computer named in row: it
 // also corrects an end that was only assumed (Lost), and counts and Delays of a
 // session that had ended otherwise. It is brought within what is known: not before
 // the session began, and at most silence after it was heard of. Errors: ErrNotFound.
-func (s *Store) EndSessionByAgent(ctx context.Context, row Session, silence int64) (now Session, first bool, err error) {
+func (s Sessions) EndByAgent(ctx context.Context, row Session, silence int64) (now Session, first bool, err error) {
 	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		var known Session
-		err := tx.NewSelect().Model(&known).Where("id = ? AND computer_id = ?", row.ID, row.ComputerID).Scan(ctx)
+		err := s.rows(tx, &known).Where("id = ? AND computer_id = ?", row.ID, row.ComputerID).Scan(ctx)
 		if err != nil {
 			return err
 		}
 		row.EndedAt = max(min(row.EndedAt, known.SeenAt+silence), known.StartedAt, known.ConnectedAt)
-		r, err := tx.NewUpdate().Model(&row).
+		r, err := s.update(tx, &row).
 			Column(row.told("ended_at", "end_reason", "end_code", "end_detail", "bytes_sent", "bytes_received", "seen_at")...).
 			Where("id = ? AND computer_id = ?", row.ID, row.ComputerID).
 			Where("ended_at = 0 OR end_reason = ?", Lost).Exec(ctx)
@@ -210,7 +212,7 @@ func (s *Store) EndSessionByAgent(ctx context.Context, row Session, silence int6
 		}
 		first = err == nil
 		if errors.Is(err, ErrNotFound) {
-			_, err = tx.NewUpdate().Model(&row).Column(row.told("bytes_sent", "bytes_received")...).
+			_, err = s.update(tx, &row).Column(row.told("bytes_sent", "bytes_received")...).
 				Where("id = ? AND computer_id = ?", row.ID, row.ComputerID).
 				Where("bytes_sent < ?", row.BytesSent).Exec(ctx)
 			if err == nil {
@@ -227,11 +229,11 @@ func (s *Store) EndSessionByAgent(ctx context.Context, row Session, silence int6
 
 // after reads the row that an update of row was meant for, and tells the one
 // that has ended from the one that does not exist (for that computer).
-func (s *database) after(ctx context.Context, tx bun.Tx, row Session, err error, now *Session) error {
+func (s Sessions) after(ctx context.Context, tx bun.Tx, row Session, err error, now *Session) error {
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	q := tx.NewSelect().Model(now).Where("id = ?", row.ID)
+	q := s.rows(tx, now).Where("id = ?", row.ID)
 	if row.ComputerID != "" {
 		q = q.Where("computer_id = ?", row.ComputerID)
 	}
@@ -284,17 +286,17 @@ func (r Running) where(q *bun.SelectQuery) *bun.SelectQuery {
 	return q
 }
 
-// RunningSessions are the running rows that r names.
-func (s *Store) RunningSessions(ctx context.Context, r Running) ([]Session, error) {
+// Running are the running rows that r names.
+func (s Sessions) Running(ctx context.Context, r Running) ([]Session, error) {
 	var rows []Session
-	return rows, mapped(r.where(s.db.NewSelect().Model(&rows)).Order("started_at", "id").Scan(ctx))
+	return rows, mapped(r.where(s.rows(s.db, &rows)).Order("started_at", "id").Scan(ctx))
 }
 
 // Operators are the names of those in a running, connected session, by
 // computer; of all computers without ids.
-func (s *Store) Operators(ctx context.Context, computers ...string) (map[string][]string, error) {
+func (s Sessions) Operators(ctx context.Context, computers ...string) (map[string][]string, error) {
 	var rows []Session
-	q := s.db.NewSelect().Model(&rows).Column("computer_id", "operator_name").
+	q := s.rows(s.db, &rows).Column("computer_id", "operator_name").
 		Where("ended_at = 0 AND connected_at <> 0").Order("started_at", "id")
 	if len(computers) > 0 {
 		q = q.Where("computer_id IN (?)", bun.List(computers))
@@ -320,10 +322,10 @@ type SessionFilter struct {
 	AfterID      string
 }
 
-// SessionPage is at most limit rows, newest first.
-func (s *Store) SessionPage(ctx context.Context, f SessionFilter, limit int64) ([]Session, error) {
+// Page is at most limit rows, newest first.
+func (s Sessions) Page(ctx context.Context, f SessionFilter, limit int64) ([]Session, error) {
 	var rows []Session
-	q := s.db.NewSelect().Model(&rows).Order("started_at DESC", "id DESC").Limit(limit)
+	q := s.rows(s.db, &rows).Order("started_at DESC", "id DESC").Limit(limit)
 	if f.ComputerID != "" {
 		q = q.Where("computer_id = ?", f.ComputerID)
 	}

@@ -19,7 +19,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := store.EnrollmentToken{ID: store.NewID(), TokenKey: []byte("first"), UsesLeft: 1}
-	if err := s.AddToken(t.Context(), token); err != nil {
+	if err := s.Tokens(store.FirstOrganization).Add(t.Context(), token); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -33,7 +33,7 @@ func TestFullDisk(t *testing.T) {
 	write := func() error { // until the log's own room is used up
 		for range 10000 {
 			id := store.NewID()
-			if err := s.AddToken(t.Context(), store.EnrollmentToken{ID: id, TokenKey: []byte(id), UsesLeft: 1}); err != nil {
+			if err := s.Tokens(store.FirstOrganization).Add(t.Context(), store.EnrollmentToken{ID: id, TokenKey: []byte(id), UsesLeft: 1}); err != nil {
 				return err
 			}
 		}
@@ -45,7 +45,7 @@ func TestFullDisk(t *testing.T) {
 	if err := s.CheckWrites(t.Context(), "node"); !store.DiskFull(err) {
 		t.Errorf("a full disk is %v", err)
 	}
-	if all, err := s.Tokens(t.Context()); err != nil || len(all) == 0 {
+	if all, err := s.Tokens(store.FirstOrganization).List(t.Context()); err != nil || len(all) == 0 {
 		t.Errorf("%d tokens can be read, %v", len(all), err)
 	}
 	disk.Free()

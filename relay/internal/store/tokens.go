@@ -10,43 +10,45 @@ import (
 type EnrollmentToken struct {
 	bun.BaseModel `bun:"table:enrollment_tokens"`
 
-	ID        string `bun:",pk"`
-	TokenKey  []byte // trust.Token.Public: no secret
-	Note      string
-	CreatedBy string // person's id
-	CreatedAt int64
-	ExpiresAt int64
-	UsesLeft  int64
-	Used      int64
-	RevokedAt int64 // 0: not
+	ID           string `bun:",pk"`
+	Organization OrganizationID
+	TokenKey     []byte // trust.Token.Public: no secret
+	Note         string
+	CreatedBy    string // person's id
+	CreatedAt    int64
+	ExpiresAt    int64
+	UsesLeft     int64
+	Used         int64
+	RevokedAt    int64 // 0: not
 	// Not empty: made by the relay itself, for the second of two machines that had
 	// this computer's identity.
 	SplitFrom string
 }
 
-// AddToken saves a new token. With SplitFrom those of the same computer go that
+// Add saves a new token. With SplitFrom those of the same computer go that
 // expired unused.
-func (s *Store) AddToken(ctx context.Context, t EnrollmentToken) error {
+func (s Tokens) Add(ctx context.Context, t EnrollmentToken) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		if t.SplitFrom != "" {
-			if _, err := unusedSplit(tx, t.SplitFrom).Where("expires_at <= ?", t.CreatedAt).Exec(ctx); err != nil {
+			if _, err := s.unusedSplit(tx, t.SplitFrom).Where("expires_at <= ?", t.CreatedAt).Exec(ctx); err != nil {
 				return err
 			}
 		}
+		t.Organization = s.organization
 		_, err := tx.NewInsert().Model(&t).Exec(ctx)
 		return err
 	})
 }
 
-// Tokens are all that people made, newest first.
-func (s *Store) Tokens(ctx context.Context) ([]EnrollmentToken, error) {
+// List are all that people made, newest first.
+func (s Tokens) List(ctx context.Context) ([]EnrollmentToken, error) {
 	var all []EnrollmentToken
-	return all, mapped(s.db.NewSelect().Model(&all).Where("split_from = ''").Order("id DESC").Scan(ctx))
+	return all, mapped(s.rows(s.db, &all).Where("split_from = ''").Order("id DESC").Scan(ctx))
 }
 
 // TokenUsable says whether a computer could enroll now with the token of that
 // key. Errors: ErrNotFound when not.
-func (s *Store) TokenUsable(ctx context.Context, key []byte, now int64) error {
+func (s Agents) TokenUsable(ctx context.Context, key []byte, now int64) error {
 	n, err := usable(s.db.NewSelect().Model((*EnrollmentToken)(nil)), key, now).Count(ctx)
 	if err == nil && n == 0 {
 		return ErrNotFound
@@ -54,11 +56,11 @@ func (s *Store) TokenUsable(ctx context.Context, key []byte, now int64) error {
 	return mapped(err)
 }
 
-// RevokeToken makes a token useless from now on. Errors: ErrNotFound when it
+// Revoke makes a token useless from now on. Errors: ErrNotFound when it
 // is unknown or revoked already.
-func (s *Store) RevokeToken(ctx context.Context, id string, now int64) error {
+func (s Tokens) Revoke(ctx context.Context, id string, now int64) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		return changed(tx.NewUpdate().Model((*EnrollmentToken)(nil)).Set("revoked_at = ?", now).
+		return changed(s.update(tx, (*EnrollmentToken)(nil)).Set("revoked_at = ?", now).
 			Where("id = ? AND revoked_at = 0", id).Exec(ctx))
 	})
 }
@@ -68,15 +70,15 @@ func usable[Q interface{ Where(string, ...any) Q }](q Q, key []byte, now int64) 
 }
 
 // unusedSplit removes the tokens of a computer's second machine that nobody used.
-func unusedSplit(tx bun.Tx, computer string) *bun.DeleteQuery {
-	return tx.NewDelete().Model((*EnrollmentToken)(nil)).Where("split_from = ? AND used = 0", computer)
+func (s owned) unusedSplit(tx bun.Tx, computer string) *bun.DeleteQuery {
+	return s.remove(tx, (*EnrollmentToken)(nil)).Where("split_from = ? AND used = 0", computer)
 }
 
 // useToken counts one use, in one statement so that the last use is given once.
 func useToken(ctx context.Context, tx bun.Tx, key []byte, now int64) (EnrollmentToken, error) {
 	var used []EnrollmentToken
 	q := usable(tx.NewUpdate().Model((*EnrollmentToken)(nil)), key, now).
-		Set("uses_left = uses_left - 1").Set("used = used + 1").Returning("id, split_from")
+		Set("uses_left = uses_left - 1").Set("used = used + 1").Returning("id, organization, split_from")
 	if err := q.Scan(ctx, &used); err != nil {
 		return EnrollmentToken{}, err
 	}

@@ -18,11 +18,12 @@ type Machine struct {
 type Twins struct {
 	bun.BaseModel `bun:"table:twins"`
 
-	ComputerID string `bun:",pk"`
-	SeenAt     int64
-	First      Machine `bun:"embed:first_"` // had the key when the second came
-	Second     Machine `bun:"embed:second_"`
-	Renews     string  // the Mark of the one that is to make its own identity; empty: undecided
+	ComputerID   string `bun:",pk"`
+	Organization OrganizationID
+	SeenAt       int64
+	First        Machine `bun:"embed:first_"` // had the key when the second came
+	Second       Machine `bun:"embed:second_"`
+	Renews       string  // the Mark of the one that is to make its own identity; empty: undecided
 }
 
 // Marks tell the two apart: by what stays with the machine where that differs,
@@ -39,8 +40,12 @@ func (t Twins) Mark(m Machine) string {
 
 // SaveTwins notes two machines, in the place of what was known of the computer's.
 // Errors: ErrConflict when there is no such computer.
-func (s *Store) SaveTwins(ctx context.Context, t Twins) error {
+func (s Computers) SaveTwins(ctx context.Context, t Twins) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		if err := s.has(ctx, tx, t.ComputerID); err != nil {
+			return err
+		}
+		t.Organization = s.organization
 		q := tx.NewInsert().Model(&t).On("CONFLICT (computer_id) DO UPDATE")
 		for _, column := range []string{"seen_at", "first_instance", "first_fingerprint", "first_host_name", "first_address",
 			"second_instance", "second_fingerprint", "second_host_name", "second_address", "renews"} {
@@ -53,20 +58,20 @@ func (s *Store) SaveTwins(ctx context.Context, t Twins) error {
 
 // DropTwins forgets them, and with them the tokens for the second that nobody
 // used. Errors: ErrNotFound.
-func (s *Store) DropTwins(ctx context.Context, computer string) error {
+func (s Computers) DropTwins(ctx context.Context, computer string) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		if err := changed(tx.NewDelete().Model((*Twins)(nil)).Where("computer_id = ?", computer).Exec(ctx)); err != nil {
+		if err := changed(s.remove(tx, (*Twins)(nil)).Where("computer_id = ?", computer).Exec(ctx)); err != nil {
 			return err
 		}
-		_, err := unusedSplit(tx, computer).Exec(ctx)
+		_, err := s.unusedSplit(tx, computer).Exec(ctx)
 		return err
 	})
 }
 
 // Twins of these computers, or of all without any.
-func (s *Store) Twins(ctx context.Context, computers ...string) (map[string]Twins, error) {
+func (s Computers) Twins(ctx context.Context, computers ...string) (map[string]Twins, error) {
 	var rows []Twins
-	q := s.db.NewSelect().Model(&rows)
+	q := s.rows(s.db, &rows)
 	if len(computers) > 0 {
 		q = q.Where("computer_id IN (?)", bun.List(computers))
 	}

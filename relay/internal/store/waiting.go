@@ -15,6 +15,7 @@ type WaitingComputer struct {
 	bun.BaseModel `bun:"table:waiting_computers"`
 
 	ComputerID   string `bun:",pk"` // that it had, and gets back
+	Organization OrganizationID
 	MachineKey   []byte
 	MachineID    string
 	Fingerprint  string
@@ -31,40 +32,41 @@ type WaitingComputer struct {
 type removedKey struct {
 	bun.BaseModel `bun:"table:removed_keys"`
 
-	MachineKey []byte `bun:",pk"`
-	RemovedAt  int64
+	MachineKey   []byte `bun:",pk"`
+	Organization OrganizationID
+	RemovedAt    int64
 }
 
-// Waiting are the computers that wait, the longest first.
-func (s *Store) Waiting(ctx context.Context) ([]WaitingComputer, error) {
+// List are the computers that wait, the longest first.
+func (s Waiting) List(ctx context.Context) ([]WaitingComputer, error) {
 	var all []WaitingComputer
-	return all, mapped(s.db.NewSelect().Model(&all).Order("since", "computer_id").Scan(ctx))
+	return all, mapped(s.rows(s.db, &all).Order("since", "computer_id").Scan(ctx))
 }
 
 // KeyRemoved reports whether people removed the computer with that key.
-func (s *Store) KeyRemoved(ctx context.Context, key []byte) (bool, error) {
+func (s Agents) KeyRemoved(ctx context.Context, key []byte) (bool, error) {
 	yes, err := s.db.NewSelect().Model((*removedKey)(nil)).Where("machine_key = ?", key).Exists(ctx)
 	return yes, mapped(err)
 }
 
-// SaveWaiting notes that a machine waits, or that it still does. It is new when it
+// Save notes that a machine waits, or that it still does. It is new when it
 // did not before.
-func (s *Store) SaveWaiting(ctx context.Context, w WaitingComputer) (isNew bool, err error) {
+func (s Waiting) Save(ctx context.Context, w WaitingComputer) (isNew bool, err error) {
 	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		r, err := tx.NewUpdate().Model(&w).WherePK().Where("machine_key = ?", w.MachineKey).
-			ExcludeColumn("computer_id", "machine_key", "since").Exec(ctx)
+		r, err := s.update(tx, &w).WherePK().Where("machine_key = ?", w.MachineKey).
+			ExcludeColumn("computer_id", "organization", "machine_key", "since").Exec(ctx)
 		if err != nil {
 			return err
 		}
 		if n, err := r.RowsAffected(); err != nil || n > 0 {
 			return err
 		}
-		_, err = tx.NewDelete().Model((*WaitingComputer)(nil)).Where("computer_id IN (?)",
-			tx.NewSelect().Model((*WaitingComputer)(nil)).Column("computer_id").Order("seen_at DESC").Offset(MaxWaiting-1).Limit(MaxWaiting)).Exec(ctx)
+		_, err = s.remove(tx, (*WaitingComputer)(nil)).Where("computer_id IN (?)",
+			s.rows(tx, (*WaitingComputer)(nil)).Column("computer_id").Order("seen_at DESC").Offset(MaxWaiting-1).Limit(MaxWaiting)).Exec(ctx)
 		if err != nil {
 			return err
 		}
-		isNew = true
+		isNew, w.Organization = true, s.organization
 		_, err = tx.NewInsert().Model(&w).Exec(ctx)
 		return err
 	})
@@ -73,52 +75,47 @@ func (s *Store) SaveWaiting(ctx context.Context, w WaitingComputer) (isNew bool,
 
 // TakeBack makes a computer of one that waits, with the id and the key that it had.
 // Errors: ErrNotFound; ErrConflict when there is a computer with that id or key.
-func (s *Store) TakeBack(ctx context.Context, computer string, now int64) error {
+func (s Waiting) TakeBack(ctx context.Context, computer string, now int64) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		var w WaitingComputer
-		if err := tx.NewSelect().Model(&w).Where("computer_id = ?", computer).Scan(ctx); err != nil {
+		if err := s.rows(tx, &w).Where("computer_id = ?", computer).Scan(ctx); err != nil {
 			return err
 		}
-		c := Computer{ID: w.ComputerID, MachineKey: w.MachineKey, MachineID: w.MachineID, Fingerprint: w.Fingerprint, HostName: w.HostName,
+		c := Computer{ID: w.ComputerID, Organization: s.organization, MachineKey: w.MachineKey, MachineID: w.MachineID, Fingerprint: w.Fingerprint, HostName: w.HostName,
 			OS: w.OS, OSName: w.OSName, Arch: w.Arch, Address: w.Address, AgentVersion: w.AgentVersion, AddedAt: now}
 		var err error
-		if c.SameMachineAs, err = sameMachine(ctx, tx, c); err != nil {
+		if c.SameMachineAs, err = s.sameMachine(ctx, tx, c); err != nil {
 			return err
 		}
 		if _, err := tx.NewInsert().Model(&c).Exec(ctx); err != nil {
 			return err
 		}
-		return comesBack(ctx, tx, w.MachineKey)
+		for _, model := range []any{(*WaitingComputer)(nil), (*removedKey)(nil)} {
+			if _, err := s.remove(tx, model).Where("machine_key = ?", w.MachineKey).Exec(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
-// comesBack forgets that a key waits, or that it was removed.
-func comesBack(ctx context.Context, tx bun.Tx, key []byte) error {
-	for _, model := range []any{(*WaitingComputer)(nil), (*removedKey)(nil)} {
-		if _, err := tx.NewDelete().Model(model).Where("machine_key = ?", key).Exec(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // leaves notes that people do not want this key.
-func leaves(ctx context.Context, tx bun.Tx, key []byte, now int64) error {
-	_, err := tx.NewInsert().Model(&removedKey{MachineKey: key, RemovedAt: now}).On("CONFLICT (machine_key) DO NOTHING").Exec(ctx)
+func (s owned) leaves(ctx context.Context, tx bun.Tx, key []byte, now int64) error {
+	_, err := tx.NewInsert().Model(&removedKey{MachineKey: key, Organization: s.organization, RemovedAt: now}).On("CONFLICT (machine_key) DO NOTHING").Exec(ctx)
 	return err
 }
 
-// ForgetWaiting has a computer wait no longer, and not again. Errors: ErrNotFound.
-func (s *Store) ForgetWaiting(ctx context.Context, computer string, now int64) error {
+// Forget has a computer wait no longer, and not again. Errors: ErrNotFound.
+func (s Waiting) Forget(ctx context.Context, computer string, now int64) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		var w WaitingComputer
-		if err := tx.NewSelect().Model(&w).Where("computer_id = ?", computer).Scan(ctx); err != nil {
+		if err := s.rows(tx, &w).Where("computer_id = ?", computer).Scan(ctx); err != nil {
 			return err
 		}
-		if err := leaves(ctx, tx, w.MachineKey, now); err != nil {
+		if err := s.leaves(ctx, tx, w.MachineKey, now); err != nil {
 			return err
 		}
-		_, err := tx.NewDelete().Model(&w).WherePK().Exec(ctx)
+		_, err := s.remove(tx, &w).WherePK().Exec(ctx)
 		return err
 	})
 }

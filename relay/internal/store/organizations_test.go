@@ -1,0 +1,219 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"oriel/relay/internal/store"
+	"oriel/relay/internal/store/storetest"
+)
+
+// belongings are the ids of what fill gave to an organization.
+type belongings struct{ computer, waiting, token, session string }
+
+// fill gives an organization one of everything, with its name in each text.
+func fill(t *testing.T, s *store.Store, o store.OrganizationID) belongings {
+	ctx, name := t.Context(), string(o)
+	s.AddOrganization(t, o)
+	key := func(what string) []byte { return []byte(what + " of " + name) }
+	b := belongings{"computer of " + name, "waiting of " + name, "token of " + name, "session of " + name}
+	must(t, s.Tokens(o).Add(ctx, store.EnrollmentToken{ID: b.token, TokenKey: key("token"), Note: name, ExpiresAt: 1 << 50, UsesLeft: 9}))
+	c := store.Computer{ID: b.computer, MachineKey: key("machine"), MachineID: "one machine", HostName: name, AddedAt: 1}
+	must(t, s.Agents().Enroll(ctx, &c, key("token")))
+	if c.Organization != o || c.SameMachineAs != "" {
+		t.Fatalf("enrolled in %q with %q's token, the same machine as %q", c.Organization, o, c.SameMachineAs)
+	}
+	must(t, s.Computers(o).SaveInventory(ctx, c.ID, 1, []byte(name)))
+	must(t, s.Computers(o).SaveTwins(ctx, store.Twins{ComputerID: c.ID, First: store.Machine{HostName: name}}))
+	if _, err := s.Waiting(o).Save(ctx, store.WaitingComputer{ComputerID: b.waiting, MachineKey: key("waiting"), MachineID: "one machine", HostName: name}); err != nil {
+		t.Fatal(err)
+	}
+	must(t, s.Sessions(o).Add(ctx, store.Session{ID: b.session, ComputerID: c.ID, OperatorName: name, Mode: "view", StartedAt: 1, ConnectedAt: 1, SeenAt: 1}))
+	gone := store.Computer{ID: "removed from " + name, MachineKey: key("removed"), AddedAt: 1}
+	must(t, s.Agents().Enroll(ctx, &gone, key("token")))
+	must(t, s.Computers(o).Remove(ctx, gone.ID))
+	return b
+}
+
+// reach calls a method of an organization's handle, with what may be another's.
+type reach func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error)
+
+// Rule: what a handle of one organization shows, changes or removes is its own. A new
+// handle, or a new method of one, is here or the test fails.
+var reaches = map[string]reach{
+	"Computers.List": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		all, err := s.Computers(o).List(ctx)
+		if err != nil {
+			return nil, err
+		}
+		some, err := s.Computers(o).List(ctx, of.computer)
+		return append(all, some...), err
+	},
+	"Computers.Get": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return s.Computers(o).Get(ctx, of.computer)
+	},
+	"Computers.SaveGreeting": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return nil, s.Computers(o).SaveGreeting(ctx, &store.Computer{ID: of.computer, HostName: "changed"})
+	},
+	"Computers.Save": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return nil, s.Computers(o).Save(ctx, store.Computer{ID: of.computer, Name: "changed"}, store.ColumnsOfName)
+	},
+	"Computers.Remove": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return nil, s.Computers(o).Remove(ctx, of.computer)
+	},
+	"Computers.SaveInventory": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return nil, s.Computers(o).SaveInventory(ctx, of.computer, 2, []byte("changed"))
+	},
+	"Computers.Inventory": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		data, err := s.Computers(o).Inventory(ctx, of.computer)
+		return string(data), err
+	},
+	"Computers.Twins": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		all, err := s.Computers(o).Twins(ctx)
+		if err != nil {
+			return nil, err
+		}
+		some, err := s.Computers(o).Twins(ctx, of.computer)
+		return []any{all, some}, err
+	},
+	"Computers.SaveTwins": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return nil, s.Computers(o).SaveTwins(ctx, store.Twins{ComputerID: of.computer, Renews: "changed"})
+	},
+	"Computers.DropTwins": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return nil, s.Computers(o).DropTwins(ctx, of.computer)
+	},
+	"Tokens.Add": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return nil, s.Tokens(o).Add(ctx, store.EnrollmentToken{ID: "new " + of.token + string(o), TokenKey: []byte("new " + of.token + string(o)), SplitFrom: of.computer, CreatedAt: 1 << 60})
+	},
+	"Tokens.List": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return s.Tokens(o).List(ctx)
+	},
+	"Tokens.Revoke": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return nil, s.Tokens(o).Revoke(ctx, of.token, 5)
+	},
+	"Waiting.List": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return s.Waiting(o).List(ctx)
+	},
+	"Waiting.Save": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return s.Waiting(o).Save(ctx, store.WaitingComputer{ComputerID: of.waiting, MachineKey: []byte(of.waiting), HostName: "changed"})
+	},
+	"Waiting.TakeBack": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return nil, s.Waiting(o).TakeBack(ctx, of.waiting, 5)
+	},
+	"Waiting.Forget": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return nil, s.Waiting(o).Forget(ctx, of.waiting, 5)
+	},
+	"Sessions.Add": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return nil, s.Sessions(o).Add(ctx, store.Session{ID: "new " + of.session + string(o)})
+	},
+	"Sessions.Get": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return s.Sessions(o).Get(ctx, of.session)
+	},
+	"Sessions.List": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return s.Sessions(o).List(ctx, of.session)
+	},
+	"Sessions.Report": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return s.Sessions(o).Report(ctx, store.Session{ID: of.session, ComputerID: of.computer, BytesSent: 7}, 0)
+	},
+	"Sessions.Keep": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		again, _, err := s.Sessions(o).Keep(ctx, store.Kept{ComputerID: of.computer, IDs: []string{of.session}}, 9)
+		return again, err
+	},
+	"Sessions.Carry": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return nil, s.Sessions(o).Carry(ctx, of.session, "changed")
+	},
+	"Sessions.Attend": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return nil, s.Sessions(o).Attend(ctx, of.session, false)
+	},
+	"Sessions.End": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		row, _, err := s.Sessions(o).End(ctx, store.Session{ID: of.session, EndedAt: 9})
+		return row, err
+	},
+	"Sessions.EndByAgent": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		row, _, err := s.Sessions(o).EndByAgent(ctx, store.Session{ID: of.session, ComputerID: of.computer, EndedAt: 9}, 9)
+		return row, err
+	},
+	"Sessions.Running": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return s.Sessions(o).Running(ctx, store.Running{CountedFor: of.computer})
+	},
+	"Sessions.Operators": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		all, err := s.Sessions(o).Operators(ctx)
+		if err != nil {
+			return nil, err
+		}
+		some, err := s.Sessions(o).Operators(ctx, of.computer)
+		return []any{all, some}, err
+	},
+	"Sessions.Page": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return s.Sessions(o).Page(ctx, store.SessionFilter{ComputerID: of.computer}, 9)
+	},
+}
+
+func TestOrganizationsDoNotReachEachOther(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		missing := maps.Clone(reaches)
+		handles := reflect.TypeFor[*store.Store]()
+		for i := range handles.NumMethod() {
+			h := handles.Method(i)
+			if h.Type.NumIn() != 2 || h.Type.In(1) != reflect.TypeFor[store.OrganizationID]() {
+				continue
+			}
+			for k := range h.Type.Out(0).NumMethod() {
+				method := h.Name + "." + h.Type.Out(0).Method(k).Name
+				fn, there := reaches[method]
+				if !there {
+					t.Errorf("%s is not in this test's table: write a call of it that is given another organization's ids", method)
+					continue
+				}
+				delete(missing, method)
+				t.Run(method, func(t *testing.T) {
+					theirs, mine := store.OrganizationID("theirs "+method), store.OrganizationID("mine "+method)
+					things := fill(t, s, theirs)
+					fill(t, s, mine)
+					before, _ := s.Owned(t, theirs)
+					shown, err := fn(t.Context(), s, mine, things)
+					if text := fmt.Sprintf("%+v", shown); strings.Contains(text, string(theirs)) {
+						t.Errorf("it shows what is not its own (%v): %s", err, text)
+					}
+					after, _ := s.Owned(t, theirs)
+					if !maps.Equal(before, after) {
+						t.Errorf("it changed what is not its own (%v):\n%v\n%v", err, before, after)
+					}
+					// The same call with the owner's handle does something.
+					shown, err = fn(t.Context(), s, theirs, things)
+					after, _ = s.Owned(t, theirs)
+					if err != nil || !strings.Contains(fmt.Sprintf("%+v", shown), string(theirs)) && maps.Equal(before, after) {
+						t.Errorf("of its own organization it shows and changes nothing: %+v, %v", shown, err)
+					}
+				})
+			}
+		}
+		for method := range missing {
+			t.Errorf("%s is in this test's table and not in the store", method)
+		}
+	})
+}
+
+// Rule: a table is an organization's, or this test says why it is not.
+func TestTablesHaveAnOrganization(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		relays := []string{
+			"organizations",
+			"people", "sign_ins", "known_keys", "one_time_tokens", // a person may be in several organizations
+			"tries",                    // of addresses, before it is known who they are
+			"secrets", "key_rotations", // the relay's own keys
+			"nodes", "presence", "health", // of the relay's processes
+		}
+		_, others := s.Owned(t, store.FirstOrganization)
+		slices.Sort(relays)
+		slices.Sort(others)
+		if !slices.Equal(relays, others) {
+			t.Errorf("tables without an organization: %q, want %q", others, relays)
+		}
+	})
+}
