@@ -14,7 +14,7 @@ const proxy = {
 };
 
 // The pages are loaded by a script (src/main.ts), and before them what begins a session
-// (src/core/boot/early.ts): the browser shall fetch all at once, and has the catalogue's words
+// (src/core/boot/prestart.ts): the browser shall fetch all at once, and has the catalogue's words
 // for when they cannot be had.
 const words = JSON.parse(readFileSync(new URL('messages/en.json', import.meta.url), 'utf8')) as Record<
   string,
@@ -27,7 +27,7 @@ const pages: Plugin = {
     handler(source, { bundle }) {
       const html = source.replace(/\{(\w+)\}/g, (all, name: string) => words[name] ?? all);
       const chunks = Object.values(bundle ?? {}).filter((c) => c.type === 'chunk');
-      const loaded = ['/src/core/boot/early.ts', '/src/app.ts'].flatMap((file) => {
+      const loaded = ['/src/core/boot/prestart.ts', '/src/app.ts'].flatMap((file) => {
         const chunk = chunks.find((c) => c.facadeModuleId?.endsWith(file));
         return [chunk?.fileName, ...(chunk?.imports ?? [])];
       });

@@ -1,8 +1,8 @@
 import '@fontsource-variable/onest/wght.css';
 import './styles/tokens.css';
 import './styles/base.css';
-import { ahead } from './core/boot/ahead';
-import { asked } from './core/viewer/query';
+import { Handover } from './core/boot/handover';
+import { viewerQuery } from './core/viewer/query';
 import { parse } from './core/route';
 
 // This script runs as soon as it is there: what begins a session waits neither for the
@@ -12,26 +12,28 @@ const parsed = new Promise<void>((done) => {
   document.addEventListener('DOMContentLoaded', () => done(), { once: true });
 });
 
+const handover = new Handover();
+
 async function start(): Promise<void> {
   const route = parse(location.pathname);
   if (route.page === 'view') {
     // Before anything else; without it the pages do it themselves, later.
-    const early = import('./core/boot/early').catch(() => undefined);
-    const wanted = asked(new URLSearchParams(location.search));
-    ahead.begin(wanted);
+    const loading = import('./core/boot/prestart').catch(() => undefined);
+    const query = viewerQuery(new URLSearchParams(location.search));
+    handover.begin(query);
     await parsed;
-    await (await early)?.begin(route.id, wanted);
+    await (await loading)?.prestart(handover, route.id, query);
   }
   const pages = await import('./app');
   await parsed;
-  pages.start();
+  pages.start(handover);
 }
 
 // A relay that was renewed this moment, or a network that went: said by the page itself,
 // which has words when nothing else does, and nobody stays in a session unable to end it.
 start().catch(async (error: unknown) => {
   console.error('pages', error);
-  ahead.drop();
+  handover.drop();
   await parsed;
   document.getElementById('unloaded')?.removeAttribute('hidden');
 });

@@ -10,10 +10,6 @@ export class Emitter<Events extends object> {
     return () => set.delete(listener);
   }
 
-  protected hasListeners(name: keyof Events): boolean {
-    return Boolean(this.#listeners.get(name)?.size);
-  }
-
   protected emit<Name extends keyof Events>(name: Name, value: Events[Name]): void {
     for (const listener of [...(this.#listeners.get(name) ?? [])])
       (listener as (value: Events[Name]) => void)(value);

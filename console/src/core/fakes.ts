@@ -7,8 +7,8 @@ import {
   type FromDesktop,
   type ToDesktop,
 } from './wire/oriel/v1/channel_pb';
-import type { Lent } from './relay/lent';
-import type { Servers } from './viewer/offer';
+import type { SocketHandoff } from './relay/handoff';
+import type { Servers } from './relay/ice';
 import {
   FromConsoleSchema,
   ToConsoleSchema,
@@ -78,9 +78,9 @@ export class FakeSocket {
 const toConsole = (body: ToConsoleBody) =>
   encode(ToConsoleSchema, create(ToConsoleSchema, { body }) as ToConsole);
 
-/** A socket as another page lends it. */
-export function fakeLent(iceServers: Servers[] = []): Lent & { fake: FakeSocket } {
-  const fake = new FakeSocket('lent');
+/** A socket as another page hands it off. */
+export function fakeHandoff(iceServers: Servers[] = []): SocketHandoff & { fake: FakeSocket } {
+  const fake = new FakeSocket('handoff');
   fake.readyState = fake.OPEN;
   const welcome = toConsole({ case: 'welcome', value: { personId: 'p', iceServers } });
   return { fake, socket: fake as unknown as WebSocket, welcome, iceServers };

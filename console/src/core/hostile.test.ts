@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { check, decode, encode } from './frames';
-import { chromaOf, rememberedPicture } from './viewer/picture';
+import { chromaOf, rememberedQuality } from './viewer/quality';
 import { parse } from './route';
 import { anyMessage, mutated, PATIENCE, pick, seeded } from './seeded';
 import { StatsReader } from './viewer/stats';
@@ -111,7 +111,7 @@ describe('readers', { timeout: PATIENCE }, () => {
       const route = parse(`/${some(parts).join(pick(random, ['/', '']))}`);
       if ('id' in route) expect(route.id).toMatch(/^[\w-]{1,64}$/);
       localStorage.setItem('oriel.picture', some(kept).join(''));
-      const wish = rememberedPicture();
+      const wish = rememberedQuality();
       expect([0, 10, 15, 30]).toContain(wish.maxFps);
       expect([0, 500, 1000, 2000, 5000]).toContain(wish.maxKbps);
     }

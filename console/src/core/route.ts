@@ -35,7 +35,7 @@ export function parse(path: string): Route {
  * What a link to a computer's viewer has: it opens a tab of its own, which with `opener`
  * shares the process of the page that was clicked in, and a click leads to a picture
  * 350 ms sooner (900 without, on a machine where noVNC, in an open page, takes 570); and
- * which begins with that page's socket (lent.ts).
+ * which begins with that page's socket (relay/handoff.ts).
  * Both are ours; the relay's Cross-Origin-Opener-Policy parts them from any other site.
  */
 export function viewerLink(id: string, viewOnly = false) {

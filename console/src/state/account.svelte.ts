@@ -1,9 +1,10 @@
 /** Who is signed in, and the live connection that belongs to it. */
-import { ahead, liveUrl } from '../core/boot/ahead';
+import type { Handover } from '../core/boot/handover';
 import { announceFrom } from '../core/boot/announce';
 import { api, ApiError, signedIn, take, type Person, type SignedIn } from '../core/relay/api';
-import { lendFrom } from '../core/relay/lent';
-import { Live, type LiveState } from '../core/relay/live';
+import { offerHandoff } from '../core/relay/handoff';
+import { Live, type LiveOptions, type LiveState } from '../core/relay/live';
+import { liveUrl } from '../core/relay/url';
 import type { Failing } from '../core/wire/oriel/v1/live_pb';
 
 class Account {
@@ -15,17 +16,17 @@ class Account {
   lacks = $state.raw<Failing[]>([]);
 
   constructor() {
-    announceFrom(() => this.live); // before the socket is lent
-    lendFrom(() => this.live);
+    announceFrom(() => this.live); // before the socket is handed off
+    offerHandoff(() => this.live);
   }
 
   /**
    * Asks the relay; the error is left to the caller, who asks again, when it or its database is away.
    * The live connection is begun beside the question, and there at once: whoever
-   * opens a page is mostly signed in, and waits for one round trip less.
+   * opens a page is mostly signed in, and waits for one round trip less. It may have been begun before the page.
    */
-  async load(): Promise<void> {
-    if (!this.live) this.#connect();
+  async load(handover: Handover): Promise<void> {
+    if (!this.live) this.#connect(handover.takeLive() ?? newLive(handover.takeSocket()));
     try {
       const person = await take(api.GET('/api/v1/me'));
       if (this.live) this.#enter(person); // not signed out meanwhile
@@ -67,7 +68,7 @@ class Account {
       if (!(error instanceof ApiError) || error.status !== 401) throw error;
       throw new ApiError(401, 'cookie_refused', said.public_url);
     }
-    this.#connect();
+    this.#connect(newLive());
     this.#enter(person);
   }
 
@@ -76,9 +77,9 @@ class Account {
     this.status = 'in';
   }
 
-  #connect(): void {
+  #connect(live: Live): void {
     this.#disconnect();
-    const live = (this.live = ahead.takeLive() ?? new Live(liveUrl(), { signedIn, lent: ahead.takeLent() }));
+    this.live = live;
     this.connection = live.state;
     live.on('relayHealth', ({ failing }) => (this.lacks = failing));
     live.on('state', (state) => {
@@ -100,5 +101,7 @@ class Account {
     this.status = 'out';
   }
 }
+
+const newLive = (options: LiveOptions = {}) => new Live(liveUrl(), { signedIn, ...options });
 
 export const account = new Account();

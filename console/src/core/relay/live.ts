@@ -8,14 +8,13 @@
  * has a session attaches it on 'welcome'. Only a sign-out ends it.
  *
  * A new socket takes the place of the one before when it is greeted. That is also how
- * it changes sockets without a loss: a page that has lent its own to a tab it opened
- * (lent.ts), and later that tab. Nobody is told but by 'welcome'; the state stays 'open'.
+ * it changes sockets without a loss: a page that has handed its own off to a tab it opened
+ * (handoff.ts), and later that tab. Nobody is told but by 'welcome'; the state stays 'open'.
  */
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
-import { ahead } from '../boot/ahead';
 import { decode, encode } from '../frames';
 import { Emitter } from '../emitter';
-import type { Lent } from './lent';
+import type { SocketHandoff } from './handoff';
 import {
   FromConsoleSchema,
   ToConsoleSchema,
@@ -34,12 +33,12 @@ export type LiveEvents = Messages & { state: LiveState };
 export type Outgoing = Exclude<MessageInitShape<typeof FromConsoleSchema>['body'], undefined>;
 
 export interface LiveOptions {
-  /** Asked after a connection that never opened, since a browser hides the 401 of a WebSocket. */
+  /** ViewerQuery after a connection that never opened, since a browser hides the 401 of a WebSocket. */
   signedIn?: () => Promise<boolean | undefined>;
-  /** Opens a socket; tests put their own here. */
+  /** Opens a socket: one that was begun before, or a test's. */
   open?: (url: string) => WebSocket;
   /** Another page's socket, to begin with. */
-  lent?: Lent | undefined;
+  handoff?: SocketHandoff | undefined;
   /** Multiplies every pause; tests make it small. */
   pace?: number;
 }
@@ -50,8 +49,8 @@ const OPEN_TIMEOUT = 10_000;
 const SILENCE = 30_000; // after this long we ask for a sign of life
 const ANSWER_TIMEOUT = 10_000;
 const RENEW_BEFORE = 60_000;
-const LENT_ANSWER_TIMEOUT = 2_000; // a new one is a matter of less
-const LOAN = 10_000; // at most, however the session does
+const HANDOFF_ANSWER_TIMEOUT = 2_000; // a new one is a matter of less
+const HANDOFF_LONGEST = 10_000; // on another page's socket, however the session does
 
 export class Live extends Emitter<LiveEvents> {
   #url: string;
@@ -59,7 +58,8 @@ export class Live extends Emitter<LiveEvents> {
   #pace: number;
   #socket: WebSocket | undefined; // has been greeted
   #next: WebSocket | undefined; // is being opened
-  #lent: Lent | undefined; // what #socket is, if it is another page's
+  #handoff: SocketHandoff | undefined; // what #socket is, if it is another page's
+  #sessions = new Set<object>(); // for which #socket is kept
   #state: LiveState = 'connecting';
   #watch = { computers: false, journal: false };
   #pause = FIRST_PAUSE;
@@ -67,7 +67,7 @@ export class Live extends Emitter<LiveEvents> {
   #retry: Timer;
   #opening: Timer; // the end of patience with #next
   #deadline: Timer; // of the next sign of life of #socket
-  #loan: Timer;
+  #handoffEnd: Timer;
   #renewal: Timer;
   #gone = new AbortController();
 
@@ -83,7 +83,7 @@ export class Live extends Emitter<LiveEvents> {
     const hurry = () => this.#state === 'lost' && document.visibilityState === 'visible' && this.#connect();
     window.addEventListener('online', hurry, { signal });
     document.addEventListener('visibilitychange', hurry, { signal });
-    if (!this.#borrow(options.lent)) this.#connect();
+    if (!this.#take(options.handoff)) this.#connect();
   }
 
   get state(): LiveState {
@@ -103,14 +103,21 @@ export class Live extends Emitter<LiveEvents> {
     return true;
   }
 
+  /** Keeps the socket for a session, which runs on it until the returned function is called. */
+  reserve(): () => void {
+    const session = {};
+    this.#sessions.add(session);
+    return () => void this.#sessions.delete(session);
+  }
+
   /**
    * Gives the socket away and goes on with a new one. Not while there is none to give,
-   * it is another page's, has been silent, or carries a session, to whose viewer it speaks.
+   * it is another page's, has been silent, or is reserved for a session.
    */
-  lend(): Lent | undefined {
+  handOff(): SocketHandoff | undefined {
     const [socket, welcome] = [this.#socket, this.welcome];
     const silent = Date.now() - this.#heard > SILENCE * this.#pace;
-    if (!socket || !welcome || this.#lent || silent || this.hasListeners('sessionEnded')) return undefined;
+    if (!socket || !welcome || this.#handoff || silent || this.#sessions.size > 0) return undefined;
     const body = { case: 'welcome', value: { ...welcome, iceServers: this.iceServers } } as const;
     this.send({ case: 'watch', value: {} });
     this.#release(socket);
@@ -120,8 +127,8 @@ export class Live extends Emitter<LiveEvents> {
   }
 
   /** Moves to a socket of its own, if it has another page's: nothing is in a hurry any more. */
-  settle(): void {
-    if (this.#lent && !this.#next) this.#connect();
+  moveToOwnSocket(): void {
+    if (this.#handoff && !this.#next) this.#connect();
   }
 
   close(): void {
@@ -141,23 +148,23 @@ export class Live extends Emitter<LiveEvents> {
   }
 
   // It may be dead like its page, or its network, without having said so: it is asked at once.
-  #borrow(lent: Lent | undefined): boolean {
-    if (!lent || lent.socket.readyState !== lent.socket.OPEN) return false;
-    this.#listen(lent.socket, () => true);
-    this.#receive(lent.socket, lent.welcome);
+  #take(handoff: SocketHandoff | undefined): boolean {
+    if (!handoff || handoff.socket.readyState !== handoff.socket.OPEN) return false;
+    this.#listen(handoff.socket, () => true);
+    this.#receive(handoff.socket, handoff.welcome);
     if (!this.#socket) return false;
-    this.#lent = lent;
+    this.#handoff = handoff;
     this.send({ case: 'renewIce', value: {} });
-    lent.ongone = () => {
-      this.settle();
-      this.#drop(lent.socket);
+    handoff.ongone = () => {
+      this.moveToOwnSocket();
+      this.#drop(handoff.socket);
     };
     clearTimeout(this.#deadline);
     this.#deadline = setTimeout(() => {
-      this.settle();
-      this.#awaitAnswer(lent.socket);
-    }, LENT_ANSWER_TIMEOUT * this.#pace);
-    this.#loan = setTimeout(() => this.settle(), LOAN * this.#pace);
+      this.moveToOwnSocket();
+      this.#awaitAnswer(handoff.socket);
+    }, HANDOFF_ANSWER_TIMEOUT * this.#pace);
+    this.#handoffEnd = setTimeout(() => this.moveToOwnSocket(), HANDOFF_LONGEST * this.#pace);
     return true;
   }
 
@@ -264,9 +271,9 @@ export class Live extends Emitter<LiveEvents> {
       clearTimeout(this.#deadline);
       this.#socket = undefined;
     }
-    if (socket === this.#lent?.socket) {
-      clearTimeout(this.#loan);
-      this.#lent.ongone = this.#lent = undefined;
+    if (socket === this.#handoff?.socket) {
+      clearTimeout(this.#handoffEnd);
+      this.#handoff.ongone = this.#handoff = undefined;
     }
   }
 
@@ -279,4 +286,4 @@ export class Live extends Emitter<LiveEvents> {
 
 type Timer = ReturnType<typeof setTimeout> | undefined;
 
-const openSocket = (url: string) => ahead.takeSocket() ?? new WebSocket(url);
+const openSocket = (url: string) => new WebSocket(url);

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { age, delaysOf, delaysTold, Tally } from './delays';
-import { Shown } from './presentation';
+import { PresentationDelay } from './presentation';
 import type { ViewerStats } from './stats';
 
 const stats = (more: object) => ({ decoded: 0, jitterMs: 0, decodeMs: 0, ...more }) as ViewerStats;
@@ -58,7 +58,7 @@ describe('when a picture is shown', () => {
       due = undefined;
       callback?.(0, { presentationTime: 100, expectedDisplayTime: 100 + ms });
     };
-    return { shown: new Shown(video as unknown as HTMLVideoElement), video, show };
+    return { shown: new PresentationDelay(video as unknown as HTMLVideoElement), video, show };
   }
 
   it('is measured for one picture, or for all while somebody looks', () => {
@@ -93,7 +93,7 @@ describe('when a picture is shown', () => {
   });
 
   it('is unknown where the browser does not tell', () => {
-    const shown = new Shown({} as HTMLVideoElement);
+    const shown = new PresentationDelay({} as HTMLVideoElement);
     shown.every = true;
     shown.next();
     shown.close();

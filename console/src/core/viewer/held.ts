@@ -5,7 +5,7 @@
  */
 import { create } from '@bufbuild/protobuf';
 import { encode } from '../frames';
-import type { DesktopMessage } from './peer';
+import type { DesktopMessage } from './desktop-message';
 import { AgainSchema, HeldSchema, type ToDesktop } from '../wire/oriel/v1/channel_pb';
 
 const EVERY = 190; // ms: the agent lets go after 400, and one may get lost

@@ -6,7 +6,7 @@
  */
 import { Tally } from './delays';
 import type { Peer } from './peer';
-import type { Shown } from './presentation';
+import type { PresentationDelay } from './presentation';
 import { received, Silence } from './silence';
 import { StatsReader, type ViewerStats } from './stats';
 import type { Stats as AgentStats } from '../wire/oriel/v1/channel_pb';
@@ -24,7 +24,7 @@ export interface MonitorEvents {
 
 export class Monitor {
   readonly #peer: Peer;
-  readonly #shown: Shown;
+  readonly #delay: PresentationDelay;
   readonly #events: MonitorEvents;
   readonly #reader = new StatsReader();
   readonly #tally = new Tally();
@@ -38,9 +38,9 @@ export class Monitor {
   #closed = false;
   #last: ViewerStats | undefined;
 
-  constructor(peer: Peer, shown: Shown, events: MonitorEvents) {
+  constructor(peer: Peer, delay: PresentationDelay, events: MonitorEvents) {
     this.#peer = peer;
-    this.#shown = shown;
+    this.#delay = delay;
     this.#events = events;
     this.#silence = new Silence(
       (ping) => peer.send(ping),
@@ -90,7 +90,7 @@ export class Monitor {
 
   /** Reports to the agent what was measured since the last report. */
   report(): void {
-    this.#tally.addShown(this.#shown.take());
+    this.#tally.addShown(this.#delay.take());
     const value = this.#tally.take();
     if (value) this.#peer.send({ case: 'seen', value });
   }
@@ -103,12 +103,12 @@ export class Monitor {
   async #read(): Promise<void> {
     const report = await this.#peer.stats();
     if (this.#closed) return;
-    const stats = this.#reader.read(report, this.#agentStats, this.#shown.take());
+    const stats = this.#reader.read(report, this.#agentStats, this.#delay.take());
     this.#last = stats;
     this.#silence.look(report, stats.decoded, stats.roundTripMs);
     if (!this.#pictured) this.#refresh(report);
     this.#tally.add(stats);
-    if (this.#tally.lacksShown) this.#shown.next();
+    if (this.#tally.lacksShown) this.#delay.next();
     if (this.#tally.looks >= REPORT_EVERY) this.report();
     this.#events.stats(stats);
     this.#timer = setTimeout(() => void this.#read(), STATS_EVERY);

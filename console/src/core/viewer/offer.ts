@@ -11,6 +11,8 @@
  * first connection never does. Those after it do, if they gather from the beginning: a
  * pool of candidates makes them, and peer.ts makes another one soon.
  */
+import { rtcServers, type Servers } from '../relay/ice';
+
 export interface OfferOptions {
   /** Tests force the way through TURN. */
   relayOnly?: boolean;
@@ -29,12 +31,6 @@ export interface Offer {
   description: Promise<RTCSessionDescriptionInit | undefined>;
 }
 
-export interface Servers {
-  urls: string[];
-  username: string;
-  credential: string;
-}
-
 const PROTOCOL = 'oriel.v1';
 
 // What agents have. All that a browser knows makes the offer twice as long, which a slow
@@ -46,7 +42,7 @@ export function makeOffer(options: OfferOptions, servers?: Servers[]): Offer {
     iceTransportPolicy: options.relayOnly ? 'relay' : 'all',
     bundlePolicy: 'max-bundle',
     ...(!navigator.onLine && { iceCandidatePoolSize: 1 }),
-    ...(servers && { iceServers: plain(servers) }),
+    ...(servers && { iceServers: rtcServers(servers) }),
   };
   const pc = new RTCPeerConnection(configuration);
   const { receiver } = addVideo(pc, options.codec);
@@ -71,11 +67,6 @@ export function makeOffer(options: OfferOptions, servers?: Servers[]): Offer {
     control,
     description,
   };
-}
-
-/** What a browser knows of servers, without what else a message has. */
-export function plain(servers: Servers[]): RTCIceServer[] {
-  return servers.map(({ urls, username, credential }) => ({ urls, username, credential }));
 }
 
 function addVideo(pc: RTCPeerConnection, codec: string | undefined): RTCRtpTransceiver {

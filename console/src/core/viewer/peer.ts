@@ -4,18 +4,19 @@
  * when it is connected and when it is lost. The viewer makes a new one for
  * every attempt; nobody else touches it.
  *
- * The offer is made at once, or was made before (ahead.ts), and finds its ways into
+ * The offer was made before, and finds its ways into
  * the network when it is asked for: when the relay has been reached and has named its
  * STUN and TURN. One that was made with those does so already; what it found by then is
  * part of it.
  */
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create } from '@bufbuild/protobuf';
 import { decode, encode } from '../frames';
 import { Again } from './again';
 import { Held } from './held';
-import { ahead } from '../boot/ahead';
 import { authenticated } from './certificate';
-import { makeOffer, plain, type Offer, type OfferOptions } from './offer';
+import type { DesktopMessage } from './desktop-message';
+import type { Offer } from './offer';
+import { rtcServers } from '../relay/ice';
 import {
   FromDesktopSchema,
   PointerMoveSchema,
@@ -38,11 +39,9 @@ export interface PeerEvents {
   message(message: FromDesktop): void;
 }
 
-export type DesktopMessage = Exclude<MessageInitShape<typeof ToDesktopSchema>['body'], undefined>;
-
 const PATIENCE = 2_000; // ms of 'disconnected' before the connection counts as lost
 const CONNECT_TIMEOUT = 15_000; // ms from the answer
-const FAREWELL = 1_000; // ms that the other side has to close
+const CLOSE_TIMEOUT = 1_000; // ms that the other side has to close
 const GATHER_ALONE = 250; // ms without any candidate where there is no network; see offer.ts
 // Moves are worth nothing when they are late: better none than a queue.
 const POINTER_BACKLOG = 4_096;
@@ -77,9 +76,8 @@ export class Peer {
   #gathering: ReturnType<typeof setTimeout> | undefined;
   #began = performance.now();
 
-  constructor(options: OfferOptions, events: PeerEvents) {
+  constructor(offer: Offer, events: PeerEvents) {
     this.#events = events;
-    const offer = ahead.takeOffer(options) ?? makeOffer(options);
     this.#pc = offer.pc;
     this.#configuration = offer.configuration;
     this.#description = offer.description;
@@ -96,7 +94,7 @@ export class Peer {
   async offer(servers: IceServer[]): Promise<string> {
     const description = await this.#description;
     if (description) {
-      this.#pc.setConfiguration({ ...this.#configuration, iceServers: plain(servers) });
+      this.#pc.setConfiguration({ ...this.#configuration, iceServers: rtcServers(servers) });
       await this.#pc.setLocalDescription(description);
     }
     if (!navigator.onLine && !this.#closed && !this.#gathers)
@@ -170,9 +168,9 @@ export class Peer {
 
   /**
    * Closes when the other side has, which has heard what was sent by then, or
-   * after FAREWELL; then calls done. Says nothing more meanwhile.
+   * after CLOSE_TIMEOUT; then calls done. Says nothing more meanwhile.
    */
-  farewell(done: () => void): void {
+  gracefulClose(done: () => void): void {
     this.#closed = this.#leaving = true;
     clearTimeout(this.#timer);
     const close = () => {
@@ -181,7 +179,7 @@ export class Peer {
       this.close();
       done();
     };
-    this.#timer = setTimeout(close, FAREWELL);
+    this.#timer = setTimeout(close, CLOSE_TIMEOUT);
     this.#control.onclose = close;
   }
 

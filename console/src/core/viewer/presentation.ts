@@ -4,7 +4,7 @@
  * 0.3 ms after it is decoded), to expectedDisplayTime. A callback a picture is
  * work for the page, so there is none unless it is asked for.
  */
-export class Shown {
+export class PresentationDelay {
   #video: HTMLVideoElement;
   #handle: number | undefined; // of the callback that is due
   #every = false;

@@ -1,15 +1,15 @@
 /** What the address of a viewer asks for: ?mode=view, ?codec=VP9, ?ice=relay. */
 import type { OfferOptions } from './offer';
 
-export interface Asked extends OfferOptions {
+export interface ViewerQuery extends OfferOptions {
   viewOnly: boolean;
 }
 
-export function asked(query: URLSearchParams): Asked {
-  const codec = query.get('codec');
+export function viewerQuery(params: URLSearchParams): ViewerQuery {
+  const codec = params.get('codec');
   return {
-    viewOnly: query.get('mode') === 'view',
-    ...(query.get('ice') === 'relay' && { relayOnly: true }),
+    viewOnly: params.get('mode') === 'view',
+    ...(params.get('ice') === 'relay' && { relayOnly: true }),
     ...(codec && { codec }),
   };
 }

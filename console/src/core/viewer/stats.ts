@@ -1,5 +1,5 @@
 /** What the statistics overlay shows: the browser's figures (getStats) and the agent's. */
-import { chromaOf } from './picture';
+import { chromaOf } from './quality';
 import type { Stats as AgentStats } from '../wire/oriel/v1/channel_pb';
 
 export interface ViewerStats {

@@ -1,5 +1,5 @@
 /** What a viewer says of itself (core/viewer/viewer.ts). */
-import type { OfferOptions } from './offer';
+import type { Offer, OfferOptions } from './offer';
 import type { ViewerStats } from './stats';
 import type { Pins } from './pins';
 import type { KeyChange } from './trust';
@@ -12,6 +12,8 @@ export interface ViewerOptions extends OfferOptions {
   pins?: Pins;
   /** Asks for a session that may look and no more. */
   viewOnly?: boolean;
+  /** Made before, with these options: the first attempt's. */
+  offer?: Offer | undefined;
 }
 
 export type ViewerState =
@@ -71,4 +73,4 @@ export interface ViewerEvents {
 }
 
 /** What is said again to whoever begins to listen later. */
-export type Said = Partial<Pick<ViewerEvents, 'fullChroma' | 'display' | 'lacks' | 'newKey' | 'crowded'>>;
+export type Snapshot = Partial<Pick<ViewerEvents, 'fullChroma' | 'display' | 'lacks' | 'newKey' | 'crowded'>>;

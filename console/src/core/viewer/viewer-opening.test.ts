@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest';
-import { fakeLent, FakePeerConnection, FakeSocket, FakeStream } from '../fakes';
+import { fakeHandoff, FakePeerConnection, FakeSocket, FakeStream } from '../fakes';
 import { Live } from '../relay/live';
 import {
   answer,
@@ -181,7 +181,7 @@ describe('trust', () => {
     viewer.on('newKey', (key) => keys.push(key));
     await answer(await introduce());
     expect(keys).toEqual([machineKey]);
-    expect(viewer.said.newKey).toEqual(machineKey);
+    expect(viewer.snapshot.newKey).toEqual(machineKey);
     viewer.disconnect();
     viewer.retry();
     await settle();
@@ -226,23 +226,23 @@ describe('resilience', () => {
     expect(FakePeerConnection.all).toHaveLength(1);
   });
 
-  it('moves from a lent socket to another without anybody seeing it', async () => {
+  it('moves from a socket handed off to another without anybody seeing it', async () => {
     live.close();
-    const lent = fakeLent();
-    useLive(new Live('ws://relay', { open: FakeSocket.open, lent }));
+    const handoff = fakeHandoff();
+    useLive(new Live('ws://relay', { open: FakeSocket.open, handoff }));
     await connect();
     const seen: unknown[] = [];
     viewer.on('state', (state) => seen.push(state.name));
     viewer.on('unsteady', (silent) => seen.push(silent));
     live.on('state', (state) => seen.push(state));
-    live.settle();
+    live.moveToOwnSocket();
     relay().greet();
     const sessions = relay()
       .of('attachSession')
       .map((b) => b.value.sessionId);
     expect(sessions).toEqual(['s1']);
     // What the relay says to the window that it takes the session to be gone from.
-    lent.fake.deliver({ case: 'problem', value: { sessionId: 's1', code: Code.BUSY } });
+    handoff.fake.deliver({ case: 'problem', value: { sessionId: 's1', code: Code.BUSY } });
     await settle();
     expect([seen, FakePeerConnection.all.length]).toEqual([[], 1]);
     relay().deliver({ case: 'sessionEnded', value: { sessionId: 's1', reason: EndReason.ENDED } });
@@ -251,10 +251,10 @@ describe('resilience', () => {
 
   it('asks anew when the socket goes that it asked on', async () => {
     live.close();
-    const lent = fakeLent();
-    useLive(new Live('ws://relay', { open: FakeSocket.open, lent }));
+    const handoff = fakeHandoff();
+    useLive(new Live('ws://relay', { open: FakeSocket.open, handoff }));
     await start();
-    lent.ongone?.();
+    handoff.ongone?.();
     relay().greet();
     await settle();
     expect(relay().of('openSession')).toHaveLength(1);
@@ -409,12 +409,12 @@ describe('a relay that relays no more', () => {
   it('is said while no way is found', async () => {
     await start();
     peer().onicecandidateerror?.({ errorCode: 701 }); // a server that cannot be reached
-    expect(viewer.said.crowded).toBeFalsy();
+    expect(viewer.snapshot.crowded).toBeFalsy();
     peer().onicecandidateerror?.({ errorCode: 486 });
-    expect(viewer.said.crowded).toBe(true);
+    expect(viewer.snapshot.crowded).toBe(true);
     await answer(await introduce());
     peer().become('connected');
-    expect(viewer.said.crowded).toBe(false);
+    expect(viewer.snapshot.crowded).toBe(false);
   });
 });
 

@@ -70,7 +70,7 @@ describe('a picture', () => {
     await connected();
     peer().say({ case: 'display', value: { available: false, detail: 'no display' } });
     expect(viewer.state.name).toBe('connected');
-    expect(viewer.said.display).toBe('no display');
+    expect(viewer.snapshot.display).toBe('no display');
     relay().drop();
     await vi.advanceTimersByTimeAsync(300);
     relay().greet();
@@ -78,7 +78,7 @@ describe('a picture', () => {
     expect(opens()).toHaveLength(1);
     peer().say({ case: 'display', value: { available: true } });
     picture();
-    expect([viewer.state.name, viewer.said.display]).toEqual(['live', undefined]);
+    expect([viewer.state.name, viewer.snapshot.display]).toEqual(['live', undefined]);
   });
 
   it('left of a display that is gone does not hide that it is', async () => {
@@ -100,7 +100,7 @@ describe('a picture', () => {
     peer().become('connected');
     peer().say({ case: 'ready', value: { scopes: [Scope.VIEW], desktop: 'x11 :0' } });
     picture();
-    expect([viewer.state.name, viewer.said.display]).toEqual(['live', undefined]);
+    expect([viewer.state.name, viewer.snapshot.display]).toEqual(['live', undefined]);
   });
 
   it('is not waited for by a session that may not see it', async () => {

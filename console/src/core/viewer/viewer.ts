@@ -19,19 +19,21 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { Attempt } from './attempt';
 import { RemoteCursor } from './cursor';
 import { Emitter } from '../emitter';
+import type { DesktopMessage } from './desktop-message';
 import { lossOf, passes } from './ends';
 import { Keyboard } from './keyboard';
 import type { Chord } from './keys';
 import type { Live } from '../relay/live';
 import { Monitor } from './monitor';
-import { Peer, type DesktopMessage } from './peer';
+import { makeOffer } from './offer';
+import { Peer } from './peer';
 import { AccountPins, type Pins } from './pins';
 import { Pointer } from './pointer';
-import { Shown } from './presentation';
+import { PresentationDelay } from './presentation';
 import { Stage, type Place, type Scale } from './stage';
 import { judge } from './trust';
 import { final, underWay, waitsForComputer } from './viewer-events';
-import type { Said, Timer, ViewerEvents, ViewerOptions, ViewerState } from './viewer-events';
+import type { Snapshot, Timer, ViewerEvents, ViewerOptions, ViewerState } from './viewer-events';
 import type { FromDesktop, StreamSettingsSchema } from '../wire/oriel/v1/channel_pb';
 import type { Problem, SessionOpened } from '../wire/oriel/v1/live_pb';
 import { Code, EndReason, Mode, Scope, type Answer, type SessionEnded } from '../wire/oriel/v1/session_pb';
@@ -50,7 +52,7 @@ export class Viewer extends Emitter<ViewerEvents> {
   readonly #cursor: RemoteCursor;
   readonly #keyboard: Keyboard;
   readonly #pointer: Pointer;
-  readonly #shown: Shown;
+  readonly #delay: PresentationDelay;
   readonly #forget: (() => void)[] = [];
   #state: ViewerState = { name: 'relay' };
   #mode: Mode;
@@ -63,8 +65,8 @@ export class Viewer extends Emitter<ViewerEvents> {
   #seq = 0;
   #pause = RETRY_FIRST;
   #timer: Timer; // the next attempt, or the end of patience with this one
-  #picture: MessageInitShape<typeof StreamSettingsSchema> | undefined;
-  #said: Said = {};
+  #quality: MessageInitShape<typeof StreamSettingsSchema> | undefined;
+  #snapshot: Snapshot = {};
   #pictured = false;
   #gone = false; // the agent stopped, and has not been seen since
   #monitor: Monitor | undefined; // of this connection
@@ -77,7 +79,7 @@ export class Viewer extends Emitter<ViewerEvents> {
     this.#pins = options.pins ?? new AccountPins();
     this.#stage = new Stage();
     this.#cursor = new RemoteCursor(this.#stage);
-    this.#shown = new Shown(this.#stage.video);
+    this.#delay = new PresentationDelay(this.#stage.video);
     this.#stage.onlayout = () => {
       this.#cursor.draw();
       this.emit('layout', undefined);
@@ -98,8 +100,8 @@ export class Viewer extends Emitter<ViewerEvents> {
     this.#stage.video.addEventListener('loadeddata', () => this.#firstPicture());
     this.#listen();
     this.#allowInput();
+    this.#ready = this.#newAttempt(options.offer);
     if (live.state === 'open') this.#open();
-    else this.#ready = this.#newAttempt();
   }
 
   get state(): ViewerState {
@@ -115,8 +117,8 @@ export class Viewer extends Emitter<ViewerEvents> {
   }
 
   /** What the events of these names have said so far. */
-  get said(): Readonly<Said> {
-    return this.#said;
+  get snapshot(): Readonly<Snapshot> {
+    return this.#snapshot;
   }
 
   get mode(): Mode {
@@ -180,7 +182,7 @@ export class Viewer extends Emitter<ViewerEvents> {
 
   /** Measures when every picture is shown, and not only one now and then; for whoever looks at the figures. */
   set measuring(on: boolean) {
-    this.#shown.every = on;
+    this.#delay.every = on;
   }
 
   focus(): void {
@@ -208,7 +210,7 @@ export class Viewer extends Emitter<ViewerEvents> {
 
   /** What the picture is to be like, on this connection and on those after it. */
   setStream(settings: MessageInitShape<typeof StreamSettingsSchema>): void {
-    this.#picture = settings;
+    this.#quality = settings;
     this.#send({ case: 'stream', value: settings });
   }
 
@@ -243,7 +245,7 @@ export class Viewer extends Emitter<ViewerEvents> {
     this.#keyboard.close();
     this.#pointer.close();
     this.#cursor.close();
-    this.#shown.close();
+    this.#delay.close();
     this.#stage.close();
   }
 
@@ -255,6 +257,7 @@ export class Viewer extends Emitter<ViewerEvents> {
       this.#forget.push(off);
       return off;
     };
+    this.#forget.push(this.#live.reserve());
     on('welcome', () => this.#relayBack());
     on(
       'sessionWaiting',
@@ -302,15 +305,15 @@ export class Viewer extends Emitter<ViewerEvents> {
     void this.#offer(this.#attempt);
   }
 
-  #newAttempt(): Attempt {
+  #newAttempt(offer = makeOffer(this.#options)): Attempt {
     const number = ++this.#attempts;
     const own = () => this.#attempt?.number === number;
-    const peer = new Peer(this.#options, {
+    const peer = new Peer(offer, {
       candidate: (candidate) => own() && this.#attempt?.trickle(candidate),
       connected: () => own() && this.#connected(),
       unsteady: (silent) => own() && this.#monitor?.broken(silent),
       lost: () => own() && this.#lost(),
-      crowded: () => own() && this.#say('crowded', true),
+      crowded: () => own() && this.#publish('crowded', true),
       forged: () => own() && this.#distrust({ name: 'forged' }),
       message: (message) => own() && this.#message(message),
     });
@@ -364,7 +367,7 @@ export class Viewer extends Emitter<ViewerEvents> {
       return this.#distrust(
         verdict.why === 'changed' ? { name: 'changed', ...verdict.change } : { name: 'forged' },
       );
-    if (verdict.first) this.#say('newKey', answer.machineKey);
+    if (verdict.first) this.#publish('newKey', answer.machineKey);
     try {
       await attempt.peer.answer(verdict.sdp, verdict.fingerprint);
     } catch (error) {
@@ -382,16 +385,16 @@ export class Viewer extends Emitter<ViewerEvents> {
     this.#pause = RETRY_FIRST;
     this.#gone = false;
     this.emit('unsteady', false);
-    this.#say('crowded', false);
-    if (this.#picture) this.setStream(this.#picture);
+    this.#publish('crowded', false);
+    if (this.#quality) this.setStream(this.#quality);
     if (this.#attempt)
-      this.#monitor = new Monitor(this.#attempt.peer, this.#shown, {
+      this.#monitor = new Monitor(this.#attempt.peer, this.#delay, {
         stats: (stats) => this.emit('stats', stats),
         unsteady: (on) => this.emit('unsteady', on),
       });
     if (this.#attempt?.pictured || !this.#scopes.includes(Scope.VIEW)) return this.#goLive();
     // What is left of the connection before stays until the new picture is there.
-    const left = this.#stage.frozen && this.#said.display === undefined;
+    const left = this.#stage.frozen && this.#snapshot.display === undefined;
     this.#enter({ name: left ? 'resuming' : 'connected' });
   }
 
@@ -424,9 +427,9 @@ export class Viewer extends Emitter<ViewerEvents> {
         this.emit('scopes', (this.#scopes = body.value.scopes));
         this.#allowInput();
         this.#stage.setScreen(body.value.screen);
-        this.#say('lacks', body.value.lacks);
-        if (this.#said.display !== undefined) this.#say('display', undefined); // or it is said again
-        return this.#say('fullChroma', body.value.fullChroma);
+        this.#publish('lacks', body.value.lacks);
+        if (this.#snapshot.display !== undefined) this.#publish('display', undefined); // or it is said again
+        return this.#publish('fullChroma', body.value.fullChroma);
       case 'screen':
         return this.#stage.setScreen(body.value);
       case 'cursorShape':
@@ -439,8 +442,8 @@ export class Viewer extends Emitter<ViewerEvents> {
         this.#send({ case: 'heard', value: { number: body.value.number } });
         return this.emit('dropped', undefined);
       case 'display':
-        this.#say('lacks', body.value.lacks);
-        this.#say('display', body.value.available ? undefined : body.value.detail);
+        this.#publish('lacks', body.value.lacks);
+        this.#publish('display', body.value.available ? undefined : body.value.detail);
         if (!body.value.available && !this.#attempt?.pictured) this.#enter({ name: 'connected' });
         return;
       case 'stats':
@@ -451,8 +454,8 @@ export class Viewer extends Emitter<ViewerEvents> {
   }
 
   // For whoever begins to listen later, too.
-  #say<Name extends keyof Said>(name: Name, value: ViewerEvents[Name]): void {
-    this.#said = { ...this.#said, [name]: value };
+  #publish<Name extends keyof Snapshot>(name: Name, value: ViewerEvents[Name]): void {
+    this.#snapshot = { ...this.#snapshot, [name]: value };
     this.emit(name, value);
   }
 
@@ -514,7 +517,7 @@ export class Viewer extends Emitter<ViewerEvents> {
     this.#send({ case: 'leave', value: {} });
     const [peer, sessionId] = [this.#attempt?.peer, this.#sessionId];
     if (now || !peer?.open) return this.#closeSession();
-    peer.farewell(() => this.#live.send({ case: 'closeSession', value: { sessionId } }));
+    peer.gracefulClose(() => this.#live.send({ case: 'closeSession', value: { sessionId } }));
   }
 
   #closeSession(): void {

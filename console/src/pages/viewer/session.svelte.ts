@@ -1,5 +1,5 @@
 /** One viewer as the page sees it: core/viewer/viewer.ts in runes. */
-import { rememberedPicture, rememberPicture, type PictureWish } from '../../core/viewer/picture';
+import { rememberedQuality, rememberQuality, type Quality } from '../../core/viewer/quality';
 import type { ViewerStats } from '../../core/viewer/stats';
 import type { Scale } from '../../core/viewer/stage';
 import type { Viewer, ViewerState } from '../../core/viewer/viewer';
@@ -24,7 +24,7 @@ export class Session {
   /** Whether the computer can send 4:4:4 to this browser; undefined: it has not said. */
   fullChroma = $state<boolean>();
   pressed = $state.raw<ReadonlySet<string>>(new Set());
-  #picture = $state.raw(rememberedPicture());
+  #quality = $state.raw(rememberedQuality());
   #scale = $state<Scale>('fit');
   #viewOnly = $state(false);
   #textMode = $state(false);
@@ -34,10 +34,10 @@ export class Session {
     this.viewer = viewer;
     this.state = viewer.state; // it may have begun before
     this.scopes = viewer.scopes;
-    this.lacks = viewer.said.lacks ?? [];
-    this.crowded = viewer.said.crowded ?? false;
-    ({ fullChroma: this.fullChroma, display: this.displayGone, newKey: this.newKey } = viewer.said);
-    viewer.setStream(this.#picture);
+    this.lacks = viewer.snapshot.lacks ?? [];
+    this.crowded = viewer.snapshot.crowded ?? false;
+    ({ fullChroma: this.fullChroma, display: this.displayGone, newKey: this.newKey } = viewer.snapshot);
+    viewer.setStream(this.#quality);
     viewer.on('state', (state) => (this.state = state));
     viewer.on('stats', (stats) => (this.stats = stats));
     viewer.on('scopes', (scopes) => (this.scopes = scopes));
@@ -57,13 +57,13 @@ export class Session {
     return this.scopes.includes(Scope.CONTROL);
   }
 
-  get picture(): PictureWish {
-    return this.#picture;
+  get quality(): Quality {
+    return this.#quality;
   }
 
-  set picture(wish: PictureWish) {
-    this.#picture = wish;
-    rememberPicture(wish);
+  set quality(wish: Quality) {
+    this.#quality = wish;
+    rememberQuality(wish);
     this.viewer.setStream(wish);
   }
 

@@ -1,7 +1,7 @@
 import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { fakeLent, FakeSocket } from '../fakes';
-import { borrow, lendFrom } from './lent';
+import { fakeHandoff, FakeSocket } from '../fakes';
+import { takeHandoff, offerHandoff } from './handoff';
 import { Live, type LiveOptions } from './live';
 
 const made: Live[] = [];
@@ -13,10 +13,10 @@ function start(options: Partial<LiveOptions> = {}) {
   made.push(live);
   return { live, told };
 }
-/** Starts on a lent socket. */
-function borrowed() {
-  const lent = fakeLent();
-  return { ...start({ lent }), lent };
+/** Starts on a socket handed off. */
+function takenOver() {
+  const handoff = fakeHandoff();
+  return { ...start({ handoff }), handoff };
 }
 
 beforeEach(() => {
@@ -25,27 +25,27 @@ beforeEach(() => {
 });
 afterEach(() => {
   made.splice(0).forEach((live) => live.close());
-  delete window.orielLend;
+  delete window.orielHandOff;
   vi.unstubAllGlobals();
   vi.useRealTimers();
 });
 
-describe('a page that lends its socket', () => {
-  let lender: ReturnType<typeof start>;
+describe('a page that hands its socket off', () => {
+  let giver: ReturnType<typeof start>;
   const socket = () => FakeSocket.all[0] as FakeSocket;
   beforeEach(() => {
-    lender = start();
+    giver = start();
     socket().greet();
-    lender.live.watch({ computers: true });
-    lender.told.length = 0;
-    lendFrom(() => lender.live);
+    giver.live.watch({ computers: true });
+    giver.told.length = 0;
+    offerHandoff(() => giver.live);
     vi.stubGlobal('opener', window);
   });
 
   it('gives it with what the relay said on it, and watches nothing on it any more', () => {
     const iceServers = [{ urls: ['turn:renewed'] }];
     socket().deliver({ case: 'iceServers', value: { iceServers } });
-    const { live } = start({ lent: borrow() });
+    const { live } = start({ handoff: takeHandoff() });
     expect(live.state).toBe('open');
     expect(live.welcome?.personId).toBe('p');
     expect(live.iceServers[0]?.urls).toEqual(['turn:renewed']);
@@ -57,76 +57,76 @@ describe('a page that lends its socket', () => {
 
   it('goes on with a new one, of which nobody is told', () => {
     const names: string[] = [];
-    lender.live.on('computers', (v) => names.push(...v.computers.map((c) => c.name)));
-    borrow();
+    giver.live.on('computers', (v) => names.push(...v.computers.map((c) => c.name)));
+    takeHandoff();
     expect(FakeSocket.all).toHaveLength(2);
-    expect(lender.live.state).toBe('open');
-    expect(lender.live.send({ case: 'renewIce', value: {} })).toBe(false);
+    expect(giver.live.state).toBe('open');
+    expect(giver.live.send({ case: 'renewIce', value: {} })).toBe(false);
     socket().deliver({ case: 'computers', value: { computers: [{ name: 'stale' }] } });
     FakeSocket.last.greet();
     expect(FakeSocket.last.of('watch').map((b) => b.value.computers)).toEqual([true]);
     FakeSocket.last.deliver({ case: 'computers', value: { computers: [{ name: 'fresh' }] } });
     expect(names).toEqual(['fresh']);
-    expect(lender.told).toEqual(['welcome']);
+    expect(giver.told).toEqual(['welcome']);
   });
 
   it('says that the relay is lost when it gets no new one', () => {
-    borrow();
+    takeHandoff();
     FakeSocket.last.drop();
-    expect(lender.told).toEqual(['lost']);
+    expect(giver.told).toEqual(['lost']);
     vi.advanceTimersByTime(400);
     FakeSocket.last.greet();
-    expect(lender.told).toEqual(['lost', 'open', 'welcome']);
+    expect(giver.told).toEqual(['lost', 'open', 'welcome']);
   });
 
   it('gives each once', () => {
-    expect(borrow()?.socket).toBe(socket());
-    expect(borrow()).toBeUndefined(); // the new one is not greeted
+    expect(takeHandoff()?.socket).toBe(socket());
+    expect(takeHandoff()).toBeUndefined(); // the new one is not greeted
     FakeSocket.last.greet();
-    expect(borrow()?.socket).toBe(FakeSocket.all[1]);
+    expect(takeHandoff()?.socket).toBe(FakeSocket.all[1]);
   });
 
   it.each<[string, () => void]>([
     ['was lost', () => socket().drop()],
     ['was signed out', () => socket().deliver({ case: 'signedOut', value: {} })],
-    ['carries a session', () => lender.live.on('sessionEnded', () => undefined)],
+    ['carries a session', () => giver.live.reserve()],
     ['has been silent', () => vi.setSystemTime(Date.now() + 31_000)],
-    ['is itself lent', () => (lender = borrowed())],
-    ['is still being opened', () => (lender = start())],
+    ['is itself lent', () => (giver = takenOver())],
+    ['is still being opened', () => (giver = start())],
   ])('keeps one that %s', (_name, happens) => {
     happens();
-    expect(borrow()).toBeUndefined();
+    expect(takeHandoff()).toBeUndefined();
   });
 
   it('is asked by nobody whom it has not opened', () => {
     vi.stubGlobal('opener', null);
-    expect(borrow()).toBeUndefined();
+    expect(takeHandoff()).toBeUndefined();
     const foreign = {
-      get orielLend() {
+      get orielHandOff() {
         throw new DOMException('cross-origin', 'SecurityError');
       },
     };
     vi.stubGlobal('opener', foreign);
-    expect(borrow()).toBeUndefined();
+    expect(takeHandoff()).toBeUndefined();
     expect(FakeSocket.all).toHaveLength(1);
   });
 
   it('closes it when the tab goes, after its last words', () => {
     const tab = new EventTarget();
-    const lent = window.orielLend?.(tab as Window);
+    const handoff = window.orielHandOff?.(tab as Window);
     tab.dispatchEvent(new Event('pagehide'));
     expect(socket().closed).toBe(false);
     vi.advanceTimersByTime(0);
     expect(socket().closed).toBe(true);
-    expect(lent?.socket).toBe(socket());
+    expect(handoff?.socket).toBe(socket());
   });
 
   it.each([
     ['is closed', () => window.dispatchEvent(new Event('pagehide'))],
     ['is frozen', () => document.dispatchEvent(new Event('freeze'))],
   ])('takes it back when it %s, and says so', (_name, happens) => {
-    const lent = borrow();
-    const { live, told } = start({ lent });
+    const handoff = takeHandoff();
+    const { live, told } = start({ handoff });
     const before = FakeSocket.all.length;
     happens();
     expect(socket().closed).toBe(true);
@@ -137,37 +137,37 @@ describe('a page that lends its socket', () => {
   });
 });
 
-describe('a tab that begins with a lent socket', () => {
+describe('a tab that begins with a socket handed off', () => {
   it('reads what belongs to another realm', () => {
-    const { live, lent } = borrowed();
+    const { live, handoff } = takenOver();
     const data: unknown = runInNewContext('new Uint8Array([0x72, 0]).buffer'); // IceServers
     expect(data).not.toBeInstanceOf(ArrayBuffer);
     let heard = 0;
     live.on('iceServers', () => heard++);
-    lent.fake.onmessage?.({ data });
+    handoff.fake.onmessage?.({ data });
     expect([heard, live.state]).toEqual([1, 'open']);
   });
 
   it('moves to one of its own, opened beside, and tells only who attaches a session', () => {
-    const { live, told, lent } = borrowed();
+    const { live, told, handoff } = takenOver();
     live.watch({ computers: true });
-    live.settle();
-    live.settle();
+    live.moveToOwnSocket();
+    live.moveToOwnSocket();
     expect(FakeSocket.all).toHaveLength(2);
     expect(live.send({ case: 'renewIce', value: {} })).toBe(true);
-    expect(lent.fake.of('renewIce')).toHaveLength(2);
+    expect(handoff.fake.of('renewIce')).toHaveLength(2);
     FakeSocket.last.greet();
     expect(told).toEqual(['welcome']);
     expect(FakeSocket.last.of('watch')).toHaveLength(1);
-    expect([lent.fake.closed, lent.fake.onmessage, lent.ongone]).toEqual([true, null, undefined]);
-    live.settle();
+    expect([handoff.fake.closed, handoff.fake.onmessage, handoff.ongone]).toEqual([true, null, undefined]);
+    live.moveToOwnSocket();
     vi.advanceTimersByTime(15_000);
     expect(FakeSocket.all).toHaveLength(2);
   });
 
-  it('stays with the lent one as long as it gets none of its own', () => {
-    const { live, told, lent } = borrowed();
-    lent.fake.deliver({ case: 'iceServers', value: {} });
+  it('stays with the one handed off as long as it gets none of its own', () => {
+    const { live, told, handoff } = takenOver();
+    handoff.fake.deliver({ case: 'iceServers', value: {} });
     vi.advanceTimersByTime(9_999);
     expect(FakeSocket.all).toHaveLength(1);
     vi.advanceTimersByTime(1); // enough, whoever has not said that it is
@@ -180,43 +180,43 @@ describe('a tab that begins with a lent socket', () => {
   });
 
   it('does not wait long for one that does not answer', () => {
-    const { told, lent } = borrowed();
-    expect(lent.fake.of('renewIce')).toHaveLength(1);
+    const { told, handoff } = takenOver();
+    expect(handoff.fake.of('renewIce')).toHaveLength(1);
     vi.advanceTimersByTime(2_000);
     FakeSocket.last.greet();
     expect(FakeSocket.all).toHaveLength(2);
-    expect([told, lent.fake.closed]).toEqual([['welcome'], true]);
+    expect([told, handoff.fake.closed]).toEqual([['welcome'], true]);
   });
 
   it('says that the relay is lost when neither answers', () => {
-    const { told, lent } = borrowed();
+    const { told, handoff } = takenOver();
     vi.advanceTimersByTime(12_000);
     FakeSocket.last.drop();
-    expect([told, lent.fake.closed]).toEqual([['lost'], true]);
+    expect([told, handoff.fake.closed]).toEqual([['lost'], true]);
   });
 
   it('opens its own when it cannot read the greeting of an older page', () => {
     vi.spyOn(console, 'error').mockImplementation(() => undefined);
-    const lent = fakeLent();
-    const { live } = start({ lent: { ...lent, welcome: new Uint8Array([255, 255]) } });
-    expect(lent.fake.closed).toBe(true);
+    const handoff = fakeHandoff();
+    const { live } = start({ handoff: { ...handoff, welcome: new Uint8Array([255, 255]) } });
+    expect(handoff.fake.closed).toBe(true);
     FakeSocket.last.greet();
     expect(live.state).toBe('open');
   });
 
   it('comes back like any other when the relay closes it', () => {
-    const { told, lent } = borrowed();
-    lent.fake.drop();
+    const { told, handoff } = takenOver();
+    handoff.fake.drop();
     vi.advanceTimersByTime(400);
     FakeSocket.last.greet();
     expect(told).toEqual(['lost', 'open', 'welcome']);
-    expect(lent.ongone).toBeUndefined();
+    expect(handoff.ongone).toBeUndefined();
   });
 
-  it('opens its own when the lent one was closed meanwhile', () => {
-    const lent = fakeLent();
-    lent.fake.close();
-    expect(start({ lent }).live.state).toBe('connecting');
+  it('opens its own when the one handed off was closed meanwhile', () => {
+    const handoff = fakeHandoff();
+    handoff.fake.close();
+    expect(start({ handoff }).live.state).toBe('connecting');
     expect(FakeSocket.all).toHaveLength(2);
   });
 });

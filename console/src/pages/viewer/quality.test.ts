@@ -1,12 +1,12 @@
 import { create } from '@bufbuild/protobuf';
 import { fireEvent, render, screen } from '@testing-library/svelte';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { PictureWish } from '../../core/viewer/picture';
+import type { Quality } from '../../core/viewer/quality';
 import { Preset, StatsSchema } from '../../core/wire/oriel/v1/channel_pb';
 import type { Session } from './session.svelte';
-import PictureMenu from './PictureMenu.svelte';
+import QualityMenu from './QualityMenu.svelte';
 
-const auto: PictureWish = { preset: Preset.UNSPECIFIED, maxFps: 0, maxKbps: 0 };
+const auto: Quality = { preset: Preset.UNSPECIFIED, maxFps: 0, maxKbps: 0 };
 
 function browser(...fmtp: string[]): void {
   const codecs = fmtp.map((sdpFmtpLine) => ({ mimeType: 'video/AV1', sdpFmtpLine }));
@@ -15,8 +15,8 @@ function browser(...fmtp: string[]): void {
 
 async function open(more: object = {}) {
   const viewer = { focus: vi.fn() };
-  const session = { picture: auto, fullChroma: true, stats: undefined, viewer, ...more };
-  render(PictureMenu, { session: session as unknown as Session });
+  const session = { quality: auto, fullChroma: true, stats: undefined, viewer, ...more };
+  render(QualityMenu, { session: session as unknown as Session });
   await fireEvent.click(screen.getByTestId('picture'));
   return session;
 }
@@ -32,7 +32,7 @@ afterEach(() => vi.unstubAllGlobals());
 
 describe('the picture menu', () => {
   it('shows what is chosen, each with a line of explanation', async () => {
-    await open({ picture: { preset: Preset.SPEED, maxFps: 15, maxKbps: 500 } });
+    await open({ quality: { preset: Preset.SPEED, maxFps: 15, maxKbps: 500 } });
     expect(screen.getByTestId('picture').getAttribute('aria-label')).toBe('Picture, Speed');
     const checked = screen.getAllByRole('menuitemradio', { checked: true });
     expect(checked.map((e) => e.getAttribute('aria-label') ?? e.textContent)).toEqual([
@@ -54,7 +54,7 @@ describe('the picture menu', () => {
   ])('chooses %s, leaves the rest, and gives the focus back to the picture', async (name, change) => {
     const session = await open();
     await fireEvent.click(radio(name));
-    expect(session.picture).toEqual({ ...auto, ...change });
+    expect(session.quality).toEqual({ ...auto, ...change });
     expect(session.viewer.focus).toHaveBeenCalled();
   });
 
@@ -84,14 +84,14 @@ describe('the picture menu', () => {
     expect(radio('Sharp').getAttribute('aria-disabled')).toBe('true');
     expect(radio('Sharp').textContent).toMatch(words);
     await fireEvent.click(radio('Sharp'));
-    expect(session.picture).toEqual(auto);
+    expect(session.quality).toEqual(auto);
     expect(screen.queryByRole('menu')).not.toBeNull();
   });
 
   it('says when Sharp is asked for and Balanced is sent, and when Auto saves', async () => {
     const stats = (preset: Preset) => ({ agent: create(StatsSchema, { preset }) });
     const asked = { ...auto, preset: Preset.SHARP };
-    await open({ picture: asked, stats: stats(Preset.BALANCED) });
+    await open({ quality: asked, stats: stats(Preset.BALANCED) });
     expect(radio('Sharp').textContent).toMatch(/Balanced is used instead/);
     document.body.replaceChildren();
     await open({ stats: stats(Preset.SPEED) });

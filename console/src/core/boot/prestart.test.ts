@@ -1,20 +1,22 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { ahead } from './ahead';
-import { asked } from '../viewer/query';
-import { begin } from './early';
-import { fakeLent, FakePeerConnection, FakeSocket, FakeStream } from '../fakes';
+import { Handover } from './handover';
+import { viewerQuery } from '../viewer/query';
+import { prestart } from './prestart';
+import { fakeHandoff, FakePeerConnection, FakeSocket, FakeStream } from '../fakes';
 import { Mode } from '../wire/oriel/v1/session_pb';
 
+let handover: Handover;
 function begun(query = '') {
-  const wanted = asked(new URLSearchParams(query));
-  ahead.begin(wanted);
-  begin('c1', wanted);
+  const wanted = viewerQuery(new URLSearchParams(query));
+  handover.begin(wanted);
+  void prestart(handover, 'c1', wanted);
 }
 const relay = () => FakeSocket.last;
 const settle = () => vi.advanceTimersByTimeAsync(0);
 
 beforeEach(() => {
   vi.useFakeTimers();
+  handover = new Handover();
   vi.stubGlobal('RTCPeerConnection', FakePeerConnection);
   vi.stubGlobal('MediaStream', FakeStream);
   vi.stubGlobal('WebSocket', function (url: string) {
@@ -26,7 +28,7 @@ beforeEach(() => {
 });
 afterEach(() => {
   window.dispatchEvent(new Event('pagehide'));
-  ahead.takeLive()?.close();
+  handover.takeLive()?.close();
   vi.unstubAllGlobals();
   vi.useRealTimers();
 });
@@ -43,13 +45,13 @@ describe('a tab that opens on a viewer', () => {
     ).toMatchObject([{ computerId: 'c1', mode: Mode.VIEW }]);
     expect(FakePeerConnection.last.configuration.iceTransportPolicy).toBe('relay');
 
-    const live = ahead.takeLive();
+    const live = handover.takeLive();
     if (!live) throw new Error('no connection');
-    expect(ahead.takeLive()).toBeUndefined();
-    expect(ahead.takeViewer(live, 'c2')).toBeUndefined();
-    const viewer = ahead.takeViewer(live, 'c1');
+    expect(handover.takeLive()).toBeUndefined();
+    expect(handover.takeViewer(live, 'c2')).toBeUndefined();
+    const viewer = handover.takeViewer(live, 'c1');
     expect(viewer?.state.name).toBe('asking');
-    expect(ahead.takeViewer(live, 'c1')).toBeUndefined();
+    expect(handover.takeViewer(live, 'c1')).toBeUndefined();
     const page = document.createElement('div');
     viewer?.moveTo(page, 'screen');
     expect(page.querySelector('video')).not.toBeNull();
@@ -61,64 +63,66 @@ describe('a tab that opens on a viewer', () => {
   });
 
   it('loses nothing that the relay said before the viewer was loaded', async () => {
-    const wanted = asked(new URLSearchParams());
-    ahead.begin(wanted);
+    const wanted = viewerQuery(new URLSearchParams());
+    handover.begin(wanted);
     relay().greet();
     await settle();
     expect(FakePeerConnection.all).toHaveLength(1);
-    begin('c1', wanted);
+    void prestart(handover, 'c1', wanted);
     await settle();
     expect(relay().of('openSession')).toHaveLength(1);
     expect([FakeSocket.all.length, FakePeerConnection.all.length]).toEqual([1, 1]);
   });
 
-  it('begins with the socket that its opener lends, until it is in no hurry any more', async () => {
-    const lent = fakeLent();
-    vi.stubGlobal('opener', { orielLend: () => lent });
+  it('begins with the socket that its opener hands off, until it is in no hurry any more', async () => {
+    const handoff = fakeHandoff();
+    vi.stubGlobal('opener', { orielHandOff: () => handoff });
     begun();
     await settle();
-    expect(lent.fake.of('openSession')).toHaveLength(1);
+    expect(handoff.fake.of('openSession')).toHaveLength(1);
     expect(FakeSocket.all).toHaveLength(1);
-    lent.fake.deliver({ case: 'sessionWaiting', value: { attempt: 1, computerId: 'c1' } });
+    handoff.fake.deliver({ case: 'sessionWaiting', value: { attempt: 1, computerId: 'c1' } });
     expect(FakeSocket.all).toHaveLength(2);
     relay().greet();
     await settle();
     expect(relay().of('openSession')).toHaveLength(1);
-    expect(lent.fake.closed).toBe(true);
+    expect(handoff.fake.closed).toBe(true);
   });
 
   it('finds its ways into the network with the servers that its opener knows, before it can ask', async () => {
     const servers = [{ urls: ['turn:relay'], username: 'u', credential: 'c' }];
-    const lent = fakeLent(servers);
-    vi.stubGlobal('opener', { orielLend: () => lent });
-    const wanted = asked(new URLSearchParams());
-    ahead.begin(wanted);
+    const handoff = fakeHandoff(servers);
+    vi.stubGlobal('opener', { orielHandOff: () => handoff });
+    const wanted = viewerQuery(new URLSearchParams());
+    handover.begin(wanted);
     await settle();
     const peer = FakePeerConnection.last;
     expect(peer.configuration.iceServers).toEqual(servers);
     expect(peer.localDescription?.sdp).toBe('offer 0');
     peer.localDescription = { sdp: 'offer 0 and what was found since' };
     const set = vi.spyOn(peer, 'setLocalDescription');
-    begin('c1', wanted);
+    void prestart(handover, 'c1', wanted);
     await settle();
-    expect(lent.fake.of('openSession').map((b) => b.value.sdp)).toEqual(['offer 0 and what was found since']);
+    expect(handoff.fake.of('openSession').map((b) => b.value.sdp)).toEqual([
+      'offer 0 and what was found since',
+    ]);
     expect(set).not.toHaveBeenCalled();
   });
 
   it('does not go on with an offer of another kind', async () => {
-    ahead.begin(asked(new URLSearchParams('ice=relay')));
-    begin('c1', asked(new URLSearchParams()));
+    handover.begin(viewerQuery(new URLSearchParams('ice=relay')));
+    void prestart(handover, 'c1', viewerQuery(new URLSearchParams()));
     expect(FakePeerConnection.all.map((p) => p.closed)).toEqual([true, false]);
   });
 
   it('leaves nothing behind when nobody is signed in', async () => {
     begun();
-    const live = ahead.takeLive();
+    const live = handover.takeLive();
     relay().greet();
     relay().deliver({ case: 'signedOut', value: {} });
     await settle();
     expect(FakePeerConnection.last.closed).toBe(true);
-    expect(live && ahead.takeViewer(live, 'c1')).toBeUndefined();
+    expect(live && handover.takeViewer(live, 'c1')).toBeUndefined();
   });
 
   it('leaves nothing behind when the page goes away before it was there', () => {

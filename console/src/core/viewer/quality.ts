@@ -1,7 +1,7 @@
 /** What the operator wants of the picture, kept by this browser, and what this browser can show. */
 import { Preset } from '../wire/oriel/v1/channel_pb';
 
-export interface PictureWish {
+export interface Quality {
   preset: Preset;
   /** Pictures a second at most; 0: no cap. */
   maxFps: number;
@@ -16,7 +16,7 @@ export const KBPS_CAPS = [0, 500, 1000, 2000, 5000] as const;
 const NAME = 'oriel.picture';
 
 /** The last choice made in this browser; of what cannot be chosen (any more), the first. */
-export function rememberedPicture(): PictureWish {
+export function rememberedQuality(): Quality {
   let kept: Record<string, unknown> = {};
   try {
     kept = Object(JSON.parse(localStorage.getItem(NAME) ?? '{}'));
@@ -30,7 +30,7 @@ export function rememberedPicture(): PictureWish {
   };
 }
 
-export function rememberPicture(wish: PictureWish): void {
+export function rememberQuality(wish: Quality): void {
   try {
     localStorage.setItem(NAME, JSON.stringify(wish));
   } catch {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { chromaOf, decodesFullChroma, rememberedPicture, rememberPicture } from './picture';
+import { chromaOf, decodesFullChroma, rememberedQuality, rememberQuality } from './quality';
 import { Preset } from '../wire/oriel/v1/channel_pb';
 
 const nothing = { preset: Preset.UNSPECIFIED, maxFps: 0, maxKbps: 0 };
@@ -9,24 +9,24 @@ afterEach(() => vi.unstubAllGlobals());
 
 describe('the choice of a picture', () => {
   it('is Auto without caps until there is one, and then the last', () => {
-    expect(rememberedPicture()).toEqual(nothing);
+    expect(rememberedQuality()).toEqual(nothing);
     const wish = { preset: Preset.SHARP, maxFps: 15, maxKbps: 2000 };
-    rememberPicture(wish);
-    expect(rememberedPicture()).toEqual(wish);
+    rememberQuality(wish);
+    expect(rememberedQuality()).toEqual(wish);
   });
 
   it.each(['{', 'null', '7', '[]', '"x"', '{"preset":9,"maxFps":-1,"maxKbps":"500"}', '{"maxFps":11}'])(
     'is none where the storage says %s',
     (kept) => {
       localStorage.setItem('oriel.picture', kept);
-      expect(rememberedPicture()).toEqual(nothing);
+      expect(rememberedQuality()).toEqual(nothing);
     },
   );
 
   it('lasts as long as the page where there is no storage', () => {
     vi.stubGlobal('localStorage', undefined);
-    rememberPicture({ preset: Preset.SPEED, maxFps: 0, maxKbps: 0 });
-    expect(rememberedPicture()).toEqual(nothing);
+    rememberQuality({ preset: Preset.SPEED, maxFps: 0, maxKbps: 0 });
+    expect(rememberedQuality()).toEqual(nothing);
   });
 });
 

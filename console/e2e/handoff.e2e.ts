@@ -1,4 +1,4 @@
-/** A tab that a click opens begins with the socket of the page that was clicked in (core/relay/lent.ts). */
+/** A tab that a click opens begins with the socket of the page that was clicked in (core/relay/handoff.ts). */
 import { fromBinary } from '@bufbuild/protobuf';
 import type { Page, WebSocket } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';

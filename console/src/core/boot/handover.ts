@@ -1,52 +1,54 @@
 /**
- * What a tab that opens on a viewer has begun before its pages were there, for those
- * who would begin it otherwise; each may be taken once. First, by the first script that
- * runs: the socket to the relay, lent by the page that opened the tab if it can be
- * (lent.ts), and the offer of a session, which need none of the protocol. Then, when
- * the viewer is loaded (early.ts): the session itself. Of a click's way to the first
- * picture the rest of the console was a third: 140 ms until it had run, and 80 in which
- * it kept what arrived from being read.
+ * Handover is what a tab that opens on a viewer has begun before its pages were there, for
+ * those who would begin it otherwise; each part may be taken once. First, by the first
+ * script that runs (main.ts, which makes the one there is): the socket to the relay, handed
+ * off by the page that opened the tab if it can (relay/handoff.ts), and the offer of a
+ * session, which need none of the protocol. Then, when the viewer is loaded (prestart.ts):
+ * the session itself. Of a click's way to the first picture the rest of the console was a
+ * third: 140 ms until it had run, and 80 in which it kept what arrived from being read.
  *
  * It knows no more than the types of most of it, so that a list does not load a viewer.
  */
-import { borrow, type Lent } from '../relay/lent';
-import type { Live } from '../relay/live';
+import { takeHandoff, type SocketHandoff } from '../relay/handoff';
+import type { Live, LiveOptions } from '../relay/live';
+import { liveUrl } from '../relay/url';
 import { makeOffer, type Offer, type OfferOptions } from '../viewer/offer';
 import type { Viewer } from '../viewer/viewer';
 
-class Ahead {
-  #lent: Lent | undefined;
+export class Handover {
+  #handoff: SocketHandoff | undefined;
   #socket: WebSocket | undefined;
-  #said: (() => void)[] = [];
+  #heard: (() => void)[] = []; // on #socket, to be heard again
   #offer: { offer: Offer; options: OfferOptions } | undefined;
   #live: Live | undefined;
   #viewer: { viewer: Viewer; live: Live; computerId: string } | undefined;
 
   begin(options: OfferOptions): void {
-    this.#lent = borrow();
-    if (!this.#lent) this.#open();
-    this.#offer = { offer: makeOffer(options, this.#lent?.iceServers), options };
+    this.#handoff = takeHandoff();
+    if (!this.#handoff) this.#open();
+    this.#offer = { offer: makeOffer(options, this.#handoff?.iceServers), options };
   }
 
   #open(): void {
     const socket = (this.#socket = new WebSocket(liveUrl()));
     socket.binaryType = 'arraybuffer';
-    socket.onopen = (event) => this.#said.push(() => socket.onopen?.(event));
-    socket.onmessage = (event) => this.#said.push(() => socket.onmessage?.(event));
-    socket.onclose = (event) => this.#said.push(() => socket.onclose?.(event));
+    socket.onopen = (event) => this.#heard.push(() => socket.onopen?.(event));
+    socket.onmessage = (event) => this.#heard.push(() => socket.onmessage?.(event));
+    socket.onclose = (event) => this.#heard.push(() => socket.onclose?.(event));
   }
 
-  takeLent(): Lent | undefined {
-    const lent = this.#lent;
-    this.#lent = undefined;
-    return lent;
+  /** What a live connection begins with: the socket of another page, or the one opened here. */
+  takeSocket(): Pick<LiveOptions, 'open' | 'handoff'> {
+    const handoff = this.#handoff;
+    this.#handoff = undefined;
+    return { handoff, open: (url) => this.#takeOpened() ?? new WebSocket(url) };
   }
 
-  /** The socket; what it has said is said again, to those who listen when this task is done. */
-  takeSocket(): WebSocket | undefined {
+  // What the socket has heard is heard again, by those who listen when this task is done.
+  #takeOpened(): WebSocket | undefined {
     const socket = this.#socket;
     this.#socket = undefined;
-    if (socket) queueMicrotask(() => this.#said.splice(0).forEach((again) => again()));
+    if (socket) queueMicrotask(() => this.#heard.splice(0).forEach((again) => again()));
     return socket;
   }
 
@@ -87,11 +89,4 @@ class Ahead {
     this.#viewer?.viewer.close(true);
     this.#viewer = undefined;
   }
-}
-
-export const ahead = new Ahead();
-
-/** The address of the live socket of the relay that served this page. */
-export function liveUrl(): string {
-  return `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/live/v1`;
 }

@@ -1,0 +1,68 @@
+/**
+ * Socket handoff: a tab that a click opens begins with the socket of the page that was
+ * clicked in, which is open and greeted, and saves the two round trips to one of its own.
+ * The page goes on with a new one (live.ts); the tab finds it through `window.opener`,
+ * which only pages of this origin see into.
+ *
+ * The socket stays part of the giver's page: it is dead when that page is, and the
+ * tab moves to one of its own as soon as that delays nothing.
+ */
+import type { Servers } from './ice';
+
+export interface SocketHandoff {
+  /** Watches nothing any more. What it delivers is of the giver's realm, no instance of this one's classes. */
+  readonly socket: WebSocket;
+  /** The relay's greeting, encoded, with the ICE servers as they are now. */
+  readonly welcome: Uint8Array;
+  /** Those servers, for who cannot read it yet. */
+  readonly iceServers: Servers[];
+  /** Called when the giver goes; whoever has the socket listens here. */
+  ongone?: (() => void) | undefined;
+}
+
+/** What has a socket to hand off, each once; undefined: there is none to spare. */
+interface Giver {
+  handOff(): SocketHandoff | undefined;
+}
+
+declare global {
+  interface Window {
+    /** Gives the taker a socket; undefined: there is none to spare. */
+    orielHandOff?: (taker: Window) => SocketHandoff | undefined;
+  }
+}
+
+/** Hands sockets off to the tabs that this page opens. */
+export function offerHandoff(live: () => Giver | undefined): void {
+  const out = new Set<SocketHandoff>();
+  const recall = () => {
+    for (const handoff of out) {
+      handoff.socket.close(); // nobody would hear it die with the page
+      handoff.ongone?.();
+    }
+    out.clear();
+  };
+  window.addEventListener('pagehide', recall);
+  document.addEventListener('freeze', recall);
+  window.orielHandOff = (taker) => {
+    const handoff = live()?.handOff();
+    if (!handoff) return undefined;
+    out.add(handoff);
+    const back = () => {
+      handoff.socket.close();
+      out.delete(handoff);
+    };
+    // Nobody else closes it when the tab goes; which says goodbye in the same event.
+    taker.addEventListener('pagehide', () => setTimeout(back));
+    return handoff;
+  };
+}
+
+/** The socket of the page that opened this one, if there is such a page, and it has one to spare. */
+export function takeHandoff(): SocketHandoff | undefined {
+  try {
+    return (window.opener as Window | null)?.orielHandOff?.(window);
+  } catch {
+    return undefined; // it is another site's by now
+  }
+}

@@ -1,0 +1,81 @@
+/** The rules of the console's rooms (design.md, 1 and 7), read off the sources. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+const root = import.meta.dirname;
+const sources = new Map(
+  readdirSync(root, { recursive: true, encoding: 'utf8' })
+    .filter((path) => /\.(ts|svelte)$/.test(path) && !/^(paraglide|core\/wire)\//.test(path))
+    .map((path) => [path, readFileSync(join(root, path), 'utf8')]),
+);
+
+const IMPORT = /\b(?:from|import)\s*\(?\s*'(\.[^']*)'/g;
+
+/** The files that a file imports, types as well. */
+function imports(path: string): string[] {
+  const specifiers = [...(sources.get(path) ?? '').matchAll(IMPORT)].map(([, specifier = '']) => specifier);
+  return specifiers.map((specifier) => {
+    const target = normalize(join(dirname(path), specifier));
+    return [target, `${target}.ts`].find((file) => sources.has(file)) ?? target;
+  });
+}
+
+const isTest = (path: string) => /\.test\.ts$|^core\/(fakes|seeded)\.ts$|-fixture\.ts$/.test(path);
+const product = [...sources.keys()].filter((path) => !isTest(path));
+const within = (room: string) => product.filter((path) => path.startsWith(room));
+
+/** The way from a file to itself, if there is one. */
+function circle(start: string): string[] | undefined {
+  const seen = new Set<string>();
+  const from = (path: string, way: string[]): string[] | undefined => {
+    for (const next of imports(path)) {
+      if (next === start) return [...way, next];
+      if (seen.has(next)) continue;
+      seen.add(next);
+      const found = from(next, [...way, next]);
+      if (found) return found;
+    }
+    return undefined;
+  };
+  return from(start, [start]);
+}
+
+/** Which of the imports that files have lie where they must not. */
+function strays(files: string[], forbidden: RegExp): string[] {
+  return files.flatMap((file) =>
+    imports(file)
+      .filter((target) => forbidden.test(target))
+      .map((target) => `${file} imports ${target}`),
+  );
+}
+
+describe('core/', () => {
+  // Rule: no file of core/ imports itself by way of others, not even for a type.
+  it('has no circle', () => {
+    expect(within('core/').map(circle).filter(Boolean)).toEqual([]);
+  });
+
+  // Rule: core/ knows no framework and no page; in it boot/ stands above viewer/ and
+  // channels/, these above relay/, and relay/ above what all share.
+  it.each([
+    ['core/', /^(?!core\/)/],
+    ['core/viewer/', /^core\/boot\//],
+    ['core/relay/', /^core\/(boot|viewer|channels)\//],
+  ])('%s imports nothing from above', (room, above) => {
+    expect(strays(within(room), above)).toEqual([]);
+  });
+  it('shares nothing that knows its rooms', () => {
+    const shared = within('core/').filter((path) => path.split('/').length === 2);
+    expect(strays(shared, /^core\/(boot|viewer|relay|channels)\//)).toEqual([]);
+  });
+
+  // Rule: no constructor in core/ takes from a global: core/ has no instance to be taken,
+  // what one needs is handed to it.
+  it('keeps no instance in a module', () => {
+    const instances = within('core/').filter((path) =>
+      /^(?:export )?(?:const|let) \w+ = new (?!Set|Map|Text(?:En|De)coder)\w+/m.test(sources.get(path) ?? ''),
+    );
+    expect(instances).toEqual([]);
+  });
+});
