@@ -63,6 +63,9 @@ type Options struct {
 	// Ping is called for a message to send in place of a WebSocket ping, which the
 	// peer answers with one of its own; nil, or a nil message: a WebSocket ping.
 	Ping func() proto.Message
+	// Refuse answers a request that asks for no WebSocket, or not in the right way;
+	// nil: a line of text does.
+	Refuse func(w http.ResponseWriter, why error)
 }
 
 func (o Options) withDefaults() Options {
@@ -117,6 +120,9 @@ func Upgrade(w http.ResponseWriter, r *http.Request, o Options) (*Conn, error) {
 		ReadBufferSize:   4096,
 		WriteBufferSize:  4096,
 		CheckOrigin:      func(*http.Request) bool { return true },
+	}
+	if o.Refuse != nil {
+		u.Error = func(w http.ResponseWriter, _ *http.Request, _ int, why error) { o.Refuse(w, why) }
 	}
 	ws, err := u.Upgrade(w, r, nil)
 	if err != nil {

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -90,12 +91,15 @@ func explainDial(address string, resp *http.Response, err error) error {
 
 // explainStatus says what an HTTP answer other than an upgrade means.
 func explainStatus(address string, resp *http.Response, err error) error {
-	var said struct{ Code, Message string }
+	var said struct {
+		Detail  string // of a problem (RFC 9457)
+		Message string // of relays before 2026-11-30
+	}
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
 	_ = json.Unmarshal(body, &said) // whatever it is: a proxy's page has no code
 	detail := ""
-	if said.Message != "" {
-		detail = " (" + clean(said.Message) + ")"
+	if text := cmp.Or(said.Detail, said.Message); text != "" {
+		detail = " (" + clean(text) + ")"
 	}
 	switch code := resp.StatusCode; {
 	case code == http.StatusUnauthorized:

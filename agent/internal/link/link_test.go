@@ -353,8 +353,11 @@ func TestFailuresAreSaidInOneLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	closed.Close()
-	status := func(code int) string {
-		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }))
+	status := func(code int, body ...string) string {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(code)
+			_, _ = w.Write([]byte(strings.Join(body, "")))
+		}))
 		t.Cleanup(s.Close)
 		return s.URL
 	}
@@ -366,6 +369,8 @@ func TestFailuresAreSaidInOneLine(t *testing.T) {
 		"not a relay":    {plain, "is this an Oriel relay"},
 		"not ready":      {status(503), "is not ready (HTTP 503)"},
 		"blocked":        {status(403), "has blocked this computer"},
+		"why":            {status(503, `{"code":"draining","detail":"try again in a moment"}`), "(HTTP 503) (try again in a moment)"},
+		"why, before":    {status(503, `{"code":"unavailable","message":"try again"}`), "(HTTP 503) (try again)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			id := newIdentity(t, identity.Given{Relays: []string{c.url}})

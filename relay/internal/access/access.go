@@ -49,33 +49,25 @@ import (
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/trust"
+	"oriel/relay/internal/fault"
 	"oriel/relay/internal/share"
 	"oriel/relay/internal/store"
 )
 
-// Errors, each with its own answer at the door.
+// Faults of people and what they may.
 var (
-	ErrSignedOut   = errors.New("sign in first")
-	ErrForbidden   = errors.New("you are not allowed to do this")
-	ErrCredentials = errors.New("the e-mail address or the password is wrong")
-	ErrOwnerExists = errors.New("this relay has an owner; sign in")
-	ErrOwnerToken  = errors.New("this link was used, has expired or was replaced; run `oriel-relay owner link` for a new one")
-	ErrNoOwner     = errors.New("this relay has no owner yet; run `oriel-relay owner link`")
-	ErrRecovery    = errors.New("this link was used, has expired or was replaced; run `oriel-relay owner recover` for a new one")
-	ErrBusy        = errors.New("too many people are signing in right now; try again in a moment")
+	ErrSignedOut   = fault.New(fault.SignedOut, "sign in first")
+	ErrForbidden   = fault.New(fault.Forbidden, "you are not allowed to do this; ask the relay's owner")
+	ErrCredentials = fault.New(fault.BadCredentials, "the e-mail address or the password is wrong")
+	ErrOwnerExists = fault.New(fault.OwnerExists, "this relay has an owner; sign in")
+	ErrOwnerToken  = fault.New(fault.OwnerToken, "this link was used, has expired or was replaced; run `oriel-relay owner link` for a new one")
+	ErrRecovery    = fault.New(fault.RecoveryToken, "this link was used, has expired or was replaced; run `oriel-relay owner recover` for a new one")
+	ErrBusy        = fault.New(fault.SignInsBusy, "too many people are signing in right now; try again in a moment")
+	ErrTries       = fault.New(fault.TooManyTries, "too many tries; wait a while and try again")
 )
 
-// TriesError says that an account or an address tried too often.
-type TriesError struct{ RetryAfter time.Duration }
-
-func (e *TriesError) Error() string {
-	return fmt.Sprintf("too many tries; wait %s and try again", e.RetryAfter.Round(time.Second))
-}
-
-// FieldError says what is wrong with one thing a person typed.
-type FieldError struct{ Field, Reason string }
-
-func (e *FieldError) Error() string { return e.Reason }
+// ErrNoOwner is the command line's.
+var ErrNoOwner = errors.New("this relay has no owner yet; run `oriel-relay owner link`")
 
 // Cookies: of the sign-in, and of the browser that once signed in. Where
 // browsers come by https their names begin with SecurePrefix, so that no other

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"oriel/relay/internal/access"
+	"oriel/relay/internal/fault"
 	"oriel/relay/internal/store"
 	"oriel/relay/internal/store/storetest"
 )
@@ -221,7 +222,7 @@ func TestOwnerLink(t *testing.T) {
 		}
 		current = token()
 		_, _, err := a.CreateOwner(ctx, current, " ", "ada", "short", home)
-		var field *access.FieldError
+		var field *fault.Fault
 		if !errors.As(err, &field) || strings.Count(err.Error(), "\n") != 2 {
 			t.Errorf("three bad fields give %q", err)
 		}
@@ -295,11 +296,11 @@ func TestWhatIsTyped(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, _, err = a.CreateOwner(t.Context(), token, c2.name, c2.email, c2.password, home)
-			var field *access.FieldError
+			var field *fault.Fault
 			switch {
 			case c2.field == "" && err != nil:
 				t.Fatal(err)
-			case c2.field != "" && (!errors.As(err, &field) || field.Field != c2.field):
+			case c2.field != "" && (!errors.As(err, &field) || field.Field() != c2.field):
 				t.Fatalf("err = %v, want one about the %s", err, c2.field)
 			case c2.field == "":
 				if _, _, err := a.SignIn(t.Context(), c2.email, c2.password, home); err != nil {

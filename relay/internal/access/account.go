@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"oriel/relay/internal/fault"
 	"oriel/relay/internal/store"
 )
 
@@ -35,7 +36,7 @@ func (a *Access) EndSignIn(ctx context.Context, who Identity, id string) error {
 
 // ChangePassword gives a person another password and ends their other
 // sign-ins, which it returns. A wrong current one counts as a try to sign in.
-// Errors: *TriesError, ErrBusy, *FieldError.
+// Errors: ErrTries, ErrBusy, fault.Field.
 func (a *Access) ChangePassword(ctx context.Context, who Identity, current, password string) (ended []string, err error) {
 	if err := checkPassword(password); err != nil {
 		return nil, err
@@ -54,7 +55,7 @@ func (a *Access) ChangePassword(ctx context.Context, who Identity, current, pass
 	}
 	if !ok {
 		a.o.Log.Info("change of a password refused", "person", p.ID, "address", who.Address)
-		return nil, &FieldError{"current", "this is not your current password"}
+		return nil, fault.Field("current", "this is not your current password")
 	}
 	if err := a.store.Tries().TakeBack(ctx, try.back); err != nil {
 		return nil, fmt.Errorf("take back tries: %w", err)
@@ -84,7 +85,7 @@ func (a *Access) NewRecoveryToken(ctx context.Context) (string, error) {
 
 // Recover uses the token up, gives the owner another password, ends all their
 // sign-ins, which it returns, and signs them in. Errors: ErrRecovery,
-// *TriesError, ErrBusy, *FieldError.
+// ErrTries, ErrBusy, fault.Field.
 func (a *Access) Recover(ctx context.Context, token, password string, from Client) (who Identity, c *http.Cookie, ended []string, err error) {
 	if _, err := a.count(ctx, a.addressLimits(from)); err != nil {
 		return Identity{}, nil, nil, err

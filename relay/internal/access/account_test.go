@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"oriel/relay/internal/access"
+	"oriel/relay/internal/fault"
 	"oriel/relay/internal/store"
 	"oriel/relay/internal/store/storetest"
 )
@@ -66,11 +67,11 @@ func TestANewPasswordEndsTheOthers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var field *access.FieldError
-		if _, err := a.ChangePassword(t.Context(), who, "wrong", another); !errors.As(err, &field) || field.Field != "current" {
+		var field *fault.Fault
+		if _, err := a.ChangePassword(t.Context(), who, "wrong", another); !errors.As(err, &field) || field.Field() != "current" {
 			t.Errorf("with a wrong password: %v", err)
 		}
-		if _, err := a.ChangePassword(t.Context(), who, password, "short"); !errors.As(err, &field) || field.Field != "password" {
+		if _, err := a.ChangePassword(t.Context(), who, password, "short"); !errors.As(err, &field) || field.Field() != "password" {
 			t.Errorf("to a short one: %v", err)
 		}
 		ended, err := a.ChangePassword(t.Context(), who, password, another)
@@ -130,8 +131,8 @@ func TestTheOwnerIsRecovered(t *testing.T) {
 				t.Errorf("a link that is %s: %v", name, err)
 			}
 		}
-		var field *access.FieldError
-		if _, _, _, err := a.Recover(ctx, current, "short", home); !errors.As(err, &field) {
+		var field *fault.Fault
+		if _, _, _, err := a.Recover(ctx, current, "short", home); !errors.As(err, &field) || field.Field() != "password" {
 			t.Errorf("to a short password: %v", err)
 		}
 		if _, err := a.Identify(request(cookie)); err != nil {

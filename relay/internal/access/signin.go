@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
+	"oriel/relay/internal/fault"
 	"oriel/relay/internal/store"
 )
 
@@ -24,7 +25,7 @@ const (
 )
 
 // SignIn checks a login (an e-mail address) and a password and returns the
-// cookie of a new sign-in. Errors: ErrCredentials, *TriesError, ErrBusy.
+// cookie of a new sign-in. Errors: ErrCredentials, ErrTries, ErrBusy.
 func (a *Access) SignIn(ctx context.Context, login, password string, from Client) (Identity, *http.Cookie, error) {
 	key := emailKey(login)
 	p, err := a.store.People().ByEmail(ctx, key)
@@ -92,7 +93,7 @@ func (a *Access) NewOwnerToken(ctx context.Context) (string, error) {
 func (a *Access) HasOwner(ctx context.Context) (bool, error) { return a.store.People().HasOwner(ctx) }
 
 // CreateOwner uses the token up, adds the first person and signs them in.
-// Errors: ErrOwnerToken, ErrOwnerExists, *TriesError, ErrBusy, and *FieldError
+// Errors: ErrOwnerToken, ErrOwnerExists, ErrTries, ErrBusy, and fault.Field
 // (several joined) for what was typed.
 func (a *Access) CreateOwner(ctx context.Context, token, name, email, password string, from Client) (Identity, *http.Cookie, error) {
 	if _, err := a.count(ctx, a.addressLimits(from)); err != nil {
@@ -150,11 +151,11 @@ func normalize(password string) string {
 func checkName(name string) error {
 	switch {
 	case name == "":
-		return &FieldError{"name", "write your name"}
+		return fault.Field("name", "write your name")
 	case len(name) > MaxName:
-		return &FieldError{"name", fmt.Sprintf("a name has at most %d bytes", MaxName)}
+		return fault.Field("name", fmt.Sprintf("a name has at most %d bytes", MaxName))
 	case !Printable(name):
-		return &FieldError{"name", "this name has characters that cannot be shown"}
+		return fault.Field("name", "this name has characters that cannot be shown")
 	}
 	return nil
 }
@@ -173,7 +174,7 @@ func unprintable(r rune) bool {
 func checkEmail(email string) error {
 	a, err := mail.ParseAddress(email)
 	if err != nil || a.Address != email || len(email) > MaxEmail || !Printable(email) {
-		return &FieldError{"email", "this is not an e-mail address; write it as name@example.com"}
+		return fault.Field("email", "this is not an e-mail address; write it as name@example.com")
 	}
 	return nil
 }
@@ -181,11 +182,11 @@ func checkEmail(email string) error {
 func checkPassword(password string) error {
 	switch {
 	case !utf8.ValidString(password):
-		return &FieldError{"password", "a password is text in UTF-8"}
+		return fault.Field("password", "a password is text in UTF-8")
 	case len(password) > MaxPassword:
-		return &FieldError{"password", fmt.Sprintf("a password has at most %d bytes", MaxPassword)}
+		return fault.Field("password", fmt.Sprintf("a password has at most %d bytes", MaxPassword))
 	case utf8.RuneCountInString(norm.NFC.String(password)) < MinPassword:
-		return &FieldError{"password", fmt.Sprintf("a password has at least %d characters", MinPassword)}
+		return fault.Field("password", fmt.Sprintf("a password has at least %d characters", MinPassword))
 	}
 	return nil
 }

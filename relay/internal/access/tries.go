@@ -26,13 +26,12 @@ type try struct {
 }
 
 // begin counts a try of an account (p has no ID where there is none) and waits
-// as long as it has to. Errors: *TriesError, ErrBusy.
+// as long as it has to. Errors: ErrTries, ErrBusy.
 func (a *Access) begin(ctx context.Context, key string, p store.Person, from Client) (try, error) {
 	if device, ok := a.device(from.Device, p); ok {
 		subject := "device:" + device
 		_, err := a.count(ctx, map[string]int{subject: a.o.Limits.Account})
-		var tries *TriesError
-		if err == nil || !errors.As(err, &tries) {
+		if err == nil || !errors.Is(err, ErrTries) {
 			return try{true, map[string]int64{subject: int64(a.o.Limits.Account)}}, err
 		}
 		// The cookie may be stolen: from here it is a browser like any other.
@@ -90,7 +89,7 @@ func (a *Access) addressLimits(from Client) map[string]int {
 	return limits
 }
 
-// count counts a try of each subject; a limit of 0 is none. Errors: *TriesError.
+// count counts a try of each subject; a limit of 0 is none. Errors: ErrTries.
 func (a *Access) count(ctx context.Context, limits map[string]int) (map[string]store.Try, error) {
 	now := a.now()
 	counts, err := a.store.Tries().Count(ctx, slices.Collect(maps.Keys(limits)), now, now+a.o.Limits.Window.Milliseconds())
@@ -106,7 +105,8 @@ func (a *Access) count(ctx context.Context, limits map[string]int) (map[string]s
 		}
 	}
 	if wait > 0 {
-		return nil, &TriesError{RetryAfter: time.Duration(wait) * time.Millisecond}
+		after := time.Duration(wait) * time.Millisecond
+		return nil, ErrTries.After(after).Saying(fmt.Sprintf("too many tries; wait %s and try again", after.Round(time.Second)))
 	}
 	return counts, nil
 }

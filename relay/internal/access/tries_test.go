@@ -12,13 +12,14 @@ import (
 	"time"
 
 	"oriel/relay/internal/access"
+	"oriel/relay/internal/fault"
 	"oriel/relay/internal/store"
 	"oriel/relay/internal/store/storetest"
 )
 
 func limited(err error) bool {
-	var tries *access.TriesError
-	return errors.As(err, &tries) && tries.RetryAfter > 0 && tries.RetryAfter <= 15*time.Minute
+	after := fault.Of(err).RetryAfter()
+	return errors.Is(err, access.ErrTries) && after > 0 && after <= 15*time.Minute
 }
 
 // quick slows nobody down: other tests count, this one would only wait.
@@ -207,11 +208,10 @@ func TestTriesAtOnce(t *testing.T) {
 		for range 40 {
 			wg.Go(func() {
 				_, _, err := a.SignIn(context.Background(), email, "wrong", access.Client{Address: "10.0.0.1"})
-				var tries *access.TriesError
 				switch {
 				case errors.Is(err, access.ErrCredentials):
 					looked.Add(1)
-				case !errors.As(err, &tries):
+				case !errors.Is(err, access.ErrTries):
 					t.Error(err)
 				}
 			})

@@ -8,21 +8,22 @@
 // forgets to say anything is closed. Whether the person may is asked of
 // access once, by the operation (require) or by the room it hands it to, never by
 // the console; a test holds every operation to it. Errors are RFC 9457
-// problems with a code for programs (Problem).
+// problems with a code for programs (package fault).
 //
 // This package is the only door to huma.
 package api
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"oriel/relay/internal/access"
+	"oriel/relay/internal/fault"
 )
 
 // Prefix of all routes.
@@ -89,6 +90,7 @@ func New(o Options) *API {
 	a.tokens()
 	a.sessions()
 	a.relay()
+	a.nameCodes()
 	a.mux.HandleFunc("/", a.nothing)
 	return a
 }
@@ -117,7 +119,8 @@ func operation[I, O any](a *API, method, path, id, summary string, fn func(conte
 	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := fn(ctx, in)
 		if err != nil {
-			return nil, a.problem(ctx, op.OperationID, err)
+			a.note(ctx, op.OperationID, err)
+			return nil, fault.ProblemOf(err)
 		}
 		return out, nil
 	})
@@ -169,15 +172,17 @@ func (a *API) nothing(w http.ResponseWriter, r *http.Request) {
 	_, err := a.o.Access.Identify(r)
 	if err == nil {
 		err = errNoRoute
+		if allow := a.allowed(r); len(allow) > 0 {
+			w.Header().Set("Allow", strings.Join(allow, ", "))
+			err = errMethod
+		}
 	}
 	a.refuse(w, r, err)
 }
 
 func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
-	var p *Problem
-	if e := a.problem(r.Context(), r.URL.Path, err); errors.As(e, &p) {
-		WriteProblem(w, p)
-	}
+	a.note(r.Context(), r.URL.Path, err)
+	fault.Write(w, err)
 }
 
 // require asks access whether the caller may do what the operation does.

@@ -12,6 +12,7 @@ import (
 
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/api"
+	"oriel/relay/internal/fault"
 	"oriel/relay/internal/store"
 	"oriel/relay/internal/store/storetest"
 )
@@ -82,10 +83,10 @@ func (c *client) do(method, path, body string) answer {
 }
 
 // problem checks that a is a problem of that status and code.
-func (c *client) problem(a answer, status int, code string) api.Problem {
+func (c *client) problem(a answer, status int, code string) fault.Problem {
 	c.t.Helper()
-	var p api.Problem
-	if err := json.Unmarshal([]byte(a.body), &p); err != nil || a.StatusCode != status || p.Status != status || p.Code != code ||
+	var p fault.Problem
+	if err := json.Unmarshal([]byte(a.body), &p); err != nil || a.StatusCode != status || p.Status != status || string(p.Code) != code ||
 		p.Title == "" || p.Detail == "" || a.Header.Get("Content-Type") != "application/problem+json" ||
 		a.Header.Get("Cache-Control") != "no-store" {
 		c.t.Fatalf("got %s %v %s, want the problem %d %s", a.Status, a.Header, a.body, status, code)
@@ -143,8 +144,8 @@ func TestPeople(t *testing.T) {
 			t.Fatalf("me: %s %s", me.Status, me.body)
 		}
 		c.problem(c.do("POST", "/api/v1/owner", `{"token":"`+token+`","name":"Eve","email":"eve@example.com","password":"correct horse"}`), 409, "owner_exists")
-		c.problem(c.do("GET", "/api/v1/nothing", ""), 404, "not_found")
-		c.problem(c.do("GET", "/api/v2/me", ""), 404, "not_found")
+		c.problem(c.do("GET", "/api/v1/nothing", ""), 404, "no_route")
+		c.problem(c.do("GET", "/api/v2/me", ""), 404, "no_route")
 
 		old := c.cookie
 		if gone := c.do("POST", "/api/v1/sign-out", ""); gone.StatusCode != 204 || !strings.Contains(gone.Header.Get("Set-Cookie"), "Max-Age=0") {
@@ -210,11 +211,11 @@ func TestBadRequests(t *testing.T) {
 		status int
 		code   string
 	}{
-		{`{`, 400, "invalid"},
+		{`{`, 400, "malformed"},
 		{`[]`, 422, "invalid"},
 		{`null`, 422, "invalid"},
-		{"\x00\xff", 400, "invalid"},
-		{strings.Repeat("[", 30000), 400, "invalid"},
+		{"\x00\xff", 400, "malformed"},
+		{strings.Repeat("[", 30000), 400, "malformed"},
 		{`{"login":{"login":"x"},"password":["x"]}`, 422, "invalid"},
 		{`{"login":"a@example.com"}`, 422, "invalid"},
 		{`{"login":"a@example.com","password":12345678901}`, 422, "invalid"},

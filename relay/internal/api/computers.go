@@ -10,6 +10,7 @@ import (
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/relay/internal/access"
+	"oriel/relay/internal/fault"
 )
 
 // Computer is one row of the list.
@@ -199,7 +200,7 @@ func (a *API) renameComputer(ctx context.Context, in *renameIn) (*computerOut, e
 	}
 	name := strings.TrimSpace(in.Body.Name)
 	if !access.Printable(name) {
-		return nil, &access.FieldError{Field: "name", Reason: "this name has characters that cannot be shown"}
+		return nil, fault.Field("name", "this name has characters that cannot be shown")
 	}
 	if err := a.o.Fleet.Rename(ctx, in.ID, name); err != nil {
 		return nil, err
@@ -242,7 +243,7 @@ func (a *API) preview(ctx context.Context, in *previewIn) (*previewOut, error) {
 	}
 	// What an agent calls a picture is shown as a picture or not at all.
 	if kind != "image/jpeg" {
-		return nil, NewProblem(http.StatusNotFound, "", "the agent sent a preview in a form that cannot be shown")
+		return nil, errPreview
 	}
 	out := &previewOut{Status: http.StatusOK, ContentType: kind, CacheControl: "private, no-cache", ETag: `"` + tag + `"`,
 		ContentSecurity: "default-src 'none'; sandbox", Body: data}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"oriel/relay/internal/access"
+	"oriel/relay/internal/fault"
 )
 
 // KnownKey is a computer's key as the account remembers it.
@@ -58,7 +59,7 @@ func (a *API) rememberKey(ctx context.Context, in *rememberIn) (*struct{}, error
 		return nil, err
 	}
 	if len(in.Body.Key) != ed25519.PublicKeySize {
-		return nil, &access.FieldError{Field: "key", Reason: "a key has 32 bytes"}
+		return nil, fault.Field("key", "a key has 32 bytes")
 	}
 	return nil, a.o.Access.Remember(ctx, callerOf(ctx).who, in.ID, in.Body.Key, in.Body.Replaces)
 }

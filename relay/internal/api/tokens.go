@@ -9,6 +9,7 @@ import (
 	"oriel/installer"
 	"oriel/protocol/address"
 	"oriel/relay/internal/access"
+	"oriel/relay/internal/fault"
 	"oriel/relay/internal/store"
 )
 
@@ -75,11 +76,11 @@ func (a *API) createToken(ctx context.Context, in *newTokenIn) (*newTokenOut, er
 	}
 	note := strings.TrimSpace(in.Body.Note)
 	if !access.Printable(note) {
-		return nil, &access.FieldError{Field: "note", Reason: "this note has characters that cannot be shown"}
+		return nil, fault.Field("note", "this note has characters that cannot be shown")
 	}
 	if a.exposed() && !in.Body.AllowHTTP {
-		return nil, &access.FieldError{Field: "allow_http", Reason: "this relay's public address is not encrypted, so that others on the network could take part in what a new computer is told; " +
-			"give the relay a certificate, or say that you trust the network"}
+		return nil, fault.Field("allow_http", "this relay's public address is not encrypted, so that others on the network could take part in what a new computer is told; "+
+			"give the relay a certificate, or say that you trust the network")
 	}
 	lifetime := time.Duration(in.Body.ExpiresInHours) * time.Hour
 	text, t, err := a.o.Fleet.CreateToken(ctx, callerOf(ctx).who.PersonID, note, in.Body.Uses, lifetime)

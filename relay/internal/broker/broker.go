@@ -44,7 +44,6 @@ package broker
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -53,9 +52,9 @@ import (
 	"oriel/protocol/trust"
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/bus"
+	"oriel/relay/internal/fault"
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/journal"
-	"oriel/relay/internal/store"
 )
 
 // Bounds and times. A lease outlasts many of the agents' reports, which come each
@@ -253,39 +252,12 @@ func (b *Broker) ICE(who access.Identity) (servers []*orielv1.IceServer, expires
 	return servers, expires.UnixMilli()
 }
 
-// codeOf tells a program, and detailOf a person, why something was refused.
-func codeOf(err error) (orielv1.Code, string) {
-	if store.DiskFull(err) { // which a database may also call unavailable
-		return orielv1.Code_CODE_UNAVAILABLE, "the relay's disk is full, so that no session can be written down; make room on it and try again"
-	}
-	for _, k := range []struct {
-		err  error
-		code orielv1.Code
-		text string
-	}{
-		{access.ErrSignedOut, orielv1.Code_CODE_FORBIDDEN, "you are signed out; sign in again"},
-		{access.ErrForbidden, orielv1.Code_CODE_FORBIDDEN, "you may not do this on this computer"},
-		{store.ErrNotFound, orielv1.Code_CODE_NOT_FOUND, "this does not exist any more"},
-		{fleet.ErrOffline, orielv1.Code_CODE_UNAVAILABLE, fleet.ErrOffline.Error()},
-		{fleet.ErrNoAnswer, orielv1.Code_CODE_UNAVAILABLE, fleet.ErrNoAnswer.Error()},
-		{fleet.ErrTwoMachines, orielv1.Code_CODE_TWO_MACHINES, fleet.ErrTwoMachines.Error()},
-		{fleet.ErrBlocked, orielv1.Code_CODE_FORBIDDEN, fleet.ErrBlocked.Error()},
-		{store.ErrUnavailable, orielv1.Code_CODE_UNAVAILABLE, "the relay cannot reach its database; it goes on trying"},
-		{bus.ErrUnavailable, orielv1.Code_CODE_UNAVAILABLE, "the relay is not connected to its other nodes; try again in a moment"},
-		{trust.ErrMalformed, orielv1.Code_CODE_INVALID, "the browser's offer has no usable certificate fingerprint"},
-		{errBusy, orielv1.Code_CODE_BUSY, errBusy.Error()},
-		{errMode, orielv1.Code_CODE_INVALID, errMode.Error()},
-		{errOver, orielv1.Code_CODE_NOT_FOUND, errOver.Error()},
-	} {
-		if errors.Is(err, k.err) {
-			return k.code, k.text
-		}
-	}
-	return orielv1.Code_CODE_INTERNAL, "something went wrong on the relay; its log says what"
-}
-
+// Faults of sessions.
 var (
-	errBusy = errors.New("too many sessions at once; end one and try again")
-	errMode = errors.New("ask for control or view")
-	errOver = errors.New("this session has ended")
+	errBusy  = fault.New(fault.TooManySessions, "too many sessions at once; end one and try again")
+	errMode  = fault.New(fault.SessionMode, "ask for control or view")
+	errOffer = fault.New(fault.Offer, "the browser's offer has no usable certificate fingerprint; reload the page and try again")
+	errMoved = fault.New(fault.SessionMoved, "this session goes on in another window")
+	// errAnswer ends a session whose agent answers with what no viewer would take.
+	errAnswer = fault.New(fault.BadAnswer, "the computer's answer cannot be read; update its agent")
 )

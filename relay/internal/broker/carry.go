@@ -96,8 +96,7 @@ func (b *Broker) answer(ctx context.Context, computer string, a *orielv1.Answer,
 	b.o.Log.Warn("answer refused", "session", id, "computer", computer, "err", err)
 	reply(endMessage(id, orielv1.EndReason_END_REASON_FAILED))
 	return b.agentEnded(ctx, computer, &orielv1.SessionEnded{SessionId: id,
-		Reason: orielv1.EndReason_END_REASON_FAILED, Code: orielv1.Code_CODE_INVALID,
-		Detail: "the computer's answer cannot be read; update its agent"}, reply)
+		Reason: orielv1.EndReason_END_REASON_FAILED, Code: errAnswer.Wire(), Detail: errAnswer.Error()}, reply)
 }
 
 func (b *Broker) agentEnded(ctx context.Context, computer string, ended *orielv1.SessionEnded, reply func(*orielv1.ToAgent)) error {
@@ -175,7 +174,7 @@ func (b *Broker) fromBus(l *live, m *orielv1.BusSession) {
 		if seat == nil || body.Taken.GetTab() != seat.tab.ID() {
 			over = true
 			out = &orielv1.ToConsole{Body: &orielv1.ToConsole_Problem{Problem: &orielv1.Problem{SessionId: l.id,
-				Code: orielv1.Code_CODE_BUSY, Detail: "this session goes on in another window"}}}
+				Code: errMoved.Wire(), Detail: errMoved.Error()}}}
 		}
 	}
 	if over && current {

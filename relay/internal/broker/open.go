@@ -14,6 +14,7 @@ import (
 	"oriel/protocol/trust"
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/bus"
+	"oriel/relay/internal/fault"
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/journal"
 	"oriel/relay/internal/plain"
@@ -82,7 +83,7 @@ func (s *Seat) accept(ctx context.Context, r *request) (err error) {
 		return errMode
 	}
 	if r.sdp, r.fingerprint, err = trust.SealOwn(r.sdp); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errOffer, err)
 	}
 	if err := b.o.Access.Require(ctx, s.tab.Who(), needs(r.mode), access.Computer(r.computer)); err != nil {
 		return err
@@ -355,7 +356,7 @@ func (b *Broker) failed(ctx context.Context, r *request, e *orielv1.JournalEntry
 		reason, code := orielv1.EndReason_END_REASON_OFFLINE, orielv1.Code_CODE_UNSPECIFIED
 		if !errors.Is(err, fleet.ErrOffline) {
 			reason = orielv1.EndReason_END_REASON_FAILED
-			code, _ = codeOf(err)
+			code = fault.Of(err).Wire()
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()

@@ -10,6 +10,7 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/bus"
+	"oriel/relay/internal/fault"
 	"oriel/relay/internal/store"
 )
 
@@ -64,12 +65,12 @@ func (b *Broker) Join(t Tab) *Seat {
 }
 
 func (s *Seat) problem(attempt uint32, session string, err error) {
-	code, detail := codeOf(err)
-	if code == orielv1.Code_CODE_INTERNAL {
+	why := fault.Of(err)
+	if why == fault.ErrInternal {
 		s.b.o.Log.Error("session", "session", session, "err", err)
 	}
 	s.tab.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_Problem{Problem: &orielv1.Problem{
-		Attempt: attempt, SessionId: session, Code: code, Detail: detail}}})
+		Attempt: attempt, SessionId: session, Code: why.Wire(), Detail: why.Error()}}})
 }
 
 // Candidate passes a candidate on to the computer, or keeps it until the
@@ -116,7 +117,7 @@ func (s *Seat) Close(ctx context.Context, session string, attempt uint32) {
 	if err == nil {
 		err = s.b.end(ctx, e.GetSessionId(), orielv1.EndReason_END_REASON_OPERATOR, 0, "")
 	}
-	if err != nil && !errors.Is(err, errOver) {
+	if err != nil && !errors.Is(err, store.ErrEnded) {
 		s.problem(0, session, err)
 	}
 }
@@ -138,7 +139,7 @@ func (s *Seat) withdraw(attempt uint32) (session string) {
 }
 
 // own is the running session of that id, if it is this person's. Errors:
-// errOver, and store.ErrNotFound also for another person's.
+// store.ErrEnded, and store.ErrNotFound also for another person's.
 func (s *Seat) own(ctx context.Context, session string) (*orielv1.JournalEntry, error) {
 	e, err := s.b.o.Journal.Get(ctx, session)
 	switch {
@@ -147,7 +148,7 @@ func (s *Seat) own(ctx context.Context, session string) (*orielv1.JournalEntry, 
 	case e.GetOperatorId() != s.tab.Who().PersonID:
 		return nil, store.ErrNotFound
 	case e.GetEndedAt() != 0:
-		return e, errOver
+		return e, store.ErrEnded
 	}
 	return e, nil
 }
@@ -155,7 +156,7 @@ func (s *Seat) own(ctx context.Context, session string) (*orielv1.JournalEntry, 
 // Attach lets a running session of this person find its tab again.
 func (s *Seat) Attach(ctx context.Context, session string) {
 	e, err := s.own(ctx, session)
-	if errors.Is(err, errOver) {
+	if errors.Is(err, store.ErrEnded) {
 		s.tab.Send(endedMessage(e))
 		return
 	}
@@ -229,7 +230,7 @@ func (b *Broker) attend(id string, yes bool) {
 
 func (s *Seat) taken(session string) {
 	s.tab.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_Problem{Problem: &orielv1.Problem{
-		SessionId: session, Code: orielv1.Code_CODE_BUSY, Detail: "this session goes on in another window"}}})
+		SessionId: session, Code: errMoved.Wire(), Detail: errMoved.Error()}}})
 }
 
 // stop ends the grace timer; Broker.mu is held.

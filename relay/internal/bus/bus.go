@@ -32,6 +32,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/relay/internal/fault"
 )
 
 // Fixed subjects.
@@ -48,7 +49,7 @@ const MaxMessage = 1 << 20
 // Errors that a caller can act on.
 var (
 	ErrNobody      = errors.New("nobody listens there")
-	ErrUnavailable = errors.New("the bus is not connected")
+	ErrUnavailable = fault.New(fault.NodesApart, "the relay's nodes cannot reach each other; try again in a moment")
 	ErrSubject     = errors.New("no such subject")
 )
 

@@ -44,7 +44,6 @@ package fleet
 import (
 	"context"
 	"crypto/ed25519"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -53,6 +52,7 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/relay/internal/blob"
 	"oriel/relay/internal/bus"
+	"oriel/relay/internal/fault"
 	"oriel/relay/internal/plain"
 	"oriel/relay/internal/store"
 )
@@ -62,10 +62,13 @@ const NodeLifetime = 12 * time.Second
 
 // Errors that a caller can act on, besides store.ErrNotFound.
 var (
-	ErrUnauthorized = errors.New("this computer is not enrolled, and brings no enrollment token that is good")
-	ErrBlocked      = errors.New("this computer is blocked")
-	ErrOffline      = errors.New("this computer is not connected")
-	ErrNoAnswer     = errors.New("the computer did not answer in time; try again")
+	ErrUnauthorized = fault.New(fault.NotEnrolled, "this computer is not enrolled, and brings no enrollment token that is good; make a new token and enroll it")
+	ErrBlocked      = fault.New(fault.Blocked, "this computer is blocked")
+	ErrOffline      = fault.New(fault.Offline, "this computer is not connected")
+	ErrNoAnswer     = fault.New(fault.NoAnswer, "the computer did not answer in time; try again")
+	ErrAnswer       = fault.New(fault.Agent, "the computer could not do it; try again, or update its agent")
+	ErrUnknownAsk   = fault.New(fault.Unimplemented, "the computer's agent does not know how to do this; update it")
+	errRemoved      = fault.New(fault.Removed, "this computer was removed from the relay")
 )
 
 // MaxName is the length of a computer's name in bytes.
@@ -199,7 +202,7 @@ func (f *Fleet) Block(ctx context.Context, id string, blocked bool) error {
 		return fmt.Errorf("block computer: %w", err)
 	}
 	if blocked {
-		f.drop(id, orielv1.Code_CODE_FORBIDDEN, ErrBlocked.Error())
+		f.drop(id, ErrBlocked)
 	}
 	f.changed(id)
 	return nil
@@ -212,7 +215,7 @@ func (f *Fleet) Remove(ctx context.Context, id string) error {
 		return fmt.Errorf("remove computer: %w", err)
 	}
 	f.o.Log.Info("computer removed", "computer", id)
-	f.drop(id, orielv1.Code_CODE_NOT_FOUND, "this computer was removed from the relay")
+	f.drop(id, errRemoved)
 	f.announce(true, id)
 	if err := f.o.Blobs.Delete(ctx, previewKey(id)); err != nil {
 		f.o.Log.Warn("preview of a removed computer stays", "computer", id, "err", err)
@@ -220,9 +223,9 @@ func (f *Fleet) Remove(ctx context.Context, id string) error {
 	return nil
 }
 
-func (f *Fleet) drop(id string, code orielv1.Code, detail string) {
+func (f *Fleet) drop(id string, why *fault.Fault) {
 	f.toAgent(id, &orielv1.BusMessage{Body: &orielv1.BusMessage_AgentDrop{
-		AgentDrop: &orielv1.BusAgentDrop{Code: code, Detail: detail}}})
+		AgentDrop: &orielv1.BusAgentDrop{Code: why.Wire(), Detail: why.Error()}}})
 }
 
 func (f *Fleet) toAgent(id string, m *orielv1.BusMessage) {

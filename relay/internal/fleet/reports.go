@@ -77,17 +77,9 @@ const (
 	askWithin  = 20 * time.Second
 )
 
-// AskError is a computer's or its node's word that an ask failed.
-type AskError struct {
-	Code   orielv1.Code
-	Detail string
-}
-
-func (e *AskError) Error() string { return "the computer answers: " + e.Detail }
-
 // Ask sends m to a computer, on whichever node it is; nil m asks only whether
 // it is there. With wait it returns when the computer has answered. Errors:
-// ErrOffline, ErrNoAnswer, *AskError.
+// ErrOffline, ErrNoAnswer, ErrUnknownAsk, ErrAnswer with what the computer or its node says.
 func (f *Fleet) Ask(ctx context.Context, computer string, m *orielv1.ToAgent, wait bool) error {
 	subject, err := bus.Agent(computer)
 	if err != nil {
@@ -114,8 +106,13 @@ func (f *Fleet) Ask(ctx context.Context, computer string, m *orielv1.ToAgent, wa
 		return nil
 	case orielv1.Code_CODE_UNAVAILABLE:
 		return ErrOffline
+	case orielv1.Code_CODE_UNIMPLEMENTED:
+		return ErrUnknownAsk
 	default:
-		return &AskError{r.GetCode(), r.GetDetail()}
+		if said := plain.Line(r.GetDetail(), 256); said != "" {
+			return ErrAnswer.Saying("the computer says: " + said)
+		}
+		return ErrAnswer
 	}
 }
 

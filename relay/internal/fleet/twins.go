@@ -10,12 +10,13 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/trust"
 	"oriel/relay/internal/bus"
+	"oriel/relay/internal/fault"
 	"oriel/relay/internal/plain"
 	"oriel/relay/internal/store"
 )
 
 // ErrTwoMachines: another machine is connected with this computer's key.
-var ErrTwoMachines = errors.New("two machines use this computer's identity; the computer's page in the console says what to do")
+var ErrTwoMachines = fault.New(fault.TwoMachines, "two machines use this computer's identity; the computer's page in the console says what to do")
 
 const (
 	// ProveWithin is how long an agent has to show that it is alive.
@@ -142,7 +143,7 @@ func (f *Fleet) Split(ctx context.Context, computer, mark string) error {
 	}
 	f.o.Log.Info("two machines are to be two computers", "computer", computer, "renews", mark)
 	// If it is the one who is connected: the next greeting tells it.
-	f.drop(computer, orielv1.Code_CODE_TWO_MACHINES, ErrTwoMachines.Error())
+	f.drop(computer, ErrTwoMachines)
 	f.changed(computer)
 	return nil
 }

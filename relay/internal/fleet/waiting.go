@@ -7,11 +7,12 @@ import (
 	"fmt"
 
 	"oriel/protocol/trust"
+	"oriel/relay/internal/fault"
 	"oriel/relay/internal/store"
 )
 
 // ErrWaiting: the database has lost this computer, which waits to be taken back.
-var ErrWaiting = errors.New("this relay has lost what it knew of this computer; it waits in the console to be taken back")
+var ErrWaiting = fault.New(fault.Waiting, "this relay has lost what it knew of this computer; it waits in the console to be taken back")
 
 // member reports whether this relay once enrolled the key as the computer that m
 // says, and nobody has removed it since.

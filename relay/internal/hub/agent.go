@@ -20,8 +20,22 @@ import (
 	"oriel/protocol/trust"
 	"oriel/protocol/wire"
 	"oriel/relay/internal/bus"
+	"oriel/relay/internal/fault"
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/store"
+)
+
+// Faults that agents are told.
+var (
+	errUnnamed    = fault.New(fault.Unnamed, "say who you are")
+	errNoHello    = fault.New(fault.NoHello, "the first message must be hello")
+	errTooOld     = fault.New(fault.TooOld, "this agent is too old for this relay; update it")
+	errOtherHello = fault.New(fault.OtherHello, "hello names another key or nonce than the request")
+	errUnproved   = fault.New(fault.Unproved, "the machine key is not proved; if a proxy opens the TLS connection between here and the relay, take it out of the way")
+	errToken      = fault.New(fault.UnprovedPass, "the enrollment token is not proved")
+	errRenew      = fault.New(fault.NewIdentity, "this machine is to have an identity of its own")
+	errUnreached  = fault.New(fault.Unreached, "the computer's connection was lost before it answered")
+	errAgentBusy  = fault.New(fault.AgentBusy, "the computer has much to do; try again")
 )
 
 // Agent is the handler of /agent/v1.
@@ -30,37 +44,32 @@ func (h *Hub) Agent() http.Handler { return http.HandlerFunc(h.serveAgent) }
 func (h *Hub) serveAgent(w http.ResponseWriter, r *http.Request) {
 	who, err := trust.ParseAuthorization(r.Header.Get("Authorization"))
 	if err != nil {
-		refuse(w, http.StatusUnauthorized, "unauthorized", err.Error())
+		h.refuse(w, errUnnamed.Saying(err.Error()))
 		return
 	}
 	member := trust.ParseMembership(r.Header.Get(trust.MembershipHeader))
 	if h.isDraining() {
-		refuse(w, http.StatusServiceUnavailable, "unavailable", "the relay is shutting down; try again")
+		h.refuse(w, errDraining)
 		return
 	}
 	from := h.o.Access.Client(r)
 	greeting, g, greeted := h.greet(r.Context(), who.Key, from.IP())
 	if g == nil {
-		refuse(w, http.StatusServiceUnavailable, "busy", "too many computers connect at once; try again")
+		h.refuse(w, errGaveWay)
 		return
 	}
 	defer greeted()
 	ctx, cancel := context.WithTimeout(greeting, dbWithin)
 	err = h.o.Fleet.Authenticate(ctx, who.Key, who.Token, member)
 	cancel()
-	switch {
-	case greeting.Err() != nil:
-		refuse(w, http.StatusServiceUnavailable, "busy", context.Cause(greeting).Error())
-		return
-	case errors.Is(err, fleet.ErrUnauthorized):
-		refuse(w, http.StatusUnauthorized, "unauthorized", fleet.ErrUnauthorized.Error())
-		return
-	case errors.Is(err, fleet.ErrBlocked):
-		refuse(w, http.StatusForbidden, "blocked", fleet.ErrBlocked.Error())
-		return
-	case err != nil:
-		h.o.Log.Error("authenticate agent", "err", err)
-		refuse(w, http.StatusInternalServerError, "internal", "something went wrong on the relay; its log says what")
+	if r.Context().Err() != nil {
+		return // gone
+	}
+	if greeting.Err() != nil {
+		err = context.Cause(greeting)
+	}
+	if err != nil {
+		h.refuse(w, err)
 		return
 	}
 	conn, err := wire.Upgrade(w, r, h.o.Wire)
@@ -145,18 +154,18 @@ func (a *agent) greet(ctx context.Context, g *greeting, who trust.Applicant, mem
 	hello := m.GetHello()
 	switch {
 	case hello == nil:
-		return nil, a.refuse(orielv1.Code_CODE_INVALID, "the first message must be hello", true)
+		return nil, a.refuse(errNoHello)
 	case hello.GetVersion() < 1:
-		return nil, a.refuse(orielv1.Code_CODE_UNIMPLEMENTED, "this agent is too old for this relay; update it", true)
+		return nil, a.refuse(errTooOld)
 	case !bytes.Equal(hello.GetMachineKey(), who.Key), len(hello.GetNonce()) < 16, who.Token != nil && !bytes.Equal(hello.GetNonce(), who.Nonce):
-		return nil, a.refuse(orielv1.Code_CODE_INVALID, "hello names another key or nonce than the request", true)
+		return nil, a.refuse(errOtherHello)
 	}
 	signed.AgentNonce = hello.GetNonce()
 	if trust.VerifyHello(who.Key, signed, hello.GetSignature()) != nil {
-		return nil, a.refuse(orielv1.Code_CODE_FORBIDDEN, "the machine key is not proved; if a proxy opens the TLS connection between here and the relay, take it out of the way", false)
+		return nil, a.refuse(errUnproved)
 	}
 	if who.Token != nil && trust.VerifyEnrollment(who.Token, signed, who.Key, hello.GetEnrollment()) != nil {
-		return nil, a.refuse(orielv1.Code_CODE_FORBIDDEN, "the enrollment token is not proved", true)
+		return nil, a.refuse(errToken)
 	}
 	if !g.proved() { // what is slow from here is the relay
 		return nil, errGaveWay
@@ -166,16 +175,8 @@ func (a *agent) greet(ctx context.Context, g *greeting, who trust.Applicant, mem
 		return nil, err
 	}
 	record, enrolled, err := a.h.o.Fleet.Admit(ctx, hello, who.Token, member, a.address)
-	switch {
-	case errors.Is(err, fleet.ErrUnauthorized), errors.Is(err, fleet.ErrBlocked):
-		return nil, a.refuse(orielv1.Code_CODE_FORBIDDEN, err.Error(), true)
-	case errors.Is(err, fleet.ErrWaiting):
-		return nil, a.refuse(orielv1.Code_CODE_NOT_FOUND, err.Error(), false)
-	case store.DiskFull(err):
-		return nil, a.refuse(orielv1.Code_CODE_UNAVAILABLE, "the relay's disk is full; it takes in no new computer until there is room", false)
-	case err != nil:
-		a.h.o.Log.Error("admit agent", "err", err)
-		return nil, a.refuse(orielv1.Code_CODE_INTERNAL, "something went wrong on the relay; its log says what", false)
+	if err != nil {
+		return nil, a.refuse(err)
 	}
 	a.Record = record
 	now := a.h.o.Now()
@@ -201,25 +202,27 @@ func (a *agent) greet(ctx context.Context, g *greeting, who trust.Applicant, mem
 // identity it says so.
 func (a *agent) meet(ctx context.Context, key ed25519.PublicKey, hello *orielv1.Hello) error {
 	token, err := a.h.o.Fleet.Meet(ctx, hello, a.address)
-	switch {
-	case errors.Is(err, fleet.ErrTwoMachines):
-		return a.refuse(orielv1.Code_CODE_TWO_MACHINES, err.Error(), false)
-	case err != nil:
-		a.h.o.Log.Error("meet agent", "err", err)
-		return a.refuse(orielv1.Code_CODE_INTERNAL, "something went wrong on the relay; its log says what", false)
-	case token == "":
+	if err != nil {
+		return a.refuse(err)
+	}
+	if token == "" {
 		return nil
 	}
 	signature, err := trust.SignNewIdentity(a.h.o.Signer, key, hello.GetNonce(), token)
 	if err != nil {
 		return fmt.Errorf("sign new identity: %w", err)
 	}
-	return a.refused(&orielv1.Refused{Code: orielv1.Code_CODE_TWO_MACHINES, Detail: "this machine is to have an identity of its own",
+	return a.refused(&orielv1.Refused{Code: errRenew.Wire(), Detail: errRenew.Error(),
 		NewIdentity: &orielv1.NewIdentity{Token: token, Signature: signature}})
 }
 
-func (a *agent) refuse(code orielv1.Code, detail string, final bool) error {
-	return a.refused(&orielv1.Refused{Code: code, Detail: detail, Final: final})
+// refuse tells the agent why it is not taken in.
+func (a *agent) refuse(err error) error {
+	why := fault.Of(err)
+	if why == fault.ErrInternal {
+		a.h.o.Log.Error("agent not taken in", "err", err)
+	}
+	return a.refused(&orielv1.Refused{Code: why.Wire(), Detail: why.Error(), Final: why.Final()})
 }
 
 func (a *agent) refused(r *orielv1.Refused) error {
@@ -374,7 +377,8 @@ func (a *agent) dispatch(life context.Context, m *orielv1.FromAgent) error {
 	switch body := m.GetBody().(type) {
 	case *orielv1.FromAgent_Inventory:
 		if err = a.h.o.Fleet.SaveInventory(ctx, a.ID, body.Inventory); err != nil {
-			code, detail = orielv1.Code_CODE_INTERNAL, "the inventory could not be saved"
+			why := fault.Of(err)
+			code, detail = why.Wire(), why.Error()
 		}
 	case *orielv1.FromAgent_Preview:
 		err = a.h.o.Fleet.SavePreview(ctx, a.ID, body.Preview)
@@ -383,7 +387,7 @@ func (a *agent) dispatch(life context.Context, m *orielv1.FromAgent) error {
 	case *orielv1.FromAgent_Fault:
 		code, detail = body.Fault.GetCode(), body.Fault.GetDetail()
 		if code == orielv1.Code_CODE_UNSPECIFIED {
-			code = orielv1.Code_CODE_INTERNAL
+			code = fault.ErrInternal.Wire()
 		}
 	case *orielv1.FromAgent_AskClock:
 		err = a.tellTime(body.AskClock.GetNonce())
@@ -446,7 +450,7 @@ func (a *agent) prove(instance []byte, reply bus.Reply) {
 			reply(m)
 		})
 	}
-	late := time.AfterFunc(fleet.ProveWithin, func() { answer(orielv1.Code_CODE_UNAVAILABLE) })
+	late := time.AfterFunc(fleet.ProveWithin, func() { answer(errUnreached.Wire()) })
 	a.ask(&orielv1.BusAsk{Wait: true, Message: &orielv1.ToAgent{Body: &orielv1.ToAgent_Prove{Prove: &orielv1.Prove{}}}},
 		func(code orielv1.Code, _ string) { late.Stop(); answer(code) })
 }
@@ -471,7 +475,7 @@ func (a *agent) drop(d *orielv1.BusAgentDrop) {
 	if err := a.h.o.Broker.EndComputer(ctx, a.ID, d.GetDetail(), a.send); err != nil {
 		a.h.o.Log.Warn("sessions of a computer that is dropped", "computer", a.ID, "err", err)
 	}
-	_ = a.refuse(d.GetCode(), d.GetDetail(), d.GetCode() != orielv1.Code_CODE_TWO_MACHINES)
+	_ = a.refused(&orielv1.Refused{Code: d.GetCode(), Detail: d.GetDetail(), Final: d.GetCode() != orielv1.Code_CODE_TWO_MACHINES})
 }
 
 // maxAsks that wait for this agent's answer.
@@ -480,7 +484,7 @@ const maxAsks = 64
 func (a *agent) ask(ask *orielv1.BusAsk, done func(orielv1.Code, string)) {
 	switch {
 	case a.conn.Err() != nil:
-		done(orielv1.Code_CODE_UNAVAILABLE, "the connection is lost")
+		done(errUnreached.Wire(), errUnreached.Error())
 		return
 	case ask.GetMessage() == nil:
 		done(0, "")
@@ -492,24 +496,24 @@ func (a *agent) ask(ask *orielv1.BusAsk, done func(orielv1.Code, string)) {
 	a.mu.Lock()
 	if len(a.asks) >= maxAsks {
 		a.mu.Unlock()
-		done(orielv1.Code_CODE_BUSY, "the computer has much to do; try again")
+		done(errAgentBusy.Wire(), errAgentBusy.Error())
 		return
 	}
 	a.last++
 	id := a.last
-	late := time.AfterFunc(time.Minute, func() { a.answered(id, orielv1.Code_CODE_UNAVAILABLE, "no answer") })
+	late := time.AfterFunc(time.Minute, func() { a.answered(id, errUnreached.Wire(), errUnreached.Error()) })
 	a.asks[id] = func(code orielv1.Code, detail string) { late.Stop(); done(code, detail) }
 	a.mu.Unlock()
 	m := proto.CloneOf(ask.GetMessage())
 	m.Id = id
 	if err := a.conn.Send(m); err != nil {
-		a.answered(id, orielv1.Code_CODE_UNAVAILABLE, "the connection is lost")
+		a.answered(id, errUnreached.Wire(), errUnreached.Error())
 	}
 }
 
 func (a *agent) sendAsked(m *orielv1.ToAgent, done func(orielv1.Code, string)) {
 	if err := a.conn.Send(m); err != nil {
-		done(orielv1.Code_CODE_UNAVAILABLE, "the connection is lost")
+		done(errUnreached.Wire(), errUnreached.Error())
 		return
 	}
 	done(0, "")
@@ -531,7 +535,7 @@ func (a *agent) forgetAsks() {
 	a.asks = make(map[uint64]func(orielv1.Code, string))
 	a.mu.Unlock()
 	for _, done := range all {
-		done(orielv1.Code_CODE_UNAVAILABLE, "the connection is lost")
+		done(errUnreached.Wire(), errUnreached.Error())
 	}
 }
 

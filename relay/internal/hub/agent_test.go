@@ -3,6 +3,7 @@ package hub_test
 import (
 	"bytes"
 	"crypto/ed25519"
+	"encoding/json"
 	"errors"
 	"image"
 	"image/jpeg"
@@ -14,6 +15,7 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/trust"
 	"oriel/protocol/wire"
+	"oriel/relay/internal/fault"
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/relaytest"
 	"oriel/relay/internal/store"
@@ -61,6 +63,7 @@ func TestAgentEnrollsAndComesBack(t *testing.T) {
 	})
 }
 
+// Rule: an agent that is not let in is told so as the API would, with a code.
 func TestAgentsThatAreNotTakenIn(t *testing.T) {
 	n := relaytest.StartNode(t, relaytest.NodeOptions{})
 	used := n.Token(t, 1)
@@ -89,8 +92,12 @@ func TestAgentsThatAreNotTakenIn(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, resp, err := wire.Dial(t.Context(), "ws"+strings.TrimPrefix(n.URL, "http")+"/agent/v1", tc.header, nil, wire.Options{})
-			if err == nil || resp == nil || resp.StatusCode != tc.status || resp.Header.Get("Content-Type") != "application/json" {
+			if err == nil || resp == nil || resp.StatusCode != tc.status || resp.Header.Get("Content-Type") != "application/problem+json" {
 				t.Fatalf("%v, %v", resp, err)
+			}
+			var p fault.Problem
+			if err := json.NewDecoder(resp.Body).Decode(&p); err != nil || p.Status != tc.status || p.Code == "" || p.Detail == "" || p.Title == "" {
+				t.Fatalf("%+v, %v", p, err)
 			}
 		})
 	}
@@ -240,8 +247,7 @@ func TestInventoryPreviewAndStatus(t *testing.T) {
 		go func() { done <- n.Fleet.Refresh(t.Context(), id) }()
 		ask = a.Take("ask for inventory", func(m *orielv1.ToAgent) bool { return m.GetSendInventory() != nil })
 		a.Say(&orielv1.FromAgent{ReplyTo: ask.GetId(), Body: &orielv1.FromAgent_Fault{Fault: &orielv1.Fault{Code: orielv1.Code_CODE_UNIMPLEMENTED}}})
-		var said *fleet.AskError
-		if err := <-done; !errors.As(err, &said) || said.Code != orielv1.Code_CODE_UNIMPLEMENTED {
+		if err := <-done; !errors.Is(err, fleet.ErrUnknownAsk) {
 			t.Fatal(err)
 		}
 

@@ -6,13 +6,14 @@ import (
 	"net/netip"
 
 	"oriel/protocol/wire"
+	"oriel/relay/internal/fault"
 	"oriel/relay/internal/share"
 )
 
 // Why a greeting ends before its agent has proved itself.
 var (
-	errGaveWay  = errors.New("others wait to greet")
-	errAnew     = errors.New("this computer connected anew")
+	errGaveWay  = fault.New(fault.Greetings, "too many computers connect at once; try again in a moment")
+	errAnew     = fault.New(fault.Superseded, "this computer connected anew")
 	errTooLong  = errors.New("the greeting took too long")
 	errNoPlaces = errors.New("too many connections at once; try again")
 )

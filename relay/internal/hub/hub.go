@@ -49,6 +49,7 @@ import (
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/broker"
 	"oriel/relay/internal/bus"
+	"oriel/relay/internal/fault"
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/journal"
 	"oriel/relay/internal/share"
@@ -131,6 +132,7 @@ func New(o Options) *Hub {
 	if o.Recheck == 0 {
 		o.Recheck = RecheckEvery
 	}
+	o.Wire.Refuse = func(w http.ResponseWriter, _ error) { fault.Write(w, errUpgrade) }
 	b := &o.Bounds
 	setDefault(&b.Greetings, 2048, 256)
 	setDefault(&b.Sockets, 32768, 8192)
@@ -309,16 +311,21 @@ func (h *Hub) recheck(ctx context.Context) {
 	}
 }
 
+// Faults of connections.
+var (
+	errDraining = fault.New(fault.Draining, "the relay is shutting down; try again in a moment")
+	errTabs     = fault.New(fault.TooManyTabs, "too many windows at once; close some")
+	errUpgrade  = fault.New(fault.NoUpgrade, "only WebSockets are answered here; if a proxy stands in front of the relay, have it pass upgrades on")
+)
+
 // refuse answers a handshake that does not become a connection.
-func refuse(w http.ResponseWriter, status int, code, message string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	if status == http.StatusUnauthorized {
+func (h *Hub) refuse(w http.ResponseWriter, err error) {
+	why := fault.Of(err)
+	if why == fault.ErrInternal {
+		h.o.Log.Error("connection not taken", "err", err)
+	}
+	if why.Status() == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", "Oriel")
 	}
-	if status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "2")
-	}
-	w.WriteHeader(status)
-	_, _ = w.Write([]byte(`{"code":"` + code + `","message":"` + message + `"}` + "\n"))
+	fault.Write(w, err)
 }

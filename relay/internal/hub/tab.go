@@ -41,11 +41,11 @@ func (t *tab) Send(m *orielv1.ToConsole) { _ = t.conn.Send(m) }
 // Live takes over the WebSocket of a tab whose origin and sign-in were checked.
 func (h *Hub) Live(w http.ResponseWriter, r *http.Request, who access.Identity) {
 	if h.isDraining() {
-		refuse(w, http.StatusServiceUnavailable, "unavailable", "the relay is shutting down; try again")
+		h.refuse(w, errDraining)
 		return
 	}
 	if !h.sit(who.PersonID) {
-		refuse(w, http.StatusTooManyRequests, "busy", "too many windows at once; close some")
+		h.refuse(w, errTabs)
 		return
 	}
 	defer h.stand(who.PersonID)

@@ -37,6 +37,7 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/bus"
+	"oriel/relay/internal/fault"
 	"oriel/relay/internal/plain"
 	"oriel/relay/internal/store"
 )
@@ -57,7 +58,7 @@ const (
 // Errors that a caller can act on, besides store.ErrNotFound.
 var (
 	ErrEnded  = store.ErrEnded
-	ErrCursor = errors.New("this page does not exist; start again from the first")
+	ErrCursor = fault.New(fault.Cursor, "this page does not exist; start again from the first")
 )
 
 // Options of New; all are needed but Organization, Lease, Log and Now.

@@ -17,13 +17,21 @@ import (
 	"strings"
 	"time"
 
-	"oriel/relay/internal/api"
+	"oriel/relay/internal/fault"
 )
 
 // How long an answer may take, to the last byte.
 const (
 	answerWithin   = 2 * time.Minute
 	downloadWithin = 2 * time.Hour
+)
+
+// Faults of requests that reach neither the API nor the hub.
+var (
+	errForeign = fault.New(fault.CrossOrigin, "this request came from a page of another site; open the console at its own address")
+	errMetrics = fault.New(fault.MetricsToken, "send the token of the setting metrics-token")
+	errNoFile  = fault.New(fault.NoFile, "there is nothing here; check the address")
+	errNoWrite = fault.New(fault.ReadOnly, "this address can only be read")
 )
 
 // origin of an address, as browsers write it.
@@ -37,8 +45,7 @@ func origin(u *url.URL) string {
 
 // foreign answers a request that a page of another origin made.
 func foreign(w http.ResponseWriter, _ *http.Request) {
-	api.WriteProblem(w, api.NewProblem(http.StatusForbidden, "cross_origin",
-		"this request came from a page of another site; open the console at its own address"))
+	fault.Write(w, errForeign)
 }
 
 // own reports whether r comes from a page of this relay, or from no browser:
@@ -162,8 +169,7 @@ func (s *Server) outermost(next http.Handler) http.Handler {
 				}
 				s.o.Log.Error("panic", "request", id, "method", r.Method, "path", r.URL.Path, "panic", p, "stack", string(debug.Stack()))
 				if a.status == 0 {
-					api.WriteProblem(a, api.NewProblem(http.StatusInternalServerError, "internal",
-						"something went wrong here; the log of the relay has it as request "+id))
+					fault.Write(a, fault.ErrInternal.Saying("something went wrong on the relay; its log has it as request "+id))
 				}
 			}
 			took := time.Since(start)
@@ -229,7 +235,7 @@ func bearer(token string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), want) != 1 {
 			w.Header().Set("WWW-Authenticate", "Bearer")
-			api.WriteProblem(w, api.NewProblem(http.StatusUnauthorized, "", "send the token of the setting metrics-token"))
+			fault.Write(w, errMetrics)
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -12,6 +12,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"oriel/relay/internal/fault"
 )
 
 // console serves the web app's files from memory, compressed once. Paths that
@@ -122,7 +124,7 @@ func squeeze(b []byte) []byte {
 func (c *console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
-		plain(w, http.StatusMethodNotAllowed, "405: this can only be read\n")
+		fault.Write(w, errNoWrite)
 		return
 	}
 	name := strings.TrimPrefix(path.Clean(r.URL.Path), "/")
@@ -131,7 +133,7 @@ func (c *console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a = c.index // a page of the app
 	}
 	if a == nil {
-		plain(w, http.StatusNotFound, "404: there is nothing here\n")
+		fault.Write(w, errNoFile)
 		return
 	}
 	a.serve(w, r)

@@ -14,6 +14,7 @@ import (
 
 	"oriel/installer"
 	"oriel/relay/internal/api"
+	"oriel/relay/internal/fault"
 )
 
 // release is the folder with the packages of the agent. It is looked at again
@@ -83,24 +84,24 @@ func (d *release) download(w http.ResponseWriter, r *http.Request) {
 	m, err := d.load()
 	f, listed := m.Find(r.PathValue("name"))
 	if err != nil || !listed {
-		plain(w, http.StatusNotFound, "404: no such file in this release\n")
+		fault.Write(w, errNoFile.Saying("no such file in this release; see what the console offers"))
 		return
 	}
 	root, err := os.OpenRoot(d.dir) // a name or a link cannot lead out of it
 	if err != nil {
-		plain(w, http.StatusNotFound, "404: "+errNoRelease.Error()+"\n")
+		fault.Write(w, errNoFile.Saying(errNoRelease.Error()))
 		return
 	}
 	defer root.Close()
 	file, err := root.Open(f.Name)
 	if err != nil {
-		plain(w, http.StatusNotFound, "404: the file is listed but missing\n")
+		fault.Write(w, errNoFile.Saying("the file is listed but missing; put the whole release into the downloads folder"))
 		return
 	}
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil || !info.Mode().IsRegular() || info.Size() != f.Size {
-		plain(w, http.StatusNotFound, "404: the file is not the one listed\n")
+		fault.Write(w, errNoFile.Saying("the file is not the one listed; put the whole release into the downloads folder"))
 		return
 	}
 	h := w.Header()

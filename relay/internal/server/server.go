@@ -46,6 +46,7 @@ import (
 
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/api"
+	"oriel/relay/internal/fault"
 	"oriel/relay/internal/listen"
 	"oriel/relay/internal/share"
 )
@@ -237,15 +238,14 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 func (s *Server) live(w http.ResponseWriter, r *http.Request) {
 	who, err := s.o.Access.Identify(r)
-	switch {
-	case errors.Is(err, access.ErrSignedOut):
-		api.WriteProblem(w, api.NewProblem(http.StatusUnauthorized, "", err.Error()))
-	case err != nil:
-		s.o.Log.Error("identify a tab", "error", err)
-		api.WriteProblem(w, api.NewProblem(http.StatusServiceUnavailable, "", "the relay cannot reach its database; try again in a moment"))
-	default:
+	if err == nil {
 		s.o.Live(w, r, who)
+		return
 	}
+	if fault.Of(err) == fault.ErrInternal {
+		s.o.Log.Error("identify a tab", "error", err)
+	}
+	fault.Write(w, err)
 }
 
 func (s *Server) healthy(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") }

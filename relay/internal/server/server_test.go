@@ -25,6 +25,7 @@ import (
 
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/api"
+	"oriel/relay/internal/fault"
 	"oriel/relay/internal/store"
 	"oriel/relay/internal/store/storetest"
 )
@@ -206,7 +207,7 @@ func TestForeignOrigins(t *testing.T) {
 			t.Errorf("%s %s from %s %q: %s, want %d: %s", c.method, c.path, c.what, c.header, r.Status, status, body(t, r))
 		}
 		if c.status == 403 {
-			var p api.Problem
+			var p fault.Problem
 			if err := json.NewDecoder(r.Body).Decode(&p); err != nil || p.Code != "cross_origin" {
 				t.Errorf("%s %s: %+v, %v", c.method, c.path, p, err)
 			}
@@ -250,11 +251,11 @@ func TestConsole(t *testing.T) {
 		{"/assets/app-1a2b.js", "br;q=1.0, gzip;q=0", 200, "text/javascript; charset=utf-8", "public, max-age=31536000, immutable", ""},
 		{"/assets/app-3c.css", "gzip, br", 200, "text/css; charset=utf-8", "public, max-age=31536000, immutable", "br"},
 		{"/assets/app-3c.css", "", 200, "text/css; charset=utf-8", "public, max-age=31536000, immutable", ""},
-		{"/assets/app-old.js", "", 404, "text/plain; charset=utf-8", "no-store", ""},
-		{"/assets/app-3c.css.br", "", 404, "text/plain; charset=utf-8", "no-store", ""},
+		{"/assets/app-old.js", "", 404, "application/problem+json", "no-store", ""},
+		{"/assets/app-3c.css.br", "", 404, "application/problem+json", "no-store", ""},
 		{"/manifest.webmanifest", "", 200, "application/manifest+json", "no-cache", ""},
 		{"/icon.png", "gzip", 200, "image/png", "no-cache", ""},
-		{"/../../etc/passwd.txt", "", 404, "text/plain; charset=utf-8", "no-store", ""},
+		{"/../../etc/passwd.txt", "", 404, "application/problem+json", "no-store", ""},
 	} {
 		var header []string
 		if c.encodings != "" {
@@ -489,7 +490,7 @@ func TestLiveWithoutDatabase(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if r := ask(srv, "GET", "/live/v1", "Cookie", "oriel_session=x"); r.StatusCode != 503 {
+	if r := ask(srv, "GET", "/live/v1", "Cookie", "oriel_session=x"); r.StatusCode != 500 || r.Header.Get("Content-Type") != "application/problem+json" {
 		t.Errorf("%s", r.Status)
 	}
 }

@@ -5,10 +5,12 @@ import (
 	"errors"
 
 	"github.com/uptrace/bun"
+
+	"oriel/relay/internal/fault"
 )
 
 // ErrEnded: the session has ended, and not in a way that can be taken back.
-var ErrEnded = errors.New("the session has ended")
+var ErrEnded = fault.New(fault.Ended, "this session has ended")
 
 // Lost is the one end reason that an agent may correct afterwards.
 const Lost = "lost"

@@ -53,14 +53,18 @@ import (
 	"github.com/uptrace/bun/dialect/sqlitedialect"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"oriel/relay/internal/fault"
 )
 
 // Errors that a caller can act on.
 var (
-	ErrNotFound = errors.New("not found")
-	ErrConflict = errors.New("exists already")
+	ErrNotFound = fault.New(fault.NotFound, "this is not here, or not here any more; reload the page")
+	ErrConflict = fault.New(fault.Conflict, "something else is there already; reload the page")
 	// ErrUnavailable: the database cannot be reached now; the same may work in a moment.
-	ErrUnavailable = errors.New("the database cannot be reached")
+	ErrUnavailable = fault.New(fault.Unavailable, "the relay cannot reach its database; it goes on trying, and so may you in a moment")
+	// ErrDiskFull is of a change that found no room; a database may also call it unavailable.
+	ErrDiskFull    = fault.New(fault.DiskFull, "the relay's disk is full, so that nothing can be changed; make room on it and try again")
 	ErrNewerSchema = errors.New("the database was written by a newer relay; install that version or a newer one, or restore a backup")
 )
 
@@ -237,7 +241,7 @@ func (s *database) tx(ctx context.Context, fn func(ctx context.Context, tx bun.T
 	if err := s.volatileTx(ctx, fn); err != nil {
 		return err
 	}
-	return s.log.wait()
+	return mapped(s.log.wait())
 }
 
 // volatileTx is tx, but a power cut may take the change back.
@@ -253,14 +257,16 @@ func (s *database) volatileTx(ctx context.Context, fn func(ctx context.Context, 
 	return mapped(s.db.RunInTx(ctx, nil, fn))
 }
 
-// mapped turns the drivers' errors into ErrNotFound, ErrConflict and ErrUnavailable, keeping
-// the original behind them.
+// mapped turns the drivers' errors into this package's faults, keeping the original
+// behind them.
 func mapped(err error) error {
 	var pg *pgconn.PgError
 	var lite *sqlite.Error
 	switch {
-	case err == nil, errors.Is(err, ErrNotFound), errors.Is(err, ErrConflict), errors.Is(err, ErrUnavailable):
+	case err == nil, errors.Is(err, ErrNotFound), errors.Is(err, ErrConflict), errors.Is(err, ErrUnavailable), errors.Is(err, ErrDiskFull):
 		return err
+	case DiskFull(err):
+		return fmt.Errorf("%w: %w", ErrDiskFull, err)
 	case errors.Is(err, sql.ErrNoRows):
 		return ErrNotFound
 	case errors.As(err, &pg):

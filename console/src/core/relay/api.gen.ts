@@ -580,7 +580,7 @@ export interface components {
             /** Format: int64 */
             uses_left: number;
         };
-        Fault: {
+        FieldProblem: {
             /** @description Such as body.email. */
             location: string;
             message: string;
@@ -723,12 +723,15 @@ export interface components {
             role: "owner";
         };
         Problem: {
-            /** @description For programs: bad_credentials, too_many_tries, not_found … */
-            code: string;
+            /**
+             * @description For programs.
+             * @enum {string}
+             */
+            code: "agent" | "bad_credentials" | "blocked" | "busy" | "conflict" | "cross_origin" | "cursor" | "disk_full" | "draining" | "ended" | "forbidden" | "internal" | "invalid" | "malformed" | "method_not_allowed" | "metrics_token" | "no_answer" | "no_file" | "no_preview" | "no_route" | "no_upgrade" | "nodes_apart" | "not_acceptable" | "not_found" | "offer" | "offline" | "overloaded" | "owner_exists" | "owner_token" | "read_only" | "recovery_token" | "session_mode" | "session_moved" | "timeout" | "too_large" | "too_many_sessions" | "too_many_tabs" | "too_many_tries" | "two_machines" | "unauthorized" | "unavailable" | "unimplemented" | "unsupported_media_type";
             /** @description One line for people, saying what to do. */
             detail: string;
             /** @description What is wrong with single fields. */
-            errors?: components["schemas"]["Fault"][] | null;
+            errors?: components["schemas"]["FieldProblem"][] | null;
             /** Format: int64 */
             status: number;
             /** @description The HTTP status in words. */
