@@ -120,6 +120,7 @@ var unasked = map[string]string{
 	"Broker.ICE":            "the hub has just asked, and Over asks again for as long as they are used",
 	"Broker.SignedOut":      "the sign-in has ended",
 	"Broker.AgentConnected": "no person's: an agent that proved its key",
+	"Broker.AgentLost":      "no person's: an agent that had proved its key",
 	"Broker.FromAgent":      "no person's: an agent that proved its key",
 	"Broker.EndComputer":    "no person's: the computer was dropped",
 	"Broker.Run":            "no person's",

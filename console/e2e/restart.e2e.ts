@@ -117,7 +117,8 @@ describe('six kills', () => {
         } else {
           await w.agent.crash();
           // What is typed before the viewer notices is lost with the connection.
-          await until('the viewer to notice', async () => (await state(view)) !== 'live', 20_000);
+          await until('the viewer to notice', async () => (await state(view)) === 'away', 20_000);
+          expect(await view.getByTestId('waiting').innerText()).toContain('does not answer');
           await w.agent.restart();
         }
         await until(

@@ -38,6 +38,7 @@ type BusMessage struct {
 	//	*BusMessage_SignedOut
 	//	*BusMessage_Prove
 	//	*BusMessage_Machine
+	//	*BusMessage_AgentLost
 	Body          isBusMessage_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -170,6 +171,15 @@ func (x *BusMessage) GetMachine() *BusMachine {
 	return nil
 }
 
+func (x *BusMessage) GetAgentLost() *BusAgentLost {
+	if x != nil {
+		if x, ok := x.Body.(*BusMessage_AgentLost); ok {
+			return x.AgentLost
+		}
+	}
+	return nil
+}
+
 type isBusMessage_Body interface {
 	isBusMessage_Body()
 }
@@ -214,6 +224,10 @@ type BusMessage_Machine struct {
 	Machine *BusMachine `protobuf:"bytes,21,opt,name=machine,proto3,oneof"`
 }
 
+type BusMessage_AgentLost struct {
+	AgentLost *BusAgentLost `protobuf:"bytes,30,opt,name=agent_lost,json=agentLost,proto3,oneof"`
+}
+
 func (*BusMessage_Ask) isBusMessage_Body() {}
 
 func (*BusMessage_Receipt) isBusMessage_Body() {}
@@ -233,6 +247,8 @@ func (*BusMessage_SignedOut) isBusMessage_Body() {}
 func (*BusMessage_Prove) isBusMessage_Body() {}
 
 func (*BusMessage_Machine) isBusMessage_Body() {}
+
+func (*BusMessage_AgentLost) isBusMessage_Body() {}
 
 // BusAsk, on agent.<computer>, is for the node that holds the agent's
 // connection: it hands the message on and answers with BusReceipt. Nobody
@@ -503,6 +519,51 @@ func (x *BusMachine) GetAddress() string {
 	return ""
 }
 
+// BusAgentLost, on fleet.agent_lost: the connection broke without a goodbye.
+type BusAgentLost struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ComputerId    string                 `protobuf:"bytes,1,opt,name=computer_id,json=computerId,proto3" json:"computer_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BusAgentLost) Reset() {
+	*x = BusAgentLost{}
+	mi := &file_oriel_v1_bus_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BusAgentLost) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BusAgentLost) ProtoMessage() {}
+
+func (x *BusAgentLost) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_bus_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BusAgentLost.ProtoReflect.Descriptor instead.
+func (*BusAgentLost) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *BusAgentLost) GetComputerId() string {
+	if x != nil {
+		return x.ComputerId
+	}
+	return ""
+}
+
 // BusAgentDrop, on agent.<computer>: blocked or removed.
 type BusAgentDrop struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -514,7 +575,7 @@ type BusAgentDrop struct {
 
 func (x *BusAgentDrop) Reset() {
 	*x = BusAgentDrop{}
-	mi := &file_oriel_v1_bus_proto_msgTypes[6]
+	mi := &file_oriel_v1_bus_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -526,7 +587,7 @@ func (x *BusAgentDrop) String() string {
 func (*BusAgentDrop) ProtoMessage() {}
 
 func (x *BusAgentDrop) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_bus_proto_msgTypes[6]
+	mi := &file_oriel_v1_bus_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -539,7 +600,7 @@ func (x *BusAgentDrop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusAgentDrop.ProtoReflect.Descriptor instead.
 func (*BusAgentDrop) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{6}
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *BusAgentDrop) GetCode() Code {
@@ -573,7 +634,7 @@ type BusSession struct {
 
 func (x *BusSession) Reset() {
 	*x = BusSession{}
-	mi := &file_oriel_v1_bus_proto_msgTypes[7]
+	mi := &file_oriel_v1_bus_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -585,7 +646,7 @@ func (x *BusSession) String() string {
 func (*BusSession) ProtoMessage() {}
 
 func (x *BusSession) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_bus_proto_msgTypes[7]
+	mi := &file_oriel_v1_bus_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -598,7 +659,7 @@ func (x *BusSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusSession.ProtoReflect.Descriptor instead.
 func (*BusSession) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{7}
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *BusSession) GetComputerId() string {
@@ -689,7 +750,7 @@ type BusTaken struct {
 
 func (x *BusTaken) Reset() {
 	*x = BusTaken{}
-	mi := &file_oriel_v1_bus_proto_msgTypes[8]
+	mi := &file_oriel_v1_bus_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -701,7 +762,7 @@ func (x *BusTaken) String() string {
 func (*BusTaken) ProtoMessage() {}
 
 func (x *BusTaken) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_bus_proto_msgTypes[8]
+	mi := &file_oriel_v1_bus_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -714,7 +775,7 @@ func (x *BusTaken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusTaken.ProtoReflect.Descriptor instead.
 func (*BusTaken) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{8}
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *BusTaken) GetTab() string {
@@ -735,7 +796,7 @@ type BusFleetChanged struct {
 
 func (x *BusFleetChanged) Reset() {
 	*x = BusFleetChanged{}
-	mi := &file_oriel_v1_bus_proto_msgTypes[9]
+	mi := &file_oriel_v1_bus_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -747,7 +808,7 @@ func (x *BusFleetChanged) String() string {
 func (*BusFleetChanged) ProtoMessage() {}
 
 func (x *BusFleetChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_bus_proto_msgTypes[9]
+	mi := &file_oriel_v1_bus_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -760,7 +821,7 @@ func (x *BusFleetChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusFleetChanged.ProtoReflect.Descriptor instead.
 func (*BusFleetChanged) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{9}
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *BusFleetChanged) GetComputerIds() []string {
@@ -788,7 +849,7 @@ type BusJournalChanged struct {
 
 func (x *BusJournalChanged) Reset() {
 	*x = BusJournalChanged{}
-	mi := &file_oriel_v1_bus_proto_msgTypes[10]
+	mi := &file_oriel_v1_bus_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -800,7 +861,7 @@ func (x *BusJournalChanged) String() string {
 func (*BusJournalChanged) ProtoMessage() {}
 
 func (x *BusJournalChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_bus_proto_msgTypes[10]
+	mi := &file_oriel_v1_bus_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -813,7 +874,7 @@ func (x *BusJournalChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusJournalChanged.ProtoReflect.Descriptor instead.
 func (*BusJournalChanged) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{10}
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *BusJournalChanged) GetSessionId() string {
@@ -840,7 +901,7 @@ type BusSignedOut struct {
 
 func (x *BusSignedOut) Reset() {
 	*x = BusSignedOut{}
-	mi := &file_oriel_v1_bus_proto_msgTypes[11]
+	mi := &file_oriel_v1_bus_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -852,7 +913,7 @@ func (x *BusSignedOut) String() string {
 func (*BusSignedOut) ProtoMessage() {}
 
 func (x *BusSignedOut) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_bus_proto_msgTypes[11]
+	mi := &file_oriel_v1_bus_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -865,7 +926,7 @@ func (x *BusSignedOut) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusSignedOut.ProtoReflect.Descriptor instead.
 func (*BusSignedOut) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{11}
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *BusSignedOut) GetSignInId() string {
@@ -879,7 +940,7 @@ var File_oriel_v1_bus_proto protoreflect.FileDescriptor
 
 const file_oriel_v1_bus_proto_rawDesc = "" +
 	"\n" +
-	"\x12oriel/v1/bus.proto\x12\boriel.v1\x1a\x14oriel/v1/agent.proto\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\xbd\x04\n" +
+	"\x12oriel/v1/bus.proto\x12\boriel.v1\x1a\x14oriel/v1/agent.proto\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\xf6\x04\n" +
 	"\n" +
 	"BusMessage\x12$\n" +
 	"\x03ask\x18\x01 \x01(\v2\x10.oriel.v1.BusAskH\x00R\x03ask\x120\n" +
@@ -893,7 +954,9 @@ const file_oriel_v1_bus_proto_rawDesc = "" +
 	"\n" +
 	"signed_out\x18\b \x01(\v2\x16.oriel.v1.BusSignedOutH\x00R\tsignedOut\x12*\n" +
 	"\x05prove\x18\x14 \x01(\v2\x12.oriel.v1.BusProveH\x00R\x05prove\x120\n" +
-	"\amachine\x18\x15 \x01(\v2\x14.oriel.v1.BusMachineH\x00R\amachineB\x06\n" +
+	"\amachine\x18\x15 \x01(\v2\x14.oriel.v1.BusMachineH\x00R\amachine\x127\n" +
+	"\n" +
+	"agent_lost\x18\x1e \x01(\v2\x16.oriel.v1.BusAgentLostH\x00R\tagentLostB\x06\n" +
 	"\x04body\"I\n" +
 	"\x06BusAsk\x12+\n" +
 	"\amessage\x18\x01 \x01(\v2\x11.oriel.v1.ToAgentR\amessage\x12\x12\n" +
@@ -913,7 +976,10 @@ const file_oriel_v1_bus_proto_rawDesc = "" +
 	"\binstance\x18\x01 \x01(\fB\x04\xe0\xe0\x18 R\binstance\x12&\n" +
 	"\vfingerprint\x18\x02 \x01(\fB\x04\xe0\xe0\x18 R\vfingerprint\x12\"\n" +
 	"\thost_name\x18\x03 \x01(\tB\x05\xe0\xe0\x18\x80\x02R\bhostName\x12\x1e\n" +
-	"\aaddress\x18\x04 \x01(\tB\x04\xe0\xe0\x18@R\aaddress\"Q\n" +
+	"\aaddress\x18\x04 \x01(\tB\x04\xe0\xe0\x18@R\aaddress\"5\n" +
+	"\fBusAgentLost\x12%\n" +
+	"\vcomputer_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\n" +
+	"computerId\"Q\n" +
 	"\fBusAgentDrop\x12\"\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x0e.oriel.v1.CodeR\x04code\x12\x1d\n" +
 	"\x06detail\x18\x02 \x01(\tB\x05\xe0\xe0\x18\x80\bR\x06detail\"\xf8\x01\n" +
@@ -952,7 +1018,7 @@ func file_oriel_v1_bus_proto_rawDescGZIP() []byte {
 	return file_oriel_v1_bus_proto_rawDescData
 }
 
-var file_oriel_v1_bus_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_oriel_v1_bus_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_oriel_v1_bus_proto_goTypes = []any{
 	(*BusMessage)(nil),        // 0: oriel.v1.BusMessage
 	(*BusAsk)(nil),            // 1: oriel.v1.BusAsk
@@ -960,41 +1026,43 @@ var file_oriel_v1_bus_proto_goTypes = []any{
 	(*BusAgentReplaced)(nil),  // 3: oriel.v1.BusAgentReplaced
 	(*BusProve)(nil),          // 4: oriel.v1.BusProve
 	(*BusMachine)(nil),        // 5: oriel.v1.BusMachine
-	(*BusAgentDrop)(nil),      // 6: oriel.v1.BusAgentDrop
-	(*BusSession)(nil),        // 7: oriel.v1.BusSession
-	(*BusTaken)(nil),          // 8: oriel.v1.BusTaken
-	(*BusFleetChanged)(nil),   // 9: oriel.v1.BusFleetChanged
-	(*BusJournalChanged)(nil), // 10: oriel.v1.BusJournalChanged
-	(*BusSignedOut)(nil),      // 11: oriel.v1.BusSignedOut
-	(*ToAgent)(nil),           // 12: oriel.v1.ToAgent
-	(Code)(0),                 // 13: oriel.v1.Code
-	(*Answer)(nil),            // 14: oriel.v1.Answer
-	(*Candidate)(nil),         // 15: oriel.v1.Candidate
-	(*SessionEnded)(nil),      // 16: oriel.v1.SessionEnded
+	(*BusAgentLost)(nil),      // 6: oriel.v1.BusAgentLost
+	(*BusAgentDrop)(nil),      // 7: oriel.v1.BusAgentDrop
+	(*BusSession)(nil),        // 8: oriel.v1.BusSession
+	(*BusTaken)(nil),          // 9: oriel.v1.BusTaken
+	(*BusFleetChanged)(nil),   // 10: oriel.v1.BusFleetChanged
+	(*BusJournalChanged)(nil), // 11: oriel.v1.BusJournalChanged
+	(*BusSignedOut)(nil),      // 12: oriel.v1.BusSignedOut
+	(*ToAgent)(nil),           // 13: oriel.v1.ToAgent
+	(Code)(0),                 // 14: oriel.v1.Code
+	(*Answer)(nil),            // 15: oriel.v1.Answer
+	(*Candidate)(nil),         // 16: oriel.v1.Candidate
+	(*SessionEnded)(nil),      // 17: oriel.v1.SessionEnded
 }
 var file_oriel_v1_bus_proto_depIdxs = []int32{
 	1,  // 0: oriel.v1.BusMessage.ask:type_name -> oriel.v1.BusAsk
 	2,  // 1: oriel.v1.BusMessage.receipt:type_name -> oriel.v1.BusReceipt
 	3,  // 2: oriel.v1.BusMessage.agent_replaced:type_name -> oriel.v1.BusAgentReplaced
-	6,  // 3: oriel.v1.BusMessage.agent_drop:type_name -> oriel.v1.BusAgentDrop
-	7,  // 4: oriel.v1.BusMessage.session:type_name -> oriel.v1.BusSession
-	9,  // 5: oriel.v1.BusMessage.fleet_changed:type_name -> oriel.v1.BusFleetChanged
-	10, // 6: oriel.v1.BusMessage.journal_changed:type_name -> oriel.v1.BusJournalChanged
-	11, // 7: oriel.v1.BusMessage.signed_out:type_name -> oriel.v1.BusSignedOut
+	7,  // 3: oriel.v1.BusMessage.agent_drop:type_name -> oriel.v1.BusAgentDrop
+	8,  // 4: oriel.v1.BusMessage.session:type_name -> oriel.v1.BusSession
+	10, // 5: oriel.v1.BusMessage.fleet_changed:type_name -> oriel.v1.BusFleetChanged
+	11, // 6: oriel.v1.BusMessage.journal_changed:type_name -> oriel.v1.BusJournalChanged
+	12, // 7: oriel.v1.BusMessage.signed_out:type_name -> oriel.v1.BusSignedOut
 	4,  // 8: oriel.v1.BusMessage.prove:type_name -> oriel.v1.BusProve
 	5,  // 9: oriel.v1.BusMessage.machine:type_name -> oriel.v1.BusMachine
-	12, // 10: oriel.v1.BusAsk.message:type_name -> oriel.v1.ToAgent
-	13, // 11: oriel.v1.BusReceipt.code:type_name -> oriel.v1.Code
-	13, // 12: oriel.v1.BusAgentDrop.code:type_name -> oriel.v1.Code
-	14, // 13: oriel.v1.BusSession.answer:type_name -> oriel.v1.Answer
-	15, // 14: oriel.v1.BusSession.candidate:type_name -> oriel.v1.Candidate
-	16, // 15: oriel.v1.BusSession.ended:type_name -> oriel.v1.SessionEnded
-	8,  // 16: oriel.v1.BusSession.taken:type_name -> oriel.v1.BusTaken
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	6,  // 10: oriel.v1.BusMessage.agent_lost:type_name -> oriel.v1.BusAgentLost
+	13, // 11: oriel.v1.BusAsk.message:type_name -> oriel.v1.ToAgent
+	14, // 12: oriel.v1.BusReceipt.code:type_name -> oriel.v1.Code
+	14, // 13: oriel.v1.BusAgentDrop.code:type_name -> oriel.v1.Code
+	15, // 14: oriel.v1.BusSession.answer:type_name -> oriel.v1.Answer
+	16, // 15: oriel.v1.BusSession.candidate:type_name -> oriel.v1.Candidate
+	17, // 16: oriel.v1.BusSession.ended:type_name -> oriel.v1.SessionEnded
+	9,  // 17: oriel.v1.BusSession.taken:type_name -> oriel.v1.BusTaken
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_bus_proto_init() }
@@ -1016,8 +1084,9 @@ func file_oriel_v1_bus_proto_init() {
 		(*BusMessage_SignedOut)(nil),
 		(*BusMessage_Prove)(nil),
 		(*BusMessage_Machine)(nil),
+		(*BusMessage_AgentLost)(nil),
 	}
-	file_oriel_v1_bus_proto_msgTypes[7].OneofWrappers = []any{
+	file_oriel_v1_bus_proto_msgTypes[8].OneofWrappers = []any{
 		(*BusSession_Answer)(nil),
 		(*BusSession_Candidate)(nil),
 		(*BusSession_Ended)(nil),
@@ -1029,7 +1098,7 @@ func file_oriel_v1_bus_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oriel_v1_bus_proto_rawDesc), len(file_oriel_v1_bus_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -130,7 +130,7 @@ func (x Computer_Status) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Computer_Status.Descriptor instead.
 func (Computer_Status) EnumDescriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{17, 0}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{18, 0}
 }
 
 type FromConsole struct {
@@ -339,6 +339,7 @@ type ToConsole struct {
 	//	*ToConsole_SessionWaiting
 	//	*ToConsole_IceServers
 	//	*ToConsole_RelayHealth
+	//	*ToConsole_AgentLost
 	Body          isToConsole_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -516,6 +517,15 @@ func (x *ToConsole) GetRelayHealth() *RelayHealth {
 	return nil
 }
 
+func (x *ToConsole) GetAgentLost() *AgentLost {
+	if x != nil {
+		if x, ok := x.Body.(*ToConsole_AgentLost); ok {
+			return x.AgentLost
+		}
+	}
+	return nil
+}
+
 type isToConsole_Body interface {
 	isToConsole_Body()
 }
@@ -580,6 +590,10 @@ type ToConsole_RelayHealth struct {
 	RelayHealth *RelayHealth `protobuf:"bytes,15,opt,name=relay_health,json=relayHealth,proto3,oneof"`
 }
 
+type ToConsole_AgentLost struct {
+	AgentLost *AgentLost `protobuf:"bytes,30,opt,name=agent_lost,json=agentLost,proto3,oneof"`
+}
+
 func (*ToConsole_Welcome) isToConsole_Body() {}
 
 func (*ToConsole_Computers) isToConsole_Body() {}
@@ -609,6 +623,8 @@ func (*ToConsole_SessionWaiting) isToConsole_Body() {}
 func (*ToConsole_IceServers) isToConsole_Body() {}
 
 func (*ToConsole_RelayHealth) isToConsole_Body() {}
+
+func (*ToConsole_AgentLost) isToConsole_Body() {}
 
 // RelayHealth is for who operates the relay: what this node needs and does not
 // have. Sent after welcome when there is something, and when that changes.
@@ -1292,6 +1308,53 @@ func (x *SessionWaiting) GetUnreachable() bool {
 	return false
 }
 
+// AgentLost is said of a running session when the connection between the relay and
+// the computer's agent broke without a goodbye. The agent may be gone, or only that
+// connection: the viewer knows, who has one of its own.
+type AgentLost struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	SessionId     string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AgentLost) Reset() {
+	*x = AgentLost{}
+	mi := &file_oriel_v1_live_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AgentLost) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AgentLost) ProtoMessage() {}
+
+func (x *AgentLost) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_live_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AgentLost.ProtoReflect.Descriptor instead.
+func (*AgentLost) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *AgentLost) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
 // CloseSession ends a session, or takes back an OpenSession that waits or is
 // not answered yet (session_id empty).
 type CloseSession struct {
@@ -1304,7 +1367,7 @@ type CloseSession struct {
 
 func (x *CloseSession) Reset() {
 	*x = CloseSession{}
-	mi := &file_oriel_v1_live_proto_msgTypes[13]
+	mi := &file_oriel_v1_live_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1316,7 +1379,7 @@ func (x *CloseSession) String() string {
 func (*CloseSession) ProtoMessage() {}
 
 func (x *CloseSession) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[13]
+	mi := &file_oriel_v1_live_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1329,7 +1392,7 @@ func (x *CloseSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseSession.ProtoReflect.Descriptor instead.
 func (*CloseSession) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{13}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CloseSession) GetSessionId() string {
@@ -1357,7 +1420,7 @@ type AttachSession struct {
 
 func (x *AttachSession) Reset() {
 	*x = AttachSession{}
-	mi := &file_oriel_v1_live_proto_msgTypes[14]
+	mi := &file_oriel_v1_live_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1369,7 +1432,7 @@ func (x *AttachSession) String() string {
 func (*AttachSession) ProtoMessage() {}
 
 func (x *AttachSession) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[14]
+	mi := &file_oriel_v1_live_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1382,7 +1445,7 @@ func (x *AttachSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachSession.ProtoReflect.Descriptor instead.
 func (*AttachSession) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{14}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AttachSession) GetSessionId() string {
@@ -1405,7 +1468,7 @@ type Problem struct {
 
 func (x *Problem) Reset() {
 	*x = Problem{}
-	mi := &file_oriel_v1_live_proto_msgTypes[15]
+	mi := &file_oriel_v1_live_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1417,7 +1480,7 @@ func (x *Problem) String() string {
 func (*Problem) ProtoMessage() {}
 
 func (x *Problem) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[15]
+	mi := &file_oriel_v1_live_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1430,7 +1493,7 @@ func (x *Problem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Problem.ProtoReflect.Descriptor instead.
 func (*Problem) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{15}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Problem) GetAttempt() uint32 {
@@ -1476,7 +1539,7 @@ type SignedOut struct {
 
 func (x *SignedOut) Reset() {
 	*x = SignedOut{}
-	mi := &file_oriel_v1_live_proto_msgTypes[16]
+	mi := &file_oriel_v1_live_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1488,7 +1551,7 @@ func (x *SignedOut) String() string {
 func (*SignedOut) ProtoMessage() {}
 
 func (x *SignedOut) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[16]
+	mi := &file_oriel_v1_live_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1501,7 +1564,7 @@ func (x *SignedOut) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignedOut.ProtoReflect.Descriptor instead.
 func (*SignedOut) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{16}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{17}
 }
 
 type Computer struct {
@@ -1528,7 +1591,7 @@ type Computer struct {
 
 func (x *Computer) Reset() {
 	*x = Computer{}
-	mi := &file_oriel_v1_live_proto_msgTypes[17]
+	mi := &file_oriel_v1_live_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1540,7 +1603,7 @@ func (x *Computer) String() string {
 func (*Computer) ProtoMessage() {}
 
 func (x *Computer) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[17]
+	mi := &file_oriel_v1_live_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1553,7 +1616,7 @@ func (x *Computer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Computer.ProtoReflect.Descriptor instead.
 func (*Computer) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{17}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Computer) GetId() string {
@@ -1679,7 +1742,7 @@ type Twins struct {
 
 func (x *Twins) Reset() {
 	*x = Twins{}
-	mi := &file_oriel_v1_live_proto_msgTypes[18]
+	mi := &file_oriel_v1_live_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1691,7 +1754,7 @@ func (x *Twins) String() string {
 func (*Twins) ProtoMessage() {}
 
 func (x *Twins) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[18]
+	mi := &file_oriel_v1_live_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1704,7 +1767,7 @@ func (x *Twins) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Twins.ProtoReflect.Descriptor instead.
 func (*Twins) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{18}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Twins) GetSeenAt() int64 {
@@ -1730,7 +1793,7 @@ type ComputersSnapshot struct {
 
 func (x *ComputersSnapshot) Reset() {
 	*x = ComputersSnapshot{}
-	mi := &file_oriel_v1_live_proto_msgTypes[19]
+	mi := &file_oriel_v1_live_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1742,7 +1805,7 @@ func (x *ComputersSnapshot) String() string {
 func (*ComputersSnapshot) ProtoMessage() {}
 
 func (x *ComputersSnapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[19]
+	mi := &file_oriel_v1_live_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1755,7 +1818,7 @@ func (x *ComputersSnapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ComputersSnapshot.ProtoReflect.Descriptor instead.
 func (*ComputersSnapshot) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{19}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ComputersSnapshot) GetComputers() []*Computer {
@@ -1774,7 +1837,7 @@ type ComputerRemoved struct {
 
 func (x *ComputerRemoved) Reset() {
 	*x = ComputerRemoved{}
-	mi := &file_oriel_v1_live_proto_msgTypes[20]
+	mi := &file_oriel_v1_live_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1786,7 +1849,7 @@ func (x *ComputerRemoved) String() string {
 func (*ComputerRemoved) ProtoMessage() {}
 
 func (x *ComputerRemoved) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[20]
+	mi := &file_oriel_v1_live_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1799,7 +1862,7 @@ func (x *ComputerRemoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ComputerRemoved.ProtoReflect.Descriptor instead.
 func (*ComputerRemoved) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{20}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ComputerRemoved) GetId() string {
@@ -1836,7 +1899,7 @@ type JournalEntry struct {
 
 func (x *JournalEntry) Reset() {
 	*x = JournalEntry{}
-	mi := &file_oriel_v1_live_proto_msgTypes[21]
+	mi := &file_oriel_v1_live_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1848,7 +1911,7 @@ func (x *JournalEntry) String() string {
 func (*JournalEntry) ProtoMessage() {}
 
 func (x *JournalEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[21]
+	mi := &file_oriel_v1_live_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1861,7 +1924,7 @@ func (x *JournalEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalEntry.ProtoReflect.Descriptor instead.
 func (*JournalEntry) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{21}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *JournalEntry) GetSessionId() string {
@@ -2007,7 +2070,7 @@ type JournalSnapshot struct {
 
 func (x *JournalSnapshot) Reset() {
 	*x = JournalSnapshot{}
-	mi := &file_oriel_v1_live_proto_msgTypes[22]
+	mi := &file_oriel_v1_live_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2019,7 +2082,7 @@ func (x *JournalSnapshot) String() string {
 func (*JournalSnapshot) ProtoMessage() {}
 
 func (x *JournalSnapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[22]
+	mi := &file_oriel_v1_live_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2032,7 +2095,7 @@ func (x *JournalSnapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalSnapshot.ProtoReflect.Descriptor instead.
 func (*JournalSnapshot) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{22}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *JournalSnapshot) GetEntries() []*JournalEntry {
@@ -2054,7 +2117,7 @@ type Twins_Machine struct {
 
 func (x *Twins_Machine) Reset() {
 	*x = Twins_Machine{}
-	mi := &file_oriel_v1_live_proto_msgTypes[23]
+	mi := &file_oriel_v1_live_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2066,7 +2129,7 @@ func (x *Twins_Machine) String() string {
 func (*Twins_Machine) ProtoMessage() {}
 
 func (x *Twins_Machine) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[23]
+	mi := &file_oriel_v1_live_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2079,7 +2142,7 @@ func (x *Twins_Machine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Twins_Machine.ProtoReflect.Descriptor instead.
 func (*Twins_Machine) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{18, 0}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{19, 0}
 }
 
 func (x *Twins_Machine) GetMark() string {
@@ -2125,7 +2188,7 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"\x0fprepare_session\x18\a \x01(\v2\x18.oriel.v1.PrepareSessionH\x00R\x0eprepareSession\x12=\n" +
 	"\rchange_scopes\x18\b \x01(\v2\x16.oriel.v1.ChangeScopesH\x00R\fchangeScopes\x12\x0e\n" +
 	"\x02id\x18\x1e \x01(\rR\x02idB\x06\n" +
-	"\x04body\"\xf4\x06\n" +
+	"\x04body\"\xaa\a\n" +
 	"\tToConsole\x121\n" +
 	"\awelcome\x18\x01 \x01(\v2\x15.oriel.v1.LiveWelcomeH\x00R\awelcome\x12;\n" +
 	"\tcomputers\x18\x02 \x01(\v2\x1b.oriel.v1.ComputersSnapshotH\x00R\tcomputers\x120\n" +
@@ -2144,7 +2207,9 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"\x0fsession_waiting\x18\r \x01(\v2\x18.oriel.v1.SessionWaitingH\x00R\x0esessionWaiting\x127\n" +
 	"\vice_servers\x18\x0e \x01(\v2\x14.oriel.v1.IceServersH\x00R\n" +
 	"iceServers\x12:\n" +
-	"\frelay_health\x18\x0f \x01(\v2\x15.oriel.v1.RelayHealthH\x00R\vrelayHealthB\x06\n" +
+	"\frelay_health\x18\x0f \x01(\v2\x15.oriel.v1.RelayHealthH\x00R\vrelayHealth\x124\n" +
+	"\n" +
+	"agent_lost\x18\x1e \x01(\v2\x13.oriel.v1.AgentLostH\x00R\tagentLostB\x06\n" +
 	"\x04body\"Z\n" +
 	"\vRelayHealth\x121\n" +
 	"\afailing\x18\x01 \x03(\v2\x11.oriel.v1.FailingB\x04\xe8\xe0\x18\x10R\afailing\x12\x18\n" +
@@ -2199,7 +2264,10 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12%\n" +
 	"\vcomputer_id\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\n" +
 	"computerId\x12 \n" +
-	"\vunreachable\x18\x03 \x01(\bR\vunreachable\"M\n" +
+	"\vunreachable\x18\x03 \x01(\bR\vunreachable\"0\n" +
+	"\tAgentLost\x12#\n" +
+	"\n" +
+	"session_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\"M\n" +
 	"\fCloseSession\x12#\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\x12\x18\n" +
@@ -2301,7 +2369,7 @@ func file_oriel_v1_live_proto_rawDescGZIP() []byte {
 }
 
 var file_oriel_v1_live_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_oriel_v1_live_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_oriel_v1_live_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_oriel_v1_live_proto_goTypes = []any{
 	(Topic)(0),                // 0: oriel.v1.Topic
 	(Computer_Status)(0),      // 1: oriel.v1.Computer.Status
@@ -2318,84 +2386,86 @@ var file_oriel_v1_live_proto_goTypes = []any{
 	(*PrepareSession)(nil),    // 12: oriel.v1.PrepareSession
 	(*SessionOpened)(nil),     // 13: oriel.v1.SessionOpened
 	(*SessionWaiting)(nil),    // 14: oriel.v1.SessionWaiting
-	(*CloseSession)(nil),      // 15: oriel.v1.CloseSession
-	(*AttachSession)(nil),     // 16: oriel.v1.AttachSession
-	(*Problem)(nil),           // 17: oriel.v1.Problem
-	(*SignedOut)(nil),         // 18: oriel.v1.SignedOut
-	(*Computer)(nil),          // 19: oriel.v1.Computer
-	(*Twins)(nil),             // 20: oriel.v1.Twins
-	(*ComputersSnapshot)(nil), // 21: oriel.v1.ComputersSnapshot
-	(*ComputerRemoved)(nil),   // 22: oriel.v1.ComputerRemoved
-	(*JournalEntry)(nil),      // 23: oriel.v1.JournalEntry
-	(*JournalSnapshot)(nil),   // 24: oriel.v1.JournalSnapshot
-	(*Twins_Machine)(nil),     // 25: oriel.v1.Twins.Machine
-	(*Candidate)(nil),         // 26: oriel.v1.Candidate
-	(*Answer)(nil),            // 27: oriel.v1.Answer
-	(*SessionEnded)(nil),      // 28: oriel.v1.SessionEnded
-	(*IceServer)(nil),         // 29: oriel.v1.IceServer
-	(Capability)(0),           // 30: oriel.v1.Capability
-	(Mode)(0),                 // 31: oriel.v1.Mode
-	(Scope)(0),                // 32: oriel.v1.Scope
-	(Code)(0),                 // 33: oriel.v1.Code
-	(*Summary)(nil),           // 34: oriel.v1.Summary
-	(Status_Display)(0),       // 35: oriel.v1.Status.Display
-	(EndReason)(0),            // 36: oriel.v1.EndReason
-	(Path)(0),                 // 37: oriel.v1.Path
-	(*Delays)(nil),            // 38: oriel.v1.Delays
+	(*AgentLost)(nil),         // 15: oriel.v1.AgentLost
+	(*CloseSession)(nil),      // 16: oriel.v1.CloseSession
+	(*AttachSession)(nil),     // 17: oriel.v1.AttachSession
+	(*Problem)(nil),           // 18: oriel.v1.Problem
+	(*SignedOut)(nil),         // 19: oriel.v1.SignedOut
+	(*Computer)(nil),          // 20: oriel.v1.Computer
+	(*Twins)(nil),             // 21: oriel.v1.Twins
+	(*ComputersSnapshot)(nil), // 22: oriel.v1.ComputersSnapshot
+	(*ComputerRemoved)(nil),   // 23: oriel.v1.ComputerRemoved
+	(*JournalEntry)(nil),      // 24: oriel.v1.JournalEntry
+	(*JournalSnapshot)(nil),   // 25: oriel.v1.JournalSnapshot
+	(*Twins_Machine)(nil),     // 26: oriel.v1.Twins.Machine
+	(*Candidate)(nil),         // 27: oriel.v1.Candidate
+	(*Answer)(nil),            // 28: oriel.v1.Answer
+	(*SessionEnded)(nil),      // 29: oriel.v1.SessionEnded
+	(*IceServer)(nil),         // 30: oriel.v1.IceServer
+	(Capability)(0),           // 31: oriel.v1.Capability
+	(Mode)(0),                 // 32: oriel.v1.Mode
+	(Scope)(0),                // 33: oriel.v1.Scope
+	(Code)(0),                 // 34: oriel.v1.Code
+	(*Summary)(nil),           // 35: oriel.v1.Summary
+	(Status_Display)(0),       // 36: oriel.v1.Status.Display
+	(EndReason)(0),            // 37: oriel.v1.EndReason
+	(Path)(0),                 // 38: oriel.v1.Path
+	(*Delays)(nil),            // 39: oriel.v1.Delays
 }
 var file_oriel_v1_live_proto_depIdxs = []int32{
 	7,  // 0: oriel.v1.FromConsole.watch:type_name -> oriel.v1.Watch
 	10, // 1: oriel.v1.FromConsole.open_session:type_name -> oriel.v1.OpenSession
-	26, // 2: oriel.v1.FromConsole.candidate:type_name -> oriel.v1.Candidate
-	15, // 3: oriel.v1.FromConsole.close_session:type_name -> oriel.v1.CloseSession
-	16, // 4: oriel.v1.FromConsole.attach_session:type_name -> oriel.v1.AttachSession
+	27, // 2: oriel.v1.FromConsole.candidate:type_name -> oriel.v1.Candidate
+	16, // 3: oriel.v1.FromConsole.close_session:type_name -> oriel.v1.CloseSession
+	17, // 4: oriel.v1.FromConsole.attach_session:type_name -> oriel.v1.AttachSession
 	8,  // 5: oriel.v1.FromConsole.renew_ice:type_name -> oriel.v1.RenewIce
 	12, // 6: oriel.v1.FromConsole.prepare_session:type_name -> oriel.v1.PrepareSession
 	11, // 7: oriel.v1.FromConsole.change_scopes:type_name -> oriel.v1.ChangeScopes
 	6,  // 8: oriel.v1.ToConsole.welcome:type_name -> oriel.v1.LiveWelcome
-	21, // 9: oriel.v1.ToConsole.computers:type_name -> oriel.v1.ComputersSnapshot
-	19, // 10: oriel.v1.ToConsole.computer:type_name -> oriel.v1.Computer
-	22, // 11: oriel.v1.ToConsole.computer_removed:type_name -> oriel.v1.ComputerRemoved
-	24, // 12: oriel.v1.ToConsole.journal:type_name -> oriel.v1.JournalSnapshot
-	23, // 13: oriel.v1.ToConsole.journal_entry:type_name -> oriel.v1.JournalEntry
+	22, // 9: oriel.v1.ToConsole.computers:type_name -> oriel.v1.ComputersSnapshot
+	20, // 10: oriel.v1.ToConsole.computer:type_name -> oriel.v1.Computer
+	23, // 11: oriel.v1.ToConsole.computer_removed:type_name -> oriel.v1.ComputerRemoved
+	25, // 12: oriel.v1.ToConsole.journal:type_name -> oriel.v1.JournalSnapshot
+	24, // 13: oriel.v1.ToConsole.journal_entry:type_name -> oriel.v1.JournalEntry
 	13, // 14: oriel.v1.ToConsole.session_opened:type_name -> oriel.v1.SessionOpened
-	27, // 15: oriel.v1.ToConsole.answer:type_name -> oriel.v1.Answer
-	26, // 16: oriel.v1.ToConsole.candidate:type_name -> oriel.v1.Candidate
-	28, // 17: oriel.v1.ToConsole.session_ended:type_name -> oriel.v1.SessionEnded
-	17, // 18: oriel.v1.ToConsole.problem:type_name -> oriel.v1.Problem
-	18, // 19: oriel.v1.ToConsole.signed_out:type_name -> oriel.v1.SignedOut
+	28, // 15: oriel.v1.ToConsole.answer:type_name -> oriel.v1.Answer
+	27, // 16: oriel.v1.ToConsole.candidate:type_name -> oriel.v1.Candidate
+	29, // 17: oriel.v1.ToConsole.session_ended:type_name -> oriel.v1.SessionEnded
+	18, // 18: oriel.v1.ToConsole.problem:type_name -> oriel.v1.Problem
+	19, // 19: oriel.v1.ToConsole.signed_out:type_name -> oriel.v1.SignedOut
 	14, // 20: oriel.v1.ToConsole.session_waiting:type_name -> oriel.v1.SessionWaiting
 	9,  // 21: oriel.v1.ToConsole.ice_servers:type_name -> oriel.v1.IceServers
 	4,  // 22: oriel.v1.ToConsole.relay_health:type_name -> oriel.v1.RelayHealth
-	5,  // 23: oriel.v1.RelayHealth.failing:type_name -> oriel.v1.Failing
-	29, // 24: oriel.v1.LiveWelcome.ice_servers:type_name -> oriel.v1.IceServer
-	30, // 25: oriel.v1.LiveWelcome.capabilities:type_name -> oriel.v1.Capability
-	0,  // 26: oriel.v1.Watch.topics:type_name -> oriel.v1.Topic
-	29, // 27: oriel.v1.IceServers.ice_servers:type_name -> oriel.v1.IceServer
-	31, // 28: oriel.v1.OpenSession.mode:type_name -> oriel.v1.Mode
-	32, // 29: oriel.v1.OpenSession.wanted:type_name -> oriel.v1.Scope
-	32, // 30: oriel.v1.ChangeScopes.wanted:type_name -> oriel.v1.Scope
-	32, // 31: oriel.v1.SessionOpened.scopes:type_name -> oriel.v1.Scope
-	33, // 32: oriel.v1.Problem.code:type_name -> oriel.v1.Code
-	1,  // 33: oriel.v1.Computer.status:type_name -> oriel.v1.Computer.Status
-	34, // 34: oriel.v1.Computer.summary:type_name -> oriel.v1.Summary
-	35, // 35: oriel.v1.Computer.display:type_name -> oriel.v1.Status.Display
-	20, // 36: oriel.v1.Computer.twins:type_name -> oriel.v1.Twins
-	30, // 37: oriel.v1.Computer.capabilities:type_name -> oriel.v1.Capability
-	25, // 38: oriel.v1.Twins.machines:type_name -> oriel.v1.Twins.Machine
-	19, // 39: oriel.v1.ComputersSnapshot.computers:type_name -> oriel.v1.Computer
-	31, // 40: oriel.v1.JournalEntry.mode:type_name -> oriel.v1.Mode
-	36, // 41: oriel.v1.JournalEntry.end_reason:type_name -> oriel.v1.EndReason
-	33, // 42: oriel.v1.JournalEntry.end_code:type_name -> oriel.v1.Code
-	37, // 43: oriel.v1.JournalEntry.path:type_name -> oriel.v1.Path
-	38, // 44: oriel.v1.JournalEntry.delays:type_name -> oriel.v1.Delays
-	32, // 45: oriel.v1.JournalEntry.scopes:type_name -> oriel.v1.Scope
-	23, // 46: oriel.v1.JournalSnapshot.entries:type_name -> oriel.v1.JournalEntry
-	47, // [47:47] is the sub-list for method output_type
-	47, // [47:47] is the sub-list for method input_type
-	47, // [47:47] is the sub-list for extension type_name
-	47, // [47:47] is the sub-list for extension extendee
-	0,  // [0:47] is the sub-list for field type_name
+	15, // 23: oriel.v1.ToConsole.agent_lost:type_name -> oriel.v1.AgentLost
+	5,  // 24: oriel.v1.RelayHealth.failing:type_name -> oriel.v1.Failing
+	30, // 25: oriel.v1.LiveWelcome.ice_servers:type_name -> oriel.v1.IceServer
+	31, // 26: oriel.v1.LiveWelcome.capabilities:type_name -> oriel.v1.Capability
+	0,  // 27: oriel.v1.Watch.topics:type_name -> oriel.v1.Topic
+	30, // 28: oriel.v1.IceServers.ice_servers:type_name -> oriel.v1.IceServer
+	32, // 29: oriel.v1.OpenSession.mode:type_name -> oriel.v1.Mode
+	33, // 30: oriel.v1.OpenSession.wanted:type_name -> oriel.v1.Scope
+	33, // 31: oriel.v1.ChangeScopes.wanted:type_name -> oriel.v1.Scope
+	33, // 32: oriel.v1.SessionOpened.scopes:type_name -> oriel.v1.Scope
+	34, // 33: oriel.v1.Problem.code:type_name -> oriel.v1.Code
+	1,  // 34: oriel.v1.Computer.status:type_name -> oriel.v1.Computer.Status
+	35, // 35: oriel.v1.Computer.summary:type_name -> oriel.v1.Summary
+	36, // 36: oriel.v1.Computer.display:type_name -> oriel.v1.Status.Display
+	21, // 37: oriel.v1.Computer.twins:type_name -> oriel.v1.Twins
+	31, // 38: oriel.v1.Computer.capabilities:type_name -> oriel.v1.Capability
+	26, // 39: oriel.v1.Twins.machines:type_name -> oriel.v1.Twins.Machine
+	20, // 40: oriel.v1.ComputersSnapshot.computers:type_name -> oriel.v1.Computer
+	32, // 41: oriel.v1.JournalEntry.mode:type_name -> oriel.v1.Mode
+	37, // 42: oriel.v1.JournalEntry.end_reason:type_name -> oriel.v1.EndReason
+	34, // 43: oriel.v1.JournalEntry.end_code:type_name -> oriel.v1.Code
+	38, // 44: oriel.v1.JournalEntry.path:type_name -> oriel.v1.Path
+	39, // 45: oriel.v1.JournalEntry.delays:type_name -> oriel.v1.Delays
+	33, // 46: oriel.v1.JournalEntry.scopes:type_name -> oriel.v1.Scope
+	24, // 47: oriel.v1.JournalSnapshot.entries:type_name -> oriel.v1.JournalEntry
+	48, // [48:48] is the sub-list for method output_type
+	48, // [48:48] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_live_proto_init() }
@@ -2432,6 +2502,7 @@ func file_oriel_v1_live_proto_init() {
 		(*ToConsole_SessionWaiting)(nil),
 		(*ToConsole_IceServers)(nil),
 		(*ToConsole_RelayHealth)(nil),
+		(*ToConsole_AgentLost)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2439,7 +2510,7 @@ func file_oriel_v1_live_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oriel_v1_live_proto_rawDesc), len(file_oriel_v1_live_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -162,6 +162,11 @@ func (b *Broker) Run(ctx context.Context) error {
 		return err
 	}
 	defer out.Close()
+	lost, err := b.o.Bus.Subscribe(bus.AgentLost, func(m *orielv1.BusMessage, _ bus.Reply) { b.agentLost(m.GetAgentLost().GetComputerId()) })
+	if err != nil {
+		return err
+	}
+	defer lost.Close()
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { b.watch(ctx, changed) })

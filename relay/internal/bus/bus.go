@@ -17,6 +17,7 @@
 //	fleet.changed         BusFleetChanged
 //	journal.changed       BusJournalChanged
 //	access.signed_out     BusSignedOut
+//	fleet.agent_lost      BusAgentLost
 package bus
 
 import (
@@ -40,6 +41,7 @@ const (
 	FleetChanged   = "fleet.changed"
 	JournalChanged = "journal.changed"
 	SignedOut      = "access.signed_out"
+	AgentLost      = "fleet.agent_lost"
 )
 
 // MaxMessage is the largest message in bytes; an external server must allow

@@ -256,6 +256,9 @@ func (a *agent) serve(ctx context.Context, hello *orielv1.Hello) {
 		h.mu.Unlock()
 		sub.Close()
 		a.forgetAsks()
+		if broke(a.conn.Err()) {
+			h.o.Broker.AgentLost(a.ID)
+		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dbWithin)
 		defer cancel()
 		if err := h.o.Fleet.Disconnected(ctx, a.ID, a.id); err != nil {
@@ -537,6 +540,12 @@ func (a *agent) forgetAsks() {
 	for _, done := range all {
 		done(errUnreached.Wire(), errUnreached.Error())
 	}
+}
+
+// broke reports whether a connection ended although neither side closed it.
+func broke(err error) bool {
+	var closed *wire.CloseError
+	return err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, wire.ErrClosed) && !errors.As(err, &closed)
 }
 
 // reason is why a connection ended, as a log may hold it.

@@ -21,7 +21,8 @@ export type ViewerState =
   | { name: 'asking' } // has offered
   | { name: 'offline' } // waits for the computer
   | { name: 'apart' } // the computer is connected to a node of the relay that cannot be reached: waits
-  | { name: 'away' } // its agent stopped under a session, or is stopping: waits for it
+  // Its agent stopped under a session, is stopping, or (silent) went without a word: waits for it.
+  | { name: 'away'; silent: boolean }
   | { name: 'connecting' } // the relay has introduced the two
   | { name: 'connected' } // no picture yet; there may be no display
   | { name: 'live' } // the picture is shown
@@ -37,7 +38,7 @@ const isOne =
   (state: ViewerState) =>
     names.includes(state.name);
 /** On the way to a session. */
-export const underWay = isOne('asking', 'offline', 'apart', 'connecting');
+export const underWay = isOne('asking', 'offline', 'apart', 'connecting', 'resuming');
 export const waitsForComputer = isOne('offline', 'apart', 'away');
 /** Nothing follows by itself. */
 export const final = isOne('ended', 'changed', 'forged');

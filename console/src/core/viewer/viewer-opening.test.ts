@@ -385,6 +385,58 @@ describe('an agent that stops', () => {
   });
 });
 
+// Rule: an agent that went without a word is missed at once, by two signs: the relay lost it, and nothing comes from it.
+describe('an agent that goes without a word', () => {
+  const bytes = (bytesReceived: number) =>
+    peer().stats.set('p', { id: 'p', type: 'candidate-pair', bytesReceived });
+  const lost = (sessionId = 's1') => relay().deliver({ case: 'agentLost', value: { sessionId } });
+
+  it('is waited for, in the same session if it comes back with it', async () => {
+    await connect();
+    bytes(1000);
+    lost();
+    await vi.advanceTimersByTimeAsync(800);
+    expect(viewer.state).toEqual({ name: 'away', silent: true });
+    await vi.advanceTimersByTimeAsync(400);
+    expect(opens().at(-1)?.sessionId).toBe('s1');
+    relay().deliver({ case: 'sessionWaiting', value: { attempt: 2, computerId: 'c1' } });
+    expect(viewer.state).toEqual({ name: 'away', silent: true });
+    await answer(await introduce());
+    peer().become('connected');
+    picture();
+    expect(viewer.state.name).toBe('live');
+  });
+
+  it('is missed although something was still under way', async () => {
+    await connect();
+    bytes(1000);
+    lost();
+    await vi.advanceTimersByTimeAsync(300);
+    bytes(1100);
+    await vi.advanceTimersByTimeAsync(1_200);
+    expect(viewer.state.name).toBe('away');
+  });
+
+  it('is none that only its relay lost', async () => {
+    await connect();
+    for (let i = 0; i < 20; i++) {
+      bytes(1000 + i);
+      if (i === 0) lost();
+      await vi.advanceTimersByTimeAsync(300);
+    }
+    expect(viewer.state.name).toBe('live');
+    expect(opens()).toHaveLength(1);
+  });
+
+  it('is none that the relay did not lose, nor one of another session', async () => {
+    await connect();
+    bytes(1000);
+    lost('s2');
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(viewer.state.name).toBe('live');
+  });
+});
+
 // Rule: what the list shows online is not called offline while the relay's nodes cannot reach each other.
 describe('a computer at a node that cannot be reached', () => {
   it('is waited for in true words, and comes by itself', async () => {

@@ -68,7 +68,7 @@ export class Viewer extends Emitter<ViewerEvents> {
   #quality: MessageInitShape<typeof StreamSettingsSchema> | undefined;
   #snapshot: Snapshot = {};
   #pictured = false;
-  #gone = false; // the agent stopped, and has not been seen since
+  #gone: 'stopped' | 'silent' | undefined; // the agent, and it has not been seen since
   #monitor: Monitor | undefined; // of this connection
 
   constructor(live: Live, options: ViewerOptions) {
@@ -222,7 +222,7 @@ export class Viewer extends Emitter<ViewerEvents> {
 
   /** Opens a new session after an end. */
   retry(): void {
-    [this.#sessionId, this.#pause, this.#gone] = ['', RETRY_FIRST, false];
+    [this.#sessionId, this.#pause, this.#gone] = ['', RETRY_FIRST, undefined];
     this.#open();
   }
 
@@ -270,6 +270,7 @@ export class Viewer extends Emitter<ViewerEvents> {
       'problem',
       (v) => (mine(v.attempt) || (v.attempt === 0 && this.#isSession(v.sessionId))) && this.#problem(v),
     );
+    on('agentLost', (v) => this.#isSession(v.sessionId) && void this.#doubtAgent());
     on('sessionEnded', (v) => this.#isSession(v.sessionId) && this.#sessionEnded(v));
     on('iceServers', () => waitsForComputer(this.#state) && !this.#attempt?.opened && this.#open());
   }
@@ -291,6 +292,15 @@ export class Viewer extends Emitter<ViewerEvents> {
     const monitor = this.#monitor;
     if (!monitor?.relayed || (await monitor.alive())) return;
     if (monitor === this.#monitor) this.#lost();
+  }
+
+  // The relay lost the agent. Perhaps only that connection broke: both signs together count. The
+  // second look is for what was still under way at the first.
+  async #doubtAgent(): Promise<void> {
+    const monitor = this.#monitor;
+    if (!monitor || ((await monitor.alive()) && (await monitor.alive())) || monitor !== this.#monitor) return;
+    this.#gone = 'silent';
+    this.#lost();
   }
 
   #open(): void {
@@ -383,7 +393,7 @@ export class Viewer extends Emitter<ViewerEvents> {
 
   #connected(): void {
     this.#pause = RETRY_FIRST;
-    this.#gone = false;
+    this.#gone = undefined;
     this.emit('unsteady', false);
     this.#publish('crowded', false);
     if (this.#quality) this.setStream(this.#quality);
@@ -489,7 +499,7 @@ export class Viewer extends Emitter<ViewerEvents> {
     if (final(this.#state)) return;
     this.#sessionId = '';
     const loss = lossOf(reason, code);
-    this.#gone ||= loss === 'gone';
+    if (loss === 'gone') this.#gone = 'stopped';
     if (loss) return this.#lost();
     this.#end({ name: 'ended', reason, code, detail });
   }
@@ -536,7 +546,7 @@ export class Viewer extends Emitter<ViewerEvents> {
 
   #enter(state: ViewerState): void {
     const before = this.#state.name;
-    if (this.#gone && underWay(state)) state = { name: 'away' };
+    if (this.#gone && underWay(state)) state = { name: 'away', silent: this.#gone === 'silent' };
     this.#state = state;
     if (before === 'live' && state.name !== 'live') this.#keyboard.releaseAll();
     this.#allowInput();

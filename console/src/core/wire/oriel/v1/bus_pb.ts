@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oriel/v1/bus.proto.
  */
 export const file_oriel_v1_bus: GenFile = /*@__PURE__*/
-  fileDesc("ChJvcmllbC92MS9idXMucHJvdG8SCG9yaWVsLnYxItMDCgpCdXNNZXNzYWdlEh8KA2FzaxgBIAEoCzIQLm9yaWVsLnYxLkJ1c0Fza0gAEicKB3JlY2VpcHQYAiABKAsyFC5vcmllbC52MS5CdXNSZWNlaXB0SAASNAoOYWdlbnRfcmVwbGFjZWQYAyABKAsyGi5vcmllbC52MS5CdXNBZ2VudFJlcGxhY2VkSAASLAoKYWdlbnRfZHJvcBgEIAEoCzIWLm9yaWVsLnYxLkJ1c0FnZW50RHJvcEgAEicKB3Nlc3Npb24YBSABKAsyFC5vcmllbC52MS5CdXNTZXNzaW9uSAASMgoNZmxlZXRfY2hhbmdlZBgGIAEoCzIZLm9yaWVsLnYxLkJ1c0ZsZWV0Q2hhbmdlZEgAEjYKD2pvdXJuYWxfY2hhbmdlZBgHIAEoCzIbLm9yaWVsLnYxLkJ1c0pvdXJuYWxDaGFuZ2VkSAASLAoKc2lnbmVkX291dBgIIAEoCzIWLm9yaWVsLnYxLkJ1c1NpZ25lZE91dEgAEiMKBXByb3ZlGBQgASgLMhIub3JpZWwudjEuQnVzUHJvdmVIABInCgdtYWNoaW5lGBUgASgLMhQub3JpZWwudjEuQnVzTWFjaGluZUgAQgYKBGJvZHkiOgoGQnVzQXNrEiIKB21lc3NhZ2UYASABKAsyES5vcmllbC52MS5Ub0FnZW50EgwKBHdhaXQYAiABKAgiQQoKQnVzUmVjZWlwdBIcCgRjb2RlGAEgASgOMg4ub3JpZWwudjEuQ29kZRIVCgZkZXRhaWwYAiABKAlCBeDgGIAIIiwKEEJ1c0FnZW50UmVwbGFjZWQSGAoKY29ubmVjdGlvbhgBIAEoCUIE4OAYQCIiCghCdXNQcm92ZRIWCghpbnN0YW5jZRgBIAEoDEIE4OAYICJwCgpCdXNNYWNoaW5lEhYKCGluc3RhbmNlGAEgASgMQgTg4BggEhkKC2ZpbmdlcnByaW50GAIgASgMQgTg4BggEhgKCWhvc3RfbmFtZRgDIAEoCUIF4OAYgAISFQoHYWRkcmVzcxgEIAEoCUIE4OAYQCJDCgxCdXNBZ2VudERyb3ASHAoEY29kZRgBIAEoDjIOLm9yaWVsLnYxLkNvZGUSFQoGZGV0YWlsGAIgASgJQgXg4BiACCLLAQoKQnVzU2Vzc2lvbhIZCgtjb21wdXRlcl9pZBgBIAEoCUIE4OAYQBIiCgZhbnN3ZXIYAiABKAsyEC5vcmllbC52MS5BbnN3ZXJIABIoCgljYW5kaWRhdGUYAyABKAsyEy5vcmllbC52MS5DYW5kaWRhdGVIABInCgVlbmRlZBgEIAEoCzIWLm9yaWVsLnYxLlNlc3Npb25FbmRlZEgAEiMKBXRha2VuGAUgASgLMhIub3JpZWwudjEuQnVzVGFrZW5IAEIGCgRib2R5Ih0KCEJ1c1Rha2VuEhEKA3RhYhgBIAEoCUIE4OAYQCJDCg9CdXNGbGVldENoYW5nZWQSHwoMY29tcHV0ZXJfaWRzGAEgAygJQgng4BhA6OAY6AcSDwoHcmVtb3ZlZBgCIAEoCCJIChFCdXNKb3VybmFsQ2hhbmdlZBIYCgpzZXNzaW9uX2lkGAEgASgJQgTg4BhAEhkKC2NvbXB1dGVyX2lkGAIgASgJQgTg4BhAIigKDEJ1c1NpZ25lZE91dBIYCgpzaWduX2luX2lkGAEgASgJQgTg4BhAQiFaH29yaWVsL3Byb3RvY29sL29yaWVsL3YxO29yaWVsdjFiBnByb3RvMw", [file_oriel_v1_agent, file_oriel_v1_bounds, file_oriel_v1_session]);
+  fileDesc("ChJvcmllbC92MS9idXMucHJvdG8SCG9yaWVsLnYxIoEECgpCdXNNZXNzYWdlEh8KA2FzaxgBIAEoCzIQLm9yaWVsLnYxLkJ1c0Fza0gAEicKB3JlY2VpcHQYAiABKAsyFC5vcmllbC52MS5CdXNSZWNlaXB0SAASNAoOYWdlbnRfcmVwbGFjZWQYAyABKAsyGi5vcmllbC52MS5CdXNBZ2VudFJlcGxhY2VkSAASLAoKYWdlbnRfZHJvcBgEIAEoCzIWLm9yaWVsLnYxLkJ1c0FnZW50RHJvcEgAEicKB3Nlc3Npb24YBSABKAsyFC5vcmllbC52MS5CdXNTZXNzaW9uSAASMgoNZmxlZXRfY2hhbmdlZBgGIAEoCzIZLm9yaWVsLnYxLkJ1c0ZsZWV0Q2hhbmdlZEgAEjYKD2pvdXJuYWxfY2hhbmdlZBgHIAEoCzIbLm9yaWVsLnYxLkJ1c0pvdXJuYWxDaGFuZ2VkSAASLAoKc2lnbmVkX291dBgIIAEoCzIWLm9yaWVsLnYxLkJ1c1NpZ25lZE91dEgAEiMKBXByb3ZlGBQgASgLMhIub3JpZWwudjEuQnVzUHJvdmVIABInCgdtYWNoaW5lGBUgASgLMhQub3JpZWwudjEuQnVzTWFjaGluZUgAEiwKCmFnZW50X2xvc3QYHiABKAsyFi5vcmllbC52MS5CdXNBZ2VudExvc3RIAEIGCgRib2R5IjoKBkJ1c0FzaxIiCgdtZXNzYWdlGAEgASgLMhEub3JpZWwudjEuVG9BZ2VudBIMCgR3YWl0GAIgASgIIkEKCkJ1c1JlY2VpcHQSHAoEY29kZRgBIAEoDjIOLm9yaWVsLnYxLkNvZGUSFQoGZGV0YWlsGAIgASgJQgXg4BiACCIsChBCdXNBZ2VudFJlcGxhY2VkEhgKCmNvbm5lY3Rpb24YASABKAlCBODgGEAiIgoIQnVzUHJvdmUSFgoIaW5zdGFuY2UYASABKAxCBODgGCAicAoKQnVzTWFjaGluZRIWCghpbnN0YW5jZRgBIAEoDEIE4OAYIBIZCgtmaW5nZXJwcmludBgCIAEoDEIE4OAYIBIYCglob3N0X25hbWUYAyABKAlCBeDgGIACEhUKB2FkZHJlc3MYBCABKAlCBODgGEAiKQoMQnVzQWdlbnRMb3N0EhkKC2NvbXB1dGVyX2lkGAEgASgJQgTg4BhAIkMKDEJ1c0FnZW50RHJvcBIcCgRjb2RlGAEgASgOMg4ub3JpZWwudjEuQ29kZRIVCgZkZXRhaWwYAiABKAlCBeDgGIAIIssBCgpCdXNTZXNzaW9uEhkKC2NvbXB1dGVyX2lkGAEgASgJQgTg4BhAEiIKBmFuc3dlchgCIAEoCzIQLm9yaWVsLnYxLkFuc3dlckgAEigKCWNhbmRpZGF0ZRgDIAEoCzITLm9yaWVsLnYxLkNhbmRpZGF0ZUgAEicKBWVuZGVkGAQgASgLMhYub3JpZWwudjEuU2Vzc2lvbkVuZGVkSAASIwoFdGFrZW4YBSABKAsyEi5vcmllbC52MS5CdXNUYWtlbkgAQgYKBGJvZHkiHQoIQnVzVGFrZW4SEQoDdGFiGAEgASgJQgTg4BhAIkMKD0J1c0ZsZWV0Q2hhbmdlZBIfCgxjb21wdXRlcl9pZHMYASADKAlCCeDgGEDo4BjoBxIPCgdyZW1vdmVkGAIgASgIIkgKEUJ1c0pvdXJuYWxDaGFuZ2VkEhgKCnNlc3Npb25faWQYASABKAlCBODgGEASGQoLY29tcHV0ZXJfaWQYAiABKAlCBODgGEAiKAoMQnVzU2lnbmVkT3V0EhgKCnNpZ25faW5faWQYASABKAlCBODgGEBCIVofb3JpZWwvcHJvdG9jb2wvb3JpZWwvdjE7b3JpZWx2MWIGcHJvdG8z", [file_oriel_v1_agent, file_oriel_v1_bounds, file_oriel_v1_session]);
 
 /**
  * @generated from message oriel.v1.BusMessage
@@ -87,6 +87,12 @@ export type BusMessage = Message<"oriel.v1.BusMessage"> & {
      */
     value: BusMachine;
     case: "machine";
+  } | {
+    /**
+     * @generated from field: oriel.v1.BusAgentLost agent_lost = 30;
+     */
+    value: BusAgentLost;
+    case: "agentLost";
   } | { case: undefined; value?: undefined };
 };
 
@@ -229,6 +235,25 @@ export const BusMachineSchema: GenMessage<BusMachine> = /*@__PURE__*/
   messageDesc(file_oriel_v1_bus, 5);
 
 /**
+ * BusAgentLost, on fleet.agent_lost: the connection broke without a goodbye.
+ *
+ * @generated from message oriel.v1.BusAgentLost
+ */
+export type BusAgentLost = Message<"oriel.v1.BusAgentLost"> & {
+  /**
+   * @generated from field: string computer_id = 1;
+   */
+  computerId: string;
+};
+
+/**
+ * Describes the message oriel.v1.BusAgentLost.
+ * Use `create(BusAgentLostSchema)` to create a new message.
+ */
+export const BusAgentLostSchema: GenMessage<BusAgentLost> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_bus, 6);
+
+/**
  * BusAgentDrop, on agent.<computer>: blocked or removed.
  *
  * @generated from message oriel.v1.BusAgentDrop
@@ -250,7 +275,7 @@ export type BusAgentDrop = Message<"oriel.v1.BusAgentDrop"> & {
  * Use `create(BusAgentDropSchema)` to create a new message.
  */
 export const BusAgentDropSchema: GenMessage<BusAgentDrop> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_bus, 6);
+  messageDesc(file_oriel_v1_bus, 7);
 
 /**
  * BusSession, on session.<id>, is for the node that holds the session's tab.
@@ -300,7 +325,7 @@ export type BusSession = Message<"oriel.v1.BusSession"> & {
  * Use `create(BusSessionSchema)` to create a new message.
  */
 export const BusSessionSchema: GenMessage<BusSession> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_bus, 7);
+  messageDesc(file_oriel_v1_bus, 8);
 
 /**
  * BusTaken: another tab of the same person has this session now.
@@ -319,7 +344,7 @@ export type BusTaken = Message<"oriel.v1.BusTaken"> & {
  * Use `create(BusTakenSchema)` to create a new message.
  */
 export const BusTakenSchema: GenMessage<BusTaken> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_bus, 8);
+  messageDesc(file_oriel_v1_bus, 9);
 
 /**
  * BusFleetChanged, on fleet.changed.
@@ -343,7 +368,7 @@ export type BusFleetChanged = Message<"oriel.v1.BusFleetChanged"> & {
  * Use `create(BusFleetChangedSchema)` to create a new message.
  */
 export const BusFleetChangedSchema: GenMessage<BusFleetChanged> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_bus, 9);
+  messageDesc(file_oriel_v1_bus, 10);
 
 /**
  * BusJournalChanged, on journal.changed.
@@ -367,7 +392,7 @@ export type BusJournalChanged = Message<"oriel.v1.BusJournalChanged"> & {
  * Use `create(BusJournalChangedSchema)` to create a new message.
  */
 export const BusJournalChangedSchema: GenMessage<BusJournalChanged> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_bus, 10);
+  messageDesc(file_oriel_v1_bus, 11);
 
 /**
  * BusSignedOut, on access.signed_out.
@@ -386,5 +411,5 @@ export type BusSignedOut = Message<"oriel.v1.BusSignedOut"> & {
  * Use `create(BusSignedOutSchema)` to create a new message.
  */
 export const BusSignedOutSchema: GenMessage<BusSignedOut> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_bus, 11);
+  messageDesc(file_oriel_v1_bus, 12);
 

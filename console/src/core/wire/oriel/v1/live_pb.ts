@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oriel/v1/live.proto.
  */
 export const file_oriel_v1_live: GenFile = /*@__PURE__*/
-  fileDesc("ChNvcmllbC92MS9saXZlLnByb3RvEghvcmllbC52MSKPAwoLRnJvbUNvbnNvbGUSIAoFd2F0Y2gYASABKAsyDy5vcmllbC52MS5XYXRjaEgAEi0KDG9wZW5fc2Vzc2lvbhgCIAEoCzIVLm9yaWVsLnYxLk9wZW5TZXNzaW9uSAASKAoJY2FuZGlkYXRlGAMgASgLMhMub3JpZWwudjEuQ2FuZGlkYXRlSAASLwoNY2xvc2Vfc2Vzc2lvbhgEIAEoCzIWLm9yaWVsLnYxLkNsb3NlU2Vzc2lvbkgAEjEKDmF0dGFjaF9zZXNzaW9uGAUgASgLMhcub3JpZWwudjEuQXR0YWNoU2Vzc2lvbkgAEicKCXJlbmV3X2ljZRgGIAEoCzISLm9yaWVsLnYxLlJlbmV3SWNlSAASMwoPcHJlcGFyZV9zZXNzaW9uGAcgASgLMhgub3JpZWwudjEuUHJlcGFyZVNlc3Npb25IABIvCg1jaGFuZ2Vfc2NvcGVzGAggASgLMhYub3JpZWwudjEuQ2hhbmdlU2NvcGVzSAASCgoCaWQYHiABKA1CBgoEYm9keSLBBQoJVG9Db25zb2xlEigKB3dlbGNvbWUYASABKAsyFS5vcmllbC52MS5MaXZlV2VsY29tZUgAEjAKCWNvbXB1dGVycxgCIAEoCzIbLm9yaWVsLnYxLkNvbXB1dGVyc1NuYXBzaG90SAASJgoIY29tcHV0ZXIYAyABKAsyEi5vcmllbC52MS5Db21wdXRlckgAEjUKEGNvbXB1dGVyX3JlbW92ZWQYBCABKAsyGS5vcmllbC52MS5Db21wdXRlclJlbW92ZWRIABIsCgdqb3VybmFsGAUgASgLMhkub3JpZWwudjEuSm91cm5hbFNuYXBzaG90SAASLwoNam91cm5hbF9lbnRyeRgGIAEoCzIWLm9yaWVsLnYxLkpvdXJuYWxFbnRyeUgAEjEKDnNlc3Npb25fb3BlbmVkGAcgASgLMhcub3JpZWwudjEuU2Vzc2lvbk9wZW5lZEgAEiIKBmFuc3dlchgIIAEoCzIQLm9yaWVsLnYxLkFuc3dlckgAEigKCWNhbmRpZGF0ZRgJIAEoCzITLm9yaWVsLnYxLkNhbmRpZGF0ZUgAEi8KDXNlc3Npb25fZW5kZWQYCiABKAsyFi5vcmllbC52MS5TZXNzaW9uRW5kZWRIABIkCgdwcm9ibGVtGAsgASgLMhEub3JpZWwudjEuUHJvYmxlbUgAEikKCnNpZ25lZF9vdXQYDCABKAsyEy5vcmllbC52MS5TaWduZWRPdXRIABIzCg9zZXNzaW9uX3dhaXRpbmcYDSABKAsyGC5vcmllbC52MS5TZXNzaW9uV2FpdGluZ0gAEisKC2ljZV9zZXJ2ZXJzGA4gASgLMhQub3JpZWwudjEuSWNlU2VydmVyc0gAEi0KDHJlbGF5X2hlYWx0aBgPIAEoCzIVLm9yaWVsLnYxLlJlbGF5SGVhbHRoSABCBgoEYm9keSJLCgtSZWxheUhlYWx0aBIoCgdmYWlsaW5nGAEgAygLMhEub3JpZWwudjEuRmFpbGluZ0IE6OAYEBISCgRub2RlGAIgASgJQgTg4BhAIjAKB0ZhaWxpbmcSEgoEcGFydBgBIAEoCUIE4OAYIBIRCglkaXNrX2Z1bGwYAiABKAgiywEKC0xpdmVXZWxjb21lEhcKCXBlcnNvbl9pZBgBIAEoCUIE4OAYQBIbCg1yZWxheV92ZXJzaW9uGAIgASgJQgTg4BhAEi4KC2ljZV9zZXJ2ZXJzGAMgAygLMhMub3JpZWwudjEuSWNlU2VydmVyQgTo4BgQEhYKDmljZV9leHBpcmVzX2F0GAQgASgDEgsKA25vdxgFIAEoAxIxCgxjYXBhYmlsaXRpZXMYBiADKA4yFC5vcmllbC52MS5DYXBhYmlsaXR5QgXo4BiAASJSCgVXYXRjaBIRCgljb21wdXRlcnMYASABKAgSDwoHam91cm5hbBgCIAEoCBIlCgZ0b3BpY3MYAyADKA4yDy5vcmllbC52MS5Ub3BpY0IE6OAYQCIKCghSZW5ld0ljZSJUCgpJY2VTZXJ2ZXJzEi4KC2ljZV9zZXJ2ZXJzGAEgAygLMhMub3JpZWwudjEuSWNlU2VydmVyQgTo4BgQEhYKDmljZV9leHBpcmVzX2F0GAIgASgDIq0BCgtPcGVuU2Vzc2lvbhIPCgdhdHRlbXB0GAEgASgNEhkKC2NvbXB1dGVyX2lkGAIgASgJQgTg4BhAEhwKBG1vZGUYAyABKA4yDi5vcmllbC52MS5Nb2RlEhMKA3NkcBgEIAEoCUIG4OAYgIAEEhgKCnNlc3Npb25faWQYBSABKAlCBODgGEASJQoGd2FudGVkGAYgAygOMg8ub3JpZWwudjEuU2NvcGVCBOjgGCAiTwoMQ2hhbmdlU2NvcGVzEhgKCnNlc3Npb25faWQYASABKAlCBODgGEASJQoGd2FudGVkGAIgAygOMg8ub3JpZWwudjEuU2NvcGVCBOjgGCAiKwoOUHJlcGFyZVNlc3Npb24SGQoLY29tcHV0ZXJfaWQYASABKAlCBODgGEAiqwEKDVNlc3Npb25PcGVuZWQSGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQBIPCgdhdHRlbXB0GAIgASgNEhoKDGNvbXB1dGVyX2tleRgDIAEoDEIE4OAYIBITCgVub25jZRgEIAEoDEIE4OAYIBIlCgZzY29wZXMYBSADKA4yDy5vcmllbC52MS5TY29wZUIE6OAYIBIXCglrbm93bl9rZXkYFCABKAxCBODgGCAiUQoOU2Vzc2lvbldhaXRpbmcSDwoHYXR0ZW1wdBgBIAEoDRIZCgtjb21wdXRlcl9pZBgCIAEoCUIE4OAYQBITCgt1bnJlYWNoYWJsZRgDIAEoCCI5CgxDbG9zZVNlc3Npb24SGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQBIPCgdhdHRlbXB0GAIgASgNIikKDUF0dGFjaFNlc3Npb24SGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQCJ7CgdQcm9ibGVtEg8KB2F0dGVtcHQYASABKA0SGAoKc2Vzc2lvbl9pZBgCIAEoCUIE4OAYQBIcCgRjb2RlGAMgASgOMg4ub3JpZWwudjEuQ29kZRIVCgZkZXRhaWwYBCABKAlCBeDgGIAIEhAKCHJlcGx5X3RvGAUgASgNIgsKCVNpZ25lZE91dCLoBAoIQ29tcHV0ZXISEAoCaWQYASABKAlCBODgGEASEwoEbmFtZRgCIAEoCUIF4OAYgAISKQoGc3RhdHVzGAMgASgOMhkub3JpZWwudjEuQ29tcHV0ZXIuU3RhdHVzEiIKB3N1bW1hcnkYBCABKAsyES5vcmllbC52MS5TdW1tYXJ5EhUKB2FkZHJlc3MYBSABKAlCBODgGEASGwoNYWdlbnRfdmVyc2lvbhgGIAEoCUIE4OAYQBIRCglsYXN0X3NlZW4YByABKAMSEAoIYWRkZWRfYXQYCCABKAMSEgoKcHJldmlld19hdBgJIAEoAxIpCgdkaXNwbGF5GAogASgOMhgub3JpZWwudjEuU3RhdHVzLkRpc3BsYXkSHAoJb3BlcmF0b3JzGAsgAygJQgng4BiAAujgGCASEwoLbWF5X2NvbnRyb2wYDCABKAgSHQoOZGlzcGxheV9kZXRhaWwYDSABKAlCBeDgGIAIEh4KBXR3aW5zGBQgASgLMg8ub3JpZWwudjEuVHdpbnMSHQoPc2FtZV9tYWNoaW5lX2FzGBUgASgJQgTg4BhAEjEKDGNhcGFiaWxpdGllcxgWIAMoDjIULm9yaWVsLnYxLkNhcGFiaWxpdHlCBejgGIABIokBCgZTdGF0dXMSFgoSU1RBVFVTX1VOU1BFQ0lGSUVEEAASEQoNU1RBVFVTX09OTElORRABEhUKEVNUQVRVU19JTl9TRVNTSU9OEAISEgoOU1RBVFVTX09GRkxJTkUQAxIVChFTVEFUVVNfTkVWRVJfU0VFThAEEhIKDlNUQVRVU19CTE9DS0VEEAUiqQEKBVR3aW5zEg8KB3NlZW5fYXQYASABKAMSLwoIbWFjaGluZXMYAiADKAsyFy5vcmllbC52MS5Ud2lucy5NYWNoaW5lQgTo4BgCGl4KB01hY2hpbmUSEgoEbWFyaxgBIAEoCUIE4OAYUBIYCglob3N0X25hbWUYAiABKAlCBeDgGIACEhUKB2FkZHJlc3MYAyABKAlCBODgGEASDgoGcmVuZXdzGAQgASgIIkIKEUNvbXB1dGVyc1NuYXBzaG90Ei0KCWNvbXB1dGVycxgBIAMoCzISLm9yaWVsLnYxLkNvbXB1dGVyQgbo4BigjQYiIwoPQ29tcHV0ZXJSZW1vdmVkEhAKAmlkGAEgASgJQgTg4BhAIp0ECgxKb3VybmFsRW50cnkSGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQBIZCgtjb21wdXRlcl9pZBgCIAEoCUIE4OAYQBIcCg1jb21wdXRlcl9uYW1lGAMgASgJQgXg4BiAAhIZCgtvcGVyYXRvcl9pZBgEIAEoCUIE4OAYQBIcCg1vcGVyYXRvcl9uYW1lGAUgASgJQgXg4BiAAhIeChBvcGVyYXRvcl9hZGRyZXNzGAYgASgJQgTg4BhAEhYKB2Jyb3dzZXIYByABKAlCBeDgGIACEhwKBG1vZGUYCCABKA4yDi5vcmllbC52MS5Nb2RlEhIKCnN0YXJ0ZWRfYXQYCSABKAMSFAoMY29ubmVjdGVkX2F0GAogASgDEhAKCGVuZGVkX2F0GAsgASgDEicKCmVuZF9yZWFzb24YDCABKA4yEy5vcmllbC52MS5FbmRSZWFzb24SIAoIZW5kX2NvZGUYDSABKA4yDi5vcmllbC52MS5Db2RlEhwKBHBhdGgYDiABKA4yDi5vcmllbC52MS5QYXRoEg0KBWJ5dGVzGA8gASgEEhMKBWNvZGVjGBAgASgJQgTg4BggEhkKCmVuZF9kZXRhaWwYESABKAlCBeDgGIAIEiAKBmRlbGF5cxgSIAEoCzIQLm9yaWVsLnYxLkRlbGF5cxIlCgZzY29wZXMYEyADKA4yDy5vcmllbC52MS5TY29wZUIE6OAYICJACg9Kb3VybmFsU25hcHNob3QSLQoHZW50cmllcxgBIAMoCzIWLm9yaWVsLnYxLkpvdXJuYWxFbnRyeUIE6OAYZCpGCgVUb3BpYxIVChFUT1BJQ19VTlNQRUNJRklFRBAAEhMKD1RPUElDX0NPTVBVVEVSUxABEhEKDVRPUElDX0pPVVJOQUwQAkIhWh9vcmllbC9wcm90b2NvbC9vcmllbC92MTtvcmllbHYxYgZwcm90bzM", [file_oriel_v1_agent, file_oriel_v1_bounds, file_oriel_v1_session]);
+  fileDesc("ChNvcmllbC92MS9saXZlLnByb3RvEghvcmllbC52MSKPAwoLRnJvbUNvbnNvbGUSIAoFd2F0Y2gYASABKAsyDy5vcmllbC52MS5XYXRjaEgAEi0KDG9wZW5fc2Vzc2lvbhgCIAEoCzIVLm9yaWVsLnYxLk9wZW5TZXNzaW9uSAASKAoJY2FuZGlkYXRlGAMgASgLMhMub3JpZWwudjEuQ2FuZGlkYXRlSAASLwoNY2xvc2Vfc2Vzc2lvbhgEIAEoCzIWLm9yaWVsLnYxLkNsb3NlU2Vzc2lvbkgAEjEKDmF0dGFjaF9zZXNzaW9uGAUgASgLMhcub3JpZWwudjEuQXR0YWNoU2Vzc2lvbkgAEicKCXJlbmV3X2ljZRgGIAEoCzISLm9yaWVsLnYxLlJlbmV3SWNlSAASMwoPcHJlcGFyZV9zZXNzaW9uGAcgASgLMhgub3JpZWwudjEuUHJlcGFyZVNlc3Npb25IABIvCg1jaGFuZ2Vfc2NvcGVzGAggASgLMhYub3JpZWwudjEuQ2hhbmdlU2NvcGVzSAASCgoCaWQYHiABKA1CBgoEYm9keSLsBQoJVG9Db25zb2xlEigKB3dlbGNvbWUYASABKAsyFS5vcmllbC52MS5MaXZlV2VsY29tZUgAEjAKCWNvbXB1dGVycxgCIAEoCzIbLm9yaWVsLnYxLkNvbXB1dGVyc1NuYXBzaG90SAASJgoIY29tcHV0ZXIYAyABKAsyEi5vcmllbC52MS5Db21wdXRlckgAEjUKEGNvbXB1dGVyX3JlbW92ZWQYBCABKAsyGS5vcmllbC52MS5Db21wdXRlclJlbW92ZWRIABIsCgdqb3VybmFsGAUgASgLMhkub3JpZWwudjEuSm91cm5hbFNuYXBzaG90SAASLwoNam91cm5hbF9lbnRyeRgGIAEoCzIWLm9yaWVsLnYxLkpvdXJuYWxFbnRyeUgAEjEKDnNlc3Npb25fb3BlbmVkGAcgASgLMhcub3JpZWwudjEuU2Vzc2lvbk9wZW5lZEgAEiIKBmFuc3dlchgIIAEoCzIQLm9yaWVsLnYxLkFuc3dlckgAEigKCWNhbmRpZGF0ZRgJIAEoCzITLm9yaWVsLnYxLkNhbmRpZGF0ZUgAEi8KDXNlc3Npb25fZW5kZWQYCiABKAsyFi5vcmllbC52MS5TZXNzaW9uRW5kZWRIABIkCgdwcm9ibGVtGAsgASgLMhEub3JpZWwudjEuUHJvYmxlbUgAEikKCnNpZ25lZF9vdXQYDCABKAsyEy5vcmllbC52MS5TaWduZWRPdXRIABIzCg9zZXNzaW9uX3dhaXRpbmcYDSABKAsyGC5vcmllbC52MS5TZXNzaW9uV2FpdGluZ0gAEisKC2ljZV9zZXJ2ZXJzGA4gASgLMhQub3JpZWwudjEuSWNlU2VydmVyc0gAEi0KDHJlbGF5X2hlYWx0aBgPIAEoCzIVLm9yaWVsLnYxLlJlbGF5SGVhbHRoSAASKQoKYWdlbnRfbG9zdBgeIAEoCzITLm9yaWVsLnYxLkFnZW50TG9zdEgAQgYKBGJvZHkiSwoLUmVsYXlIZWFsdGgSKAoHZmFpbGluZxgBIAMoCzIRLm9yaWVsLnYxLkZhaWxpbmdCBOjgGBASEgoEbm9kZRgCIAEoCUIE4OAYQCIwCgdGYWlsaW5nEhIKBHBhcnQYASABKAlCBODgGCASEQoJZGlza19mdWxsGAIgASgIIssBCgtMaXZlV2VsY29tZRIXCglwZXJzb25faWQYASABKAlCBODgGEASGwoNcmVsYXlfdmVyc2lvbhgCIAEoCUIE4OAYQBIuCgtpY2Vfc2VydmVycxgDIAMoCzITLm9yaWVsLnYxLkljZVNlcnZlckIE6OAYEBIWCg5pY2VfZXhwaXJlc19hdBgEIAEoAxILCgNub3cYBSABKAMSMQoMY2FwYWJpbGl0aWVzGAYgAygOMhQub3JpZWwudjEuQ2FwYWJpbGl0eUIF6OAYgAEiUgoFV2F0Y2gSEQoJY29tcHV0ZXJzGAEgASgIEg8KB2pvdXJuYWwYAiABKAgSJQoGdG9waWNzGAMgAygOMg8ub3JpZWwudjEuVG9waWNCBOjgGEAiCgoIUmVuZXdJY2UiVAoKSWNlU2VydmVycxIuCgtpY2Vfc2VydmVycxgBIAMoCzITLm9yaWVsLnYxLkljZVNlcnZlckIE6OAYEBIWCg5pY2VfZXhwaXJlc19hdBgCIAEoAyKtAQoLT3BlblNlc3Npb24SDwoHYXR0ZW1wdBgBIAEoDRIZCgtjb21wdXRlcl9pZBgCIAEoCUIE4OAYQBIcCgRtb2RlGAMgASgOMg4ub3JpZWwudjEuTW9kZRITCgNzZHAYBCABKAlCBuDgGICABBIYCgpzZXNzaW9uX2lkGAUgASgJQgTg4BhAEiUKBndhbnRlZBgGIAMoDjIPLm9yaWVsLnYxLlNjb3BlQgTo4BggIk8KDENoYW5nZVNjb3BlcxIYCgpzZXNzaW9uX2lkGAEgASgJQgTg4BhAEiUKBndhbnRlZBgCIAMoDjIPLm9yaWVsLnYxLlNjb3BlQgTo4BggIisKDlByZXBhcmVTZXNzaW9uEhkKC2NvbXB1dGVyX2lkGAEgASgJQgTg4BhAIqsBCg1TZXNzaW9uT3BlbmVkEhgKCnNlc3Npb25faWQYASABKAlCBODgGEASDwoHYXR0ZW1wdBgCIAEoDRIaCgxjb21wdXRlcl9rZXkYAyABKAxCBODgGCASEwoFbm9uY2UYBCABKAxCBODgGCASJQoGc2NvcGVzGAUgAygOMg8ub3JpZWwudjEuU2NvcGVCBOjgGCASFwoJa25vd25fa2V5GBQgASgMQgTg4BggIlEKDlNlc3Npb25XYWl0aW5nEg8KB2F0dGVtcHQYASABKA0SGQoLY29tcHV0ZXJfaWQYAiABKAlCBODgGEASEwoLdW5yZWFjaGFibGUYAyABKAgiJQoJQWdlbnRMb3N0EhgKCnNlc3Npb25faWQYASABKAlCBODgGEAiOQoMQ2xvc2VTZXNzaW9uEhgKCnNlc3Npb25faWQYASABKAlCBODgGEASDwoHYXR0ZW1wdBgCIAEoDSIpCg1BdHRhY2hTZXNzaW9uEhgKCnNlc3Npb25faWQYASABKAlCBODgGEAiewoHUHJvYmxlbRIPCgdhdHRlbXB0GAEgASgNEhgKCnNlc3Npb25faWQYAiABKAlCBODgGEASHAoEY29kZRgDIAEoDjIOLm9yaWVsLnYxLkNvZGUSFQoGZGV0YWlsGAQgASgJQgXg4BiACBIQCghyZXBseV90bxgFIAEoDSILCglTaWduZWRPdXQi6AQKCENvbXB1dGVyEhAKAmlkGAEgASgJQgTg4BhAEhMKBG5hbWUYAiABKAlCBeDgGIACEikKBnN0YXR1cxgDIAEoDjIZLm9yaWVsLnYxLkNvbXB1dGVyLlN0YXR1cxIiCgdzdW1tYXJ5GAQgASgLMhEub3JpZWwudjEuU3VtbWFyeRIVCgdhZGRyZXNzGAUgASgJQgTg4BhAEhsKDWFnZW50X3ZlcnNpb24YBiABKAlCBODgGEASEQoJbGFzdF9zZWVuGAcgASgDEhAKCGFkZGVkX2F0GAggASgDEhIKCnByZXZpZXdfYXQYCSABKAMSKQoHZGlzcGxheRgKIAEoDjIYLm9yaWVsLnYxLlN0YXR1cy5EaXNwbGF5EhwKCW9wZXJhdG9ycxgLIAMoCUIJ4OAYgALo4BggEhMKC21heV9jb250cm9sGAwgASgIEh0KDmRpc3BsYXlfZGV0YWlsGA0gASgJQgXg4BiACBIeCgV0d2lucxgUIAEoCzIPLm9yaWVsLnYxLlR3aW5zEh0KD3NhbWVfbWFjaGluZV9hcxgVIAEoCUIE4OAYQBIxCgxjYXBhYmlsaXRpZXMYFiADKA4yFC5vcmllbC52MS5DYXBhYmlsaXR5QgXo4BiAASKJAQoGU3RhdHVzEhYKElNUQVRVU19VTlNQRUNJRklFRBAAEhEKDVNUQVRVU19PTkxJTkUQARIVChFTVEFUVVNfSU5fU0VTU0lPThACEhIKDlNUQVRVU19PRkZMSU5FEAMSFQoRU1RBVFVTX05FVkVSX1NFRU4QBBISCg5TVEFUVVNfQkxPQ0tFRBAFIqkBCgVUd2lucxIPCgdzZWVuX2F0GAEgASgDEi8KCG1hY2hpbmVzGAIgAygLMhcub3JpZWwudjEuVHdpbnMuTWFjaGluZUIE6OAYAhpeCgdNYWNoaW5lEhIKBG1hcmsYASABKAlCBODgGFASGAoJaG9zdF9uYW1lGAIgASgJQgXg4BiAAhIVCgdhZGRyZXNzGAMgASgJQgTg4BhAEg4KBnJlbmV3cxgEIAEoCCJCChFDb21wdXRlcnNTbmFwc2hvdBItCgljb21wdXRlcnMYASADKAsyEi5vcmllbC52MS5Db21wdXRlckIG6OAYoI0GIiMKD0NvbXB1dGVyUmVtb3ZlZBIQCgJpZBgBIAEoCUIE4OAYQCKdBAoMSm91cm5hbEVudHJ5EhgKCnNlc3Npb25faWQYASABKAlCBODgGEASGQoLY29tcHV0ZXJfaWQYAiABKAlCBODgGEASHAoNY29tcHV0ZXJfbmFtZRgDIAEoCUIF4OAYgAISGQoLb3BlcmF0b3JfaWQYBCABKAlCBODgGEASHAoNb3BlcmF0b3JfbmFtZRgFIAEoCUIF4OAYgAISHgoQb3BlcmF0b3JfYWRkcmVzcxgGIAEoCUIE4OAYQBIWCgdicm93c2VyGAcgASgJQgXg4BiAAhIcCgRtb2RlGAggASgOMg4ub3JpZWwudjEuTW9kZRISCgpzdGFydGVkX2F0GAkgASgDEhQKDGNvbm5lY3RlZF9hdBgKIAEoAxIQCghlbmRlZF9hdBgLIAEoAxInCgplbmRfcmVhc29uGAwgASgOMhMub3JpZWwudjEuRW5kUmVhc29uEiAKCGVuZF9jb2RlGA0gASgOMg4ub3JpZWwudjEuQ29kZRIcCgRwYXRoGA4gASgOMg4ub3JpZWwudjEuUGF0aBINCgVieXRlcxgPIAEoBBITCgVjb2RlYxgQIAEoCUIE4OAYIBIZCgplbmRfZGV0YWlsGBEgASgJQgXg4BiACBIgCgZkZWxheXMYEiABKAsyEC5vcmllbC52MS5EZWxheXMSJQoGc2NvcGVzGBMgAygOMg8ub3JpZWwudjEuU2NvcGVCBOjgGCAiQAoPSm91cm5hbFNuYXBzaG90Ei0KB2VudHJpZXMYASADKAsyFi5vcmllbC52MS5Kb3VybmFsRW50cnlCBOjgGGQqRgoFVG9waWMSFQoRVE9QSUNfVU5TUEVDSUZJRUQQABITCg9UT1BJQ19DT01QVVRFUlMQARIRCg1UT1BJQ19KT1VSTkFMEAJCIVofb3JpZWwvcHJvdG9jb2wvb3JpZWwvdjE7b3JpZWx2MWIGcHJvdG8z", [file_oriel_v1_agent, file_oriel_v1_bounds, file_oriel_v1_session]);
 
 /**
  * @generated from message oriel.v1.FromConsole
@@ -194,6 +194,12 @@ export type ToConsole = Message<"oriel.v1.ToConsole"> & {
      */
     value: RelayHealth;
     case: "relayHealth";
+  } | {
+    /**
+     * @generated from field: oriel.v1.AgentLost agent_lost = 30;
+     */
+    value: AgentLost;
+    case: "agentLost";
   } | { case: undefined; value?: undefined };
 };
 
@@ -554,6 +560,27 @@ export const SessionWaitingSchema: GenMessage<SessionWaiting> = /*@__PURE__*/
   messageDesc(file_oriel_v1_live, 12);
 
 /**
+ * AgentLost is said of a running session when the connection between the relay and
+ * the computer's agent broke without a goodbye. The agent may be gone, or only that
+ * connection: the viewer knows, who has one of its own.
+ *
+ * @generated from message oriel.v1.AgentLost
+ */
+export type AgentLost = Message<"oriel.v1.AgentLost"> & {
+  /**
+   * @generated from field: string session_id = 1;
+   */
+  sessionId: string;
+};
+
+/**
+ * Describes the message oriel.v1.AgentLost.
+ * Use `create(AgentLostSchema)` to create a new message.
+ */
+export const AgentLostSchema: GenMessage<AgentLost> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_live, 13);
+
+/**
  * CloseSession ends a session, or takes back an OpenSession that waits or is
  * not answered yet (session_id empty).
  *
@@ -578,7 +605,7 @@ export type CloseSession = Message<"oriel.v1.CloseSession"> & {
  * Use `create(CloseSessionSchema)` to create a new message.
  */
 export const CloseSessionSchema: GenMessage<CloseSession> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 13);
+  messageDesc(file_oriel_v1_live, 14);
 
 /**
  * AttachSession is said on a new WebSocket by a tab whose session runs on
@@ -598,7 +625,7 @@ export type AttachSession = Message<"oriel.v1.AttachSession"> & {
  * Use `create(AttachSessionSchema)` to create a new message.
  */
 export const AttachSessionSchema: GenMessage<AttachSession> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 14);
+  messageDesc(file_oriel_v1_live, 15);
 
 /**
  * @generated from message oriel.v1.Problem
@@ -637,7 +664,7 @@ export type Problem = Message<"oriel.v1.Problem"> & {
  * Use `create(ProblemSchema)` to create a new message.
  */
 export const ProblemSchema: GenMessage<Problem> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 15);
+  messageDesc(file_oriel_v1_live, 16);
 
 /**
  * @generated from message oriel.v1.SignedOut
@@ -650,7 +677,7 @@ export type SignedOut = Message<"oriel.v1.SignedOut"> & {
  * Use `create(SignedOutSchema)` to create a new message.
  */
 export const SignedOutSchema: GenMessage<SignedOut> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 16);
+  messageDesc(file_oriel_v1_live, 17);
 
 /**
  * @generated from message oriel.v1.Computer
@@ -760,7 +787,7 @@ export type Computer = Message<"oriel.v1.Computer"> & {
  * Use `create(ComputerSchema)` to create a new message.
  */
 export const ComputerSchema: GenMessage<Computer> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 17);
+  messageDesc(file_oriel_v1_live, 18);
 
 /**
  * @generated from enum oriel.v1.Computer.Status
@@ -801,7 +828,7 @@ export enum Computer_Status {
  * Describes the enum oriel.v1.Computer.Status.
  */
 export const Computer_StatusSchema: GenEnum<Computer_Status> = /*@__PURE__*/
-  enumDesc(file_oriel_v1_live, 17, 0);
+  enumDesc(file_oriel_v1_live, 18, 0);
 
 /**
  * Twins are two machines that were connected with one identity at once.
@@ -829,7 +856,7 @@ export type Twins = Message<"oriel.v1.Twins"> & {
  * Use `create(TwinsSchema)` to create a new message.
  */
 export const TwinsSchema: GenMessage<Twins> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 18);
+  messageDesc(file_oriel_v1_live, 19);
 
 /**
  * @generated from message oriel.v1.Twins.Machine
@@ -865,7 +892,7 @@ export type Twins_Machine = Message<"oriel.v1.Twins.Machine"> & {
  * Use `create(Twins_MachineSchema)` to create a new message.
  */
 export const Twins_MachineSchema: GenMessage<Twins_Machine> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 18, 0);
+  messageDesc(file_oriel_v1_live, 19, 0);
 
 /**
  * @generated from message oriel.v1.ComputersSnapshot
@@ -882,7 +909,7 @@ export type ComputersSnapshot = Message<"oriel.v1.ComputersSnapshot"> & {
  * Use `create(ComputersSnapshotSchema)` to create a new message.
  */
 export const ComputersSnapshotSchema: GenMessage<ComputersSnapshot> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 19);
+  messageDesc(file_oriel_v1_live, 20);
 
 /**
  * @generated from message oriel.v1.ComputerRemoved
@@ -899,7 +926,7 @@ export type ComputerRemoved = Message<"oriel.v1.ComputerRemoved"> & {
  * Use `create(ComputerRemovedSchema)` to create a new message.
  */
 export const ComputerRemovedSchema: GenMessage<ComputerRemoved> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 20);
+  messageDesc(file_oriel_v1_live, 21);
 
 /**
  * @generated from message oriel.v1.JournalEntry
@@ -1018,7 +1045,7 @@ export type JournalEntry = Message<"oriel.v1.JournalEntry"> & {
  * Use `create(JournalEntrySchema)` to create a new message.
  */
 export const JournalEntrySchema: GenMessage<JournalEntry> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 21);
+  messageDesc(file_oriel_v1_live, 22);
 
 /**
  * JournalSnapshot is the newest entries, newest first; older pages come by REST.
@@ -1037,7 +1064,7 @@ export type JournalSnapshot = Message<"oriel.v1.JournalSnapshot"> & {
  * Use `create(JournalSnapshotSchema)` to create a new message.
  */
 export const JournalSnapshotSchema: GenMessage<JournalSnapshot> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 22);
+  messageDesc(file_oriel_v1_live, 23);
 
 /**
  * Topic is something that can be watched.
