@@ -149,6 +149,9 @@ func (a asked) answered(conn *wire.Conn, address string, challenge *orielv1.Chal
 			return signed, fail(address, "cannot be bound to this TLS connection: "+err.Error(), err)
 		}
 	}
+	if a.token != nil && len(challenge.GetSignature()) == 0 {
+		return signed, refuse(address, notProved+", or it is from before 2026-11-30: then update the relay", nil)
+	}
 	if a.token != nil && trust.VerifyChallenge(signed, challenge.GetSignature()) != nil {
 		return signed, refuse(address, notProved, nil)
 	}

@@ -36,14 +36,25 @@ type agent struct {
 
 func run(t *testing.T, relay *linktest.Relay, with ...func(*node.Options)) *agent {
 	t.Helper()
+	return runAs(t, identified(t, identity.Given{Relays: []string{relay.URL()}, Token: relay.Token()}), with...)
+}
+
+// identified is a new machine that was told so much.
+func identified(t *testing.T, given identity.Given) *identity.Identity {
+	t.Helper()
 	id, err := identity.Open(filepath.Join(t.TempDir(), "data"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { id.Close() })
-	if err := id.Configure(identity.Given{Relays: []string{relay.URL()}, Token: relay.Token()}); err != nil {
+	if err := id.Configure(given); err != nil {
 		t.Fatal(err)
 	}
+	return id
+}
+
+func runAs(t *testing.T, id *identity.Identity, with ...func(*node.Options)) *agent {
+	t.Helper()
 	o := node.Options{Version: "1.2.3", Desktop: func(out node.Outlet) node.Desktop {
 		return session.NewHost(session.Options{
 			Open: func(context.Context) (desktop.Desktop, error) { return desktop.Demo(image.Pt(320, 200)), nil },

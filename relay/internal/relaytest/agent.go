@@ -22,14 +22,15 @@ import (
 // Machine is what makes a computer itself: it outlives its connections.
 type Machine struct {
 	Key      ed25519.PrivateKey
-	Hello    *orielv1.Hello    // what Connect says, but key, nonce and signature
-	Relay    ed25519.PublicKey // pinned at the first greeting
-	Next     ed25519.PublicKey // the succession key, pinned with the first Welcome that names one; nil: none
-	Verifier *trust.Verifier   // of grants; there once it is connected
-	Deaf     bool              // does not prove that it is alive
-	Last     *orielv1.Hello    // that it sent
-	Member   trust.Membership  // what it shows
-	Welcomed trust.Membership  // what a relay gave it
+	Hello    *orielv1.Hello     // what Connect says, but key, nonce and signature
+	Relay    ed25519.PublicKey  // pinned at the first greeting
+	Next     ed25519.PublicKey  // the succession key, pinned with the first Welcome that names one; nil: none
+	Verifier *trust.Verifier    // of grants; there once it is connected
+	Deaf     bool               // does not prove that it is alive
+	Last     *orielv1.Hello     // that it sent
+	Asked    *orielv1.Challenge // that it answered last
+	Member   trust.Membership   // what it shows
+	Welcomed trust.Membership   // what a relay gave it
 }
 
 // NewMachine makes a computer with that host name.
@@ -125,6 +126,7 @@ func (m *Machine) greet(conn *wire.Conn, who trust.Applicant, token string) (*or
 		return nil, err
 	}
 	c := in.GetChallenge()
+	m.Asked = proto.CloneOf(c)
 	if m.Relay != nil && !m.Relay.Equal(ed25519.PublicKey(c.GetRelayKey())) {
 		if err := trust.Follow(m.Next, m.Relay, c.GetRelayKey(), c.GetRotations()); err != nil {
 			return nil, err

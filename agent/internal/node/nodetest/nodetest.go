@@ -26,8 +26,11 @@ type Viewer struct {
 	gone chan struct{} // closed when the peer connection has ended
 
 	mu     sync.Mutex
-	taken  bool                 // protected by mu; the answer is set
-	before []*orielv1.Candidate // protected by mu; that came before the answer
+	taken  bool                   // protected by mu; the answer is set
+	before []*orielv1.Candidate   // protected by mu; that came before the answer
+	heard  []*orielv1.FromDesktop // protected by mu; on control
+
+	channels map[string]*webrtc.DataChannel
 }
 
 // NewViewer makes an offer. It is closed with the test.
@@ -40,7 +43,7 @@ func NewViewer(t testing.TB) *Viewer {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { pc.GracefulClose() })
-	v := &Viewer{pc: pc, open: make(chan struct{}), gone: make(chan struct{})}
+	v := &Viewer{pc: pc, channels: make(map[string]*webrtc.DataChannel), open: make(chan struct{}), gone: make(chan struct{})}
 	var gone sync.Once
 	pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
 		if s == webrtc.PeerConnectionStateClosed || s == webrtc.PeerConnectionStateFailed || s == webrtc.PeerConnectionStateDisconnected {
@@ -48,11 +51,22 @@ func NewViewer(t testing.TB) *Viewer {
 		}
 	})
 	protocol := "oriel.v1"
-	control, err := pc.CreateDataChannel("control", &webrtc.DataChannelInit{Protocol: &protocol})
-	if err != nil {
-		t.Fatal(err)
+	for _, label := range []string{"control", "pointer"} {
+		if v.channels[label], err = pc.CreateDataChannel(label, &webrtc.DataChannelInit{Protocol: &protocol}); err != nil {
+			t.Fatal(err)
+		}
 	}
-	control.OnOpen(func() { close(v.open) })
+	v.channels["control"].OnOpen(func() { close(v.open) })
+	v.channels["control"].OnMessage(func(raw webrtc.DataChannelMessage) {
+		m := &orielv1.FromDesktop{}
+		if err := orielv1.Decode(raw.Data, m); err != nil {
+			t.Errorf("on control: %v", err)
+			return
+		}
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.heard = append(v.heard, m)
+	})
 	if _, err := pc.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}); err != nil {
 		t.Fatal(err)
 	}
@@ -113,6 +127,44 @@ func (v *Viewer) Connected(t testing.TB) {
 	}
 }
 
+// Fingerprint of the viewer's certificate.
+func (v *Viewer) Fingerprint(t testing.TB) []byte {
+	t.Helper()
+	fingerprint, err := trust.Fingerprint(v.sdp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fingerprint
+}
+
+// SDP of the viewer's offer.
+func (v *Viewer) SDP() string { return v.sdp }
+
+// Send says b on control or pointer.
+func (v *Viewer) Send(t testing.TB, label string, b []byte) {
+	t.Helper()
+	if err := v.channels[label].Send(b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Hear waits for a message on control.
+func (v *Viewer) Hear(t testing.TB, what string, is func(*orielv1.FromDesktop) bool) (found *orielv1.FromDesktop) {
+	t.Helper()
+	linktest.Until(t, what, func() bool {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		for _, m := range v.heard {
+			if is(m) {
+				found = m
+				return true
+			}
+		}
+		return false
+	})
+	return found
+}
+
 // Gone is closed when the agent's side went away.
 func (v *Viewer) Gone() <-chan struct{} { return v.gone }
 
@@ -121,17 +173,13 @@ var sessions atomic.Int64
 // Grant is a good one for v, for a session of its own.
 func Grant(t testing.TB, relay *linktest.Relay, machine ed25519.PublicKey, v *Viewer) *orielv1.Grant {
 	t.Helper()
-	fingerprint, err := trust.Fingerprint(v.sdp)
-	if err != nil {
-		t.Fatal(err)
-	}
 	nonce := make([]byte, 16)
 	rand.Read(nonce)
 	now := relay.Now()
 	return &orielv1.Grant{
 		SessionId: fmt.Sprintf("session-%d", sessions.Add(1)), Nonce: nonce, ComputerId: relay.Computer, ComputerKey: machine,
 		Operator: &orielv1.Operator{Id: "p1", Name: "Ada"}, Scopes: []orielv1.Scope{orielv1.Scope_SCOPE_VIEW, orielv1.Scope_SCOPE_CONTROL},
-		IssuedAt: now.UnixMilli(), ExpiresAt: now.Add(trust.GrantLifetime).UnixMilli(), Fingerprint: fingerprint, Mode: orielv1.Mode_MODE_CONTROL,
+		IssuedAt: now.UnixMilli(), ExpiresAt: now.Add(trust.GrantLifetime).UnixMilli(), Fingerprint: v.Fingerprint(t), Mode: orielv1.Mode_MODE_CONTROL,
 	}
 }
 
