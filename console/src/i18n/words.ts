@@ -1,32 +1,9 @@
 /** Words for what programs tell apart by number or code. */
-import { ApiError } from '../core/relay/api';
 import type { Stage } from '../core/viewer/delays';
 import { Lack, Preset } from '../core/wire/oriel/v1/channel_pb';
 import { Computer_Status } from '../core/wire/oriel/v1/live_pb';
 import { Code, EndReason, Mode, Path } from '../core/wire/oriel/v1/session_pb';
 import { m } from '../paraglide/messages.js';
-
-/** What went wrong with a call of the REST interface, and what to do. */
-export function problemWords(error: unknown): string {
-  if (!(error instanceof ApiError)) return m.problem_unknown();
-  switch (error.code) {
-    case 'unreachable':
-      return m.problem_unreachable();
-    case 'bad_credentials':
-      return m.problem_bad_credentials();
-    case 'too_many_tries':
-      return m.problem_too_many_tries({ minutes: Math.max(Math.ceil((error.retryAfter ?? 60) / 60), 1) });
-    case 'unauthorized':
-      return m.problem_unauthorized();
-    case 'cookie_refused':
-      return m.problem_cookie_refused({ address: error.message });
-    case 'forbidden':
-      return m.problem_forbidden();
-    case 'not_found':
-      return m.problem_not_found();
-  }
-  return error.message ? m.problem_detail({ detail: error.message }) : m.problem_unknown();
-}
 
 export function statusWords(status: Computer_Status): string {
   switch (status) {

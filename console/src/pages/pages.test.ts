@@ -1,11 +1,14 @@
+import { readFileSync } from 'node:fs';
 import { create } from '@bufbuild/protobuf';
 import { fireEvent, render, screen } from '@testing-library/svelte';
+
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ApiError } from '../core/relay/api';
 import { Computer_Status, ComputerSchema, FailingSchema } from '../core/wire/oriel/v1/live_pb';
 import { Code, EndReason } from '../core/wire/oriel/v1/session_pb';
 import { ago, bytes, duration } from '../i18n/format';
-import { browserWords, codeWords, endWords, problemWords, reasonWords } from '../i18n/words';
+import { PROBLEMS, problemWords } from '../i18n/problems';
+import { browserWords, codeWords, endWords, reasonWords } from '../i18n/words';
 import SignIn from './sign-in/SignIn.svelte';
 import { computers } from '../state/computers.svelte';
 import type { Session } from './viewer/session.svelte';
@@ -208,6 +211,18 @@ describe('words', () => {
     }
     const reasons = Object.values(EndReason).filter((r) => typeof r === 'number');
     expect(new Set(reasons.map(reasonWords)).size).toBe(reasons.length);
+  });
+
+  // Rule: each code that the relay's description lists has its words here, and no other.
+  it('there are for every problem that the relay may have', () => {
+    const yaml = readFileSync('../protocol/openapi.yaml', 'utf8'); // from the console's folder
+    const problem = yaml.slice(yaml.indexOf('\n    Problem:'));
+    const listed = /\n {8}code:\n[^]*? {10}enum:\n((?: {12}- .*\n)+)/.exec(problem)?.[1] ?? '';
+    const codes = Array.from(listed.matchAll(/- (\w+)/g), ([, code]) => code ?? '');
+    expect(codes.length).toBeGreaterThan(30);
+    const own = ['unreachable', 'cookie_refused'];
+    expect(Object.keys(PROBLEMS).sort()).toEqual([...codes, ...own].sort());
+    for (const code of codes) expect(problemWords(new ApiError(400, code, 'x'))).not.toBe('');
   });
 
   it('there are for errors that nobody foresaw', () => {

@@ -1,7 +1,7 @@
 /**
  * The relay's REST interface: a client typed by its OpenAPI description
  * (api.gen.ts, generated). A call that fails throws ApiError, whose code a
- * program can tell apart; i18n/words.ts has the sentence for people.
+ * program can tell apart; i18n/problems.ts has the sentence for people.
  */
 import createClient, { type Middleware } from 'openapi-fetch';
 import type { components, paths } from './api.gen';
@@ -16,6 +16,7 @@ export type SessionRow = Schemas['Session'];
 export type RelayInfo = Schemas['RelayInfo'];
 export type WaitingComputer = Schemas['WaitingComputer'];
 export type AgentFile = Schemas['AgentFile'];
+export type ProblemCode = Schemas['Problem']['code'];
 
 export class ApiError extends Error {
   override readonly name = 'ApiError';

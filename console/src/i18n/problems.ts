@@ -1,0 +1,72 @@
+/** Words for what the relay refuses, by the code of the problem. */
+import { ApiError, type ProblemCode } from '../core/relay/api';
+import { m } from '../paraglide/messages.js';
+
+type Words = (error: ApiError) => string;
+
+/** The relay's own sentence, where it says more than the code does. */
+const said: Words = (error) =>
+  error.message ? m.problem_detail({ detail: error.message }) : m.problem_unknown();
+
+/** Every code that the relay's description lists, and what this page makes up itself. */
+export const PROBLEMS = {
+  unreachable: m.problem_unreachable,
+  cookie_refused: (error) => m.problem_cookie_refused({ address: error.message }),
+
+  unauthorized: m.problem_unauthorized,
+  forbidden: m.problem_forbidden,
+  bad_credentials: m.problem_bad_credentials,
+  too_many_tries: (error) =>
+    m.problem_too_many_tries({ minutes: Math.max(Math.ceil((error.retryAfter ?? 60) / 60), 1) }),
+  busy: m.problem_sign_ins_busy,
+  owner_exists: m.problem_owner_exists,
+  owner_token: said,
+  recovery_token: said,
+  too_many_tabs: m.problem_too_many_tabs,
+  metrics_token: said,
+
+  invalid: said,
+  not_found: m.problem_not_found,
+  conflict: m.problem_conflict,
+  ended: m.problem_ended,
+  cursor: m.problem_cursor,
+  no_file: said,
+  read_only: said,
+
+  offline: m.problem_offline,
+  no_answer: m.problem_no_answer,
+  agent: said,
+  unimplemented: m.code_unimplemented,
+  blocked: m.problem_blocked,
+  two_machines: m.code_two_machines,
+  no_preview: m.problem_no_preview,
+  too_many_sessions: m.problem_too_many_sessions,
+  session_moved: m.problem_session_moved,
+  offer: said,
+  session_mode: said,
+
+  internal: m.problem_internal,
+  overloaded: m.problem_busy,
+  unavailable: m.problem_unavailable,
+  nodes_apart: m.problem_nodes_apart,
+  disk_full: m.problem_disk_full,
+  draining: m.problem_draining,
+  timeout: m.problem_timeout,
+  too_large: m.problem_too_large,
+  cross_origin: m.problem_cross_origin,
+  malformed: m.problem_mismatch,
+  method_not_allowed: m.problem_mismatch,
+  no_route: m.problem_mismatch,
+  no_upgrade: m.problem_mismatch,
+  not_acceptable: m.problem_mismatch,
+  unsupported_media_type: m.problem_mismatch,
+} satisfies Record<ProblemCode | 'unreachable' | 'cookie_refused', Words | (() => string)>;
+
+const known = (code: string): code is keyof typeof PROBLEMS => Object.hasOwn(PROBLEMS, code);
+
+/** What went wrong with a call of the REST interface, and what to do. */
+export function problemWords(error: unknown): string {
+  if (!(error instanceof ApiError)) return m.problem_unknown();
+  const words: Words = known(error.code) ? PROBLEMS[error.code] : said;
+  return words(error);
+}
