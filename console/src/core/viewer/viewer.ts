@@ -12,25 +12,24 @@
  * its own; what belongs to an older attempt is ignored. A connection that is
  * lost is followed by a new attempt in the same session, a session that the
  * network or the agent ended by a new session, however long the agent is
- * away (core/viewer/ends.ts); what a person ended stays ended. The loss of the live socket alone changes nothing: the session is
- * attached to the next one.
+ * away (core/viewer/ends.ts); what a person ended stays ended. The loss of the live
+ * socket alone changes nothing: the session is attached to the next one.
+ *
+ * The parts: screen.ts is what of it is on this side of the connection, signalling.ts
+ * what goes through the relay, attempt.ts and peer.ts one connection, monitor.ts how it does.
  */
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { Attempt } from './attempt';
-import { RemoteCursor } from './cursor';
-import { Emitter } from '../emitter';
 import type { DesktopMessage } from './desktop-message';
 import { lossOf, passes } from './ends';
-import { Keyboard } from './keyboard';
-import type { Chord } from './keys';
 import type { Live } from '../relay/live';
 import { Monitor } from './monitor';
 import { makeOffer } from './offer';
 import { Peer } from './peer';
 import { AccountPins, type Pins } from './pins';
-import { Pointer } from './pointer';
-import { PresentationDelay } from './presentation';
-import { Stage, type Place, type Scale } from './stage';
+import { RemoteScreen } from './screen';
+import { Signalling } from './signalling';
+import type { Place } from './stage';
 import { judge } from './trust';
 import { final, underWay, waitsForComputer } from './viewer-events';
 import type { Snapshot, Timer, ViewerEvents, ViewerOptions, ViewerState } from './viewer-events';
@@ -44,25 +43,16 @@ const RETRY_FIRST = 250;
 const RETRY_LONGEST = 4_000;
 const ASK_TIMEOUT = 15_000; // ms from the offer to the answer
 
-export class Viewer extends Emitter<ViewerEvents> {
-  readonly #live: Live;
+export class Viewer extends RemoteScreen {
   readonly #options: ViewerOptions;
   readonly #pins: Pins;
-  readonly #stage: Stage;
-  readonly #cursor: RemoteCursor;
-  readonly #keyboard: Keyboard;
-  readonly #pointer: Pointer;
-  readonly #delay: PresentationDelay;
-  readonly #forget: (() => void)[] = [];
+  readonly #relay: Signalling;
   #state: ViewerState = { name: 'relay' };
   #mode: Mode;
   #attempt: Attempt | undefined;
   #ready: Attempt | undefined; // the first, while the relay is still being reached
   #attempts = 0;
-  #sessionId = '';
   #scopes: readonly Scope[] = [];
-  #viewOnly = false;
-  #seq = 0;
   #pause = RETRY_FIRST;
   #timer: Timer; // the next attempt, or the end of patience with this one
   #quality: MessageInitShape<typeof StreamSettingsSchema> | undefined;
@@ -73,35 +63,24 @@ export class Viewer extends Emitter<ViewerEvents> {
 
   constructor(live: Live, options: ViewerOptions) {
     super();
-    this.#live = live;
     this.#options = options;
     this.#mode = options.viewOnly ? Mode.VIEW : Mode.CONTROL;
     this.#pins = options.pins ?? new AccountPins();
-    this.#stage = new Stage();
-    this.#cursor = new RemoteCursor(this.#stage);
-    this.#delay = new PresentationDelay(this.#stage.video);
-    this.#stage.onlayout = () => {
-      this.#cursor.draw();
-      this.emit('layout', undefined);
-    };
-    this.#keyboard = new Keyboard(this.#stage.root, this.#stage.field, {
-      key: (usage, down, more) => this.#input({ case: 'key', value: { usage, down, ...more } }),
-      text: (text) => this.sendText(text),
-      releaseAll: () => this.#input({ case: 'releaseAll', value: {} }),
-      escape: () => this.emit('escape', undefined),
+    this.stage.video.addEventListener('loadeddata', () => this.#firstPicture());
+    this.#relay = new Signalling(live, options.computerId, {
+      reconnected: () => this.#relayBack(),
+      waiting: (unreachable) => this.#waiting(unreachable),
+      opened: (opened) => this.#opened(opened),
+      answered: (answer) => void this.#answered(answer),
+      candidate: (candidate) => this.#attempt?.add(candidate),
+      problem: (problem) => this.#problem(problem),
+      agentLost: () => void this.#doubtAgent(),
+      ended: (ended) => this.#sessionEnded(ended),
+      iceServers: () => waitsForComputer(this.#state) && !this.#attempt?.opened && this.#open(),
     });
-    this.#pointer = new Pointer(this.#stage, {
-      move: (place) => this.#move(place),
-      button: (button, down, { x, y }) =>
-        this.#input({ case: 'button', value: { button, down, x, y, seq: ++this.#seq } }),
-      wheel: (dx, dy, { x, y }) => this.#input({ case: 'wheel', value: { dx, dy, x, y } }),
-      mouse: (here) => this.#cursor.setMouse(here),
-    });
-    this.#stage.video.addEventListener('loadeddata', () => this.#firstPicture());
-    this.#listen();
-    this.#allowInput();
+    this.allowInput();
     this.#ready = this.#newAttempt(options.offer);
-    if (live.state === 'open') this.#open();
+    if (this.#relay.open) this.#open();
   }
 
   get state(): ViewerState {
@@ -109,7 +88,7 @@ export class Viewer extends Emitter<ViewerEvents> {
   }
 
   get sessionId(): string {
-    return this.#sessionId;
+    return this.#relay.sessionId;
   }
 
   get scopes(): readonly Scope[] {
@@ -134,80 +113,6 @@ export class Viewer extends Emitter<ViewerEvents> {
     this.retry();
   }
 
-  /** Keeps this page from sending input; what may be done at all is the grant's and the agent's matter. */
-  get viewOnly(): boolean {
-    return this.#viewOnly;
-  }
-
-  set viewOnly(on: boolean) {
-    if (on) this.#releaseAll();
-    this.#viewOnly = on;
-    this.#allowInput();
-  }
-
-  /** Shows the picture in an element, once there is one; label is what a screen reader calls it. */
-  moveTo(target: HTMLElement, label: string): void {
-    this.#stage.moveTo(target, label);
-  }
-
-  get scale(): Scale {
-    return this.#stage.scale;
-  }
-
-  set scale(scale: Scale) {
-    this.#stage.scale = scale;
-  }
-
-  get percent(): number {
-    return this.#stage.percent;
-  }
-
-  get size(): { width: number; height: number } {
-    return this.#stage.size;
-  }
-
-  get textMode(): boolean {
-    return this.#keyboard.textMode;
-  }
-
-  set textMode(on: boolean) {
-    this.#keyboard.releaseAll();
-    this.#keyboard.textMode = on;
-    this.focus();
-  }
-
-  get pressed(): ReadonlySet<string> {
-    return this.#keyboard.pressed;
-  }
-
-  /** Measures when every picture is shown, and not only one now and then; for whoever looks at the figures. */
-  set measuring(on: boolean) {
-    this.#delay.every = on;
-  }
-
-  focus(): void {
-    const { root, field } = this.#stage;
-    (this.#keyboard.textMode ? field : root).focus({ preventScroll: true });
-  }
-
-  /** Presses and releases keys that the browser would keep for itself. */
-  sendKeys(chord: Chord): void {
-    this.#keyboard.send(chord);
-  }
-
-  /** Presses or releases one key by itself. Returns whether it is down now. */
-  toggleKey(code: string): boolean {
-    return this.#keyboard.toggle(code);
-  }
-
-  /** Types text as it is, whatever the remote layout. */
-  sendText(text: string): void {
-    // At most 4096 bytes a message; a code point takes at most 4.
-    const points = [...text];
-    for (let i = 0; i < points.length; i += 1000)
-      this.#input({ case: 'text', value: { text: points.slice(i, i + 1000).join('') } });
-  }
-
   /** What the picture is to be like, on this connection and on those after it. */
   setStream(settings: MessageInitShape<typeof StreamSettingsSchema>): void {
     this.#quality = settings;
@@ -222,7 +127,7 @@ export class Viewer extends Emitter<ViewerEvents> {
 
   /** Opens a new session after an end. */
   retry(): void {
-    [this.#sessionId, this.#pause, this.#gone] = ['', RETRY_FIRST, undefined];
+    [this.#relay.sessionId, this.#pause, this.#gone] = ['', RETRY_FIRST, undefined];
     this.#open();
   }
 
@@ -240,49 +145,15 @@ export class Viewer extends Emitter<ViewerEvents> {
     this.#dropAttempt();
     this.#ready?.peer.close();
     clearTimeout(this.#timer);
-    for (const forget of this.#forget) forget();
+    this.#relay.close();
     this.forgetListeners();
-    this.#keyboard.close();
-    this.#pointer.close();
-    this.#cursor.close();
-    this.#delay.close();
-    this.#stage.close();
-  }
-
-  #listen(): void {
-    const { computerId } = this.#options;
-    const mine = (number: number) => this.#attempt !== undefined && number === this.#attempt.number;
-    const on: Live['on'] = (name, listener) => {
-      const off = this.#live.on(name, listener);
-      this.#forget.push(off);
-      return off;
-    };
-    this.#forget.push(this.#live.reserve());
-    on('welcome', () => this.#relayBack());
-    on(
-      'sessionWaiting',
-      (v) => mine(v.attempt) && v.computerId === computerId && this.#waiting(v.unreachable),
-    );
-    on('sessionOpened', (v) => mine(v.attempt) && this.#opened(v));
-    on('answer', (v) => mine(v.attempt) && v.sessionId === this.#sessionId && void this.#answered(v));
-    on('candidate', (v) => mine(v.attempt) && this.#attempt?.add(v));
-    on(
-      'problem',
-      (v) => (mine(v.attempt) || (v.attempt === 0 && this.#isSession(v.sessionId))) && this.#problem(v),
-    );
-    on('agentLost', (v) => this.#isSession(v.sessionId) && void this.#doubtAgent());
-    on('sessionEnded', (v) => this.#isSession(v.sessionId) && this.#sessionEnded(v));
-    on('iceServers', () => waitsForComputer(this.#state) && !this.#attempt?.opened && this.#open());
-  }
-
-  #isSession(id: string): boolean {
-    return id !== '' && id === this.#sessionId;
+    this.closeScreen();
   }
 
   // The live socket is a new one.
   #relayBack(): void {
     if (this.#monitor) {
-      this.#live.send({ case: 'attachSession', value: { sessionId: this.#sessionId } });
+      this.#relay.attachSession();
       void this.#doubt();
     } else if (!final(this.#state)) this.#open();
   }
@@ -306,12 +177,13 @@ export class Viewer extends Emitter<ViewerEvents> {
   #open(): void {
     clearTimeout(this.#timer);
     this.#dropAttempt();
-    if (this.#live.state !== 'open')
-      return this.#enter(this.#sessionId ? { name: 'resuming' } : { name: 'relay' });
+    if (!this.#relay.open)
+      return this.#enter(this.#relay.sessionId ? { name: 'resuming' } : { name: 'relay' });
     this.#attempt = this.#ready ?? this.#newAttempt();
     this.#ready = undefined;
-    this.#show(this.#attempt.peer.stream);
-    this.#enter(this.#sessionId ? { name: 'resuming' } : { name: 'asking' });
+    this.#relay.attempt = this.#attempt.number;
+    this.show(this.#attempt.peer.stream);
+    this.#enter(this.#relay.sessionId ? { name: 'resuming' } : { name: 'asking' });
     void this.#offer(this.#attempt);
   }
 
@@ -327,23 +199,19 @@ export class Viewer extends Emitter<ViewerEvents> {
       forged: () => own() && this.#distrust({ name: 'forged' }),
       message: (message) => own() && this.#message(message),
     });
-    return new Attempt(number, peer, (value) => this.#live.send({ case: 'candidate', value }));
+    return new Attempt(number, peer, (candidate) => this.#relay.trickle(candidate));
   }
 
   async #offer(attempt: Attempt): Promise<void> {
     let sdp: string;
     try {
-      sdp = await attempt.peer.offer(this.#live.iceServers);
+      sdp = await attempt.peer.offer(this.#relay.iceServers);
     } catch (error) {
       return this.#fail(attempt, error);
     }
     if (attempt !== this.#attempt) return;
     this.#timer = setTimeout(() => this.#lost(), ASK_TIMEOUT);
-    const { computerId } = this.#options;
-    this.#live.send({
-      case: 'openSession',
-      value: { attempt: attempt.number, computerId, mode: this.#mode, sdp, sessionId: this.#sessionId },
-    });
+    this.#relay.openSession({ mode: this.#mode, sdp });
   }
 
   #waiting(unreachable: boolean): void {
@@ -354,10 +222,10 @@ export class Viewer extends Emitter<ViewerEvents> {
   #opened(opened: SessionOpened): void {
     const attempt = this.#attempt;
     if (!attempt) return;
-    this.#sessionId = opened.sessionId;
+    this.#relay.sessionId = opened.sessionId;
     this.#scopes = opened.scopes;
     this.emit('scopes', this.#scopes);
-    this.#allowInput();
+    this.allowInput();
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#lost(), ASK_TIMEOUT);
     if (this.#state.name !== 'resuming') this.#enter({ name: 'connecting' });
@@ -387,7 +255,7 @@ export class Viewer extends Emitter<ViewerEvents> {
 
   // The other side is not the computer that is known here.
   #distrust(state: ViewerState): void {
-    this.#closeSession();
+    this.#relay.closeSession();
     this.#end(state);
   }
 
@@ -398,13 +266,13 @@ export class Viewer extends Emitter<ViewerEvents> {
     this.#publish('crowded', false);
     if (this.#quality) this.setStream(this.#quality);
     if (this.#attempt)
-      this.#monitor = new Monitor(this.#attempt.peer, this.#delay, {
+      this.#monitor = new Monitor(this.#attempt.peer, this.delay, {
         stats: (stats) => this.emit('stats', stats),
         unsteady: (on) => this.emit('unsteady', on),
       });
     if (this.#attempt?.pictured || !this.#scopes.includes(Scope.VIEW)) return this.#goLive();
     // What is left of the connection before stays until the new picture is there.
-    const left = this.#stage.frozen && this.#snapshot.display === undefined;
+    const left = this.stage.frozen && this.#snapshot.display === undefined;
     this.#enter({ name: left ? 'resuming' : 'connected' });
   }
 
@@ -414,15 +282,9 @@ export class Viewer extends Emitter<ViewerEvents> {
     if (this.#monitor) this.#enter({ name: 'live' });
   }
 
-  #show(stream: MediaStream): void {
-    const { video } = this.#stage;
-    video.srcObject = stream;
-    video.play().catch(() => undefined); // muted video may play; if it may not, nothing else helps
-  }
-
   #firstPicture(): void {
-    this.#stage.thaw();
-    this.#stage.layout();
+    this.stage.thaw();
+    this.stage.layout();
     if (this.#attempt) this.#attempt.pictured = true;
     this.#goLive();
     if (this.#pictured) return;
@@ -435,17 +297,17 @@ export class Viewer extends Emitter<ViewerEvents> {
     switch (body.case) {
       case 'ready':
         this.emit('scopes', (this.#scopes = body.value.scopes));
-        this.#allowInput();
-        this.#stage.setScreen(body.value.screen);
+        this.allowInput();
+        this.stage.setScreen(body.value.screen);
         this.#publish('lacks', body.value.lacks);
         if (this.#snapshot.display !== undefined) this.#publish('display', undefined); // or it is said again
         return this.#publish('fullChroma', body.value.fullChroma);
       case 'screen':
-        return this.#stage.setScreen(body.value);
+        return this.stage.setScreen(body.value);
       case 'cursorShape':
-        return this.#cursor.setShape(body.value);
+        return this.cursor.setShape(body.value);
       case 'cursorPlace':
-        return this.#cursor.setPlace(body.value);
+        return this.cursor.setPlace(body.value);
       case 'denied':
         return this.emit('denied', { scope: body.value.scope, detail: body.value.detail });
       case 'dropped':
@@ -472,9 +334,9 @@ export class Viewer extends Emitter<ViewerEvents> {
   // This connection is gone; the session may not be.
   #lost(): void {
     if (final(this.#state)) return;
-    this.#stage.freeze();
+    this.stage.freeze();
     this.#dropAttempt();
-    this.#enter(this.#sessionId ? { name: 'resuming' } : { name: 'asking' });
+    this.#enter(this.#relay.sessionId ? { name: 'resuming' } : { name: 'asking' });
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#open(), this.#pause * (0.5 + Math.random() / 2));
     this.#pause = Math.min(this.#pause * 2, RETRY_LONGEST);
@@ -483,8 +345,8 @@ export class Viewer extends Emitter<ViewerEvents> {
   #problem(problem: Problem): void {
     if (passes(problem.code)) return this.#lost();
     // The session to go on with is over: a new one will do.
-    if (problem.code === Code.NOT_FOUND && this.#sessionId) {
-      this.#sessionId = '';
+    if (problem.code === Code.NOT_FOUND && this.#relay.sessionId) {
+      this.#relay.sessionId = '';
       return this.#lost();
     }
     this.#end({ name: 'ended', reason: EndReason.FAILED, code: problem.code, detail: problem.detail });
@@ -497,7 +359,7 @@ export class Viewer extends Emitter<ViewerEvents> {
 
   #over(reason: EndReason, code: Code, detail: string): void {
     if (final(this.#state)) return;
-    this.#sessionId = '';
+    this.#relay.sessionId = '';
     const loss = lossOf(reason, code);
     if (loss === 'gone') this.#gone = 'stopped';
     if (loss) return this.#lost();
@@ -507,82 +369,64 @@ export class Viewer extends Emitter<ViewerEvents> {
   #fail(attempt: Attempt, error: unknown): void {
     if (attempt !== this.#attempt) return;
     console.error('viewer', error);
-    this.#closeSession();
+    this.#relay.closeSession();
     const detail = error instanceof Error ? error.message : '';
     this.#end({ name: 'ended', reason: EndReason.FAILED, code: Code.INTERNAL, detail });
   }
 
   #end(state: ViewerState): void {
     clearTimeout(this.#timer);
-    this.#stage.freeze();
+    this.stage.freeze();
     this.#dropAttempt();
-    this.#sessionId = '';
+    this.#relay.sessionId = '';
     this.#enter(state);
   }
 
   // Said on both ways; to the agent first, which hears nothing more after the relay.
   #leave(now: boolean): void {
-    this.#releaseAll();
+    this.releaseAll();
     this.#monitor?.report();
     this.#send({ case: 'leave', value: {} });
-    const [peer, sessionId] = [this.#attempt?.peer, this.#sessionId];
-    if (now || !peer?.open) return this.#closeSession();
-    peer.gracefulClose(() => this.#live.send({ case: 'closeSession', value: { sessionId } }));
-  }
-
-  #closeSession(): void {
-    const attempt = this.#attempt?.number ?? 0;
-    // Without a session there may be a request that waits.
-    const value = this.#sessionId ? { sessionId: this.#sessionId } : { attempt };
-    if (this.#sessionId || attempt > 0) this.#live.send({ case: 'closeSession', value });
+    const [peer, sessionId] = [this.#attempt?.peer, this.#relay.sessionId];
+    if (now || !peer?.open) return this.#relay.closeSession();
+    peer.gracefulClose(() => this.#relay.closeSession(sessionId));
   }
 
   #dropAttempt(): void {
-    this.#stage.video.srcObject = null; // what is not verified, or over, shows nothing
+    this.stage.video.srcObject = null; // what is not verified, or over, shows nothing
     this.#monitor?.close();
     this.#attempt?.peer.close();
     this.#attempt = this.#monitor = undefined;
+    this.#relay.attempt = 0;
   }
 
   #enter(state: ViewerState): void {
     const before = this.#state.name;
     if (this.#gone && underWay(state)) state = { name: 'away', silent: this.#gone === 'silent' };
     this.#state = state;
-    if (before === 'live' && state.name !== 'live') this.#keyboard.releaseAll();
-    this.#allowInput();
+    if (before === 'live' && state.name !== 'live') this.releaseKeys();
+    this.allowInput();
     if (before !== state.name) this.emit('state', state);
   }
 
-  #move(place: Place): void {
-    if (!this.#maySend() || !this.#scopes.includes(Scope.CONTROL)) return;
-    this.#cursor.follow(place);
-    this.#attempt?.peer.move(++this.#seq, place.x, place.y);
+  protected override get takesInput(): boolean {
+    return this.#state.name === 'live';
   }
 
-  // Keys and buttons go out even without the scope: the agent's refusal is what the operator is told.
-  #input(body: DesktopMessage): void {
-    if (!this.#maySend()) return;
+  protected override get mayControl(): boolean {
+    return this.#scopes.includes(Scope.CONTROL);
+  }
+
+  protected override sendMove(seq: number, { x, y }: Place): void {
+    this.#attempt?.peer.move(seq, x, y);
+  }
+
+  protected override sendInput(body: DesktopMessage): void {
     this.#monitor?.used();
     this.#send(body);
   }
 
-  #maySend(): boolean {
-    return this.#state.name === 'live' && !this.#viewOnly;
-  }
-
   #send(body: DesktopMessage): void {
     this.#attempt?.peer.send(body);
-  }
-
-  #releaseAll(): void {
-    this.#pointer.releaseAll();
-    this.#keyboard.releaseAll();
-  }
-
-  #allowInput(): void {
-    const may = this.#maySend();
-    this.#keyboard.enabled = this.#pointer.enabled = may;
-    this.#cursor.controls = may && this.#scopes.includes(Scope.CONTROL);
-    this.#cursor.draw();
   }
 }

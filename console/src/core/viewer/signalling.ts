@@ -1,0 +1,93 @@
+/**
+ * Signalling is one viewer's part of the live socket: what it asks the relay for, and what
+ * it hears of its own session and of its attempt of this moment. What belongs to an older
+ * attempt, or to another viewer, is not handed on.
+ */
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import type { Live } from '../relay/live';
+import type { OpenSession, Problem, SessionOpened } from '../wire/oriel/v1/live_pb';
+import type { Answer, Candidate, CandidateSchema, SessionEnded } from '../wire/oriel/v1/session_pb';
+
+export interface SignallingEvents {
+  /** The live socket is a new one. */
+  reconnected(): void;
+  /** The relay waits for the computer. */
+  waiting(unreachable: boolean): void;
+  opened(opened: SessionOpened): void;
+  answered(answer: Answer): void;
+  candidate(candidate: Candidate): void;
+  problem(problem: Problem): void;
+  /** The relay has lost the session's agent. */
+  agentLost(): void;
+  ended(ended: SessionEnded): void;
+  iceServers(): void;
+}
+
+type Opening = Pick<OpenSession, 'mode' | 'sdp'>;
+
+export class Signalling {
+  /** The attempt of this moment; 0: none. */
+  attempt = 0;
+  /** The session of this moment; '': none. */
+  sessionId = '';
+  readonly #live: Live;
+  readonly #computerId: string;
+  readonly #stop: (() => void)[];
+
+  constructor(live: Live, computerId: string, events: SignallingEvents) {
+    this.#live = live;
+    this.#computerId = computerId;
+    const ours = (number: number) => this.attempt !== 0 && number === this.attempt;
+    const session = (id: string) => id !== '' && id === this.sessionId;
+    this.#stop = [
+      live.reserve(),
+      live.on('welcome', () => events.reconnected()),
+      live.on('sessionWaiting', (v) => {
+        if (ours(v.attempt) && v.computerId === computerId) events.waiting(v.unreachable);
+      }),
+      live.on('sessionOpened', (v) => ours(v.attempt) && events.opened(v)),
+      live.on('answer', (v) => ours(v.attempt) && v.sessionId === this.sessionId && events.answered(v)),
+      live.on('candidate', (v) => ours(v.attempt) && events.candidate(v)),
+      live.on('problem', (v) => {
+        if (ours(v.attempt) || (v.attempt === 0 && session(v.sessionId))) events.problem(v);
+      }),
+      live.on('agentLost', (v) => session(v.sessionId) && events.agentLost()),
+      live.on('sessionEnded', (v) => session(v.sessionId) && events.ended(v)),
+      live.on('iceServers', () => events.iceServers()),
+    ];
+  }
+
+  get open(): boolean {
+    return this.#live.state === 'open';
+  }
+
+  get iceServers(): Live['iceServers'] {
+    return this.#live.iceServers;
+  }
+
+  /** Asks for a session, or to go on with the one there is. */
+  openSession(opening: Opening): void {
+    const { attempt, sessionId } = this;
+    const value = { ...opening, attempt, computerId: this.#computerId, sessionId };
+    this.#live.send({ case: 'openSession', value });
+  }
+
+  /** Says on a new socket whose session it is. */
+  attachSession(): void {
+    this.#live.send({ case: 'attachSession', value: { sessionId: this.sessionId } });
+  }
+
+  /** Ends the session, or another that was the viewer's; without one, a request that may wait. */
+  closeSession(sessionId = this.sessionId): void {
+    const value = sessionId ? { sessionId } : { attempt: this.attempt };
+    if (sessionId || this.attempt > 0) this.#live.send({ case: 'closeSession', value });
+  }
+
+  trickle(value: MessageInitShape<typeof CandidateSchema>): void {
+    this.#live.send({ case: 'candidate', value });
+  }
+
+  close(): void {
+    for (const stop of this.#stop) stop();
+  }
+}
