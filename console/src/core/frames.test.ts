@@ -6,6 +6,7 @@ import { BoundsError, check, decode, encode, MAX_MESSAGE } from './frames';
 import { FromAgentSchema, ToAgentSchema } from './wire/oriel/v1/agent_pb';
 import {
   AgainSchema,
+  ChannelEndSchema,
   FromDesktopSchema,
   PointerMoveSchema,
   ToDesktopSchema,
@@ -21,6 +22,7 @@ const types: Record<string, DescMessage> = {
   Grant: GrantSchema,
   PointerMove: PointerMoveSchema,
   Again: AgainSchema,
+  ChannelEnd: ChannelEndSchema,
   ToAgent: ToAgentSchema,
   ToConsole: ToConsoleSchema,
   ToDesktop: ToDesktopSchema,

@@ -9,6 +9,8 @@
 // "pointer" (unordered, no retransmits): PointerMove, newest wins by seq.
 // "control" (ordered, reliable): ToDesktop and FromDesktop.
 // "again" (unordered, no retransmits): Again, input that went out on control.
+// Others are kinds of the agent's channel package: ordered, reliable, binary messages of
+// at most 65535 bytes, and a ChannelEnd where the agent ends one or does not take it.
 // All are opened by the console, with the protocol "oriel.v1".
 
 package orielv1
@@ -2135,6 +2137,69 @@ func (x *Bye) GetDetail() string {
 	return ""
 }
 
+// ChannelEnd is why the agent ends a data channel, or does not take it. It is the
+// channel's only text message, in base64, and its last: the close follows. A channel
+// that ends without one has done what it was opened for, or the connection is gone.
+type ChannelEnd struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Code          Code                   `protobuf:"varint,1,opt,name=code,proto3,enum=oriel.v1.Code" json:"code,omitempty"`
+	Detail        string                 `protobuf:"bytes,2,opt,name=detail,proto3" json:"detail,omitempty"`                    // one line for people
+	Scope         Scope                  `protobuf:"varint,3,opt,name=scope,proto3,enum=oriel.v1.Scope" json:"scope,omitempty"` // the one that is missing; with CODE_SCOPE
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChannelEnd) Reset() {
+	*x = ChannelEnd{}
+	mi := &file_oriel_v1_channel_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChannelEnd) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChannelEnd) ProtoMessage() {}
+
+func (x *ChannelEnd) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_channel_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChannelEnd.ProtoReflect.Descriptor instead.
+func (*ChannelEnd) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_channel_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ChannelEnd) GetCode() Code {
+	if x != nil {
+		return x.Code
+	}
+	return Code_CODE_UNSPECIFIED
+}
+
+func (x *ChannelEnd) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *ChannelEnd) GetScope() Scope {
+	if x != nil {
+		return x.Scope
+	}
+	return Scope_SCOPE_UNSPECIFIED
+}
+
 var File_oriel_v1_channel_proto protoreflect.FileDescriptor
 
 const file_oriel_v1_channel_proto_rawDesc = "" +
@@ -2273,7 +2338,12 @@ const file_oriel_v1_channel_proto_rawDesc = "" +
 	"\x03Bye\x12+\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x13.oriel.v1.EndReasonR\x06reason\x12\"\n" +
 	"\x04code\x18\x02 \x01(\x0e2\x0e.oriel.v1.CodeR\x04code\x12\x1d\n" +
-	"\x06detail\x18\x03 \x01(\tB\x05\xe0\xe0\x18\x80\bR\x06detail*Y\n" +
+	"\x06detail\x18\x03 \x01(\tB\x05\xe0\xe0\x18\x80\bR\x06detail\"v\n" +
+	"\n" +
+	"ChannelEnd\x12\"\n" +
+	"\x04code\x18\x01 \x01(\x0e2\x0e.oriel.v1.CodeR\x04code\x12\x1d\n" +
+	"\x06detail\x18\x02 \x01(\tB\x05\xe0\xe0\x18\x80\bR\x06detail\x12%\n" +
+	"\x05scope\x18\x03 \x01(\x0e2\x0f.oriel.v1.ScopeR\x05scope*Y\n" +
 	"\x06Preset\x12\x16\n" +
 	"\x12PRESET_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fPRESET_SPEED\x10\x01\x12\x13\n" +
@@ -2300,7 +2370,7 @@ func file_oriel_v1_channel_proto_rawDescGZIP() []byte {
 }
 
 var file_oriel_v1_channel_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_oriel_v1_channel_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_oriel_v1_channel_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_oriel_v1_channel_proto_goTypes = []any{
 	(Preset)(0),            // 0: oriel.v1.Preset
 	(Lack)(0),              // 1: oriel.v1.Lack
@@ -2331,9 +2401,10 @@ var file_oriel_v1_channel_proto_goTypes = []any{
 	(*Denied)(nil),         // 26: oriel.v1.Denied
 	(*Stats)(nil),          // 27: oriel.v1.Stats
 	(*Bye)(nil),            // 28: oriel.v1.Bye
-	(Scope)(0),             // 29: oriel.v1.Scope
-	(Code)(0),              // 30: oriel.v1.Code
-	(EndReason)(0),         // 31: oriel.v1.EndReason
+	(*ChannelEnd)(nil),     // 29: oriel.v1.ChannelEnd
+	(Scope)(0),             // 30: oriel.v1.Scope
+	(Code)(0),              // 31: oriel.v1.Code
+	(EndReason)(0),         // 32: oriel.v1.EndReason
 }
 var file_oriel_v1_channel_proto_depIdxs = []int32{
 	9,  // 0: oriel.v1.ToDesktop.key:type_name -> oriel.v1.Key
@@ -2361,22 +2432,24 @@ var file_oriel_v1_channel_proto_depIdxs = []int32{
 	23, // 22: oriel.v1.FromDesktop.display:type_name -> oriel.v1.DisplayState
 	8,  // 23: oriel.v1.FromDesktop.dropped:type_name -> oriel.v1.Dropped
 	7,  // 24: oriel.v1.FromDesktop.scopes_in_force:type_name -> oriel.v1.ScopesInForce
-	29, // 25: oriel.v1.ScopesInForce.scopes:type_name -> oriel.v1.Scope
+	30, // 25: oriel.v1.ScopesInForce.scopes:type_name -> oriel.v1.Scope
 	0,  // 26: oriel.v1.StreamSettings.preset:type_name -> oriel.v1.Preset
-	29, // 27: oriel.v1.Ready.scopes:type_name -> oriel.v1.Scope
+	30, // 27: oriel.v1.Ready.scopes:type_name -> oriel.v1.Scope
 	22, // 28: oriel.v1.Ready.screen:type_name -> oriel.v1.Screen
 	1,  // 29: oriel.v1.Ready.lacks:type_name -> oriel.v1.Lack
 	1,  // 30: oriel.v1.DisplayState.lacks:type_name -> oriel.v1.Lack
-	29, // 31: oriel.v1.Denied.scope:type_name -> oriel.v1.Scope
-	30, // 32: oriel.v1.Denied.code:type_name -> oriel.v1.Code
+	30, // 31: oriel.v1.Denied.scope:type_name -> oriel.v1.Scope
+	31, // 32: oriel.v1.Denied.code:type_name -> oriel.v1.Code
 	0,  // 33: oriel.v1.Stats.preset:type_name -> oriel.v1.Preset
-	31, // 34: oriel.v1.Bye.reason:type_name -> oriel.v1.EndReason
-	30, // 35: oriel.v1.Bye.code:type_name -> oriel.v1.Code
-	36, // [36:36] is the sub-list for method output_type
-	36, // [36:36] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	32, // 34: oriel.v1.Bye.reason:type_name -> oriel.v1.EndReason
+	31, // 35: oriel.v1.Bye.code:type_name -> oriel.v1.Code
+	31, // 36: oriel.v1.ChannelEnd.code:type_name -> oriel.v1.Code
+	30, // 37: oriel.v1.ChannelEnd.scope:type_name -> oriel.v1.Scope
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_channel_proto_init() }
@@ -2419,7 +2492,7 @@ func file_oriel_v1_channel_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oriel_v1_channel_proto_rawDesc), len(file_oriel_v1_channel_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   27,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -32,6 +32,7 @@
 //	                       instead of Mode; Grant.organization, ends_at and policy, END_REASON_TIME_UP;
 //	                       Capability; Watch.topics; FromConsole.id, Problem.reply_to. [722257f9]
 //	           2026-11-30: AgentLost. [90a44e05]
+//	           2026-11-30: ChannelEnd. [f64cdcad]
 //
 // A message from a newer side is understood by an older one: unknown fields
 // are dropped, so that no bound is got round by them and nobody passes on what

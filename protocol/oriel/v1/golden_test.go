@@ -109,6 +109,7 @@ var golden = map[string]proto.Message{
 	"display.FromDesktop": &FromDesktop{Body: &FromDesktop_Display{Display: &DisplayState{Available: true, Lacks: []Lack{Lack_LACK_POINTER_SHAPE, Lack_LACK_SHARED_MEMORY}}}},
 	"stats.FromDesktop":   &FromDesktop{Body: &FromDesktop_Stats{Stats: &Stats{Frames: 30, Bytes: 65000, CaptureUs: 700, ConvertUs: 300, EncodeUs: 9000, EstimateKbps: 5000, Quantizer: 35, Settled: true, QueueUs: 1500, LossPpm: 10000, FullChroma: true, Preset: Preset_PRESET_SHARP}}},
 	"denied.FromDesktop":  &FromDesktop{Body: &FromDesktop_Denied{Denied: &Denied{Scope: Scope_SCOPE_CONTROL, Code: Code_CODE_SCOPE, Detail: "view only"}}},
+	"end.ChannelEnd":      &ChannelEnd{Code: Code_CODE_SCOPE, Detail: "no files", Scope: Scope_SCOPE_FILES_READ},
 	"unbounded.ToDesktop": &ToDesktop{Body: &ToDesktop_Text{Text: &Text{Text: string(bytes.Repeat([]byte("x"), 4097))}}},
 }
 
