@@ -12,65 +12,8 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 )
 
-// channelProtocol is the subprotocol all channels are opened with.
-const channelProtocol = "oriel.v1"
-
 // maxPointer bounds a PointerMove: three fields of five bytes and their tags.
 const maxPointer = 64
-
-// channel takes a data channel that the viewer opened, or closes it.
-func (p *peer) channel(dc *webrtc.DataChannel) {
-	if !p.authenticated() {
-		return
-	}
-	p.mu.Lock()
-	p.channels++
-	n, ok := p.channels, false
-	if dc.Protocol() == channelProtocol && !p.closed {
-		switch {
-		case dc.Label() == "control" && p.control == nil && dc.Ordered():
-			p.control, ok = dc, true
-		case dc.Label() == "pointer" && p.moves == nil:
-			p.moves, ok = dc, true
-		case dc.Label() == "again" && p.again == nil:
-			p.again, ok = dc, true
-		}
-	}
-	p.mu.Unlock()
-	switch {
-	case n > maxChannels:
-		p.s.end(orielv1.EndReason_END_REASON_FAILED, orielv1.Code_CODE_INVALID, "the viewer opened too many channels")
-	case !ok:
-		p.s.log.Warn("channel refused", "attempt", p.attempt)
-		// Not from within this callback: the channel is not open yet.
-		dc.OnOpen(func() { _ = dc.Close() })
-	case dc.Label() == "control":
-		dc.OnOpen(func() {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			if !p.closed {
-				p.wg.Go(func() { p.guard(p.talk) })
-			}
-		})
-		dc.OnMessage(func(m webrtc.DataChannelMessage) { p.guard(func() { p.onControl(m) }) })
-		dc.OnClose(func() {
-			// A viewer that cannot be heard any more holds nothing.
-			p.letGo(true)
-			p.s.lost(p)
-		})
-	case dc.Label() == "again":
-		dc.OnMessage(func(m webrtc.DataChannelMessage) { p.guard(func() { p.onAgain(m) }) })
-	default:
-		dc.OnOpen(func() {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			if !p.closed {
-				p.wg.Go(func() { p.guard(p.movePointer) })
-			}
-		})
-		dc.OnMessage(func(m webrtc.DataChannelMessage) { p.guard(func() { p.onPointer(m) }) })
-	}
-}
 
 // guard ends the session when f panics: a message that can break the agent
 // must not also leave keys pressed.

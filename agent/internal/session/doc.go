@@ -35,12 +35,12 @@
 // SCOPE_CONTROL no key, button, wheel, text or move has any effect and each is
 // answered with Denied, at most one a second.
 //
-// The channels are "pointer" (PointerMove; newest wins by seq, anything
-// malformed is dropped) and "control" (ToDesktop, FromDesktop; anything
-// malformed ends the session). Other channels are closed. What is sent on
-// control is state, not history: cursor, size and statistics wait while more
-// than 64 KiB are under way and then go out as they are by then; a viewer with
-// more than 1 MiB under way is dropped.
+// The session's own channels are "control" (ordered: ToDesktop, FromDesktop; anything
+// malformed ends the session), "pointer" (newest wins by seq) and "again" (again.go). Why
+// they are no kinds of package channel stands in channels.go, with the registry of those
+// that are. What is sent on control is state, not history: cursor, size and statistics
+// wait while more than 64 KiB are under way and then go out as they are by then; a viewer
+// with more than 1 MiB under way is dropped.
 //
 // What a viewer holds down is released on every way out (hands.go).
 package session

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"oriel/agent/internal/channel"
 	"oriel/agent/internal/desktop"
 	"oriel/agent/internal/policy"
 	"oriel/agent/internal/stream"
@@ -34,6 +35,9 @@ type Options struct {
 	Loopback    bool // offer loopback candidates and take them: relay and viewer are on this machine
 	RelayOnly   bool // use TURN only
 	MaxSessions int  // at a time; 0 means 16
+
+	// Channels are the kinds that a viewer may open beside the session's own.
+	Channels []channel.Channel
 
 	// Policy is what this computer allows, whatever a grant or the relay says.
 	Policy policy.Set
@@ -97,6 +101,7 @@ type Host struct {
 	wg     sync.WaitGroup
 	hands  hands
 	hub    *stream.Hub
+	kinds  registry
 	ended  sync.WaitGroup // the sessions
 
 	allEnded chan struct{} // closed by Close when they have
@@ -126,6 +131,7 @@ func NewHost(o Options) *Host {
 	}
 	o.timing.fill()
 	h := &Host{o: o, log: o.Logger, sessions: make(map[string]*session), applied: make(chan struct{}), shown: make(chan struct{}), allEnded: make(chan struct{})}
+	h.kinds = newRegistry(o.Channels)
 	h.hub = stream.NewHub(stream.Options{Logger: h.log})
 	h.hands.attach(nil)
 	h.ctx, h.cancel = context.WithCancel(context.Background())

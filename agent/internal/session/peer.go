@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/webrtc/v4"
@@ -23,30 +24,30 @@ import (
 
 const (
 	maxCandidates = 64 // of one peer connection, from the viewer
-	maxChannels   = 8  // that a viewer may open, ours included
 	maxSections   = 8  // of media in an offer
 )
 
 // peer is one peer connection of a session. It lives from the offer to the next
 // one or to the session's end.
 type peer struct {
-	s       *session
-	attempt uint32
-	nonce   []byte
-	granted []orielv1.Scope
-	hand    hand
-	codec   encode.Codec    // set by answer, before anything else sees it
-	full    bool            // and whether the viewer takes 4:4:4 of it
-	ctx     context.Context // ends with close
-	cancel  context.CancelFunc
-	wake    chan struct{} // capacity 1: talk looks for news
-	wg      sync.WaitGroup
-	pointer pointer
-	inputs  inputs
-	ages    ages
-	proof   proof
-	waiting waiting // protected by inputs.mu
-	video   *video  // nil without SCOPE_VIEW
+	s        *session
+	attempt  uint32
+	nonce    []byte
+	granted  atomic.Pointer[[]orielv1.Scope] // see scopes.go
+	hand     hand
+	codec    encode.Codec    // set by answer, before anything else sees it
+	full     bool            // and whether the viewer takes 4:4:4 of it
+	ctx      context.Context // ends with close
+	cancel   context.CancelFunc
+	wake     chan struct{} // capacity 1: talk looks for news
+	wg       sync.WaitGroup
+	pointer  pointer
+	inputs   inputs
+	ages     ages
+	proof    proof
+	channels channels
+	waiting  waiting // protected by inputs.mu
+	video    *video  // nil without SCOPE_VIEW
 
 	fingerprint []byte // SHA-256 of the certificate that the grant names
 
@@ -60,7 +61,6 @@ type peer struct {
 	sending    bool // somebody sends them, or they wait for the answer
 	up         bool
 	closed     bool
-	channels   int
 	control    *webrtc.DataChannel // once open
 	moves      *webrtc.DataChannel
 	again      *webrtc.DataChannel
@@ -76,28 +76,11 @@ func newPeer(s *session, attempt uint32, g *orielv1.Grant) *peer {
 		denied:  make(map[orielv1.Scope]time.Time),
 		sending: true,
 	}
-	for _, sc := range g.GetScopes() {
-		if sc == orielv1.Scope_SCOPE_CONTROL && s.h.o.Policy.NoControl() != "" {
-			continue
-		}
-		// Only what this agent knows how to do is in force.
-		if sc == orielv1.Scope_SCOPE_VIEW || sc == orielv1.Scope_SCOPE_CONTROL {
-			p.granted = append(p.granted, sc)
-		}
-	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.pointer.wake = make(chan struct{}, 1)
 	p.proof.release = p.letSlip
+	p.grant(g.GetScopes())
 	return p
-}
-
-func (p *peer) may(sc orielv1.Scope) bool {
-	for _, g := range p.granted {
-		if g == sc {
-			return true
-		}
-	}
-	return false
 }
 
 // refusal is why an offer was not answered, in words for people.
@@ -198,6 +181,9 @@ func (p *peer) connection(o *orielv1.Offer) (*webrtc.PeerConnection, error) {
 		return nil, fmt.Errorf("role in DTLS: %w", err)
 	}
 	engine.SetDTLSInsecureSkipHelloVerify(true)
+	// Read by us, so that no message is longer than it may be, and nothing of a channel
+	// that is closed is kept: pion keeps what it reads itself until the connection ends.
+	engine.DetachDataChannels()
 	engine.SetSCTPRTOMax(time.Second)
 	engine.SetICETimeouts(opt.timing.silent, opt.timing.silent+opt.timing.lost, 2*time.Second)
 	engine.SetRemoteIPFilter(func(ip net.IP) bool {
@@ -453,5 +439,8 @@ func (p *peer) close(bye *orielv1.Bye) {
 	p.wg.Wait()
 	if dropped > 0 {
 		p.s.log.Warn("malformed messages dropped", "attempt", p.attempt, "count", dropped)
+	}
+	if n := p.channels.refused; n > 0 {
+		p.s.log.Warn("channels refused", "attempt", p.attempt, "count", n)
 	}
 }

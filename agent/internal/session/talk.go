@@ -109,7 +109,7 @@ func (p *peer) talk() {
 }
 
 func (p *peer) greet(t *told) {
-	ready := &orielv1.Ready{Scopes: p.granted, Codec: string(p.codec), FullChroma: p.full}
+	ready := &orielv1.Ready{Scopes: p.scopes(), Codec: string(p.codec), FullChroma: p.full}
 	t.available = true
 	if s := p.s.h.current(); s != nil {
 		ready.Desktop = s.Name()
