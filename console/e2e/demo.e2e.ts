@@ -46,7 +46,7 @@ it('make run shows a computer that can be watched and typed on', async () => {
     await makeOwner(page, link);
     await card(page).getByText('Online').waitFor();
     await card(page).locator('img').first().waitFor({ timeout: 20_000 });
-    await shot(page, 'computers', true);
+    await shot(page, 'computers');
 
     const view = await connect(context, page);
     await live(view);
