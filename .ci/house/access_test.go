@@ -118,7 +118,6 @@ var unasked = map[string]string{
 	"Seat.Leave":            "the connection ended",
 	"Broker.Join":           "the tab can do nothing yet",
 	"Broker.ICE":            "the hub has just asked, and Over asks again for as long as they are used",
-	"Broker.SignedOut":      "the sign-in has ended",
 	"Broker.AgentConnected": "no person's: an agent that proved its key",
 	"Broker.AgentLost":      "no person's: an agent that had proved its key",
 	"Broker.FromAgent":      "no person's: an agent that proved its key",

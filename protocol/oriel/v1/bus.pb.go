@@ -35,9 +35,9 @@ type BusMessage struct {
 	//	*BusMessage_Session
 	//	*BusMessage_FleetChanged
 	//	*BusMessage_JournalChanged
-	//	*BusMessage_SignedOut
 	//	*BusMessage_Prove
 	//	*BusMessage_Machine
+	//	*BusMessage_AccessChanged
 	//	*BusMessage_AgentLost
 	Body          isBusMessage_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
@@ -144,15 +144,6 @@ func (x *BusMessage) GetJournalChanged() *BusJournalChanged {
 	return nil
 }
 
-func (x *BusMessage) GetSignedOut() *BusSignedOut {
-	if x != nil {
-		if x, ok := x.Body.(*BusMessage_SignedOut); ok {
-			return x.SignedOut
-		}
-	}
-	return nil
-}
-
 func (x *BusMessage) GetProve() *BusProve {
 	if x != nil {
 		if x, ok := x.Body.(*BusMessage_Prove); ok {
@@ -166,6 +157,15 @@ func (x *BusMessage) GetMachine() *BusMachine {
 	if x != nil {
 		if x, ok := x.Body.(*BusMessage_Machine); ok {
 			return x.Machine
+		}
+	}
+	return nil
+}
+
+func (x *BusMessage) GetAccessChanged() *BusAccessChanged {
+	if x != nil {
+		if x, ok := x.Body.(*BusMessage_AccessChanged); ok {
+			return x.AccessChanged
 		}
 	}
 	return nil
@@ -212,16 +212,16 @@ type BusMessage_JournalChanged struct {
 	JournalChanged *BusJournalChanged `protobuf:"bytes,7,opt,name=journal_changed,json=journalChanged,proto3,oneof"`
 }
 
-type BusMessage_SignedOut struct {
-	SignedOut *BusSignedOut `protobuf:"bytes,8,opt,name=signed_out,json=signedOut,proto3,oneof"`
-}
-
 type BusMessage_Prove struct {
 	Prove *BusProve `protobuf:"bytes,20,opt,name=prove,proto3,oneof"`
 }
 
 type BusMessage_Machine struct {
 	Machine *BusMachine `protobuf:"bytes,21,opt,name=machine,proto3,oneof"`
+}
+
+type BusMessage_AccessChanged struct {
+	AccessChanged *BusAccessChanged `protobuf:"bytes,22,opt,name=access_changed,json=accessChanged,proto3,oneof"`
 }
 
 type BusMessage_AgentLost struct {
@@ -242,11 +242,11 @@ func (*BusMessage_FleetChanged) isBusMessage_Body() {}
 
 func (*BusMessage_JournalChanged) isBusMessage_Body() {}
 
-func (*BusMessage_SignedOut) isBusMessage_Body() {}
-
 func (*BusMessage_Prove) isBusMessage_Body() {}
 
 func (*BusMessage_Machine) isBusMessage_Body() {}
+
+func (*BusMessage_AccessChanged) isBusMessage_Body() {}
 
 func (*BusMessage_AgentLost) isBusMessage_Body() {}
 
@@ -891,28 +891,30 @@ func (x *BusJournalChanged) GetComputerId() string {
 	return ""
 }
 
-// BusSignedOut, on access.signed_out.
-type BusSignedOut struct {
+// BusAccessChanged, on access.changed: a sign-in ended, or what a person may do or
+// be taken for changed. What nodes remember of either holds no longer.
+type BusAccessChanged struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	SignInId      string                 `protobuf:"bytes,1,opt,name=sign_in_id,json=signInId,proto3" json:"sign_in_id,omitempty"`
+	PersonId      string                 `protobuf:"bytes,2,opt,name=person_id,json=personId,proto3" json:"person_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *BusSignedOut) Reset() {
-	*x = BusSignedOut{}
+func (x *BusAccessChanged) Reset() {
+	*x = BusAccessChanged{}
 	mi := &file_oriel_v1_bus_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *BusSignedOut) String() string {
+func (x *BusAccessChanged) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*BusSignedOut) ProtoMessage() {}
+func (*BusAccessChanged) ProtoMessage() {}
 
-func (x *BusSignedOut) ProtoReflect() protoreflect.Message {
+func (x *BusAccessChanged) ProtoReflect() protoreflect.Message {
 	mi := &file_oriel_v1_bus_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -924,14 +926,21 @@ func (x *BusSignedOut) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use BusSignedOut.ProtoReflect.Descriptor instead.
-func (*BusSignedOut) Descriptor() ([]byte, []int) {
+// Deprecated: Use BusAccessChanged.ProtoReflect.Descriptor instead.
+func (*BusAccessChanged) Descriptor() ([]byte, []int) {
 	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{12}
 }
 
-func (x *BusSignedOut) GetSignInId() string {
+func (x *BusAccessChanged) GetSignInId() string {
 	if x != nil {
 		return x.SignInId
+	}
+	return ""
+}
+
+func (x *BusAccessChanged) GetPersonId() string {
+	if x != nil {
+		return x.PersonId
 	}
 	return ""
 }
@@ -940,7 +949,7 @@ var File_oriel_v1_bus_proto protoreflect.FileDescriptor
 
 const file_oriel_v1_bus_proto_rawDesc = "" +
 	"\n" +
-	"\x12oriel/v1/bus.proto\x12\boriel.v1\x1a\x14oriel/v1/agent.proto\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\xf6\x04\n" +
+	"\x12oriel/v1/bus.proto\x12\boriel.v1\x1a\x14oriel/v1/agent.proto\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\x88\x05\n" +
 	"\n" +
 	"BusMessage\x12$\n" +
 	"\x03ask\x18\x01 \x01(\v2\x10.oriel.v1.BusAskH\x00R\x03ask\x120\n" +
@@ -950,14 +959,13 @@ const file_oriel_v1_bus_proto_rawDesc = "" +
 	"agent_drop\x18\x04 \x01(\v2\x16.oriel.v1.BusAgentDropH\x00R\tagentDrop\x120\n" +
 	"\asession\x18\x05 \x01(\v2\x14.oriel.v1.BusSessionH\x00R\asession\x12@\n" +
 	"\rfleet_changed\x18\x06 \x01(\v2\x19.oriel.v1.BusFleetChangedH\x00R\ffleetChanged\x12F\n" +
-	"\x0fjournal_changed\x18\a \x01(\v2\x1b.oriel.v1.BusJournalChangedH\x00R\x0ejournalChanged\x127\n" +
-	"\n" +
-	"signed_out\x18\b \x01(\v2\x16.oriel.v1.BusSignedOutH\x00R\tsignedOut\x12*\n" +
+	"\x0fjournal_changed\x18\a \x01(\v2\x1b.oriel.v1.BusJournalChangedH\x00R\x0ejournalChanged\x12*\n" +
 	"\x05prove\x18\x14 \x01(\v2\x12.oriel.v1.BusProveH\x00R\x05prove\x120\n" +
-	"\amachine\x18\x15 \x01(\v2\x14.oriel.v1.BusMachineH\x00R\amachine\x127\n" +
+	"\amachine\x18\x15 \x01(\v2\x14.oriel.v1.BusMachineH\x00R\amachine\x12C\n" +
+	"\x0eaccess_changed\x18\x16 \x01(\v2\x1a.oriel.v1.BusAccessChangedH\x00R\raccessChanged\x127\n" +
 	"\n" +
 	"agent_lost\x18\x1e \x01(\v2\x16.oriel.v1.BusAgentLostH\x00R\tagentLostB\x06\n" +
-	"\x04body\"I\n" +
+	"\x04bodyJ\x04\b\b\x10\t\"I\n" +
 	"\x06BusAsk\x12+\n" +
 	"\amessage\x18\x01 \x01(\v2\x11.oriel.v1.ToAgentR\amessage\x12\x12\n" +
 	"\x04wait\x18\x02 \x01(\bR\x04wait\"O\n" +
@@ -1001,10 +1009,11 @@ const file_oriel_v1_bus_proto_rawDesc = "" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\x12%\n" +
 	"\vcomputer_id\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\n" +
-	"computerId\"2\n" +
-	"\fBusSignedOut\x12\"\n" +
+	"computerId\"Y\n" +
+	"\x10BusAccessChanged\x12\"\n" +
 	"\n" +
-	"sign_in_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\bsignInIdB!Z\x1foriel/protocol/oriel/v1;orielv1b\x06proto3"
+	"sign_in_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\bsignInId\x12!\n" +
+	"\tperson_id\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\bpersonIdB!Z\x1foriel/protocol/oriel/v1;orielv1b\x06proto3"
 
 var (
 	file_oriel_v1_bus_proto_rawDescOnce sync.Once
@@ -1032,7 +1041,7 @@ var file_oriel_v1_bus_proto_goTypes = []any{
 	(*BusTaken)(nil),          // 9: oriel.v1.BusTaken
 	(*BusFleetChanged)(nil),   // 10: oriel.v1.BusFleetChanged
 	(*BusJournalChanged)(nil), // 11: oriel.v1.BusJournalChanged
-	(*BusSignedOut)(nil),      // 12: oriel.v1.BusSignedOut
+	(*BusAccessChanged)(nil),  // 12: oriel.v1.BusAccessChanged
 	(*ToAgent)(nil),           // 13: oriel.v1.ToAgent
 	(Code)(0),                 // 14: oriel.v1.Code
 	(*Answer)(nil),            // 15: oriel.v1.Answer
@@ -1047,9 +1056,9 @@ var file_oriel_v1_bus_proto_depIdxs = []int32{
 	8,  // 4: oriel.v1.BusMessage.session:type_name -> oriel.v1.BusSession
 	10, // 5: oriel.v1.BusMessage.fleet_changed:type_name -> oriel.v1.BusFleetChanged
 	11, // 6: oriel.v1.BusMessage.journal_changed:type_name -> oriel.v1.BusJournalChanged
-	12, // 7: oriel.v1.BusMessage.signed_out:type_name -> oriel.v1.BusSignedOut
-	4,  // 8: oriel.v1.BusMessage.prove:type_name -> oriel.v1.BusProve
-	5,  // 9: oriel.v1.BusMessage.machine:type_name -> oriel.v1.BusMachine
+	4,  // 7: oriel.v1.BusMessage.prove:type_name -> oriel.v1.BusProve
+	5,  // 8: oriel.v1.BusMessage.machine:type_name -> oriel.v1.BusMachine
+	12, // 9: oriel.v1.BusMessage.access_changed:type_name -> oriel.v1.BusAccessChanged
 	6,  // 10: oriel.v1.BusMessage.agent_lost:type_name -> oriel.v1.BusAgentLost
 	13, // 11: oriel.v1.BusAsk.message:type_name -> oriel.v1.ToAgent
 	14, // 12: oriel.v1.BusReceipt.code:type_name -> oriel.v1.Code
@@ -1081,9 +1090,9 @@ func file_oriel_v1_bus_proto_init() {
 		(*BusMessage_Session)(nil),
 		(*BusMessage_FleetChanged)(nil),
 		(*BusMessage_JournalChanged)(nil),
-		(*BusMessage_SignedOut)(nil),
 		(*BusMessage_Prove)(nil),
 		(*BusMessage_Machine)(nil),
+		(*BusMessage_AccessChanged)(nil),
 		(*BusMessage_AgentLost)(nil),
 	}
 	file_oriel_v1_bus_proto_msgTypes[8].OneofWrappers = []any{

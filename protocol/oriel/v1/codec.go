@@ -33,6 +33,7 @@
 //	                       Capability; Watch.topics; FromConsole.id, Problem.reply_to. [722257f9]
 //	           2026-11-30: AgentLost. [90a44e05]
 //	           2026-11-30: ChannelEnd. [f64cdcad]
+//	           2026-11-30: BusAccessChanged in the place of BusSignedOut. [a7f8b89e]
 //
 // A message from a newer side is understood by an older one: unknown fields
 // are dropped, so that no bound is got round by them and nobody passes on what

@@ -45,10 +45,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/trust"
+	"oriel/relay/internal/bus"
 	"oriel/relay/internal/fault"
 	"oriel/relay/internal/share"
 	"oriel/relay/internal/store"
@@ -103,6 +105,7 @@ type Options struct {
 	Now      func() time.Time // nil: time.Now
 	Log      *slog.Logger     // nil: none
 	Auditor  Auditor          // nil: none
+	Bus      *bus.Bus         // nil: there are no other nodes, and no Run
 }
 
 // Limits of wrong passwords in a Window. The zero value is 10 a quarter of an
@@ -126,6 +129,11 @@ type Access struct {
 
 	succession ed25519.PublicKey // nil: none
 	rotations  []*orielv1.Rotation
+
+	known authorities
+
+	mu        sync.Mutex
+	listeners []func(Change) // protected by mu
 }
 
 // New reads the relay's signing key from the database, or makes it: once, for
@@ -148,7 +156,8 @@ func New(ctx context.Context, s *store.Store, o Options) (*Access, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Access{store: s, o: o, hasher: h, slow: share.NewQueue("slowed sign-ins", slowAtOnce, share.Bound{All: 512, Address: 32}, o.Log)}
+	a := &Access{store: s, o: o, hasher: h, known: authorities{signIns: map[string]authority{}, tokens: map[string]string{}},
+		slow: share.NewQueue("slowed sign-ins", slowAtOnce, share.Bound{All: 512, Address: 32}, o.Log)}
 	seed, err := a.Secret(ctx, signingKey, ed25519.SeedSize)
 	if err != nil {
 		return nil, fmt.Errorf("read the relay's key: %w", err)
@@ -224,10 +233,6 @@ type Identity struct {
 	Client
 }
 
-func identity(in store.SignIn, p store.Person, c Client) Identity {
-	return Identity{PersonID: p.ID, Name: p.Name, Email: p.Email, Role: p.Role, SignInID: in.ID, Client: c}
-}
-
 // Identify tells who sends r. Errors: ErrSignedOut.
 func (a *Access) Identify(r *http.Request) (Identity, error) {
 	c, err := r.Cookie(a.cookieName(SessionCookie))
@@ -235,31 +240,27 @@ func (a *Access) Identify(r *http.Request) (Identity, error) {
 		return Identity{}, ErrSignedOut
 	}
 	hash := hashOf(c.Value)
-	in, p, err := a.store.SignIns().ByToken(r.Context(), hash)
-	if err = a.live(in, err); err != nil {
+	g, err := a.resolve(r.Context(), "", string(hash))
+	if err != nil {
 		return Identity{}, err
 	}
-	if now := a.now(); now-in.SeenAt > time.Minute.Milliseconds() {
+	if now := a.now(); now-g.seen > time.Minute.Milliseconds() {
 		// A sign-in is good whether or not its use can be noted: the disk may be full.
-		if err := a.store.SignIns().Touch(r.Context(), hash, now); err != nil && !errors.Is(err, store.ErrNotFound) && r.Context().Err() == nil {
-			a.o.Log.Warn("use of a sign-in not noted", "person", p.ID, "error", err)
+		err := a.store.SignIns().Touch(r.Context(), hash, now)
+		switch {
+		case err == nil:
+			a.known.touch(g.signIn, now)
+		case !errors.Is(err, store.ErrNotFound) && r.Context().Err() == nil:
+			a.o.Log.Warn("use of a sign-in not noted", "person", g.person, "error", err)
 		}
 	}
-	return identity(in, p, a.Client(r)), nil
+	return g.identity(a.Client(r)), nil
 }
 
-// live turns a sign-in that is gone or too old into ErrSignedOut.
-func (a *Access) live(in store.SignIn, err error) error {
-	if errors.Is(err, store.ErrNotFound) {
-		return ErrSignedOut
-	}
-	if err != nil {
-		return fmt.Errorf("look up a sign-in: %w", err)
-	}
-	if created, seen := a.oldest(); in.CreatedAt < created || in.SeenAt < seen {
-		return ErrSignedOut
-	}
-	return nil
+// over reports whether a sign-in of these times is too old.
+func (a *Access) over(created, seen int64) bool {
+	oldestMade, oldestSeen := a.oldest()
+	return created < oldestMade || seen < oldestSeen
 }
 
 // oldest times of making and of last use that a sign-in may have now.

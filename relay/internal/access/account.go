@@ -18,7 +18,7 @@ func (a *Access) SignIns(ctx context.Context, who Identity) ([]store.SignIn, err
 	}
 	var live []store.SignIn
 	for _, in := range all {
-		if a.live(in, nil) == nil {
+		if !a.over(in.CreatedAt, in.SeenAt) {
 			live = append(live, in)
 		}
 	}
@@ -30,45 +30,48 @@ func (a *Access) EndSignIn(ctx context.Context, who Identity, id string) error {
 	if err := a.store.SignIns().End(ctx, who.PersonID, id); err != nil {
 		return fmt.Errorf("end a sign-in: %w", err)
 	}
+	a.announce(Change{SignInID: id})
 	a.o.Log.Info("a sign-in was ended", "person", who.PersonID, "sign-in", id, "address", who.Address)
 	return nil
 }
 
 // ChangePassword gives a person another password and ends their other
-// sign-ins, which it returns. A wrong current one counts as a try to sign in.
+// sign-ins. A wrong current one counts as a try to sign in.
 // Errors: ErrTries, ErrBusy, fault.Field.
-func (a *Access) ChangePassword(ctx context.Context, who Identity, current, password string) (ended []string, err error) {
+func (a *Access) ChangePassword(ctx context.Context, who Identity, current, password string) error {
 	if err := checkPassword(password); err != nil {
-		return nil, err
+		return err
 	}
 	_, p, err := a.store.SignIns().ByID(ctx, who.SignInID)
 	if err != nil {
-		return nil, fmt.Errorf("look up a sign-in: %w", err)
+		return fmt.Errorf("look up a sign-in: %w", err)
 	}
 	try, err := a.begin(ctx, p.EmailKey, p, who.Client)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	ok, err := a.hasher.check(ctx, normalize(current), p.PasswordHash, who.IP(), try.known)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if !ok {
 		a.o.Log.Info("change of a password refused", "person", p.ID, "address", who.Address)
-		return nil, fault.Field("current", "this is not your current password")
+		return fault.Field("current", "this is not your current password")
 	}
 	if err := a.store.Tries().TakeBack(ctx, try.back); err != nil {
-		return nil, fmt.Errorf("take back tries: %w", err)
+		return fmt.Errorf("take back tries: %w", err)
 	}
 	encoded, err := a.hasher.hash(ctx, normalize(password), who.IP(), try.known)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if ended, err = a.store.People().SetPassword(ctx, p.ID, encoded, who.SignInID); err != nil {
-		return nil, fmt.Errorf("change a password: %w", err)
+	ended, err := a.store.People().SetPassword(ctx, p.ID, encoded, who.SignInID)
+	if err != nil {
+		return fmt.Errorf("change a password: %w", err)
 	}
+	a.announce(Change{PersonID: p.ID})
 	a.o.Log.Warn("a password was changed", "person", p.ID, "address", who.Address, "ended", len(ended))
-	return ended, nil
+	return nil
 }
 
 // NewRecoveryToken makes the token that gives the owner a new password; one
@@ -84,30 +87,30 @@ func (a *Access) NewRecoveryToken(ctx context.Context) (string, error) {
 }
 
 // Recover uses the token up, gives the owner another password, ends all their
-// sign-ins, which it returns, and signs them in. Errors: ErrRecovery,
+// sign-ins and signs them in. Errors: ErrRecovery,
 // ErrTries, ErrBusy, fault.Field.
-func (a *Access) Recover(ctx context.Context, token, password string, from Client) (who Identity, c *http.Cookie, ended []string, err error) {
+func (a *Access) Recover(ctx context.Context, token, password string, from Client) (Identity, *http.Cookie, error) {
 	if _, err := a.count(ctx, a.addressLimits(from)); err != nil {
-		return Identity{}, nil, nil, err
+		return Identity{}, nil, err
 	}
 	hash := hashOf(token)
 	if err := recoveryError(a.store.People().CheckRecoveryToken(ctx, hash, a.now())); err != nil {
-		return Identity{}, nil, nil, err
+		return Identity{}, nil, err
 	}
 	if err := checkPassword(password); err != nil {
-		return Identity{}, nil, nil, err
+		return Identity{}, nil, err
 	}
 	encoded, err := a.hasher.hash(ctx, normalize(password), from.IP(), true)
 	if err != nil {
-		return Identity{}, nil, nil, err
+		return Identity{}, nil, err
 	}
 	p, ended, err := a.store.People().Recover(ctx, hash, a.now(), encoded)
 	if err := recoveryError(err); err != nil {
-		return Identity{}, nil, nil, err
+		return Identity{}, nil, err
 	}
+	a.announce(Change{PersonID: p.ID})
 	a.o.Log.Warn("the owner's password was set anew with a link from the command line", "person", p.ID, "address", from.Address, "ended", len(ended))
-	who, c, err = a.letIn(ctx, p, from)
-	return who, c, ended, err
+	return a.letIn(ctx, p, from)
 }
 
 func recoveryError(err error) error {

@@ -42,12 +42,3 @@ func (p Permission) String() string {
 var roles = map[string]Permission{
 	store.RoleOwner: See | Connect | Control | Manage | Enroll | Journal | EndSession | Operate,
 }
-
-// allows reports whether p may do all of what on it.
-func allows(p store.Person, what Permission, on Object) bool {
-	may := roles[p.Role] | About
-	if on == Person(p.ID) {
-		may |= Account
-	}
-	return what != 0 && what&^may == 0
-}

@@ -42,11 +42,14 @@ func (a *Access) Require(ctx context.Context, who Identity, what Permission, on 
 // May is Require where nobody attempts anything: what to offer, and whether what
 // was begun may go on. It is answered alike, and nobody is told.
 func (a *Access) May(ctx context.Context, who Identity, what Permission, on Object) error {
-	in, p, err := a.store.SignIns().ByID(ctx, who.SignInID)
-	if err := a.live(in, err); err != nil {
+	if who.SignInID == "" {
+		return ErrSignedOut
+	}
+	g, err := a.resolve(ctx, who.SignInID, "")
+	if err != nil {
 		return err
 	}
-	if p.ID != who.PersonID || !allows(p, what, on) {
+	if g.person != who.PersonID || !g.allows(what, on) {
 		return fmt.Errorf("%w (%s)", ErrForbidden, what)
 	}
 	return nil

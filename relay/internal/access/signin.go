@@ -63,15 +63,18 @@ func (a *Access) letIn(ctx context.Context, p store.Person, from Client) (Identi
 		return Identity{}, nil, fmt.Errorf("remember a sign-in: %w", err)
 	}
 	a.o.Log.Info("signed in", "person", p.ID, "address", from.Address)
-	return identity(in, p, from), a.cookie(SessionCookie, text, a.o.Absolute), nil
+	return authorityOf(in, p, a.o.Now()).identity(from), a.cookie(SessionCookie, text, a.o.Absolute), nil
 }
 
 // SignOut ends the sign-in of r and returns the cookie that removes it.
 func (a *Access) SignOut(r *http.Request) (*http.Cookie, error) {
 	if c, err := r.Cookie(a.cookieName(SessionCookie)); err == nil && len(c.Value) <= maxToken {
-		err := a.store.SignIns().Remove(r.Context(), hashOf(c.Value))
+		id, err := a.store.SignIns().Remove(r.Context(), hashOf(c.Value))
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, fmt.Errorf("end a sign-in: %w", err)
+		}
+		if err == nil {
+			a.announce(Change{SignInID: id})
 		}
 	}
 	return a.cookie(SessionCookie, "", 0), nil

@@ -66,11 +66,7 @@ func (a *API) endSignIn(ctx context.Context, in *idIn) (*struct{}, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := a.o.Access.EndSignIn(ctx, who, in.ID); err != nil {
-		return nil, err
-	}
-	a.o.SignedOut(in.ID)
-	return nil, nil
+	return nil, a.o.Access.EndSignIn(ctx, who, in.ID)
 }
 
 // changePassword keeps this browser known: what it had was good for the old one.
@@ -79,12 +75,8 @@ func (a *API) changePassword(ctx context.Context, in *passwordIn) (*cookieOut, e
 	if err != nil {
 		return nil, err
 	}
-	ended, err := a.o.Access.ChangePassword(ctx, who, in.Body.Current, in.Body.Password)
-	if err != nil {
+	if err := a.o.Access.ChangePassword(ctx, who, in.Body.Current, in.Body.Password); err != nil {
 		return nil, err
-	}
-	for _, id := range ended {
-		a.o.SignedOut(id)
 	}
 	device, err := a.o.Access.DeviceCookie(ctx, who)
 	if err != nil {
@@ -94,9 +86,6 @@ func (a *API) changePassword(ctx context.Context, in *passwordIn) (*cookieOut, e
 }
 
 func (a *API) recover(ctx context.Context, in *recoverIn) (*signedInOut, error) {
-	who, session, ended, err := a.o.Access.Recover(ctx, in.Body.Token, in.Body.Password, a.o.Access.Client(callerOf(ctx).r))
-	for _, id := range ended {
-		a.o.SignedOut(id)
-	}
+	who, session, err := a.o.Access.Recover(ctx, in.Body.Token, in.Body.Password, a.o.Access.Client(callerOf(ctx).r))
 	return a.signedIn(ctx, who, session, err)
 }

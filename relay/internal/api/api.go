@@ -41,9 +41,7 @@ type Options struct {
 	Journal Journal
 	Broker  Broker
 	Relay   Relay
-	// SignedOut tells the tabs of a sign-in that it has ended.
-	SignedOut func(signInID string)
-	Log       *slog.Logger // nil: none
+	Log     *slog.Logger // nil: none
 }
 
 // Relay is what the API tells of the relay itself.

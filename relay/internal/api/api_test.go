@@ -102,8 +102,8 @@ func setup(t *testing.T, s *store.Store, o access.Options) (*access.Access, *cli
 		t.Fatal(err)
 	}
 	out := &[]string{}
-	rest := api.New(api.Options{Version: "1.2.3", Access: a, Relay: relay{},
-		SignedOut: func(id string) { *out = append(*out, id) }})
+	a.OnChange(func(c access.Change) { *out = append(*out, c.SignInID) })
+	rest := api.New(api.Options{Version: "1.2.3", Access: a, Relay: relay{}})
 	return a, &client{t: t, h: rest.Handler()}, out
 }
 
@@ -152,7 +152,7 @@ func TestPeople(t *testing.T) {
 			t.Fatalf("sign-out: %s %v", gone.Status, gone.Header)
 		}
 		if len(*out) != 1 || (*out)[0] == "" {
-			t.Fatalf("the tabs of %q were told", *out)
+			t.Fatalf("told that %q changed", *out)
 		}
 		c.cookie = old
 		c.problem(c.do("GET", "/api/v1/me", ""), 401, "unauthorized")

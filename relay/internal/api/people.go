@@ -89,15 +89,13 @@ func (a *API) signedIn(ctx context.Context, who access.Identity, session *http.C
 }
 
 func (a *API) signOut(ctx context.Context, _ *nothingIn) (*cookieOut, error) {
-	who, err := a.requireOwn(ctx)
-	if err != nil {
+	if _, err := a.requireOwn(ctx); err != nil {
 		return nil, err
 	}
 	c, err := a.o.Access.SignOut(callerOf(ctx).r)
 	if err != nil {
 		return nil, err
 	}
-	a.o.SignedOut(who.SignInID)
 	return &cookieOut{*c}, nil
 }
 

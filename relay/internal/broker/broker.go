@@ -152,16 +152,12 @@ func (b *Broker) Run(ctx context.Context) error {
 	}
 	defer sub.Close()
 	changed := make(chan struct{}, 1)
-	out, err := b.o.Bus.Subscribe(bus.SignedOut, func(*orielv1.BusMessage, bus.Reply) {
+	b.o.Access.OnChange(func(access.Change) {
 		select {
 		case changed <- struct{}{}:
 		default:
 		}
 	})
-	if err != nil {
-		return err
-	}
-	defer out.Close()
 	lost, err := b.o.Bus.Subscribe(bus.AgentLost, func(m *orielv1.BusMessage, _ bus.Reply) { b.agentLost(m.GetAgentLost().GetComputerId()) })
 	if err != nil {
 		return err

@@ -550,7 +550,9 @@ func TestWaitingRequestsATabMayHave(t *testing.T) {
 func TestSignOutEndsSessions(t *testing.T) {
 	each(t, relaytest.NodeOptions{}, func(t *testing.T, w *world) {
 		id, _ := w.session(t, orielv1.Mode_MODE_CONTROL)
-		w.agents.Hub.SignedOut(w.who.SignInID)
+		if err := w.agents.Access.EndSignIn(t.Context(), w.who, w.who.SignInID); err != nil {
+			t.Fatal(err)
+		}
 		w.agent.EndSession(id)
 		w.row(t, id, "ended", endedBy(orielv1.EndReason_END_REASON_OPERATOR))
 		w.tab.Take("signed out", func(m *orielv1.ToConsole) bool { return m.GetSignedOut() != nil })

@@ -247,18 +247,6 @@ func (b *Broker) carried(l *live, attempt uint32) bool {
 	return true
 }
 
-// SignedOut ends the sessions that a sign-in carries.
-func (b *Broker) SignedOut(ctx context.Context, signIn string) error {
-	if signIn == "" {
-		return nil
-	}
-	running, err := b.o.Journal.Running(ctx, store.Running{SignInID: signIn})
-	for _, e := range running {
-		err = errors.Join(err, b.end(ctx, e.GetSessionId(), orielv1.EndReason_END_REASON_OPERATOR, 0, "the operator signed out"))
-	}
-	return err
-}
-
 // end ends the row, then tells both sides. Both are told, too, when the disk is
 // too full to say so in the row: what must not go on does not wait for room.
 func (b *Broker) end(ctx context.Context, session string, reason orielv1.EndReason, code orielv1.Code, detail string) error {

@@ -28,6 +28,15 @@ func (b *Broker) Over(ctx context.Context, all []Credit) ([]Credit, error) {
 	var over []Credit
 	var failed error
 	var running map[string]bool // asked for once
+	var signIns []string
+	for _, c := range all {
+		if signIn, ok := strings.CutPrefix(c.Scope, SignInScope); ok {
+			signIns = append(signIns, signIn)
+		}
+	}
+	if err := b.o.Access.Recheck(ctx, signIns...); err != nil {
+		return nil, err
+	}
 	for _, c := range all {
 		if signIn, ok := strings.CutPrefix(c.Scope, SignInScope); ok {
 			who := access.Identity{PersonID: c.ID, SignInID: signIn}

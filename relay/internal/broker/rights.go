@@ -19,8 +19,9 @@ import (
 // A session also ends when what it rests on goes away: the sign-in that carries it,
 // the person, the computer, or the right. A tab that only finds its session again
 // (AttachSession) changes nothing of that; a new connection is carried by the sign-in
-// of the tab that asked for it. Access is asked for each running session when a
-// sign-in ends anywhere, and each AskEvery besides, tab or no tab: not every change is
+// of the tab that asked for it. Access is asked for each running session when
+// anything of it changes anywhere, and each AskEvery besides, tab or no tab, each time
+// from what the database has and not from what is remembered: not every change is
 // announced (a sign-in gets too old; a row is removed on the command line). What the
 // relay cannot say, because it is away or its database is, the lease of the grant ends:
 // each report of an agent asks as well, and is answered with a renewal.
@@ -47,7 +48,10 @@ func (b *Broker) watch(ctx context.Context, changed <-chan struct{}) {
 // renew answers a report of a running session with the renewal of its lease, if
 // it may go on, or ends it. While the database does not answer it does neither.
 func (b *Broker) renew(ctx context.Context, e journal.Carried, reply func(*orielv1.ToAgent)) error {
-	why := b.may(ctx, access.Identity{PersonID: e.GetOperatorId(), SignInID: e.SignInID}, e.GetComputerId(), e.GetMode())
+	why := b.o.Access.Recheck(ctx, e.SignInID)
+	if why == nil {
+		why = b.may(ctx, access.Identity{PersonID: e.GetOperatorId(), SignInID: e.SignInID}, e.GetComputerId(), e.GetMode())
+	}
 	if b.endUnwritten(ctx, e.GetSessionId()) {
 		reply(endMessage(e.GetSessionId(), orielv1.EndReason_END_REASON_ENDED))
 		return nil
@@ -80,6 +84,13 @@ func (b *Broker) endForbidden(ctx context.Context) error {
 	defer cancel()
 	running, err := b.o.Journal.AllRunning(ctx)
 	if err != nil {
+		return err
+	}
+	signIns := make([]string, len(running))
+	for i, e := range running {
+		signIns[i] = e.SignInID
+	}
+	if err := b.o.Access.Recheck(ctx, signIns...); err != nil {
 		return err
 	}
 	asked := make(map[basis]error)

@@ -16,7 +16,7 @@
 //	session.<session id>  BusSession: to the node that holds the session's tab
 //	fleet.changed         BusFleetChanged
 //	journal.changed       BusJournalChanged
-//	access.signed_out     BusSignedOut
+//	access.changed        BusAccessChanged
 //	fleet.agent_lost      BusAgentLost
 package bus
 
@@ -40,7 +40,7 @@ import (
 const (
 	FleetChanged   = "fleet.changed"
 	JournalChanged = "journal.changed"
-	SignedOut      = "access.signed_out"
+	AccessChanged  = "access.changed"
 	AgentLost      = "fleet.agent_lost"
 )
 

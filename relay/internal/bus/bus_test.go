@@ -55,7 +55,7 @@ func each(t *testing.T, fn func(t *testing.T, a, b *Bus)) {
 }
 
 func session(id string) *orielv1.BusMessage {
-	return &orielv1.BusMessage{Body: &orielv1.BusMessage_SignedOut{SignedOut: &orielv1.BusSignedOut{SignInId: id}}}
+	return &orielv1.BusMessage{Body: &orielv1.BusMessage_AccessChanged{AccessChanged: &orielv1.BusAccessChanged{SignInId: id}}}
 }
 
 func until(t *testing.T, what string, ok func() bool) {
@@ -81,12 +81,12 @@ func receive[T any](t *testing.T, c <-chan T) T {
 func TestPublishArrivesInOrder(t *testing.T) {
 	each(t, func(t *testing.T, a, b *Bus) {
 		got := make(chan string, 200)
-		s, err := b.Subscribe(SignedOut, func(m *orielv1.BusMessage, _ Reply) { got <- m.GetSignedOut().GetSignInId() })
+		s, err := b.Subscribe(AccessChanged, func(m *orielv1.BusMessage, _ Reply) { got <- m.GetAccessChanged().GetSignInId() })
 		if err != nil {
 			t.Fatal(err)
 		}
 		for i := range 100 {
-			if err := a.Publish(SignedOut, session(fmt.Sprint(i))); err != nil {
+			if err := a.Publish(AccessChanged, session(fmt.Sprint(i))); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -96,7 +96,7 @@ func TestPublishArrivesInOrder(t *testing.T) {
 			}
 		}
 		s.Close()
-		if err := a.Publish(SignedOut, session("late")); err != nil {
+		if err := a.Publish(AccessChanged, session("late")); err != nil {
 			t.Fatal(err)
 		}
 		if err := a.conn.Flush(); err != nil {
@@ -124,7 +124,7 @@ func TestRequest(t *testing.T) {
 		var wg sync.WaitGroup
 		defer wg.Wait()
 		s, err := b.Subscribe(subject, func(m *orielv1.BusMessage, reply Reply) {
-			if m.GetSignedOut().GetSignInId() == "quiet" {
+			if m.GetAccessChanged().GetSignInId() == "quiet" {
 				return
 			}
 			wg.Go(func() { reply(m) }) // later, from another goroutine
@@ -134,7 +134,7 @@ func TestRequest(t *testing.T) {
 		}
 		defer s.Close()
 		m, err := a.Request(ctx, subject, session("x"))
-		if err != nil || m.GetSignedOut().GetSignInId() != "x" {
+		if err != nil || m.GetAccessChanged().GetSignInId() != "x" {
 			t.Fatal(m, err)
 		}
 		short, cancel2 := context.WithTimeout(ctx, 50*time.Millisecond)
@@ -167,7 +167,7 @@ func TestExternalServerComesAndGoes(t *testing.T) {
 	back := make(chan struct{}, 1)
 	b.OnReconnect(func() { back <- struct{}{} })
 	got := make(chan string, 10)
-	sub, err := b.Subscribe(SignedOut, func(m *orielv1.BusMessage, _ Reply) { got <- m.GetSignedOut().GetSignInId() })
+	sub, err := b.Subscribe(AccessChanged, func(m *orielv1.BusMessage, _ Reply) { got <- m.GetAccessChanged().GetSignInId() })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,13 +176,13 @@ func TestExternalServerComesAndGoes(t *testing.T) {
 	s.Shutdown()
 	s.WaitForShutdown()
 	until(t, "both know", func() bool { return a.Healthy() != nil && b.Healthy() != nil })
-	if err := a.Publish(SignedOut, session("lost")); !errors.Is(err, ErrUnavailable) {
+	if err := a.Publish(AccessChanged, session("lost")); !errors.Is(err, ErrUnavailable) {
 		t.Fatalf("published to nobody: %v", err)
 	}
 	listen(t, n)
 	receive(t, back)
 	until(t, "healthy", func() bool { return a.Healthy() == nil })
-	if err := a.Publish(SignedOut, session("kept")); err != nil {
+	if err := a.Publish(AccessChanged, session("kept")); err != nil {
 		t.Fatal(err)
 	}
 	if id := receive(t, got); id != "kept" {

@@ -63,7 +63,7 @@ const (
 	MaxTabs      = 64
 	greetWithin  = 15 * time.Second
 	Gather       = 250 * time.Millisecond
-	RecheckEvery = 15 * time.Second
+	RecheckEvery = 4 * time.Second
 	// dbWithin bounds what one message may cost.
 	dbWithin = 15 * time.Second
 )
@@ -166,7 +166,6 @@ func (h *Hub) Run(ctx context.Context) error {
 		{bus.JournalChanged, func(m *orielv1.BusMessage) {
 			h.feed.session(m.GetJournalChanged().GetSessionId(), m.GetJournalChanged().GetComputerId())
 		}},
-		{bus.SignedOut, func(m *orielv1.BusMessage) { h.signedOut(m.GetSignedOut().GetSignInId()) }},
 	} {
 		sub, err := h.o.Bus.Subscribe(s.subject, func(m *orielv1.BusMessage, _ bus.Reply) { s.fn(m) })
 		if err != nil {
@@ -184,7 +183,14 @@ func (h *Hub) Run(ctx context.Context) error {
 	})
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	wg.Go(func() { h.recheck(ctx) })
+	changed := make(chan struct{}, 1)
+	h.o.Access.OnChange(func(access.Change) {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	})
+	wg.Go(func() { h.recheck(ctx, changed) })
 	h.runFeed(ctx)
 	return nil
 }
@@ -259,34 +265,9 @@ func (h *Hub) Drain(ctx context.Context) error {
 	}
 }
 
-// SignedOut ends the sessions of a sign-in, and its tabs on all nodes.
-func (h *Hub) SignedOut(signInID string) {
-	ctx, cancel := context.WithTimeout(context.Background(), dbWithin)
-	defer cancel()
-	if err := h.o.Broker.SignedOut(ctx, signInID); err != nil {
-		h.o.Log.Warn("sessions of a sign-in that ended", "err", err)
-	}
-	err := h.o.Bus.Publish(bus.SignedOut, &orielv1.BusMessage{Body: &orielv1.BusMessage_SignedOut{
-		SignedOut: &orielv1.BusSignedOut{SignInId: signInID}}})
-	if err != nil {
-		h.o.Log.Warn("end of a sign-in not announced", "err", err)
-		h.signedOut(signInID)
-	}
-}
-
-// signedOut closes this node's tabs of a sign-in.
-func (h *Hub) signedOut(signInID string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for t := range h.tabs {
-		if t.who.SignInID == signInID {
-			h.wait.Go(t.signOut)
-		}
-	}
-}
-
-// recheck finds sign-ins that ended without a word: too old, or removed.
-func (h *Hub) recheck(ctx context.Context) {
+// recheck asks anew what each tab may, when something of it changed and each
+// Options.Recheck: a sign-in may end without a word, too old or removed.
+func (h *Hub) recheck(ctx context.Context, changed <-chan struct{}) {
 	tick := time.NewTicker(h.o.Recheck)
 	defer tick.Stop()
 	for {
@@ -294,20 +275,25 @@ func (h *Hub) recheck(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-changed:
 		}
 		h.mu.Lock()
 		all := make([]*tab, 0, len(h.tabs))
+		signIns := make([]string, 0, len(h.tabs))
 		for t := range h.tabs {
-			all = append(all, t)
+			all, signIns = append(all, t), append(signIns, t.who.SignInID)
 		}
 		h.mu.Unlock()
-		ended := make(map[string]bool)
+		within, cancel := context.WithTimeout(ctx, dbWithin)
+		if err := h.o.Access.Recheck(within, signIns...); err != nil && ctx.Err() == nil {
+			h.o.Log.Warn("not asked what tabs may", "err", err)
+		}
 		for _, t := range all {
-			if id := t.who.SignInID; !ended[id] && errors.Is(t.permissions(ctx), access.ErrSignedOut) {
-				ended[id] = true
-				h.SignedOut(id)
+			if errors.Is(t.permissions(within), access.ErrSignedOut) {
+				h.wait.Go(t.signOut)
 			}
 		}
+		cancel()
 	}
 }
 

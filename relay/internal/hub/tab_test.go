@@ -151,18 +151,14 @@ func TestTabsEndWithTheirSignIn(t *testing.T) {
 	nats, db := relaytest.StartNATS(t), storetest.PostgreSQL(t)
 	n1 := relaytest.StartNode(t, relaytest.NodeOptions{Name: "n1", Database: db, NATS: nats})
 	n2 := relaytest.StartNode(t, relaytest.NodeOptions{Name: "n2", Database: db, NATS: nats, Recheck: 50 * time.Millisecond})
-	who, cookie := n1.Owner(t)
-	_, other := n1.Owner(t)
+	_, cookie := n1.Owner(t)
+	who, other := n1.Owner(t)
 	here, there, stays := relaytest.OpenTab(t, n1, cookie), relaytest.OpenTab(t, n2, cookie), relaytest.OpenTab(t, n1, other)
-	signOut := func(c *http.Cookie) {
-		r, _ := http.NewRequest("POST", n1.URL, nil)
-		r.AddCookie(c)
-		if _, err := n1.Access.SignOut(r); err != nil {
-			t.Fatal(err)
-		}
+	asked, _ := http.NewRequest("POST", n1.URL, nil)
+	asked.AddCookie(cookie)
+	if _, err := n1.Access.SignOut(asked); err != nil {
+		t.Fatal(err)
 	}
-	signOut(cookie)
-	n1.Hub.SignedOut(who.SignInID)
 	for _, tab := range []*relaytest.Tab{here, there} {
 		tab.Take("signed out", func(m *orielv1.ToConsole) bool { return m.GetSignedOut() != nil })
 		relaytest.Until(t, "closed", func() bool { return tab.Conn.Err() != nil })
@@ -175,7 +171,9 @@ func TestTabsEndWithTheirSignIn(t *testing.T) {
 	}
 	// Nobody says anything: the nodes look by themselves.
 	lone := relaytest.OpenTab(t, n2, other)
-	signOut(other)
+	if err := n1.Store.SignIns().End(t.Context(), who.PersonID, who.SignInID); err != nil {
+		t.Fatal(err)
+	}
 	lone.Take("signed out", func(m *orielv1.ToConsole) bool { return m.GetSignedOut() != nil })
 	stays.Take("signed out", func(m *orielv1.ToConsole) bool { return m.GetSignedOut() != nil })
 }

@@ -186,11 +186,6 @@ func (n *Node) open(ctx context.Context) error {
 	if _, err := Unseal(ctx, n.store, c); err != nil {
 		return err
 	}
-	n.Access, err = access.New(ctx, n.store, access.Options{Secure: n.publicURL.Scheme == "https",
-		Proxies: c.TrustedProxies, Limits: access.Limits{Address: c.Bounds.WrongPasswords}, Hash: n.o.Hash, Log: log})
-	if err != nil {
-		return err
-	}
 	name, err := n.name()
 	if err != nil {
 		return err
@@ -200,6 +195,11 @@ func (n *Node) open(ctx context.Context) error {
 		return err
 	}
 	n.closing(func() error { n.bus.Close(); return nil })
+	n.Access, err = access.New(ctx, n.store, access.Options{Secure: n.publicURL.Scheme == "https",
+		Proxies: c.TrustedProxies, Limits: access.Limits{Address: c.Bounds.WrongPasswords}, Bus: n.bus, Hash: n.o.Hash, Log: log})
+	if err != nil {
+		return err
+	}
 	blobs, err := blob.Open(ctx, c.Blobs, filepath.Join(c.Data, "blobs"))
 	if err != nil {
 		return fmt.Errorf("open blobs: %w", err)
@@ -223,7 +223,7 @@ func (n *Node) open(ctx context.Context) error {
 		Bounds: hub.Bounds{Greetings: share.Bound{Address: c.Bounds.Undecided}, Sockets: share.Bound{Address: c.Bounds.Sockets}}})
 
 	rest := api.New(api.Options{Version: n.o.Version, Name: c.Name, Access: n.Access, Fleet: n.fleet, Journal: record,
-		Broker: n.broker, Relay: n, SignedOut: n.hub.SignedOut, Log: log})
+		Broker: n.broker, Relay: n, Log: log})
 	n.server, err = server.New(server.Options{
 		PublicURL: n.publicURL, API: rest, Access: n.Access, Console: n.o.Console, Live: n.hub.Live, Agent: n.hub.Agent(),
 		Downloads: c.Downloads, MetricsToken: c.MetricsToken, TLS: secure, TURN: n.acceptTURN(),

@@ -66,7 +66,7 @@ func open(t *testing.T, change func(*Options)) (*Server, *access.Access) {
 	}
 	o := Options{
 		PublicURL: address("http://oriel.test"), Access: a, Console: consoleFiles, Downloads: t.TempDir(),
-		API:  api.New(api.Options{Access: a, SignedOut: func(string) {}}),
+		API:  api.New(api.Options{Access: a}),
 		Live: func(w http.ResponseWriter, _ *http.Request, who access.Identity) { plain(w, 200, who.Name) },
 		Agent: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			plain(w, 200, "agent")
@@ -507,7 +507,7 @@ func TestOneRuleForOrigins(t *testing.T) {
 	}
 	srv, _ := open(t, func(o *Options) {
 		o.Access, o.Log = a, slog.New(slog.NewTextHandler(&log, nil))
-		o.API = api.New(api.Options{Access: a, SignedOut: func(string) {}})
+		o.API = api.New(api.Options{Access: a})
 	})
 	for _, c := range []struct {
 		peer, host, origin, site, proto string

@@ -145,7 +145,7 @@ func TestSignIns(t *testing.T) {
 		if _, _, err := s.SignIns().ByID(ctx, in.ID); !errors.Is(err, store.ErrNotFound) {
 			t.Fatalf("one that was idle too long: %v", err)
 		}
-		if err := s.SignIns().Remove(ctx, in.TokenHash); !errors.Is(err, store.ErrNotFound) {
+		if _, err := s.SignIns().Remove(ctx, in.TokenHash); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("removing what is not there: %v", err)
 		}
 		if err := s.SignIns().Touch(ctx, in.TokenHash, 9); !errors.Is(err, store.ErrNotFound) {

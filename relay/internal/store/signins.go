@@ -19,6 +19,8 @@ type SignIn struct {
 	Browser   string
 	CreatedAt int64
 	SeenAt    int64 // not exact: written once a minute at most
+
+	Person *Person `bun:"rel:belongs-to,join:person_id=id"` // nil where it was not asked for
 }
 
 // Add remembers a sign-in by a password of that hash. Errors: ErrNotFound
@@ -38,22 +40,28 @@ func (s SignIns) Add(ctx context.Context, in SignIn, passwordHash string) error 
 
 // ByToken finds a sign-in and its person. Errors: ErrNotFound.
 func (s SignIns) ByToken(ctx context.Context, hash []byte) (SignIn, Person, error) {
-	return s.signIn(ctx, "token_hash = ?", hash)
+	return s.signIn(ctx, "?TableAlias.token_hash = ?", hash)
 }
 
 // ByID is ByToken for who does not have the token.
 func (s SignIns) ByID(ctx context.Context, id string) (SignIn, Person, error) {
-	return s.signIn(ctx, "id = ?", id)
+	return s.signIn(ctx, "?TableAlias.id = ?", id)
 }
 
 func (s *database) signIn(ctx context.Context, where string, arg any) (SignIn, Person, error) {
 	var in SignIn
-	var p Person
-	err := s.db.NewSelect().Model(&in).Where(where, arg).Scan(ctx)
-	if err == nil {
-		err = s.db.NewSelect().Model(&p).Where("id = ?", in.PersonID).Scan(ctx)
+	if err := s.db.NewSelect().Model(&in).Relation("Person").Where(where, arg).Scan(ctx); err != nil {
+		return SignIn{}, Person{}, mapped(err)
 	}
-	return in, p, mapped(err)
+	p := *in.Person
+	in.Person = nil
+	return in, p, nil
+}
+
+// ByIDs are those of the sign-ins that exist, with their people.
+func (s SignIns) ByIDs(ctx context.Context, ids ...string) ([]SignIn, error) {
+	var all []SignIn
+	return all, mapped(s.db.NewSelect().Model(&all).Relation("Person").Where("?TableAlias.id IN (?)", bun.List(ids)).Scan(ctx))
 }
 
 // Touch moves the time a sign-in was last seen. Errors: ErrNotFound.
@@ -64,11 +72,12 @@ func (s SignIns) Touch(ctx context.Context, hash []byte, now int64) error {
 	})
 }
 
-// Remove ends a sign-in. Errors: ErrNotFound.
-func (s SignIns) Remove(ctx context.Context, hash []byte) error {
-	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		return changed(tx.NewDelete().Model((*SignIn)(nil)).Where("token_hash = ?", hash).Exec(ctx))
+// Remove ends a sign-in and returns its id. Errors: ErrNotFound.
+func (s SignIns) Remove(ctx context.Context, hash []byte) (id string, err error) {
+	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		return tx.NewDelete().Model((*SignIn)(nil)).Where("token_hash = ?", hash).Returning("id").Scan(ctx, &id)
 	})
+	return id, err
 }
 
 // Of are the sign-ins of a person, the last seen first.

@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oriel/v1/bus.proto.
  */
 export const file_oriel_v1_bus: GenFile = /*@__PURE__*/
-  fileDesc("ChJvcmllbC92MS9idXMucHJvdG8SCG9yaWVsLnYxIoEECgpCdXNNZXNzYWdlEh8KA2FzaxgBIAEoCzIQLm9yaWVsLnYxLkJ1c0Fza0gAEicKB3JlY2VpcHQYAiABKAsyFC5vcmllbC52MS5CdXNSZWNlaXB0SAASNAoOYWdlbnRfcmVwbGFjZWQYAyABKAsyGi5vcmllbC52MS5CdXNBZ2VudFJlcGxhY2VkSAASLAoKYWdlbnRfZHJvcBgEIAEoCzIWLm9yaWVsLnYxLkJ1c0FnZW50RHJvcEgAEicKB3Nlc3Npb24YBSABKAsyFC5vcmllbC52MS5CdXNTZXNzaW9uSAASMgoNZmxlZXRfY2hhbmdlZBgGIAEoCzIZLm9yaWVsLnYxLkJ1c0ZsZWV0Q2hhbmdlZEgAEjYKD2pvdXJuYWxfY2hhbmdlZBgHIAEoCzIbLm9yaWVsLnYxLkJ1c0pvdXJuYWxDaGFuZ2VkSAASLAoKc2lnbmVkX291dBgIIAEoCzIWLm9yaWVsLnYxLkJ1c1NpZ25lZE91dEgAEiMKBXByb3ZlGBQgASgLMhIub3JpZWwudjEuQnVzUHJvdmVIABInCgdtYWNoaW5lGBUgASgLMhQub3JpZWwudjEuQnVzTWFjaGluZUgAEiwKCmFnZW50X2xvc3QYHiABKAsyFi5vcmllbC52MS5CdXNBZ2VudExvc3RIAEIGCgRib2R5IjoKBkJ1c0FzaxIiCgdtZXNzYWdlGAEgASgLMhEub3JpZWwudjEuVG9BZ2VudBIMCgR3YWl0GAIgASgIIkEKCkJ1c1JlY2VpcHQSHAoEY29kZRgBIAEoDjIOLm9yaWVsLnYxLkNvZGUSFQoGZGV0YWlsGAIgASgJQgXg4BiACCIsChBCdXNBZ2VudFJlcGxhY2VkEhgKCmNvbm5lY3Rpb24YASABKAlCBODgGEAiIgoIQnVzUHJvdmUSFgoIaW5zdGFuY2UYASABKAxCBODgGCAicAoKQnVzTWFjaGluZRIWCghpbnN0YW5jZRgBIAEoDEIE4OAYIBIZCgtmaW5nZXJwcmludBgCIAEoDEIE4OAYIBIYCglob3N0X25hbWUYAyABKAlCBeDgGIACEhUKB2FkZHJlc3MYBCABKAlCBODgGEAiKQoMQnVzQWdlbnRMb3N0EhkKC2NvbXB1dGVyX2lkGAEgASgJQgTg4BhAIkMKDEJ1c0FnZW50RHJvcBIcCgRjb2RlGAEgASgOMg4ub3JpZWwudjEuQ29kZRIVCgZkZXRhaWwYAiABKAlCBeDgGIAIIssBCgpCdXNTZXNzaW9uEhkKC2NvbXB1dGVyX2lkGAEgASgJQgTg4BhAEiIKBmFuc3dlchgCIAEoCzIQLm9yaWVsLnYxLkFuc3dlckgAEigKCWNhbmRpZGF0ZRgDIAEoCzITLm9yaWVsLnYxLkNhbmRpZGF0ZUgAEicKBWVuZGVkGAQgASgLMhYub3JpZWwudjEuU2Vzc2lvbkVuZGVkSAASIwoFdGFrZW4YBSABKAsyEi5vcmllbC52MS5CdXNUYWtlbkgAQgYKBGJvZHkiHQoIQnVzVGFrZW4SEQoDdGFiGAEgASgJQgTg4BhAIkMKD0J1c0ZsZWV0Q2hhbmdlZBIfCgxjb21wdXRlcl9pZHMYASADKAlCCeDgGEDo4BjoBxIPCgdyZW1vdmVkGAIgASgIIkgKEUJ1c0pvdXJuYWxDaGFuZ2VkEhgKCnNlc3Npb25faWQYASABKAlCBODgGEASGQoLY29tcHV0ZXJfaWQYAiABKAlCBODgGEAiKAoMQnVzU2lnbmVkT3V0EhgKCnNpZ25faW5faWQYASABKAlCBODgGEBCIVofb3JpZWwvcHJvdG9jb2wvb3JpZWwvdjE7b3JpZWx2MWIGcHJvdG8z", [file_oriel_v1_agent, file_oriel_v1_bounds, file_oriel_v1_session]);
+  fileDesc("ChJvcmllbC92MS9idXMucHJvdG8SCG9yaWVsLnYxIo8ECgpCdXNNZXNzYWdlEh8KA2FzaxgBIAEoCzIQLm9yaWVsLnYxLkJ1c0Fza0gAEicKB3JlY2VpcHQYAiABKAsyFC5vcmllbC52MS5CdXNSZWNlaXB0SAASNAoOYWdlbnRfcmVwbGFjZWQYAyABKAsyGi5vcmllbC52MS5CdXNBZ2VudFJlcGxhY2VkSAASLAoKYWdlbnRfZHJvcBgEIAEoCzIWLm9yaWVsLnYxLkJ1c0FnZW50RHJvcEgAEicKB3Nlc3Npb24YBSABKAsyFC5vcmllbC52MS5CdXNTZXNzaW9uSAASMgoNZmxlZXRfY2hhbmdlZBgGIAEoCzIZLm9yaWVsLnYxLkJ1c0ZsZWV0Q2hhbmdlZEgAEjYKD2pvdXJuYWxfY2hhbmdlZBgHIAEoCzIbLm9yaWVsLnYxLkJ1c0pvdXJuYWxDaGFuZ2VkSAASIwoFcHJvdmUYFCABKAsyEi5vcmllbC52MS5CdXNQcm92ZUgAEicKB21hY2hpbmUYFSABKAsyFC5vcmllbC52MS5CdXNNYWNoaW5lSAASNAoOYWNjZXNzX2NoYW5nZWQYFiABKAsyGi5vcmllbC52MS5CdXNBY2Nlc3NDaGFuZ2VkSAASLAoKYWdlbnRfbG9zdBgeIAEoCzIWLm9yaWVsLnYxLkJ1c0FnZW50TG9zdEgAQgYKBGJvZHlKBAgIEAkiOgoGQnVzQXNrEiIKB21lc3NhZ2UYASABKAsyES5vcmllbC52MS5Ub0FnZW50EgwKBHdhaXQYAiABKAgiQQoKQnVzUmVjZWlwdBIcCgRjb2RlGAEgASgOMg4ub3JpZWwudjEuQ29kZRIVCgZkZXRhaWwYAiABKAlCBeDgGIAIIiwKEEJ1c0FnZW50UmVwbGFjZWQSGAoKY29ubmVjdGlvbhgBIAEoCUIE4OAYQCIiCghCdXNQcm92ZRIWCghpbnN0YW5jZRgBIAEoDEIE4OAYICJwCgpCdXNNYWNoaW5lEhYKCGluc3RhbmNlGAEgASgMQgTg4BggEhkKC2ZpbmdlcnByaW50GAIgASgMQgTg4BggEhgKCWhvc3RfbmFtZRgDIAEoCUIF4OAYgAISFQoHYWRkcmVzcxgEIAEoCUIE4OAYQCIpCgxCdXNBZ2VudExvc3QSGQoLY29tcHV0ZXJfaWQYASABKAlCBODgGEAiQwoMQnVzQWdlbnREcm9wEhwKBGNvZGUYASABKA4yDi5vcmllbC52MS5Db2RlEhUKBmRldGFpbBgCIAEoCUIF4OAYgAgiywEKCkJ1c1Nlc3Npb24SGQoLY29tcHV0ZXJfaWQYASABKAlCBODgGEASIgoGYW5zd2VyGAIgASgLMhAub3JpZWwudjEuQW5zd2VySAASKAoJY2FuZGlkYXRlGAMgASgLMhMub3JpZWwudjEuQ2FuZGlkYXRlSAASJwoFZW5kZWQYBCABKAsyFi5vcmllbC52MS5TZXNzaW9uRW5kZWRIABIjCgV0YWtlbhgFIAEoCzISLm9yaWVsLnYxLkJ1c1Rha2VuSABCBgoEYm9keSIdCghCdXNUYWtlbhIRCgN0YWIYASABKAlCBODgGEAiQwoPQnVzRmxlZXRDaGFuZ2VkEh8KDGNvbXB1dGVyX2lkcxgBIAMoCUIJ4OAYQOjgGOgHEg8KB3JlbW92ZWQYAiABKAgiSAoRQnVzSm91cm5hbENoYW5nZWQSGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQBIZCgtjb21wdXRlcl9pZBgCIAEoCUIE4OAYQCJFChBCdXNBY2Nlc3NDaGFuZ2VkEhgKCnNpZ25faW5faWQYASABKAlCBODgGEASFwoJcGVyc29uX2lkGAIgASgJQgTg4BhAQiFaH29yaWVsL3Byb3RvY29sL29yaWVsL3YxO29yaWVsdjFiBnByb3RvMw", [file_oriel_v1_agent, file_oriel_v1_bounds, file_oriel_v1_session]);
 
 /**
  * @generated from message oriel.v1.BusMessage
@@ -71,12 +71,6 @@ export type BusMessage = Message<"oriel.v1.BusMessage"> & {
     case: "journalChanged";
   } | {
     /**
-     * @generated from field: oriel.v1.BusSignedOut signed_out = 8;
-     */
-    value: BusSignedOut;
-    case: "signedOut";
-  } | {
-    /**
      * @generated from field: oriel.v1.BusProve prove = 20;
      */
     value: BusProve;
@@ -87,6 +81,12 @@ export type BusMessage = Message<"oriel.v1.BusMessage"> & {
      */
     value: BusMachine;
     case: "machine";
+  } | {
+    /**
+     * @generated from field: oriel.v1.BusAccessChanged access_changed = 22;
+     */
+    value: BusAccessChanged;
+    case: "accessChanged";
   } | {
     /**
      * @generated from field: oriel.v1.BusAgentLost agent_lost = 30;
@@ -395,21 +395,27 @@ export const BusJournalChangedSchema: GenMessage<BusJournalChanged> = /*@__PURE_
   messageDesc(file_oriel_v1_bus, 11);
 
 /**
- * BusSignedOut, on access.signed_out.
+ * BusAccessChanged, on access.changed: a sign-in ended, or what a person may do or
+ * be taken for changed. What nodes remember of either holds no longer.
  *
- * @generated from message oriel.v1.BusSignedOut
+ * @generated from message oriel.v1.BusAccessChanged
  */
-export type BusSignedOut = Message<"oriel.v1.BusSignedOut"> & {
+export type BusAccessChanged = Message<"oriel.v1.BusAccessChanged"> & {
   /**
    * @generated from field: string sign_in_id = 1;
    */
   signInId: string;
+
+  /**
+   * @generated from field: string person_id = 2;
+   */
+  personId: string;
 };
 
 /**
- * Describes the message oriel.v1.BusSignedOut.
- * Use `create(BusSignedOutSchema)` to create a new message.
+ * Describes the message oriel.v1.BusAccessChanged.
+ * Use `create(BusAccessChangedSchema)` to create a new message.
  */
-export const BusSignedOutSchema: GenMessage<BusSignedOut> = /*@__PURE__*/
+export const BusAccessChangedSchema: GenMessage<BusAccessChanged> = /*@__PURE__*/
   messageDesc(file_oriel_v1_bus, 12);
 

@@ -1,0 +1,153 @@
+package access_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"testing"
+
+	"oriel/relay/internal/access"
+	"oriel/relay/internal/bus"
+	"oriel/relay/internal/relaytest"
+	"oriel/relay/internal/store"
+	"oriel/relay/internal/store/storetest"
+)
+
+// Rule: what a sign-in may is remembered, for five seconds at most; what sessions rest on is read anew each time.
+func TestAuthoritiesAreRememberedForAWhile(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ctx, c := t.Context(), newClock()
+		a := open(t, s, access.Options{Now: c.now})
+		who, cookie := own(t, a)
+		ask := func() []error {
+			_, err := a.Identify(request(cookie))
+			return []error{err, a.Require(ctx, who, access.Connect, access.Computer("x"))}
+		}
+		ask()
+		// As somebody at the database would, or a node that cannot be heard.
+		if err := s.SignIns().End(ctx, who.PersonID, who.SignInID); err != nil {
+			t.Fatal(err)
+		}
+		c.pass(access.Believed - 1e6)
+		for _, err := range ask() {
+			if err != nil {
+				t.Error("not remembered:", err)
+			}
+		}
+		c.pass(1e6)
+		for _, err := range ask() {
+			if !errors.Is(err, access.ErrSignedOut) {
+				t.Error("believed for too long:", err)
+			}
+		}
+		who, cookie, err := a.SignIn(ctx, email, password, home)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask()
+		if err := s.SignIns().End(ctx, who.PersonID, who.SignInID); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Recheck(ctx, who.SignInID); err != nil {
+			t.Fatal(err)
+		}
+		for _, err := range ask() {
+			if !errors.Is(err, access.ErrSignedOut) {
+				t.Error("believed after it was read anew:", err)
+			}
+		}
+	})
+}
+
+// Rule: a change is right at once on every node, and after the bus was away as soon as it is back.
+func TestChangesAreRightAtOnceOnEveryNode(t *testing.T) {
+	address, nats, c := storetest.PostgreSQL(t), relaytest.NewNATS(t), newClock() // which stands: nothing gets old
+	var nodes [2]*access.Access
+	var buses [2]*bus.Bus
+	for i := range nodes {
+		b, err := bus.Open(t.Context(), bus.Options{URL: nats.URL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		buses[i] = b
+		nodes[i] = open(t, storetest.Open(t, address), access.Options{Now: c.now, Bus: b, Limits: quick})
+		ctx, stop := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := nodes[i].Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		t.Cleanup(func() { stop(); wg.Wait(); b.Close() })
+	}
+	here, there := nodes[0], nodes[1]
+	var mu sync.Mutex
+	told := map[access.Change]bool{} // protected by mu
+	there.OnChange(func(c access.Change) {
+		mu.Lock()
+		defer mu.Unlock()
+		told[c] = true
+	})
+	who, cookie := own(t, here)
+	signIn := func() (access.Identity, *http.Cookie) {
+		t.Helper()
+		who, cookie, err := here.SignIn(t.Context(), email, password, home)
+		if err == nil {
+			_, err = there.Identify(request(cookie)) // which the other one remembers
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return who, cookie
+	}
+	gone := func(what string, who access.Identity, cookie *http.Cookie) {
+		t.Helper()
+		_, err := here.Identify(request(cookie))
+		if !errors.Is(err, access.ErrSignedOut) {
+			t.Errorf("%s: where it was made: %v", what, err)
+		}
+		relaytest.Until(t, what+": on the other node", func() bool {
+			_, err := there.Identify(request(cookie))
+			return errors.Is(err, access.ErrSignedOut) && errors.Is(there.May(t.Context(), who, access.See, access.Relay), access.ErrSignedOut)
+		})
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Whoever listens on the other node does so before the first change.
+	relaytest.Until(t, "the nodes hear each other", func() bool {
+		other, _ := signIn()
+		must(here.EndSignIn(t.Context(), other, other.SignInID))
+		mu.Lock()
+		defer mu.Unlock()
+		return len(told) > 0
+	})
+	out, outCookie := signIn()
+	_, err := here.SignOut(request(outCookie))
+	must(err)
+	gone("signed out", out, outCookie)
+	ended, endedCookie := signIn()
+	must(here.EndSignIn(t.Context(), who, ended.SignInID))
+	gone("ended elsewhere", ended, endedCookie)
+	if _, err := there.Identify(request(cookie)); err != nil {
+		t.Error("the sign-in of another browser:", err)
+	}
+	old, oldCookie := signIn()
+	must(here.ChangePassword(t.Context(), who, password, "correct horse again"))
+	gone("password changed", old, oldCookie)
+	must(here.ChangePassword(t.Context(), who, "correct horse again", password))
+
+	unheard, unheardCookie := signIn()
+	nats.Stop()
+	relaytest.Until(t, "the bus is away", func() bool { return buses[0].Healthy() != nil && buses[1].Healthy() != nil })
+	must(here.EndSignIn(t.Context(), who, unheard.SignInID))
+	if _, err := there.Identify(request(unheardCookie)); err != nil {
+		t.Error("heard without a bus:", err)
+	}
+	nats.Start()
+	gone("announced while the bus was away", unheard, unheardCookie)
+}
