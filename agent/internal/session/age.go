@@ -17,7 +17,7 @@ const (
 	ageWindow = 5 * time.Minute
 )
 
-// ages tells how old a viewer's messages are when they come. The clocks of browser
+// ages estimates the age of a viewer's messages on arrival. The clocks of browser
 // and agent have nothing in common, so age is what a message took longer than the
 // fastest of late. Where a clock stood still (a suspended laptop), the round trip of
 // Dropped and Heard puts that right. The zero value knows nothing.
@@ -31,7 +31,7 @@ type ages struct {
 	asked         time.Time     // when it was said; zero: Heard has come
 }
 
-// take notes that a message came, and returns how old it is at least. One that
+// take records the arrival of a message and returns the least age it can have. One that
 // bears no time has none.
 func (a *ages) take(now time.Time, at uint32) time.Duration {
 	a.mu.Lock()
@@ -93,13 +93,13 @@ func (a *ages) heard(now time.Time, number, at uint32) {
 	}
 }
 
-// tooLate reports that m is input that comes too late, and tells the viewer. What
+// tooLate reports whether input is too old to be done, and sends Dropped where it is. What
 // releases never is. A modifier by itself does nothing, but what follows must not be
-// done without it: it waits for that. inputs.mu is held.
+// done without it: it waits for that. inputSequencer.mu is held.
 func (p *peer) tooLate(m *orielv1.ToDesktop) bool {
 	stale, number := p.ages.stale(time.Now(), m.GetAt())
 	if number != 0 {
-		p.say(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Dropped{Dropped: &orielv1.Dropped{Number: number}}})
+		p.send(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Dropped{Dropped: &orielv1.Dropped{Number: number}}})
 		p.s.log.Info("input came too late and is dropped", "attempt", p.attempt)
 	}
 	key := m.GetKey()
@@ -128,10 +128,10 @@ func (p *peer) repeatsLate(m *orielv1.ToDesktop) bool {
 	return m.GetKey().GetRepeat() && p.ages.take(time.Now(), m.GetAt()) > keyHolds
 }
 
-// pressWaiting puts down the modifiers that came too late to be pressed by themselves.
+// pressWaiting presses the modifiers that arrived too late to be pressed alone.
 func (p *peer) pressWaiting() {
 	for _, usage := range p.waiting.usages {
-		if err := p.s.h.hands.key(&p.hand, usage, true, shownLocks{}); err != nil {
+		if err := p.s.h.input.key(&p.holder, usage, true, shownLocks{}); err != nil {
 			p.s.log.Debug("input refused by the desktop", "attempt", p.attempt, "error", err)
 		}
 	}

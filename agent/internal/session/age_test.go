@@ -52,7 +52,7 @@ func TestInputGetsStale(t *testing.T) {
 		"an old viewer says no time":         {[]*orielv1.ToDesktop{typed("a")}, ".a", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			paper := newPaper(t)
+			paper := newFakeDesktop(t)
 			h, p := quiet(t, paper, orielv1.Scope_SCOPE_VIEW, orielv1.Scope_SCOPE_CONTROL)
 			defer h.Close(0)
 			defer p.close(nil)

@@ -15,7 +15,7 @@ func TestScreenKeepsToTheHighestCap(t *testing.T) {
 		"one of a thousand each": {[]int{1, 1_000_000_000}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			paper := newPaper(t)
+			paper := newFakeDesktop(t)
 			h, _ := quiet(t, paper)
 			defer h.Close(0)
 			s := h.current()

@@ -127,7 +127,7 @@ func (p *peer) channel(dc *webrtc.DataChannel) {
 	n := c.streams
 	c.mu.Unlock()
 	if n > maxStreams {
-		p.letGo(true)
+		p.releaseAll(true)
 		p.s.end(orielv1.EndReason_END_REASON_FAILED, orielv1.Code_CODE_INVALID, "the viewer opened too many channels")
 		return
 	}
@@ -166,10 +166,10 @@ func (p *peer) own(dc *webrtc.DataChannel) func(pipe) {
 	case l == labelControl && p.control == nil && dc.Ordered():
 		p.control = dc
 		return func(d pipe) {
-			p.wg.Go(func() { p.guard(p.talk) })
+			p.wg.Go(func() { p.guard(p.stateSync) })
 			p.listen(d, p.onControl)
 			// A viewer that cannot be heard any more holds nothing.
-			p.letGo(true)
+			p.releaseAll(true)
 			p.s.lost(p)
 		}
 	case l == labelPointer && p.moves == nil:
@@ -178,9 +178,9 @@ func (p *peer) own(dc *webrtc.DataChannel) func(pipe) {
 			p.wg.Go(func() { p.guard(p.movePointer) })
 			p.listen(d, p.onPointer)
 		}
-	case l == labelAgain && p.again == nil:
-		p.again = dc
-		return func(d pipe) { p.listen(d, p.onAgain) }
+	case l == labelAgain && p.redundant == nil:
+		p.redundant = dc
+		return func(d pipe) { p.listen(d, p.onRedundant) }
 	}
 	return nil
 }

@@ -179,7 +179,7 @@ func (r *rig) streams() (all, kinds int) {
 // reason where not; the session goes on either way.
 func TestChannelOpensByScope(t *testing.T) {
 	shell := &kind{label: "terminal", scopes: []orielv1.Scope{terminal, typing}}
-	r := start(t, Options{Channels: []channel.Channel{shell}}, on(newPaper(t)))
+	r := start(t, Options{Channels: []channel.Channel{shell}}, on(newFakeDesktop(t)))
 	v := r.ready(look{scopes: []orielv1.Scope{viewing, typing, terminal, files}})
 	ready := v.last(func(m *orielv1.FromDesktop) bool { return m.GetReady() != nil }).GetReady()
 	if got := ready.GetScopes(); len(got) != 3 || got[2] != terminal {
@@ -213,7 +213,7 @@ func TestChannelEndsWithItsScope(t *testing.T) {
 		serve: func(context.Context, *channel.Conn) error { <-free; return nil }}
 	shell := &kind{label: "terminal", scopes: []orielv1.Scope{terminal}}
 	copying := &kind{label: "files", scopes: []orielv1.Scope{files}}
-	r := start(t, Options{Channels: []channel.Channel{stuck, shell, copying}}, on(newPaper(t)))
+	r := start(t, Options{Channels: []channel.Channel{stuck, shell, copying}}, on(newFakeDesktop(t)))
 	defer close(free)
 	v := r.ready(look{scopes: []orielv1.Scope{viewing, typing, terminal, files}})
 	a, b, c := v.dial("stuck"), v.dial("terminal"), v.dial("files")
@@ -245,7 +245,7 @@ func FuzzChannelLabel(f *testing.F) {
 	f.Add("\xff\xfe\n%s<script>", "\r\n", false)
 	f.Add(strings.Repeat("terminal", 500), "oriel.v1", false)
 	shell := &kind{label: "terminal"}
-	r := start(f, Options{Channels: []channel.Channel{shell}}, on(newPaper(f)))
+	r := start(f, Options{Channels: []channel.Channel{shell}}, on(newFakeDesktop(f)))
 	v := r.ready(look{})
 	f.Fuzz(func(t *testing.T, label, protocol string, lossy bool) {
 		if len(label)+len(protocol) > 8000 {
@@ -277,7 +277,7 @@ func FuzzChannelLabel(f *testing.F) {
 // Rule: the bound is on channels that are open, not on those that ever were.
 func TestBoundOnOpenChannels(t *testing.T) {
 	shell := &kind{label: "terminal"}
-	r := start(t, Options{Channels: []channel.Channel{shell}}, on(newPaper(t)))
+	r := start(t, Options{Channels: []channel.Channel{shell}}, on(newFakeDesktop(t)))
 	v := r.ready(look{})
 	v.move(1, 1)
 	eventually(t, "the session's own are open", func() bool { all, _ := r.streams(); return all == 2 })
@@ -329,7 +329,7 @@ func TestBoundOnOpenChannels(t *testing.T) {
 func TestFloodedChannelEndsAlone(t *testing.T) {
 	deaf := &kind{label: "deaf", serve: func(ctx context.Context, _ *channel.Conn) error { <-ctx.Done(); return nil }}
 	shell := &kind{label: "terminal"}
-	r := start(t, Options{Channels: []channel.Channel{deaf, shell}}, on(newPaper(t)))
+	r := start(t, Options{Channels: []channel.Channel{deaf, shell}}, on(newFakeDesktop(t)))
 	v := r.ready(look{})
 	l, other := v.dial("deaf"), v.dial("terminal")
 	other.echoes([]byte("before"))
@@ -357,7 +357,7 @@ func TestPouringChannelWaits(t *testing.T) {
 			}
 		}
 	}}
-	r := start(t, Options{Channels: []channel.Channel{pour}, timing: timing{lost: 300 * time.Millisecond}}, on(newPaper(t)))
+	r := start(t, Options{Channels: []channel.Channel{pour}, timing: timing{lost: 300 * time.Millisecond}}, on(newFakeDesktop(t)))
 	v := r.ready(look{})
 	var amount func() uint64
 	v.dial("pour")
@@ -405,7 +405,7 @@ func TestFailingChannelEndsAlone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := &kind{label: "k", serve: c.serve}
-			r := start(t, Options{Channels: []channel.Channel{k}}, on(newPaper(t)))
+			r := start(t, Options{Channels: []channel.Channel{k}}, on(newFakeDesktop(t)))
 			v := r.ready(look{})
 			l := v.dial("k")
 			l.ends(c.code, 0)
@@ -427,7 +427,7 @@ func TestChannelsEndWithTheirConnection(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			shell := &kind{label: "terminal"}
-			r := start(t, Options{Channels: []channel.Channel{shell}, timing: timing{lost: 300 * time.Millisecond}}, on(newPaper(t)))
+			r := start(t, Options{Channels: []channel.Channel{shell}, timing: timing{lost: 300 * time.Millisecond}}, on(newFakeDesktop(t)))
 			v := r.ready(look{})
 			for range 5 {
 				v.dial("terminal").echoes([]byte("x"))

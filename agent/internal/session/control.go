@@ -21,7 +21,7 @@ func (p *peer) guard(f func()) {
 	defer func() {
 		if r := recover(); r != nil {
 			p.s.log.Error("panic in a handler", "attempt", p.attempt, "panic", r, "stack", string(debug.Stack()))
-			p.letGo(true)
+			p.releaseAll(true)
 			p.s.end(orielv1.EndReason_END_REASON_FAILED, orielv1.Code_CODE_INTERNAL,
 				"the agent made a mistake; its log says more")
 		}
@@ -35,7 +35,7 @@ func (p *peer) onControl(raw webrtc.DataChannelMessage) {
 	m := &orielv1.ToDesktop{}
 	ok := !raw.IsString && orielv1.Decode(raw.Data, m) == nil
 	if ok && isInput(m) {
-		ok = p.inputs.next(func() bool { return p.input(m) })
+		ok = p.inputs.inOrder(func() bool { return p.input(m) })
 	} else if ok {
 		p.ages.take(time.Now(), m.GetAt())
 		ok = p.act(m)
@@ -47,7 +47,7 @@ func (p *peer) onControl(raw webrtc.DataChannelMessage) {
 
 // refuseMessage ends the session of a viewer that says what none of ours does.
 func (p *peer) refuseMessage() {
-	p.letGo(true)
+	p.releaseAll(true)
 	p.s.end(orielv1.EndReason_END_REASON_FAILED, orielv1.Code_CODE_INVALID,
 		"the viewer sent a message that cannot be read; reload its page")
 }
@@ -64,7 +64,7 @@ func (p *peer) input(m *orielv1.ToDesktop) bool {
 // act does what a well-formed message asks for; false: no viewer of ours says
 // such a thing. A kind that this agent does not know is ignored.
 func (p *peer) act(m *orielv1.ToDesktop) bool {
-	hands, err := &p.s.h.hands, error(nil)
+	input, err := &p.s.h.input, error(nil)
 	switch b := m.GetBody().(type) {
 	case *orielv1.ToDesktop_Key:
 		if b.Key.GetUsage() > 0xffff {
@@ -72,7 +72,7 @@ func (p *peer) act(m *orielv1.ToDesktop) bool {
 		}
 		if p.allowed(orielv1.Scope_SCOPE_CONTROL) {
 			p.proof.key(desktop.Usage(b.Key.GetUsage()), b.Key.GetDown())
-			err = hands.key(&p.hand, desktop.Usage(b.Key.GetUsage()), b.Key.GetDown(),
+			err = input.key(&p.holder, desktop.Usage(b.Key.GetUsage()), b.Key.GetDown(),
 				shownLocks{known: desktop.Locks(b.Key.GetLocks() & 0xf), on: desktop.Locks(b.Key.GetLocked() & 0xf)})
 		}
 	case *orielv1.ToDesktop_Button:
@@ -82,20 +82,20 @@ func (p *peer) act(m *orielv1.ToDesktop) bool {
 		if p.allowed(orielv1.Scope_SCOPE_CONTROL) {
 			p.pointer.overtake(b.Button.GetSeq())
 			p.proof.button(desktop.Button(b.Button.GetButton()), b.Button.GetDown())
-			err = hands.button(&p.hand, desktop.Button(b.Button.GetButton()), b.Button.GetDown(), b.Button.GetX(), b.Button.GetY())
+			err = input.button(&p.holder, desktop.Button(b.Button.GetButton()), b.Button.GetDown(), b.Button.GetX(), b.Button.GetY())
 		}
 	case *orielv1.ToDesktop_Wheel:
 		if p.allowed(orielv1.Scope_SCOPE_CONTROL) {
-			err = hands.wheel(&p.hand, notches(b.Wheel.GetDx()), notches(b.Wheel.GetDy()), b.Wheel.GetX(), b.Wheel.GetY())
+			err = input.wheel(&p.holder, notches(b.Wheel.GetDx()), notches(b.Wheel.GetDy()), b.Wheel.GetX(), b.Wheel.GetY())
 		}
 	case *orielv1.ToDesktop_Text:
 		if p.allowed(orielv1.Scope_SCOPE_CONTROL) {
 			if s := typeable(b.Text.GetText()); s != "" {
-				err = hands.text(&p.hand, s)
+				err = input.text(&p.holder, s)
 			}
 		}
 	case *orielv1.ToDesktop_ReleaseAll:
-		p.letGo(false)
+		p.releaseAll(false)
 	case *orielv1.ToDesktop_Stream:
 		if p.allowed(orielv1.Scope_SCOPE_VIEW) {
 			p.setStream(b.Stream)
@@ -105,15 +105,15 @@ func (p *peer) act(m *orielv1.ToDesktop) bool {
 			p.video.lost()
 		}
 	case *orielv1.ToDesktop_Ping:
-		p.say(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Pong{Pong: &orielv1.Pong{Id: b.Ping.GetId()}}})
+		p.send(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Pong{Pong: &orielv1.Pong{Id: b.Ping.GetId()}}})
 	case *orielv1.ToDesktop_Heard:
 		p.ages.heard(time.Now(), b.Heard.GetNumber(), m.GetAt())
 	case *orielv1.ToDesktop_Held:
 		p.proof.held(b.Held)
 	case *orielv1.ToDesktop_Seen:
-		p.s.delays.seen(b.Seen)
+		p.s.latency.viewerReport(b.Seen)
 	case *orielv1.ToDesktop_Leave:
-		p.letGo(true)
+		p.releaseAll(true)
 		p.s.end(orielv1.EndReason_END_REASON_OPERATOR, 0, "")
 	}
 	if err != nil {
@@ -164,7 +164,7 @@ func (p *peer) allowed(sc orielv1.Scope) bool {
 		} else if may {
 			detail = "this computer's display takes no keys or clicks"
 		}
-		p.say(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Denied{Denied: &orielv1.Denied{
+		p.send(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Denied{Denied: &orielv1.Denied{
 			Scope: sc, Code: orielv1.Code_CODE_SCOPE, Detail: detail,
 		}}})
 	}

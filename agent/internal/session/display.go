@@ -3,269 +3,257 @@ package session
 import (
 	"context"
 	"errors"
-	"hash/maphash"
 	"image"
-	"strings"
 	"sync"
 	"time"
-
-	"google.golang.org/protobuf/proto"
 
 	"oriel/agent/internal/desktop"
 	orielv1 "oriel/protocol/oriel/v1"
 )
 
-// serve keeps the desktop open until the Host is closed.
-func (h *Host) serve() {
-	wait := h.o.timing.retryMin
-	for h.ctx.Err() == nil {
-		d, err := h.o.Open(h.ctx)
-		if err != nil {
-			if h.ctx.Err() == nil {
-				h.setScreen(nil, err)
-			}
-		} else {
-			opened := time.Now()
-			h.show(d)
-			if time.Since(opened) > h.o.timing.retryMax {
-				wait = h.o.timing.retryMin
-			}
-			if h.ctx.Err() == nil {
-				h.setScreen(nil, desktop.ErrClosed)
-			}
-		}
+// display is one open desktop. It is a desktop.Desktop itself, the one that is
+// given to the stream, because a Desktop has one caller of Next at a time: the
+// stream while somebody watches, else idle. Previews are taken from whatever
+// picture passes.
+type display struct {
+	desktop.Desktop
+	number uint64 // of those the Host opened
+	news   func() // the cursor or the size changed
+	every  time.Duration
+	dead   chan struct{} // closed when the desktop died
+	end    sync.Once
+
+	turn   sync.Mutex    // held while in the desktop's Next
+	wanted chan struct{} // capacity 1: somebody wants a preview
+
+	mu       sync.Mutex
+	watchers map[any]int          // by who watches: pictures a second that each wants at most; 0: no cap
+	calm     chan struct{}        // closed and replaced when the last watcher left
+	stopIdle context.CancelFunc   // nil while idle is not reading
+	size     image.Point          // of the last picture
+	last     time.Time            // when it was returned
+	changed  bool                 // since the last preview
+	want     chan<- *image.RGBA   // who waits for a preview; capacity 1
+	shape    *orielv1.CursorShape // of serial
+	serial   uint64               // of shape, once shaped
+	shaped   bool
+}
+
+func newDisplay(d desktop.Desktop, number uint64, every time.Duration, news func()) *display {
+	return &display{
+		Desktop: d, number: number, news: news, every: every,
+		dead:     make(chan struct{}),
+		calm:     make(chan struct{}),
+		wanted:   make(chan struct{}, 1),
+		watchers: make(map[any]int),
+	}
+}
+
+// Next is the stream's. It waits for idle to get out of the way (watch has told
+// it to) and keeps to the highest cap of those who watch.
+func (s *display) Next(ctx context.Context) (desktop.Picture, error) {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	if wait := s.pause(); wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
 		select {
-		case <-h.ctx.Done():
-		case <-time.After(wait):
+		case <-ctx.Done():
+			return desktop.Picture{}, ctx.Err()
+		case <-s.dead:
+		case <-timer.C:
 		}
-		wait = min(2*wait, h.o.timing.retryMax)
+	}
+	return s.next(ctx)
+}
+
+// pause is how long the highest cap makes the next picture wait.
+func (s *display) pause() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fps := 0
+	for _, most := range s.watchers {
+		if most == 0 {
+			return 0
+		}
+		fps = max(fps, most)
+	}
+	if fps == 0 {
+		return 0
+	}
+	return time.Until(s.last.Add(time.Second / time.Duration(fps)))
+}
+
+// next has turn.
+func (s *display) next(ctx context.Context) (desktop.Picture, error) {
+	p, err := s.Desktop.Next(ctx)
+	if err != nil {
+		if errors.Is(err, desktop.ErrClosed) {
+			s.die()
+		}
+		return p, err
+	}
+	s.mu.Lock()
+	resized := p.Size != s.size
+	s.size, s.last, s.changed = p.Size, time.Now(), true
+	want := s.want
+	if want != nil {
+		s.want, s.changed = nil, false
+	}
+	s.mu.Unlock()
+	if want != nil {
+		want <- reduce(p)
+	}
+	if resized {
+		s.news()
+	}
+	return p, nil
+}
+
+func (s *display) die() { s.end.Do(func() { close(s.dead) }) }
+
+// watch makes room for the stream; unwatch, once the stream has let go of the
+// desktop, gives the room back.
+func (s *display) watch(who any, fps int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watchers[who] = fps
+	if s.stopIdle != nil {
+		s.stopIdle()
 	}
 }
 
-// show serves one open desktop until it dies or the Host is closed.
-func (h *Host) show(d desktop.Desktop) {
-	h.mu.Lock()
-	h.screens++
-	number := h.screens
-	h.mu.Unlock()
-	s := newScreen(d, number, h.o.timing.idle, func() { h.each((*session).news) })
-	h.setScreen(s, nil)
-
-	ctx, cancel := context.WithCancel(h.ctx)
-	var wg sync.WaitGroup
-	wg.Go(func() { s.idle(ctx) })
-	wg.Go(func() { s.cursors(ctx) })
-	wg.Go(func() { h.previews(ctx, s) })
-	select {
-	case <-ctx.Done():
-		// The sessions still release what they hold, unless the display hangs.
-		select {
-		case <-h.allEnded:
-		case <-time.After(2 * time.Second):
-		}
-	case <-s.dead:
+func (s *display) unwatch(who any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.watchers, who)
+	if len(s.watchers) == 0 {
+		close(s.calm)
+		s.calm = make(chan struct{})
 	}
-	cancel()
-	// Closing also ends calls that hang, and with them whoever waits for hands.
-	if err := d.Close(); err != nil {
-		h.log.Debug("close the desktop", "desktop", d.Name(), "error", err)
-	}
-	h.hands.attach(nil)
-	s.die()
-	wg.Wait()
 }
 
-// setScreen makes s (or, with nil, why there is none) known to everybody.
-func (h *Host) setScreen(s *screen, why error) {
-	status := &orielv1.Status{Display: orielv1.Status_DISPLAY_NONE}
-	if s == nil {
-		status.Detail = oneLine(why.Error())
-	} else {
-		h.hands.attach(s.Desktop)
-		status.Display = orielv1.Status_DISPLAY_READY
-		if s.Name() == "demo" {
-			status.Display = orielv1.Status_DISPLAY_DEMO
-		}
-	}
-	h.mu.Lock()
-	h.screen, h.why = s, why
-	close(h.shown)
-	h.shown = make(chan struct{})
-	same := proto.Equal(h.status, status)
-	h.status = status
-	h.mu.Unlock()
-	if !same {
-		if s == nil {
-			h.log.Info("no display", "why", status.Detail)
-		} else {
-			h.log.Info("display open", "desktop", s.Name(), "size", s.Size().String())
-		}
-		h.send(proto.Clone(status)) // the receiver may add to it
-	}
-	h.each((*session).news)
-}
-
-// gone is why there is no display, for the viewers.
-func (h *Host) gone() string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if errors.Is(h.why, desktop.ErrWayland) {
-		return "this computer's desktop is Wayland, which is not shown yet; sign in there with a session on Xorg"
-	}
-	return "this computer has no display now; the picture comes back with it"
-}
-
-// oneLine keeps a status text within its bound.
-func oneLine(s string) string {
-	s = strings.ToValidUTF8(strings.Join(strings.Fields(s), " "), "?")
-	if len(s) > 500 {
-		s = strings.ToValidUTF8(s[:500], "")
-	}
-	return s
-}
-
-// previews takes one whenever it is due and the picture has changed.
-func (h *Host) previews(ctx context.Context, s *screen) {
-	seed := maphash.MakeSeed()
-	var sent uint64 // hash of the picture last sent
-	var taken time.Time
-	held := 0
-	// renew is what an Apply asks for: a preview now.
-	renew := func() {
-		if h.previewAgain() {
-			return
-		}
-		if sent != 0 {
-			s.again()
-		}
-		sent, taken = 0, time.Time{}
-	}
+// idle reads the desktop while nobody watches: it notices its end, and keeps
+// account of whether anything changed. It looks at most every few seconds, and
+// not at all while nothing changes.
+func (s *display) idle(ctx context.Context) {
 	for ctx.Err() == nil {
-		every, earliest, applied := h.previewing()
-		if every <= 0 {
+		reading, stop := context.WithCancel(ctx)
+		s.mu.Lock()
+		calm := s.calm
+		watched := len(s.watchers) > 0
+		if !watched {
+			s.stopIdle = stop
+		}
+		s.mu.Unlock()
+		if watched {
+			stop()
 			select {
 			case <-ctx.Done():
-			case <-applied:
-				renew()
+			case <-s.dead:
+				return
+			case <-calm:
 			}
 			continue
 		}
-		due := taken.Add(every)
-		if due.Before(earliest) {
-			due = earliest
+		s.turn.Lock()
+		_, err := s.next(reading)
+		s.turn.Unlock()
+		if err == nil {
+			s.rest(reading)
+		} else if reading.Err() == nil {
+			// The desktop is broken in a way of its own.
+			s.die()
 		}
-		// Apply ends the waiting, for the time or for a change.
-		waiting, cancel := context.WithCancel(ctx)
-		stop := make(chan struct{})
-		go func() {
-			defer close(stop)
-			select {
-			case <-applied:
-				cancel()
-			case <-waiting.Done():
-			}
-		}()
-		var img *image.RGBA
+		s.mu.Lock()
+		s.stopIdle = nil
+		s.mu.Unlock()
+		stop()
 		select {
-		case <-waiting.Done():
-		case <-time.After(time.Until(due)):
-			if held < mostHeld && h.slow() {
-				held++
-				taken = time.Now()
-			} else {
-				img, _ = s.thumbnail(waiting)
-			}
-		}
-		cancel()
-		<-stop
-		select {
-		case <-applied:
-			renew()
-			continue
 		case <-s.dead:
 			return
 		default:
 		}
-		if img == nil {
-			continue
+	}
+}
+
+// rest lasts until idle should look again.
+func (s *display) rest(ctx context.Context) {
+	timer := time.NewTimer(s.every)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-s.wanted:
+	case <-timer.C:
+	}
+}
+
+// preview waits until the picture has changed since the last one and returns
+// it, reduced. A change that was seen already is asked for again.
+func (s *display) preview(ctx context.Context) (*image.RGBA, error) {
+	out := make(chan *image.RGBA, 1)
+	s.mu.Lock()
+	s.want = out
+	s.mu.Unlock()
+	select {
+	case s.wanted <- struct{}{}:
+	default:
+	}
+	// While pictures flow the next one will do, and costs nothing more.
+	flowing := time.NewTimer(300 * time.Millisecond)
+	defer flowing.Stop()
+	for {
+		select {
+		case img := <-out:
+			return img, nil
+		case <-flowing.C:
+			s.mu.Lock()
+			again := s.changed && s.want != nil
+			s.mu.Unlock()
+			if again {
+				s.Refresh()
+			}
+		case <-s.dead:
+			return nil, desktop.ErrClosed
+		case <-ctx.Done():
+			s.mu.Lock()
+			s.want = nil
+			s.mu.Unlock()
+			return nil, ctx.Err()
 		}
-		taken, held = time.Now(), 0
-		if sum := maphash.Bytes(seed, img.Pix); sum != sent {
-			sent = sum
-			h.sendPreview(img, taken)
+	}
+}
+
+// again makes the picture count as changed.
+func (s *display) again() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.changed = true
+}
+
+// cursors passes on that the pointer changed, until the desktop is gone.
+func (s *display) cursors(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.dead:
+			return
+		case _, more := <-s.CursorChanged():
+			if !more {
+				return
+			}
+			s.news()
 		}
 	}
 }
 
-// minPreview is the least time between two pictures that leave this computer as
-// previews, whatever the relay says: more would be a film, in no journal.
-const minPreview = 60 * time.Second
-
-// previewing is how often previews are due, when the next may be taken at the
-// earliest, and a channel that is closed by the next Apply. Zero: no previews.
-func (h *Host) previewing() (every time.Duration, earliest time.Time, applied <-chan struct{}) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	least := h.o.timing.previewMin
-	if every = time.Duration(h.settings.GetPreviewSeconds()) * h.o.timing.previewIn; !h.mayPreview() {
-		every = 0
-	} else if every > 0 {
-		every = max(every, least)
+// cursorShape is c's shape for the viewers, converted once.
+func (s *display) cursorShape(c desktop.Cursor) *orielv1.CursorShape {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.shaped || s.serial != c.Serial {
+		s.shape, s.serial, s.shaped = shapeOf(c), c.Serial, true
 	}
-	if h.preview != nil {
-		earliest = h.previewAt.Add(least)
-	}
-	return every, earliest, h.applied
-}
-
-// previewAgain sends the last preview once more where it is too early for
-// another, so that a relay that has lost it has it, and learns nothing new.
-func (h *Host) previewAgain() bool {
-	h.mu.Lock()
-	p, at, wanted := h.preview, h.previewAt, h.settings.GetPreviewSeconds() > 0
-	h.mu.Unlock()
-	if p == nil || time.Since(at) >= h.o.timing.previewMin {
-		return false
-	}
-	if wanted && h.mayPreview() {
-		h.send(proto.CloneOf(p))
-	}
-	return true
-}
-
-const (
-	// slowWay is how many bits per second a way takes on which a preview lasts longer than
-	// anything of the session may, which are 160 ms.
-	slowWay = 2_000_000
-	// mostHeld is how many previews in a row a session may hold back.
-	mostHeld = 10
-)
-
-// slow reports whether a session goes over a way on which a preview would be noticed: on its
-// way to the relay, and from there to the operator whose list shows it. At 300 kbit/s one
-// held the live picture up for one to two seconds.
-func (h *Host) slow() (slow bool) {
-	h.each(func(s *session) {
-		if p := s.current(); p != nil && p.video != nil {
-			bits := p.video.congestion.Target()
-			slow = slow || bits > 0 && bits < h.o.timing.slowWay
-		}
-	})
-	return slow
-}
-
-func (h *Host) sendPreview(img *image.RGBA, at time.Time) {
-	if !h.mayPreview() {
-		return // it has changed since the picture was asked for
-	}
-	p, err := compress(img)
-	if err != nil {
-		h.log.Warn("no preview", "error", err)
-		return
-	}
-	p.TakenAt = at.UnixMilli()
-	h.mu.Lock()
-	h.preview, h.previewAt = p, at
-	h.mu.Unlock()
-	h.send(proto.CloneOf(p))
+	return s.shape
 }

@@ -12,15 +12,15 @@
 //
 // A Desktop has one caller of Next at a time. While somebody watches that is
 // the stream, else an idle reader that wakes at most every few seconds, and
-// only for damage; both come through the same screen, which takes previews
-// (thumbnail.go) from whatever picture passes.
+// only for damage; both come through the same display, which takes previews
+// (preview.go) from whatever picture passes.
 //
 // # A session
 //
 //	Offer ──► peer connection, signed Answer, candidates both ways
 //	          connected within 30 s           else SessionEnded TIMEOUT
 //	          SessionReport: on connect, on a change of path, each 30 s, with
-//	          what its pictures took so far (delays.go), which the end has too
+//	          what its pictures took so far (latency.go), which the end has too
 //	          no packets for 5 s: everything this viewer holds is released
 //	          20 s without a connection       SessionEnded NETWORK
 //	Offer with the id of a running session ──► replaces the peer connection
@@ -36,11 +36,11 @@
 // answered with Denied, at most one a second.
 //
 // The session's own channels are "control" (ordered: ToDesktop, FromDesktop; anything
-// malformed ends the session), "pointer" (newest wins by seq) and "again" (again.go). Why
+// malformed ends the session), "pointer" (newest wins by seq) and "again" (redundant.go). Why
 // they are no kinds of package channel stands in channels.go, with the registry of those
 // that are. What is sent on control is state, not history: cursor, size and statistics
 // wait while more than 64 KiB are under way and then go out as they are by then; a viewer
 // with more than 1 MiB under way is dropped.
 //
-// What a viewer holds down is released on every way out (hands.go).
+// What a viewer holds down is released on every way out (input.go).
 package session

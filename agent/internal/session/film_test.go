@@ -29,7 +29,7 @@ func TestPreviewIntervalHasAFloor(t *testing.T) {
 // Rule: previews are no film without a journal row: neither settings said again
 // and again, nor off and on, nor a display that comes back yields a new picture.
 func TestSettingsSaidAgainAreNoFilm(t *testing.T) {
-	p, second := newPaper(t), newPaper(t)
+	p, second := newFakeDesktop(t), newFakeDesktop(t)
 	second.shade = color.RGBA{250, 250, 20, 255}
 	var opened atomic.Int32
 	r := start(t, Options{timing: timing{previewIn: time.Microsecond, previewMin: time.Hour, retryMin: time.Millisecond}},

@@ -66,7 +66,7 @@ func FuzzOffer(f *testing.F) {
 	f.Add(strings.Replace(offerSDP(""), "m=video 9", "m=video 0", 1))
 	f.Add(strings.Replace(offerSDP(""), "a=mid:1\r\n", "", 1))
 	f.Add(strings.Replace(offerSDP(""), "apt=45", "apt=46", 1))
-	h, first := quiet(f, newPaper(f))
+	h, first := quiet(f, newFakeDesktop(f))
 	f.Cleanup(func() { first.close(nil); h.Close(0) })
 	f.Fuzz(func(t *testing.T, sdp string) {
 		p := offered(t, h, sdp)
@@ -90,7 +90,7 @@ func FuzzCandidate(f *testing.F) {
 	f.Add("candidate:1 1 udp 2122260223 192.0.2.7 5000 typ host\ncandidate:2 1 tcp 1 2001:db8::1 9 typ host tcptype active", false)
 	f.Add("candidate:3 1 udp 1 192.0.2.8 3478 typ relay raddr 10.0.0.1 rport 9 ufrag 4ZcD\n\ncandidate:", true)
 	f.Add(strings.Repeat("candidate:1 1 udp 1 192.0.2.7 5 typ host\n", maxCandidates+1), true)
-	h, first := quiet(f, newPaper(f))
+	h, first := quiet(f, newFakeDesktop(f))
 	f.Cleanup(func() { first.close(nil); h.Close(0) })
 	f.Fuzz(func(t *testing.T, text string, early bool) {
 		p := offered(t, h, offerSDP(""))
@@ -148,7 +148,7 @@ func FuzzAgain(f *testing.F) {
 		if len(m.Data) == 0 {
 			return
 		}
-		way := p.onAgain
+		way := p.onRedundant
 		if m.Data[0]&1 == 1 {
 			way = p.onControl
 		}

@@ -59,7 +59,7 @@ type timing struct {
 	slowWay    int              // bits per second
 	closing    time.Duration    // between looks at the hours of the policy
 	clock      func() time.Time // this machine\'s, for these
-	expecting  time.Duration    // of a first picture for a session that was announced
+	prestart   time.Duration    // of a first picture for a session that was announced
 }
 
 func (t *timing) fill() {
@@ -83,7 +83,7 @@ func (t *timing) fill() {
 		{&t.previewIn, time.Second},
 		{&t.previewMin, minPreview},
 		{&t.closing, time.Second},
-		{&t.expecting, expecting},
+		{&t.prestart, prestartFor},
 	} {
 		if *d.field == 0 {
 			*d.field = d.value
@@ -99,26 +99,26 @@ type Host struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
-	hands  hands
+	input  inputArbiter
 	hub    *stream.Hub
 	kinds  registry
 	ended  sync.WaitGroup // the sessions
 
 	allEnded chan struct{} // closed by Close when they have
 
-	mu        sync.Mutex
-	closed    bool
-	sessions  map[string]*session
-	screen    *screen         // nil while there is no display
-	why       error           // there is none
-	screens   uint64          // opened so far
-	expected  *expected       // nil: nobody is
-	status    *orielv1.Status // last sent
-	settings  orielv1.Settings
-	preview   *orielv1.Preview // last sent; nil: none was
-	previewAt time.Time        // when it was taken
-	applied   chan struct{}    // closed and replaced by each Apply
-	shown     chan struct{}    // closed and replaced by each change of screen
+	mu             sync.Mutex
+	closed         bool
+	sessions       map[string]*session
+	display        *display        // nil while there is no display
+	why            error           // there is none
+	opened         uint64          // opened so far
+	prestart       *prestart       // nil: no session is announced
+	status         *orielv1.Status // last sent
+	settings       orielv1.Settings
+	preview        *orielv1.Preview // last sent; nil: none was
+	previewAt      time.Time        // when it was taken
+	applied        chan struct{}    // closed and replaced by each Apply
+	displayChanged chan struct{}    // closed and replaced when the display goes or comes
 }
 
 // NewHost starts to open the desktop and takes offers at once.
@@ -130,10 +130,10 @@ func NewHost(o Options) *Host {
 		o.MaxSessions = 16
 	}
 	o.timing.fill()
-	h := &Host{o: o, log: o.Logger, sessions: make(map[string]*session), applied: make(chan struct{}), shown: make(chan struct{}), allEnded: make(chan struct{})}
+	h := &Host{o: o, log: o.Logger, sessions: make(map[string]*session), applied: make(chan struct{}), displayChanged: make(chan struct{}), allEnded: make(chan struct{})}
 	h.kinds = newRegistry(o.Channels)
 	h.hub = stream.NewHub(stream.Options{Logger: h.log})
-	h.hands.attach(nil)
+	h.input.attach(nil)
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.log.Debug("host starts", "version", o.AgentVersion)
 	h.wg.Go(h.serve)
@@ -266,18 +266,18 @@ func (h *Host) session(id string) *session {
 	return h.sessions[id]
 }
 
-// current is the open screen, nil where there is none.
-func (h *Host) current() *screen {
+// current is the open display, nil where there is none.
+func (h *Host) current() *display {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.screen
+	return h.display
 }
 
-// display is current, and a channel that is closed when that changes.
-func (h *Host) display() (*screen, <-chan struct{}) {
+// displayAndChange is current, and a channel that is closed when that changes.
+func (h *Host) displayAndChange() (*display, <-chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.screen, h.shown
+	return h.display, h.displayChanged
 }
 
 func (h *Host) remove(s *session) {

@@ -14,7 +14,7 @@ import (
 // Rule: the viewer is told what the computer's display lacks, at the beginning and
 // when that changes; input that it does not take is refused in a sentence.
 func TestTellsWhatTheDisplayLacks(t *testing.T) {
-	desk := newPaper(t)
+	desk := newFakeDesktop(t)
 	desk.lacks = desktop.LacksInput | desktop.LacksSharedMemory
 	r := start(t, Options{}, on(desk))
 	eventually(t, "the display", func() bool { return r.host.current() != nil })

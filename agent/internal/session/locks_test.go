@@ -11,7 +11,7 @@ import (
 // Rule: the locks that an operator's key shows come before it, and the computer has
 // its own back when the last who typed has left, however they left.
 func TestLocksComeWithTheKeyAndGoWithTheOperator(t *testing.T) {
-	desk := newPaper(t)
+	desk := newFakeDesktop(t)
 	r := start(t, Options{}, on(desk))
 	one, two, watcher := r.ready(look{id: "one"}), r.ready(look{id: "two"}), r.ready(look{id: "three"})
 	restored := func() int {

@@ -25,7 +25,7 @@ func (v *viewer) expectNothing() {
 
 // Rule: a description outside strict lines is refused, whatever it names.
 func TestOfferOutsideTheRuleIsRefused(t *testing.T) {
-	r := start(t, Options{}, on(newPaper(t)))
+	r := start(t, Options{}, on(newFakeDesktop(t)))
 	forged := "a=fingerprint:sha-256 " + strings.Repeat("EE:", 31) + "EE"
 	for name, line := range map[string]string{
 		"a lone CR before the line": "\r" + forged + "\r\n",
@@ -46,7 +46,7 @@ func TestOfferOutsideTheRuleIsRefused(t *testing.T) {
 // Rule: a line that says fingerprint in another way counts for nothing: the
 // certificate that the grant names is put in for it, and connects.
 func TestGrantedCertificateIsPutIn(t *testing.T) {
-	r := start(t, Options{}, on(newPaper(t)))
+	r := start(t, Options{}, on(newFakeDesktop(t)))
 	forged := "a=fingerprint:sha-256 " + strings.Repeat("EE:", 31) + "EE\r\n"
 	for name, tamper := range map[string]func(string) string{
 		"another before it": func(sdp string) string { return strings.Replace(sdp, "a=", forged+"a=", 1) },
@@ -61,7 +61,7 @@ func TestGrantedCertificateIsPutIn(t *testing.T) {
 
 // Rule: a certificate that the grant does not name is served nothing.
 func TestAnotherCertificateGetsNothing(t *testing.T) {
-	r := start(t, Options{timing: timing{connect: 2 * time.Second}}, on(newPaper(t)))
+	r := start(t, Options{timing: timing{connect: 2 * time.Second}}, on(newFakeDesktop(t)))
 	v := r.join(look{id: "in between", certificate: bytes.Repeat([]byte{7}, 32)})
 	r.expectEnd("in between", orielv1.EndReason_END_REASON_TIMEOUT, orielv1.Code_CODE_UNAVAILABLE)
 	v.expectNothing()
@@ -70,7 +70,7 @@ func TestAnotherCertificateGetsNothing(t *testing.T) {
 // Rule: after DTLS the certificate is compared with the grant's once more, before
 // anything is served.
 func TestCertificateIsComparedAfterDTLS(t *testing.T) {
-	r := start(t, Options{}, on(newPaper(t)))
+	r := start(t, Options{}, on(newFakeDesktop(t)))
 	v := r.join(look{id: "in between", deaf: true})
 	eventually(t, "the answer", func() bool {
 		v.mu.Lock()

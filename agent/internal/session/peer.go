@@ -34,19 +34,19 @@ type peer struct {
 	attempt  uint32
 	nonce    []byte
 	granted  atomic.Pointer[[]orielv1.Scope] // see scopes.go
-	hand     hand
+	holder   holder
 	codec    encode.Codec    // set by answer, before anything else sees it
 	full     bool            // and whether the viewer takes 4:4:4 of it
 	ctx      context.Context // ends with close
 	cancel   context.CancelFunc
-	wake     chan struct{} // capacity 1: talk looks for news
+	wake     chan struct{} // capacity 1: stateSync looks for changes
 	wg       sync.WaitGroup
 	pointer  pointer
-	inputs   inputs
+	inputs   inputSequencer
 	ages     ages
 	proof    proof
 	channels channels
-	waiting  waiting // protected by inputs.mu
+	waiting  waiting // protected by inputSequencer.mu
 	video    *video  // nil without SCOPE_VIEW
 
 	fingerprint []byte // SHA-256 of the certificate that the grant names
@@ -63,7 +63,7 @@ type peer struct {
 	closed     bool
 	control    *webrtc.DataChannel // once open
 	moves      *webrtc.DataChannel
-	again      *webrtc.DataChannel
+	redundant  *webrtc.DataChannel
 	denied     map[orielv1.Scope]time.Time
 	dropped    int // malformed messages on pointer and again
 }
@@ -78,7 +78,7 @@ func newPeer(s *session, attempt uint32, g *orielv1.Grant) *peer {
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.pointer.wake = make(chan struct{}, 1)
-	p.proof.release = p.letSlip
+	p.proof.release = p.releaseUnproved
 	p.grant(g.GetScopes())
 	return p
 }
@@ -215,7 +215,7 @@ func (p *peer) connection(o *orielv1.Offer) (*webrtc.PeerConnection, error) {
 		return nil, fmt.Errorf("new peer connection: %w", err)
 	}
 	pc.OnICECandidate(p.found)
-	pc.OnConnectionStateChange(p.changed)
+	pc.OnConnectionStateChange(p.connectionChanged)
 	pc.SCTP().Transport().ICETransport().OnSelectedCandidatePairChange(func(*webrtc.ICECandidatePair) { p.s.poke() })
 	pc.OnDataChannel(p.channel)
 	if err := p.addVideo(pc, track, congestion); err != nil {
@@ -324,8 +324,8 @@ func relayAddress(candidate string) string {
 	return net.JoinHostPort(f[4], f[5])
 }
 
-// changed follows the connection's state.
-func (p *peer) changed(state webrtc.PeerConnectionState) {
+// connectionChanged follows the connection's state.
+func (p *peer) connectionChanged(state webrtc.PeerConnectionState) {
 	p.s.log.Debug("peer connection", "attempt", p.attempt, "state", state.String())
 	p.mu.Lock()
 	closed := p.closed
@@ -343,10 +343,10 @@ func (p *peer) changed(state webrtc.PeerConnectionState) {
 		p.s.connected(p)
 	case webrtc.PeerConnectionStateDisconnected:
 		// It may come back; what was held must not stay held until then.
-		p.letGo(false)
+		p.releaseAll(false)
 		p.s.lost(p)
 	case webrtc.PeerConnectionStateFailed, webrtc.PeerConnectionStateClosed:
-		p.letGo(true)
+		p.releaseAll(true)
 		p.s.lost(p)
 	}
 }
@@ -357,19 +357,20 @@ func (p *peer) isConnected() bool {
 	return p.up
 }
 
-// letGo releases what this viewer holds down.
-func (p *peer) letGo(forGood bool) {
-	if n := p.s.h.hands.release(&p.hand, forGood); n > 0 {
+// releaseAll releases what this viewer holds down.
+func (p *peer) releaseAll(forGood bool) {
+	if n := p.s.h.input.releaseAll(&p.holder, forGood); n > 0 {
 		p.s.log.Info("released what was held", "attempt", p.attempt, "count", n)
 	}
 }
 
-// letGoSoon is letGo for good, but does not wait long for a display that hangs.
-func (p *peer) letGoSoon() {
+// releaseWithin is releaseAll for good that waits 300 ms at most for a display that
+// hangs.
+func (p *peer) releaseWithin() {
 	released := make(chan struct{})
 	p.s.wg.Go(func() {
 		defer close(released)
-		p.letGo(true)
+		p.releaseAll(true)
 	})
 	select {
 	case <-released:
@@ -413,8 +414,8 @@ func (p *peer) bytes() (sent, received uint64) {
 	return stats.BytesSent, stats.BytesReceived
 }
 
-// close lets go of everything held, says bye if there is one to say, and waits
-// for what the peer started.
+// close releases everything held, sends bye unless it is nil, and waits for what the
+// peer started.
 func (p *peer) close(bye *orielv1.Bye) {
 	p.mu.Lock()
 	again := p.closed
@@ -425,9 +426,9 @@ func (p *peer) close(bye *orielv1.Bye) {
 		return
 	}
 	if bye != nil {
-		p.sayBye(bye) // whoever says it has let go
+		p.sendBye(bye) // whoever sends it has released
 	} else {
-		p.letGoSoon()
+		p.releaseWithin()
 	}
 	p.cancel()
 	p.proof.stop()

@@ -77,7 +77,7 @@ func (p *peer) movePointer() {
 		case <-p.pointer.wake:
 		}
 		if m := p.pointer.take(); m != nil {
-			if err := p.s.h.hands.move(&p.hand, m.GetX(), m.GetY()); err != nil {
+			if err := p.s.h.input.move(&p.holder, m.GetX(), m.GetY()); err != nil {
 				p.s.log.Debug("move refused by the desktop", "attempt", p.attempt, "error", err)
 			}
 		}

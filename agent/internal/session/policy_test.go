@@ -16,7 +16,7 @@ import (
 func TestPolicyRefusesControlThatWasGranted(t *testing.T) {
 	for name, p := range map[string]policy.Policy{"view only": {ViewOnly: true}, "consent": {Consent: true}} {
 		t.Run(name, func(t *testing.T) {
-			desk := newPaper(t)
+			desk := newFakeDesktop(t)
 			r := start(t, Options{Policy: policy.Set{p, {}}}, on(desk))
 			v := r.ready(look{}) // granted VIEW and CONTROL
 			ready := v.wait("ready", func(m *orielv1.FromDesktop) bool { return m.GetReady() != nil }).GetReady()
@@ -44,7 +44,7 @@ func TestPolicyRefusesControlThatWasGranted(t *testing.T) {
 
 // Rule: previews are off where the local policy says so, whatever the settings.
 func TestPolicySwitchesPreviewsOff(t *testing.T) {
-	r := start(t, Options{Policy: policy.Set{{Previews: new(bool)}}, timing: timing{previewIn: 1, previewMin: 1}}, on(newPaper(t)))
+	r := start(t, Options{Policy: policy.Set{{Previews: new(bool)}}, timing: timing{previewIn: 1, previewMin: 1}}, on(newFakeDesktop(t)))
 	r.host.Apply(&orielv1.Settings{PreviewSeconds: 1})
 	if every, _, _ := r.host.previewing(); every != 0 {
 		t.Errorf("previews every %v", every)
@@ -68,7 +68,7 @@ func TestPolicyKeepsHours(t *testing.T) {
 	set(2, 9) // Monday
 	r := start(t, Options{Policy: policy.Set{{Hours: []policy.Hours{h}}}, timing: timing{
 		clock: func() time.Time { return *now.Load() }, closing: time.Millisecond, previewIn: time.Microsecond, previewMin: 1,
-	}}, on(newPaper(t)))
+	}}, on(newFakeDesktop(t)))
 	r.host.Apply(&orielv1.Settings{PreviewSeconds: 1})
 	eventually(t, "a preview in the hours", func() bool { return r.shots() > 0 })
 	r.ready(look{id: "day"})

@@ -29,7 +29,7 @@ func (v *viewer) inForce(p orielv1.Preset, full bool) {
 
 // Sharp is 4:4:4 in mid-session and back, and what is seen is always the screen.
 func TestSharpAndBack(t *testing.T) {
-	p := newPaper(t)
+	p := newFakeDesktop(t)
 	r := start(t, Options{}, on(p))
 	v := r.ready(look{})
 	if m := v.last(func(m *orielv1.FromDesktop) bool { return m.GetReady() != nil }); !m.GetReady().GetFullChroma() {
@@ -82,7 +82,7 @@ func TestSharpAndBack(t *testing.T) {
 
 // Where the viewer has no 4:4:4, Sharp is Balanced, and that is said.
 func TestSharpWithoutFullChroma(t *testing.T) {
-	p := newPaper(t)
+	p := newFakeDesktop(t)
 	r := start(t, Options{}, on(p))
 	v := r.ready(look{codec: "VP9"})
 	if m := v.last(func(m *orielv1.FromDesktop) bool { return m.GetReady() != nil }); m.GetReady().GetFullChroma() {
@@ -104,10 +104,10 @@ func TestNewStreamSilencesTheOld(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &video{track: track, delays: &delays{}}
-	old, next := &outlet{v: v, begun: make(chan struct{})}, &outlet{v: v, begun: make(chan struct{})}
+	v := &video{track: track, delays: &latencyStats{}}
+	old, next := &streamSink{v: v, begun: make(chan struct{})}, &streamSink{v: v, begun: make(chan struct{})}
 	for i, step := range []struct {
-		o    *outlet
+		o    *streamSink
 		sent uint64 // frames, with this one
 	}{{old, 1}, {old, 2}, {next, 3}, {old, 3}, {next, 4}, {old, 4}} {
 		if err := step.o.WriteFrame(stream.Frame{Codec: encode.AV1, Data: []byte{1}, At: time.Now()}); err != nil {
@@ -158,7 +158,7 @@ func (v *viewer) shownTo() (of *stream.Stream) {
 // Rule: one viewer's frame cap is that viewer's alone, in both directions, whoever has
 // set it and when, and it ends with the wish.
 func TestViewersOfTwoCaps(t *testing.T) {
-	p := newPaper(t)
+	p := newFakeDesktop(t)
 	r := start(t, Options{}, on(p))
 	free, capped := r.ready(look{}), r.ready(look{id: "s2"})
 	all := image.Rect(0, 0, 320, 200)

@@ -113,7 +113,7 @@ func (p *proof) arm() {
 	p.timer.Reset(time.Until(first))
 }
 
-// expire lets go of what nobody said to be held.
+// expire releases what has no fresh proof.
 func (p *proof) expire() {
 	now := time.Now()
 	var over []thing
@@ -142,10 +142,10 @@ func (p *proof) stop() {
 	}
 }
 
-// letSlip releases what the viewer does not say that it holds.
-func (p *peer) letSlip(what thing) {
+// releaseUnproved releases a key or button without proof that it is still held.
+func (p *peer) releaseUnproved(what thing) {
 	p.guard(func() {
-		if p.s.h.hands.slip(&p.hand, what) {
+		if p.s.h.input.releaseOne(&p.holder, what) {
 			p.s.log.Info("released what was not said to be held", "attempt", p.attempt)
 		}
 	})

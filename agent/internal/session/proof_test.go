@@ -17,7 +17,7 @@ func holding(usages []uint32, buttons ...uint32) *orielv1.ToDesktop {
 // that is not said to be held is released, once for all it is pressed.
 func TestHeldNeedsProof(t *testing.T) {
 	const a, w, shift = 4, 0x1a, 0xe1
-	paper := newPaper(t)
+	paper := newFakeDesktop(t)
 	h, p := quiet(t, paper, orielv1.Scope_SCOPE_VIEW, orielv1.Scope_SCOPE_CONTROL)
 	defer h.Close(0)
 	defer p.close(nil)
@@ -48,7 +48,7 @@ func TestHeldNeedsProof(t *testing.T) {
 	}
 	wasDown := true
 	eventually(t, "the key that is not named goes up", func() bool {
-		p.onAgain(webrtc.DataChannelMessage{Data: b})
+		p.onRedundant(webrtc.DataChannelMessage{Data: b})
 		if !down(a) {
 			return true
 		}
@@ -85,7 +85,7 @@ func TestHeldNeedsProof(t *testing.T) {
 // want of proof. Those that come late are not done in one go.
 func TestRepeatsComeInTimeOrNotAtAll(t *testing.T) {
 	const a = 4
-	paper := newPaper(t)
+	paper := newFakeDesktop(t)
 	h, p := quiet(t, paper, orielv1.Scope_SCOPE_VIEW, orielv1.Scope_SCOPE_CONTROL)
 	defer h.Close(0)
 	defer p.close(nil)

@@ -16,7 +16,7 @@ func refresh(v *viewer) {
 // Rule: a viewer that has shown no picture gets the picture anew, as often as it says
 // so, though everything that was sent arrived and nothing on the screen changes.
 func TestViewerWithoutPictureGetsItAnew(t *testing.T) {
-	p := newPaper(t)
+	p := newFakeDesktop(t)
 	v := start(t, Options{}, on(p)).ready(look{})
 	settled := func(m *orielv1.FromDesktop) bool { return m.GetStats().GetSettled() }
 	v.wait("a picture that stands still", settled)
@@ -29,7 +29,7 @@ func TestViewerWithoutPictureGetsItAnew(t *testing.T) {
 
 // Rule: the same door as for the rest of the picture: no scope, no picture.
 func TestRefreshNeedsItsScope(t *testing.T) {
-	p := newPaper(t)
+	p := newFakeDesktop(t)
 	v := start(t, Options{}, on(p)).ready(look{scopes: []orielv1.Scope{orielv1.Scope_SCOPE_CONTROL}})
 	refresh(v)
 	v.wait("refusal", func(m *orielv1.FromDesktop) bool { return m.GetDenied().GetScope() == orielv1.Scope_SCOPE_VIEW })

@@ -37,7 +37,7 @@ func turnServer(t *testing.T) *orielv1.IceServer {
 }
 
 func TestRelayedPath(t *testing.T) {
-	p := newPaper(t)
+	p := newFakeDesktop(t)
 	server := turnServer(t)
 	r := start(t, Options{RelayOnly: true}, on(p))
 	v := r.ready(look{ice: []*orielv1.IceServer{server}})

@@ -19,7 +19,7 @@ type session struct {
 	wake     chan struct{} // capacity 1: run looks again
 	over     chan struct{} // closed by the first end
 	wg       sync.WaitGroup
-	delays   delays
+	latency  latencyStats
 
 	mu             sync.Mutex
 	next           *peer // whose answer is being made
@@ -161,10 +161,10 @@ func (s *session) current() *peer {
 	return s.peer
 }
 
-// news wakes whoever tells the viewer what is new.
-func (s *session) news() {
+// stateChanged has the viewer sent what changed.
+func (s *session) stateChanged() {
 	if p := s.current(); p != nil {
-		p.news()
+		p.stateChanged()
 	}
 }
 
@@ -233,7 +233,7 @@ func (s *session) report(due bool) {
 	s.log.Info("session runs", "path", path.String(), "codec", codec, "sent", sent+more, "received", received+less)
 	s.h.send(&orielv1.SessionReport{
 		SessionId: s.id, Path: path, Codec: codec, ConnectedAt: since.UnixMilli(),
-		BytesSent: sent + more, BytesReceived: received + less, Delays: s.delays.means(),
+		BytesSent: sent + more, BytesReceived: received + less, Delays: s.latency.means(),
 	})
 }
 
@@ -249,9 +249,9 @@ func (s *session) finish() {
 		sent, received := p.bytes()
 		end.BytesSent += sent
 		end.BytesReceived += received
-		p.letGoSoon()
+		p.releaseWithin()
 	}
-	end.Delays = s.delays.means()
+	end.Delays = s.latency.means()
 	s.log.Info("session ended", "reason", end.GetReason().String(), "code", end.GetCode().String(), "detail", end.GetDetail())
 	s.h.send(end)
 	if p != nil {

@@ -15,7 +15,7 @@ import (
 )
 
 func TestPictureArrivesAndInputActs(t *testing.T) {
-	p := newPaper(t)
+	p := newFakeDesktop(t)
 	r := start(t, Options{}, on(p))
 	v := r.ready(look{})
 	ready := v.last(func(m *orielv1.FromDesktop) bool { return m.GetReady() != nil }).GetReady()
@@ -101,7 +101,7 @@ func TestPictureArrivesAndInputActs(t *testing.T) {
 func TestEveryCodec(t *testing.T) {
 	for _, codec := range []string{"AV1", "VP9", "VP8"} {
 		t.Run(codec, func(t *testing.T) {
-			p := newPaper(t)
+			p := newFakeDesktop(t)
 			r := start(t, Options{}, on(p))
 			v := r.ready(look{codec: codec})
 			eventually(t, "a picture", func() bool { return v.luma(image.Rect(0, 0, 320, 200)) > 0 })
@@ -123,7 +123,7 @@ func TestScopes(t *testing.T) {
 	}
 	for name, input := range inputs {
 		t.Run("view only refuses "+name, func(t *testing.T) {
-			p := newPaper(t)
+			p := newFakeDesktop(t)
 			r := start(t, Options{}, on(p))
 			v := r.ready(look{viewOnly: true})
 			eventually(t, "a picture", func() bool { return v.luma(image.Rect(0, 0, 320, 200)) > 0 })
@@ -147,7 +147,7 @@ func TestScopes(t *testing.T) {
 		})
 	}
 	t.Run("no view, no picture", func(t *testing.T) {
-		p := newPaper(t)
+		p := newFakeDesktop(t)
 		r := start(t, Options{}, on(p))
 		v := r.ready(look{scopes: []orielv1.Scope{orielv1.Scope_SCOPE_CONTROL}})
 		v.key(4, true)
@@ -178,7 +178,7 @@ func TestScopes(t *testing.T) {
 		}
 	})
 	t.Run("no scope at all", func(t *testing.T) {
-		p := newPaper(t)
+		p := newFakeDesktop(t)
 		r := start(t, Options{}, on(p))
 		v := r.ready(look{scopes: []orielv1.Scope{orielv1.Scope_SCOPE_TERMINAL}})
 		v.key(4, true)
@@ -190,7 +190,7 @@ func TestScopes(t *testing.T) {
 }
 
 // hold presses three keys and a button.
-func (v *viewer) hold(p *paper) {
+func (v *viewer) hold(p *fakeDesktop) {
 	v.t.Helper()
 	for _, u := range []uint32{4, 0xe0, 0xe1} {
 		v.key(u, true)
@@ -202,36 +202,36 @@ func (v *viewer) hold(p *paper) {
 func TestEveryWayOutReleases(t *testing.T) {
 	failed, invalid := orielv1.EndReason_END_REASON_FAILED, orielv1.Code_CODE_INVALID
 	for name, c := range map[string]struct {
-		out    func(r *rig, v *viewer, p *paper)
+		out    func(r *rig, v *viewer, p *fakeDesktop)
 		reason orielv1.EndReason // zero: the session goes on
 		code   orielv1.Code
 	}{
-		"release all": {out: func(_ *rig, v *viewer, _ *paper) {
+		"release all": {out: func(_ *rig, v *viewer, _ *fakeDesktop) {
 			v.say(&orielv1.ToDesktop{Body: &orielv1.ToDesktop_ReleaseAll{ReleaseAll: &orielv1.ReleaseAll{}}})
 		}},
-		"leave": {func(_ *rig, v *viewer, _ *paper) { v.leave() }, orielv1.EndReason_END_REASON_OPERATOR, 0},
-		"ended from the journal": {func(r *rig, v *viewer, _ *paper) {
+		"leave": {func(_ *rig, v *viewer, _ *fakeDesktop) { v.leave() }, orielv1.EndReason_END_REASON_OPERATOR, 0},
+		"ended from the journal": {func(r *rig, v *viewer, _ *fakeDesktop) {
 			r.host.End(&orielv1.EndSession{SessionId: v.id, Reason: orielv1.EndReason_END_REASON_ENDED})
 		}, orielv1.EndReason_END_REASON_ENDED, 0},
-		"host closed": {func(r *rig, _ *viewer, _ *paper) {
+		"host closed": {func(r *rig, _ *viewer, _ *fakeDesktop) {
 			r.host.Close(orielv1.EndReason_END_REASON_AGENT_STOPPED)
 		}, orielv1.EndReason_END_REASON_AGENT_STOPPED, 0},
-		"control channel closed": {func(_ *rig, v *viewer, _ *paper) { _ = v.control.Close() },
+		"control channel closed": {func(_ *rig, v *viewer, _ *fakeDesktop) { _ = v.control.Close() },
 			orielv1.EndReason_END_REASON_NETWORK, orielv1.Code_CODE_UNAVAILABLE},
-		"peer connection closed": {func(_ *rig, v *viewer, _ *paper) { v.close() },
+		"peer connection closed": {func(_ *rig, v *viewer, _ *fakeDesktop) { v.close() },
 			orielv1.EndReason_END_REASON_NETWORK, orielv1.Code_CODE_UNAVAILABLE},
-		"replaced": {out: func(r *rig, _ *viewer, _ *paper) { r.ready(look{attempt: 2}) }},
-		"replaced by view only": {out: func(r *rig, _ *viewer, _ *paper) {
+		"replaced": {out: func(r *rig, _ *viewer, _ *fakeDesktop) { r.ready(look{attempt: 2}) }},
+		"replaced by view only": {out: func(r *rig, _ *viewer, _ *fakeDesktop) {
 			r.ready(look{attempt: 2, viewOnly: true})
 		}},
-		"panic": {func(_ *rig, v *viewer, _ *paper) { v.key(0x66, true) }, failed, orielv1.Code_CODE_INTERNAL},
-		"garbage": {func(_ *rig, v *viewer, _ *paper) {
+		"panic": {func(_ *rig, v *viewer, _ *fakeDesktop) { v.key(0x66, true) }, failed, orielv1.Code_CODE_INTERNAL},
+		"garbage": {func(_ *rig, v *viewer, _ *fakeDesktop) {
 			_ = v.control.Send([]byte{0xff, 0xff, 0xff})
 		}, failed, invalid},
-		"text frame":     {func(_ *rig, v *viewer, _ *paper) { _ = v.control.SendText("hello") }, failed, invalid},
-		"beyond a bound": {func(_ *rig, v *viewer, _ *paper) { v.tooLong() }, failed, invalid},
-		"impossible key": {func(_ *rig, v *viewer, _ *paper) { v.key(1<<16|4, true) }, failed, invalid},
-		"too many channels": {func(r *rig, v *viewer, _ *paper) {
+		"text frame":     {func(_ *rig, v *viewer, _ *fakeDesktop) { _ = v.control.SendText("hello") }, failed, invalid},
+		"beyond a bound": {func(_ *rig, v *viewer, _ *fakeDesktop) { v.tooLong() }, failed, invalid},
+		"impossible key": {func(_ *rig, v *viewer, _ *fakeDesktop) { v.key(1<<16|4, true) }, failed, invalid},
+		"too many channels": {func(r *rig, v *viewer, _ *fakeDesktop) {
 			c := &r.host.session(v.id).current().channels
 			c.mu.Lock()
 			c.streams = maxStreams // pion itself closes what the agent has closed
@@ -240,7 +240,7 @@ func TestEveryWayOutReleases(t *testing.T) {
 		}, failed, invalid},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := newPaper(t)
+			p := newFakeDesktop(t)
 			p.panicOn = 0x66
 			r := start(t, Options{timing: timing{lost: 300 * time.Millisecond}}, on(p))
 			v := r.ready(look{})
@@ -268,7 +268,7 @@ func (v *viewer) tooLong() {
 }
 
 func TestViewerThatVanishes(t *testing.T) {
-	p := newPaper(t)
+	p := newFakeDesktop(t)
 	r := start(t, Options{timing: timing{silent: 400 * time.Millisecond, lost: 500 * time.Millisecond}}, on(p))
 	v := r.ready(look{})
 	v.hold(p)
@@ -283,7 +283,7 @@ func TestViewerThatVanishes(t *testing.T) {
 }
 
 func TestEachReleasesItsOwn(t *testing.T) {
-	p := newPaper(t)
+	p := newFakeDesktop(t)
 	r := start(t, Options{}, on(p))
 	a, b := r.ready(look{id: "a"}), r.ready(look{id: "b"})
 	a.key(4, true)
@@ -309,7 +309,7 @@ func TestEachReleasesItsOwn(t *testing.T) {
 }
 
 func TestReplacedPeer(t *testing.T) {
-	p := newPaper(t)
+	p := newFakeDesktop(t)
 	r := start(t, Options{}, on(p))
 	first := r.ready(look{})
 	first.hold(p)
@@ -351,7 +351,7 @@ func (r *rig) attemptEnded(id string, attempt uint32) orielv1.Code {
 }
 
 func TestEndIsToldAtOnce(t *testing.T) {
-	p := newPaper(t)
+	p := newFakeDesktop(t)
 	r := start(t, Options{}, on(p))
 	v := r.ready(look{})
 	v.hold(p)
@@ -378,7 +378,7 @@ func TestEndIsToldAtOnce(t *testing.T) {
 }
 
 func TestRefused(t *testing.T) {
-	p := newPaper(t)
+	p := newFakeDesktop(t)
 	r := start(t, Options{MaxSessions: 1, timing: timing{connect: 3 * time.Second}}, on(p))
 	refused := orielv1.EndReason_END_REASON_REFUSED
 	r.join(look{id: "h264", codec: "H264"})
@@ -402,7 +402,7 @@ func TestRefused(t *testing.T) {
 }
 
 func TestOtherChannelsAreClosed(t *testing.T) {
-	p := newPaper(t)
+	p := newFakeDesktop(t)
 	r := start(t, Options{}, on(p))
 	v := r.ready(look{channels: []string{"files"}})
 	again := v.open("control", true)
@@ -417,7 +417,7 @@ func TestOtherChannelsAreClosed(t *testing.T) {
 }
 
 func TestCaps(t *testing.T) {
-	p := newPaper(t)
+	p := newFakeDesktop(t)
 	r := start(t, Options{}, on(p))
 	v := r.ready(look{})
 	eventually(t, "a picture", func() bool { return v.luma(image.Rect(0, 0, 9, 9)) >= 0 })
@@ -436,7 +436,7 @@ func TestCaps(t *testing.T) {
 }
 
 func TestHostClosesThoughTheDesktopHangs(t *testing.T) {
-	p := newPaper(t)
+	p := newFakeDesktop(t)
 	p.hang = make(chan struct{})
 	r := start(t, Options{}, on(p))
 	v := r.ready(look{})
@@ -447,7 +447,7 @@ func TestHostClosesThoughTheDesktopHangs(t *testing.T) {
 }
 
 func TestReports(t *testing.T) {
-	p := newPaper(t)
+	p := newFakeDesktop(t)
 	r := start(t, Options{timing: timing{report: 30 * time.Millisecond}}, on(p))
 	r.ready(look{})
 	eventually(t, "reports that count up", func() bool {
@@ -461,7 +461,7 @@ func TestReports(t *testing.T) {
 
 // A viewer that takes nothing is not sent everything that happened meanwhile.
 func TestNewsDoNotPileUp(t *testing.T) {
-	p := newPaper(t)
+	p := newFakeDesktop(t)
 	r := start(t, Options{}, on(p))
 	v := r.ready(look{})
 	v.sync()
@@ -474,18 +474,18 @@ func TestNewsDoNotPileUp(t *testing.T) {
 			c.Serial++
 			c.Shape = image.NewRGBA(image.Rect(0, 0, 100, 100))
 		})
-		return peer.crowded()
+		return peer.congested()
 	})
 	for range 100 {
 		p.setCursor(func(c *desktop.Cursor) { c.Serial++ })
-		peer.news()
+		peer.stateChanged()
 	}
 	if n := peer.control.BufferedAmount(); n > controlFull+50_000 {
 		t.Errorf("%d bytes under way", n)
 	}
 	// What must be said all the same has its end, too.
 	for range 60 {
-		peer.say(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_CursorShape{CursorShape: shapeOf(p.Cursor())}})
+		peer.send(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_CursorShape{CursorShape: shapeOf(p.Cursor())}})
 	}
 	r.expectEnd("s1", orielv1.EndReason_END_REASON_NETWORK, orielv1.Code_CODE_UNAVAILABLE)
 }

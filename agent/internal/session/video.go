@@ -32,22 +32,22 @@ import (
 // the track goes on with the one before.
 type video struct {
 	track      *stream.Track
-	delays     *delays // the session's
+	delays     *latencyStats // the session's
 	congestion *stream.Congestion
 	frames     uint64 // of the stream when tellStats looked last; for it alone
 	once       sync.Once
 	reached    chan struct{} // closed when the viewer can be sent to
 	asked      chan struct{} // capacity 1: another stream may be what the viewer wants
 
-	sending sync.Mutex // held while a frame is written, so that none of an old stream follows a new one's
-	outlet  *outlet    // whose frames go out; protected by sending
+	sending sync.Mutex  // held while a frame is written, so that none of an old stream follows a new one's
+	sink    *streamSink // whose frames go out; protected by sending
 
 	mu       sync.Mutex
 	subs     []*stream.Subscription // to the picture that is shown, and the one that is to come; none while there is no display
-	screen   *screen                // what they are of
+	screen   *display               // what they are of
 	full     bool                   // 4:4:4 is possible, as far as is known
 	settings settings
-	settled  *orielv1.Stats // what the viewer was told last, but for the figures
+	settled  *orielv1.Stats // last sent to the viewer, but for the figures
 	told     time.Time      // when
 }
 
@@ -82,8 +82,8 @@ var presetNames = map[stream.Preset]orielv1.Preset{
 	stream.Speed: orielv1.Preset_PRESET_SPEED, stream.Balanced: orielv1.Preset_PRESET_BALANCED, stream.Sharp: orielv1.Preset_PRESET_SHARP,
 }
 
-// outlet is the sink of one stream of a video.
-type outlet struct {
+// streamSink is the sink of one stream of a video.
+type streamSink struct {
 	v     *video
 	begun chan struct{} // closed with the first frame
 	over  bool          // another one has taken its place; protected by sending
@@ -110,7 +110,7 @@ func (p *peer) addVideo(pc *webrtc.PeerConnection, track *stream.Track, c *strea
 	if err != nil {
 		return fmt.Errorf("add video track: %w", err)
 	}
-	p.video = &video{track: track, delays: &p.s.delays, congestion: c, full: p.full, reached: make(chan struct{}), asked: make(chan struct{}, 1)}
+	p.video = &video{track: track, delays: &p.s.latency, congestion: c, full: p.full, reached: make(chan struct{}), asked: make(chan struct{}, 1)}
 	c.OnChange(func(int) { p.video.steer() })
 	p.wg.Go(func() { stream.Feedback(t.Sender(), p.video.lost) })
 	return nil
@@ -118,18 +118,18 @@ func (p *peer) addVideo(pc *webrtc.PeerConnection, track *stream.Track, c *strea
 
 // WriteFrame sends a frame, and counts what it took. It makes o a stream.Sink,
 // whose first frame is a key frame.
-func (o *outlet) WriteFrame(f stream.Frame) error {
+func (o *streamSink) WriteFrame(f stream.Frame) error {
 	v := o.v
 	v.sending.Lock()
 	defer v.sending.Unlock()
 	if o.over {
 		return nil
 	}
-	if v.outlet != o {
-		if v.outlet != nil {
-			v.outlet.over = true
+	if v.sink != o {
+		if v.sink != nil {
+			v.sink.over = true
 		}
-		v.outlet = o
+		v.sink = o
 		close(o.begun)
 	}
 	err := v.track.WriteFrame(f)
@@ -196,7 +196,7 @@ func (p *peer) setStream(s *orielv1.StreamSettings) {
 	v.again()
 }
 
-// again has send look whether the stream is the one that the viewer wants.
+// again has watchDisplay look whether the stream is the one that the viewer wants.
 func (v *video) again() {
 	select {
 	case v.asked <- struct{}{}:
@@ -227,7 +227,7 @@ func (p *peer) watch() {
 // closed.
 func (p *peer) follow() {
 	for tries := 0; p.ctx.Err() == nil; {
-		s, shown := p.s.h.display()
+		s, shown := p.s.h.displayAndChange()
 		if s == nil {
 			select {
 			case <-p.ctx.Done():
@@ -236,7 +236,7 @@ func (p *peer) follow() {
 			continue
 		}
 		began := time.Now()
-		err := p.send(s)
+		err := p.watchDisplay(s)
 		if p.ctx.Err() != nil {
 			return
 		}
@@ -263,15 +263,15 @@ func (p *peer) follow() {
 	}
 }
 
-// send sends one display's picture until it or the peer is gone.
-func (p *peer) send(s *screen) error {
+// watchDisplay sends one display's picture until it or the peer is gone.
+func (p *peer) watchDisplay(s *display) error {
 	v := p.video
 	v.mu.Lock()
 	s.watch(p, v.settings.fps)
 	v.mu.Unlock()
 	defer s.unwatch(p)
 	sub, _, err := p.subscribe(s, p.s.h.hub.Prepare)
-	p.s.h.came() // the picture that was made for this is in sub
+	p.s.h.claimPrestart() // the picture that was made for this is in sub
 	if err != nil {
 		return err
 	}
@@ -331,8 +331,8 @@ func (p *peer) send(s *screen) error {
 
 // subscribe asks the hub for the stream that the viewer wants; begun is closed when its
 // first frame goes out.
-func (p *peer) subscribe(s *screen, ask func(desktop.Desktop, encode.Codec, encode.Format, int, stream.Sink) (*stream.Subscription, error)) (sub *stream.Subscription, begun <-chan struct{}, err error) {
-	o := &outlet{v: p.video, begun: make(chan struct{})}
+func (p *peer) subscribe(s *display, ask func(desktop.Desktop, encode.Codec, encode.Format, int, stream.Sink) (*stream.Subscription, error)) (sub *stream.Subscription, begun <-chan struct{}, err error) {
+	o := &streamSink{v: p.video, begun: make(chan struct{})}
 	format, fps := p.video.kind()
 	if sub, err = ask(s, p.codec, format, fps, o); errors.Is(err, desktop.ErrClosed) {
 		s.die()
@@ -341,7 +341,7 @@ func (p *peer) subscribe(s *screen, ask func(desktop.Desktop, encode.Codec, enco
 }
 
 // show makes subs those that are steered; the first is the one that is shown.
-func (v *video) show(s *screen, subs ...*stream.Subscription) {
+func (v *video) show(s *display, subs ...*stream.Subscription) {
 	v.mu.Lock()
 	v.subs, v.screen = subs, s
 	v.mu.Unlock()
@@ -377,9 +377,9 @@ const (
 	fewStats    = 10*time.Second - 100*time.Millisecond
 )
 
-// tellStats reports the last second, while pictures flow and once after, and
+// pushStats reports the last second, while pictures flow and once after, and
 // notes for the journal how the way was.
-func (p *peer) tellStats() {
+func (p *peer) pushStats() {
 	v := p.video
 	if v == nil {
 		return
@@ -395,9 +395,9 @@ func (p *peer) tellStats() {
 	still := st.FPS == 0
 	if st.Frames != v.frames {
 		v.frames = st.Frames
-		v.delays.way(p.roundTrip(), way)
+		v.delays.network(p.roundTrip(), way)
 	}
-	if p.crowded() {
+	if p.congested() {
 		return
 	}
 	now := &orielv1.Stats{Settled: still, FullChroma: sub.Stream().Format() == encode.I444, Preset: presetNames[st.Preset]}
@@ -414,5 +414,5 @@ func (p *peer) tellStats() {
 	now.Frames, now.Bytes, now.Quantizer = uint32(st.FPS), uint32(st.Bits/8), uint32(st.Quantizer)
 	now.CaptureUs, now.ConvertUs, now.EncodeUs = uint32(st.Captured.Microseconds()), uint32(st.Converted.Microseconds()), uint32(st.Encoded.Microseconds())
 	now.EstimateKbps, now.QueueUs, now.LossPpm = uint32(way.Target/1000), uint32(micros(way.Queue)), millionths(way.Loss)
-	p.say(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Stats{Stats: now}})
+	p.send(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Stats{Stats: now}})
 }

@@ -66,7 +66,7 @@ func TestDisplayThatComesGoesAndComesBack(t *testing.T) {
 	v.sync()
 
 	for i := 1; i <= 3; i++ {
-		p := newPaper(t)
+		p := newFakeDesktop(t)
 		p.shade = color.RGBA{uint8(80 * i), uint8(80 * i), uint8(80 * i), 255}
 		s.set(p)
 		eventually(t, "display there", func() bool { return v.count(back) == i })
@@ -187,7 +187,7 @@ func near(a, b color.RGBA) bool {
 }
 
 func TestPreviews(t *testing.T) {
-	p := newPaper(t)
+	p := newFakeDesktop(t)
 	p.size = image.Pt(1920, 1080)
 	r := start(t, Options{timing: timing{previewIn: 5 * time.Millisecond, previewMin: 1}}, on(p))
 	eventually(t, "the display is open", func() bool { return r.status() != nil })
@@ -251,8 +251,8 @@ func TestPreviews(t *testing.T) {
 // A preview does not share a slow way with a session, but for one now and then.
 func TestPreviewsWaitWhileASlowWayIsUsed(t *testing.T) {
 	green, red := color.RGBA{1, 200, 1, 255}, color.RGBA{200, 20, 20, 255}
-	watched := func(every time.Duration) (*paper, *rig, *viewer) {
-		p := newPaper(t)
+	watched := func(every time.Duration) (*fakeDesktop, *rig, *viewer) {
+		p := newFakeDesktop(t)
 		r := start(t, Options{timing: timing{previewIn: every, previewMin: 1, slowWay: 1 << 30}}, on(p))
 		r.host.Apply(&orielv1.Settings{PreviewSeconds: 1})
 		eventually(t, "the first preview", func() bool { return r.shots() == 1 })
@@ -279,7 +279,7 @@ func TestPreviewsWaitWhileASlowWayIsUsed(t *testing.T) {
 
 // A change that was read long before the preview is due is in it.
 func TestPreviewOfAnOldChange(t *testing.T) {
-	p := newPaper(t)
+	p := newFakeDesktop(t)
 	r := start(t, Options{timing: timing{previewIn: 700 * time.Millisecond, previewMin: 1, idle: time.Millisecond}}, on(p))
 	r.host.Apply(&orielv1.Settings{PreviewSeconds: 1})
 	eventually(t, "the first preview", func() bool { return r.shots() == 1 })

@@ -10,14 +10,14 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 )
 
-func (p *paper) shown() int {
+func (p *fakeDesktop) shown() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.grabs
 }
 
-// calm is when the Host has looked at the paper and nobody watches it.
-func (r *rig) calm(p *paper) {
+// calm is when the Host has looked at the desktop and nobody watches it.
+func (r *rig) calm(p *fakeDesktop) {
 	r.t.Helper()
 	eventually(r.t, "a display", func() bool { return r.host.current() != nil && p.shown() > 0 })
 }
@@ -32,8 +32,8 @@ func (r *rig) watchers() int {
 // What is made for a session that was announced is what its viewer sees first: the
 // screen is not read again for him.
 func TestAnnouncedSessionFindsItsPicture(t *testing.T) {
-	p := newPaper(t)
-	r := start(t, Options{timing: timing{expecting: time.Minute}}, on(p))
+	p := newFakeDesktop(t)
+	r := start(t, Options{timing: timing{prestart: time.Minute}}, on(p))
 	r.calm(p)
 	before := p.shown()
 	r.host.Prepare()
@@ -59,8 +59,8 @@ func TestAnnouncedSessionFindsItsPicture(t *testing.T) {
 
 // Who takes another codec gets his own.
 func TestAnnouncedSessionOfAnotherCodec(t *testing.T) {
-	p := newPaper(t)
-	r := start(t, Options{timing: timing{expecting: time.Minute}}, on(p))
+	p := newFakeDesktop(t)
+	r := start(t, Options{timing: timing{prestart: time.Minute}}, on(p))
 	r.calm(p)
 	r.host.Prepare()
 	v := r.ready(look{codec: "VP8"})
@@ -70,8 +70,8 @@ func TestAnnouncedSessionOfAnotherCodec(t *testing.T) {
 
 // What was made for nobody goes, and can be made again.
 func TestNobodyCame(t *testing.T) {
-	p := newPaper(t)
-	r := start(t, Options{timing: timing{expecting: time.Millisecond}}, on(p))
+	p := newFakeDesktop(t)
+	r := start(t, Options{timing: timing{prestart: time.Millisecond}}, on(p))
 	r.calm(p)
 	for range 2 {
 		before := p.shown()
@@ -79,7 +79,7 @@ func TestNobodyCame(t *testing.T) {
 		eventually(t, "a picture for nobody, and nobody", func() bool {
 			r.host.mu.Lock()
 			defer r.host.mu.Unlock()
-			return r.host.expected == nil
+			return r.host.prestart == nil
 		})
 		if r.watchers() != 0 {
 			t.Fatal("somebody watches")

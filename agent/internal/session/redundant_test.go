@@ -22,14 +22,14 @@ func TestInputIsDoneOnceAndInOrder(t *testing.T) {
 	const letters = "abcdefghijklmnopqrstuvwxyz"
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 200 {
-		var in inputs
+		var in inputSequencer
 		done := ""
 		try := func(i int, reliable bool) {
 			act := func() bool { done += letters[i : i+1]; return true }
 			if reliable {
-				in.next(act)
+				in.inOrder(act)
 			} else {
-				in.again(uint32(i+1), act)
+				in.redundant(uint32(i+1), act)
 			}
 		}
 		for reliable := 0; reliable < len(letters); {
@@ -49,7 +49,7 @@ func TestInputIsDoneOnceAndInOrder(t *testing.T) {
 }
 
 func TestInputThatComesAgain(t *testing.T) {
-	p := newPaper(t)
+	p := newFakeDesktop(t)
 	r := start(t, Options{}, on(p))
 	v := r.join(look{})
 	again := v.open("again", false)
@@ -89,7 +89,7 @@ func TestInputThatComesAgain(t *testing.T) {
 	say(5, &orielv1.ToDesktop{Body: &orielv1.ToDesktop_Leave{Leave: &orielv1.Leave{}}})
 	say(0, typed("x"))
 	say(1<<32-1, typed("x"), typed("x"), typed("x"))
-	if err := again.Send([]byte(strings.Repeat("x", maxAgain+1))); err != nil {
+	if err := again.Send([]byte(strings.Repeat("x", maxRedundant+1))); err != nil {
 		t.Fatal(err)
 	}
 	say(5, typed("e"))
@@ -98,7 +98,7 @@ func TestInputThatComesAgain(t *testing.T) {
 }
 
 func TestViewOnlyStaysSo(t *testing.T) {
-	p := newPaper(t)
+	p := newFakeDesktop(t)
 	r := start(t, Options{}, on(p))
 	v := r.join(look{viewOnly: true})
 	again := v.open("again", false)
@@ -119,7 +119,7 @@ func TestViewOnlyStaysSo(t *testing.T) {
 
 // Rule: what was dropped is said, and on the way that says it again it is dropped too.
 func TestStaleInputIsSaid(t *testing.T) {
-	p := newPaper(t)
+	p := newFakeDesktop(t)
 	r := start(t, Options{}, on(p))
 	v := r.join(look{})
 	again := v.open("again", false)

@@ -13,9 +13,9 @@ import (
 	"oriel/agent/internal/desktop"
 )
 
-// paper is a desktop that records what is done to it and shows what a test
+// fakeDesktop is a desktop that records what is done to it and shows what a test
 // paints. It keeps the contract of desktop.Desktop and checks its callers'.
-type paper struct {
+type fakeDesktop struct {
 	t    testing.TB
 	wake chan struct{}
 	cur  chan struct{}
@@ -43,8 +43,8 @@ type paper struct {
 	hang     chan struct{} // not nil: Text blocks on it, or until Close
 }
 
-func newPaper(t testing.TB) *paper {
-	return &paper{
+func newFakeDesktop(t testing.TB) *fakeDesktop {
+	return &fakeDesktop{
 		t: t, wake: make(chan struct{}, 1), cur: make(chan struct{}, 1), gone: make(chan struct{}),
 		size: image.Pt(320, 200), shade: color.RGBA{40, 80, 120, 255}, dirty: true,
 		keys: map[desktop.Usage]bool{}, buttons: map[desktop.Button]bool{},
@@ -52,15 +52,15 @@ func newPaper(t testing.TB) *paper {
 	}
 }
 
-func (p *paper) Name() string { return "paper" }
+func (p *fakeDesktop) Name() string { return "paper" }
 
-func (p *paper) Size() image.Point {
+func (p *fakeDesktop) Size() image.Point {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.size
 }
 
-func (p *paper) Next(ctx context.Context) (desktop.Picture, error) {
+func (p *fakeDesktop) Next(ctx context.Context) (desktop.Picture, error) {
 	p.mu.Lock()
 	if p.reading {
 		p.t.Error("two callers of Next at a time")
@@ -99,7 +99,7 @@ func (p *paper) Next(ctx context.Context) (desktop.Picture, error) {
 }
 
 // picture has mu.
-func (p *paper) picture() desktop.Picture {
+func (p *fakeDesktop) picture() desktop.Picture {
 	pix := make([]byte, p.size.X*p.size.Y*4)
 	state := uint32(1)
 	for i := 0; i < len(pix); i += 4 {
@@ -114,10 +114,10 @@ func (p *paper) picture() desktop.Picture {
 	}
 }
 
-func (p *paper) Refresh() { p.touch(func() {}) }
+func (p *fakeDesktop) Refresh() { p.touch(func() {}) }
 
 // touch changes something and marks everything dirty.
-func (p *paper) touch(f func()) {
+func (p *fakeDesktop) touch(f func()) {
 	p.mu.Lock()
 	f()
 	p.dirty = true
@@ -128,23 +128,23 @@ func (p *paper) touch(f func()) {
 	}
 }
 
-func (p *paper) paint(c color.RGBA) { p.touch(func() { p.shade = c }) }
+func (p *fakeDesktop) paint(c color.RGBA) { p.touch(func() { p.shade = c }) }
 
-func (p *paper) Cursor() desktop.Cursor {
+func (p *fakeDesktop) Cursor() desktop.Cursor {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.cursor
 }
 
-func (p *paper) Lacks() desktop.Lacks {
+func (p *fakeDesktop) Lacks() desktop.Lacks {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.lacks
 }
 
-func (p *paper) CursorChanged() <-chan struct{} { return p.cur }
+func (p *fakeDesktop) CursorChanged() <-chan struct{} { return p.cur }
 
-func (p *paper) setCursor(f func(*desktop.Cursor)) {
+func (p *fakeDesktop) setCursor(f func(*desktop.Cursor)) {
 	p.mu.Lock()
 	f(&p.cursor)
 	p.mu.Unlock()
@@ -154,7 +154,7 @@ func (p *paper) setCursor(f func(*desktop.Cursor)) {
 	}
 }
 
-func (p *paper) do(f func()) error {
+func (p *fakeDesktop) do(f func()) error {
 	select {
 	case <-p.gone:
 		return desktop.ErrClosed
@@ -167,7 +167,7 @@ func (p *paper) do(f func()) error {
 	return nil
 }
 
-func (p *paper) Move(at image.Point) error {
+func (p *fakeDesktop) Move(at image.Point) error {
 	if !at.In(image.Rectangle{Max: p.Size()}) {
 		p.t.Errorf("pointer moved to %v, outside %v", at, p.Size())
 	}
@@ -176,7 +176,7 @@ func (p *paper) Move(at image.Point) error {
 	return err
 }
 
-func (p *paper) Button(b desktop.Button, down bool) error {
+func (p *fakeDesktop) Button(b desktop.Button, down bool) error {
 	if b > desktop.ButtonForward {
 		return errors.ErrUnsupported
 	}
@@ -194,20 +194,20 @@ func (p *paper) Button(b desktop.Button, down bool) error {
 }
 
 // next is another colour than now.
-func (p *paper) next() color.RGBA {
+func (p *fakeDesktop) next() color.RGBA {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return color.RGBA{p.shade.R + 60, p.shade.G + 60, p.shade.B + 60, 255}
 }
 
-func (p *paper) Wheel(dx, dy int) error {
+func (p *fakeDesktop) Wheel(dx, dy int) error {
 	if dx < -maxWheel || dx > maxWheel || dy < -maxWheel || dy > maxWheel {
 		p.t.Errorf("wheel %d %d", dx, dy)
 	}
 	return p.do(func() {})
 }
 
-func (p *paper) Key(u desktop.Usage, down bool) error {
+func (p *fakeDesktop) Key(u desktop.Usage, down bool) error {
 	if u == p.panicOn && u != 0 && down {
 		panic("a key that breaks the agent")
 	}
@@ -225,7 +225,7 @@ func (p *paper) Key(u desktop.Usage, down bool) error {
 	})
 }
 
-func (p *paper) Text(s string) error {
+func (p *fakeDesktop) Text(s string) error {
 	if len([]rune(s)) > 4096 {
 		p.t.Errorf("text of %d runes", len([]rune(s)))
 	}
@@ -248,17 +248,17 @@ func (p *paper) Text(s string) error {
 	return p.do(func() { p.typed += s })
 }
 
-func (p *paper) Locks(known, on desktop.Locks) error {
+func (p *fakeDesktop) Locks(known, on desktop.Locks) error {
 	return p.do(func() { p.locks = append(p.locks, shownLocks{known, on}) })
 }
 
-func (p *paper) RestoreLocks() {
+func (p *fakeDesktop) RestoreLocks() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.restored++
 }
 
-func (p *paper) ReleaseAll() int {
+func (p *fakeDesktop) ReleaseAll() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n := len(p.keys) + len(p.buttons)
@@ -267,19 +267,19 @@ func (p *paper) ReleaseAll() int {
 	return n
 }
 
-func (p *paper) Close() error {
+func (p *fakeDesktop) Close() error {
 	p.once.Do(func() { close(p.gone) })
 	return nil
 }
 
 // held is how many keys and buttons are down.
-func (p *paper) held() int {
+func (p *fakeDesktop) held() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.keys) + len(p.buttons)
 }
 
-func (p *paper) done() int {
+func (p *fakeDesktop) done() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.acts

@@ -13,13 +13,13 @@ import (
 )
 
 // Whatever three viewers do, what is down on the desktop is what one of them
-// still holds, and nothing once they have let go.
+// still holds, and nothing after their final release.
 func TestHandsHoldTheUnion(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		p := newPaper(t)
-		var h hands
+		p := newFakeDesktop(t)
+		var h inputArbiter
 		h.attach(p)
-		var who [3]hand
+		var who [3]holder
 		var keys [3]map[desktop.Usage]bool
 		for i := range keys {
 			keys[i] = map[desktop.Usage]bool{}
@@ -38,7 +38,7 @@ func TestHandsHoldTheUnion(t *testing.T) {
 			},
 			"release": func(rt *rapid.T) {
 				i := rapid.IntRange(0, 2).Draw(rt, "who")
-				if n := h.release(&who[i], rapid.IntRange(0, 9).Draw(rt, "for good") == 0); n != len(keys[i]) {
+				if n := h.releaseAll(&who[i], rapid.IntRange(0, 9).Draw(rt, "for good") == 0); n != len(keys[i]) {
 					rt.Fatalf("released %d, held %d", n, len(keys[i]))
 				}
 				clear(keys[i])
@@ -56,7 +56,7 @@ func TestHandsHoldTheUnion(t *testing.T) {
 			},
 		})
 		for i := range who {
-			h.release(&who[i], true)
+			h.releaseAll(&who[i], true)
 		}
 		if p.held() != 0 {
 			rt.Fatalf("%d still down", p.held())
@@ -107,7 +107,7 @@ func TestNewestMoveWins(t *testing.T) {
 }
 
 // quiet is a peer of a session on a Host that serves p, without a network.
-func quiet(t testing.TB, p *paper, scopes ...orielv1.Scope) (*Host, *peer) {
+func quiet(t testing.TB, p *fakeDesktop, scopes ...orielv1.Scope) (*Host, *peer) {
 	h := NewHost(Options{
 		Open: func(context.Context) (desktop.Desktop, error) { return p, nil },
 		Send: func(*orielv1.FromAgent) {},
@@ -119,7 +119,7 @@ func quiet(t testing.TB, p *paper, scopes ...orielv1.Scope) (*Host, *peer) {
 
 // What comes before the offer is set is kept, within bounds.
 func TestEarlyCandidatesAreBounded(t *testing.T) {
-	h, p := quiet(t, newPaper(t))
+	h, p := quiet(t, newFakeDesktop(t))
 	defer h.Close(0)
 	for range 5 * maxCandidates {
 		p.candidate(&orielv1.Candidate{Candidate: "candidate:1 1 udp 1 192.0.2.7 5 typ host"})
@@ -141,7 +141,7 @@ func messages(data []byte) (all [][]byte) {
 
 func fuzz(f *testing.F, take func(*peer, webrtc.DataChannelMessage)) {
 	f.Fuzz(func(t *testing.T, data []byte, control bool) {
-		p := newPaper(t)
+		p := newFakeDesktop(t)
 		scopes := []orielv1.Scope{orielv1.Scope_SCOPE_VIEW}
 		if control {
 			scopes = append(scopes, orielv1.Scope_SCOPE_CONTROL)
@@ -150,7 +150,7 @@ func fuzz(f *testing.F, take func(*peer, webrtc.DataChannelMessage)) {
 		for _, m := range messages(data) {
 			take(peer, webrtc.DataChannelMessage{Data: m})
 			if m := peer.pointer.take(); m != nil {
-				if err := h.hands.move(&peer.hand, m.GetX(), m.GetY()); err != nil {
+				if err := h.input.move(&peer.holder, m.GetX(), m.GetY()); err != nil {
 					t.Error(err)
 				}
 			}

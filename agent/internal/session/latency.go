@@ -8,9 +8,9 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 )
 
-// delays adds up how long a session's pictures took on their way, over all its
+// latencyStats adds up how long a session's pictures took on their way, over all its
 // peer connections, for the journal. The zero value is empty.
-type delays struct {
+type latencyStats struct {
 	mu                       sync.Mutex
 	frames                   uint64 // sent
 	capture, convert, encode mean
@@ -44,7 +44,7 @@ func took(d time.Duration) uint64 { return max(1, micros(d)) }
 
 // frame counts a frame that was sent. Nobody waits for one that only refines, nor
 // for reading a picture that was there already.
-func (d *delays) frame(f stream.Frame) {
+func (d *latencyStats) frame(f stream.Frame) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.frames++
@@ -58,8 +58,8 @@ func (d *delays) frame(f stream.Frame) {
 	}
 }
 
-// way takes how the network is; a trip of 0 is not known.
-func (d *delays) way(trip time.Duration, s stream.State) {
+// network takes how the network is; a trip of 0 is not known.
+func (d *latencyStats) network(trip time.Duration, s stream.State) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if trip > 0 {
@@ -69,8 +69,8 @@ func (d *delays) way(trip time.Duration, s stream.State) {
 	d.loss.add(uint64(millionths(s.Loss)), 1)
 }
 
-// seen takes the viewer's word.
-func (d *delays) seen(s *orielv1.Seen) {
+// viewerReport takes the viewer's word.
+func (d *latencyStats) viewerReport(s *orielv1.Seen) {
 	frames := uint64(min(s.GetFrames(), mostSeen))
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -85,7 +85,7 @@ func (d *delays) seen(s *orielv1.Seen) {
 }
 
 // means is what there is to report: nil before the first frame.
-func (d *delays) means() *orielv1.Delays {
+func (d *latencyStats) means() *orielv1.Delays {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.frames == 0 {

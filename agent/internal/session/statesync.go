@@ -10,15 +10,15 @@ import (
 
 // Limits of what may be under way on control, in bytes.
 const (
-	controlFull = 64 << 10 // news wait
+	controlFull = 64 << 10 // state updates wait
 	controlDead = 1 << 20  // the viewer is dropped
 )
 
-// cursorEvery bounds how often news are looked for.
+// cursorEvery is the least time between two state updates.
 const cursorEvery = 16 * time.Millisecond
 
-// say sends one message on control, if that is open.
-func (p *peer) say(m *orielv1.FromDesktop) bool {
+// send sends one message on control, if that is open.
+func (p *peer) send(m *orielv1.FromDesktop) bool {
 	p.mu.Lock()
 	dc := p.control
 	p.mu.Unlock()
@@ -31,23 +31,23 @@ func (p *peer) say(m *orielv1.FromDesktop) bool {
 		return false
 	}
 	if dc.BufferedAmount()+uint64(len(b)) > controlDead {
-		p.letGo(true)
+		p.releaseAll(true)
 		p.s.end(orielv1.EndReason_END_REASON_NETWORK, orielv1.Code_CODE_UNAVAILABLE, "the viewer does not take what it is sent")
 		return false
 	}
 	return dc.Send(b) == nil
 }
 
-// crowded reports that so much is under way that news had better wait.
-func (p *peer) crowded() bool {
+// congested reports that control has so much under way that state updates wait.
+func (p *peer) congested() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.control != nil && p.control.BufferedAmount() > controlFull
 }
 
-// sayBye sends the last message and gives it a moment to leave.
-func (p *peer) sayBye(bye *orielv1.Bye) {
-	if !p.say(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Bye{Bye: bye}}) {
+// sendBye sends the last message and gives it a moment to leave.
+func (p *peer) sendBye(bye *orielv1.Bye) {
+	if !p.send(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Bye{Bye: bye}}) {
 		return
 	}
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -61,33 +61,33 @@ func (p *peer) sayBye(bye *orielv1.Bye) {
 	}
 }
 
-// told is what the viewer knows already.
-type told struct {
+// lastSent is the state that the viewer has.
+type lastSent struct {
 	available bool
 	lacks     desktop.Lacks
 	why       string // there is none
-	screen    uint64 // which one, by number
+	display   uint64 // which one, by number
 	size      image.Point
-	shape     uint64 // the cursor's serial, of that screen
+	shape     uint64 // the cursor's serial, of that display
 	shaped    bool
 	place     image.Point
 	placed    bool
 	local     bool
 }
 
-// news wakes talk.
-func (p *peer) news() {
+// stateChanged wakes stateSync.
+func (p *peer) stateChanged() {
 	select {
 	case p.wake <- struct{}{}:
 	default:
 	}
 }
 
-// talk greets the viewer and then tells it what is new, for as long as the
-// peer lives. What changed twice meanwhile is told once.
-func (p *peer) talk() {
-	var t told
-	p.greet(&t)
+// stateSync sends Ready and then each change of state, for as long as the peer
+// lives. What changed twice in between is sent once.
+func (p *peer) stateSync() {
+	var t lastSent
+	p.sendReady(&t)
 	second := time.NewTicker(time.Second)
 	defer second.Stop()
 	for {
@@ -95,11 +95,11 @@ func (p *peer) talk() {
 		case <-p.ctx.Done():
 			return
 		case <-second.C:
-			p.tellStats() // what is new comes with a wake: the desktop need not be asked each second
+			p.pushStats() // what is new comes with a wake: the desktop need not be asked each second
 			continue
 		case <-p.wake:
 		}
-		p.tell(&t)
+		p.push(&t)
 		select {
 		case <-p.ctx.Done():
 			return
@@ -108,31 +108,31 @@ func (p *peer) talk() {
 	}
 }
 
-func (p *peer) greet(t *told) {
+func (p *peer) sendReady(t *lastSent) {
 	ready := &orielv1.Ready{Scopes: p.scopes(), Codec: string(p.codec), FullChroma: p.full}
 	t.available = true
 	if s := p.s.h.current(); s != nil {
 		ready.Desktop = s.Name()
 		t.lacks = s.Lacks()
 		ready.Lacks = lacks(t.lacks)
-		t.screen = s.number
+		t.display = s.number
 		if p.may(orielv1.Scope_SCOPE_VIEW) {
 			t.size = s.Size()
 			ready.Screen = &orielv1.Screen{Width: uint32(t.size.X), Height: uint32(t.size.Y)}
 		}
 	}
-	p.say(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Ready{Ready: ready}})
-	p.tell(t)
+	p.send(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Ready{Ready: ready}})
+	p.push(t)
 }
 
-// tell sends the difference between what is and what was told.
-func (p *peer) tell(t *told) {
-	if p.crowded() {
-		p.news()
+// push sends what differs from lastSent.
+func (p *peer) push(t *lastSent) {
+	if p.congested() {
+		p.stateChanged()
 		return
 	}
 	s := p.s.h.current()
-	now := told{available: s != nil}
+	now := lastSent{available: s != nil}
 	if s != nil {
 		now.lacks = s.Lacks()
 	} else {
@@ -140,23 +140,23 @@ func (p *peer) tell(t *told) {
 	}
 	if now.available != t.available || now.lacks != t.lacks || now.why != t.why {
 		t.available, t.lacks, t.why = now.available, now.lacks, now.why
-		p.say(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Display{Display: &orielv1.DisplayState{
+		p.send(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Display{Display: &orielv1.DisplayState{
 			Available: now.available, Detail: now.why, Lacks: lacks(now.lacks),
 		}}})
 	}
 	if s == nil || !p.may(orielv1.Scope_SCOPE_VIEW) {
 		return
 	}
-	if s.number != t.screen {
-		*t = told{available: true, lacks: t.lacks, screen: s.number, size: t.size}
+	if s.number != t.display {
+		*t = lastSent{available: true, lacks: t.lacks, display: s.number, size: t.size}
 	}
 	if size := s.Size(); size != t.size {
 		t.size, t.placed = size, false
-		p.say(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Screen{
+		p.send(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Screen{
 			Screen: &orielv1.Screen{Width: uint32(size.X), Height: uint32(size.Y)},
 		}})
 	}
-	p.tellCursor(t, s)
+	p.pushCursor(t, s)
 }
 
 // lacks is what is missing, in the words of the wire.
@@ -177,21 +177,21 @@ func lacks(missing desktop.Lacks) (out []orielv1.Lack) {
 	return out
 }
 
-func (p *peer) tellCursor(t *told, s *screen) {
+func (p *peer) pushCursor(t *lastSent, s *display) {
 	c := s.Cursor()
 	if !t.shaped || c.Serial != t.shape {
 		t.shaped, t.shape = true, c.Serial
 		if shape := s.cursorShape(c); shape != nil {
-			p.say(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_CursorShape{CursorShape: shape}})
+			p.send(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_CursorShape{CursorShape: shape}})
 		}
 	}
-	local := p.s.h.hands.moved(&p.hand, c.Position)
+	local := p.s.h.input.moved(&p.holder, c.Position)
 	if t.placed && c.Position == t.place && local == t.local {
 		return
 	}
 	t.placed, t.place, t.local = true, c.Position, local
 	x, y := fraction(t.size, c.Position)
-	p.say(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_CursorPlace{
+	p.send(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_CursorPlace{
 		CursorPlace: &orielv1.CursorPlace{X: x, Y: y, Local: local},
 	}})
 }

@@ -8,48 +8,49 @@ import (
 	"oriel/agent/internal/desktop"
 )
 
-// hands is everything that is held down on the desktop, by whom. Several
-// viewers may hold the same key: it goes down with the first and up with the
-// last. One mutex stands above the desktop too, so that a click's place and
+// inputArbiter merges the input of all viewers into one desktop's. It knows who holds
+// which key and button: one that several hold goes down with the first press and up
+// with the last release. One mutex stands above the desktop too, so that a click's place and
 // the click are never torn apart by another viewer's move.
 //
 // The keys and buttons of a viewer are released on every way out: control channel
 // closed, peer connection disconnected or failed, replaced, session ended, Host
 // closed, a panic in a handler. Each viewer releases only what it pressed itself.
-type hands struct {
+type inputArbiter struct {
 	mu      sync.Mutex
 	input   desktop.Desktop // nil while there is no display; protected by mu
-	keys    map[desktop.Usage]map[*hand]bool
-	buttons map[desktop.Button]map[*hand]bool
-	typists map[*hand]bool // have pressed keys
-	trail   [32]step       // the last places we moved the pointer to
+	keys    map[desktop.Usage]map[*holder]bool
+	buttons map[desktop.Button]map[*holder]bool
+	typists map[*holder]bool // have pressed keys
+	trail   [32]placed       // the last places we moved the pointer to
 	next    int
 }
 
-// step is one place the pointer was put at, by whom.
-type step struct {
-	by *hand
+// placed is one place the pointer was put at, by whom.
+type placed struct {
+	by *holder
 	at image.Point
 }
 
-// hand is one viewer's. Once let go it never acts again.
-type hand struct {
-	gone bool // protected by hands.mu
+// holder is one viewer among those who press. After its final release it never acts
+// again.
+type holder struct {
+	gone bool // protected by inputArbiter.mu
 }
 
-// attach gives the hands a desktop, with nothing held; nil takes it away.
-func (h *hands) attach(d desktop.Desktop) {
+// attach begins with a desktop on which nothing is held; nil: there is none.
+func (h *inputArbiter) attach(d desktop.Desktop) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.input = d
-	h.keys = make(map[desktop.Usage]map[*hand]bool)
-	h.buttons = make(map[desktop.Button]map[*hand]bool)
-	h.typists = make(map[*hand]bool)
-	h.trail = [32]step{}
+	h.keys = make(map[desktop.Usage]map[*holder]bool)
+	h.buttons = make(map[desktop.Button]map[*holder]bool)
+	h.typists = make(map[*holder]bool)
+	h.trail = [32]placed{}
 }
 
-// do runs f with the desktop, unless there is none or the hand has let go.
-func (h *hands) do(by *hand, f func(in desktop.Desktop) error) error {
+// do runs f with the desktop, unless there is none or by has released for good.
+func (h *inputArbiter) do(by *holder, f func(in desktop.Desktop) error) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if by.gone || h.input == nil {
@@ -59,31 +60,31 @@ func (h *hands) do(by *hand, f func(in desktop.Desktop) error) error {
 }
 
 // move puts the pointer at a place in 1/65536 of the picture.
-func (h *hands) move(by *hand, x, y uint32) error {
+func (h *inputArbiter) move(by *holder, x, y uint32) error {
 	return h.do(by, func(in desktop.Desktop) error { return h.place(in, by, x, y) })
 }
 
 // place is move with mu held.
-func (h *hands) place(in desktop.Desktop, by *hand, x, y uint32) error {
+func (h *inputArbiter) place(in desktop.Desktop, by *holder, x, y uint32) error {
 	at := pixel(in.Size(), x, y)
-	h.trail[h.next] = step{by, at}
+	h.trail[h.next] = placed{by, at}
 	h.next = (h.next + 1) % len(h.trail)
 	return in.Move(at)
 }
 
-// button presses or releases at a place. A button that this hand does not hold
+// button presses or releases at a place. A button that by does not hold
 // is not released.
-func (h *hands) button(by *hand, b desktop.Button, down bool, x, y uint32) error {
+func (h *inputArbiter) button(by *holder, b desktop.Button, down bool, x, y uint32) error {
 	return h.do(by, func(in desktop.Desktop) error {
 		if err := h.place(in, by, x, y); err != nil {
 			return err
 		}
-		return grip(h.buttons, by, b, down, in.Button)
+		return press(h.buttons, by, b, down, in.Button)
 	})
 }
 
 // wheel scrolls at a place.
-func (h *hands) wheel(by *hand, dx, dy int, x, y uint32) error {
+func (h *inputArbiter) wheel(by *holder, dx, dy int, x, y uint32) error {
 	return h.do(by, func(in desktop.Desktop) error {
 		if err := h.place(in, by, x, y); err != nil {
 			return err
@@ -92,10 +93,10 @@ func (h *hands) wheel(by *hand, dx, dy int, x, y uint32) error {
 	})
 }
 
-// key presses or releases a physical key. A key that this hand does not hold
+// key presses or releases a physical key. A key that by does not hold
 // is not released; one that it holds already is passed on, it is a repeat.
 // Before a press the locks are brought into line that it shows.
-func (h *hands) key(by *hand, u desktop.Usage, down bool, shows shownLocks) error {
+func (h *inputArbiter) key(by *holder, u desktop.Usage, down bool, shows shownLocks) error {
 	return h.do(by, func(in desktop.Desktop) error {
 		if down {
 			h.typists[by] = true
@@ -104,7 +105,7 @@ func (h *hands) key(by *hand, u desktop.Usage, down bool, shows shownLocks) erro
 		if down && shows.known != 0 {
 			err = in.Locks(shows.known, shows.on)
 		}
-		return errors.Join(grip(h.keys, by, u, down, in.Key), err)
+		return errors.Join(press(h.keys, by, u, down, in.Key), err)
 	})
 }
 
@@ -112,14 +113,14 @@ func (h *hands) key(by *hand, u desktop.Usage, down bool, shows shownLocks) erro
 type shownLocks struct{ known, on desktop.Locks }
 
 // text types s.
-func (h *hands) text(by *hand, s string) error {
+func (h *inputArbiter) text(by *holder, s string) error {
 	return h.do(by, func(in desktop.Desktop) error { return in.Text(s) })
 }
 
-// release lets go of all that one hand holds and reports how many. After
-// letting go for good, the hand never acts again; after the last of those who
+// releaseAll releases everything that by holds and reports how many. Released for
+// good, by never acts again; after the last of those who
 // pressed keys, the computer's locks are as they were.
-func (h *hands) release(by *hand, forGood bool) int {
+func (h *inputArbiter) releaseAll(by *holder, forGood bool) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if forGood {
@@ -127,10 +128,10 @@ func (h *hands) release(by *hand, forGood bool) int {
 	}
 	n := 0
 	for u := range h.keys {
-		n += drop(h.keys, by, u, h.input.Key)
+		n += unpress(h.keys, by, u, h.input.Key)
 	}
 	for b := range h.buttons {
-		n += drop(h.buttons, by, b, h.input.Button)
+		n += unpress(h.buttons, by, b, h.input.Button)
 	}
 	if forGood && h.typists[by] {
 		delete(h.typists, by)
@@ -141,21 +142,22 @@ func (h *hands) release(by *hand, forGood bool) int {
 	return n
 }
 
-// slip lets go of one thing where it is, and reports whether this hand held it.
-func (h *hands) slip(by *hand, what thing) bool {
+// releaseOne releases one key or button where the pointer is. It reports whether by
+// held it.
+func (h *inputArbiter) releaseOne(by *holder, what thing) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
 	case h.input == nil:
 		return false
 	case what.button:
-		return drop(h.buttons, by, desktop.Button(what.is), h.input.Button) > 0
+		return unpress(h.buttons, by, desktop.Button(what.is), h.input.Button) > 0
 	}
-	return drop(h.keys, by, desktop.Usage(what.is), h.input.Key) > 0
+	return unpress(h.keys, by, desktop.Usage(what.is), h.input.Key) > 0
 }
 
-// moved reports whether the pointer's being at p is this hand's doing.
-func (h *hands) moved(by *hand, p image.Point) bool {
+// moved reports whether by put the pointer at p.
+func (h *inputArbiter) moved(by *holder, p image.Point) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for i := range len(h.trail) {
@@ -167,9 +169,9 @@ func (h *hands) moved(by *hand, p image.Point) bool {
 	return false
 }
 
-// grip counts by in or out of the holders of what and acts on the first and
+// press counts by in or out of the holders of what and acts on the first and
 // the last. What the desktop refused is not held.
-func grip[K comparable](held map[K]map[*hand]bool, by *hand, what K, down bool, act func(K, bool) error) error {
+func press[K comparable](held map[K]map[*holder]bool, by *holder, what K, down bool, act func(K, bool) error) error {
 	if !down {
 		if !held[what][by] {
 			return nil
@@ -187,18 +189,18 @@ func grip[K comparable](held map[K]map[*hand]bool, by *hand, what K, down bool, 
 		}
 	}
 	if held[what] == nil {
-		held[what] = make(map[*hand]bool)
+		held[what] = make(map[*holder]bool)
 	}
 	held[what][by] = true
 	return nil
 }
 
-func drop[K comparable](held map[K]map[*hand]bool, by *hand, what K, act func(K, bool) error) int {
+func unpress[K comparable](held map[K]map[*holder]bool, by *holder, what K, act func(K, bool) error) int {
 	if !held[what][by] {
 		return 0
 	}
 	// An error here means that the display went away, and what it held with it.
-	_ = grip(held, by, what, false, act)
+	_ = press(held, by, what, false, act)
 	return 1
 }
 
