@@ -86,13 +86,16 @@ export function fakeHandoff(iceServers: Servers[] = []): SocketHandoff & { fake:
   return { fake, socket: fake as unknown as WebSocket, welcome, iceServers };
 }
 
-class FakeChannel {
+export class FakeChannel {
   readyState = 'connecting';
   binaryType = '';
   bufferedAmount = 0;
+  bufferedAmountLowThreshold = 0;
+  closed = false;
   sent: Uint8Array[] = [];
   onopen: (() => void) | null = null;
   onclose: (() => void) | null = null;
+  onbufferedamountlow: (() => void) | null = null;
   onmessage: ((event: { data: unknown }) => void) | null = null;
 
   constructor(
@@ -102,6 +105,22 @@ class FakeChannel {
 
   send(bytes: Uint8Array): void {
     this.sent.push(bytes);
+  }
+
+  open(): void {
+    this.readyState = 'open';
+    this.onopen?.();
+  }
+
+  /** The agent closes it. */
+  drop(): void {
+    this.readyState = 'closed';
+    this.onclose?.();
+  }
+
+  close(): void {
+    this.closed = true;
+    this.readyState = 'closed';
   }
 }
 
@@ -195,11 +214,7 @@ export class FakePeerConnection {
 
   become(state: string): void {
     this.connectionState = this.iceConnectionState = state;
-    if (state === 'connected')
-      for (const channel of this.channels) {
-        channel.readyState = 'open';
-        channel.onopen?.();
-      }
+    if (state === 'connected') for (const channel of this.channels) channel.open();
     this.onconnectionstatechange?.();
   }
 

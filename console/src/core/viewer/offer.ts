@@ -31,7 +31,7 @@ export interface Offer {
   description: Promise<RTCSessionDescriptionInit | undefined>;
 }
 
-const PROTOCOL = 'oriel.v1';
+export const PROTOCOL = 'oriel.v1';
 
 // What agents have. All that a browser knows makes the offer twice as long, which a slow
 // link takes 20 ms for; of the profiles they have the first, and the one of 4:4:4.

@@ -14,8 +14,9 @@ import { decode, encode } from '../frames';
 import { Again } from './again';
 import { Held } from './held';
 import { authenticated } from './certificate';
+import { Channel, ChannelError } from '../channels/channel';
 import type { DesktopMessage } from './desktop-message';
-import type { Offer } from './offer';
+import { PROTOCOL, type Offer } from './offer';
 import { rtcServers } from '../relay/ice';
 import {
   FromDesktopSchema,
@@ -23,7 +24,7 @@ import {
   ToDesktopSchema,
   type FromDesktop,
 } from '../wire/oriel/v1/channel_pb';
-import type { IceServer } from '../wire/oriel/v1/session_pb';
+import { Code, type IceServer } from '../wire/oriel/v1/session_pb';
 
 export interface PeerEvents {
   candidate(candidate: RTCIceCandidate | null): void;
@@ -46,6 +47,7 @@ const GATHER_ALONE = 250; // ms without any candidate where there is no network;
 // Moves are worth nothing when they are late: better none than a queue.
 const POINTER_BACKLOG = 4_096;
 const ALLOCATION_QUOTA = 486; // RFC 8656
+const MAX_CHANNELS = 16; // as many as agents serve
 const MAX_UNREAD = 64; // messages before the other end is authenticated
 
 export class Peer {
@@ -62,6 +64,7 @@ export class Peer {
   #control: RTCDataChannel;
   #again: Again;
   #held: Held;
+  #channels = new Set<Channel>(); // beside those of the offer
   #events: PeerEvents;
   #early: RTCIceCandidateInit[] | undefined = []; // until the answer is set
   #fingerprint = new Uint8Array(); // of the computer's certificate, from the answer on
@@ -141,6 +144,17 @@ export class Peer {
     this.#pointer.send(encode(PointerMoveSchema, create(PointerMoveSchema, { seq, x, y })));
   }
 
+  /** Opens a channel beside; it ends with this connection at the latest. */
+  channel(label: string): Channel {
+    if (!this.open) throw new ChannelError(Code.UNAVAILABLE, 'there is no connection to the computer');
+    if (this.#channels.size >= MAX_CHANNELS)
+      throw new ChannelError(Code.BUSY, `${MAX_CHANNELS} channels are open; close one first`);
+    const pipe = this.#pc.createDataChannel(label, { protocol: PROTOCOL });
+    const channel = new Channel(pipe, () => this.#channels.delete(channel));
+    this.#channels.add(channel);
+    return channel;
+  }
+
   /** How many packets of the picture were asked for again. */
   async #lost(): Promise<number> {
     const [receiver] = this.#pc.getReceivers();
@@ -163,6 +177,7 @@ export class Peer {
     clearTimeout(this.#timer);
     this.#again.stop();
     this.#held.stop();
+    for (const channel of this.#channels) channel.lose();
     this.#pc.close();
   }
 

@@ -20,6 +20,7 @@
  */
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { Attempt } from './attempt';
+import { Channel, ChannelError } from '../channels/channel';
 import type { DesktopMessage } from './desktop-message';
 import { lossOf, passes } from './ends';
 import type { Live } from '../relay/live';
@@ -117,6 +118,16 @@ export class Viewer extends RemoteScreen {
   setStream(settings: MessageInitShape<typeof StreamSettingsSchema>): void {
     this.#quality = settings;
     this.#send({ case: 'stream', value: settings });
+  }
+
+  /**
+   * Opens a data channel on the session (core/channels/channel.ts), which ends with this
+   * connection at the latest. Throws a ChannelError while there is none.
+   */
+  channel(label: string): Channel {
+    const peer = this.#attempt?.peer;
+    if (!peer) throw new ChannelError(Code.UNAVAILABLE, 'there is no session');
+    return peer.channel(label);
   }
 
   /** Ends the session, as the operator. */
