@@ -19,7 +19,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -27,6 +26,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/sanitize"
 )
 
 // Close codes (RFC 6455) that a Conn sends and reports.
@@ -271,7 +271,7 @@ func (c *Conn) Close() error { return c.CloseWith(CloseNormal, "") }
 
 // CloseWith closes with a code and a reason of at most 123 bytes.
 func (c *Conn) CloseWith(code int, reason string) error {
-	c.endWith(ErrClosed, closing{code, strings.ToValidUTF8(reason[:min(len(reason), 123)], "")})
+	c.endWith(ErrClosed, closing{code, sanitize.Line(reason, 123)})
 	<-c.written
 	return nil
 }

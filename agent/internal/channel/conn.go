@@ -5,10 +5,10 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
-	"strings"
 	"sync"
 
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/sanitize"
 )
 
 // Pipe is a data channel as pion has it, detached: whoever serves it reads it.
@@ -221,8 +221,7 @@ func (c *Conn) shut(cause error) {
 
 // refuse says why a channel ends. Nothing can be done where that does not leave.
 func refuse(pipe Pipe, f *Fault) {
-	detail := strings.ToValidUTF8(f.Detail[:min(len(f.Detail), maxDetail)], "")
-	b, err := orielv1.Encode(&orielv1.ChannelEnd{Code: f.Code, Detail: detail, Scope: f.Scope})
+	b, err := orielv1.Encode(&orielv1.ChannelEnd{Code: f.Code, Detail: sanitize.Line(f.Detail, maxDetail), Scope: f.Scope})
 	if err == nil {
 		_ = pipe.SendText(base64.StdEncoding.EncodeToString(b))
 	}

@@ -7,11 +7,11 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
-	"strings"
 	"sync"
 	"time"
 
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/sanitize"
 )
 
 // maxQueue is how many messages may wait for a child that does not read; one
@@ -136,7 +136,7 @@ func (l *lineLog) Write(b []byte) (int, error) {
 		if i < 0 {
 			return len(b), nil
 		}
-		if s := strings.TrimSpace(strings.ToValidUTF8(string(l.buf[:i+1]), "?")); s != "" {
+		if s := sanitize.Line(string(l.buf[:i+1]), i+1); s != "" {
 			l.log.Info("helper: "+s, "pid", l.pid())
 		}
 		l.buf = l.buf[i+1:]

@@ -2,10 +2,10 @@ package daemon
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/sanitize"
 )
 
 // Display is a desktop that a helper can serve. The zero value is none: a
@@ -187,6 +187,6 @@ func (h *Helper) noDisplay(detail string) {
 		return
 	}
 	h.o.Outlet.Send(&orielv1.FromAgent{Body: &orielv1.FromAgent_Status{Status: &orielv1.Status{
-		Display: orielv1.Status_DISPLAY_NONE, Detail: strings.ToValidUTF8(detail[:min(len(detail), 1024)], ""),
+		Display: orielv1.Status_DISPLAY_NONE, Detail: sanitize.Line(detail, 1024),
 	}}})
 }

@@ -3,7 +3,6 @@ package desktop
 import (
 	"fmt"
 	"image"
-	"strings"
 )
 
 // maxText is the most runes in one call of Text.
@@ -29,20 +28,6 @@ func wheelNotches(sum *int, by int) int {
 	n := *sum / notch
 	*sum -= n * notch
 	return n
-}
-
-// oneLine makes somebody else's text fit for one line of ours.
-func oneLine(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, s)
-	if len(s) > 200 {
-		s = s[:200]
-	}
-	return strings.TrimSpace(s)
 }
 
 func clamp(p, size image.Point) image.Point {

@@ -16,6 +16,8 @@ import (
 
 	"github.com/go-vgo/robotgo"
 	"github.com/kbinani/screenshot"
+
+	"oriel/protocol/sanitize"
 )
 
 // portable serves systems that have no file of their own here: pictures by
@@ -90,11 +92,11 @@ func openPortable(o Options) (Desktop, error) {
 		closing: make(chan struct{}),
 	}
 	if display := os.Getenv("DISPLAY"); display != "" {
-		d.name += " " + oneLine(display)
+		d.name += " " + sanitize.Line(display, 200)
 	}
 	img, origin, err := look()
 	if err != nil {
-		return nil, fmt.Errorf("%w: cannot read the screen (%s); run in a graphical session", ErrNoDisplay, oneLine(err.Error()))
+		return nil, fmt.Errorf("%w: cannot read the screen (%s); run in a graphical session", ErrNoDisplay, sanitize.Line(err.Error(), 200))
 	}
 	d.size, d.origin = img.Rect.Size(), origin
 	d.cursor = Cursor{Serial: 1, Visible: true}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/go-vgo/robotgo"
 	driver "github.com/go-vgo/robotgo/x11"
+
+	"oriel/protocol/sanitize"
 )
 
 func init() {
@@ -23,7 +25,7 @@ func portableDisplay(o Options) error {
 		return fmt.Errorf("%w: DISPLAY is not set; start the agent in a graphical session", ErrNoDisplay)
 	}
 	if o.Display != "" && o.Display != env {
-		return fmt.Errorf("%w: the portable backend opens $DISPLAY (%s) only; set it to %s", ErrNoDisplay, oneLine(env), oneLine(o.Display))
+		return fmt.Errorf("%w: the portable backend opens $DISPLAY (%s) only; set it to %s", ErrNoDisplay, sanitize.Line(env, 200), sanitize.Line(o.Display, 200))
 	}
 	// The libraries show a cookie to whoever listens, and have the server write to
 	// shared memory whose it may not be: they are looked after beforehand.

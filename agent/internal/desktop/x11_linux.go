@@ -15,6 +15,8 @@ import (
 	"github.com/jezek/xgb/xfixes"
 	"github.com/jezek/xgb/xproto"
 	"github.com/jezek/xgb/xtest"
+
+	"oriel/protocol/sanitize"
 )
 
 // x11 is an X display. It has two connections: what one asks for (pictures,
@@ -72,7 +74,7 @@ func openNative(o Options) (Desktop, error) {
 		d.shut()
 		d.running.Wait()
 		d.capture.release()
-		return nil, fmt.Errorf("open display %s: %w", oneLine(display), err)
+		return nil, fmt.Errorf("open display %s: %w", sanitize.Line(display, 200), err)
 	}
 	return d, nil
 }

@@ -18,6 +18,8 @@ import (
 	"github.com/jezek/xgb"
 	"github.com/jezek/xgb/xproto"
 	"golang.org/x/sys/unix"
+
+	"oriel/protocol/sanitize"
 )
 
 // xconn is one connection to an X server. Requests and replies are xgb's;
@@ -86,7 +88,7 @@ func dialX(display, authority string, own bool, onEvent func(ev []byte)) (*xconn
 	if err != nil {
 		nc.Close()
 		return nil, fmt.Errorf("%w: display %s refused us (%s); run as the user who is signed in there or set XAUTHORITY",
-			ErrNoDisplay, display, oneLine(err.Error()))
+			ErrNoDisplay, display, sanitize.Line(err.Error(), 200))
 	}
 	nc.SetDeadline(time.Time{})
 	xc.DefaultScreen = screen
@@ -246,7 +248,7 @@ func (s *xstream) packet() error {
 
 // parseDisplay reads "host:number.screen" and its older spellings.
 func parseDisplay(display string) (network, address, number string, screen int, err error) {
-	bad := fmt.Errorf("%q is no display; write :0 or host:0", oneLine(display))
+	bad := fmt.Errorf("%q is no display; write :0 or host:0", sanitize.Line(display, 200))
 	host, rest, ok := cutLast(display, ":")
 	if !ok {
 		return "", "", "", 0, bad

@@ -29,6 +29,7 @@ import (
 	"github.com/shirou/gopsutil/v3/mem"
 
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/sanitize"
 )
 
 // machineIDContext keeps the system's machine id, which other programs use as
@@ -64,12 +65,12 @@ func Summary(ctx context.Context) *orielv1.Summary {
 // User is who is signed in at the screen; empty where nobody is.
 func User(ctx context.Context) string {
 	if u := screenUser(); u != "" {
-		return line(u, orielv1.DefaultMaxLen)
+		return sanitize.Line(u, orielv1.DefaultMaxLen)
 	}
 	users, _ := gopsutil.UsersWithContext(ctx)
 	for _, u := range users {
 		if isScreen(u.Terminal) || isScreen(u.Host) {
-			return line(u.User, orielv1.DefaultMaxLen)
+			return sanitize.Line(u.User, orielv1.DefaultMaxLen)
 		}
 	}
 	return ""

@@ -1,34 +1,12 @@
 package host
 
 import (
-	"strings"
-	"unicode"
-	"unicode/utf8"
-
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/sanitize"
 )
-
-// line makes s one printable line of at most limit bytes.
-func line(s string, limit int) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, s)
-	s = strings.Join(strings.Fields(s), " ")
-	if len(s) > limit {
-		for !utf8.RuneStart(s[limit]) {
-			limit--
-		}
-		s = s[:limit]
-	}
-	return strings.TrimSpace(s)
-}
 
 // bound cuts every text and list of m, and of the messages within, to the
 // bounds that agent.proto names.
@@ -58,7 +36,7 @@ func bound(m protoreflect.Message) {
 }
 
 func text(f protoreflect.FieldDescriptor, v protoreflect.Value) protoreflect.Value {
-	return protoreflect.ValueOfString(line(v.String(), option(f, orielv1.E_MaxLen, orielv1.DefaultMaxLen)))
+	return protoreflect.ValueOfString(sanitize.Line(v.String(), option(f, orielv1.E_MaxLen, orielv1.DefaultMaxLen)))
 }
 
 func option(f protoreflect.FieldDescriptor, x protoreflect.ExtensionType, otherwise int) int {

@@ -15,9 +15,9 @@ import (
 	"strings"
 	"syscall"
 	"time"
-	"unicode"
 
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/sanitize"
 	"oriel/protocol/wire"
 )
 
@@ -165,16 +165,5 @@ func explainEnd(address string, err error) error {
 	return fail(address, "is gone: "+clean(err.Error()), err)
 }
 
-// clean makes one short printable line of text that others wrote.
-func clean(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return ' '
-	}, strings.ToValidUTF8(s, "?"))
-	if r := []rune(s); len(r) > 200 {
-		s = string(r[:200]) + "…"
-	}
-	return strings.TrimSpace(s)
-}
+// clean makes one short line of text that others wrote.
+func clean(s string) string { return sanitize.Line(s, 300) }

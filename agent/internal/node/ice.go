@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"oriel/agent/internal/identity"
 	"oriel/protocol/address"
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/sanitize"
 )
 
 // iceRule decides which of the ICE servers that an offer names are asked: only
@@ -143,7 +143,7 @@ func (r *iceRule) refuse(why, host string) {
 	r.said[host] = true
 	r.mu.Unlock()
 	if !again {
-		r.log.Warn("an ICE server that the relay named is not asked: it "+why, "server", strings.ToValidUTF8(host, "?"))
+		r.log.Warn("an ICE server that the relay named is not asked: it "+why, "server", sanitize.Line(host, 256))
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"hash/maphash"
 	"image"
-	"strings"
 	"sync"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 
 	"oriel/agent/internal/desktop"
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/sanitize"
 )
 
 // serve keeps the desktop open until the Host is closed.
@@ -79,7 +79,7 @@ func (h *Host) attach(d desktop.Desktop) {
 func (h *Host) setDisplay(s *display, why error) {
 	status := &orielv1.Status{Display: orielv1.Status_DISPLAY_NONE}
 	if s == nil {
-		status.Detail = oneLine(why.Error())
+		status.Detail = sanitize.Line(why.Error(), 500)
 	} else {
 		h.input.attach(s.Desktop)
 		status.Display = orielv1.Status_DISPLAY_READY
@@ -113,15 +113,6 @@ func (h *Host) gone() string {
 		return "this computer's desktop is Wayland, which is not shown yet; sign in there with a session on Xorg"
 	}
 	return "this computer has no display now; the picture comes back with it"
-}
-
-// oneLine keeps a status text within its bound.
-func oneLine(s string) string {
-	s = strings.ToValidUTF8(strings.Join(strings.Fields(s), " "), "?")
-	if len(s) > 500 {
-		s = strings.ToValidUTF8(s[:500], "")
-	}
-	return s
 }
 
 // previews takes one whenever it is due and the picture has changed.

@@ -123,6 +123,8 @@ export function reasonWords(reason: EndReason): string {
       return m.reason_failed();
     case EndReason.UNRENEWED:
       return m.reason_unrenewed();
+    case EndReason.TIME_UP:
+      return m.reason_time_up();
     default:
       return m.reason_unknown();
   }
@@ -143,6 +145,8 @@ export function endWords(reason: EndReason, code: Code): string {
       return m.end_timeout();
     case EndReason.UNRENEWED:
       return m.end_unrenewed();
+    case EndReason.TIME_UP:
+      return m.end_time_up();
     default:
       return codeWords(code) || m.end_failed();
   }

@@ -222,7 +222,7 @@ const maxToken = 128
 // Client is where a request comes from.
 type Client struct {
 	Address string // an IP address
-	Browser string // the User-Agent, cut to 256 bytes, hostile
+	Browser string // the User-Agent as one line of at most 256 bytes
 	Device  string // the browser's device cookie, hostile; empty: none
 }
 

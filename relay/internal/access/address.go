@@ -4,8 +4,8 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
-	"strings"
-	"unicode/utf8"
+
+	"oriel/protocol/sanitize"
 )
 
 // Proxies are the networks whose word about a client's address is believed.
@@ -20,14 +20,7 @@ func (a *Access) Trusts(addr netip.Addr) bool { return a.o.Proxies.trust(addr) }
 
 // Client of r.
 func (a *Access) Client(r *http.Request) Client {
-	browser := strings.ToValidUTF8(r.UserAgent(), "?")
-	if len(browser) > 256 {
-		browser = browser[:256]
-		for !utf8.ValidString(browser) {
-			browser = browser[:len(browser)-1]
-		}
-	}
-	c := Client{Address: a.o.Proxies.Address(r), Browser: browser}
+	c := Client{Address: a.o.Proxies.Address(r), Browser: sanitize.Line(r.UserAgent(), 256)}
 	if device, err := r.Cookie(a.cookieName(deviceCookie)); err == nil && len(device.Value) <= maxToken {
 		c.Device = device.Value
 	}

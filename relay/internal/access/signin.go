@@ -7,11 +7,11 @@ import (
 	"net/http"
 	"net/mail"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 
+	"oriel/protocol/sanitize"
 	"oriel/relay/internal/fault"
 	"oriel/relay/internal/store"
 )
@@ -157,26 +157,15 @@ func checkName(name string) error {
 		return fault.Field("name", "write your name")
 	case len(name) > MaxName:
 		return fault.Field("name", fmt.Sprintf("a name has at most %d bytes", MaxName))
-	case !Printable(name):
+	case !sanitize.Printable(name):
 		return fault.Field("name", "this name has characters that cannot be shown")
 	}
 	return nil
 }
 
-// Printable reports whether text that a person typed can be shown to others as
-// it is: UTF-8 without control characters and without what reorders text.
-func Printable(text string) bool {
-	return utf8.ValidString(text) && !strings.ContainsFunc(text, unprintable)
-}
-
-// unprintable are control characters, and format characters that reorder text.
-func unprintable(r rune) bool {
-	return unicode.IsControl(r) || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
-}
-
 func checkEmail(email string) error {
 	a, err := mail.ParseAddress(email)
-	if err != nil || a.Address != email || len(email) > MaxEmail || !Printable(email) {
+	if err != nil || a.Address != email || len(email) > MaxEmail || !sanitize.Printable(email) {
 		return fault.Field("email", "this is not an e-mail address; write it as name@example.com")
 	}
 	return nil

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	"oriel/relay/internal/plain"
+	"oriel/protocol/sanitize"
 	"oriel/relay/internal/store"
 )
 
@@ -56,7 +56,7 @@ func (a *API) signIns(ctx context.Context, _ *nothingIn) (*signInsOut, error) {
 	out := &signInsOut{}
 	out.Body.SignIns = each(all, func(in store.SignIn) SignIn {
 		return SignIn{ID: in.ID, CreatedAt: when(in.CreatedAt), SeenAt: when(in.SeenAt), Address: in.Address,
-			Browser: plain.Line(in.Browser, 256), Current: in.ID == who.SignInID}
+			Browser: sanitize.Line(in.Browser, 256), Current: in.ID == who.SignInID}
 	})
 	return out, err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/sanitize"
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/fault"
 )
@@ -199,7 +200,7 @@ func (a *API) renameComputer(ctx context.Context, in *renameIn) (*computerOut, e
 		return nil, err
 	}
 	name := strings.TrimSpace(in.Body.Name)
-	if !access.Printable(name) {
+	if !sanitize.Printable(name) {
 		return nil, fault.Field("name", "this name has characters that cannot be shown")
 	}
 	if err := a.o.Fleet.Rename(ctx, in.ID, name); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"oriel/installer"
 	"oriel/protocol/address"
+	"oriel/protocol/sanitize"
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/fault"
 	"oriel/relay/internal/store"
@@ -75,7 +76,7 @@ func (a *API) createToken(ctx context.Context, in *newTokenIn) (*newTokenOut, er
 		return nil, err
 	}
 	note := strings.TrimSpace(in.Body.Note)
-	if !access.Printable(note) {
+	if !sanitize.Printable(note) {
 		return nil, fault.Field("note", "this note has characters that cannot be shown")
 	}
 	if a.exposed() && !in.Body.AllowHTTP {

@@ -11,13 +11,13 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/sanitize"
 	"oriel/protocol/trust"
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/bus"
 	"oriel/relay/internal/fault"
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/journal"
-	"oriel/relay/internal/plain"
 	"oriel/relay/internal/store"
 )
 
@@ -378,7 +378,7 @@ func (b *Broker) grant(r *request, e *orielv1.JournalEntry, c fleet.Record, now 
 		Nonce:       nonce,
 		ComputerId:  c.ID,
 		ComputerKey: c.Key,
-		Operator:    &orielv1.Operator{Id: who.PersonID, Name: plain.Line(who.Name, 256), Address: who.Address},
+		Operator:    &orielv1.Operator{Id: who.PersonID, Name: sanitize.Line(who.Name, 256), Address: who.Address},
 		Scopes:      scopes[r.mode],
 		IssuedAt:    now.UnixMilli(),
 		ExpiresAt:   now.Add(trust.GrantLifetime).UnixMilli(),

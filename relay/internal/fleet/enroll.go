@@ -9,8 +9,8 @@ import (
 	"time"
 
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/sanitize"
 	"oriel/protocol/trust"
-	"oriel/relay/internal/plain"
 	"oriel/relay/internal/store"
 )
 
@@ -26,7 +26,7 @@ const (
 func (f *Fleet) CreateToken(ctx context.Context, by, note string, uses int, lifetime time.Duration) (text string, t store.EnrollmentToken, err error) {
 	made := trust.NewToken(f.o.RelayKey)
 	now := f.o.Now()
-	t = store.EnrollmentToken{ID: store.NewID(), TokenKey: made.Public(), Note: plain.Line(note, 256), CreatedBy: by,
+	t = store.EnrollmentToken{ID: store.NewID(), TokenKey: made.Public(), Note: sanitize.Line(note, 256), CreatedBy: by,
 		CreatedAt: now.UnixMilli(), ExpiresAt: now.Add(min(lifetime, MaxTokenLifetime)).UnixMilli(),
 		UsesLeft: int64(min(max(uses, 1), MaxTokenUses))}
 	if err := f.tokens().Add(ctx, t); err != nil {
@@ -87,9 +87,9 @@ func (f *Fleet) Authenticate(ctx context.Context, key, token ed25519.PublicKey, 
 // proved too (nil: none); a former computer (m) gets the id back that it had.
 // Errors: ErrUnauthorized, ErrBlocked, ErrWaiting for a former one without a token.
 func (f *Fleet) Admit(ctx context.Context, hello *orielv1.Hello, token ed25519.PublicKey, m trust.Membership, address string) (r Record, enrolled bool, err error) {
-	row := store.Computer{MachineKey: hello.GetMachineKey(), MachineID: plain.Line(hello.GetMachineId(), 128),
+	row := store.Computer{MachineKey: hello.GetMachineKey(), MachineID: sanitize.Line(hello.GetMachineId(), 128),
 		Fingerprint:  hex.EncodeToString(hello.GetFingerprint()),
-		AgentVersion: plain.Line(hello.GetAgentVersion(), 64), Address: plain.Line(address, 64)}
+		AgentVersion: sanitize.Line(hello.GetAgentVersion(), 64), Address: sanitize.Line(address, 64)}
 	summarize(&row, hello.GetSummary())
 	known, err := f.o.Store.Agents().ByKey(ctx, row.MachineKey)
 	if errors.Is(err, store.ErrNotFound) {

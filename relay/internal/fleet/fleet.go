@@ -50,10 +50,10 @@ import (
 	"time"
 
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/sanitize"
 	"oriel/relay/internal/blob"
 	"oriel/relay/internal/bus"
 	"oriel/relay/internal/fault"
-	"oriel/relay/internal/plain"
 	"oriel/relay/internal/store"
 )
 
@@ -188,7 +188,7 @@ func (f *Fleet) Record(ctx context.Context, id string) (Record, error) {
 // Rename gives a computer a name; an empty one gives the host name back.
 // Errors: store.ErrNotFound.
 func (f *Fleet) Rename(ctx context.Context, id, name string) error {
-	row := store.Computer{ID: id, Name: plain.Line(name, MaxName)}
+	row := store.Computer{ID: id, Name: sanitize.Line(name, MaxName)}
 	if err := f.computers().Save(ctx, row, store.ColumnsOfName); err != nil {
 		return fmt.Errorf("rename computer: %w", err)
 	}

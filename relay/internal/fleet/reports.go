@@ -11,9 +11,9 @@ import (
 	"time"
 
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/sanitize"
 	"oriel/relay/internal/blob"
 	"oriel/relay/internal/bus"
-	"oriel/relay/internal/plain"
 	"oriel/relay/internal/store"
 )
 
@@ -23,7 +23,7 @@ var ErrPreview = errors.New("no JPEG picture of a preview's size")
 // SaveStatus keeps what an agent says of its display.
 func (f *Fleet) SaveStatus(ctx context.Context, computer string, s *orielv1.Status) error {
 	row := store.Computer{ID: computer, Display: displays[s.GetDisplay()],
-		DisplayDetail: plain.Line(s.GetDetail(), 1024), UserName: plain.Line(s.GetUser(), 256)}
+		DisplayDetail: sanitize.Line(s.GetDetail(), 1024), UserName: sanitize.Line(s.GetUser(), 256)}
 	columns := store.ColumnsOfDisplay
 	if row.UserName == "" {
 		columns = columns[:2] // the summary knows better
@@ -41,7 +41,7 @@ func (f *Fleet) SaveInventory(ctx context.Context, computer string, i *orielv1.I
 	if i.TakenAt <= 0 || i.TakenAt > now {
 		i.TakenAt = now
 	}
-	plain.Message(i.ProtoReflect())
+	sanitize.Message(i.ProtoReflect())
 	data, err := orielv1.Encode(i)
 	if err == nil {
 		err = f.computers().SaveInventory(ctx, computer, i.TakenAt, data)
@@ -109,7 +109,7 @@ func (f *Fleet) Ask(ctx context.Context, computer string, m *orielv1.ToAgent, wa
 	case orielv1.Code_CODE_UNIMPLEMENTED:
 		return ErrUnknownAsk
 	default:
-		if said := plain.Line(r.GetDetail(), 256); said != "" {
+		if said := sanitize.Line(r.GetDetail(), 256); said != "" {
 			return ErrAnswer.Saying("the computer says: " + said)
 		}
 		return ErrAnswer

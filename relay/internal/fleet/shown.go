@@ -4,7 +4,7 @@ import (
 	"strings"
 
 	orielv1 "oriel/protocol/oriel/v1"
-	"oriel/relay/internal/plain"
+	"oriel/protocol/sanitize"
 	"oriel/relay/internal/store"
 )
 
@@ -77,10 +77,10 @@ func shown(row store.Computer, operators []string, now int64) *orielv1.Computer 
 
 // summarize puts what an agent says of its machine into row.
 func summarize(row *store.Computer, s *orielv1.Summary) {
-	row.HostName = plain.Line(s.GetHostName(), 256)
-	row.OS = plain.Line(s.GetOs(), 32)
-	row.OSName = plain.Line(s.GetOsName(), 256)
-	row.Arch = plain.Line(s.GetArch(), 32)
-	row.UserName = plain.Line(s.GetUser(), 256)
-	row.Addresses = strings.Join(plain.Lines(s.GetAddresses(), 64, 64), "\n")
+	row.HostName = sanitize.Line(s.GetHostName(), 256)
+	row.OS = sanitize.Line(s.GetOs(), 32)
+	row.OSName = sanitize.Line(s.GetOsName(), 256)
+	row.Arch = sanitize.Line(s.GetArch(), 32)
+	row.UserName = sanitize.Line(s.GetUser(), 256)
+	row.Addresses = strings.Join(sanitize.Lines(s.GetAddresses(), 64, 64), "\n")
 }

@@ -8,10 +8,10 @@ import (
 	"time"
 
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/sanitize"
 	"oriel/protocol/trust"
 	"oriel/relay/internal/bus"
 	"oriel/relay/internal/fault"
-	"oriel/relay/internal/plain"
 	"oriel/relay/internal/store"
 )
 
@@ -28,7 +28,7 @@ const (
 // MachineOf is who greets, made plain.
 func MachineOf(hello *orielv1.Hello, address string) *orielv1.BusMachine {
 	return &orielv1.BusMachine{Instance: hello.GetInstance(), Fingerprint: hello.GetFingerprint(),
-		HostName: plain.Line(hello.GetSummary().GetHostName(), 256), Address: plain.Line(address, 64)}
+		HostName: sanitize.Line(hello.GetSummary().GetHostName(), 256), Address: sanitize.Line(address, 64)}
 }
 
 func machineRow(m *orielv1.BusMachine) store.Machine {

@@ -35,10 +35,10 @@ import (
 	"time"
 
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/protocol/sanitize"
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/bus"
 	"oriel/relay/internal/fault"
-	"oriel/relay/internal/plain"
 	"oriel/relay/internal/store"
 )
 
@@ -110,11 +110,11 @@ func (j *Journal) Begin(ctx context.Context, s Start) (*orielv1.JournalEntry, er
 	row := store.Session{
 		ID:              store.NewID(),
 		ComputerID:      s.ComputerID,
-		ComputerName:    plain.Line(s.ComputerName, 256),
+		ComputerName:    sanitize.Line(s.ComputerName, 256),
 		OperatorID:      s.Operator.PersonID,
-		OperatorName:    plain.Line(s.Operator.Name, 256),
-		OperatorAddress: plain.Line(s.Operator.Address, 64),
-		Browser:         plain.Line(s.Operator.Browser, 256),
+		OperatorName:    sanitize.Line(s.Operator.Name, 256),
+		OperatorAddress: sanitize.Line(s.Operator.Address, 64),
+		Browser:         sanitize.Line(s.Operator.Browser, 256),
 		SignInID:        s.Operator.SignInID,
 		Mode:            word(s.Mode, "MODE_"),
 		StartedAt:       now,
@@ -144,7 +144,7 @@ func (j *Journal) Report(ctx context.Context, computer string, r *orielv1.Sessio
 		Path:          word(r.GetPath(), "PATH_"),
 		BytesSent:     count(r.GetBytesSent()),
 		BytesReceived: count(r.GetBytesReceived()),
-		Codec:         plain.Line(r.GetCodec(), 32),
+		Codec:         sanitize.Line(r.GetCodec(), 32),
 		Delays:        kept(r.GetDelays()),
 	}, now-j.silence())
 	if err != nil {
@@ -202,7 +202,7 @@ func (j *Journal) End(ctx context.Context, id string, reason orielv1.EndReason, 
 
 func ended(id string, at int64, reason orielv1.EndReason, code orielv1.Code, detail string) store.Session {
 	return store.Session{ID: id, EndedAt: at, EndReason: word(reason, "END_REASON_"),
-		EndCode: word(code, "CODE_"), EndDetail: plain.Line(detail, 1024)}
+		EndCode: word(code, "CODE_"), EndDetail: sanitize.Line(detail, 1024)}
 }
 
 func (j *Journal) afterEnd(row store.Session, first bool, err error) (*orielv1.JournalEntry, bool, error) {

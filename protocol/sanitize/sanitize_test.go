@@ -1,4 +1,4 @@
-package plain
+package sanitize
 
 import (
 	"slices"
@@ -33,6 +33,17 @@ func TestLine(t *testing.T) {
 	}
 	if got := Lines([]string{"a", " ", "b", "c"}, 5, 2); !slices.Equal(got, []string{"a", "b"}) {
 		t.Fatal(got)
+	}
+}
+
+func TestPrintable(t *testing.T) {
+	for text, want := range map[string]bool{
+		"Ada  Lovelace": true, "\u0645\u06cc\u200c\u062e": true, "<b>": true, "": true,
+		"a\nb": false, "a\tb": false, "a\u2028b": false, "a\u202eb": false, "a\u200bb": false, "a\xff": false, "a\x00": false,
+	} {
+		if Printable(text) != want {
+			t.Errorf("%q: %v", text, !want)
+		}
 	}
 }
 

@@ -1,12 +1,14 @@
-// Package plain makes text that others sent fit to be kept and shown as one
-// line: names, versions and reasons from agents and browsers are hostile.
+// Package sanitize makes text that others sent fit to be kept, logged and shown as
+// one line: names, versions and reasons from agents, browsers and relays are
+// hostile. It is the one rule of what that is, for the agent and the relay; what
+// is on this machine's screen or typed on it is not text for people and stays.
 //
 // What goes: control characters, and every format character that is not
 // needed to spell (bidirectional overrides and marks that reorder the text
 // around them, zero-width spaces, tags). Line breaks and tabs become a space,
 // invalid UTF-8 becomes U+FFFD. What stays may still hold '<' or a quote:
 // whoever shows it escapes it.
-package plain
+package sanitize
 
 import (
 	"strings"
@@ -20,12 +22,10 @@ func Line(s string, limit int) string {
 	space := false // one is due before the next character
 	for _, r := range s {
 		switch {
-		case unicode.IsSpace(r), unicode.In(r, unicode.Zl, unicode.Zp, unicode.Zs):
+		case blank(r):
 			space = b.Len() > 0
 			continue
-		case unicode.Is(unicode.Cc, r):
-			continue
-		case unicode.Is(unicode.Cf, r) && r != joiner && r != nonJoiner:
+		case hidden(r):
 			continue
 		}
 		n := utf8.RuneLen(r)
@@ -42,6 +42,20 @@ func Line(s string, limit int) string {
 		b.WriteRune(r)
 	}
 	return b.String()
+}
+
+// Printable reports whether text that a person typed can be shown to others as it
+// is: in UTF-8, without line breaks, and without anything that Line would drop.
+func Printable(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return hidden(r) || blank(r) && !unicode.Is(unicode.Zs, r) })
+}
+
+func blank(r rune) bool {
+	return unicode.IsSpace(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Zs)
+}
+
+func hidden(r rune) bool {
+	return unicode.Is(unicode.Cc, r) && !blank(r) || unicode.Is(unicode.Cf, r) && r != joiner && r != nonJoiner
 }
 
 // Without these two Persian, Sinhala and family emoji are misspelt.
