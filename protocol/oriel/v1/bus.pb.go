@@ -39,6 +39,7 @@ type BusMessage struct {
 	//	*BusMessage_Machine
 	//	*BusMessage_AccessChanged
 	//	*BusMessage_AgentLost
+	//	*BusMessage_AuditChanged
 	Body          isBusMessage_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -180,6 +181,15 @@ func (x *BusMessage) GetAgentLost() *BusAgentLost {
 	return nil
 }
 
+func (x *BusMessage) GetAuditChanged() *BusAuditChanged {
+	if x != nil {
+		if x, ok := x.Body.(*BusMessage_AuditChanged); ok {
+			return x.AuditChanged
+		}
+	}
+	return nil
+}
+
 type isBusMessage_Body interface {
 	isBusMessage_Body()
 }
@@ -228,6 +238,10 @@ type BusMessage_AgentLost struct {
 	AgentLost *BusAgentLost `protobuf:"bytes,30,opt,name=agent_lost,json=agentLost,proto3,oneof"`
 }
 
+type BusMessage_AuditChanged struct {
+	AuditChanged *BusAuditChanged `protobuf:"bytes,31,opt,name=audit_changed,json=auditChanged,proto3,oneof"`
+}
+
 func (*BusMessage_Ask) isBusMessage_Body() {}
 
 func (*BusMessage_Receipt) isBusMessage_Body() {}
@@ -249,6 +263,8 @@ func (*BusMessage_Machine) isBusMessage_Body() {}
 func (*BusMessage_AccessChanged) isBusMessage_Body() {}
 
 func (*BusMessage_AgentLost) isBusMessage_Body() {}
+
+func (*BusMessage_AuditChanged) isBusMessage_Body() {}
 
 // BusAsk, on agent.<computer>, is for the node that holds the agent's
 // connection: it hands the message on and answers with BusReceipt. Nobody
@@ -945,11 +961,56 @@ func (x *BusAccessChanged) GetPersonId() string {
 	return ""
 }
 
+// BusAuditChanged, on audit.changed: an entry was written.
+type BusAuditChanged struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Organization  string                 `protobuf:"bytes,1,opt,name=organization,proto3" json:"organization,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BusAuditChanged) Reset() {
+	*x = BusAuditChanged{}
+	mi := &file_oriel_v1_bus_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BusAuditChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BusAuditChanged) ProtoMessage() {}
+
+func (x *BusAuditChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_bus_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BusAuditChanged.ProtoReflect.Descriptor instead.
+func (*BusAuditChanged) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *BusAuditChanged) GetOrganization() string {
+	if x != nil {
+		return x.Organization
+	}
+	return ""
+}
+
 var File_oriel_v1_bus_proto protoreflect.FileDescriptor
 
 const file_oriel_v1_bus_proto_rawDesc = "" +
 	"\n" +
-	"\x12oriel/v1/bus.proto\x12\boriel.v1\x1a\x14oriel/v1/agent.proto\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\x88\x05\n" +
+	"\x12oriel/v1/bus.proto\x12\boriel.v1\x1a\x14oriel/v1/agent.proto\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\xca\x05\n" +
 	"\n" +
 	"BusMessage\x12$\n" +
 	"\x03ask\x18\x01 \x01(\v2\x10.oriel.v1.BusAskH\x00R\x03ask\x120\n" +
@@ -964,7 +1025,8 @@ const file_oriel_v1_bus_proto_rawDesc = "" +
 	"\amachine\x18\x15 \x01(\v2\x14.oriel.v1.BusMachineH\x00R\amachine\x12C\n" +
 	"\x0eaccess_changed\x18\x16 \x01(\v2\x1a.oriel.v1.BusAccessChangedH\x00R\raccessChanged\x127\n" +
 	"\n" +
-	"agent_lost\x18\x1e \x01(\v2\x16.oriel.v1.BusAgentLostH\x00R\tagentLostB\x06\n" +
+	"agent_lost\x18\x1e \x01(\v2\x16.oriel.v1.BusAgentLostH\x00R\tagentLost\x12@\n" +
+	"\raudit_changed\x18\x1f \x01(\v2\x19.oriel.v1.BusAuditChangedH\x00R\fauditChangedB\x06\n" +
 	"\x04bodyJ\x04\b\b\x10\t\"I\n" +
 	"\x06BusAsk\x12+\n" +
 	"\amessage\x18\x01 \x01(\v2\x11.oriel.v1.ToAgentR\amessage\x12\x12\n" +
@@ -1013,7 +1075,9 @@ const file_oriel_v1_bus_proto_rawDesc = "" +
 	"\x10BusAccessChanged\x12\"\n" +
 	"\n" +
 	"sign_in_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\bsignInId\x12!\n" +
-	"\tperson_id\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\bpersonIdB!Z\x1foriel/protocol/oriel/v1;orielv1b\x06proto3"
+	"\tperson_id\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\bpersonId\";\n" +
+	"\x0fBusAuditChanged\x12(\n" +
+	"\forganization\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\forganizationB!Z\x1foriel/protocol/oriel/v1;orielv1b\x06proto3"
 
 var (
 	file_oriel_v1_bus_proto_rawDescOnce sync.Once
@@ -1027,7 +1091,7 @@ func file_oriel_v1_bus_proto_rawDescGZIP() []byte {
 	return file_oriel_v1_bus_proto_rawDescData
 }
 
-var file_oriel_v1_bus_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_oriel_v1_bus_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_oriel_v1_bus_proto_goTypes = []any{
 	(*BusMessage)(nil),        // 0: oriel.v1.BusMessage
 	(*BusAsk)(nil),            // 1: oriel.v1.BusAsk
@@ -1042,11 +1106,12 @@ var file_oriel_v1_bus_proto_goTypes = []any{
 	(*BusFleetChanged)(nil),   // 10: oriel.v1.BusFleetChanged
 	(*BusJournalChanged)(nil), // 11: oriel.v1.BusJournalChanged
 	(*BusAccessChanged)(nil),  // 12: oriel.v1.BusAccessChanged
-	(*ToAgent)(nil),           // 13: oriel.v1.ToAgent
-	(Code)(0),                 // 14: oriel.v1.Code
-	(*Answer)(nil),            // 15: oriel.v1.Answer
-	(*Candidate)(nil),         // 16: oriel.v1.Candidate
-	(*SessionEnded)(nil),      // 17: oriel.v1.SessionEnded
+	(*BusAuditChanged)(nil),   // 13: oriel.v1.BusAuditChanged
+	(*ToAgent)(nil),           // 14: oriel.v1.ToAgent
+	(Code)(0),                 // 15: oriel.v1.Code
+	(*Answer)(nil),            // 16: oriel.v1.Answer
+	(*Candidate)(nil),         // 17: oriel.v1.Candidate
+	(*SessionEnded)(nil),      // 18: oriel.v1.SessionEnded
 }
 var file_oriel_v1_bus_proto_depIdxs = []int32{
 	1,  // 0: oriel.v1.BusMessage.ask:type_name -> oriel.v1.BusAsk
@@ -1060,18 +1125,19 @@ var file_oriel_v1_bus_proto_depIdxs = []int32{
 	5,  // 8: oriel.v1.BusMessage.machine:type_name -> oriel.v1.BusMachine
 	12, // 9: oriel.v1.BusMessage.access_changed:type_name -> oriel.v1.BusAccessChanged
 	6,  // 10: oriel.v1.BusMessage.agent_lost:type_name -> oriel.v1.BusAgentLost
-	13, // 11: oriel.v1.BusAsk.message:type_name -> oriel.v1.ToAgent
-	14, // 12: oriel.v1.BusReceipt.code:type_name -> oriel.v1.Code
-	14, // 13: oriel.v1.BusAgentDrop.code:type_name -> oriel.v1.Code
-	15, // 14: oriel.v1.BusSession.answer:type_name -> oriel.v1.Answer
-	16, // 15: oriel.v1.BusSession.candidate:type_name -> oriel.v1.Candidate
-	17, // 16: oriel.v1.BusSession.ended:type_name -> oriel.v1.SessionEnded
-	9,  // 17: oriel.v1.BusSession.taken:type_name -> oriel.v1.BusTaken
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	13, // 11: oriel.v1.BusMessage.audit_changed:type_name -> oriel.v1.BusAuditChanged
+	14, // 12: oriel.v1.BusAsk.message:type_name -> oriel.v1.ToAgent
+	15, // 13: oriel.v1.BusReceipt.code:type_name -> oriel.v1.Code
+	15, // 14: oriel.v1.BusAgentDrop.code:type_name -> oriel.v1.Code
+	16, // 15: oriel.v1.BusSession.answer:type_name -> oriel.v1.Answer
+	17, // 16: oriel.v1.BusSession.candidate:type_name -> oriel.v1.Candidate
+	18, // 17: oriel.v1.BusSession.ended:type_name -> oriel.v1.SessionEnded
+	9,  // 18: oriel.v1.BusSession.taken:type_name -> oriel.v1.BusTaken
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_bus_proto_init() }
@@ -1094,6 +1160,7 @@ func file_oriel_v1_bus_proto_init() {
 		(*BusMessage_Machine)(nil),
 		(*BusMessage_AccessChanged)(nil),
 		(*BusMessage_AgentLost)(nil),
+		(*BusMessage_AuditChanged)(nil),
 	}
 	file_oriel_v1_bus_proto_msgTypes[8].OneofWrappers = []any{
 		(*BusSession_Answer)(nil),
@@ -1107,7 +1174,7 @@ func file_oriel_v1_bus_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oriel_v1_bus_proto_rawDesc), len(file_oriel_v1_bus_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -18,6 +18,7 @@
 //	journal.changed       BusJournalChanged
 //	access.changed        BusAccessChanged
 //	fleet.agent_lost      BusAgentLost
+//	audit.changed         BusAuditChanged
 package bus
 
 import (
@@ -42,6 +43,7 @@ const (
 	JournalChanged = "journal.changed"
 	AccessChanged  = "access.changed"
 	AgentLost      = "fleet.agent_lost"
+	AuditChanged   = "audit.changed"
 )
 
 // MaxMessage is the largest message in bytes; an external server must allow

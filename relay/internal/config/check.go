@@ -34,6 +34,7 @@ func (f *flags) check(p *Problems) *Config {
 	f.checkPublicURL(c, p, loopback)
 	f.checkTURN(c, p, host)
 	f.checkLease(c, p)
+	f.checkAudit(c, p)
 	c.AgentRelays = nil
 	for _, text := range f.AgentRelays {
 		if u := p.relay("agent-relays", text); u != nil {
@@ -207,6 +208,14 @@ func (f *flags) checkLease(c *Config, p *Problems) {
 		p.add("lease-minutes: %q is no number from 2 to 1440; sessions end after so many minutes without this relay", f.LeaseMinutes)
 	}
 	c.Lease = time.Duration(minutes) * time.Minute
+}
+
+func (f *flags) checkAudit(c *Config, p *Problems) {
+	days, err := strconv.Atoi(f.AuditDays)
+	if err != nil || days < 1 || days > 36500 {
+		p.add("audit-days: %q is no number from 1 to 36500; entries of the audit that are older are forgotten", f.AuditDays)
+	}
+	c.AuditKeep = time.Duration(days) * 24 * time.Hour
 }
 
 func (f *flags) checkWatching(c *Config, p *Problems) {

@@ -64,6 +64,8 @@ type Config struct {
 	// Lease is how long an agent lets a session run that this relay does not renew.
 	Lease time.Duration
 
+	AuditKeep time.Duration // entries of the audit that are older go
+
 	AgentRelays []string // where agents shall connect, in order; empty: PublicURL
 
 	MetricsListen  string // empty: /metrics on Listen, with MetricsToken

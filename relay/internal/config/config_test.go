@@ -53,7 +53,7 @@ func TestDefaults(t *testing.T) {
 	want := &Config{Name: "Oriel", Listen: "127.0.0.1:8080", Data: "/srv/oriel", Database: "sqlite:/srv/oriel/relay.db",
 		Downloads: "/srv/oriel/dist", LogLevel: "info", LogFormat: "text",
 		TLS:  TLS{ACME: ACME{Directory: "https://acme-v02.api.letsencrypt.org/directory"}},
-		TURN: TURN{UDP: "127.0.0.1:3478", TCP: "127.0.0.1:3478", Realm: "oriel"}, Lease: 15 * time.Minute, Token: Token{Uses: 1, Lifetime: 24 * time.Hour}}
+		TURN: TURN{UDP: "127.0.0.1:3478", TCP: "127.0.0.1:3478", Realm: "oriel"}, Lease: 15 * time.Minute, AuditKeep: 400 * 24 * time.Hour, Token: Token{Uses: 1, Lifetime: 24 * time.Hour}}
 	if !reflect.DeepEqual(c, want) {
 		t.Fatalf("got  %+v\nwant %+v", c, want)
 	}
@@ -101,14 +101,14 @@ func TestAllProblemsAtOnce(t *testing.T) {
 	_, c, err := run(t, "serve", "--config", file, "--listen", "nonsense", "--database", "mysql://x", "--tls-cert", "/no/such.pem",
 		"--turn-udp", "1:2:3", "--turn-allow-peers", "10.0.0.0/8,ten", "--trusted-proxies", "x", "--public-url", "ftp://x",
 		"--agent-relays", "https://a.example,b", "--metrics-token", "short", "--node", "a b", "--log-format", "xml",
-		"--turn-allocations=-1", "--lease-minutes=1", "--nats", "http://x", "--blobs", "gs://x", "--name", " ", "--turn-public-address", "0.0.0.0")
+		"--turn-allocations=-1", "--lease-minutes=1", "--audit-days=0", "--nats", "http://x", "--blobs", "gs://x", "--name", " ", "--turn-public-address", "0.0.0.0")
 	var p *Problems
 	if !errors.As(err, &p) || c != nil {
 		t.Fatalf("%+v, %v", c, err)
 	}
 	for _, name := range []string{"nmae", "turn-colour", "turn-ports", "log-level", "listen", "database", "tls-cert, tls-key", "tls-cert",
 		"turn-udp", "turn-allow-peers", "trusted-proxies", "public-url", "agent-relays", "metrics-token", "node", "log-format",
-		"turn-allocations", "lease-minutes", "nats", "blobs", "name", "turn-public-address"} {
+		"turn-allocations", "lease-minutes", "audit-days", "nats", "blobs", "name", "turn-public-address"} {
 		found := 0
 		for _, line := range p.List {
 			if strings.HasPrefix(line, name+": ") {
@@ -119,8 +119,8 @@ func TestAllProblemsAtOnce(t *testing.T) {
 			t.Errorf("%d problems about %s in\n%v", found, name, err)
 		}
 	}
-	if len(p.List) != 22 {
-		t.Errorf("%d problems, want 22:\n%v", len(p.List), err)
+	if len(p.List) != 23 {
+		t.Errorf("%d problems, want 23:\n%v", len(p.List), err)
 	}
 }
 

@@ -51,6 +51,8 @@ type flags struct {
 
 	LeaseMinutes string `name:"lease-minutes" help:"How long sessions go on while this relay cannot renew them; 2 to 1440." default:"15" placeholder:"N"`
 
+	AuditDays string `name:"audit-days" help:"How long the audit is kept: who did what to what; 1 to 36500." default:"400" placeholder:"N"`
+
 	MetricsListen  string   `name:"metrics-listen" help:"Own address of /metrics, without token." placeholder:"HOST:PORT" group:"Watching"`
 	MetricsToken   string   `name:"metrics-token" help:"Bearer token of /metrics." placeholder:"TOKEN" group:"Watching"`
 	TrustedProxies []string `name:"trusted-proxies" help:"Networks whose X-Forwarded-For, -Proto, -Host and Forwarded are believed." placeholder:"NET,…" group:"Watching"`

@@ -67,7 +67,7 @@ func (s *Store) Owned(t *testing.T, id OrganizationID) (owned map[string]string,
 		if err := s.db.NewRaw("SELECT * FROM ? WHERE organization = ? ORDER BY 1", bun.Ident(table), id).Scan(t.Context(), &rows); err != nil {
 			t.Fatal(err)
 		}
-		owned[table] = fmt.Sprintf("%q", rows)
+		owned[table] = fmt.Sprintf("%v", rows)
 	}
 	return owned, others
 }

@@ -26,6 +26,8 @@ type (
 	Waiting struct{ owned }
 	// Sessions are its journal.
 	Sessions struct{ owned }
+	// Audit is the record of who did what to what.
+	Audit struct{ owned }
 )
 
 // People of this relay.
@@ -54,6 +56,9 @@ func (s *Store) Tokens(o OrganizationID) Tokens { return Tokens{owned{s.database
 
 // Waiting computers of an organization.
 func (s *Store) Waiting(o OrganizationID) Waiting { return Waiting{owned{s.database, o}} }
+
+// Audit of an organization.
+func (s *Store) Audit(o OrganizationID) Audit { return Audit{owned{s.database, o}} }
 
 // Sessions of an organization.
 func (s *Store) Sessions(o OrganizationID) Sessions { return Sessions{owned{s.database, o}} }

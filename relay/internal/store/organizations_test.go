@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"oriel/relay/internal/store"
 	"oriel/relay/internal/store/storetest"
@@ -37,7 +38,16 @@ func fill(t *testing.T, s *store.Store, o store.OrganizationID) belongings {
 	gone := store.Computer{ID: "removed from " + name, MachineKey: key("removed"), AddedAt: 1}
 	must(t, s.Agents().Enroll(ctx, &gone, key("token")))
 	must(t, s.Computers(o).Remove(ctx, gone.ID))
+	must(t, s.Audit(o).Record(ctx, entry(name)))
+	if _, err := s.Audit(o).Claim(ctx, "reader", "holder", time.Hour); err != nil {
+		t.Fatal(err)
+	}
 	return b
+}
+
+// entry is one of the audit by somebody of that name.
+func entry(name string) store.Entry {
+	return store.Entry{ActorKind: "person", ActorName: name, Action: "test.done", Outcome: store.Done}
 }
 
 // reach calls a method of an organization's handle, with what may be another's.
@@ -107,6 +117,24 @@ var reaches = map[string]reach{
 	},
 	"Waiting.Forget": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return nil, s.Waiting(o).Forget(ctx, of.waiting, 5)
+	},
+	"Audit.Record": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return nil, s.Audit(o).Record(ctx, entry("new"))
+	},
+	"Audit.After": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return s.Audit(o).After(ctx, 0, 9)
+	},
+	"Audit.Sweep": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return s.Audit(o).Sweep(ctx, 1<<60)
+	},
+	"Audit.Claim": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return s.Audit(o).Claim(ctx, "reader", "holder", 2*time.Hour)
+	},
+	"Audit.Advance": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return nil, s.Audit(o).Advance(ctx, "reader", "holder", 1)
+	},
+	"Audit.Release": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return nil, s.Audit(o).Release(ctx, "reader", "holder")
 	},
 	"Sessions.Add": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return nil, s.Sessions(o).Add(ctx, store.Session{ID: "new " + of.session + string(o)})

@@ -42,6 +42,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -103,6 +104,8 @@ type database struct {
 	log *logSync
 	// Closes and opens secrets; nil: they are plain (tests, and a look from outside).
 	seal SealingKey
+	// Called after each commit that wrote an entry of the audit; nil: nobody listens.
+	recorded atomic.Pointer[func(OrganizationID)]
 }
 
 // Open connects to the database at address, makes it if it is a new file, and

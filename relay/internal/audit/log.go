@@ -1,0 +1,257 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/relay/internal/bus"
+	"oriel/relay/internal/store"
+)
+
+// Times of a Log.
+const (
+	Keep = 400 * 24 * time.Hour
+	// Poll is after how long a reader looks although nobody announced anything.
+	Poll = 15 * time.Second
+
+	// hold is after how long without a sign of life another node reads.
+	hold = time.Minute
+
+	refusalsEvery = 5 * time.Second
+	maxRefusals   = 256 // that are different, in that time
+	batch         = 100
+)
+
+// Options of New; only Store is needed. Without a Bus nobody is told, and there is no Run.
+type Options struct {
+	Store        *store.Store
+	Bus          *bus.Bus
+	Organization store.OrganizationID // empty: the first
+	Node         string               // run of this node, told from all others
+	Keep         time.Duration        // 0: Keep
+	Poll         time.Duration        // 0: Poll
+	Log          *slog.Logger
+	Now          func() time.Time
+}
+
+// Log is the audit of this node: what is refused, announced, read and swept. Its
+// methods may be called from any goroutine.
+type Log struct {
+	o Options
+
+	mu      sync.Mutex
+	refused map[refusal]*refusals // protected by mu
+	readers map[chan struct{}]struct{}
+}
+
+type refusal struct {
+	who          Actor
+	what         string
+	kind, object string
+}
+
+type refusals struct {
+	first int64
+	times int
+}
+
+// New makes the Log of what is in the store, and announces what is written to it.
+func New(o Options) *Log {
+	if o.Organization == "" {
+		o.Organization = store.FirstOrganization
+	}
+	if o.Node == "" {
+		o.Node = store.NewID()
+	}
+	if o.Keep == 0 {
+		o.Keep = Keep
+	}
+	if o.Poll == 0 {
+		o.Poll = Poll
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	l := &Log{o: o, refused: make(map[refusal]*refusals), readers: make(map[chan struct{}]struct{})}
+	o.Store.OnEntry(l.announce)
+	return l
+}
+
+// announce tells all nodes' readers. What gets lost they find by themselves.
+func (l *Log) announce(organization store.OrganizationID) {
+	if l.o.Bus == nil {
+		return
+	}
+	err := l.o.Bus.Publish(bus.AuditChanged, &orielv1.BusMessage{Body: &orielv1.BusMessage_AuditChanged{
+		AuditChanged: &orielv1.BusAuditChanged{Organization: string(organization)}}})
+	if err != nil {
+		l.o.Log.Debug("entry of the audit not announced", "err", err)
+	}
+}
+
+// Refused counts that who may not do something. It does not block.
+func (l *Log) Refused(who Actor, what, kind, object string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	key := refusal{who, what, kind, object}
+	if r := l.refused[key]; r != nil {
+		r.times++
+		return
+	}
+	if len(l.refused) >= maxRefusals {
+		key = refusal{who: Relay, what: what} // so many that only their number is told
+		if r := l.refused[key]; r != nil {
+			r.times++
+			return
+		}
+	}
+	l.refused[key] = &refusals{l.o.Now().UnixMilli(), 1}
+}
+
+// Flush writes the refusals that were counted.
+func (l *Log) Flush(ctx context.Context) error {
+	l.mu.Lock()
+	all := l.refused
+	l.refused = make(map[refusal]*refusals)
+	l.mu.Unlock()
+	for key, r := range all {
+		e := key.who.entry(store.Refused, Attempt, key.kind, key.object, []string{"permission", key.what, "times", strconv.Itoa(r.times)})
+		e.At = r.first
+		if err := l.o.Store.Audit(l.o.Organization).Record(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Sweep forgets what is older than Options.Keep.
+func (l *Log) Sweep(ctx context.Context) error {
+	n, err := l.o.Store.Audit(l.o.Organization).Sweep(ctx, l.o.Now().Add(-l.o.Keep).UnixMilli())
+	if n > 0 {
+		l.o.Log.Info("old entries of the audit forgotten", "entries", n)
+	}
+	return err
+}
+
+// Run writes refusals, wakes readers and sweeps until ctx ends.
+func (l *Log) Run(ctx context.Context) error {
+	sub, err := l.o.Bus.Subscribe(bus.AuditChanged, func(m *orielv1.BusMessage, _ bus.Reply) {
+		if store.OrganizationID(m.GetAuditChanged().GetOrganization()) == l.o.Organization {
+			l.wake()
+		}
+	})
+	if err != nil {
+		return err
+	}
+	defer sub.Close()
+	l.o.Bus.OnReconnect(l.wake)
+	flush := time.NewTicker(refusalsEvery)
+	defer flush.Stop()
+	sweep := time.NewTicker(time.Hour)
+	defer sweep.Stop()
+	said := func(err error) {
+		if err != nil && ctx.Err() == nil {
+			l.o.Log.Warn("audit", "err", err)
+		}
+	}
+	said(l.Sweep(ctx))
+	for {
+		select {
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+			err := l.Flush(last)
+			cancel()
+			if err != nil {
+				l.o.Log.Warn("refusals not written", "err", err)
+			}
+			return nil
+		case <-flush.C:
+			said(l.Flush(ctx))
+		case <-sweep.C:
+			said(l.Sweep(ctx))
+		}
+	}
+}
+
+func (l *Log) wake() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for r := range l.readers {
+		select {
+		case r <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Follow gives handle the entries of the organization, in order, from where the
+// reader of that name was last (a new one begins with the oldest), until ctx ends.
+// While another node reads for it, this one waits. An error of handle is logged, and
+// the same entries come again after Poll.
+func (l *Log) Follow(ctx context.Context, reader string, handle func(context.Context, Entry) error) {
+	news := make(chan struct{}, 1)
+	l.mu.Lock()
+	l.readers[news] = struct{}{}
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		delete(l.readers, news)
+		l.mu.Unlock()
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		if err := l.o.Store.Audit(l.o.Organization).Release(last, reader, l.o.Node); err != nil {
+			l.o.Log.Warn("reader of the audit not released", "reader", reader, "err", err)
+		}
+	}()
+	poll := time.NewTicker(l.o.Poll)
+	defer poll.Stop()
+	for {
+		if err := l.read(ctx, reader, handle); err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrConflict) {
+			l.o.Log.Warn("audit not read", "reader", reader, "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-news:
+		case <-poll.C:
+		}
+	}
+}
+
+// read handles what is there. Errors: store.ErrConflict while another node reads.
+func (l *Log) read(ctx context.Context, reader string, handle func(context.Context, Entry) error) error {
+	log := l.o.Store.Audit(l.o.Organization)
+	for {
+		at, err := log.Claim(ctx, reader, l.o.Node, hold)
+		if err != nil {
+			return err
+		}
+		all, err := log.After(ctx, at, batch)
+		if err != nil || len(all) == 0 {
+			return err
+		}
+		for _, e := range all {
+			if err := handle(ctx, e); err != nil {
+				return err
+			}
+			// Also when ctx has ended meanwhile: it was handled.
+			noted, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			err := log.Advance(noted, reader, l.o.Node, e.Sequence)
+			cancel()
+			if err != nil {
+				return err
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+		}
+	}
+}

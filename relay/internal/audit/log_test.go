@@ -1,0 +1,261 @@
+package audit_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"oriel/relay/internal/audit"
+	"oriel/relay/internal/bus"
+	"oriel/relay/internal/store"
+	"oriel/relay/internal/store/storetest"
+)
+
+func TestMain(m *testing.M) { storetest.Main(m) }
+
+// node is a Log that runs, on a bus that reaches no other one.
+func node(t *testing.T, s *store.Store, o audit.Options) *audit.Log {
+	t.Helper()
+	b, err := bus.Open(t.Context(), bus.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Store, o.Bus = s, b
+	l := audit.New(o)
+	ctx, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	started := make(chan struct{})
+	wg.Go(func() {
+		close(started)
+		if err := l.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	<-started
+	t.Cleanup(func() { stop(); wg.Wait(); b.Close() })
+	return l
+}
+
+var ann = audit.Person("p1", "Ann", "s1", "192.0.2.7")
+
+func write(t *testing.T, s *store.Store, what string) {
+	t.Helper()
+	if err := s.Audit(store.FirstOrganization).Record(context.Background(), ann.Did(audit.ComputerRenamed, "computer", what)); err != nil {
+		t.Error(err)
+	}
+}
+
+// follow reads until it has had so many entries in all, and then stops.
+func follow(l *audit.Log, enough func(audit.Entry) bool) {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	l.Follow(ctx, "webhooks", func(_ context.Context, e audit.Entry) error {
+		if enough(e) {
+			stop()
+		}
+		return nil
+	})
+}
+
+// Rule: a reader gets each entry once and in order, also what was written while it
+// was away, on whichever node it goes on, and although no announcement reaches it.
+func TestAReaderGetsEachOnceInOrder(t *testing.T) {
+	storetest.EachAddress(t, func(t *testing.T, address string) {
+		const each, all = 40, 80
+		stores := []*store.Store{storetest.Open(t, address), storetest.Open(t, address)}
+		var nodes []*audit.Log
+		for _, s := range stores {
+			nodes = append(nodes, node(t, s, audit.Options{Poll: 20 * time.Millisecond}))
+		}
+		var writers sync.WaitGroup
+		for _, s := range stores {
+			writers.Go(func() {
+				for i := range each {
+					write(t, s, fmt.Sprint(i))
+				}
+			})
+		}
+		var mu sync.Mutex
+		var got []int64
+		take := func(upTo int) func(audit.Entry) bool {
+			return func(e audit.Entry) bool {
+				mu.Lock()
+				defer mu.Unlock()
+				got = append(got, e.Sequence)
+				return len(got) >= upTo
+			}
+		}
+		follow(nodes[0], take(7)) // then it is away
+		writers.Wait()
+		follow(nodes[1], take(30))
+		var both sync.WaitGroup
+		defer both.Wait()
+		ctx, stop := context.WithCancel(context.Background())
+		defer stop()
+		for _, l := range nodes { // whichever has it
+			both.Go(func() {
+				l.Follow(ctx, "webhooks", func(_ context.Context, e audit.Entry) error {
+					take(all)(e)
+					return nil
+				})
+			})
+		}
+		deadline := time.Now().Add(20 * time.Second)
+		for {
+			mu.Lock()
+			n := len(got)
+			mu.Unlock()
+			if n >= all || time.Now().After(deadline) {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if len(got) != all {
+			t.Fatalf("%d entries came of %d: %v", len(got), all, got)
+		}
+		for i, sequence := range got {
+			if sequence != int64(i+1) {
+				t.Fatalf("entry %d is number %d: %v", i+1, sequence, got)
+			}
+		}
+	})
+}
+
+// Rule: what could not be handled comes again.
+func TestWhatCouldNotBeHandledComesAgain(t *testing.T) {
+	s := storetest.Open(t, storetest.SQLite(t))
+	l := node(t, s, audit.Options{Poll: 10 * time.Millisecond})
+	write(t, s, "one")
+	write(t, s, "two")
+	var got []string
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	l.Follow(ctx, "webhooks", func(_ context.Context, e audit.Entry) error {
+		got = append(got, e.ObjectID)
+		if len(got) == 1 {
+			return errors.New("the other side is away")
+		}
+		if e.ObjectID == "two" {
+			stop()
+		}
+		return nil
+	})
+	if fmt.Sprint(got) != "[one one two]" {
+		t.Fatalf("got %q", got)
+	}
+}
+
+// Rule: an entry is announced after its commit; nobody waits for Poll.
+func TestAnEntryIsAnnounced(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		l := node(t, s, audit.Options{Poll: time.Hour})
+		came := make(chan audit.Entry, 1)
+		ctx, stop := context.WithCancel(context.Background())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			l.Follow(ctx, "webhooks", func(_ context.Context, e audit.Entry) error { came <- e; return nil })
+		})
+		defer wg.Wait()
+		defer stop()
+		write(t, s, "first") // may be there before the reader is
+		for _, want := range []string{"first", "second"} {
+			select {
+			case e := <-came:
+				if e.ObjectID != want || e.ActorName != "Ann" || e.Address != "192.0.2.7" || e.SignInID != "s1" || e.Outcome != store.Done || e.At == 0 {
+					t.Fatalf("got %+v, want %s", e, want)
+				}
+			case <-time.After(20 * time.Second):
+				t.Fatalf("%s did not come", want)
+			}
+			if want == "first" {
+				write(t, s, "second")
+			}
+		}
+	})
+}
+
+// Rule: refusals are counted, and many different ones do not fill memory or disk.
+func TestRefusalsAreCounted(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		l := audit.New(audit.Options{Store: s})
+		for range 1000 {
+			l.Refused(ann, "manage", "computer", "c1")
+		}
+		for i := range 5000 {
+			l.Refused(ann, "see", "computer", fmt.Sprint("guess ", i))
+		}
+		if err := l.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		all, err := s.Audit(store.FirstOrganization).After(t.Context(), 0, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		times, refused := 0, false
+		for _, e := range all {
+			var n int
+			if _, err := fmt.Sscan(e.Details["times"], &n); err != nil || e.Outcome != store.Refused {
+				t.Fatalf("%+v: %v", e, err)
+			}
+			times += n
+			refused = refused || e.ObjectID == "c1" && n == 1000 && e.ActorID == "p1" && e.Details["permission"] == "manage"
+		}
+		if !refused || times != 6000 || len(all) > 300 {
+			t.Errorf("%d entries of %d refusals; the one of c1 is there: %v", len(all), times, refused)
+		}
+	})
+}
+
+// Rule: entries are kept for Options.Keep, and their numbers are not given again.
+func TestOldEntriesAreSwept(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		write(t, s, "old")
+		now := time.Now()
+		l := audit.New(audit.Options{Store: s, Now: func() time.Time { return now }})
+		count := func() int {
+			all, err := s.Audit(store.FirstOrganization).After(t.Context(), 0, 9)
+			if err != nil || len(all) > 0 && all[0].Sequence == 1 && len(all) > 1 {
+				t.Fatal(all, err)
+			}
+			return len(all)
+		}
+		now = now.Add(audit.Keep - time.Hour)
+		if err := l.Sweep(t.Context()); err != nil || count() != 1 {
+			t.Fatalf("%d left within its time, %v", count(), err)
+		}
+		now = now.Add(2 * time.Hour)
+		if err := l.Sweep(t.Context()); err != nil || count() != 0 {
+			t.Fatalf("%d left after its time, %v", count(), err)
+		}
+		write(t, s, "new")
+		if all, err := s.Audit(store.FirstOrganization).After(t.Context(), 0, 9); err != nil || len(all) != 1 || all[0].Sequence != 2 {
+			t.Fatalf("%+v, %v", all, err)
+		}
+	})
+}
+
+// Rule: text of others is made plain and cut before it is kept.
+func TestHostileTextIsMadePlain(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		evil := "a\u202eb\n\x00\xff?" + strings.Repeat("x", 5000)
+		e := audit.Person(evil, evil, evil, evil).Did(audit.ComputerRenamed, "computer", evil, "name", evil)
+		if err := s.Audit(store.FirstOrganization).Record(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+		all, err := s.Audit(store.FirstOrganization).After(t.Context(), 0, 9)
+		if err != nil || len(all) != 1 {
+			t.Fatal(all, err)
+		}
+		for _, text := range []string{all[0].ActorName, all[0].Address, all[0].ObjectID, all[0].SignInID, all[0].Details["name"]} {
+			if len(text) > 256 || !strings.HasPrefix(text, "ab \ufffd?xxx") {
+				t.Errorf("kept: %q", text)
+			}
+		}
+	})
+}

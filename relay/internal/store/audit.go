@@ -1,0 +1,213 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/uptrace/bun"
+)
+
+// Outcomes of an Entry.
+const (
+	Done    = "done"
+	Refused = "refused"
+)
+
+// Entry is who did what to what. Package audit makes them; the change that one is
+// about writes it, in its own transaction.
+type Entry struct {
+	bun.BaseModel `bun:"table:audit"`
+
+	Organization OrganizationID `bun:",pk"`
+	Sequence     int64          `bun:",pk"` // within the organization, without gaps
+	At           int64
+	ActorKind    string
+	ActorID      string
+	ActorName    string
+	SignInID     string
+	Address      string
+	Action       string
+	ObjectKind   string
+	ObjectID     string
+	Outcome      string
+	Details      Details
+}
+
+// Details are few and small.
+type Details map[string]string
+
+// Bounds of an Entry.
+const (
+	maxEntryText = 256 // bytes of each text
+	maxDetails   = 8
+)
+
+// With is e with one more detail.
+func (e Entry) With(name, value string) Entry {
+	more := Details{name: value}
+	for k, v := range e.Details {
+		more[k] = v
+	}
+	e.Details = more
+	return e
+}
+
+// bounded says what is too large. The text was cut where it came in.
+func (e Entry) bounded() error {
+	texts := []string{e.ActorKind, e.ActorID, e.ActorName, e.SignInID, e.Address, e.Action, e.ObjectKind, e.ObjectID, e.Outcome}
+	for name, value := range e.Details {
+		texts = append(texts, name, value)
+	}
+	for _, text := range texts {
+		if len(text) > maxEntryText {
+			return fmt.Errorf("entry %s of the audit: %.64q has %d bytes", e.Action, text, len(text))
+		}
+	}
+	if e.Action == "" || e.Outcome == "" || e.ActorKind == "" || len(e.Details) > maxDetails {
+		return fmt.Errorf("entry %q of the audit is not complete, or has too many details", e.Action)
+	}
+	return nil
+}
+
+// errUnchanged ends a change that changes nothing, and leaves no entry.
+var errUnchanged = errors.New("nothing changes")
+
+// change is tx for what the audit of an organization records: e is written with what
+// fn does, or neither. fn may add to e. ErrUnchanged of fn takes it back, and is
+// no error of change.
+func (s *database) change(ctx context.Context, o OrganizationID, e Entry, fn func(ctx context.Context, tx bun.Tx, e *Entry) error) error {
+	e.Organization = o
+	err := s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		if err := fn(ctx, tx, &e); err != nil {
+			return err
+		}
+		text, err := s.recording(e)
+		if err == nil {
+			// Last, because who writes for the same organization waits from here.
+			_, err = tx.ExecContext(ctx, text)
+		}
+		return err
+	})
+	if errors.Is(err, errUnchanged) {
+		return nil
+	}
+	if err == nil {
+		s.announce(e.Organization)
+	}
+	return err
+}
+
+// recording is the SQL that writes e: it takes the next number and holds it until
+// the transaction ends. It is one round trip.
+func (s *database) recording(e Entry) (string, error) {
+	if err := e.bounded(); err != nil {
+		return "", err
+	}
+	if e.At == 0 {
+		e.At = time.Now().UnixMilli()
+	}
+	if e.Details == nil {
+		e.Details = Details{}
+	}
+	details, err := json.Marshal(e.Details)
+	if err != nil {
+		return "", fmt.Errorf("entry of the audit: %w", err)
+	}
+	f := s.db.QueryGen()
+	next := f.FormatQuery("INSERT INTO audit_heads (organization, sequence) VALUES (?, 1) "+
+		"ON CONFLICT (organization) DO UPDATE SET sequence = audit_heads.sequence + 1", e.Organization)
+	row := f.FormatQuery("INSERT INTO audit (organization, sequence, at, actor_kind, actor_id, actor_name, sign_in_id, address, "+
+		"action, object_kind, object_id, outcome, details) SELECT organization, sequence, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? "+
+		"FROM audit_heads WHERE organization = ?", e.At, e.ActorKind, e.ActorID, e.ActorName, e.SignInID, e.Address,
+		e.Action, e.ObjectKind, e.ObjectID, e.Outcome, string(details), e.Organization)
+	return next + "; " + row, nil
+}
+
+// announce says that an organization's audit has grown.
+func (s *database) announce(o OrganizationID) {
+	if fn := s.recorded.Load(); fn != nil {
+		(*fn)(o)
+	}
+}
+
+// OnEntry has fn called after each commit that wrote an entry. It must not block.
+func (s *Store) OnEntry(fn func(OrganizationID)) { s.recorded.Store(&fn) }
+
+// Record writes an entry that is about no change, such as a refusal.
+func (s Audit) Record(ctx context.Context, e Entry) error {
+	return s.change(ctx, s.organization, e, func(context.Context, bun.Tx, *Entry) error { return nil })
+}
+
+// After are at most limit entries that follow the one of that number, in order.
+func (s Audit) After(ctx context.Context, sequence, limit int64) ([]Entry, error) {
+	var all []Entry
+	return all, mapped(s.rows(s.db, &all).Where("sequence > ?", sequence).Order("sequence").Limit(limit).Scan(ctx))
+}
+
+// Sweep forgets what is older than that.
+func (s Audit) Sweep(ctx context.Context, before int64) (n int64, err error) {
+	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		r, err := s.remove(tx, (*Entry)(nil)).Where("at < ?", before).Exec(ctx)
+		if err == nil {
+			n, err = r.RowsAffected()
+		}
+		return err
+	})
+	return n, err
+}
+
+type auditReader struct {
+	bun.BaseModel `bun:"table:audit_readers"`
+
+	Organization OrganizationID `bun:",pk"`
+	Name         string         `bun:",pk"`
+	Sequence     int64
+	Holder       string
+	HeldUntil    int64
+}
+
+// Claim has holder read for the reader of that name, for so long, if nobody else
+// does. It returns how far the reader has come. Errors: ErrConflict when somebody
+// else reads.
+func (s Audit) Claim(ctx context.Context, reader, holder string, lifetime time.Duration) (sequence int64, err error) {
+	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		row := auditReader{Organization: s.organization, Name: reader, Holder: holder}
+		var at []int64
+		err := tx.NewInsert().Model(&row).Value("held_until", s.clock()+" + ?", lifetime.Milliseconds()).
+			On("CONFLICT (organization, name) DO UPDATE").Set("holder = EXCLUDED.holder").Set("held_until = EXCLUDED.held_until").
+			Where("audit_reader.holder = EXCLUDED.holder OR audit_reader.held_until <= "+s.clock()).
+			Returning("sequence").Scan(ctx, &at)
+		if err == nil && len(at) == 0 {
+			return ErrConflict
+		}
+		if err == nil {
+			sequence = at[0]
+		}
+		return err
+	})
+	return sequence, err
+}
+
+// Advance notes how far a reader has come. Errors: ErrConflict when holder does not
+// read for it any more.
+func (s Audit) Advance(ctx context.Context, reader, holder string, sequence int64) error {
+	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		err := changed(s.update(tx, (*auditReader)(nil)).Set("sequence = ?", sequence).
+			Where("name = ? AND holder = ? AND held_until > "+s.clock(), reader, holder).Exec(ctx))
+		if errors.Is(err, ErrNotFound) {
+			return ErrConflict
+		}
+		return err
+	})
+}
+
+// Release lets somebody else read for the reader at once.
+func (s Audit) Release(ctx context.Context, reader, holder string) error {
+	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		_, err := s.update(tx, (*auditReader)(nil)).Set("held_until = 0").Where("name = ? AND holder = ?", reader, holder).Exec(ctx)
+		return err
+	})
+}
