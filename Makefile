@@ -25,7 +25,7 @@ run: setup-run binaries ## relay and a demo computer on this machine, until Ctrl
 	@node .ci/try.mjs
 
 .PHONY: test
-test: setup-test binaries ## every test: Go with -race, console, fuzzers, end to end in Chromium
+test: setup-test binaries ## every test: Go with -race, console, fuzzers, end to end in Chromium and Firefox
 	@.ci/test
 
 .PHONY: build

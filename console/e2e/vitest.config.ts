@@ -5,7 +5,7 @@ const files: Record<string, string> = { bench: '**/*.bench.ts', peers: 'bench/*.
 
 // What is held to seconds, or to pictures a second, and `make run`, has the machine
 // for itself, one file at a time; the rest waits for most of its time, so two share it.
-const together = ['cluster', 'display', 'layouts', 'handoff', 'pages', 'trust', 'turn'].map(
+const together = ['cluster', 'display', 'firefox', 'layouts', 'handoff', 'pages', 'trust', 'turn'].map(
   (f) => `${f}.e2e.ts`,
 );
 

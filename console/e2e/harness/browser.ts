@@ -1,5 +1,5 @@
 /** Chromium, and reading what its viewer decoded. */
-import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
+import { chromium, type Browser, type BrowserContext } from 'playwright-core';
 import type { Pixels } from './display.ts';
 import { at, near, type Rgb } from './pixels.ts';
 import { until } from './proc.ts';
@@ -38,8 +38,13 @@ export async function newContext(
   return { context, errors };
 }
 
+/** A page of Chromium or of Firefox, each of which another library drives. */
+export interface Looked {
+  evaluate<R>(look: (selector: string) => R, selector: string): Promise<Awaited<R>>;
+}
+
 /** The picture of the <video>, as the browser decoded it, at its own size. */
-export async function videoPixels(page: Page, selector = 'video'): Promise<Pixels | null> {
+export async function videoPixels(page: Looked, selector = 'video'): Promise<Pixels | null> {
   const shot = await page.evaluate(async (s) => {
     const v = document.querySelector<HTMLVideoElement>(s);
     if (!v || v.readyState < 2 || !v.videoWidth) return null;
@@ -66,7 +71,7 @@ export async function videoPixels(page: Page, selector = 'video'): Promise<Pixel
 }
 
 /** Waits until the decoded picture has that colour at x, y (pixels of the remote screen). */
-export async function videoShows(page: Page, x: number, y: number, want: Rgb, ms = 8_000): Promise<void> {
+export async function videoShows(page: Looked, x: number, y: number, want: Rgb, ms = 8_000): Promise<void> {
   let seen: Rgb | null = null;
   await until(
     `the video to show ${want} at ${x},${y}`,
@@ -82,17 +87,15 @@ export async function videoShows(page: Page, x: number, y: number, want: Rgb, ms
 }
 
 /** The place on the page of a pixel of the remote screen, whatever the zoom. */
-export async function pagePoint(page: Page, x: number, y: number): Promise<{ x: number; y: number }> {
-  return page.evaluate(
-    ([px, py]) => {
-      const v = document.querySelector('video');
-      if (!v) throw new Error('no video');
-      const r = v.getBoundingClientRect();
-      const scale = Math.min(r.width / v.videoWidth, r.height / v.videoHeight);
-      const left = r.left + (r.width - v.videoWidth * scale) / 2;
-      const top = r.top + (r.height - v.videoHeight * scale) / 2;
-      return { x: left + (px + 0.5) * scale, y: top + (py + 0.5) * scale };
-    },
-    [x, y] as const,
-  );
+export async function pagePoint(page: Looked, x: number, y: number): Promise<{ x: number; y: number }> {
+  const v = await page.evaluate((selector) => {
+    const video = document.querySelector<HTMLVideoElement>(selector);
+    if (!video) throw new Error('no video');
+    const { left, top, width, height } = video.getBoundingClientRect();
+    return { left, top, width, height, videoWidth: video.videoWidth, videoHeight: video.videoHeight };
+  }, 'video');
+  const scale = Math.min(v.width / v.videoWidth, v.height / v.videoHeight);
+  const left = v.left + (v.width - v.videoWidth * scale) / 2;
+  const top = v.top + (v.height - v.videoHeight * scale) / 2;
+  return { x: left + (x + 0.5) * scale, y: top + (y + 0.5) * scale };
 }

@@ -20,6 +20,10 @@ export const idle: Rgb = [0x30, 0x40, 0x50];
 export const red: Rgb = [0xff, 0x20, 0x20];
 export const magenta: Rgb = [0xff, 0x20, 0xff];
 export const background: Rgb = [0x20, 0x30, 0x40];
+export const orange: Rgb = [0xff, 0xa0, 0x00];
+
+/** The bar that the wheel draws: where it begins, on its middle line, and how much longer a notch makes it. */
+export const bar = { x: 40, y: 492, step: 16 };
 
 /** The middle of the cell of an X key code. */
 export function cell(code: number): { x: number; y: number } {
