@@ -27,7 +27,7 @@ func (r *thief) NewInterceptor(string) (interceptor.Interceptor, error) { return
 
 func (r *thief) BindLocalStream(info *interceptor.StreamInfo, w interceptor.RTPWriter) interceptor.RTPWriter {
 	return interceptor.RTPWriterFunc(func(h *rtp.Header, payload []byte, a interceptor.Attributes) (int, error) {
-		number, again := repeatOf(h, payload, info.SSRC)
+		number, again := originalNumber(h, payload, info.SSRC)
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if r.armed && !again {
@@ -95,7 +95,7 @@ func (r *cutter) NewInterceptor(string) (interceptor.Interceptor, error) { retur
 
 func (r *cutter) BindLocalStream(info *interceptor.StreamInfo, w interceptor.RTPWriter) interceptor.RTPWriter {
 	return interceptor.RTPWriterFunc(func(h *rtp.Header, payload []byte, a interceptor.Attributes) (int, error) {
-		_, again := repeatOf(h, payload, info.SSRC)
+		_, again := originalNumber(h, payload, info.SSRC)
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		switch {

@@ -301,7 +301,7 @@ func TestChromiumMakesWhatIsLost(t *testing.T) {
 		s := New(d, c, Options{})
 		defer s.Close()
 		r := &robber{}
-		b := browse(t, s, d, func(track *Track) { track.guards = func(int) bool { return true } }, r)
+		b := browse(t, s, d, func(track *Track) { track.shouldProtect = func(int) bool { return true } }, r)
 		b.until("the first picture")
 		for range 12 {
 			d.page()

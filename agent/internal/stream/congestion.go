@@ -10,22 +10,21 @@ import (
 	"github.com/pion/rtp"
 )
 
-// Congestion is the estimate of the way to one peer (estimate.go), put between
-// pion and the wire: it sees every packet of video leave, and what the peer says
-// about it (inbox.go). The stream sends no more than the link takes, and a small frame
+// Congestion puts the bandwidth estimator of one peer (estimate.go) between pion and the
+// wire: it sees every packet of video leave, and the feedback about it (rtcpbuffer.go). The stream sends no more than the link takes, and a small frame
 // must not wait, so only the end of a frame that turned out too large is paced (Track).
 type Congestion struct {
 	interceptor.NoOp
-	tell sync.Mutex // held while changed runs, so that the last it hears is the newest
+	publishing sync.Mutex // held while changed runs, so that its last call has the newest
 
-	mu       sync.Mutex
-	estimate *estimate
-	heard    bool // the peer has said something about what it received
-	changed  func(bitsPerSecond int)
-	told     int         // what changed was last called with
-	silence  *time.Timer // calls listen while something is on its way
-	running  bool        // it will
-	closed   bool
+	mu        sync.Mutex
+	bwe       *Estimator
+	heard     bool // feedback has arrived
+	changed   func(bitsPerSecond int)
+	published int         // last argument of changed
+	silence   *time.Timer // calls onSilence while packets are in flight
+	running   bool        // silence is armed
+	closed    bool
 
 	track *Track // nil: none
 }
@@ -39,13 +38,13 @@ type State struct {
 	Loss     float64       // share of the packets of late, 0 to 1
 }
 
-// silenceCheck is how often a peer that says nothing is looked after.
+// silenceCheck is the interval of checks while no feedback arrives.
 const silenceCheck = 250 * time.Millisecond
 
 func newCongestion(track *Track) *Congestion {
-	c := &Congestion{track: track, estimate: newEstimate(time.Now(), DefaultTarget), told: DefaultTarget}
+	c := &Congestion{track: track, bwe: NewEstimator(time.Now(), DefaultTarget), published: DefaultTarget}
 	if track != nil {
-		track.hold, track.guards, track.reported = c.hold, c.guards, c.reported
+		track.pacerDelay, track.shouldProtect, track.feedbackDelay = c.pacerDelay, c.shouldProtect, c.feedbackDelay
 	}
 	return c
 }
@@ -61,48 +60,48 @@ func (c *Congestion) Target() int {
 	if !c.known() {
 		return 0
 	}
-	return c.estimate.forPictures()
+	return c.bwe.MediaTarget()
 }
 
-// known is whether the estimate is more than a guess; mu is held. That nothing is
-// heard says something too.
-func (c *Congestion) known() bool { return c.heard || c.estimate.target() != DefaultTarget }
+// known reports whether the estimate is more than a guess; mu is held. Missing feedback
+// is a sign, too.
+func (c *Congestion) known() bool { return c.heard || c.bwe.Target() != DefaultTarget }
 
 // State is for the statistics.
 func (c *Congestion) State() State {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.estimate.state()
+	return c.bwe.State()
 }
 
 // OnChange calls f, from any goroutine but never twice at once, whenever the
 // estimate changed, and when something is known, at once:
 // congestion.OnChange(sub.SetTarget).
 func (c *Congestion) OnChange(f func(bitsPerSecond int)) {
-	c.tell.Lock()
-	defer c.tell.Unlock()
+	c.publishing.Lock()
+	defer c.publishing.Unlock()
 	c.mu.Lock()
-	c.changed, c.told = f, c.estimate.forPictures()
-	target, known := c.told, c.known()
+	c.changed, c.published = f, c.bwe.MediaTarget()
+	target, known := c.published, c.known()
 	c.mu.Unlock()
 	if known {
 		f(target)
 	}
 }
 
-// publish says what is new. A fiftieth more or less is nothing.
+// publish calls changed where the target differs by a fiftieth or more.
 func (c *Congestion) publish() {
-	c.tell.Lock()
-	defer c.tell.Unlock()
+	c.publishing.Lock()
+	defer c.publishing.Unlock()
 	c.mu.Lock()
-	target, f := c.estimate.forPictures(), c.changed
-	news := target - c.told
-	if small := max(target, c.told) / 50; c.closed || f == nil || news == 0 || !c.known() ||
+	target, f := c.bwe.MediaTarget(), c.changed
+	news := target - c.published
+	if small := max(target, c.published) / 50; c.closed || f == nil || news == 0 || !c.known() ||
 		news > -small && news < small && target != MinTarget && target != MaxTarget {
 		c.mu.Unlock()
 		return
 	}
-	c.told = target
+	c.published = target
 	c.mu.Unlock()
 	f(target)
 }
@@ -119,11 +118,11 @@ func (c *Congestion) BindLocalStream(info *interceptor.StreamInfo, w interceptor
 		var number rtp.TransportCCExtension
 		if err := number.Unmarshal(h.GetExtension(id)); err == nil {
 			size := h.MarshalSize() + len(payload)
-			switch was, again := repeatOf(h, payload, ssrc); {
+			switch was, again := originalNumber(h, payload, ssrc); {
 			case h.SSRC == parity && parity != 0:
-				c.parity(number.TransportSequence, size)
+				c.sentFEC(number.TransportSequence, size)
 			case again:
-				c.repeated(number.TransportSequence, was, size)
+				c.sentRTX(number.TransportSequence, was, size)
 			default:
 				c.sent(number.TransportSequence, was, size, len(payload))
 			}
@@ -137,92 +136,92 @@ const transportCC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc
 func (c *Congestion) sent(seq, number uint16, size, counted int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.estimate.sent(time.Now(), seq, number, size, counted)
-	c.attend()
+	c.bwe.Sent(time.Now(), seq, number, size, counted)
+	c.watchSilence()
 }
 
-func (c *Congestion) repeated(seq, number uint16, size int) {
+func (c *Congestion) sentRTX(seq, number uint16, size int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.estimate.repeated(time.Now(), seq, number, size)
-	c.attend()
+	c.bwe.SentRTX(time.Now(), seq, number, size)
+	c.watchSilence()
 }
 
-func (c *Congestion) parity(seq uint16, size int) {
+func (c *Congestion) sentFEC(seq uint16, size int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.estimate.parity(time.Now(), seq, size)
-	c.attend()
+	c.bwe.SentFEC(time.Now(), seq, size)
+	c.watchSilence()
 }
 
-// attend sees to it that a peer that says nothing is looked after; mu is held.
-func (c *Congestion) attend() {
+// watchSilence arms the check for missing feedback; mu is held.
+func (c *Congestion) watchSilence() {
 	if !c.running {
 		c.wake(silenceCheck)
 	}
 }
 
-// hear takes what the peer says. It is called by pion's reader of everything the
-// peer sends, which must not wait for who hears of a change.
-func (c *Congestion) hear(f *rtcp.TransportLayerCC) {
+// onFeedback takes transport-wide feedback. It is called by pion's reader of everything the
+// peer sends, which must not wait for changed.
+func (c *Congestion) onFeedback(f *rtcp.TransportLayerCC) {
 	c.mu.Lock()
-	all := slices.Clone(c.estimate.feedback(time.Now(), f))
-	if !c.heard && c.estimate.heard > 0 {
-		c.heard, c.told = true, 0 // what was a guess is news even if it was right
+	all := slices.Clone(c.bwe.OnFeedback(time.Now(), f))
+	if !c.heard && c.bwe.lastFeedback > 0 {
+		c.heard, c.published = true, 0 // what was a guess is news even if it was right
 	}
 	c.wake(0)
 	c.mu.Unlock()
-	c.track.heard(all) // which holds its own lock when it sends
+	c.track.onResults(all) // which holds its own lock when it sends
 }
 
-// wake has listen called; mu is held.
+// wake arms onSilence; mu is held.
 func (c *Congestion) wake(after time.Duration) {
 	if c.running = !c.closed; !c.running {
 		return
 	}
 	if c.silence == nil {
-		c.silence = time.AfterFunc(after, c.listen)
+		c.silence = time.AfterFunc(after, c.onSilence)
 		return
 	}
 	c.silence.Reset(after)
 }
 
-// listen looks after a peer that says nothing, and says what is new.
-func (c *Congestion) listen() {
+// onSilence checks for missing feedback and publishes the target.
+func (c *Congestion) onSilence() {
 	c.mu.Lock()
-	if c.running = c.estimate.check(time.Now()); c.running {
+	if c.running = c.bwe.Check(time.Now()); c.running {
 		c.wake(silenceCheck)
 	}
 	c.mu.Unlock()
 	c.publish()
 }
 
-// hold is how long the next packet of a frame is to wait.
-func (c *Congestion) hold() time.Duration {
+// pacerDelay is how long the pacer holds the next packet of a frame.
+func (c *Congestion) pacerDelay() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.estimate.hold(time.Now())
+	return c.bwe.PacerDelay(time.Now())
 }
 
-// guards is whether parity pays for a frame of so many packets.
-func (c *Congestion) guards(packets int) bool {
+// shouldProtect reports whether FEC pays for a frame of so many packets.
+func (c *Congestion) shouldProtect(packets int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.estimate.guards(time.Now(), packets)
+	return c.bwe.ShouldProtect(time.Now(), packets)
 }
 
-// reported is how long after a packet left the peer has said whether it came.
-func (c *Congestion) reported() time.Duration {
+// feedbackDelay is the time from a packet's departure until feedback has reported it.
+func (c *Congestion) feedbackDelay() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.estimate.reported()
+	return c.bwe.FeedbackDelay()
 }
 
-// repeats is whether a packet, by its number in RTP, may be sent again.
-func (c *Congestion) repeats(number uint16, size int) bool {
+// allowRTX reports whether a packet, by its number in RTP, may be retransmitted.
+func (c *Congestion) allowRTX(number uint16, size int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.estimate.repeats(time.Now(), number, size)
+	return c.bwe.AllowRTX(time.Now(), number, size)
 }
 
 // Close is called by pion when the peer connection is closed.

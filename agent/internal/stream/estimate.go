@@ -8,8 +8,8 @@ import (
 	"github.com/pion/rtcp"
 )
 
-// estimate finds how many bits per second the way to one peer takes. Time is an
-// argument: it knows no clock.
+// Estimator estimates the bandwidth of the way to one peer, in bits per second. Time is
+// an argument: it knows no clock.
 //
 // Two things are told apart. capacity is what the narrowest link carries; trains
 // show it (train.go) whenever a frame of some packets is sent. share is how much
@@ -25,142 +25,150 @@ import (
 // What was sent before a fall was known stands in the link's queue, and the
 // stream's own account (rate.go) does not know: while more is on its way than
 // the link holds, the target is lower than the rate, down to a tenth.
-type estimate struct {
-	began  time.Time
-	reader reader
-	flight flight
-	trains []train // newest last
-	base   lowest  // of arrival less departure, two clocks
-	trip   lowest  // of departure to feedback
+type Estimator struct {
+	began    time.Time
+	parser   twccParser
+	history  sendHistory
+	trains   []train     // newest last
+	minDelay windowedMin // of arrival less departure, by two clocks
+	rtt      windowedMin // from departure to feedback
 
-	// In bits per second, and parts of it.
-	rate  float64 // that is ours
-	low   float64 // that the link carries, at least; 0: not known
-	got   float64 // that arrived, of late
-	share float64 // of the capacity that may be ours
-	drain float64 // of the rate while a queue is emptied; 1: there is none
+	// In bits per second, and shares of it.
+	rate       float64 // the sending rate
+	capacity   float64 // of the narrowest link, at least; 0: not known
+	throughput float64 // received by the peer of late
+	share      float64 // of the capacity, at most
+	drain      float64 // factor of the rate while a queue is drained; 1: there is none
 
-	// In bits, each growing with what is sent and paid off with time.
-	debt  float64 // that the stream believes the link has not carried yet
-	own   float64 // that stand in the link's queue if nobody else uses it
-	again float64 // that were sent again
-	paid  time.Duration
+	// In bits, each growing with what is sent and shrinking with time (settle).
+	unacked   float64 // sent, and not carried yet by the stream's account (rate.go)
+	queueBits float64 // in the link's queue if nobody else uses the link
+	rtxBudget float64 // retransmitted
+	settledAt time.Duration
 
-	losses losses
-	extra  float64          // share of the rate that parity took in the last second
-	copies map[uint16]int64 // by RTP number, the newest packet in which it was sent again
+	losses    lossEstimator
+	fecShare  float64          // share of the rate that FEC took in the last second
+	rtxCopies map[uint16]int64 // full number of the newest retransmission, by the original's RTP number
 
-	heard time.Duration // the last feedback
-	rose  time.Duration // when the rate last rose because of trains
-	fell  time.Duration // when it last fell: what left before says nothing about it
-	sank  time.Duration // when the capacity last fell
-	gave  time.Duration // when share last fell
+	lastFeedback time.Duration // time of the last feedback
+	backoff
 
-	// To notice when giving way does not help.
-	queued time.Duration                 // the standing queue when share last fell for it
-	stuck  int                           // how often it did in a row, and the queue stayed
-	before struct{ rate, share float64 } // the first of those falls
-	knee   float64                       // what got through when there was a queue
-	missed float64                       // share of packets lost when it last fell for that
-	vain   int                           // how often it did in a row, and as many were lost
-	chance float64                       // share of packets that are lost whatever we do
+	queueDelay time.Duration // that the newest train's first packet found
+	lossRate   float64       // share of the packets lost of late
+	scratch    []*sentPacket
+	results    []packetResult
+}
 
-	wait    time.Duration // in queues, of the newest train's first packet
-	lost    float64       // share of packets, of late
-	scratch []*passage
-	news    []news
+// backoff is when and why the rate changed, and whether lowering it helped. Times are
+// since the estimator began.
+type backoff struct {
+	lastIncrease     time.Duration // of the rate, because of trains
+	lastDecrease     time.Duration // of the rate: what left before says nothing about it
+	lastCapacityDrop time.Duration
+	lastBackoff      time.Duration // when share last fell
+
+	queue           time.Duration                 // standing when share last fell for it
+	queueFutile     int                           // back-offs in a row after which the queue stayed
+	before          struct{ rate, share float64 } // the first of them
+	queueThroughput float64                       // throughput when there was a queue
+
+	loss       float64 // rate of loss when share last fell for it
+	lossFutile int     // back-offs in a row after which the loss stayed
+	lossFloor  float64 // rate of loss whatever is sent
 }
 
 const (
-	ourShare  = 0.9
-	leastOurs = 0.05
-	// standing is the wait in a queue that is too much: three frames at 60 per
+	maxShare = 0.9
+	minShare = 0.05
+	// queueLimit is the queueing delay that counts as overuse: three frames at 60 per
 	// second.
-	standing = 50 * time.Millisecond
-	// heavy is the share of lost packets that is not chance any more; GCC
+	queueLimit = 50 * time.Millisecond
+	// heavyLoss is the loss that counts as overuse; GCC
 	// (draft-ietf-rmcat-gcc-02, §6) has the same figure.
-	heavy = 0.1
-	// silent is how long feedback may be missing: Chromium sends it every 50 to
+	heavyLoss = 0.1
+	// feedbackTimeout is how long feedback may be missing: Chromium sends it every 50 to
 	// 100 ms, and at the latest after 250.
-	silent = 500 * time.Millisecond
+	feedbackTimeout = 500 * time.Millisecond
 	// feedbackEvery is how often it comes, mostly, and feedbackRare how rarely.
 	feedbackEvery = 100 * time.Millisecond
 	feedbackRare  = 250 * time.Millisecond
-	// allowed is how much excess is nothing: feedback and frames come in lumps.
-	allowed = 80 * time.Millisecond
+	// overuseSlack is the overuse that is ignored: feedback and frames come in lumps.
+	overuseSlack = 80 * time.Millisecond
 	// throughputWindow is over two feedbacks.
 	throughputWindow = 250 * time.Millisecond
 	// forgotten is when a train says nothing any more.
 	forgotten = 10 * time.Second
-	// guardTrip is from when on parity pays: what is sent again comes after the next frame
-	// of 60 per second, and two pictures are shown as one.
-	guardTrip = 25 * time.Millisecond
-	// mostForLetters is the share of the rate that parity may take before letters are not
-	// guarded any more: of what moves in frames as small it would be as much again.
-	mostForLetters = 0.2
+	// minFecRTT is the round trip from which on FEC pays: a retransmission comes after the
+	// next frame of 60 per second, and two pictures are shown as one.
+	minFecRTT = 25 * time.Millisecond
+	// maxFecShare is the share of the rate from which on small frames are not protected
+	// any more: what moves in frames as small would need as much again.
+	maxFecShare = 0.2
 	// trainsKept is over a second of frames and packets sent again.
 	trainsKept = 128
 )
 
-func newEstimate(now time.Time, start int) *estimate {
-	return &estimate{began: now, rate: float64(start), share: ourShare, drain: 1,
-		fell: -time.Hour, sank: -time.Hour, rose: -time.Hour, gave: -time.Hour}
+// NewEstimator begins with a guess of the bandwidth.
+func NewEstimator(now time.Time, start int) *Estimator {
+	return &Estimator{began: now, rate: float64(start), share: maxShare, drain: 1,
+		backoff: backoff{lastDecrease: -time.Hour, lastCapacityDrop: -time.Hour, lastIncrease: -time.Hour, lastBackoff: -time.Hour}}
 }
 
-// target is what may be sent, in bits per second.
-func (e *estimate) target() int {
+// Target is the send rate in force, in bits per second.
+func (e *Estimator) Target() int {
 	return int(min(max(e.rate*e.drain, MinTarget), MaxTarget))
 }
 
-// forPictures is what of that the stream may send, which knows nothing of parity.
-func (e *estimate) forPictures() int {
-	return int(max(float64(e.target())*(1-e.extra), MinTarget))
+// MediaTarget is Target less FEC, of which the stream knows nothing.
+func (e *Estimator) MediaTarget() int {
+	return int(max(float64(e.Target())*(1-e.fecShare), MinTarget))
 }
 
-// guards reports whether parity pays for a frame of so many packets: some get lost by chance,
-// not in a queue, and it takes long until they came again, or until the viewer notices.
-func (e *estimate) guards(at time.Time, packets int) bool {
+// ShouldProtect reports whether FEC pays for a frame of so many packets: loss is random,
+// not of a full queue, and a retransmission takes long, or so does the viewer to ask.
+func (e *Estimator) ShouldProtect(at time.Time, packets int) bool {
 	e.losses.judge(at.Sub(e.began))
 	switch {
 	case e.drain < 0.9:
 		return false
-	case packets < leastLarge:
-		return e.losses.some && e.extra < mostForLetters
+	case packets < minFecPackets:
+		return e.losses.some && e.fecShare < maxFecShare
 	}
-	return e.losses.many && e.trip.has && e.trip.value() >= guardTrip
+	return e.losses.many && e.rtt.has && e.rtt.value() >= minFecRTT
 }
 
-// sent notes a packet of so many bytes, of which the stream counts some: none of
-// what is sent again. number is the packet's in RTP.
-func (e *estimate) sent(at time.Time, seq, number uint16, size, counted int) {
+// Sent records a packet of media: its transport-wide number, its number in RTP, its size
+// in bytes, and how many of them the stream counts itself.
+func (e *Estimator) Sent(at time.Time, seq, number uint16, size, counted int) {
 	now := at.Sub(e.began)
-	e.pay(now)
-	n := e.flight.sent(now, seq, number, size)
+	e.settle(now)
+	n := e.history.sent(now, seq, number, size)
 	bits := 8 * float64(size)
-	if i := len(e.trains) - 1; i >= 0 && n > e.trains[i].last && n-e.trains[i].first < longest && now-e.trains[i].ended < trainGap {
+	if i := len(e.trains) - 1; i >= 0 && n > e.trains[i].last && n-e.trains[i].first < maxTrain && now-e.trains[i].endedAt < trainGap {
 		t := &e.trains[i]
-		t.last, t.ended = n, now
+		t.last, t.endedAt = n, now
 	} else if i < 0 || n > e.trains[i].last {
 		if len(e.trains) == trainsKept {
 			e.trains = slices.Delete(e.trains, 0, trainsKept/4)
 		}
-		own := time.Duration(e.own / max(e.rate, e.low) * float64(time.Second))
-		e.trains = append(e.trains, train{first: n, last: n, began: now, ended: now, own: own})
+		own := time.Duration(e.queueBits / max(e.rate, e.capacity) * float64(time.Second))
+		e.trains = append(e.trains, train{first: n, last: n, startedAt: now, endedAt: now, busy: own})
 	}
-	e.own += bits
-	e.debt += 8 * float64(counted)
+	e.queueBits += bits
+	e.unacked += 8 * float64(counted)
 }
 
-// parity notes a packet of parity: all of it counts, as it is kept free for (forPictures).
-func (e *estimate) parity(at time.Time, seq uint16, size int) {
-	e.sent(at, seq, 0, size, size)
-	e.extra = min(1, e.extra+8*float64(size)/e.rate)
-	if p := e.flight.get(e.flight.widen(seq)); p != nil {
-		p.parity = true
+// SentFEC records a packet of FEC. All of it counts: MediaTarget leaves room for it.
+func (e *Estimator) SentFEC(at time.Time, seq uint16, size int) {
+	e.Sent(at, seq, 0, size, size)
+	e.fecShare = min(1, e.fecShare+8*float64(size)/e.rate)
+	if p := e.history.get(e.history.unwrap(seq)); p != nil {
+		p.fec = true
 	}
 }
 
-// repeats is whether the packet with that RTP number, of so many bytes, may be sent again.
+// AllowRTX reports whether the packet with that RTP number, of so many bytes, may be
+// retransmitted, and takes it out of the budget.
 //
 // Not while the last copy of it is on its way: Chromium asks each 100 ms, however long the
 // way is, and on a slow one each loss would take as many copies as fit into a round trip.
@@ -168,184 +176,184 @@ func (e *estimate) parity(at time.Time, seq uint16, size int) {
 // And with half of the rate, after a quarter of a second of it. The peer asks for the others
 // once more. When a link suddenly carries a twentieth, hundreds of packets are lost;
 // sent again all at once they would be lost again, and fill it for seconds.
-func (e *estimate) repeats(at time.Time, number uint16, size int) bool {
+func (e *Estimator) AllowRTX(at time.Time, number uint16, size int) bool {
 	now := at.Sub(e.began)
-	e.pay(now)
-	if p := e.flight.get(e.copies[number]); p != nil && p.number == number && p.fate != fateLost && now-p.left < e.arrival()+feedbackEvery {
+	e.settle(now)
+	if p := e.history.get(e.rtxCopies[number]); p != nil && p.number == number && p.status != statusLost && now-p.sentAt < e.feedbackTime()+feedbackEvery {
 		return false
 	}
-	if e.again > max(float64(e.target())/4, 8*8*mtu) {
+	if e.rtxBudget > max(float64(e.Target())/4, 8*8*mtu) {
 		return false
 	}
-	e.again += 8 * float64(size)
+	e.rtxBudget += 8 * float64(size)
 	return true
 }
 
-// repeated notes that the packet with that RTP number was sent again, as one of so many bytes.
-func (e *estimate) repeated(at time.Time, seq, number uint16, size int) {
-	e.sent(at, seq, number, size, 0)
-	if e.copies == nil || len(e.copies) >= resendable {
-		e.copies = map[uint16]int64{}
+// SentRTX records a retransmission of the packet with that RTP number.
+func (e *Estimator) SentRTX(at time.Time, seq, number uint16, size int) {
+	e.Sent(at, seq, number, size, 0)
+	if e.rtxCopies == nil || len(e.rtxCopies) >= rtxHistory {
+		e.rtxCopies = map[uint16]int64{}
 	}
-	n := e.flight.widen(seq)
-	e.copies[number] = n
-	if p := e.flight.get(n); p != nil {
-		p.again = true
-	}
-}
-
-// arrival is how long after a packet left feedback may speak of it, there and back.
-func (e *estimate) arrival() time.Duration {
-	return e.trip.value() + max(e.wait, time.Duration(e.own/max(e.rate, e.low)*float64(time.Second)))
-}
-
-// reported is how long after a packet left the peer has said whether it came: feedback on
-// little, such as letters, comes four times a second.
-func (e *estimate) reported() time.Duration { return e.arrival() + feedbackRare }
-
-// queueing is how much may stand in the link's queue because of us before what follows
-// waits here instead: as much as a frame may take (rate.most). One that turned out
-// larger would lose its own end where queues are short.
-const queueing = 160 * time.Millisecond
-
-// hold is how long the next packet is to wait for that.
-func (e *estimate) hold(at time.Time) time.Duration {
-	e.pay(at.Sub(e.began))
-	return time.Duration(e.own/max(e.rate, e.low)*float64(time.Second)) - queueing
-}
-
-// pay lets time reduce the debt as the stream does, and a little faster, so that
-// what the two count differently does not add up.
-func (e *estimate) pay(now time.Duration) {
-	if d := now - e.paid; d > 0 {
-		e.own = max(0, e.own-max(e.rate, e.low)*d.Seconds())
-		e.debt = max(0, e.debt-1.02*float64(e.target())*d.Seconds())
-		e.again = max(0, e.again-float64(e.target())/2*d.Seconds())
-		e.extra *= math.Exp(-d.Seconds())
-		e.paid = now
+	n := e.history.unwrap(seq)
+	e.rtxCopies[number] = n
+	if p := e.history.get(n); p != nil {
+		p.rtx = true
 	}
 }
 
-// feedback takes what the peer says about packets. It returns what is news of those of
-// pictures, good until the next call; nil where nothing came, of whatever is lost.
-func (e *estimate) feedback(at time.Time, f *rtcp.TransportLayerCC) []news {
+// feedbackTime is the time from a packet's departure until feedback may report it.
+func (e *Estimator) feedbackTime() time.Duration {
+	return e.rtt.value() + max(e.queueDelay, time.Duration(e.queueBits/max(e.rate, e.capacity)*float64(time.Second)))
+}
+
+// FeedbackDelay is the time from a packet's departure until feedback has reported it:
+// feedback on little, such as letters, comes four times a second.
+func (e *Estimator) FeedbackDelay() time.Duration { return e.feedbackTime() + feedbackRare }
+
+// maxQueueDelay bounds the queue that we build up at the link: packets beyond it are
+// paced. It is as much as a frame may take (rate.most); a larger one would lose its own
+// end where queues are short.
+const maxQueueDelay = 160 * time.Millisecond
+
+// PacerDelay is how long the pacer holds the next packet.
+func (e *Estimator) PacerDelay(at time.Time) time.Duration {
+	e.settle(at.Sub(e.began))
+	return time.Duration(e.queueBits/max(e.rate, e.capacity)*float64(time.Second)) - maxQueueDelay
+}
+
+// settle drains the accounts by the time that has passed. unacked shrinks as it does in
+// the stream's account, and a little faster, so that differences do not add up.
+func (e *Estimator) settle(now time.Duration) {
+	if d := now - e.settledAt; d > 0 {
+		e.queueBits = max(0, e.queueBits-max(e.rate, e.capacity)*d.Seconds())
+		e.unacked = max(0, e.unacked-1.02*float64(e.Target())*d.Seconds())
+		e.rtxBudget = max(0, e.rtxBudget-float64(e.Target())/2*d.Seconds())
+		e.fecShare *= math.Exp(-d.Seconds())
+		e.settledAt = now
+	}
+}
+
+// OnFeedback takes transport-wide feedback. It returns the results of packets of media,
+// good until the next call; nil where none was received, whatever is lost.
+func (e *Estimator) OnFeedback(at time.Time, f *rtcp.TransportLayerCC) []packetResult {
 	now := at.Sub(e.began)
-	e.pay(now)
+	e.settle(now)
 	var low, high int64 = 1 << 62, -1
 	var newest time.Duration = -1
-	e.news = e.news[:0]
-	for _, r := range e.reader.read(f) {
-		p, n := e.flight.report(r)
+	e.results = e.results[:0]
+	for _, r := range e.parser.parse(f) {
+		p, n := e.history.report(r)
 		if p == nil {
 			continue
 		}
 		low, high = min(low, n), max(high, n)
-		if p.left > e.fell && e.drain >= 0.9 {
-			e.losses.packet(n, p.fate == fateLost)
+		if p.sentAt > e.lastDecrease && e.drain >= 0.9 {
+			e.losses.packet(n, p.status == statusLost)
 		}
-		if !p.parity {
-			e.news = append(e.news, news{p.number, p.again, p.fate == fateArrived})
+		if !p.fec {
+			e.results = append(e.results, packetResult{p.number, p.rtx, p.status == statusReceived})
 		}
-		if p.fate == fateLost {
+		if p.status == statusLost {
 			continue
 		}
-		newest = max(newest, p.left)
-		e.base.add(now, p.came-p.left)
+		newest = max(newest, p.sentAt)
+		e.minDelay.add(now, p.receivedAt-p.sentAt)
 	}
 	if newest < 0 {
 		return nil // no news
 	}
-	gap := now - e.heard
-	e.heard = now
-	e.trip.add(now, now-newest)
+	gap := now - e.lastFeedback
+	e.lastFeedback = now
+	e.rtt.add(now, now-newest)
 	for i := range e.trains {
 		if t := &e.trains[i]; t.last >= low && t.first <= high {
-			e.scratch = t.measure(&e.flight, e.base.value(), e.scratch)
+			e.scratch = t.measure(&e.history, e.minDelay.value(), e.scratch)
 		}
 	}
-	if e.drain < 0.9 && (now-e.sank < 2*time.Second || gap > silent) {
-		e.fell = now // what stands in the queue, and is lost there, was sent before
+	if e.drain < 0.9 && (now-e.lastCapacityDrop < 2*time.Second || gap > feedbackTimeout) {
+		e.lastDecrease = now // what stands in the queue, and is lost there, was sent before
 	}
 	e.observe(now)
 	e.follow(now, min(gap, 250*time.Millisecond))
-	e.empty(now)
-	return e.news
+	e.drainQueue(now)
+	return e.results
 }
 
-// observe brings wait, loss and throughput up to date.
-func (e *estimate) observe(now time.Duration) {
+// observe updates queueDelay, lossRate and throughput.
+func (e *Estimator) observe(now time.Duration) {
 	for i := len(e.trains) - 1; i >= 0; i-- {
 		if t := &e.trains[i]; t.known {
-			e.wait = max(0, t.wait)
+			e.queueDelay = max(0, t.queueDelay)
 			break
 		}
 	}
 	// A frame that the link needs long for overflows short queues at any rate:
 	// what is lost of it, and behind it, says nothing.
 	lost, all := 0, 0
-	for i := len(e.trains) - 1; i >= 0 && all < 200 && e.trains[i].began > e.fell && now-e.trains[i].began < 3*time.Second; i-- {
-		if t := &e.trains[i]; t.own+time.Duration(t.bits/max(e.rate, e.low)*float64(time.Second)) < 150*time.Millisecond {
-			lost, all = lost+t.missing, all+t.packets
+	for i := len(e.trains) - 1; i >= 0 && all < 200 && e.trains[i].startedAt > e.lastDecrease && now-e.trains[i].startedAt < 3*time.Second; i-- {
+		if t := &e.trains[i]; t.busy+time.Duration(t.bits/max(e.rate, e.capacity)*float64(time.Second)) < 150*time.Millisecond {
+			lost, all = lost+t.lost, all+t.packets
 		}
 	}
-	e.lost = 0
+	e.lossRate = 0
 	if all >= 20 {
-		e.lost = float64(lost) / float64(all)
+		e.lossRate = float64(lost) / float64(all)
 	}
 	var bits float64
 	var last time.Duration
 	some := false
-	for n := e.flight.heard - 1; n >= e.flight.heard-2000; n-- {
-		p := e.flight.get(n)
-		if p == nil || now-p.left > 3*time.Second {
+	for n := e.history.settled - 1; n >= e.history.settled-2000; n-- {
+		p := e.history.get(n)
+		if p == nil || now-p.sentAt > 3*time.Second {
 			break
 		}
-		if p.fate != fateArrived {
+		if p.status != statusReceived {
 			continue
 		}
 		if !some {
-			some, last = true, p.came
+			some, last = true, p.receivedAt
 		}
-		if last-p.came <= throughputWindow {
+		if last-p.receivedAt <= throughputWindow {
 			bits += p.bits()
 		}
 	}
-	e.got = bits / throughputWindow.Seconds()
+	e.throughput = bits / throughputWindow.Seconds()
 }
 
-// follow sets the rate.
-func (e *estimate) follow(now, since time.Duration) {
+// follow updates the rate.
+func (e *Estimator) follow(now, since time.Duration) {
 	low, high := e.bounds(now)
-	e.low = low
-	trip := max(e.trip.value(), 20*time.Millisecond)
-	queue, stands := e.standing(now)
-	if now-e.gave > forgotten {
-		e.chance = 0
+	e.capacity = low
+	trip := max(e.rtt.value(), 20*time.Millisecond)
+	queue, stands := e.standingQueue(now)
+	if now-e.lastBackoff > forgotten {
+		e.lossFloor = 0
 	}
-	if now-e.gave > 3*time.Second {
-		e.share = min(ourShare, e.share+0.1*since.Seconds())
+	if now-e.lastBackoff > 3*time.Second {
+		e.share = min(maxShare, e.share+0.1*since.Seconds())
 	} else {
-		e.share = min(ourShare, e.share+0.02*since.Seconds())
+		e.share = min(maxShare, e.share+0.02*since.Seconds())
 	}
 	switch {
 	case high > 0 && e.share*high < e.rate:
 		if e.share*high < 0.9*e.rate {
-			e.fell, e.sank = now, now
+			e.lastDecrease, e.lastCapacityDrop = now, now
 		}
 		e.rate = e.share * high
-	case stands && now-e.gave > trip+200*time.Millisecond:
-		e.yield(now, low, queue)
-	case e.lost > heavy && e.lost > 1.5*e.chance:
-		e.lose(now)
-	case stands || e.drain < 0.9 || now-e.fell < trip:
+	case stands && now-e.lastBackoff > trip+200*time.Millisecond:
+		e.backOffQueue(now, low, queue)
+	case e.lossRate > heavyLoss && e.lossRate > 1.5*e.lossFloor:
+		e.backOffLoss(now)
+	case stands || e.drain < 0.9 || now-e.lastDecrease < trip:
 	case e.share*low > e.rate:
-		if now-e.rose >= trip {
-			e.rose = now
+		if now-e.lastIncrease >= trip {
+			e.lastIncrease = now
 			e.rate = min(e.share*low, 2*e.rate)
 		}
-	case queue < standing/3 && e.got > 0.5*e.rate && (high == 0 || e.rate < e.share*math.Sqrt(low*high)):
+	case queue < queueLimit/3 && e.throughput > 0.5*e.rate && (high == 0 || e.rate < e.share*math.Sqrt(low*high)):
 		pace := 0.15
-		if e.rate > 0.9*e.knee && now-e.gave < 3*forgotten {
+		if e.rate > 0.9*e.queueThroughput && now-e.lastBackoff < 3*forgotten {
 			pace = 0.02
 		}
 		e.rate *= 1 + pace*since.Seconds()
@@ -353,55 +361,55 @@ func (e *estimate) follow(now, since time.Duration) {
 	e.rate = min(max(e.rate, MinTarget), MaxTarget)
 }
 
-// yield gives way to a queue that stands.
-func (e *estimate) yield(now time.Duration, low float64, queue time.Duration) {
-	if now-e.gave < 3*time.Second && queue > e.queued*9/10 {
-		if e.stuck++; e.stuck >= 3 {
+// backOffQueue lowers the rate for a standing queue.
+func (e *Estimator) backOffQueue(now time.Duration, low float64, queue time.Duration) {
+	if now-e.lastBackoff < 3*time.Second && queue > e.backoff.queue*9/10 {
+		if e.queueFutile++; e.queueFutile >= 3 {
 			// It does not become shorter when we send less: it is not ours, or the
 			// way is another now.
-			e.rate, e.share = e.before.rate, e.before.share
-			e.base, e.trip, e.stuck, e.fell = lowest{}, lowest{}, 0, now
+			e.rate, e.share = e.backoff.before.rate, e.backoff.before.share
+			e.minDelay, e.rtt, e.queueFutile, e.lastDecrease = windowedMin{}, windowedMin{}, 0, now
 			return
 		}
 	} else {
-		e.before.rate, e.before.share, e.stuck = e.rate, e.share, 0
+		e.backoff.before.rate, e.backoff.before.share, e.queueFutile = e.rate, e.share, 0
 	}
-	e.queued = queue
+	e.backoff.queue = queue
 	before := e.rate
-	e.knee = min(before, e.got)
+	e.queueThroughput = min(before, e.throughput)
 	e.rate *= 0.85
-	if e.got > before/2 {
-		e.rate = min(e.rate, 0.85*e.got)
+	if e.throughput > before/2 {
+		e.rate = min(e.rate, 0.85*e.throughput)
 	}
 	if low > 0 {
-		e.share = min(max(e.rate/low, leastOurs), e.share*0.95)
+		e.share = min(max(e.rate/low, minShare), e.share*0.95)
 	}
-	e.fell, e.gave = now, now
+	e.lastDecrease, e.lastBackoff = now, now
 }
 
-// lose gives way to loss, unless that has not helped before.
-func (e *estimate) lose(now time.Duration) {
-	if now-e.gave < 3*time.Second && e.lost > 0.8*e.missed {
-		if e.vain++; e.vain >= 3 {
-			e.chance, e.vain = e.lost, 0
+// backOffLoss lowers the rate for loss, unless that did not help before.
+func (e *Estimator) backOffLoss(now time.Duration) {
+	if now-e.lastBackoff < 3*time.Second && e.lossRate > 0.8*e.backoff.loss {
+		if e.lossFutile++; e.lossFutile >= 3 {
+			e.lossFloor, e.lossFutile = e.lossRate, 0
 			return
 		}
 	} else {
-		e.vain = 0
+		e.lossFutile = 0
 	}
-	e.missed = e.lost
-	e.share = max(leastOurs, e.share*(1-e.lost/2))
-	e.rate *= 1 - e.lost/2
-	e.fell, e.gave = now, now
+	e.backoff.loss = e.lossRate
+	e.share = max(minShare, e.share*(1-e.lossRate/2))
+	e.rate *= 1 - e.lossRate/2
+	e.lastDecrease, e.lastBackoff = now, now
 }
 
-// bounds is what the last trains say about the capacity; high 0: nothing.
-func (e *estimate) bounds(now time.Duration) (low, high float64) {
+// bounds are the capacity's by the last trains; high 0: not known.
+func (e *Estimator) bounds(now time.Duration) (low, high float64) {
 	var lows, highs [8]float64
 	n := 0
 	for i := len(e.trains) - 1; i >= 0 && n < 5; i-- {
 		t := &e.trains[i]
-		if now-t.began > forgotten {
+		if now-t.startedAt > forgotten {
 			break
 		}
 		for range t.weight {
@@ -419,9 +427,9 @@ func (e *estimate) bounds(now time.Duration) (low, high float64) {
 	return lows[(n-1)/2], highs[n/2]
 }
 
-// standing is the least wait that the last three trains found, and whether it is
-// too much and does not become less.
-func (e *estimate) standing(now time.Duration) (time.Duration, bool) {
+// standingQueue is the least delay that the last three trains found, and whether it is
+// over queueLimit and does not shrink.
+func (e *Estimator) standingQueue(now time.Duration) (time.Duration, bool) {
 	least, n := time.Hour, 0
 	var newest *train
 	for i := len(e.trains) - 1; i >= 0; i-- {
@@ -429,67 +437,66 @@ func (e *estimate) standing(now time.Duration) (time.Duration, bool) {
 		if !t.known {
 			continue
 		}
-		if t.began <= e.fell {
+		if t.startedAt <= e.lastDecrease {
 			return 0, false
 		}
 		if n == 0 {
 			newest = t
 		}
-		least = min(least, t.wait)
+		least = min(least, t.queueDelay)
 		if n++; n >= 3 && newest.at-t.at >= 100*time.Millisecond {
-			return least, least > standing && newest.wait > t.wait*8/10
+			return least, least > queueLimit && newest.queueDelay > t.queueDelay*8/10
 		}
 	}
 	return 0, false
 }
 
-// excess is by how much longer the link needs for what is on its way than it
-// should.
-func (e *estimate) excess(now time.Duration) time.Duration {
+// overuse is the time that the link needs for what is in flight beyond what it should.
+func (e *Estimator) overuse(now time.Duration) time.Duration {
 	var excess time.Duration
-	if e.trip.has {
+	if e.rtt.has {
 		// What was sent since the last feedback the next one will speak of.
-		holds := e.rate * (e.trip.value() + min(now-e.heard, 100*time.Millisecond)).Seconds()
-		excess = time.Duration((e.flight.out - holds - e.debt) / e.rate * float64(time.Second))
+		holds := e.rate * (e.rtt.value() + min(now-e.lastFeedback, 100*time.Millisecond)).Seconds()
+		excess = time.Duration((e.history.inFlight - holds - e.unacked) / e.rate * float64(time.Second))
 	}
-	if p := e.flight.oldest(); p != nil {
-		if missing := now - max(p.left, e.heard) - e.trip.value() - silent; missing > 0 && e.flight.newest().left-p.left >= 100*time.Millisecond {
-			excess = max(excess, missing+allowed)
+	if p := e.history.oldest(); p != nil {
+		if missing := now - max(p.sentAt, e.lastFeedback) - e.rtt.value() - feedbackTimeout; missing > 0 && e.history.newest().sentAt-p.sentAt >= 100*time.Millisecond {
+			excess = max(excess, missing+overuseSlack)
 		}
 	}
 	return excess
 }
 
-// empty lowers the target while there is excess.
-func (e *estimate) empty(now time.Duration) {
+// drainQueue lowers the target while there is overuse.
+func (e *Estimator) drainQueue(now time.Duration) {
 	const tenth = 400 * time.Millisecond
-	e.drain = min(max(1-float64(e.excess(now)-allowed)/float64(tenth), 0.1), 1)
+	e.drain = min(max(1-float64(e.overuse(now)-overuseSlack)/float64(tenth), 0.1), 1)
 }
 
-// check is for when no feedback comes. It reports whether it is to be asked
-// again: something is on its way.
-func (e *estimate) check(at time.Time) bool {
+// Check is called while no feedback comes. It reports whether to call it again:
+// packets are in flight.
+func (e *Estimator) Check(at time.Time) bool {
 	now := at.Sub(e.began)
-	e.pay(now)
-	if p := e.flight.newest(); p != nil && now-p.left > 3*time.Second {
-		e.flight.hear(e.flight.next - 1) // nothing will be said about it any more
+	e.settle(now)
+	if p := e.history.newest(); p != nil && now-p.sentAt > 3*time.Second {
+		e.history.settle(e.history.next - 1) // nothing will be said about it any more
 	}
-	e.empty(now)
-	return e.flight.oldest() != nil
+	e.drainQueue(now)
+	return e.history.oldest() != nil
 }
 
-// lowest is the least of the last 15 to 30 seconds.
-type lowest struct {
+// windowedMin is the minimum over the last 15 to 30 seconds.
+type windowedMin struct {
 	since     time.Duration // of now
 	now, past time.Duration
 	has, had  bool
 }
 
-const lowestWindow = 15 * time.Second
+const minWindow = 15 * time.Second
 
-func (l *lowest) add(now, v time.Duration) {
-	if age := now - l.since; !l.has || age > lowestWindow {
-		if l.past, l.had = l.now, l.has; age > 2*lowestWindow {
+func (l *windowedMin) add(now, v time.Duration) {
+	if age := now - l.since; !l.has || age > minWindow {
+		if l.past, l.had = l.now, l.has; age > 2*minWindow {
 			l.had = false
 		}
 		l.since, l.now, l.has = now, v, true
@@ -497,14 +504,14 @@ func (l *lowest) add(now, v time.Duration) {
 	l.now = min(l.now, v)
 }
 
-func (l *lowest) value() time.Duration {
+func (l *windowedMin) value() time.Duration {
 	if l.had {
 		return min(l.now, l.past)
 	}
 	return l.now
 }
 
-// state is for people.
-func (e *estimate) state() State {
-	return State{Target: e.target(), Capacity: int(min(e.low, MaxTarget)), RTT: e.trip.value(), Queue: e.wait, Loss: e.lost}
+// State is for the statistics.
+func (e *Estimator) State() State {
+	return State{Target: e.Target(), Capacity: int(min(e.capacity, MaxTarget)), RTT: e.rtt.value(), Queue: e.queueDelay, Loss: e.lossRate}
 }

@@ -156,7 +156,7 @@ func TestFormatsTakeTurnsOnOneTrack(t *testing.T) {
 			v.mu.Lock()
 			v.drop = func(h *rtp.Header) bool {
 				if h.SSRC != media {
-					if h.PayloadType != parityType {
+					if h.PayloadType != fecPayloadType {
 						again[h.PayloadType]++
 					}
 					return false
@@ -288,7 +288,7 @@ func TestTwoFormatsOneDesktop(t *testing.T) {
 func TestOneConversionForEachFormat(t *testing.T) {
 	d := newScript(image.Pt(64, 48))
 	s := newSource(d)
-	var takers []*taker
+	var takers []*subscriber
 	for _, f := range []encode.Format{encode.I420, encode.I444, encode.I444} {
 		take, err := s.attach(f)
 		if err != nil {
@@ -303,7 +303,7 @@ func TestOneConversionForEachFormat(t *testing.T) {
 	}
 	got := make([]*encode.Image, len(takers))
 	for i, take := range takers {
-		take.take(&got[i])
+		take.snapshot(&got[i])
 		if got[i] == nil || got[i].Format != take.format || decodetest.PSNR(d.imageIn(t, take.format), got[i], got[i].Bounds()) < 99 {
 			t.Fatalf("taker %d has not the whole first picture", i)
 		}

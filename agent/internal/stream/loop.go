@@ -22,16 +22,16 @@ const (
 type loop struct {
 	s     *Stream
 	enc   encode.Encoder
-	take  *taker
+	take  *subscriber
 	guess bool          // what the link takes is not known yet
 	all   *encode.Image // the newest picture; nil before the first
 	img   *encode.Image // and what of it is encoded: all, or half
-	half  half
+	half  downscaler
 	rate  *rate
-	auto  auto
+	auto  qualityAdapter
 	fps   int // the cap
-	pace  cadence
-	rough roughness
+	pace  frameRateLimiter
+	rough refinementMap
 	rest  []image.Rectangle // what changed and did not fit into a frame yet
 
 	took struct{ change, refine time.Duration } // encoding the last of each
@@ -99,11 +99,11 @@ func (l *loop) wait(ctx context.Context) error {
 	}()
 	for {
 		now := time.Now()
-		rest, late := l.s.rests()
-		target, guess, key := l.s.wishes()
+		rest, late := l.s.allPrepared()
+		target, guess, key := l.s.demand()
 		l.guess = guess
 		l.rate.setTarget(now, target)
-		l.suit(now, target)
+		l.applySettings(now, target)
 		if late > 0 {
 			l.rate.sent(now, late)
 			l.sent, l.key.at = now, now
@@ -141,10 +141,10 @@ func (l *loop) wait(ctx context.Context) error {
 	}
 }
 
-// suit takes over what the viewers want: the preset, and the cap.
-func (l *loop) suit(now time.Time, target int) {
+// applySettings takes over what the viewers want: the preset, and the cap.
+func (l *loop) applySettings(now time.Time, target int) {
 	var preset Preset
-	preset, l.fps = l.s.manner()
+	preset, l.fps = l.s.effectiveSettings()
 	if saving := l.auto.decide(now, target); preset == Auto {
 		preset = Balanced
 		if saving {
@@ -209,19 +209,19 @@ func (l *loop) step() error {
 	if l.img != nil {
 		size = l.img.Size
 	}
-	got := l.take.take(&l.all)
+	got := l.take.snapshot(&l.all)
 	if l.all == nil {
 		return nil
 	}
 	hurry := l.rate.preset == Speed && l.rate.target >= slowUntil
-	if was := l.half.on; l.half.decide(start, hurry, share(got.dirty, l.all.Size)) != was {
-		l.s.options.Logger.Debug("picture resized", "halved", l.half.on, "codec", l.s.codec)
+	if was := l.half.active; l.half.decide(start, hurry, share(got.dirty, l.all.Size)) != was {
+		l.s.options.Logger.Debug("picture resized", "halved", l.half.active, "codec", l.s.codec)
 	}
 	var err error
 	if l.img, err = l.half.fit(l.all, l.img, &got); err != nil {
 		return err
 	}
-	_, _, why := l.s.wishes()
+	_, _, why := l.s.demand()
 	if why != keyNone && l.encoded && start.Before(l.keyDue(why)) {
 		why = keyNone // not yet; the change goes first
 	}
@@ -236,16 +236,16 @@ func (l *loop) step() error {
 			return nil // what was asked for has been answered
 		}
 		p.Again = true
-		p.Dirty, p.Quantizer, p.Only, kind = l.finer()
+		p.Dirty, p.Quantizer, p.Only, kind = l.nextRefinement()
 	default:
-		if l.overrun(start, got) {
+		if l.overtaken(start, got) {
 			p.Dirty, p.Soft, known, l.rest = append(got.dirty, l.rest...), softness, false, nil
 			if l.soft { // else what moved was shown in parts, if at all
 				p.Moved = got.moved
 			}
 			break
 		}
-		p.Dirty, detail, known, p.Only = l.fits(start, got)
+		p.Dirty, detail, known, p.Only = l.fitting(start, got)
 		p.Moved = got.moved
 	}
 	if p.Key || refined {
@@ -340,10 +340,10 @@ func (l *loop) tooLarge(bits, budget int) bool {
 	return l.guess && bits > budget || bits > 2*budget && l.rate.airtime(bits) > 300*time.Millisecond
 }
 
-// finer is what to refine next, and how finely: as much as the link carries in an
+// nextRefinement is what to refine next, and how finely: as much as the link carries in an
 // instant, so that a change does not wait behind it, and only that. Every frame of
 // VP8 blurs a little what it does not code, so there it is always the whole.
-func (l *loop) finer() (part []image.Rectangle, quantizer int, only bool, kind class) {
+func (l *loop) nextRefinement() (part []image.Rectangle, quantizer int, only bool, kind class) {
 	var coarse []image.Rectangle
 	worst := l.rough.coarsest()
 	for _, p := range l.rough.patches {
@@ -366,11 +366,11 @@ func (l *loop) finer() (part []image.Rectangle, quantizer int, only bool, kind c
 	return part, q, true, kind
 }
 
-// overrun reports whether a picture changed again before it was shown whole, or
+// overtaken reports whether a picture changed again before it was shown whole, or
 // sharp, and would not be now: then it is shown soft, and what moves from then on is
 // cheap. Parts of a picture that moves do not fit each other, and each is as large as
 // the one before. Whoever wants Sharp waits instead.
-func (l *loop) overrun(now time.Time, got taken) bool {
+func (l *loop) overtaken(now time.Time, got snapshot) bool {
 	if l.rate.preset == Sharp || len(got.dirty) == 0 || !covers(got.dirty, l.rest) || !l.soft && now.Sub(l.torn) > tornFor {
 		return false
 	}
@@ -397,13 +397,13 @@ func area(rects []image.Rectangle) (pixels int) {
 // enough is whether a change of so much detail fits into a frame.
 func (l *loop) enough(detail float64) bool { return l.rate.coarsest(detail) <= l.rate.most() }
 
-// fits is which of what changed goes into the next frame, how much detail that is
+// fitting is which of what changed goes into the next frame, how much detail that is
 // and whether that is known well enough to learn from, and whether it is only a
 // part: what just changed first, then what is still to come, from the top. A frame
 // longer than the queue of a slow link would lose its own end, and hold up a key
 // that is pressed meanwhile. What only moved is small, however much of it there is,
 // and would be torn by parts.
-func (l *loop) fits(now time.Time, got taken) (part []image.Rectangle, detail float64, known, only bool) {
+func (l *loop) fitting(now time.Time, got snapshot) (part []image.Rectangle, detail float64, known, only bool) {
 	todo := append(append([]image.Rectangle(nil), got.dirty...), encode.Outside(l.rest, got.dirty...)...)
 	detail = got.fresh
 	if len(l.rest) > 0 {
@@ -548,7 +548,7 @@ const guessing = 350 * time.Millisecond
 // still when nothing has changed for a while in which a change would have been
 // heard of: on a slow link the question is asked late.
 func (l *loop) refineDue(now, asked time.Time) time.Time {
-	if !l.rough.any() && !l.half.on {
+	if !l.rough.any() && !l.half.active {
 		return time.Time{}
 	}
 	due := l.changed
@@ -556,7 +556,7 @@ func (l *loop) refineDue(now, asked time.Time) time.Time {
 		due = asked
 	}
 	due = due.Add(l.rate.still())
-	if t := l.half.stands(); l.half.on && t.After(due) {
+	if t := l.half.stands(); l.half.active && t.After(due) {
 		due = t
 	}
 	if t := l.rate.idle(now).Add(-l.took.refine); t.After(due) {

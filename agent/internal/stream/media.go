@@ -54,7 +54,7 @@ func (p payload) capability() webrtc.RTPCodecCapability {
 }
 
 // RegisterCodecs makes m speak the video codecs this build encodes, in 4:2:0 and
-// where it can in 4:4:4, each with retransmission (RTX), parity (parity.go), and the
+// where it can in 4:4:4, each with retransmission (RTX), FEC (fec.go), and the
 // playout-delay extension.
 func RegisterCodecs(m *webrtc.MediaEngine) error {
 	for _, f := range payloads {
@@ -70,8 +70,8 @@ func RegisterCodecs(m *webrtc.MediaEngine) error {
 			}
 		}
 	}
-	fec := webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeFlexFEC03, ClockRate: clockRate, SDPFmtpLine: parityWindow}
-	if err := m.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: fec, PayloadType: parityType}, webrtc.RTPCodecTypeVideo); err != nil {
+	fec := webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeFlexFEC03, ClockRate: clockRate, SDPFmtpLine: fecRepairWindow}
+	if err := m.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: fec, PayloadType: fecPayloadType}, webrtc.RTPCodecTypeVideo); err != nil {
 		return fmt.Errorf("register %s: %w", fec.MimeType, err)
 	}
 	return m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: playoutDelayURI}, webrtc.RTPCodecTypeVideo)
@@ -131,6 +131,20 @@ func value(fmtp, name, missing string) string {
 	return missing
 }
 
+// # Key frames
+//
+// The first picture of a stream, one for a viewer who joins, one for a PLI, one
+// for a new size: no others. The first must fit the link: it may take a sixth of
+// a second of it, is soft (encode.Params.Soft) when it would be much larger, by the
+// model before it is encoded or by what came out, and is refined after. Where the link is
+// not known it is soft unless it fits for sure: to find out costs as long as the picture. Requests
+// are merged and answered at once when the last key frame is long past, else when
+// it has had the time to arrive; an answer to a loss is at most half the size of
+// what was lost. A browser also asks for one when it has seen nothing for three
+// seconds; Feedback answers that only where something did get lost (delivery.go),
+// or an idle screen would be sent for ever, and on a slow link become soft again.
+// Before anything came it asks for nothing: then Track does.
+
 // Feedback reads what the peer says about a Track's sender until it is closed, as
 // pion wants, and calls lost when the viewer needs a key frame, or says nothing. It blocks.
 func Feedback(sender *webrtc.RTPSender, lost func()) {
@@ -143,7 +157,7 @@ func Feedback(sender *webrtc.RTPSender, lost func()) {
 		if err != nil {
 			return
 		}
-		if t, ok := sender.Track().(*Track); ok && t.hear(packets) {
+		if t, ok := sender.Track().(*Track); ok && t.onRTCP(packets) {
 			lost()
 		}
 	}
@@ -171,7 +185,7 @@ func newAPI(settings webrtc.SettingEngine, track *Track, wire ...interceptor.Fac
 		registry.Add(w)
 	}
 	congestion := newCongestion(track)
-	inboxes(&settings.BufferFactory, congestion.hear)
+	setRTCPBuffers(&settings.BufferFactory, congestion.onFeedback)
 	// The first is nearest to the wire: the estimate must see the numbers that
 	// the feedback extension gives, also on packets that are sent again.
 	registry.Add(congestion)
@@ -185,11 +199,11 @@ func newAPI(settings webrtc.SettingEngine, track *Track, wire ...interceptor.Fac
 		return nil, nil, fmt.Errorf("RTCP reports: %w", err)
 	}
 	registry.Add(reports)
-	responder, err := nack.NewResponderInterceptor(nack.ResponderSize(resendable))
+	responder, err := nack.NewResponderInterceptor(nack.ResponderSize(rtxHistory))
 	if err != nil {
 		return nil, nil, fmt.Errorf("retransmission: %w", err)
 	}
-	registry.Add(&resend{repeats: congestion.repeats, track: track})
-	registry.Add(&repeater{responder, track})
+	registry.Add(&rtxGate{allow: congestion.allowRTX, track: track})
+	registry.Add(&rtxResponder{responder, track})
 	return webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(settings)), congestion, nil
 }

@@ -421,18 +421,18 @@ func TestNothingCame(t *testing.T) {
 // that was sent after it came.
 func TestBeginningDidNotCome(t *testing.T) {
 	const ssrc = 7
-	var a arrived
+	var a deliveryTracker
 	now := time.Unix(1000, 0)
-	a.key(100)
+	a.onKeyFrame(100)
 	for seq := range uint16(3) {
-		a.packet(now, 100+seq)
+		a.sentPacket(now, 100+seq)
 	}
-	a.hear(time.Now(), &rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: ssrc, LastSequenceNumber: 102}}}, ssrc)
-	a.news(news{number: 102, came: true})
-	if a.whole(now.Add(time.Minute)) {
+	a.onRTCP(time.Now(), &rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: ssrc, LastSequenceNumber: 102}}}, ssrc)
+	a.onResult(packetResult{number: 102, received: true})
+	if a.complete(now.Add(time.Minute)) {
 		t.Error("without its beginning it passes for whole")
 	}
-	if a.news(news{number: 100, came: true}); !a.whole(now.Add(time.Minute)) {
+	if a.onResult(packetResult{number: 100, received: true}); !a.complete(now.Add(time.Minute)) {
 		t.Error("with its beginning it does not pass for whole")
 	}
 }

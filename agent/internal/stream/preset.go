@@ -36,12 +36,12 @@ const (
 	Sharp                  // what moves is never so coarse that it does not read well
 )
 
-// thrift is how little of the link a preset takes, against the others.
-func (p Preset) thrift() int {
+// economyRank orders presets: the higher, the less of the link they take.
+func (p Preset) economyRank() int {
 	return [...]int{Auto: 2, Speed: 3, Balanced: 1, Sharp: 0}[min(p, Sharp)]
 }
 
-// What Auto takes for a reason to save. The link's bounds lie apart, and so do
+// The overuse by which Auto saves. The link's bounds lie apart, and so do
 // times to begin and to end, so that it does not change its mind each second.
 const (
 	slowBelow = 1_400_000 // bits per second; less than DefaultTarget, which is a guess
@@ -53,20 +53,20 @@ const (
 	motion = time.Second / 30
 )
 
-// auto says when to save: where the link is slow, and where encoding does not
-// keep up with what moves. Time is an argument: it knows no clock. The zero value
+// qualityAdapter decides for Auto when to save: where the link is slow, and where encoding
+// does not keep up with what moves. Time is an argument: it knows no clock. The zero value
 // begins with not saving.
-type auto struct {
-	slow   bool
-	since  time.Time // slow since
-	late   int       // frames in a row
-	nearly int       // likewise
-	reason time.Time // when there was last one to save
-	saving bool
+type qualityAdapter struct {
+	slow        bool
+	since       time.Time // slow since
+	late        int       // frames in a row
+	nearly      int       // likewise
+	lastOveruse time.Time // the last overuse of the link or of the encoder
+	saving      bool
 }
 
 // decide is asked often, with the link's bits per second.
-func (a *auto) decide(now time.Time, target int) (saving bool) {
+func (a *qualityAdapter) decide(now time.Time, target int) (saving bool) {
 	if slow := target < slowBelow || a.slow && target < slowUntil; slow != a.slow {
 		a.slow, a.since = slow, now
 	}
@@ -74,9 +74,9 @@ func (a *auto) decide(now time.Time, target int) (saving bool) {
 		a.saving = true
 	}
 	if a.slow {
-		a.reason = now
+		a.lastOveruse = now
 	}
-	if a.saving && now.Sub(a.reason) >= calmAfter {
+	if a.saving && now.Sub(a.lastOveruse) >= calmAfter {
 		a.saving, a.late, a.nearly = false, 0, 0
 	}
 	return a.saving
@@ -84,7 +84,7 @@ func (a *auto) decide(now time.Time, target int) (saving bool) {
 
 // frame takes how long a frame in motion was made for, and the time it had. One that
 // took long now and then is no reason.
-func (a *auto) frame(now time.Time, took, had time.Duration) {
+func (a *qualityAdapter) frame(now time.Time, took, had time.Duration) {
 	a.late, a.nearly = a.late+1, a.nearly+1
 	if took <= had {
 		a.late = 0
@@ -93,6 +93,6 @@ func (a *auto) frame(now time.Time, took, had time.Duration) {
 		a.nearly = 0
 	}
 	if a.late >= lateAfter || a.saving && a.nearly >= lateAfter {
-		a.reason = now
+		a.lastOveruse = now
 	}
 }

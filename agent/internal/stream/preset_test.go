@@ -45,7 +45,7 @@ func TestPresetsQuantizers(t *testing.T) {
 // Auto saves where there is a reason that lasts, and as long as it lasts.
 func TestAutoChangesItsMindSlowly(t *testing.T) {
 	now := time.Unix(0, 0)
-	var a auto
+	var a qualityAdapter
 	// pass lets time go by and reports what is decided at its end.
 	pass := func(d time.Duration, target int) bool {
 		t.Helper()

@@ -20,7 +20,7 @@ func TestEachLossTakesOneCopy(t *testing.T) {
 		lost, copies := 0, 0
 		var behind time.Duration
 		for seed := range uint64(20) {
-			w := newWay(t, 1e6, 50*time.Millisecond, seed)
+			w := newSimulatedNetwork(t, 1e6, 50*time.Millisecond, seed)
 			w.content = scrolling
 			w.at(10*time.Second+time.Duration(seed)*7*time.Millisecond, func() { w.busy = w.now + stall })
 			w.run(30 * time.Second)
@@ -44,7 +44,7 @@ func TestPacketThatDoesNotComeIsAnsweredByAKeyFrame(t *testing.T) {
 	ask := func(since time.Duration, times int) {
 		nack := &rtcp.TransportLayerNack{Nacks: rtcp.NackPairsFromSequenceNumbers([]uint16{90})}
 		for range times {
-			track.arrived.hear(time.Now().Add(-since), nack, 0)
+			track.delivery.onRTCP(time.Now().Add(-since), nack, 0)
 		}
 	}
 	for _, c := range []struct {
@@ -54,21 +54,21 @@ func TestPacketThatDoesNotComeIsAnsweredByAKeyFrame(t *testing.T) {
 		came  uint16
 		want  int
 	}{
-		{"asks for it for long, but not often", 2 * time.Second, mostAsks - 1, 91, 0},
+		{"asks for it for long, but not often", 2 * time.Second, hopelessAsks - 1, 91, 0},
 		{"asks for it once more", 0, 1, 91, 1},
 		{"has it at last", 0, 1, 90, 1},
-		{"asks for it anew, often, but not for long", time.Second, 2 * mostAsks, 91, 1},
+		{"asks for it anew, often, but not for long", time.Second, 2 * hopelessAsks, 91, 1},
 	} {
 		ask(c.since, c.times)
-		track.heard([]news{{number: c.came, came: true}})
+		track.onResults([]packetResult{{number: c.came, received: true}})
 		if requests != c.want {
 			t.Errorf("a peer that %s: %d key frames, not %d", c.what, requests, c.want)
 		}
 	}
-	track.arrived.key(100)
-	ask(2*time.Second, mostAsks)
-	track.arrived.key(101)
-	if track.heard([]news{{number: 101, came: true}}); requests != 1 {
+	track.delivery.onKeyFrame(100)
+	ask(2*time.Second, hopelessAsks)
+	track.delivery.onKeyFrame(101)
+	if track.onResults([]packetResult{{number: 101, received: true}}); requests != 1 {
 		t.Error("what was before a key frame is missed")
 	}
 }

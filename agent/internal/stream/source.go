@@ -18,25 +18,25 @@ type source struct {
 	desktop desktop.Desktop
 
 	mu        sync.Mutex
-	takers    map[*taker]struct{}
-	images    map[encode.Format]*encode.Image // the newest picture, in the formats of the takers; none before the first
+	takers    map[*subscriber]struct{}
+	images    map[encode.Format]*encode.Image // the newest picture, in the formats of the subscribers; none before the first
 	at        time.Time
 	captured  time.Duration // reading it from the screen
 	converted time.Duration
 	why       error // ended with
 	wanted    chan struct{}
-	stop      context.CancelFunc // nil while there are no takers
+	stop      context.CancelFunc // nil while there are no subscribers
 	stopped   chan struct{}
 }
 
 func newSource(d desktop.Desktop) *source {
 	done := make(chan struct{})
 	close(done)
-	return &source{desktop: d, takers: map[*taker]struct{}{}, images: map[encode.Format]*encode.Image{}, wanted: make(chan struct{}, 1), stopped: done}
+	return &source{desktop: d, takers: map[*subscriber]struct{}{}, images: map[encode.Format]*encode.Image{}, wanted: make(chan struct{}, 1), stopped: done}
 }
 
-// taker is one stream's view of a source.
-type taker struct {
+// subscriber is one stream's view of a source.
+type subscriber struct {
 	src    *source
 	format encode.Format
 	ready  chan struct{} // capacity 1: there is something to take
@@ -48,13 +48,13 @@ type taker struct {
 	asked time.Time // since when it asks
 }
 
-func (s *source) attach(format encode.Format) (*taker, error) {
+func (s *source) attach(format encode.Format) (*subscriber, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.why != nil {
 		return nil, s.why
 	}
-	t := &taker{src: s, format: format, ready: make(chan struct{}, 1), ended: make(chan struct{})}
+	t := &subscriber{src: s, format: format, ready: make(chan struct{}, 1), ended: make(chan struct{})}
 	if s.stop == nil {
 		clear(s.images) // what happened since was not seen
 		before, done := s.stopped, make(chan struct{})
@@ -77,7 +77,7 @@ func (s *source) attach(format encode.Format) (*taker, error) {
 }
 
 // detach waits for the reader when t was the last.
-func (s *source) detach(t *taker) {
+func (s *source) detach(t *subscriber) {
 	s.mu.Lock()
 	delete(s.takers, t)
 	wanted := false
@@ -170,7 +170,7 @@ func merge(have, more []image.Rectangle, all image.Rectangle) []image.Rectangle 
 	return have
 }
 
-func (t *taker) poke() {
+func (t *subscriber) poke() {
 	select {
 	case t.ready <- struct{}{}:
 	default:
@@ -179,7 +179,7 @@ func (t *taker) poke() {
 
 // want asks for the next change, unless there is one, and returns since when it
 // has been asked for in vain.
-func (t *taker) want(now time.Time) (since time.Time) {
+func (t *subscriber) want(now time.Time) (since time.Time) {
 	t.src.mu.Lock()
 	defer t.src.mu.Unlock()
 	if t.asks || len(t.dirty) > 0 {
@@ -193,22 +193,22 @@ func (t *taker) want(now time.Time) (since time.Time) {
 	return now
 }
 
-func (t *taker) pending() bool {
+func (t *subscriber) pending() bool {
 	t.src.mu.Lock()
 	defer t.src.mu.Unlock()
 	return len(t.dirty) > 0
 }
 
-func (t *taker) failed() <-chan struct{} { return t.ended }
+func (t *subscriber) failed() <-chan struct{} { return t.ended }
 
-func (t *taker) err() error {
+func (t *subscriber) err() error {
 	t.src.mu.Lock()
 	defer t.src.mu.Unlock()
 	return t.src.why
 }
 
-// taken is what changed since the last take.
-type taken struct {
+// snapshot is what changed since the last take.
+type snapshot struct {
 	dirty     []image.Rectangle
 	fresh     float64   // how much of it was nowhere in the picture before, as detail
 	moved     int       // by how many rows the rest moved up
@@ -217,14 +217,14 @@ type taken struct {
 	converted time.Duration
 }
 
-// take brings img up to date.
-func (t *taker) take(img **encode.Image) taken {
+// snapshot brings img up to date.
+func (t *subscriber) snapshot(img **encode.Image) snapshot {
 	s := t.src
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	newest := s.images[t.format]
 	if newest == nil || len(t.dirty) == 0 {
-		return taken{}
+		return snapshot{}
 	}
 	if *img == nil || (*img).Size != newest.Size {
 		*img = encode.NewImage(newest.Format, newest.Size)
@@ -237,11 +237,11 @@ func (t *taker) take(img **encode.Image) taken {
 		}
 	}
 	if len(t.dirty) == 0 {
-		return taken{}
+		return snapshot{}
 	}
 	fresh, moved := newest.Fresh(*img, t.dirty)
 	(*img).Copy(newest, t.dirty)
-	got := taken{t.dirty, fresh, moved, s.at, s.captured, s.converted}
+	got := snapshot{t.dirty, fresh, moved, s.at, s.captured, s.converted}
 	t.dirty = nil
 	return got
 }

@@ -21,10 +21,10 @@ func TestRefreshedIsNotChanged(t *testing.T) {
 	}
 	defer src.detach(take)
 	var img *encode.Image
-	next := func() taken {
+	next := func() snapshot {
 		take.want(time.Now())
 		<-take.ready
-		return take.take(&img)
+		return take.snapshot(&img)
 	}
 	if got := next(); len(got.dirty) != 1 || got.dirty[0] != img.Bounds() {
 		t.Fatalf("the first picture: %v", got.dirty)

@@ -16,11 +16,11 @@
 // Damage does, and nothing else: the desktop is asked for its next picture only
 // when a frame could be sent, so that what is captured is always the newest;
 // there is no queue of pictures and none of frames. While the link is still
-// busy with what was sent, or the cap (cadence.go) allows no frame yet, the
+// busy with what was sent, or the cap (framerate.go) allows no frame yet, the
 // question is simply asked later. Nothing changes → nothing is asked, nothing
 // runs.
 //
-// When the picture stands still it is refined (rough.go): encoded again in a few
+// When the picture stands still it is refined (refinement.go): encoded again in a few
 // steps with finer quantizers, where it is coarse and nowhere else, in parts that
 // hold up a change for less than a tenth of a second, until the encoder's own
 // reconstruction differs nowhere that can be seen (encode.Error), then no more. What
@@ -30,9 +30,9 @@
 //
 // rate.go: the quantizer of each frame, so that no frame queues behind itself.
 // estimate.go: what the link carries, from how far apart the packets of a frame
-// arrive. resend.go, parity.go, tail.go: what is done about lost packets.
+// arrive. rtx.go, fec.go, taillossprobe.go: what is done about lost packets.
 // preset.go: Speed, Balanced, Sharp and Auto, caps, and 4:4:4, a stream of its own.
-// feedback.go: when a key frame is sent, and that no other is. With several viewers
+// media.go: when a key frame is sent, and that no other is. With several viewers
 // the slowest viewer's rate and the most economical preset are the stream's; a cap is
 // one viewer's alone (Hub).
 //
@@ -317,9 +317,9 @@ func (s *Stream) start(sub *Subscription) {
 	s.poke()
 }
 
-// rests reports whether everybody who watches waits for Start, and has what is
+// allPrepared reports whether everybody who watches waits for Start, and has what is
 // needed then. When it is not so, bits of what was kept may have been sent.
-func (s *Stream) rests() (rest bool, late int) {
+func (s *Stream) allPrepared() (rest bool, late int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	late, s.late = s.late, 0
@@ -336,9 +336,9 @@ func (s *Stream) rests() (rest bool, late int) {
 	return !missing, late
 }
 
-// wishes is what the viewers want now: the rate of the slowest, and whether that is
+// demand is what the viewers want now: the rate of the slowest, and whether that is
 // a guess because of none is known what his link takes.
-func (s *Stream) wishes() (target int, guess bool, key keyReason) {
+func (s *Stream) demand() (target int, guess bool, key keyReason) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for sub := range s.subs {
@@ -371,10 +371,10 @@ func (s *Stream) limit(fps int) {
 	s.poke()
 }
 
-// manner is how the viewers want it: the preset of the most economical, and the
+// effectiveSettings is how the viewers want it: the preset of the most economical, and the
 // highest cap. A frame needs the one before it, so whoever wants fewer gets those of
 // the others while a Hub has no stream of his own for him, and alone what he wants.
-func (s *Stream) manner() (p Preset, fps int) {
+func (s *Stream) effectiveSettings() (p Preset, fps int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p, fps = Sharp, s.options.FPS
@@ -383,7 +383,7 @@ func (s *Stream) manner() (p Preset, fps int) {
 	}
 	most := 0
 	for sub := range s.subs {
-		if sub.preset.thrift() > p.thrift() {
+		if sub.preset.economyRank() > p.economyRank() {
 			p = sub.preset
 		}
 		if sub.fps == 0 {

@@ -31,7 +31,7 @@ const (
 // irregular frames carry their predecessor's time and the jitter buffer grows to
 // a second), and every packet carries the playout-delay extension 0/0.
 //
-// A third rule keeps it whole: the end of what was sent is looked after (tail). Not the
+// A third rule keeps it whole: the end of a frame is probed (tailLossProbe). Not the
 // first frame's, for which a browser asks every 200 ms until it has it.
 //
 // But it asks for nothing before anything came at all, and what is sent as soon as the
@@ -41,7 +41,7 @@ const (
 // key frame, after unheard and then ever more rarely.
 //
 // A frame leaves at once, but for what would stand in the link's queue for too long
-// (estimate.hold): that follows at the link's rate.
+// (Estimator.PacerDelay): that follows at the link's rate.
 //
 // One codec in two formats is one Track: each goes out under the payload type
 // that was negotiated for it, by which a browser knows which decoder takes it
@@ -49,36 +49,36 @@ const (
 //
 // One Track belongs to one peer connection.
 type Track struct {
-	codec        encode.Codec
-	id, streamID string
-	hold         func() time.Duration   // how long the next packet is to wait; nil: not at all
-	guards       func(packets int) bool // whether parity pays for a frame of so many; nil: never
-	reported     func() time.Duration   // how long after a packet left the peer has said whether it came; nil: nobody knows
+	codec         encode.Codec
+	id, streamID  string
+	pacerDelay    func() time.Duration   // of the next packet; nil: none
+	shouldProtect func(packets int) bool // whether FEC pays for a frame of so many; nil: never
+	feedbackDelay func() time.Duration   // time from departure until feedback has reported a packet; nil: not known
 
 	order sync.Mutex // held while a frame is written
 
-	mu         sync.Mutex
-	writing    bool          // a frame, some of which may wait
-	gone       chan struct{} // closed when it is bound no more
-	packetizer rtp.Packetizer
-	first      time.Time // capture time of the first frame
-	ticks      int64     // of the last, since first
-	delayID    uint8     // of the playout-delay extension; 0: not negotiated, or not bound
-	bound      string    // the binding's id; empty: none
-	writer     webrtc.TrackLocalWriter
-	ssrc       uint32
-	types      map[encode.Format]uint8 // payload types of the binding
-	again      map[uint8]uint8         // and of what is sent again, for each
-	parity     *parity                 // nil: not negotiated
-	numbers    rtp.Sequencer           // of its packets, also of the next binding's: one stream, one key
-	format     encode.Format           // of the last frame
-	arrived    arrived
-	frames     int                                 // sent since it was bound
-	look       *time.Timer                         // runs after the last frame
-	repeat     func(ssrc uint32, numbers []uint16) // sends again; nil: nobody does
-	lost       func()                              // asks the stream for a key frame; nil: nobody to ask
-	deaf       *time.Timer                         // runs while nothing was heard from the peer
-	patience   time.Duration                       // of deaf
+	mu           sync.Mutex
+	writing      bool          // a frame, some of which may wait
+	gone         chan struct{} // closed when it is bound no more
+	packetizer   rtp.Packetizer
+	first        time.Time // capture time of the first frame
+	ticks        int64     // of the last, since first
+	delayID      uint8     // of the playout-delay extension; 0: not negotiated, or not bound
+	bound        string    // the binding's id; empty: none
+	writer       webrtc.TrackLocalWriter
+	ssrc         uint32
+	types        map[encode.Format]uint8 // payload types of the binding
+	rtxTypes     map[uint8]uint8         // of RTX, by the payload type of the original
+	fec          *fecEncoder             // nil: not negotiated
+	fecNumbers   rtp.Sequencer           // of FEC, also of the next binding's: one stream, one key
+	format       encode.Format           // of the last frame
+	delivery     deliveryTracker
+	frames       int                                 // sent since it was bound
+	probeTimer   *time.Timer                         // runs the probe time-out after a frame
+	retransmit   func(ssrc uint32, numbers []uint16) // nil: nobody does
+	lost         func()                              // asks the stream for a key frame; nil: nobody to ask
+	silenceTimer *time.Timer                         // runs while the peer has shown no sign
+	silenceLimit time.Duration                       // of silenceTimer
 }
 
 // NewTrack makes a video track; id and streamID are what the viewer sees.
@@ -97,7 +97,7 @@ func NewTrack(codec encode.Codec, id, streamID string) (*Track, error) {
 		return nil, fmt.Errorf("no RTP payload for codec %q", codec)
 	}
 	// Payload type and SSRC are the binding's.
-	return &Track{codec: codec, id: id, streamID: streamID, numbers: rtp.NewRandomSequencer(),
+	return &Track{codec: codec, id: id, streamID: streamID, fecNumbers: rtp.NewRandomSequencer(),
 		packetizer: rtp.NewPacketizer(mtu, 0, 0, payloader, rtp.NewRandomSequencer(), clockRate)}, nil
 }
 
@@ -145,9 +145,9 @@ func (t *Track) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, e
 	if plain.PayloadType == 0 {
 		return plain, webrtc.ErrUnsupportedCodec
 	}
-	t.bound, t.writer, t.ssrc, t.types, t.again = ctx.ID(), ctx.WriteStream(), uint32(ctx.SSRC()), types, again
+	t.bound, t.writer, t.ssrc, t.types, t.rtxTypes = ctx.ID(), ctx.WriteStream(), uint32(ctx.SSRC()), types, again
 	t.gone = make(chan struct{})
-	t.arrived, t.frames, t.format = arrived{}, 0, encode.I420
+	t.delivery, t.frames, t.format = deliveryTracker{}, 0, encode.I420
 	var wide uint8
 	for _, e := range ctx.HeaderExtensions() {
 		switch e.URI {
@@ -157,9 +157,9 @@ func (t *Track) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, e
 			wide = uint8(e.ID)
 		}
 	}
-	t.parity = nil
+	t.fec = nil
 	if ssrc := uint32(ctx.SSRCForwardErrorCorrection()); ssrc != 0 && fec.PayloadType != 0 {
-		t.parity = newParity(ssrc, uint8(fec.PayloadType), wide)
+		t.fec = newFecEncoder(ssrc, uint8(fec.PayloadType), wide)
 	}
 	return plain, nil
 }
@@ -173,7 +173,7 @@ func (t *Track) Unbind(ctx webrtc.TrackLocalContext) error {
 	}
 	t.bound, t.writer, t.delayID = "", nil, 0
 	close(t.gone)
-	for _, timer := range []*time.Timer{t.look, t.deaf} {
+	for _, timer := range []*time.Timer{t.probeTimer, t.silenceTimer} {
 		if timer != nil {
 			timer.Stop()
 		}
@@ -181,15 +181,14 @@ func (t *Track) Unbind(ctx webrtc.TrackLocalContext) error {
 	return nil
 }
 
-// retransmissions is the payload type of what is sent again, for each that is
-// bound. t may be nil.
+// retransmissions is the payload type of RTX for each that is bound. t may be nil.
 func (t *Track) retransmissions() (types [256]uint8) {
 	if t == nil {
 		return types
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for of, again := range t.again {
+	for of, again := range t.rtxTypes {
 		types[of] = again
 	}
 	return types
@@ -222,38 +221,38 @@ func (t *Track) WriteFrame(f Frame) error {
 	t.ticks = ticks
 	packets := t.packetizer.Packetize(f.Data, 0)
 	if f.Key && len(packets) > 0 {
-		t.arrived.key(packets[0].SequenceNumber)
+		t.delivery.onKeyFrame(packets[0].SequenceNumber)
 	}
 	t.writing = true
 	err := t.write(packets)
 	if err == nil {
-		err = t.guard(packets)
+		err = t.protect(packets)
 	}
 	t.writing = false
 	if err != nil {
 		return err
 	}
-	if t.deaf == nil {
-		t.patience = unheard
-		t.deaf = time.AfterFunc(t.patience, t.doubt)
+	if t.silenceTimer == nil {
+		t.silenceLimit = firstSilence
+		t.silenceTimer = time.AfterFunc(t.silenceLimit, t.onSilence)
 	}
 	if t.bound == "" {
 		return nil
 	}
-	if t.frames++; t.frames > 1 && t.reported != nil {
-		t.schedule()
+	if t.frames++; t.frames > 1 && t.feedbackDelay != nil {
+		t.scheduleProbe()
 	}
 	return nil
 }
 
-// write sends packets; mu is held, but not while some of them wait.
+// write sends packets; mu is held, but not while the pacer holds some.
 func (t *Track) write(packets []*rtp.Packet) error {
 	for _, p := range packets {
 		t.pace()
 		if t.bound == "" {
 			return nil
 		}
-		t.arrived.packet(time.Now(), p.SequenceNumber)
+		t.delivery.sentPacket(time.Now(), p.SequenceNumber)
 		if t.delayID != 0 {
 			if err := p.SetExtension(t.delayID, []byte{0, 0, 0}); err != nil {
 				return fmt.Errorf("playout delay: %w", err)
@@ -267,13 +266,13 @@ func (t *Track) write(packets []*rtp.Packet) error {
 	return nil
 }
 
-// guard sends what stands in for one of a frame's packets, where that pays; mu is held,
-// but not while some of it waits.
-func (t *Track) guard(packets []*rtp.Packet) error {
-	if t.bound == "" || t.parity == nil || t.guards == nil || len(packets) == 0 || !t.guards(len(packets)) {
+// protect sends a frame's FEC where that pays; mu is held, but not while the pacer holds
+// packets.
+func (t *Track) protect(packets []*rtp.Packet) error {
+	if t.bound == "" || t.fec == nil || t.shouldProtect == nil || len(packets) == 0 || !t.shouldProtect(len(packets)) {
 		return nil
 	}
-	made, err := t.parity.of(packets, t.numbers)
+	made, err := t.fec.encode(packets, t.fecNumbers)
 	if err != nil {
 		return err
 	}
@@ -289,16 +288,17 @@ func (t *Track) guard(packets []*rtp.Packet) error {
 	return nil
 }
 
-// pace waits until the link's queue has room; mu is held, but not meanwhile.
+// pace is the pacer: it waits while the link's queue is full; mu is held, but not
+// meanwhile.
 func (t *Track) pace() {
-	for t.bound != "" && t.hold != nil {
-		wait := t.hold()
+	for t.bound != "" && t.pacerDelay != nil {
+		wait := t.pacerDelay()
 		if wait <= 0 {
 			return
 		}
 		gone := t.gone
 		t.mu.Unlock()
-		timer := time.NewTimer(min(wait, longestPace)) // the link may have become faster
+		timer := time.NewTimer(min(wait, maxPace)) // the link may have become faster
 		select {
 		case <-timer.C:
 		case <-gone:
@@ -308,46 +308,45 @@ func (t *Track) pace() {
 	}
 }
 
-// longestPace is how long the link's rate is taken for what it was.
-const longestPace = 20 * time.Millisecond
+// maxPace is the longest wait of the pacer before it looks at the rate anew.
+const maxPace = 20 * time.Millisecond
 
 // first is how many frames may arrive whole and yet be shown to nobody: Chromium
 // drops what it decodes before the page has given the track to an element, and
 // asks once more when it has.
 const first = 2
 
-// hear takes feedback and reports whether it says that the viewer needs a key
-// frame.
-func (t *Track) hear(packets []rtcp.Packet) (lost bool) {
+// onRTCP takes RTCP and reports whether the viewer needs a key frame.
+func (t *Track) onRTCP(packets []rtcp.Packet) (lost bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, p := range packets {
-		t.arrived.hear(time.Now(), p, t.ssrc)
+		t.delivery.onRTCP(time.Now(), p, t.ssrc)
 		switch p.(type) {
 		case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
 			lost = true
 		}
 	}
-	return lost && (t.frames <= first || !t.arrived.whole(time.Now()))
+	return lost && (t.frames <= first || !t.delivery.complete(time.Now()))
 }
 
-// heard takes what the peer says of packets. A copy that got lost too is sent again at once:
-// the peer asks for it each 100 ms, and each time that is on its way for half a round trip.
-// Where one will not come any more a key frame is asked for. t may be nil.
-func (t *Track) heard(all []news) {
+// onResults takes the results of packets. A lost retransmission is repeated at once: the
+// peer's NACK comes each 100 ms, and takes half a round trip. Where a packet will not arrive
+// any more a key frame is asked for. t may be nil.
+func (t *Track) onResults(all []packetResult) {
 	if t == nil || len(all) == 0 {
 		return
 	}
 	t.mu.Lock()
 	var again []uint16
 	for _, n := range all {
-		t.arrived.news(n)
-		if n.again && !n.came && t.arrived.misses(n.number) {
+		t.delivery.onResult(n)
+		if n.rtx && !n.received && t.delivery.misses(n.number) {
 			again = append(again, n.number)
 		}
 	}
-	repeat, ssrc, lost := t.repeat, t.ssrc, t.lost
-	if !t.arrived.lacks(time.Now()) {
+	repeat, ssrc, lost := t.retransmit, t.ssrc, t.lost
+	if !t.delivery.givenUp(time.Now()) {
 		lost = nil
 	}
 	t.mu.Unlock()
@@ -359,24 +358,24 @@ func (t *Track) heard(all []news) {
 	}
 }
 
-// unheard is how long the first frame may take to be heard of: there and back on a slow
-// link, and the 100 ms after which a browser speaks of what came. Then twice as long, and
-// so on, up to so often as mostUnheard.
+// firstSilence is how long the peer may show no sign of the first frame: a round trip on a
+// slow link, and the 100 ms until a browser sends feedback. Each wait after it is twice as
+// long, up to maxSilence.
 const (
-	unheard     = 700 * time.Millisecond
-	mostUnheard = 4 * time.Second
+	firstSilence = 700 * time.Millisecond
+	maxSilence   = 4 * time.Second
 )
 
-// doubt asks for a key frame where there was no sign that anything came.
-func (t *Track) doubt() {
+// onSilence asks for a key frame where the peer has shown no sign of any packet.
+func (t *Track) onSilence() {
 	t.mu.Lock()
 	lost := t.lost
-	if lost == nil || t.arrived.heard() {
+	if lost == nil || t.delivery.heardOf() {
 		t.mu.Unlock()
 		return
 	}
-	t.patience = min(2*t.patience, mostUnheard)
-	t.deaf.Reset(t.patience)
+	t.silenceLimit = min(2*t.silenceLimit, maxSilence)
+	t.silenceTimer.Reset(t.silenceLimit)
 	t.mu.Unlock()
 	lost()
 }
@@ -388,35 +387,35 @@ func (t *Track) onLost(lost func()) {
 	t.lost = lost
 }
 
-// onRepeat sets what sends packets again, by their numbers.
-func (t *Track) onRepeat(repeat func(ssrc uint32, numbers []uint16)) {
+// onRetransmit sets what retransmits packets, by their numbers.
+func (t *Track) onRetransmit(repeat func(ssrc uint32, numbers []uint16)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.repeat = repeat
+	t.retransmit = repeat
 }
 
-// schedule starts the wait for the next look at the tail; mu is held.
-func (t *Track) schedule() {
-	wait := t.arrived.tail.patience(t.reported())
-	if t.look == nil {
-		t.look = time.AfterFunc(wait, t.lookAfter)
+// scheduleProbe sets the probe time-out; mu is held.
+func (t *Track) scheduleProbe() {
+	wait := t.delivery.tail.timeout(t.feedbackDelay())
+	if t.probeTimer == nil {
+		t.probeTimer = time.AfterFunc(wait, t.probeTail)
 		return
 	}
-	t.look.Reset(wait)
+	t.probeTimer.Reset(wait)
 }
 
-// lookAfter sends the end again where it may not have come.
-func (t *Track) lookAfter() {
+// probeTail retransmits the end where it is not acknowledged.
+func (t *Track) probeTail() {
 	t.mu.Lock()
 	if t.bound == "" || t.writing { // the frame has its own
 		t.mu.Unlock()
 		return
 	}
-	again, more := t.arrived.tail.look()
+	again, more := t.delivery.tail.probe()
 	if more {
-		t.schedule()
+		t.scheduleProbe()
 	}
-	repeat, ssrc := t.repeat, t.ssrc
+	repeat, ssrc := t.retransmit, t.ssrc
 	t.mu.Unlock()
 	if len(again) > 0 && repeat != nil {
 		repeat(ssrc, again)

@@ -16,17 +16,17 @@ import (
 // late at random by as much as the train is long, it says little.
 type train struct {
 	first, last int64         // packets
-	began       time.Duration // when the first left
-	ended       time.Duration // when the last did
-	own         time.Duration // how long the link was still busy with what was sent before
+	startedAt   time.Duration // when the first left
+	endedAt     time.Duration // when the last did
+	busy        time.Duration // how long the link was still busy with what was sent before
 
-	wait  time.Duration // of the first packet in queues, less own; valid when known
-	at    time.Duration // when it arrived, by the peer's clock
-	known bool
+	queueDelay time.Duration // of the first packet in queues, less own; valid when known
+	at         time.Duration // when it arrived, by the peer's clock
+	known      bool
 
 	bits    float64 // of the packets that were reported
 	packets int     // those
-	missing int     // of those, that did not arrive
+	lost    int     // of those, that did not arrive
 
 	low, high float64 // bits per second; high 0: not measured
 	weight    int     // 0: not measured
@@ -38,48 +38,48 @@ const (
 	trainGap = 3 * time.Millisecond
 	// tick is the resolution of arrival times.
 	tick = 250 * time.Microsecond
-	// longest is how many packets a train may have, so that measuring stays
+	// maxTrain is how many packets a train may have, so that measuring stays
 	// cheap: 600 kB.
-	longest = 512
+	maxTrain = 512
 	// unbounded is the high of a train that shows no limit.
 	unbounded = 1e12
 )
 
 // measure brings the bounds up to date. base is the least delay of a packet that
 // was seen; scratch is reused.
-func (t *train) measure(f *flight, base time.Duration, scratch []*passage) []*passage {
+func (t *train) measure(f *sendHistory, base time.Duration, scratch []*sentPacket) []*sentPacket {
 	came := scratch[:0]
-	t.bits, t.packets, t.missing = 0, 0, 0
+	t.bits, t.packets, t.lost = 0, 0, 0
 	for n := t.first; n <= t.last; n++ {
 		p := f.get(n)
-		if p == nil || p.fate == fateUnknown {
+		if p == nil || p.status == statusUnknown {
 			continue
 		}
 		t.packets++
 		t.bits += p.bits()
-		if p.fate == fateLost {
-			t.missing++
+		if p.status == statusLost {
+			t.lost++
 			continue
 		}
 		came = append(came, p)
 	}
-	if p := f.get(t.first); p != nil && p.fate == fateArrived {
-		t.wait, t.at, t.known = p.came-p.left-base-t.own, p.came, true
+	if p := f.get(t.first); p != nil && p.status == statusReceived {
+		t.queueDelay, t.at, t.known = p.receivedAt-p.sentAt-base-t.busy, p.receivedAt, true
 	}
 	t.low, t.high, t.weight = 0, 0, 0
 	if len(came) < 3 {
 		return came
 	}
-	left, right := came[0].left, came[0].left
+	left, right := came[0].sentAt, came[0].sentAt
 	for _, p := range came {
-		left, right = min(left, p.left), max(right, p.left)
+		left, right = min(left, p.sentAt), max(right, p.sentAt)
 	}
-	slices.SortStableFunc(came, func(a, b *passage) int { return cmp.Compare(a.came, b.came) })
-	length, sent := came[len(came)-1].came-came[0].came, right-left
+	slices.SortStableFunc(came, func(a, b *sentPacket) int { return cmp.Compare(a.receivedAt, b.receivedAt) })
+	length, sent := came[len(came)-1].receivedAt-came[0].receivedAt, right-left
 	if grown := length - sent; grown < max(2*time.Millisecond, sent/4) {
 		// It arrived as fast as it left: the link is at least so fast, unless the
 		// packets had waited and were then read at once.
-		if waited := came[0].came - came[0].left - base; waited <= 10*time.Millisecond && grown > -2*time.Millisecond {
+		if waited := came[0].receivedAt - came[0].sentAt - base; waited <= 10*time.Millisecond && grown > -2*time.Millisecond {
 			var bits float64
 			for _, p := range came[1:] {
 				bits += p.bits()
@@ -94,7 +94,7 @@ func (t *train) measure(f *flight, base time.Duration, scratch []*passage) []*pa
 	// Packets that came together with the first say nothing: they may have waited
 	// to be read.
 	together := 1
-	for together < len(came) && came[together].came-came[together-1].came <= tick {
+	for together < len(came) && came[together].receivedAt-came[together-1].receivedAt <= tick {
 		together++
 	}
 	came = came[together-1:]
@@ -119,20 +119,20 @@ func (t *train) measure(f *flight, base time.Duration, scratch []*passage) []*pa
 // returns the bits after the first, the distance between the latest and the
 // earliest arrival, each against the line, how many times of arrival there are
 // and the longest gap between two.
-func fit(came []*passage) (bits float64, uneven time.Duration, clumps int, gap time.Duration) {
+func fit(came []*sentPacket) (bits float64, uneven time.Duration, clumps int, gap time.Duration) {
 	clumps = 1
 	var sx, sy, sxx, sxy float64
 	x := 0.0
 	for i, p := range came {
 		if i > 0 {
 			x += p.bits()
-			step := p.came - came[i-1].came
+			step := p.receivedAt - came[i-1].receivedAt
 			gap = max(gap, step)
 			if step > tick {
 				clumps++
 			}
 		}
-		y := float64(p.came - came[0].came)
+		y := float64(p.receivedAt - came[0].receivedAt)
 		sx, sy, sxx, sxy = sx+x, sy+y, sxx+x*x, sxy+x*y
 	}
 	bits = x
@@ -145,7 +145,7 @@ func fit(came []*passage) (bits float64, uneven time.Duration, clumps int, gap t
 		if i > 0 {
 			x += p.bits()
 		}
-		d := float64(p.came-came[0].came) - slope*x - rest
+		d := float64(p.receivedAt-came[0].receivedAt) - slope*x - rest
 		early, late = min(early, d), max(late, d)
 	}
 	return bits, time.Duration(late - early), clumps, gap

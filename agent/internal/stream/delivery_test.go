@@ -42,34 +42,34 @@ func TestWhatArrived(t *testing.T) {
 		"a report that comes with a report": {[]rtcp.Packet{&rtcp.SenderReport{Reports: []rtcp.ReceptionReport{{SSRC: ssrc, LastSequenceNumber: 100}}}}, 3 * time.Second, "", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var a arrived
+			var a deliveryTracker
 			now := time.Unix(1000, 0)
-			a.packet(now, 100)
+			a.sentPacket(now, 100)
 			for _, p := range c.heard {
-				a.hear(now, p, ssrc)
+				a.onRTCP(now, p, ssrc)
 			}
 			switch c.then {
 			case "a key frame":
-				a.key(101)
+				a.onKeyFrame(101)
 			case "it came":
-				a.news(news{number: 90, came: true})
+				a.onResult(packetResult{number: 90, received: true})
 			}
-			if got := a.whole(now.Add(c.after)); got != c.whole {
+			if got := a.complete(now.Add(c.after)); got != c.whole {
 				t.Errorf("whole is %v", got)
 			}
 		})
 	}
 	// Numbers of packets that a hostile peer asks for stay few.
-	var a arrived
+	var a deliveryTracker
 	for seq := range 1 << 16 {
-		a.hear(time.Unix(1000, 0), nack(ssrc, uint16(seq)), ssrc)
+		a.onRTCP(time.Unix(1000, 0), nack(ssrc, uint16(seq)), ssrc)
 	}
 	if len(a.asked) > 5000 {
 		t.Errorf("%d numbers kept", len(a.asked))
 	}
 	now := time.Unix(1000, 0)
-	a.packet(now, 100)
-	if a.hear(now, report(ssrc, 100), ssrc); a.whole(now.Add(time.Minute)) {
+	a.sentPacket(now, 100)
+	if a.onRTCP(now, report(ssrc, 100), ssrc); a.complete(now.Add(time.Minute)) {
 		t.Error("what was forgotten passes for arrived")
 	}
 }
@@ -84,8 +84,8 @@ func TestFirstRequestsAreAnswered(t *testing.T) {
 	pli := []rtcp.Packet{&rtcp.PictureLossIndication{}}
 	for frames, want := range map[int]bool{1: true, first: true, first + 1: false} {
 		track.frames = frames
-		track.arrived = arrived{known: true, at: time.Now().Add(-time.Minute)}
-		if got := track.hear(pli); got != want {
+		track.delivery = deliveryTracker{known: true, at: time.Now().Add(-time.Minute)}
+		if got := track.onRTCP(pli); got != want {
 			t.Errorf("after %d frames that arrived: %v", frames, got)
 		}
 	}
@@ -93,19 +93,19 @@ func TestFirstRequestsAreAnswered(t *testing.T) {
 
 // Impatience is not answered because the next picture is just on its way.
 func TestImpatienceWhileTheNextIsOnItsWay(t *testing.T) {
-	var a arrived
+	var a deliveryTracker
 	now := time.Unix(1000, 0)
-	a.packet(now, 100)
-	a.hear(now, &rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: 7, LastSequenceNumber: 100}}}, 7)
+	a.sentPacket(now, 100)
+	a.onRTCP(now, &rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: 7, LastSequenceNumber: 100}}}, 7)
 	now = now.Add(3 * time.Second)
-	a.packet(now, 101)
+	a.sentPacket(now, 101)
 	for after, want := range map[time.Duration]bool{200 * time.Millisecond: true, hasty: false} {
-		if got := a.whole(now.Add(after)); got != want {
+		if got := a.complete(now.Add(after)); got != want {
 			t.Errorf("%v after the silence: whole is %v", after, got)
 		}
 	}
 	now = now.Add(3 * time.Second) // and 101 did not arrive
-	if a.packet(now, 102); a.whole(now.Add(200 * time.Millisecond)) {
+	if a.sentPacket(now, 102); a.complete(now.Add(200 * time.Millisecond)) {
 		t.Error("a loss before the silence passes for impatience")
 	}
 }

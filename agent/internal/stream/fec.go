@@ -10,21 +10,20 @@ import (
 )
 
 const (
-	// leastLarge is how many packets a frame has that is no letter. What is typed has one
+	// minFecPackets is the least packets of a frame that is no letter. What is typed has one
 	// or two, so that parity takes as much again or half, of little, and when the last is lost
 	// nothing follows by which the viewer would notice.
-	leastLarge = 3
-	// eachGuards is for how many packets one of parity stands at most. Where two of those
-	// are lost they have to be asked for: one group in 150 at 1 %. The shortest header, of 20
+	minFecPackets = 3
+	// fecGroupSize is the most packets that one of FEC protects. Where two of those are
+	// lost they need NACKs: one group in 150 at 1 %. The shortest header, of 20
 	// bytes, has room for 15.
-	eachGuards   = 12
-	parityType   = 49                       // payload type, as Chromium has it
-	parityWindow = "repair-window=10000000" // in µs; there must be one, and libwebrtc does not look
+	fecGroupSize    = 12
+	fecPayloadType  = 49                       // payload type, as Chromium has it
+	fecRepairWindow = "repair-window=10000000" // in µs; there must be one, and libwebrtc does not look
 )
 
-// parity makes what stands in for a lost packet of a frame, where it takes too long
-// to ask for it: packets of FlexFEC in a stream of their own, each the exclusive or of
-// up to eachGuards others (draft-ietf-payload-flexible-fec-scheme-03, §4.2 and 6.2, which
+// fecEncoder makes forward error correction for frames where NACKs take too long: packets
+// of FlexFEC in a stream of their own, each the exclusive or of up to fecGroupSize others (draft-ietf-payload-flexible-fec-scheme-03, §4.2 and 6.2, which
 // Chromium takes, and offers without being asked).
 //
 // The parity of ULPFEC in RED (RFC 5109, 2198), which more browsers know, shares the numbers
@@ -32,21 +31,21 @@ const (
 // frames have no picture ids (AV1, and VP8 as we send it) libwebrtc holds the next frame
 // back until the gap is closed (rtp_seq_num_only_ref_finder.cc). Its own sender uses none
 // where there are no picture ids, but NACK (rtp_video_sender.cc).
-type parity struct {
+type fecEncoder struct {
 	encoder *flexfec.FlexEncoder03
 	ssrc    uint32
 	kind    uint8 // payload type
 	wide    uint8 // id of the extension with transport-wide numbers; 0: there is none
 }
 
-func newParity(ssrc uint32, kind, wide uint8) *parity {
-	return &parity{encoder: flexfec.NewFlexEncoder03(kind, ssrc), ssrc: ssrc, kind: kind, wide: wide}
+func newFecEncoder(ssrc uint32, kind, wide uint8) *fecEncoder {
+	return &fecEncoder{encoder: flexfec.NewFlexEncoder03(kind, ssrc), ssrc: ssrc, kind: kind, wide: wide}
 }
 
-// of makes the parity of a frame's packets, which have everything they leave with but the
+// encode makes the FEC of a frame's packets, which have everything they leave with but the
 // transport-wide number. They get that nearer to the wire, and for parity it is zero on
 // both sides (libwebrtc: RtpPacket::ZeroMutableExtensions). numbers are for what is made.
-func (p *parity) of(packets []*rtp.Packet, numbers rtp.Sequencer) (made []*rtp.Packet, err error) {
+func (p *fecEncoder) encode(packets []*rtp.Packet, numbers rtp.Sequencer) (made []*rtp.Packet, err error) {
 	all := make([]rtp.Packet, len(packets))
 	for i, packet := range packets {
 		all[i] = rtp.Packet{Header: packet.Header.Clone(), Payload: packet.Payload}
@@ -57,7 +56,7 @@ func (p *parity) of(packets []*rtp.Packet, numbers rtp.Sequencer) (made []*rtp.P
 			return nil, fmt.Errorf("parity: %w", err)
 		}
 	}
-	groups := (len(all) + eachGuards - 1) / eachGuards
+	groups := (len(all) + fecGroupSize - 1) / fecGroupSize
 	for g := range groups {
 		group := all[g*len(all)/groups : (g+1)*len(all)/groups]
 		for _, q := range p.encoder.EncodeFec(group, 1) {
@@ -68,14 +67,14 @@ func (p *parity) of(packets []*rtp.Packet, numbers rtp.Sequencer) (made []*rtp.P
 	return made, nil
 }
 
-// losses is how many packets get lost on the way by chance, of late. Those that get lost in
-// a row count as one: parity does not help there, and it is how a queue overflows.
-type losses struct {
+// lossEstimator estimates random loss of late. Packets lost in a row count as one: FEC
+// does not help there, and it is how a queue overflows.
+type lossEstimator struct {
 	all, lost float64 // each half as much after lossHalf
 	at        time.Duration
 	last      int64 // that was lost
-	many      bool  // so many that parity pays
-	some      bool  // enough for letters
+	many      bool  // enough for FEC to pay
+	some      bool  // enough for FEC of small frames
 }
 
 const (
@@ -87,8 +86,8 @@ const (
 	lossSome = 0.5 // but is enough for what takes little
 )
 
-// packet notes what became of the packet n.
-func (l *losses) packet(n int64, lost bool) {
+// packet takes the status of packet n.
+func (l *lossEstimator) packet(n int64, lost bool) {
 	l.all++
 	if !lost {
 		return
@@ -99,8 +98,8 @@ func (l *losses) packet(n int64, lost bool) {
 	l.last = max(l.last, n)
 }
 
-// judge brings the judgement up to date.
-func (l *losses) judge(now time.Duration) {
+// judge updates many and some.
+func (l *lossEstimator) judge(now time.Duration) {
 	if d := now - l.at; d > 0 {
 		fade := math.Exp2(-d.Seconds() / lossHalf.Seconds())
 		l.all, l.lost, l.at = l.all*fade, l.lost*fade, now
@@ -108,8 +107,8 @@ func (l *losses) judge(now time.Duration) {
 	l.many, l.some = l.pays(l.many, lossMany), l.pays(l.some, lossSome)
 }
 
-// pays reports whether so many were lost of late that parity does, or still does.
-func (l *losses) pays(still bool, many float64) bool {
+// pays reports whether loss is such that FEC pays, or still does.
+func (l *lossEstimator) pays(still bool, many float64) bool {
 	if still {
 		return l.lost > many/5 && l.lost > l.all*lossPays/3
 	}

@@ -11,14 +11,14 @@ import (
 // coded.
 type patch struct {
 	where     image.Rectangle
-	quantizer int // or soft
+	quantizer int // or prefiltered
 }
 
-// soft is what a patch has instead of a quantizer that was sent soft: coarser than any.
-const soft = encode.MaxQuantizer + 1
+// prefiltered is what a patch has instead of a quantizer that was low-passed: coarser than any.
+const prefiltered = encode.MaxQuantizer + 1
 
-// roughness is where the viewers' picture could be finer.
-type roughness struct{ patches []patch }
+// refinementMap maps where the viewers' picture could be finer.
+type refinementMap struct{ patches []patch }
 
 const (
 	// maxPatches bounds the list: then all is one.
@@ -28,11 +28,11 @@ const (
 	reach = 24
 )
 
-func (r *roughness) any() bool { return len(r.patches) > 0 }
+func (r *refinementMap) any() bool { return len(r.patches) > 0 }
 
 // beyond reports whether some of them is outside of the rectangles, and of what a
 // frame reaches beyond those.
-func (r *roughness) beyond(rects []image.Rectangle) bool {
+func (r *refinementMap) beyond(rects []image.Rectangle) bool {
 	grown := make([]image.Rectangle, 0, len(rects))
 	for _, g := range rects {
 		grown = append(grown, g.Inset(-reach))
@@ -46,7 +46,7 @@ func (r *roughness) beyond(rects []image.Rectangle) bool {
 }
 
 // within is the largest quantizer of those that touch the rectangles.
-func (r *roughness) within(rects []image.Rectangle) int {
+func (r *refinementMap) within(rects []image.Rectangle) int {
 	worst := encode.MinQuantizer
 	for _, p := range r.patches {
 		if p.quantizer > worst && slices.ContainsFunc(rects, p.where.Overlaps) {
@@ -57,7 +57,7 @@ func (r *roughness) within(rects []image.Rectangle) int {
 }
 
 // coarsest is the largest quantizer of them.
-func (r *roughness) coarsest() int {
+func (r *refinementMap) coarsest() int {
 	worst := encode.MinQuantizer
 	for _, p := range r.patches {
 		worst = max(worst, p.quantizer)
@@ -66,7 +66,7 @@ func (r *roughness) coarsest() int {
 }
 
 // after learns what a frame left: where it was looked at, what is not exact.
-func (r *roughness) after(all image.Rectangle, p encode.Params, pkt encode.Packet, refined bool) {
+func (r *refinementMap) after(all image.Rectangle, p encode.Params, pkt encode.Packet, refined bool) {
 	seen := p.Dirty
 	if pkt.Key || len(seen) == 0 {
 		seen = []image.Rectangle{all}
@@ -79,7 +79,7 @@ func (r *roughness) after(all image.Rectangle, p encode.Params, pkt encode.Packe
 	}
 	was := max(p.Quantizer, p.Coarse)
 	if p.Soft > 0 {
-		was = soft
+		was = prefiltered
 	}
 	rest := pkt.Error.Rough
 	if !rest.Empty() && !pkt.Error.Lossless() {

@@ -16,14 +16,14 @@ import (
 // the hurry, and by five seconds in which the whole would not take too long.
 func TestWhenHalfIsShown(t *testing.T) {
 	now := time.Unix(1000, 0)
-	var h half
+	var h downscaler
 	link := time.Duration(0) // that a picture needs
 	// frames lets so many changes pass, each of which takes so long to be encoded, were it whole.
 	frames := func(n int, hurry bool, share float64, whole time.Duration) {
 		for range n {
 			h.decide(now, hurry, share)
 			d := whole
-			if h.on {
+			if h.active {
 				d /= 4
 			}
 			now = now.Add(max(motion, d))
@@ -32,8 +32,8 @@ func TestWhenHalfIsShown(t *testing.T) {
 	}
 	expect := func(what string, on bool) {
 		t.Helper()
-		if h.on != on {
-			t.Errorf("%s: half is %v", what, h.on)
+		if h.active != on {
+			t.Errorf("%s: half is %v", what, h.active)
 		}
 	}
 	const slow, quick = 120 * ms, 20 * ms

@@ -10,7 +10,7 @@ import (
 func TestInbox(t *testing.T) {
 	heard := 0
 	var factory func(byte, uint32) io.ReadWriteCloser
-	inboxes(&factory, func(*rtcp.TransportLayerCC) { heard++ })
+	setRTCPBuffers(&factory, func(*rtcp.TransportLayerCC) { heard++ })
 	b := factory(2, 1)
 	send := func(p rtcp.Packet) {
 		t.Helper()
@@ -24,15 +24,15 @@ func TestInbox(t *testing.T) {
 	}
 	feedback := &rtcp.TransportLayerCC{Header: rtcp.Header{Type: rtcp.TypeTransportSpecificFeedback, Count: rtcp.FormatTCC, Length: 5},
 		PacketStatusCount: 1, PacketChunks: []rtcp.PacketStatusChunk{&rtcp.RunLengthChunk{RunLength: 1}}}
-	for i := range 2 * inboxDepth {
+	for i := range 2 * rtcpBufferDepth {
 		send(&rtcp.PictureLossIndication{MediaSSRC: uint32(i)})
 		send(feedback)
 	}
-	if heard != 2*inboxDepth {
+	if heard != 2*rtcpBufferDepth {
 		t.Errorf("%d were heard", heard)
 	}
 	p := make([]byte, 100)
-	for i := range inboxDepth {
+	for i := range rtcpBufferDepth {
 		var got rtcp.PictureLossIndication
 		if n, err := b.Read(p); err != nil || got.Unmarshal(p[:n]) != nil || got.MediaSSRC != uint32(i) {
 			t.Fatalf("%d: %v, %+v", i, err, got)

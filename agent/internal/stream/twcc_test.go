@@ -14,12 +14,12 @@ func TestReadFeedback(t *testing.T) {
 	for _, seq := range []uint16{65533, 65534, 0, 1, 5, 60} {
 		recorder.Record(2, seq, (time.Hour + at[seq]).Microseconds())
 	}
-	var r reader
+	var r twccParser
 	came := map[uint16]time.Duration{}
 	lost := 0
 	for _, p := range recorder.BuildFeedbackPacket() {
-		for _, s := range r.read(p.(*rtcp.TransportLayerCC)) {
-			if s.came {
+		for _, s := range r.parse(p.(*rtcp.TransportLayerCC)) {
+			if s.received {
 				came[s.seq] = s.at - time.Hour
 			} else {
 				lost++
@@ -37,7 +37,7 @@ func TestReadFeedback(t *testing.T) {
 }
 
 func TestReferenceTimeWraps(t *testing.T) {
-	var r reader
+	var r twccParser
 	for i, c := range []struct {
 		reference uint32
 		want      time.Duration // since the first
@@ -68,33 +68,33 @@ func FuzzFeedback(f *testing.F) {
 			return
 		}
 		now := time.Unix(1000, 0)
-		e := newEstimate(now, DefaultTarget)
+		e := NewEstimator(now, DefaultTarget)
 		for i := range uint16(100) {
-			e.sent(now, first+i, first+i, 1200, 1150)
+			e.Sent(now, first+i, first+i, 1200, 1150)
 			now = now.Add(time.Duration(i%7) * ms)
 		}
 		for range 2 {
 			for _, p := range packets {
 				if p, ok := p.(*rtcp.TransportLayerCC); ok {
-					e.feedback(now, p)
+					e.OnFeedback(now, p)
 				}
 			}
 			now = now.Add(100 * ms)
-			if got := e.target(); got < MinTarget || got > MaxTarget {
+			if got := e.Target(); got < MinTarget || got > MaxTarget {
 				t.Fatalf("the target is %d", got)
 			}
-			if s := e.state(); s.Loss < 0 || s.Loss > 1 {
+			if s := e.State(); s.Loss < 0 || s.Loss > 1 {
 				t.Fatalf("%+v", s)
 			}
 		}
 		for i := range uint16(50) { // and goes on
-			e.sent(now, first+100+i, first+i, 1200, 0)
+			e.Sent(now, first+100+i, first+i, 1200, 0)
 			now = now.Add(50 * ms)
-			e.check(now)
-			e.repeats(now, 7, 1200)
+			e.Check(now)
+			e.AllowRTX(now, 7, 1200)
 		}
-		if e.flight.out < 0 {
-			t.Fatalf("%.0f bits are on their way", e.flight.out)
+		if e.history.inFlight < 0 {
+			t.Fatalf("%.0f bits are on their way", e.history.inFlight)
 		}
 	})
 }

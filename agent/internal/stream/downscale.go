@@ -7,23 +7,23 @@ import (
 	"oriel/agent/internal/encode"
 )
 
-// half is for what moves where encoding all of it takes too long, such as a video over a
-// screen of 4K on a slow core: it is shown in half of the width and height, which takes
-// about a quarter of the time, until it stands still. Going there and back takes a key frame
+// downscaler adapts the resolution where encoding what moves takes too long, such as a video
+// over a screen of 4K on a slow core: half of the width and height takes about a quarter of
+// the time. What stands still is shown whole again. Going there and back takes a key frame
 // each, as an encoder's references are of one size.
 //
 // A softer picture of the same size instead takes as long: of 3200×1800 on one thread 200 to
 // 230 ms where a plain one took 221 to 320 (libaom 3.12.1, video).
 //
 // Time is an argument: it knows no clock. The zero value shows the whole.
-type half struct {
-	on    bool
-	hurry bool
-	slow  int       // large changes in a row that took too long in a hurry, or would have as a whole
-	quick time.Time // since when none would, but for one now and then; zero: they would
-	near  int       // in a row that nearly would
-	large time.Time // when there was last a large change
-	next  *encode.Image
+type downscaler struct {
+	active bool
+	hurry  bool
+	slow   int       // large changes in a row that took too long in a hurry, or would have as a whole
+	quick  time.Time // since when none would, but for one now and then; zero: they would
+	near   int       // in a row that nearly would
+	large  time.Time // when there was last a large change
+	next   *encode.Image
 }
 
 const (
@@ -43,7 +43,7 @@ const (
 // decide says whether half of the next picture is shown, of which a share has changed. It
 // is never where nothing is in a hurry: the preset is another than Speed, or the link so slow
 // that a key frame is felt.
-func (h *half) decide(now time.Time, hurry bool, share float64) bool {
+func (h *downscaler) decide(now time.Time, hurry bool, share float64) bool {
 	moves := share >= largeChange && now.Sub(h.large) < goesOn
 	if share >= largeChange {
 		h.large = now
@@ -51,27 +51,27 @@ func (h *half) decide(now time.Time, hurry bool, share float64) bool {
 	h.hurry = hurry
 	switch {
 	case !hurry:
-		h.on, h.slow = false, 0
-	case h.on:
-		h.on = share >= largeChange || now.Before(h.stands())
+		h.active, h.slow = false, 0
+	case h.active:
+		h.active = share >= largeChange || now.Before(h.stands())
 	default:
-		h.on = moves && h.slow >= slowOnes
+		h.active = moves && h.slow >= slowOnes
 	}
-	if !h.on {
+	if !h.active {
 		h.quick, h.near = time.Time{}, 0
 	}
-	return h.on
+	return h.active
 }
 
 // stands is when the whole is to be shown again, if nothing large changes.
-func (h *half) stands() time.Time { return h.large.Add(standsAfter) }
+func (h *downscaler) stands() time.Time { return h.large.Add(standsAfter) }
 
 // took takes how long a change of such a share took to be encoded, and the link to carry it,
 // and returns how long encoding the whole would have taken. Where pictures wait for the link,
 // nothing is gained.
-func (h *half) took(now time.Time, d, link time.Duration, share float64) time.Duration {
+func (h *downscaler) took(now time.Time, d, link time.Duration, share float64) time.Duration {
 	waits := link >= d
-	if h.on {
+	if h.active {
 		d *= 4
 	}
 	if share < largeChange || !h.hurry || waits && d > slowest {
@@ -83,25 +83,25 @@ func (h *half) took(now time.Time, d, link time.Duration, share float64) time.Du
 	}
 	if d > slowest {
 		h.slow = min(h.slow+1, slowOnes)
-	} else if !h.on {
+	} else if !h.active {
 		h.slow = 0
 	}
 	switch {
-	case !h.on:
+	case !h.active:
 	case h.near >= slowOnes:
 		h.quick = time.Time{}
 	case h.quick.IsZero():
 		h.quick = now
 	case now.Sub(h.quick) >= calmAfter:
-		h.on, h.slow = false, 0
+		h.active, h.slow = false, 0
 	}
 	return d
 }
 
 // fit makes the newest picture, of which got has changed, what is encoded: itself, or
 // half of it. shown is what was; got is then of what is.
-func (h *half) fit(newest, shown *encode.Image, got *taken) (*encode.Image, error) {
-	if !h.on {
+func (h *downscaler) fit(newest, shown *encode.Image, got *snapshot) (*encode.Image, error) {
+	if !h.active {
 		h.next = nil
 		return newest, nil
 	}

@@ -13,55 +13,55 @@ import (
 // What is sent again is the end, where it is not known to have come, and what is lost before
 // it that the peer cannot know of.
 func TestTail(t *testing.T) {
-	came := func(n uint16) news { return news{number: n, came: true} }
-	lost := func(n uint16) news { return news{number: n} }
-	again := func(n uint16) news { return news{number: n, again: true, came: true} }
+	came := func(n uint16) packetResult { return packetResult{number: n, received: true} }
+	lost := func(n uint16) packetResult { return packetResult{number: n} }
+	again := func(n uint16) packetResult { return packetResult{number: n, rtx: true, received: true} }
 	for name, c := range map[string]struct {
-		heard []news
+		heard []packetResult
 		want  []uint16
 	}{
 		"nothing heard":                       {nil, []uint16{2}},
-		"all came":                            {[]news{came(65534), came(65535), came(0), came(1), came(2)}, nil},
-		"the end came":                        {[]news{lost(0), came(2)}, nil}, // the peer knows what it lacks
-		"the end, then what was before it":    {[]news{came(2), came(1)}, nil},
-		"the end did not come":                {[]news{came(1)}, []uint16{2}},
-		"the end is lost":                     {[]news{came(1), lost(2)}, []uint16{2}},
-		"the end is lost, and some before it": {[]news{came(65535), lost(0), came(1), lost(2)}, []uint16{2}},
-		"the last are lost":                   {[]news{came(65535), lost(0), lost(1), lost(2)}, []uint16{0, 1, 2}},
-		"of these the end came again":         {[]news{came(65535), lost(0), lost(1), again(2)}, []uint16{0, 1}},
-		"and the others too":                  {[]news{came(65535), lost(0), lost(1), again(2), again(0), again(1)}, nil},
-		"they were only late":                 {[]news{lost(1), lost(2), came(2)}, nil},
-		"one came again, then by itself":      {[]news{lost(2), again(2), came(2)}, nil},
-		"what was never sent":                 {[]news{came(3), came(1000)}, []uint16{2}},
-		"what was long ago":                   {[]news{lost(65000), came(64000)}, []uint16{2}},
+		"all came":                            {[]packetResult{came(65534), came(65535), came(0), came(1), came(2)}, nil},
+		"the end came":                        {[]packetResult{lost(0), came(2)}, nil}, // the peer knows what it lacks
+		"the end, then what was before it":    {[]packetResult{came(2), came(1)}, nil},
+		"the end did not come":                {[]packetResult{came(1)}, []uint16{2}},
+		"the end is lost":                     {[]packetResult{came(1), lost(2)}, []uint16{2}},
+		"the end is lost, and some before it": {[]packetResult{came(65535), lost(0), came(1), lost(2)}, []uint16{2}},
+		"the last are lost":                   {[]packetResult{came(65535), lost(0), lost(1), lost(2)}, []uint16{0, 1, 2}},
+		"of these the end came again":         {[]packetResult{came(65535), lost(0), lost(1), again(2)}, []uint16{0, 1}},
+		"and the others too":                  {[]packetResult{came(65535), lost(0), lost(1), again(2), again(0), again(1)}, nil},
+		"they were only late":                 {[]packetResult{lost(1), lost(2), came(2)}, nil},
+		"one came again, then by itself":      {[]packetResult{lost(2), again(2), came(2)}, nil},
+		"what was never sent":                 {[]packetResult{came(3), came(1000)}, []uint16{2}},
+		"what was long ago":                   {[]packetResult{lost(65000), came(64000)}, []uint16{2}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var a tail
+			var a tailLossProbe
 			for _, n := range []uint16{65534, 65535, 0, 1, 2} {
 				a.sent(n)
 			}
 			for _, n := range c.heard {
-				a.hear(n)
+				a.onResult(n)
 			}
-			if got, more := a.look(); !slices.Equal(got, c.want) || more != (len(c.want) > 0) || more == a.there() {
+			if got, more := a.probe(); !slices.Equal(got, c.want) || more != (len(c.want) > 0) || more == a.acked() {
 				t.Errorf("%v is sent again, and more %v", got, more)
 			}
 		})
 	}
-	var a tail
-	if again, more := a.look(); len(again) > 0 || more {
+	var a tailLossProbe
+	if again, more := a.probe(); len(again) > 0 || more {
 		t.Error("there is an end before anything was sent")
 	}
-	for n := range uint16(mostLooks + 2) {
+	for n := range uint16(maxProbes + 2) {
 		a.sent(n)
 	}
-	for range mostLooks {
-		a.look()
+	for range maxProbes {
+		a.probe()
 	}
-	if again, _ := a.look(); len(again) > 0 {
+	if again, _ := a.probe(); len(again) > 0 {
 		t.Error("a peer that says nothing is sent the end for ever")
 	}
-	if a.sent(100); len(a.lost) > 0 || a.patience(time.Second) != time.Second {
+	if a.sent(100); len(a.lost) > 0 || a.timeout(time.Second) != time.Second {
 		t.Error("after another frame it does not begin anew")
 	}
 }
@@ -70,7 +70,7 @@ func TestTail(t *testing.T) {
 func TestTrackLooksAfterTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, track := newGuarded(t)
-		track.reported = func() time.Duration { return 100 * time.Millisecond }
+		track.feedbackDelay = func() time.Duration { return 100 * time.Millisecond }
 		sleep := func(d time.Duration) {
 			time.Sleep(d)
 			synctest.Wait()
@@ -82,7 +82,7 @@ func TestTrackLooksAfterTheEnd(t *testing.T) {
 		var mu sync.Mutex
 		var repeats []repeat
 		began := time.Now()
-		track.onRepeat(func(ssrc uint32, numbers []uint16) {
+		track.onRetransmit(func(ssrc uint32, numbers []uint16) {
 			mu.Lock()
 			defer mu.Unlock()
 			if ssrc != track.ssrc {
@@ -113,7 +113,7 @@ func TestTrackLooksAfterTheEnd(t *testing.T) {
 		if len(all()) != 1 || all()[0].at != 100*time.Millisecond || !slices.Equal(all()[0].numbers, []uint16{end}) {
 			t.Fatalf("%v; the end is %d", all(), end)
 		}
-		track.heard([]news{{number: end - 2, came: true}, {number: end - 1}, {number: end, again: true}})
+		track.onResults([]packetResult{{number: end - 2, received: true}, {number: end - 1}, {number: end, rtx: true}})
 		if len(all()) != 2 || !slices.Equal(all()[1].numbers, []uint16{end}) {
 			t.Errorf("the copy that got lost is not sent again: %v", all())
 		}
@@ -121,7 +121,7 @@ func TestTrackLooksAfterTheEnd(t *testing.T) {
 		if len(all()) != 3 || all()[2].at != 300*time.Millisecond || !slices.Equal(all()[2].numbers, []uint16{end - 1, end}) {
 			t.Errorf("the last two are lost: %v", all())
 		}
-		track.heard([]news{{number: end - 1, again: true, came: true}, {number: end, again: true, came: true}})
+		track.onResults([]packetResult{{number: end - 1, rtx: true, received: true}, {number: end, rtx: true, received: true}})
 		if sleep(time.Minute); len(all()) != 3 {
 			t.Errorf("what came is sent again: %v", all())
 		}
@@ -129,7 +129,7 @@ func TestTrackLooksAfterTheEnd(t *testing.T) {
 		if err := track.WriteFrame(Frame{Codec: encode.AV1, Data: []byte{6 << 3, 1}, At: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
-		if sleep(time.Minute); len(all()) != 3+mostLooks || len(g.left) != 1 {
+		if sleep(time.Minute); len(all()) != 3+maxProbes || len(g.left) != 1 {
 			t.Errorf("%d times, and %d packets beside the copies", len(all()), len(g.left))
 		}
 	})
@@ -140,7 +140,7 @@ func TestTrackLooksAfterTheEnd(t *testing.T) {
 func TestSlowLossyLinkStaysWithinASecond(t *testing.T) {
 	var worst time.Duration
 	for seed := range uint64(100) {
-		w := newWay(t, 300e3, 100*ms, seed)
+		w := newSimulatedNetwork(t, 300e3, 100*ms, seed)
 		w.loss, w.content = 0.02, scrolling
 		w.run(4 * time.Second)
 		w.frames = nil

@@ -65,7 +65,7 @@ func (g *guarded) HeaderExtensions() []webrtc.RTPHeaderExtensionParameter {
 
 func (g *guarded) CodecParameters() []webrtc.RTPCodecParameters {
 	return append(g.wire.CodecParameters(), webrtc.RTPCodecParameters{
-		RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeFlexFEC03}, PayloadType: parityType})
+		RTPCodecCapability: webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeFlexFEC03}, PayloadType: fecPayloadType})
 }
 
 func (g *guarded) WriteRTP(h *rtp.Header, payload []byte) (int, error) {
@@ -126,9 +126,9 @@ func TestParityMakesWhatIsLost(t *testing.T) {
 	for _, n := range []int{1, 2, 3, 4, 12, 13, 30, 150} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			g, track := newGuarded(t)
-			track.guards = func(int) bool { return true }
+			track.shouldProtect = func(int) bool { return true }
 			media, parity := g.frame(t, track, n)
-			if want := (n + eachGuards - 1) / eachGuards; len(parity) != want {
+			if want := (n + fecGroupSize - 1) / fecGroupSize; len(parity) != want {
 				t.Fatalf("%d packets of parity, not %d", len(parity), want)
 			}
 			have := map[uint16][]byte{}
@@ -141,7 +141,7 @@ func TestParityMakesWhatIsLost(t *testing.T) {
 			}
 			made := 0
 			for _, q := range parity {
-				if q.PayloadType != parityType || q.Timestamp != media[0].Timestamp {
+				if q.PayloadType != fecPayloadType || q.Timestamp != media[0].Timestamp {
 					t.Errorf("parity is of type %d at %d", q.PayloadType, q.Timestamp)
 				}
 				if size := q.MarshalSize() + 16 + 4 + 48; size > 1280 { // SRTP, TURN, UDP and IPv6
@@ -175,7 +175,7 @@ func TestParityOnlyWhereItPays(t *testing.T) {
 		t.Error("there is parity though nobody asked for it")
 	}
 	pays := false
-	track.guards = func(packets int) bool { return pays && packets == 7 }
+	track.shouldProtect = func(packets int) bool { return pays && packets == 7 }
 	if _, parity := g.frame(t, track, 7); len(parity) > 0 {
 		t.Error("there is parity though it does not pay")
 	}
@@ -203,7 +203,7 @@ func TestParityOnlyWhereItPays(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = track.Unbind(plain) }()
-	if track.parity != nil {
+	if track.fec != nil {
 		t.Error("there is parity for a viewer who does not take it")
 	}
 }
@@ -234,27 +234,27 @@ func TestWhereParityPays(t *testing.T) {
 	for name, c := range map[string]struct {
 		rate  float64
 		delay time.Duration
-		setup func(*way)
+		setup func(*simulatedNetwork)
 		pays  bool
 	}{
-		"5 Mbit/s, 40 ms, 1 % loss":   {5e6, 20 * ms, func(w *way) { w.loss, w.content = 0.01, scrolling }, true},
-		"5 Mbit/s, 40 ms, 0.1 % loss": {5e6, 20 * ms, func(w *way) { w.loss, w.content = 0.001, scrolling }, false},
-		"5 Mbit/s, 40 ms, no loss":    {5e6, 20 * ms, func(w *way) { w.content = video }, false},
-		"100 Mbit/s, 10 ms, 1 % loss": {100e6, 5 * ms, func(w *way) { w.loss, w.content = 0.01, scrolling }, false},
-		"1 Mbit/s, 100 ms, no loss":   {1e6, 50 * ms, func(w *way) { w.content = video }, false},
-		"20 and 1 Mbit/s, a full queue": {20e6, 20 * ms, func(w *way) {
+		"5 Mbit/s, 40 ms, 1 % loss":   {5e6, 20 * ms, func(w *simulatedNetwork) { w.loss, w.content = 0.01, scrolling }, true},
+		"5 Mbit/s, 40 ms, 0.1 % loss": {5e6, 20 * ms, func(w *simulatedNetwork) { w.loss, w.content = 0.001, scrolling }, false},
+		"5 Mbit/s, 40 ms, no loss":    {5e6, 20 * ms, func(w *simulatedNetwork) { w.content = video }, false},
+		"100 Mbit/s, 10 ms, 1 % loss": {100e6, 5 * ms, func(w *simulatedNetwork) { w.loss, w.content = 0.01, scrolling }, false},
+		"1 Mbit/s, 100 ms, no loss":   {1e6, 50 * ms, func(w *simulatedNetwork) { w.content = video }, false},
+		"20 and 1 Mbit/s, a full queue": {20e6, 20 * ms, func(w *simulatedNetwork) {
 			w.content = video
 			w.at(3*time.Second, func() { w.rate = 1e6 })
 		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(3) {
-				w := newWay(t, c.rate, c.delay, seed)
+				w := newSimulatedNetwork(t, c.rate, c.delay, seed)
 				c.setup(w)
 				began, some := time.Duration(0), 0
 				for w.now < 10*time.Second {
 					w.run(w.now + 50*ms)
-					if w.est.guards(w.clock(), leastLarge) {
+					if w.bwe.ShouldProtect(w.clock(), minFecPackets) {
 						if some++; some == 1 {
 							began = w.now
 						}
@@ -264,8 +264,8 @@ func TestWhereParityPays(t *testing.T) {
 					t.Errorf("seed %d: from %v, in %d of 200 moments", seed, began, some)
 				}
 				w.loss = 0
-				if w.run(40 * time.Second); w.est.guards(w.clock(), leastLarge) {
-					t.Errorf("seed %d: still, though nothing gets lost: %+v", seed, w.est.losses)
+				if w.run(40 * time.Second); w.bwe.ShouldProtect(w.clock(), minFecPackets) {
+					t.Errorf("seed %d: still, though nothing gets lost: %+v", seed, w.bwe.losses)
 				}
 			}
 		})
@@ -275,7 +275,7 @@ func TestWhereParityPays(t *testing.T) {
 // What it is for: on a link that loses one packet in a hundred hardly a picture comes late.
 func TestParityKeepsPicturesInTime(t *testing.T) {
 	run := func(seed uint64, bare bool) (late float64) {
-		w := newWay(t, 5e6, 20*ms, seed)
+		w := newSimulatedNetwork(t, 5e6, 20*ms, seed)
 		w.loss, w.content, w.bare = 0.01, scrolling, bare
 		w.run(20 * time.Second)
 		all, shown := 0, time.Duration(0)
@@ -304,10 +304,10 @@ func TestParityKeepsPicturesInTime(t *testing.T) {
 func TestParityIsKeptFreeFor(t *testing.T) {
 	for seed := range uint64(3) {
 		run := func(bare bool) (rate int) {
-			w := newWay(t, 5e6, 20*ms, seed)
+			w := newSimulatedNetwork(t, 5e6, 20*ms, seed)
 			w.loss, w.content, w.bare = 0.01, video, bare
 			w.run(20 * time.Second)
-			return w.est.forPictures()
+			return w.bwe.MediaTarget()
 		}
 		alone, beside := run(true), run(false)
 		t.Logf("seed %d: pictures may take %d bit/s, without parity %d", seed, beside, alone)
@@ -320,8 +320,8 @@ func TestParityIsKeptFreeFor(t *testing.T) {
 // Letters are guarded as soon as one packet got lost by chance, however near the viewer is,
 // until none has for a while, and not where frames as small take much of the link.
 func TestWhereLettersAreGuarded(t *testing.T) {
-	once := func(loss float64) func(*way) {
-		return func(w *way) {
+	once := func(loss float64) func(*simulatedNetwork) {
+		return func(w *simulatedNetwork) {
 			w.content, w.loss = scrolling, loss
 			w.at(5*time.Second, func() { w.content = typing })
 		}
@@ -329,7 +329,7 @@ func TestWhereLettersAreGuarded(t *testing.T) {
 	for name, c := range map[string]struct {
 		rate  float64
 		delay time.Duration
-		setup func(*way)
+		setup func(*simulatedNetwork)
 		part  float64 // of ten seconds that begin with the letters, at least; 0: never
 	}{
 		"5 Mbit/s, 40 ms, 1 % loss":    {5e6, 20 * ms, once(0.01), 0.95},
@@ -339,38 +339,38 @@ func TestWhereLettersAreGuarded(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(3) {
-				w := newWay(t, c.rate, c.delay, seed)
+				w := newSimulatedNetwork(t, c.rate, c.delay, seed)
 				c.setup(w)
 				guarded, most := 0, 0.0
 				for w.now < 15*time.Second {
 					w.run(w.now + 50*ms)
-					if w.now > 5*time.Second && w.est.guards(w.clock(), 1) {
+					if w.now > 5*time.Second && w.bwe.ShouldProtect(w.clock(), 1) {
 						guarded++
 					}
-					most = max(most, w.est.extra)
+					most = max(most, w.bwe.fecShare)
 				}
 				if part := float64(guarded) / 200; part < c.part || c.part == 0 && part > 0 {
 					t.Errorf("seed %d: guarded for %.2f of the time", seed, part)
 				}
-				if most > mostForLetters+0.1 {
+				if most > maxFecShare+0.1 {
 					t.Errorf("seed %d: %.2f of the link is parity", seed, most)
 				}
 				w.loss = 0
-				if w.run(120 * time.Second); w.est.guards(w.clock(), 1) {
-					t.Errorf("seed %d: still, though nothing gets lost: %+v", seed, w.est.losses)
+				if w.run(120 * time.Second); w.bwe.ShouldProtect(w.clock(), 1) {
+					t.Errorf("seed %d: still, though nothing gets lost: %+v", seed, w.bwe.losses)
 				}
 			}
 		})
 	}
-	w := newWay(t, 1e6, 20*ms, 1)
+	w := newSimulatedNetwork(t, 1e6, 20*ms, 1)
 	w.loss, w.content = 0.01, func(time.Duration) (float64, float64) { return 8_000, 8_000 } // thirty a second, a packet each
 	guarded := 0
 	for w.now < 20*time.Second {
 		w.run(w.now + 50*ms)
-		if w.est.extra > mostForLetters+0.05 {
-			t.Fatalf("%.2f of the link is parity of what moves", w.est.extra)
+		if w.bwe.fecShare > maxFecShare+0.05 {
+			t.Fatalf("%.2f of the link is parity of what moves", w.bwe.fecShare)
 		}
-		if w.est.guards(w.clock(), 1) {
+		if w.bwe.ShouldProtect(w.clock(), 1) {
 			guarded++
 		}
 	}
@@ -382,7 +382,7 @@ func TestWhereLettersAreGuarded(t *testing.T) {
 // What that is for: hardly a letter waits until the viewer has noticed that it is missing.
 func TestLettersComeInTime(t *testing.T) {
 	run := func(seed uint64, bare bool) (late, letters int) {
-		w := newWay(t, 5e6, 20*ms, seed)
+		w := newSimulatedNetwork(t, 5e6, 20*ms, seed)
 		w.loss, w.bare, w.content = 0.01, bare, scrolling
 		w.at(5*time.Second, func() { w.content = typing })
 		w.run(300 * time.Second)
@@ -412,20 +412,20 @@ func TestLettersComeInTime(t *testing.T) {
 
 // What is known to have come is pictures: numbers of parity are another stream's.
 func TestParityIsNoPicture(t *testing.T) {
-	e := newEstimate(time.Unix(1000, 0), DefaultTarget)
+	e := NewEstimator(time.Unix(1000, 0), DefaultTarget)
 	now := e.began
-	e.sent(now, 0, 100, 1000, 950)
-	e.parity(now, 1, 1000)
-	e.sent(now, 2, 101, 1000, 950)
-	if e.debt != 8*2900 || e.own != 8*3000 {
-		t.Errorf("the link owes %.0f bits, %.0f of them of pictures and parity", e.own, e.debt)
+	e.Sent(now, 0, 100, 1000, 950)
+	e.SentFEC(now, 1, 1000)
+	e.Sent(now, 2, 101, 1000, 950)
+	if e.unacked != 8*2900 || e.queueBits != 8*3000 {
+		t.Errorf("the link owes %.0f bits, %.0f of them of pictures and parity", e.queueBits, e.unacked)
 	}
 	f := &rtcp.TransportLayerCC{PacketStatusCount: 3, PacketChunks: []rtcp.PacketStatusChunk{
 		&rtcp.RunLengthChunk{PacketStatusSymbol: rtcp.TypeTCCPacketReceivedSmallDelta, RunLength: 3}}}
 	for range 3 {
 		f.RecvDeltas = append(f.RecvDeltas, &rtcp.RecvDelta{Type: rtcp.TypeTCCPacketReceivedSmallDelta, Delta: 250})
 	}
-	if got, want := e.feedback(now.Add(50*ms), f), []news{{number: 100, came: true}, {number: 101, came: true}}; !slices.Equal(got, want) {
+	if got, want := e.OnFeedback(now.Add(50*ms), f), []packetResult{{number: 100, received: true}, {number: 101, received: true}}; !slices.Equal(got, want) {
 		t.Errorf("news are %v, not %v", got, want)
 	}
 }

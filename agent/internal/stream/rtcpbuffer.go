@@ -7,36 +7,36 @@ import (
 	"github.com/pion/rtcp"
 )
 
-// inbox is where pion keeps what arrives for one SSRC until it is read.
+// rtcpBuffer keeps what arrives for one SSRC until pion reads it.
 //
 // It is ours because of transport-wide feedback. That is about no SSRC, but has
 // to name one, and Chromium names that of the packet it received last. When it
 // was one that was sent again, pion knows no reader and throws the feedback
 // away: one for nearly every lost packet. Here it is taken whatever it names,
 // and at once.
-type inbox struct {
+type rtcpBuffer struct {
 	feedback func(*rtcp.TransportLayerCC)
-	news     chan struct{} // capacity 1
+	arrived  chan struct{} // capacity 1
 	closed   chan struct{}
 	once     sync.Once
 
 	mu      sync.Mutex
-	packets [][]byte // at most inboxDepth
+	packets [][]byte // at most rtcpBufferDepth
 }
 
-// inboxDepth bounds what nobody reads.
-const inboxDepth = 64
+// rtcpBufferDepth bounds the packets that wait.
+const rtcpBufferDepth = 64
 
-// inboxes sets pion's BufferFactory, whose first parameter, RTP or RTCP, has a
+// setRTCPBuffers sets pion's BufferFactory, whose first parameter, RTP or RTCP, has a
 // type that only pion needs to name.
-func inboxes[T any](factory *func(T, uint32) io.ReadWriteCloser, feedback func(*rtcp.TransportLayerCC)) {
+func setRTCPBuffers[T any](factory *func(T, uint32) io.ReadWriteCloser, feedback func(*rtcp.TransportLayerCC)) {
 	*factory = func(T, uint32) io.ReadWriteCloser {
-		return &inbox{feedback: feedback, news: make(chan struct{}, 1), closed: make(chan struct{})}
+		return &rtcpBuffer{feedback: feedback, arrived: make(chan struct{}, 1), closed: make(chan struct{})}
 	}
 }
 
 // Write takes one packet. One too many is dropped, as the network would.
-func (b *inbox) Write(packet []byte) (int, error) {
+func (b *rtcpBuffer) Write(packet []byte) (int, error) {
 	select {
 	case <-b.closed:
 		return 0, io.ErrClosedPipe
@@ -51,19 +51,19 @@ func (b *inbox) Write(packet []byte) (int, error) {
 		}
 	}
 	b.mu.Lock()
-	if len(b.packets) < inboxDepth {
+	if len(b.packets) < rtcpBufferDepth {
 		b.packets = append(b.packets, append([]byte(nil), packet...))
 	}
 	b.mu.Unlock()
 	select {
-	case b.news <- struct{}{}:
+	case b.arrived <- struct{}{}:
 	default:
 	}
 	return len(packet), nil
 }
 
 // Read returns one packet; io.EOF after Close.
-func (b *inbox) Read(p []byte) (int, error) {
+func (b *rtcpBuffer) Read(p []byte) (int, error) {
 	for {
 		b.mu.Lock()
 		if len(b.packets) > 0 {
@@ -77,7 +77,7 @@ func (b *inbox) Read(p []byte) (int, error) {
 		}
 		b.mu.Unlock()
 		select {
-		case <-b.news:
+		case <-b.arrived:
 		case <-b.closed:
 			return 0, io.EOF
 		}
@@ -85,7 +85,7 @@ func (b *inbox) Read(p []byte) (int, error) {
 }
 
 // Close ends Read. It may be called more than once.
-func (b *inbox) Close() error {
+func (b *rtcpBuffer) Close() error {
 	b.once.Do(func() { close(b.closed) })
 	return nil
 }

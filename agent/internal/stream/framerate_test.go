@@ -18,7 +18,7 @@ func TestCadence(t *testing.T) {
 		{30, time.Minute, 60*30 + 1},
 		{5, time.Minute, 60*5 + 1},
 	} {
-		var k cadence
+		var k frameRateLimiter
 		n := 0
 		for now := begun; !now.After(begun.Add(c.until)); {
 			if wait := k.next(c.fps).Sub(now); wait > 0 {
@@ -33,7 +33,7 @@ func TestCadence(t *testing.T) {
 		}
 	}
 	// What was not used does not add up.
-	var k cadence
+	var k frameRateLimiter
 	for i := range 10 {
 		now := begun.Add(time.Duration(i) * time.Second)
 		k.begin(now, 60)

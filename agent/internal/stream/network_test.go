@@ -11,16 +11,16 @@ import (
 	"github.com/pion/rtcp"
 )
 
-// way is a network and a receiver in virtual time, and a sender that behaves as
+// simulatedNetwork is a network and a receiver in virtual time, and a sender that behaves as
 // the stream does: a frame is one burst, a leaky bucket says when the next may
 // go and how large it may be, packets that are lost are sent again.
-type way struct {
+type simulatedNetwork struct {
 	t     testing.TB
 	began time.Time
 	now   time.Duration
 	todo  events
 	dice  *rand.Rand
-	est   *estimate
+	bwe   *Estimator
 
 	// The network. All may be changed by at.
 	rate    float64       // bits per second; 0: as fast as a machine reads
@@ -53,7 +53,7 @@ type way struct {
 	content func(now time.Duration) (least, wish float64) // bits of a frame now; 0: nothing
 	key     bool
 	bare    bool // without parity
-	tail    tail
+	tail    tailLossProbe
 	looks   int               // counts frames, so that only the last one's end is looked after
 	again   map[uint16]func() // sends a packet again, by its number
 	log     []simPoint
@@ -106,9 +106,9 @@ func (e *events) Pop() any {
 	return x
 }
 
-func newWay(t testing.TB, rate float64, delay time.Duration, seed uint64) *way {
+func newSimulatedNetwork(t testing.TB, rate float64, delay time.Duration, seed uint64) *simulatedNetwork {
 	began := time.Unix(1_000_000, 0)
-	w := &way{t: t, began: began, dice: rand.New(rand.NewPCG(seed, 2)), est: newEstimate(began, DefaultTarget),
+	w := &simulatedNetwork{t: t, began: began, dice: rand.New(rand.NewPCG(seed, 2)), bwe: NewEstimator(began, DefaultTarget),
 		rate: rate, delay: delay, queue: 250 * time.Millisecond, recorder: twcc.NewRecorder(1), offset: 7 * time.Hour, again: map[uint16]func(){}}
 	w.at(0, w.tick)
 	w.at(0, w.report)
@@ -118,12 +118,12 @@ func newWay(t testing.TB, rate float64, delay time.Duration, seed uint64) *way {
 }
 
 // at does something later.
-func (w *way) at(when time.Duration, do func()) {
+func (w *simulatedNetwork) at(when time.Duration, do func()) {
 	w.todo.n++
 	heap.Push(&w.todo, event{max(when, w.now), w.todo.n, do})
 }
 
-func (w *way) run(until time.Duration) {
+func (w *simulatedNetwork) run(until time.Duration) {
 	for w.todo.Len() > 0 && w.todo.list[0].at <= until {
 		e := heap.Pop(&w.todo).(event)
 		w.now = e.at
@@ -132,10 +132,10 @@ func (w *way) run(until time.Duration) {
 	w.now = until
 }
 
-func (w *way) clock() time.Time { return w.began.Add(w.now) }
+func (w *simulatedNetwork) clock() time.Time { return w.began.Add(w.now) }
 
 // carry puts a packet on the link; arrive is called when it was read.
-func (w *way) carry(size int, arrive func()) {
+func (w *simulatedNetwork) carry(size int, arrive func()) {
 	if w.queue > 0 && w.busy-w.now > w.queue || w.dice.Float64() < w.loss {
 		w.lost++
 		return
@@ -162,11 +162,11 @@ func (w *way) carry(size int, arrive func()) {
 }
 
 // send is one packet of a frame.
-func (w *way) send(size int, f *simFrame, g *simGroup) {
+func (w *simulatedNetwork) send(size int, f *simFrame, g *simGroup) {
 	w.number++
 	number, got := w.number, new(bool)
 	w.again[number] = func() {
-		if w.est.repeats(w.clock(), number, size) {
+		if w.bwe.AllowRTX(w.clock(), number, size) {
 			w.copies++
 			w.put(size, f, g, number, true, got)
 		}
@@ -176,13 +176,13 @@ func (w *way) send(size int, f *simFrame, g *simGroup) {
 }
 
 // put is one packet on the wire, for the first time or again; got is whether it came.
-func (w *way) put(size int, f *simFrame, g *simGroup, number uint16, repeat bool, got *bool) {
+func (w *simulatedNetwork) put(size int, f *simFrame, g *simGroup, number uint16, repeat bool, got *bool) {
 	seq := w.seq
 	w.seq++
 	if repeat {
-		w.est.repeated(w.clock(), seq, number, size)
+		w.bwe.SentRTX(w.clock(), seq, number, size)
 	} else {
-		w.est.sent(w.clock(), seq, number, size, size-24)
+		w.bwe.Sent(w.clock(), seq, number, size, size-24)
 	}
 	w.carry(size, func() {
 		already := *got
@@ -213,7 +213,7 @@ func (w *way) put(size int, f *simFrame, g *simGroup, number uint16, repeat bool
 				w.at(w.now+w.delay, w.again[number])
 			})
 		}
-		w.at(w.now+thinks+w.delay+longAsks, func() {
+		w.at(w.now+thinks+w.delay+hopelessAfter, func() {
 			if !*got && !f.skipped && g.missing > 0 {
 				w.key = true
 			}
@@ -222,7 +222,7 @@ func (w *way) put(size int, f *simFrame, g *simGroup, number uint16, repeat bool
 }
 
 // notice is when the receiver hears of a packet: it asks for what it lacks before it.
-func (w *way) notice(seq uint16) {
+func (w *simulatedNetwork) notice(seq uint16) {
 	for len(w.missed) > 0 && int16(w.missed[0].seq-seq) < 0 {
 		w.missed[0].ask()
 		w.missed = w.missed[1:]
@@ -230,10 +230,10 @@ func (w *way) notice(seq uint16) {
 }
 
 // guard is a packet of parity.
-func (w *way) guard(size int, f *simFrame, g *simGroup) {
+func (w *simulatedNetwork) guard(size int, f *simFrame, g *simGroup) {
 	seq := w.seq
 	w.seq++
-	w.est.parity(w.clock(), seq, size)
+	w.bwe.SentFEC(w.clock(), seq, size)
 	w.carry(size, func() {
 		w.recorder.Record(1, seq, (w.offset + w.now + time.Duration(float64(w.now)*w.overage)).Microseconds())
 		w.fresh, g.parity = true, true
@@ -242,7 +242,7 @@ func (w *way) guard(size int, f *simFrame, g *simGroup) {
 }
 
 // arrived is when a packet of a group has.
-func (w *way) arrived(f *simFrame, g *simGroup) {
+func (w *simulatedNetwork) arrived(f *simFrame, g *simGroup) {
 	if g.parity && g.missing == 1 {
 		g.missing = 0
 	}
@@ -257,10 +257,10 @@ func (w *way) arrived(f *simFrame, g *simGroup) {
 }
 
 // tick is the loop of the stream, thirty times a second.
-func (w *way) tick() {
+func (w *simulatedNetwork) tick() {
 	w.at(w.now+time.Second/30, w.tick)
-	w.log = append(w.log, simPoint{w.now, w.est.target()})
-	target := float64(w.est.forPictures())
+	w.log = append(w.log, simPoint{w.now, w.bwe.Target()})
+	target := float64(w.bwe.MediaTarget())
 	w.debt = max(0, w.debt-target*(w.now-w.debtAt).Seconds())
 	w.debtAt = w.now
 	if w.content == nil || w.debt > target*0.015 {
@@ -284,7 +284,7 @@ func (w *way) tick() {
 	const most = 1150
 	bytes := int(bits/8) + 1
 	packets := (bytes + most - 1) / most
-	groups := (packets + eachGuards - 1) / eachGuards
+	groups := (packets + fecGroupSize - 1) / fecGroupSize
 	w.frames = append(w.frames, f)
 	began := w.now
 	for i := range groups {
@@ -296,7 +296,7 @@ func (w *way) tick() {
 			w.now += 25 * time.Microsecond // what sending a packet takes
 		}
 	}
-	if !w.bare && w.est.guards(w.clock(), packets) {
+	if !w.bare && w.bwe.ShouldProtect(w.clock(), packets) {
 		for _, g := range f.groups {
 			w.guard(min(bytes, most)+52, f, g) // as long as the longest of them
 			w.now += 25 * time.Microsecond
@@ -308,12 +308,12 @@ func (w *way) tick() {
 }
 
 // look is the track's at the tail, after frame n.
-func (w *way) look(n int) {
-	w.at(w.now+w.tail.patience(w.est.reported()), func() {
+func (w *simulatedNetwork) look(n int) {
+	w.at(w.now+w.tail.timeout(w.bwe.FeedbackDelay()), func() {
 		if n != w.looks {
 			return
 		}
-		again, more := w.tail.look()
+		again, more := w.tail.probe()
 		for _, number := range again {
 			w.again[number]()
 		}
@@ -324,7 +324,7 @@ func (w *way) look(n int) {
 }
 
 // report is the receiver's feedback.
-func (w *way) report() {
+func (w *simulatedNetwork) report() {
 	w.at(w.now+50*time.Millisecond+time.Duration(w.dice.Int64N(int64(50*time.Millisecond))), w.report)
 	if !w.fresh {
 		return
@@ -347,8 +347,8 @@ func (w *way) report() {
 			if err := f.Unmarshal(raw); err != nil {
 				w.t.Fatal(err)
 			}
-			for _, n := range slices.Clone(w.est.feedback(w.clock(), &f)) {
-				if w.tail.hear(n); n.again && !n.came {
+			for _, n := range slices.Clone(w.bwe.OnFeedback(w.clock(), &f)) {
+				if w.tail.onResult(n); n.rtx && !n.received {
 					w.again[n.number]()
 				}
 			}
@@ -356,7 +356,7 @@ func (w *way) report() {
 	}
 }
 
-func (w *way) others() {
+func (w *simulatedNetwork) others() {
 	const size = 1200
 	gap := 10 * time.Millisecond
 	if w.cross > 0 {
@@ -366,13 +366,13 @@ func (w *way) others() {
 	w.at(w.now+gap, w.others)
 }
 
-func (w *way) check() {
-	w.est.check(w.clock())
+func (w *simulatedNetwork) check() {
+	w.bwe.Check(w.clock())
 	w.at(w.now+250*time.Millisecond, w.check)
 }
 
 // targets is the least, the median and the greatest target in a time.
-func (w *way) targets(from, to time.Duration) (least, median, most int) {
+func (w *simulatedNetwork) targets(from, to time.Duration) (least, median, most int) {
 	var all []int
 	for _, p := range w.log {
 		if p.at >= from && p.at < to {
@@ -386,7 +386,7 @@ func (w *way) targets(from, to time.Duration) (least, median, most int) {
 // ages is the median and the 95th percentile of how old frames are that were
 // sent in a time, when they and all before them have arrived, and how many there
 // are per second.
-func (w *way) ages(from, to time.Duration) (median, p95 time.Duration, fps float64) {
+func (w *simulatedNetwork) ages(from, to time.Duration) (median, p95 time.Duration, fps float64) {
 	var ages []time.Duration
 	var shown time.Duration
 	for _, f := range w.frames {
@@ -410,7 +410,7 @@ func (w *way) ages(from, to time.Duration) (median, p95 time.Duration, fps float
 }
 
 // behind is how old the newest picture was at most when the next came.
-func (w *way) behind() (most time.Duration) {
+func (w *simulatedNetwork) behind() (most time.Duration) {
 	var shown time.Duration
 	for _, f := range w.frames {
 		if !f.skipped && f.done > 0 {
