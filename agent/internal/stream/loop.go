@@ -20,19 +20,19 @@ const (
 
 // loop is one run of a stream: one goroutine.
 type loop struct {
-	s     *Stream
-	enc   encode.Encoder
-	take  *subscriber
-	guess bool          // what the link takes is not known yet
-	all   *encode.Image // the newest picture; nil before the first
-	img   *encode.Image // and what of it is encoded: all, or half
-	half  downscaler
-	rate  *rate
-	auto  qualityAdapter
-	fps   int // the cap
-	pace  frameRateLimiter
-	rough refinementMap
-	rest  []image.Rectangle // what changed and did not fit into a frame yet
+	s          *Stream
+	enc        encode.Encoder
+	take       *subscriber
+	guess      bool          // what the link takes is not known yet
+	all        *encode.Image // the newest picture; nil before the first
+	img        *encode.Image // and what of it is encoded: all, or half
+	downscaler downscaler
+	rate       *rate
+	auto       qualityAdapter
+	fps        int // the cap
+	pace       frameRateLimiter
+	refinement refinementMap
+	rest       []image.Rectangle // what changed and did not fit into a frame yet
 
 	took struct{ change, refine time.Duration } // encoding the last of each
 
@@ -214,11 +214,11 @@ func (l *loop) step() error {
 		return nil
 	}
 	hurry := l.rate.preset == Speed && l.rate.target >= slowUntil
-	if was := l.half.active; l.half.decide(start, hurry, share(got.dirty, l.all.Size)) != was {
-		l.s.options.Logger.Debug("picture resized", "halved", l.half.active, "codec", l.s.codec)
+	if was := l.downscaler.active; l.downscaler.decide(start, hurry, share(got.dirty, l.all.Size)) != was {
+		l.s.options.Logger.Debug("picture resized", "halved", l.downscaler.active, "codec", l.s.codec)
 	}
 	var err error
-	if l.img, err = l.half.fit(l.all, l.img, &got); err != nil {
+	if l.img, err = l.downscaler.fit(l.all, l.img, &got); err != nil {
 		return err
 	}
 	_, _, why := l.s.demand()
@@ -232,7 +232,7 @@ func (l *loop) step() error {
 	case p.Key:
 		l.rest, kind = nil, classKey
 	case refined:
-		if !l.rough.any() {
+		if !l.refinement.any() {
 			return nil // what was asked for has been answered
 		}
 		p.Again = true
@@ -245,7 +245,7 @@ func (l *loop) step() error {
 			}
 			break
 		}
-		p.Dirty, detail, known, p.Only = l.fitting(start, got)
+		p.Dirty, detail, known, p.Only = l.bands(start, got)
 		p.Moved = got.moved
 	}
 	if p.Key || refined {
@@ -257,7 +257,7 @@ func (l *loop) step() error {
 	case p.Key:
 		budget = l.keyBudget(why)
 		p.Quantizer = l.rate.key(detail, budget)
-		if l.tooLarge(int(l.rate.bits(classKey, detail, p.Quantizer)), budget) || l.guess && p.Quantizer > surely {
+		if l.tooLarge(int(l.rate.bits(classKey, detail, p.Quantizer)), budget) || l.guess && p.Quantizer > sureQuantizer {
 			p.Soft = softness
 		}
 	case p.Soft > 0:
@@ -267,7 +267,7 @@ func (l *loop) step() error {
 	case !refined:
 		area := share(p.Dirty, l.img.Size)
 		p.Quantizer = l.rate.change(start.Add(l.took.change), detail, area, p.Moved != 0, start.Sub(l.changed))
-		was := min(l.rough.within(p.Dirty), l.rate.worst())
+		was := min(l.refinement.within(p.Dirty), l.rate.worst())
 		p.Stays = p.Moved != 0 && was <= p.Quantizer && !l.stale.any()
 		// What was there, or only moved, is sent again, less coarse, where there is room for it.
 		if was > p.Quantizer && (p.Moved != 0 || area > 0.1) &&
@@ -309,7 +309,7 @@ func (l *loop) step() error {
 	if !refined {
 		if since := start.Sub(l.changed); !p.Key && since < pauseAfter {
 			link := l.rate.airtime(8 * len(pkt.Data))
-			took := l.half.took(l.sent, l.sent.Sub(start), link, share(p.Dirty, l.img.Size))
+			took := l.downscaler.took(l.sent, l.sent.Sub(start), link, share(p.Dirty, l.img.Size))
 			l.auto.frame(l.sent, took, max(motion, time.Second/time.Duration(l.fps)))
 		}
 		l.changed = l.sent
@@ -321,10 +321,10 @@ const (
 	// softness is encode.Params.Soft of what would be too large: what is 16 pixels
 	// high can still be read.
 	softness = 3
-	// surely is the coarsest quantizer by the model at which the first picture fits a link that
+	// sureQuantizer is the coarsest quantizer by the model at which the first picture fits a link that
 	// is not known: pages differ by half from it, and one that turned out too large was
 	// encoded for nothing, 60 to 100 ms of somebody's wait for it. Soft it takes a third of that.
-	surely = 30
+	sureQuantizer = 30
 	// tornFor is how soon another change must come that does not fit to count as
 	// motion: the parts of the one before took that long.
 	tornFor = 600 * time.Millisecond
@@ -340,13 +340,13 @@ func (l *loop) tooLarge(bits, budget int) bool {
 	return l.guess && bits > budget || bits > 2*budget && l.rate.airtime(bits) > 300*time.Millisecond
 }
 
-// nextRefinement is what to refine next, and how finely: as much as the link carries in an
+// nextRefinement returns what to refine next, and how finely: as much as the link carries in an
 // instant, so that a change does not wait behind it, and only that. Every frame of
 // VP8 blurs a little what it does not code, so there it is always the whole.
 func (l *loop) nextRefinement() (part []image.Rectangle, quantizer int, only bool, kind class) {
 	var coarse []image.Rectangle
-	worst := l.rough.coarsest()
-	for _, p := range l.rough.patches {
+	worst := l.refinement.coarsest()
+	for _, p := range l.refinement.patches {
 		if p.quantizer == worst {
 			coarse = append(coarse, p.where)
 		}
@@ -357,7 +357,7 @@ func (l *loop) nextRefinement() (part []image.Rectangle, quantizer int, only boo
 	}
 	kind = refining(worst)
 	coarse = coarse[:0]
-	for _, p := range l.rough.patches {
+	for _, p := range l.refinement.patches {
 		if p.quantizer == worst || worst <= encode.MaxQuantizer && p.quantizer > 2*q { // and not what is hardly coarser
 			coarse = append(coarse, p.where)
 		}
@@ -397,13 +397,13 @@ func area(rects []image.Rectangle) (pixels int) {
 // enough is whether a change of so much detail fits into a frame.
 func (l *loop) enough(detail float64) bool { return l.rate.coarsest(detail) <= l.rate.most() }
 
-// fitting is which of what changed goes into the next frame, how much detail that is
+// bands returns which of what changed goes into the next frame, how much detail that is
 // and whether that is known well enough to learn from, and whether it is only a
 // part: what just changed first, then what is still to come, from the top. A frame
 // longer than the queue of a slow link would lose its own end, and hold up a key
 // that is pressed meanwhile. What only moved is small, however much of it there is,
 // and would be torn by parts.
-func (l *loop) fitting(now time.Time, got snapshot) (part []image.Rectangle, detail float64, known, only bool) {
+func (l *loop) bands(now time.Time, got snapshot) (part []image.Rectangle, detail float64, known, only bool) {
 	todo := append(append([]image.Rectangle(nil), got.dirty...), encode.Outside(l.rest, got.dirty...)...)
 	detail = got.fresh
 	if len(l.rest) > 0 {
@@ -432,7 +432,7 @@ func (l *loop) spares(part []image.Rectangle) bool {
 	if l.s.codec == encode.VP8 || encode.Patched(l.s.codec) && share(part, l.img.Size) > 0.1 {
 		return false
 	}
-	return l.rough.beyond(part)
+	return l.refinement.beyond(part)
 }
 
 // part divides what is to be done into what is small enough by its detail, at
@@ -523,7 +523,7 @@ func (l *loop) finish(f Frame, p encode.Params, pkt encode.Packet, kind class, d
 	} else {
 		l.blurred = l.img.Detail(p.Dirty)
 	}
-	l.rough.after(l.img.Bounds(), p, pkt, f.Refined)
+	l.refinement.after(l.img.Bounds(), p, pkt, f.Refined)
 	l.stale.after(l.img.Bounds(), p, pkt)
 	l.soft = pkt.Soft
 	l.sent = now
@@ -548,7 +548,7 @@ const guessing = 350 * time.Millisecond
 // still when nothing has changed for a while in which a change would have been
 // heard of: on a slow link the question is asked late.
 func (l *loop) refineDue(now, asked time.Time) time.Time {
-	if !l.rough.any() && !l.half.active {
+	if !l.refinement.any() && !l.downscaler.active {
 		return time.Time{}
 	}
 	due := l.changed
@@ -556,7 +556,7 @@ func (l *loop) refineDue(now, asked time.Time) time.Time {
 		due = asked
 	}
 	due = due.Add(l.rate.still())
-	if t := l.half.stands(); l.half.active && t.After(due) {
+	if t := l.downscaler.stands(); l.downscaler.active && t.After(due) {
 		due = t
 	}
 	if t := l.rate.idle(now).Add(-l.took.refine); t.After(due) {

@@ -43,15 +43,15 @@ const (
 	classes
 )
 
-// words is the detail below which a change says nothing of larger ones, and they
+// textDetail is the detail below which a change says nothing of larger ones, and they
 // nothing of it. Blocks of one colour, of which a key press may make one,
 // take a tenth of the bits that a page of text takes for each of its detail, and a page
 // believed to be as cheap would be three times as long as the queue of a slow link.
-const words = 4000
+const textDetail = 4000
 
 // of is the class whose model holds.
 func (c class) of(detail float64) class {
-	if c == classChange && detail < words {
+	if c == classChange && detail < textDetail {
 		return classLetter
 	}
 	return c
