@@ -58,7 +58,7 @@ func TestTopLevel(t *testing.T) {
 var bedrock = []string{"protocol/sanitize", "relay/internal/fault", "relay/internal/share"}
 
 var leaves = append([]string{
-	"agent/internal/desktop", "agent/internal/encode", "agent/internal/host",
+	"agent/internal/bwe", "agent/internal/desktop", "agent/internal/encode", "agent/internal/host",
 	"relay/internal/blob", "relay/internal/store", "relay/internal/turn",
 }, bedrock...)
 
@@ -115,6 +115,8 @@ var doors = map[string]struct {
 }{
 	"github.com/pion/webrtc": {[]string{"agent/internal/session", "agent/internal/stream"},
 		"a session owns the peer connection, a stream writes to its tracks"},
+	"github.com/pion/rtcp": {[]string{"agent/internal/bwe", "agent/internal/stream"},
+		"bandwidth estimation reads transport-wide feedback, a stream all other reports"},
 }
 
 func TestOneDoorPerLibrary(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"oriel/agent/internal/bwe"
 	"oriel/agent/internal/stream"
 	orielv1 "oriel/protocol/oriel/v1"
 )
@@ -59,7 +60,7 @@ func (d *latencyStats) frame(f stream.Frame) {
 }
 
 // network takes how the network is; a trip of 0 is not known.
-func (d *latencyStats) network(trip time.Duration, s stream.State) {
+func (d *latencyStats) network(trip time.Duration, s bwe.State) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if trip > 0 {

@@ -8,9 +8,11 @@ import (
 	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
+
+	"oriel/agent/internal/bwe"
 )
 
-// Congestion puts the bandwidth estimator of one peer (estimate.go) between pion and the
+// Congestion puts the bandwidth estimator of one peer (package bwe) between pion and the
 // wire: it sees every packet of video leave, and the feedback about it (rtcpbuffer.go). The stream sends no more than the link takes, and a small frame
 // must not wait, so only the end of a frame that turned out too large is paced (Track).
 type Congestion struct {
@@ -18,7 +20,7 @@ type Congestion struct {
 	publishing sync.Mutex // held while changed runs, so that its last call has the newest
 
 	mu        sync.Mutex
-	bwe       *Estimator
+	estimator *bwe.Estimator
 	heard     bool // feedback has arrived
 	changed   func(bitsPerSecond int)
 	published int         // last argument of changed
@@ -29,20 +31,15 @@ type Congestion struct {
 	track *Track // nil: none
 }
 
-// State is how the way to a peer is, for people.
-type State struct {
-	Target   int           // bits per second that may be sent
-	Capacity int           // bits per second that the narrowest link carries, at least; 0: not known
-	RTT      time.Duration // least of late, with the time that feedback waits at the peer (Chromium: up to 100 ms); 0: not known
-	Queue    time.Duration // how long the last frame waited in queues before its first packet passed
-	Loss     float64       // share of the packets of late, 0 to 1
-}
-
 // silenceCheck is the interval of checks while no feedback arrives.
 const silenceCheck = 250 * time.Millisecond
 
+func newEstimator(now time.Time, start int) *bwe.Estimator {
+	return bwe.NewEstimator(now, bwe.Options{Start: start, Min: MinTarget, Max: MaxTarget})
+}
+
 func newCongestion(track *Track) *Congestion {
-	c := &Congestion{track: track, bwe: NewEstimator(time.Now(), DefaultTarget), published: DefaultTarget}
+	c := &Congestion{track: track, estimator: newEstimator(time.Now(), DefaultTarget), published: DefaultTarget}
 	if track != nil {
 		track.pacerDelay, track.shouldProtect, track.feedbackDelay = c.pacerDelay, c.shouldProtect, c.feedbackDelay
 	}
@@ -60,18 +57,18 @@ func (c *Congestion) Target() int {
 	if !c.known() {
 		return 0
 	}
-	return c.bwe.MediaTarget()
+	return c.estimator.MediaTarget()
 }
 
 // known reports whether the estimate is more than a guess; mu is held. Missing feedback
 // is a sign, too.
-func (c *Congestion) known() bool { return c.heard || c.bwe.Target() != DefaultTarget }
+func (c *Congestion) known() bool { return c.heard || c.estimator.Target() != DefaultTarget }
 
 // State is for the statistics.
-func (c *Congestion) State() State {
+func (c *Congestion) State() bwe.State {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.bwe.State()
+	return c.estimator.State()
 }
 
 // OnChange calls f, from any goroutine but never twice at once, whenever the
@@ -81,7 +78,7 @@ func (c *Congestion) OnChange(f func(bitsPerSecond int)) {
 	c.publishing.Lock()
 	defer c.publishing.Unlock()
 	c.mu.Lock()
-	c.changed, c.published = f, c.bwe.MediaTarget()
+	c.changed, c.published = f, c.estimator.MediaTarget()
 	target, known := c.published, c.known()
 	c.mu.Unlock()
 	if known {
@@ -94,7 +91,7 @@ func (c *Congestion) publish() {
 	c.publishing.Lock()
 	defer c.publishing.Unlock()
 	c.mu.Lock()
-	target, f := c.bwe.MediaTarget(), c.changed
+	target, f := c.estimator.MediaTarget(), c.changed
 	news := target - c.published
 	if small := max(target, c.published) / 50; c.closed || f == nil || news == 0 || !c.known() ||
 		news > -small && news < small && target != MinTarget && target != MaxTarget {
@@ -136,21 +133,21 @@ const transportCC = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc
 func (c *Congestion) sent(seq, number uint16, size, counted int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.bwe.Sent(time.Now(), seq, number, size, counted)
+	c.estimator.Sent(time.Now(), seq, number, size, counted)
 	c.watchSilence()
 }
 
 func (c *Congestion) sentRTX(seq, number uint16, size int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.bwe.SentRTX(time.Now(), seq, number, size)
+	c.estimator.SentRTX(time.Now(), seq, number, size)
 	c.watchSilence()
 }
 
 func (c *Congestion) sentFEC(seq uint16, size int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.bwe.SentFEC(time.Now(), seq, size)
+	c.estimator.SentFEC(time.Now(), seq, size)
 	c.watchSilence()
 }
 
@@ -165,8 +162,8 @@ func (c *Congestion) watchSilence() {
 // peer sends, which must not wait for changed.
 func (c *Congestion) onFeedback(f *rtcp.TransportLayerCC) {
 	c.mu.Lock()
-	all := slices.Clone(c.bwe.OnFeedback(time.Now(), f))
-	if !c.heard && c.bwe.lastFeedback > 0 {
+	all := slices.Clone(c.estimator.OnFeedback(time.Now(), f))
+	if !c.heard && c.estimator.Heard() {
 		c.heard, c.published = true, 0 // what was a guess is news even if it was right
 	}
 	c.wake(0)
@@ -189,7 +186,7 @@ func (c *Congestion) wake(after time.Duration) {
 // onSilence checks for missing feedback and publishes the target.
 func (c *Congestion) onSilence() {
 	c.mu.Lock()
-	if c.running = c.bwe.Check(time.Now()); c.running {
+	if c.running = c.estimator.Check(time.Now()); c.running {
 		c.wake(silenceCheck)
 	}
 	c.mu.Unlock()
@@ -200,28 +197,28 @@ func (c *Congestion) onSilence() {
 func (c *Congestion) pacerDelay() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.bwe.PacerDelay(time.Now())
+	return c.estimator.PacerDelay(time.Now())
 }
 
 // shouldProtect reports whether FEC pays for a frame of so many packets.
 func (c *Congestion) shouldProtect(packets int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.bwe.ShouldProtect(time.Now(), packets)
+	return c.estimator.ShouldProtect(time.Now(), packets)
 }
 
 // feedbackDelay is the time from a packet's departure until feedback has reported it.
 func (c *Congestion) feedbackDelay() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.bwe.FeedbackDelay()
+	return c.estimator.FeedbackDelay()
 }
 
 // allowRTX reports whether a packet, by its number in RTP, may be retransmitted.
 func (c *Congestion) allowRTX(number uint16, size int) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.bwe.AllowRTX(time.Now(), number, size)
+	return c.estimator.AllowRTX(time.Now(), number, size)
 }
 
 // Close is called by pion when the peer connection is closed.

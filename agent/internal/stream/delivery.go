@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/pion/rtcp"
+
+	"oriel/agent/internal/bwe"
 )
 
 const (
@@ -94,14 +96,14 @@ func (a *deliveryTracker) onRTCP(now time.Time, p rtcp.Packet, ssrc uint32) {
 }
 
 // onResult takes the result of a packet.
-func (a *deliveryTracker) onResult(n packetResult) {
+func (a *deliveryTracker) onResult(n bwe.PacketResult) {
 	a.tail.onResult(n)
-	if !n.received {
+	if !n.Received {
 		return
 	}
-	delete(a.asked, n.number)
+	delete(a.asked, n.Number)
 	a.tells = true
-	a.awaits = a.awaits && n.number != a.first
+	a.awaits = a.awaits && n.Number != a.first
 }
 
 // misses reports whether the peer has sent a NACK for a packet, or cannot know that it is

@@ -6,6 +6,7 @@ import (
 
 	"github.com/pion/rtcp"
 
+	"oriel/agent/internal/bwe"
 	"oriel/agent/internal/encode"
 )
 
@@ -52,7 +53,7 @@ func TestWhatArrived(t *testing.T) {
 			case "a key frame":
 				a.onKeyFrame(101)
 			case "it came":
-				a.onResult(packetResult{number: 90, received: true})
+				a.onResult(bwe.PacketResult{Number: 90, Received: true})
 			}
 			if got := a.complete(now.Add(c.after)); got != c.whole {
 				t.Errorf("whole is %v", got)

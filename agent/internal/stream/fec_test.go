@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 
+	"oriel/agent/internal/bwe"
 	"oriel/agent/internal/encode"
 )
 
@@ -254,7 +254,7 @@ func TestWhereParityPays(t *testing.T) {
 				began, some := time.Duration(0), 0
 				for w.now < 10*time.Second {
 					w.run(w.now + 50*ms)
-					if w.bwe.ShouldProtect(w.clock(), minFecPackets) {
+					if w.estimator.ShouldProtect(w.clock(), bwe.MinFECPackets) {
 						if some++; some == 1 {
 							began = w.now
 						}
@@ -264,8 +264,8 @@ func TestWhereParityPays(t *testing.T) {
 					t.Errorf("seed %d: from %v, in %d of 200 moments", seed, began, some)
 				}
 				w.loss = 0
-				if w.run(40 * time.Second); w.bwe.ShouldProtect(w.clock(), minFecPackets) {
-					t.Errorf("seed %d: still, though nothing gets lost: %+v", seed, w.bwe.losses)
+				if w.run(40 * time.Second); w.estimator.ShouldProtect(w.clock(), bwe.MinFECPackets) {
+					t.Errorf("seed %d: still, though nothing gets lost", seed)
 				}
 			}
 		})
@@ -307,7 +307,7 @@ func TestParityIsKeptFreeFor(t *testing.T) {
 			w := newSimulatedNetwork(t, 5e6, 20*ms, seed)
 			w.loss, w.content, w.bare = 0.01, video, bare
 			w.run(20 * time.Second)
-			return w.bwe.MediaTarget()
+			return w.estimator.MediaTarget()
 		}
 		alone, beside := run(true), run(false)
 		t.Logf("seed %d: pictures may take %d bit/s, without parity %d", seed, beside, alone)
@@ -344,20 +344,20 @@ func TestWhereLettersAreGuarded(t *testing.T) {
 				guarded, most := 0, 0.0
 				for w.now < 15*time.Second {
 					w.run(w.now + 50*ms)
-					if w.now > 5*time.Second && w.bwe.ShouldProtect(w.clock(), 1) {
+					if w.now > 5*time.Second && w.estimator.ShouldProtect(w.clock(), 1) {
 						guarded++
 					}
-					most = max(most, w.bwe.fecShare)
+					most = max(most, w.estimator.State().FEC)
 				}
 				if part := float64(guarded) / 200; part < c.part || c.part == 0 && part > 0 {
 					t.Errorf("seed %d: guarded for %.2f of the time", seed, part)
 				}
-				if most > maxFecShare+0.1 {
+				if most > 0.2+0.1 {
 					t.Errorf("seed %d: %.2f of the link is parity", seed, most)
 				}
 				w.loss = 0
-				if w.run(120 * time.Second); w.bwe.ShouldProtect(w.clock(), 1) {
-					t.Errorf("seed %d: still, though nothing gets lost: %+v", seed, w.bwe.losses)
+				if w.run(120 * time.Second); w.estimator.ShouldProtect(w.clock(), 1) {
+					t.Errorf("seed %d: still, though nothing gets lost", seed)
 				}
 			}
 		})
@@ -367,10 +367,10 @@ func TestWhereLettersAreGuarded(t *testing.T) {
 	guarded := 0
 	for w.now < 20*time.Second {
 		w.run(w.now + 50*ms)
-		if w.bwe.fecShare > maxFecShare+0.05 {
-			t.Fatalf("%.2f of the link is parity of what moves", w.bwe.fecShare)
+		if w.estimator.State().FEC > 0.25 {
+			t.Fatalf("%.2f of the link is parity of what moves", w.estimator.State().FEC)
 		}
-		if w.bwe.ShouldProtect(w.clock(), 1) {
+		if w.estimator.ShouldProtect(w.clock(), 1) {
 			guarded++
 		}
 	}
@@ -407,25 +407,5 @@ func TestLettersComeInTime(t *testing.T) {
 	t.Logf("%d of %d letters are late, without parity %d", with, letters, without)
 	if letters < 7000 || without < letters/200 || with > without/10 {
 		t.Errorf("%d of %d letters are late, without parity %d", with, letters, without)
-	}
-}
-
-// What is known to have come is pictures: numbers of parity are another stream's.
-func TestParityIsNoPicture(t *testing.T) {
-	e := NewEstimator(time.Unix(1000, 0), DefaultTarget)
-	now := e.began
-	e.Sent(now, 0, 100, 1000, 950)
-	e.SentFEC(now, 1, 1000)
-	e.Sent(now, 2, 101, 1000, 950)
-	if e.unacked != 8*2900 || e.queueBits != 8*3000 {
-		t.Errorf("the link owes %.0f bits, %.0f of them of pictures and parity", e.queueBits, e.unacked)
-	}
-	f := &rtcp.TransportLayerCC{PacketStatusCount: 3, PacketChunks: []rtcp.PacketStatusChunk{
-		&rtcp.RunLengthChunk{PacketStatusSymbol: rtcp.TypeTCCPacketReceivedSmallDelta, RunLength: 3}}}
-	for range 3 {
-		f.RecvDeltas = append(f.RecvDeltas, &rtcp.RecvDelta{Type: rtcp.TypeTCCPacketReceivedSmallDelta, Delta: 250})
-	}
-	if got, want := e.OnFeedback(now.Add(50*ms), f), []packetResult{{number: 100, received: true}, {number: 101, received: true}}; !slices.Equal(got, want) {
-		t.Errorf("news are %v, not %v", got, want)
 	}
 }

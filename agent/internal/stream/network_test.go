@@ -9,18 +9,20 @@ import (
 
 	"github.com/pion/interceptor/pkg/twcc"
 	"github.com/pion/rtcp"
+
+	"oriel/agent/internal/bwe"
 )
 
 // simulatedNetwork is a network and a receiver in virtual time, and a sender that behaves as
 // the stream does: a frame is one burst, a leaky bucket says when the next may
 // go and how large it may be, packets that are lost are sent again.
 type simulatedNetwork struct {
-	t     testing.TB
-	began time.Time
-	now   time.Duration
-	todo  events
-	dice  *rand.Rand
-	bwe   *Estimator
+	t         testing.TB
+	began     time.Time
+	now       time.Duration
+	todo      events
+	dice      *rand.Rand
+	estimator *bwe.Estimator
 
 	// The network. All may be changed by at.
 	rate    float64       // bits per second; 0: as fast as a machine reads
@@ -108,7 +110,7 @@ func (e *events) Pop() any {
 
 func newSimulatedNetwork(t testing.TB, rate float64, delay time.Duration, seed uint64) *simulatedNetwork {
 	began := time.Unix(1_000_000, 0)
-	w := &simulatedNetwork{t: t, began: began, dice: rand.New(rand.NewPCG(seed, 2)), bwe: NewEstimator(began, DefaultTarget),
+	w := &simulatedNetwork{t: t, began: began, dice: rand.New(rand.NewPCG(seed, 2)), estimator: newEstimator(began, DefaultTarget),
 		rate: rate, delay: delay, queue: 250 * time.Millisecond, recorder: twcc.NewRecorder(1), offset: 7 * time.Hour, again: map[uint16]func(){}}
 	w.at(0, w.tick)
 	w.at(0, w.report)
@@ -166,7 +168,7 @@ func (w *simulatedNetwork) send(size int, f *simFrame, g *simGroup) {
 	w.number++
 	number, got := w.number, new(bool)
 	w.again[number] = func() {
-		if w.bwe.AllowRTX(w.clock(), number, size) {
+		if w.estimator.AllowRTX(w.clock(), number, size) {
 			w.copies++
 			w.put(size, f, g, number, true, got)
 		}
@@ -180,9 +182,9 @@ func (w *simulatedNetwork) put(size int, f *simFrame, g *simGroup, number uint16
 	seq := w.seq
 	w.seq++
 	if repeat {
-		w.bwe.SentRTX(w.clock(), seq, number, size)
+		w.estimator.SentRTX(w.clock(), seq, number, size)
 	} else {
-		w.bwe.Sent(w.clock(), seq, number, size, size-24)
+		w.estimator.Sent(w.clock(), seq, number, size, size-24)
 	}
 	w.carry(size, func() {
 		already := *got
@@ -233,7 +235,7 @@ func (w *simulatedNetwork) notice(seq uint16) {
 func (w *simulatedNetwork) guard(size int, f *simFrame, g *simGroup) {
 	seq := w.seq
 	w.seq++
-	w.bwe.SentFEC(w.clock(), seq, size)
+	w.estimator.SentFEC(w.clock(), seq, size)
 	w.carry(size, func() {
 		w.recorder.Record(1, seq, (w.offset + w.now + time.Duration(float64(w.now)*w.overage)).Microseconds())
 		w.fresh, g.parity = true, true
@@ -259,8 +261,8 @@ func (w *simulatedNetwork) arrived(f *simFrame, g *simGroup) {
 // tick is the loop of the stream, thirty times a second.
 func (w *simulatedNetwork) tick() {
 	w.at(w.now+time.Second/30, w.tick)
-	w.log = append(w.log, simPoint{w.now, w.bwe.Target()})
-	target := float64(w.bwe.MediaTarget())
+	w.log = append(w.log, simPoint{w.now, w.estimator.Target()})
+	target := float64(w.estimator.MediaTarget())
 	w.debt = max(0, w.debt-target*(w.now-w.debtAt).Seconds())
 	w.debtAt = w.now
 	if w.content == nil || w.debt > target*0.015 {
@@ -296,7 +298,7 @@ func (w *simulatedNetwork) tick() {
 			w.now += 25 * time.Microsecond // what sending a packet takes
 		}
 	}
-	if !w.bare && w.bwe.ShouldProtect(w.clock(), packets) {
+	if !w.bare && w.estimator.ShouldProtect(w.clock(), packets) {
 		for _, g := range f.groups {
 			w.guard(min(bytes, most)+52, f, g) // as long as the longest of them
 			w.now += 25 * time.Microsecond
@@ -309,7 +311,7 @@ func (w *simulatedNetwork) tick() {
 
 // look is the track's at the tail, after frame n.
 func (w *simulatedNetwork) look(n int) {
-	w.at(w.now+w.tail.timeout(w.bwe.FeedbackDelay()), func() {
+	w.at(w.now+w.tail.timeout(w.estimator.FeedbackDelay()), func() {
 		if n != w.looks {
 			return
 		}
@@ -347,9 +349,9 @@ func (w *simulatedNetwork) report() {
 			if err := f.Unmarshal(raw); err != nil {
 				w.t.Fatal(err)
 			}
-			for _, n := range slices.Clone(w.bwe.OnFeedback(w.clock(), &f)) {
-				if w.tail.onResult(n); n.rtx && !n.received {
-					w.again[n.number]()
+			for _, n := range slices.Clone(w.estimator.OnFeedback(w.clock(), &f)) {
+				if w.tail.onResult(n); n.RTX && !n.Received {
+					w.again[n.Number]()
 				}
 			}
 		})
@@ -367,7 +369,7 @@ func (w *simulatedNetwork) others() {
 }
 
 func (w *simulatedNetwork) check() {
-	w.bwe.Check(w.clock())
+	w.estimator.Check(w.clock())
 	w.at(w.now+250*time.Millisecond, w.check)
 }
 

@@ -15,7 +15,13 @@ import (
 type wire struct {
 	webrtc.TrackLocalContext
 	c    *Congestion
-	sent []sentPacket
+	sent []departure
+}
+
+// departure is one packet that left.
+type departure struct {
+	at    time.Time
+	bytes int
 }
 
 func (*wire) ID() string                                                    { return "wire" }
@@ -32,7 +38,7 @@ func (w *wire) Write(b []byte) (int, error) { return len(b), nil }
 func (w *wire) WriteRTP(h *rtp.Header, payload []byte) (int, error) {
 	size := h.MarshalSize() + len(payload)
 	w.c.sent(uint16(len(w.sent)), h.SequenceNumber, size, len(payload))
-	w.sent = append(w.sent, sentPacket{sentAt: time.Duration(time.Now().UnixNano()), size: uint16(size)})
+	w.sent = append(w.sent, departure{time.Now(), size})
 	return size, nil
 }
 
@@ -58,7 +64,7 @@ func TestTooLargeAFrameIsPaced(t *testing.T) {
 				}
 				w := &wire{c: newCongestion(track)}
 				defer w.c.Close()
-				w.c.bwe.rate = rate
+				w.c.estimator = newEstimator(time.Now(), rate)
 				if _, err := track.Bind(w); err != nil {
 					t.Fatal(err)
 				}
@@ -85,16 +91,17 @@ func TestTooLargeAFrameIsPaced(t *testing.T) {
 					t.Errorf("it took %v", took)
 				}
 				// The link, with a queue of 250 ms.
-				free := w.sent[0].sentAt
+				var free time.Duration // since the first left
 				for i, p := range w.sent {
-					free = max(free, p.sentAt)
-					if wait := free - p.sentAt; wait > 250*time.Millisecond {
+					left := p.at.Sub(w.sent[0].at)
+					free = max(free, left)
+					if wait := free - left; wait > 250*time.Millisecond {
 						t.Fatalf("packet %d of %d would wait %v", i, len(w.sent), wait)
 					}
-					free += time.Duration(p.bits() / rate * float64(time.Second))
+					free += time.Duration(8 * float64(p.bytes) / rate * float64(time.Second))
 				}
-				if all := free - w.sent[0].sentAt; took > all {
-					t.Errorf("it took %v though the link takes it in %v", took, all)
+				if took > free {
+					t.Errorf("it took %v though the link takes it in %v", took, free)
 				}
 			})
 		})

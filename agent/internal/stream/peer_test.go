@@ -17,6 +17,7 @@ import (
 	"github.com/pion/rtp/codecs"
 	"github.com/pion/webrtc/v4"
 
+	"oriel/agent/internal/bwe"
 	"oriel/agent/internal/encode"
 	"oriel/agent/internal/encode/decodetest"
 )
@@ -428,11 +429,11 @@ func TestBeginningDidNotCome(t *testing.T) {
 		a.sentPacket(now, 100+seq)
 	}
 	a.onRTCP(time.Now(), &rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: ssrc, LastSequenceNumber: 102}}}, ssrc)
-	a.onResult(packetResult{number: 102, received: true})
+	a.onResult(bwe.PacketResult{Number: 102, Received: true})
 	if a.complete(now.Add(time.Minute)) {
 		t.Error("without its beginning it passes for whole")
 	}
-	if a.onResult(packetResult{number: 100, received: true}); !a.complete(now.Add(time.Minute)) {
+	if a.onResult(bwe.PacketResult{Number: 100, Received: true}); !a.complete(now.Add(time.Minute)) {
 		t.Error("with its beginning it does not pass for whole")
 	}
 }

@@ -27,7 +27,7 @@ import (
 // two, the next frame is encoded while it carries the last. With several viewers the
 // slowest viewer's rate is the stream's.
 //
-// The estimate is ours too (estimate.go): every frame of some packets is a train
+// The estimate is ours too (package bwe): every frame of some packets is a train
 // whose dispersion at the viewer shows what the link carries, so that the first
 // one is enough, and nothing is sent only to find out.
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/pion/rtcp"
 
+	"oriel/agent/internal/bwe"
 	"oriel/agent/internal/encode"
 )
 
@@ -60,7 +61,7 @@ func TestPacketThatDoesNotComeIsAnsweredByAKeyFrame(t *testing.T) {
 		{"asks for it anew, often, but not for long", time.Second, 2 * hopelessAsks, 91, 1},
 	} {
 		ask(c.since, c.times)
-		track.onResults([]packetResult{{number: c.came, received: true}})
+		track.onResults([]bwe.PacketResult{{Number: c.came, Received: true}})
 		if requests != c.want {
 			t.Errorf("a peer that %s: %d key frames, not %d", c.what, requests, c.want)
 		}
@@ -68,7 +69,7 @@ func TestPacketThatDoesNotComeIsAnsweredByAKeyFrame(t *testing.T) {
 	track.delivery.onKeyFrame(100)
 	ask(2*time.Second, hopelessAsks)
 	track.delivery.onKeyFrame(101)
-	if track.onResults([]packetResult{{number: 101, received: true}}); requests != 1 {
+	if track.onResults([]bwe.PacketResult{{Number: 101, Received: true}}); requests != 1 {
 		t.Error("what was before a key frame is missed")
 	}
 }

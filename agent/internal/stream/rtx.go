@@ -14,7 +14,7 @@ import (
 //
 // A lost packet is sent again when the viewer asks for it, once for each loss: a browser
 // asks each 100 ms until it came, and on a slow link as many copies would fill it
-// (Estimator.AllowRTX). What does not come for longer than a second a key frame answers,
+// (bwe: Estimator.AllowRTX). What does not come for longer than a second a key frame answers,
 // before the browser asks for one, which takes it three. Until the packet is there, a round
 // trip later, its frame waits, and the next one with it: both come at once, and one is
 // never seen. Where packets get lost by chance (two in the last seconds, and 0.3 % of

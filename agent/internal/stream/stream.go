@@ -29,8 +29,8 @@
 // # Where the parts are
 //
 // rate.go: the quantizer of each frame, so that no frame queues behind itself.
-// estimate.go: what the link carries, from how far apart the packets of a frame
-// arrive. rtx.go, fec.go, taillossprobe.go: what is done about lost packets.
+// congestion.go: the bandwidth estimator (package bwe) between pion and the wire.
+// rtx.go, fec.go, taillossprobe.go: what is done about lost packets.
 // preset.go: Speed, Balanced, Sharp and Auto, caps, and 4:4:4, a stream of its own.
 // media.go: when a key frame is sent, and that no other is. With several viewers
 // the slowest viewer's rate and the most economical preset are the stream's; a cap is

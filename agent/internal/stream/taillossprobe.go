@@ -4,13 +4,9 @@ import (
 	"maps"
 	"slices"
 	"time"
-)
 
-// packetResult is the delivery of one packet of media, or of a retransmission of it.
-type packetResult struct {
-	number        uint16 // in RTP; of a retransmission that of the original
-	rtx, received bool
-}
+	"oriel/agent/internal/bwe"
+)
 
 // tailLossProbe retransmits the end of a frame that is not acknowledged in time, as TCP
 // does (RFC 8985). A receiver notices a loss by the next packet, so without it a loss at the
@@ -44,19 +40,19 @@ func (t *tailLossProbe) sent(number uint16) {
 }
 
 // onResult takes the result of a packet.
-func (t *tailLossProbe) onResult(n packetResult) {
+func (t *tailLossProbe) onResult(n bwe.PacketResult) {
 	switch {
-	case !t.after(n.number):
-	case n.received && n.rtx:
-		note(&t.recovered, n.number)
-		delete(t.lost, n.number)
-	case n.received:
-		t.highest = n.number
+	case !t.after(n.Number):
+	case n.Received && n.RTX:
+		note(&t.recovered, n.Number)
+		delete(t.lost, n.Number)
+	case n.Received:
+		t.highest = n.Number
 		known := func(number uint16, _ bool) bool { return !t.after(number) }
 		maps.DeleteFunc(t.recovered, known)
 		maps.DeleteFunc(t.lost, known)
-	case !n.rtx && !t.recovered[n.number]:
-		note(&t.lost, n.number)
+	case !n.RTX && !t.recovered[n.Number]:
+		note(&t.lost, n.Number)
 	}
 }
 

@@ -7,33 +7,34 @@ import (
 	"testing/synctest"
 	"time"
 
+	"oriel/agent/internal/bwe"
 	"oriel/agent/internal/encode"
 )
 
 // What is sent again is the end, where it is not known to have come, and what is lost before
 // it that the peer cannot know of.
 func TestTail(t *testing.T) {
-	came := func(n uint16) packetResult { return packetResult{number: n, received: true} }
-	lost := func(n uint16) packetResult { return packetResult{number: n} }
-	again := func(n uint16) packetResult { return packetResult{number: n, rtx: true, received: true} }
+	came := func(n uint16) bwe.PacketResult { return bwe.PacketResult{Number: n, Received: true} }
+	lost := func(n uint16) bwe.PacketResult { return bwe.PacketResult{Number: n} }
+	again := func(n uint16) bwe.PacketResult { return bwe.PacketResult{Number: n, RTX: true, Received: true} }
 	for name, c := range map[string]struct {
-		heard []packetResult
+		heard []bwe.PacketResult
 		want  []uint16
 	}{
 		"nothing heard":                       {nil, []uint16{2}},
-		"all came":                            {[]packetResult{came(65534), came(65535), came(0), came(1), came(2)}, nil},
-		"the end came":                        {[]packetResult{lost(0), came(2)}, nil}, // the peer knows what it lacks
-		"the end, then what was before it":    {[]packetResult{came(2), came(1)}, nil},
-		"the end did not come":                {[]packetResult{came(1)}, []uint16{2}},
-		"the end is lost":                     {[]packetResult{came(1), lost(2)}, []uint16{2}},
-		"the end is lost, and some before it": {[]packetResult{came(65535), lost(0), came(1), lost(2)}, []uint16{2}},
-		"the last are lost":                   {[]packetResult{came(65535), lost(0), lost(1), lost(2)}, []uint16{0, 1, 2}},
-		"of these the end came again":         {[]packetResult{came(65535), lost(0), lost(1), again(2)}, []uint16{0, 1}},
-		"and the others too":                  {[]packetResult{came(65535), lost(0), lost(1), again(2), again(0), again(1)}, nil},
-		"they were only late":                 {[]packetResult{lost(1), lost(2), came(2)}, nil},
-		"one came again, then by itself":      {[]packetResult{lost(2), again(2), came(2)}, nil},
-		"what was never sent":                 {[]packetResult{came(3), came(1000)}, []uint16{2}},
-		"what was long ago":                   {[]packetResult{lost(65000), came(64000)}, []uint16{2}},
+		"all came":                            {[]bwe.PacketResult{came(65534), came(65535), came(0), came(1), came(2)}, nil},
+		"the end came":                        {[]bwe.PacketResult{lost(0), came(2)}, nil}, // the peer knows what it lacks
+		"the end, then what was before it":    {[]bwe.PacketResult{came(2), came(1)}, nil},
+		"the end did not come":                {[]bwe.PacketResult{came(1)}, []uint16{2}},
+		"the end is lost":                     {[]bwe.PacketResult{came(1), lost(2)}, []uint16{2}},
+		"the end is lost, and some before it": {[]bwe.PacketResult{came(65535), lost(0), came(1), lost(2)}, []uint16{2}},
+		"the last are lost":                   {[]bwe.PacketResult{came(65535), lost(0), lost(1), lost(2)}, []uint16{0, 1, 2}},
+		"of these the end came again":         {[]bwe.PacketResult{came(65535), lost(0), lost(1), again(2)}, []uint16{0, 1}},
+		"and the others too":                  {[]bwe.PacketResult{came(65535), lost(0), lost(1), again(2), again(0), again(1)}, nil},
+		"they were only late":                 {[]bwe.PacketResult{lost(1), lost(2), came(2)}, nil},
+		"one came again, then by itself":      {[]bwe.PacketResult{lost(2), again(2), came(2)}, nil},
+		"what was never sent":                 {[]bwe.PacketResult{came(3), came(1000)}, []uint16{2}},
+		"what was long ago":                   {[]bwe.PacketResult{lost(65000), came(64000)}, []uint16{2}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var a tailLossProbe
@@ -113,7 +114,7 @@ func TestTrackLooksAfterTheEnd(t *testing.T) {
 		if len(all()) != 1 || all()[0].at != 100*time.Millisecond || !slices.Equal(all()[0].numbers, []uint16{end}) {
 			t.Fatalf("%v; the end is %d", all(), end)
 		}
-		track.onResults([]packetResult{{number: end - 2, received: true}, {number: end - 1}, {number: end, rtx: true}})
+		track.onResults([]bwe.PacketResult{{Number: end - 2, Received: true}, {Number: end - 1}, {Number: end, RTX: true}})
 		if len(all()) != 2 || !slices.Equal(all()[1].numbers, []uint16{end}) {
 			t.Errorf("the copy that got lost is not sent again: %v", all())
 		}
@@ -121,7 +122,7 @@ func TestTrackLooksAfterTheEnd(t *testing.T) {
 		if len(all()) != 3 || all()[2].at != 300*time.Millisecond || !slices.Equal(all()[2].numbers, []uint16{end - 1, end}) {
 			t.Errorf("the last two are lost: %v", all())
 		}
-		track.onResults([]packetResult{{number: end - 1, rtx: true, received: true}, {number: end, rtx: true, received: true}})
+		track.onResults([]bwe.PacketResult{{Number: end - 1, RTX: true, Received: true}, {Number: end, RTX: true, Received: true}})
 		if sleep(time.Minute); len(all()) != 3 {
 			t.Errorf("what came is sent again: %v", all())
 		}

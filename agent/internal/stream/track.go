@@ -13,6 +13,7 @@ import (
 	"github.com/pion/rtp/codecs"
 	"github.com/pion/webrtc/v4"
 
+	"oriel/agent/internal/bwe"
 	"oriel/agent/internal/encode"
 )
 
@@ -333,7 +334,7 @@ func (t *Track) onRTCP(packets []rtcp.Packet) (lost bool) {
 // onResults takes the results of packets. A lost retransmission is repeated at once: the
 // peer's NACK comes each 100 ms, and takes half a round trip. Where a packet will not arrive
 // any more a key frame is asked for. t may be nil.
-func (t *Track) onResults(all []packetResult) {
+func (t *Track) onResults(all []bwe.PacketResult) {
 	if t == nil || len(all) == 0 {
 		return
 	}
@@ -341,8 +342,8 @@ func (t *Track) onResults(all []packetResult) {
 	var again []uint16
 	for _, n := range all {
 		t.delivery.onResult(n)
-		if n.rtx && !n.received && t.delivery.misses(n.number) {
-			again = append(again, n.number)
+		if n.RTX && !n.Received && t.delivery.misses(n.Number) {
+			again = append(again, n.Number)
 		}
 	}
 	repeat, ssrc, lost := t.retransmit, t.ssrc, t.lost

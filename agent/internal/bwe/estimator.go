@@ -1,4 +1,4 @@
-package stream
+package bwe
 
 import (
 	"math"
@@ -27,6 +27,7 @@ import (
 // the link holds, the target is lower than the rate, down to a tenth.
 type Estimator struct {
 	began    time.Time
+	o        Options
 	parser   twccParser
 	history  sendHistory
 	trains   []train     // newest last
@@ -56,7 +57,7 @@ type Estimator struct {
 	queueDelay time.Duration // that the newest train's first packet found
 	lossRate   float64       // share of the packets lost of late
 	scratch    []*sentPacket
-	results    []packetResult
+	results    []PacketResult
 }
 
 // backoff is when and why the rate changed, and whether lowering it helped. Times are
@@ -106,22 +107,29 @@ const (
 	maxFecShare = 0.2
 	// trainsKept is over a second of frames and packets sent again.
 	trainsKept = 128
+	// maxCopies bounds the retransmissions that are remembered.
+	maxCopies = 2048
+	// maxPacket is the size of a full packet, in bytes.
+	maxPacket = 1170
 )
 
 // NewEstimator begins with a guess of the bandwidth.
-func NewEstimator(now time.Time, start int) *Estimator {
-	return &Estimator{began: now, rate: float64(start), share: maxShare, drain: 1,
+func NewEstimator(now time.Time, o Options) *Estimator {
+	return &Estimator{began: now, o: o, rate: float64(o.Start), share: maxShare, drain: 1,
 		backoff: backoff{lastDecrease: -time.Hour, lastCapacityDrop: -time.Hour, lastIncrease: -time.Hour, lastBackoff: -time.Hour}}
 }
 
 // Target is the send rate in force, in bits per second.
 func (e *Estimator) Target() int {
-	return int(min(max(e.rate*e.drain, MinTarget), MaxTarget))
+	return int(min(max(e.rate*e.drain, float64(e.o.Min)), float64(e.o.Max)))
 }
+
+// Heard reports whether any feedback has arrived.
+func (e *Estimator) Heard() bool { return e.lastFeedback > 0 }
 
 // MediaTarget is Target less FEC, of which the stream knows nothing.
 func (e *Estimator) MediaTarget() int {
-	return int(max(float64(e.Target())*(1-e.fecShare), MinTarget))
+	return int(max(float64(e.Target())*(1-e.fecShare), float64(e.o.Min)))
 }
 
 // ShouldProtect reports whether FEC pays for a frame of so many packets: loss is random,
@@ -131,7 +139,7 @@ func (e *Estimator) ShouldProtect(at time.Time, packets int) bool {
 	switch {
 	case e.drain < 0.9:
 		return false
-	case packets < minFecPackets:
+	case packets < MinFECPackets:
 		return e.losses.some && e.fecShare < maxFecShare
 	}
 	return e.losses.many && e.rtt.has && e.rtt.value() >= minFecRTT
@@ -182,7 +190,7 @@ func (e *Estimator) AllowRTX(at time.Time, number uint16, size int) bool {
 	if p := e.history.get(e.rtxCopies[number]); p != nil && p.number == number && p.status != statusLost && now-p.sentAt < e.feedbackTime()+feedbackEvery {
 		return false
 	}
-	if e.rtxBudget > max(float64(e.Target())/4, 8*8*mtu) {
+	if e.rtxBudget > max(float64(e.Target())/4, 8*maxPacket*8) {
 		return false
 	}
 	e.rtxBudget += 8 * float64(size)
@@ -192,7 +200,7 @@ func (e *Estimator) AllowRTX(at time.Time, number uint16, size int) bool {
 // SentRTX records a retransmission of the packet with that RTP number.
 func (e *Estimator) SentRTX(at time.Time, seq, number uint16, size int) {
 	e.Sent(at, seq, number, size, 0)
-	if e.rtxCopies == nil || len(e.rtxCopies) >= rtxHistory {
+	if e.rtxCopies == nil || len(e.rtxCopies) >= maxCopies {
 		e.rtxCopies = map[uint16]int64{}
 	}
 	n := e.history.unwrap(seq)
@@ -236,7 +244,7 @@ func (e *Estimator) settle(now time.Duration) {
 
 // OnFeedback takes transport-wide feedback. It returns the results of packets of media,
 // good until the next call; nil where none was received, whatever is lost.
-func (e *Estimator) OnFeedback(at time.Time, f *rtcp.TransportLayerCC) []packetResult {
+func (e *Estimator) OnFeedback(at time.Time, f *rtcp.TransportLayerCC) []PacketResult {
 	now := at.Sub(e.began)
 	e.settle(now)
 	var low, high int64 = 1 << 62, -1
@@ -252,7 +260,7 @@ func (e *Estimator) OnFeedback(at time.Time, f *rtcp.TransportLayerCC) []packetR
 			e.losses.packet(n, p.status == statusLost)
 		}
 		if !p.fec {
-			e.results = append(e.results, packetResult{p.number, p.rtx, p.status == statusReceived})
+			e.results = append(e.results, PacketResult{p.number, p.rtx, p.status == statusReceived})
 		}
 		if p.status == statusLost {
 			continue
@@ -358,7 +366,7 @@ func (e *Estimator) follow(now, since time.Duration) {
 		}
 		e.rate *= 1 + pace*since.Seconds()
 	}
-	e.rate = min(max(e.rate, MinTarget), MaxTarget)
+	e.rate = min(max(e.rate, float64(e.o.Min)), float64(e.o.Max))
 }
 
 // backOffQueue lowers the rate for a standing queue.
@@ -511,7 +519,7 @@ func (l *windowedMin) value() time.Duration {
 	return l.now
 }
 
-// State is for the statistics.
+// State is the estimate for the statistics.
 func (e *Estimator) State() State {
-	return State{Target: e.Target(), Capacity: int(min(e.capacity, MaxTarget)), RTT: e.rtt.value(), Queue: e.queueDelay, Loss: e.lossRate}
+	return State{Target: e.Target(), Capacity: int(min(e.capacity, float64(e.o.Max))), RTT: e.rtt.value(), Queue: e.queueDelay, Loss: e.lossRate, FEC: e.fecShare}
 }

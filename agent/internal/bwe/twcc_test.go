@@ -1,4 +1,4 @@
-package stream
+package bwe
 
 import (
 	"testing"
@@ -7,6 +7,10 @@ import (
 	"github.com/pion/interceptor/pkg/twcc"
 	"github.com/pion/rtcp"
 )
+
+const ms = time.Millisecond
+
+var bounds = Options{Start: 1_500_000, Min: 100_000, Max: 30_000_000}
 
 func TestReadFeedback(t *testing.T) {
 	recorder := twcc.NewRecorder(1)
@@ -68,7 +72,7 @@ func FuzzFeedback(f *testing.F) {
 			return
 		}
 		now := time.Unix(1000, 0)
-		e := NewEstimator(now, DefaultTarget)
+		e := NewEstimator(now, bounds)
 		for i := range uint16(100) {
 			e.Sent(now, first+i, first+i, 1200, 1150)
 			now = now.Add(time.Duration(i%7) * ms)
@@ -80,7 +84,7 @@ func FuzzFeedback(f *testing.F) {
 				}
 			}
 			now = now.Add(100 * ms)
-			if got := e.Target(); got < MinTarget || got > MaxTarget {
+			if got := e.Target(); got < bounds.Min || got > bounds.Max {
 				t.Fatalf("the target is %d", got)
 			}
 			if s := e.State(); s.Loss < 0 || s.Loss > 1 {

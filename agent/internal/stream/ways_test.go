@@ -185,8 +185,8 @@ func TestNumbersWrap(t *testing.T) {
 	for _, first := range []uint16{0, 1, 1 << 15, 60_000, 65_000, 65_500, 65_535} {
 		w := newSimulatedNetwork(t, 5e6, 20*ms, 1)
 		w.seq, w.content = first, video
-		w.offset = referenceWrap*referenceUnit - 5*time.Second // the reference time wraps too
-		w.run(15 * time.Second)                                // numbers after 10 s, 1 s and at once
+		w.offset = 1<<24*64*ms - 5*time.Second // the reference time wraps too
+		w.run(15 * time.Second)                // numbers after 10 s, 1 s and at once
 		_, median, _ := w.targets(time.Second, 15*time.Second)
 		seen = append(seen, median)
 		if median < 4_100_000 {
@@ -201,10 +201,10 @@ func TestNothingHeard(t *testing.T) {
 	w := newSimulatedNetwork(t, 5e6, 20*ms, 1)
 	w.loss = 1
 	w.run(time.Minute)
-	if got := w.bwe.Target(); got != DefaultTarget {
+	if got := w.estimator.Target(); got != DefaultTarget {
 		t.Errorf("the target is %d", got)
 	}
-	if w.bwe.Check(w.clock()) {
+	if w.estimator.Check(w.clock()) {
 		t.Error("something is on its way")
 	}
 }

@@ -1,4 +1,4 @@
-package stream
+package bwe
 
 import "time"
 
@@ -25,7 +25,7 @@ type sentPacket struct {
 
 func (p *sentPacket) bits() float64 { return 8 * float64(p.size) }
 
-// historySize is how many packets are kept: over two seconds of MaxTarget.
+// historySize is how many packets are kept: over two seconds of 30 Mbit/s.
 const historySize = 8192
 
 // sendHistory keeps the packets sent and their status. Sequence numbers are unwrapped
