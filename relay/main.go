@@ -17,6 +17,7 @@ import (
 	"oriel/protocol/trust"
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/api"
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/backup"
 	"oriel/relay/internal/config"
 	"oriel/relay/internal/doctor"
@@ -188,10 +189,8 @@ func newToken(ctx context.Context, c *config.Config, stdout io.Writer) error {
 		return err
 	}
 	defer s.Close()
-	// Whoever can read the database is not one of its people.
-	const nobody = ""
 	text, _, err := fleet.New(fleet.Options{Store: s, RelayKey: a.PublicKey()}).
-		CreateToken(ctx, nobody, c.Token.Note, c.Token.Uses, c.Token.Lifetime)
+		CreateToken(ctx, audit.Command, c.Token.Note, c.Token.Uses, c.Token.Lifetime)
 	if err != nil {
 		return err
 	}

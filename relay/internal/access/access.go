@@ -50,6 +50,7 @@ import (
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/trust"
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/bus"
 	"oriel/relay/internal/fault"
 	"oriel/relay/internal/share"
@@ -231,6 +232,11 @@ type Identity struct {
 	PersonID, Name, Email, Role string
 	SignInID                    string
 	Client
+}
+
+// Actor is who, for the audit.
+func (who Identity) Actor() audit.Actor {
+	return audit.Person(who.PersonID, who.Name, who.SignInID, who.Address)
 }
 
 // Identify tells who sends r. Errors: ErrSignedOut.

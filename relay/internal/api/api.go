@@ -23,6 +23,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"oriel/relay/internal/access"
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/fault"
 )
 
@@ -149,6 +150,9 @@ type caller struct {
 type callerKey struct{}
 
 func callerOf(ctx context.Context) caller { return ctx.Value(callerKey{}).(caller) }
+
+// actor is who asks, for the audit.
+func actor(ctx context.Context) audit.Actor { return callerOf(ctx).who.Actor() }
 
 // identify lets no one in who is not signed in, except to public operations.
 func (a *API) identify(ctx huma.Context, next func(huma.Context)) {

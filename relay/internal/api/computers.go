@@ -203,7 +203,7 @@ func (a *API) renameComputer(ctx context.Context, in *renameIn) (*computerOut, e
 	if !sanitize.Printable(name) {
 		return nil, fault.Field("name", "this name has characters that cannot be shown")
 	}
-	if err := a.o.Fleet.Rename(ctx, in.ID, name); err != nil {
+	if err := a.o.Fleet.Rename(ctx, actor(ctx), in.ID, name); err != nil {
 		return nil, err
 	}
 	return a.computer(ctx, in.ID)
@@ -213,14 +213,14 @@ func (a *API) removeComputer(ctx context.Context, in *idIn) (*struct{}, error) {
 	if err := a.require(ctx, access.Manage, access.Computer(in.ID)); err != nil {
 		return nil, err
 	}
-	return nil, a.o.Fleet.Remove(ctx, in.ID)
+	return nil, a.o.Fleet.Remove(ctx, actor(ctx), in.ID)
 }
 
 func (a *API) splitComputer(ctx context.Context, in *splitIn) (*computerOut, error) {
 	if err := a.require(ctx, access.Manage, access.Computer(in.ID)); err != nil {
 		return nil, err
 	}
-	if err := a.o.Fleet.Split(ctx, in.ID, in.Body.Mark); err != nil {
+	if err := a.o.Fleet.Split(ctx, actor(ctx), in.ID, in.Body.Mark); err != nil {
 		return nil, err
 	}
 	return a.computer(ctx, in.ID)
@@ -230,7 +230,7 @@ func (a *API) settleComputer(ctx context.Context, in *idIn) (*struct{}, error) {
 	if err := a.require(ctx, access.Manage, access.Computer(in.ID)); err != nil {
 		return nil, err
 	}
-	return nil, a.o.Fleet.Settle(ctx, in.ID)
+	return nil, a.o.Fleet.Settle(ctx, actor(ctx), in.ID)
 }
 
 func (a *API) preview(ctx context.Context, in *previewIn) (*previewOut, error) {

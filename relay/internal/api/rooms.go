@@ -6,6 +6,7 @@ import (
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/relay/internal/access"
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/store"
 )
 
@@ -13,23 +14,23 @@ import (
 type Fleet interface {
 	List(ctx context.Context) ([]*orielv1.Computer, error)
 	Get(ctx context.Context, id string) (*orielv1.Computer, error)
-	Rename(ctx context.Context, id, name string) error
-	Remove(ctx context.Context, id string) error
+	Rename(ctx context.Context, by audit.Actor, id, name string) error
+	Remove(ctx context.Context, by audit.Actor, id string) error
 	// Waiting are computers that the database has lost.
 	Waiting(ctx context.Context) ([]store.WaitingComputer, error)
-	TakeBack(ctx context.Context, id string) error
-	ForgetWaiting(ctx context.Context, id string) error
+	TakeBack(ctx context.Context, by audit.Actor, id string) error
+	ForgetWaiting(ctx context.Context, by audit.Actor, id string) error
 	// Split gives one of two machines with one identity its own.
-	Split(ctx context.Context, id, mark string) error
+	Split(ctx context.Context, by audit.Actor, id, mark string) error
 	// Settle says that one of two machines with one identity is gone.
-	Settle(ctx context.Context, id string) error
+	Settle(ctx context.Context, by audit.Actor, id string) error
 	Inventory(ctx context.Context, id string) (*orielv1.Inventory, error)
 	// Refresh has the agent send its inventory and waits until it is there.
 	Refresh(ctx context.Context, id string) error
 	Preview(ctx context.Context, id string) (data []byte, kind, tag string, err error)
-	CreateToken(ctx context.Context, by, note string, uses int, lifetime time.Duration) (text string, t store.EnrollmentToken, err error)
+	CreateToken(ctx context.Context, by audit.Actor, note string, uses int, lifetime time.Duration) (text string, t store.EnrollmentToken, err error)
 	Tokens(ctx context.Context) ([]store.EnrollmentToken, error)
-	RevokeToken(ctx context.Context, id string) error
+	RevokeToken(ctx context.Context, by audit.Actor, id string) error
 }
 
 // Journal is what the API asks of the record of sessions.

@@ -84,7 +84,7 @@ func (a *API) createToken(ctx context.Context, in *newTokenIn) (*newTokenOut, er
 			"give the relay a certificate, or say that you trust the network")
 	}
 	lifetime := time.Duration(in.Body.ExpiresInHours) * time.Hour
-	text, t, err := a.o.Fleet.CreateToken(ctx, callerOf(ctx).who.PersonID, note, in.Body.Uses, lifetime)
+	text, t, err := a.o.Fleet.CreateToken(ctx, actor(ctx), note, in.Body.Uses, lifetime)
 	if err != nil {
 		return nil, err
 	}
@@ -120,5 +120,5 @@ func (a *API) revokeToken(ctx context.Context, in *idIn) (*struct{}, error) {
 	if err := a.require(ctx, access.Enroll, access.Relay); err != nil {
 		return nil, err
 	}
-	return nil, a.o.Fleet.RevokeToken(ctx, in.ID)
+	return nil, a.o.Fleet.RevokeToken(ctx, actor(ctx), in.ID)
 }

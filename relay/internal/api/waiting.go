@@ -54,7 +54,7 @@ func (a *API) takeBack(ctx context.Context, in *idIn) (*computerOut, error) {
 	if err := a.require(ctx, access.Enroll, access.Relay); err != nil {
 		return nil, err
 	}
-	if err := a.o.Fleet.TakeBack(ctx, in.ID); err != nil {
+	if err := a.o.Fleet.TakeBack(ctx, actor(ctx), in.ID); err != nil {
 		return nil, err
 	}
 	return a.computer(ctx, in.ID)
@@ -64,5 +64,5 @@ func (a *API) forgetWaiting(ctx context.Context, in *idIn) (*struct{}, error) {
 	if err := a.require(ctx, access.Enroll, access.Relay); err != nil {
 		return nil, err
 	}
-	return nil, a.o.Fleet.ForgetWaiting(ctx, in.ID)
+	return nil, a.o.Fleet.ForgetWaiting(ctx, actor(ctx), in.ID)
 }

@@ -10,6 +10,7 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/trust"
 	"oriel/relay/internal/access"
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/broker"
 	"oriel/relay/internal/relaytest"
 	"oriel/relay/internal/store"
@@ -562,7 +563,7 @@ func TestSignOutEndsSessions(t *testing.T) {
 func TestRemovedComputersSessionsEnd(t *testing.T) {
 	each(t, relaytest.NodeOptions{}, func(t *testing.T, w *world) {
 		id, _ := w.session(t, orielv1.Mode_MODE_CONTROL)
-		if err := w.tabs.Fleet.Remove(t.Context(), w.computer); err != nil {
+		if err := w.tabs.Fleet.Remove(t.Context(), audit.Command, w.computer); err != nil {
 			t.Fatal(err)
 		}
 		w.agent.EndSession(id)

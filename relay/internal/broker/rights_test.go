@@ -8,6 +8,7 @@ import (
 	"time"
 
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/relaytest"
 	"oriel/relay/internal/store"
 )
@@ -47,7 +48,7 @@ func TestSessionEndsWithWhatItRestsOn(t *testing.T) {
 			later.Store(int64(8 * 24 * time.Hour))
 		}},
 		{"computer blocked", orielv1.EndReason_END_REASON_ENDED, func(t *testing.T, w *world, _ string) {
-			if err := w.tabs.Fleet.Block(t.Context(), w.computer, true); err != nil {
+			if err := w.tabs.Fleet.Block(t.Context(), audit.Command, w.computer, true); err != nil {
 				t.Fatal(err)
 			}
 		}},

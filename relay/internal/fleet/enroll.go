@@ -6,11 +6,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/sanitize"
 	"oriel/protocol/trust"
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/store"
 )
 
@@ -20,19 +22,19 @@ const (
 	MaxTokenLifetime = 365 * 24 * time.Hour
 )
 
-// CreateToken makes a token for somebody (a person's id) that is good so often
+// CreateToken makes a token for somebody that is good so often
 // and so long, both clamped to the bounds. Its text is returned here and never
 // again.
-func (f *Fleet) CreateToken(ctx context.Context, by, note string, uses int, lifetime time.Duration) (text string, t store.EnrollmentToken, err error) {
+func (f *Fleet) CreateToken(ctx context.Context, by audit.Actor, note string, uses int, lifetime time.Duration) (text string, t store.EnrollmentToken, err error) {
 	made := trust.NewToken(f.o.RelayKey)
 	now := f.o.Now()
-	t = store.EnrollmentToken{ID: store.NewID(), TokenKey: made.Public(), Note: sanitize.Line(note, 256), CreatedBy: by,
+	t = store.EnrollmentToken{ID: store.NewID(), TokenKey: made.Public(), Note: sanitize.Line(note, 256), CreatedBy: by.ID,
 		CreatedAt: now.UnixMilli(), ExpiresAt: now.Add(min(lifetime, MaxTokenLifetime)).UnixMilli(),
 		UsesLeft: int64(min(max(uses, 1), MaxTokenUses))}
-	if err := f.tokens().Add(ctx, t); err != nil {
+	if err := f.tokens().Add(ctx, by.Did(audit.TokenMade, "token", t.ID, "note", t.Note, "uses", strconv.FormatInt(t.UsesLeft, 10)), t); err != nil {
 		return "", store.EnrollmentToken{}, fmt.Errorf("create enrollment token: %w", err)
 	}
-	f.o.Log.Info("enrollment token made", "token", t.ID, "person", by, "uses", t.UsesLeft)
+	f.o.Log.Info("enrollment token made", "token", t.ID, "person", by.ID, "uses", t.UsesLeft)
 	return made.String(), t, nil
 }
 
@@ -46,8 +48,8 @@ func (f *Fleet) Tokens(ctx context.Context) ([]store.EnrollmentToken, error) {
 }
 
 // RevokeToken makes a token useless. Errors: store.ErrNotFound.
-func (f *Fleet) RevokeToken(ctx context.Context, id string) error {
-	if err := f.tokens().Revoke(ctx, id, f.now()); err != nil {
+func (f *Fleet) RevokeToken(ctx context.Context, by audit.Actor, id string) error {
+	if err := f.tokens().Revoke(ctx, by.Did(audit.TokenRevoked, "token", id), id, f.now()); err != nil {
 		return fmt.Errorf("revoke enrollment token: %w", err)
 	}
 	return nil
@@ -98,7 +100,7 @@ func (f *Fleet) Admit(ctx context.Context, hello *orielv1.Hello, token ed25519.P
 		}
 		row.AddedAt, err = f.now(), store.ErrNotFound
 		if token != nil {
-			err = f.o.Store.Agents().Enroll(ctx, &row, token)
+			err = f.o.Store.Agents().Enroll(ctx, audit.Agent(row.ID, row.Address).Did(audit.ComputerEnrolled, "computer", row.ID, "host_name", row.HostName), &row, token)
 		}
 		switch {
 		case err == nil:

@@ -51,6 +51,7 @@ import (
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/sanitize"
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/blob"
 	"oriel/relay/internal/bus"
 	"oriel/relay/internal/fault"
@@ -187,9 +188,9 @@ func (f *Fleet) Record(ctx context.Context, id string) (Record, error) {
 
 // Rename gives a computer a name; an empty one gives the host name back.
 // Errors: store.ErrNotFound.
-func (f *Fleet) Rename(ctx context.Context, id, name string) error {
-	row := store.Computer{ID: id, Name: sanitize.Line(name, MaxName)}
-	if err := f.computers().Save(ctx, row, store.ColumnsOfName); err != nil {
+func (f *Fleet) Rename(ctx context.Context, by audit.Actor, id, name string) error {
+	name = sanitize.Line(name, MaxName)
+	if err := f.computers().Rename(ctx, by.Did(audit.ComputerRenamed, "computer", id, "name", name), id, name); err != nil {
 		return fmt.Errorf("rename computer: %w", err)
 	}
 	f.changed(id)
@@ -197,8 +198,12 @@ func (f *Fleet) Rename(ctx context.Context, id, name string) error {
 }
 
 // Block keeps a computer out, or lets it in again. Errors: store.ErrNotFound.
-func (f *Fleet) Block(ctx context.Context, id string, blocked bool) error {
-	if err := f.computers().Save(ctx, store.Computer{ID: id, Blocked: blocked}, store.ColumnsOfBlock); err != nil {
+func (f *Fleet) Block(ctx context.Context, by audit.Actor, id string, blocked bool) error {
+	what := audit.ComputerUnblocked
+	if blocked {
+		what = audit.ComputerBlocked
+	}
+	if err := f.computers().Block(ctx, by.Did(what, "computer", id), id, blocked); err != nil {
 		return fmt.Errorf("block computer: %w", err)
 	}
 	if blocked {
@@ -210,8 +215,8 @@ func (f *Fleet) Block(ctx context.Context, id string, blocked bool) error {
 
 // Remove forgets a computer; its agent is disconnected and needs a new token.
 // Errors: store.ErrNotFound.
-func (f *Fleet) Remove(ctx context.Context, id string) error {
-	if err := f.computers().Remove(ctx, id); err != nil {
+func (f *Fleet) Remove(ctx context.Context, by audit.Actor, id string) error {
+	if err := f.computers().Remove(ctx, by.Did(audit.ComputerRemoved, "computer", id), id); err != nil {
 		return fmt.Errorf("remove computer: %w", err)
 	}
 	f.o.Log.Info("computer removed", "computer", id)

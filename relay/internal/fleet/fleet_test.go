@@ -12,6 +12,7 @@ import (
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/trust"
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/relaytest"
 	"oriel/relay/internal/store"
@@ -51,7 +52,7 @@ func hello(k ed25519.PublicKey, machine string) *orielv1.Hello {
 func TestToken(t *testing.T) {
 	each(t, func(t *testing.T, n *relaytest.Node) {
 		ctx := t.Context()
-		text, tok, err := n.Fleet.CreateToken(ctx, "person", "for the\noffice", 2, time.Hour)
+		text, tok, err := n.Fleet.CreateToken(ctx, audit.Person("person", "", "", ""), "for the\noffice", 2, time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,13 +79,13 @@ func TestToken(t *testing.T) {
 		if err := n.Fleet.Authenticate(ctx, k[:31], token, trust.Membership{}); !errors.Is(err, fleet.ErrUnauthorized) {
 			t.Fatal(err)
 		}
-		if err := n.Fleet.RevokeToken(ctx, tok.ID); err != nil {
+		if err := n.Fleet.RevokeToken(ctx, audit.Command, tok.ID); err != nil {
 			t.Fatal(err)
 		}
 		if err := n.Fleet.Authenticate(ctx, k, token, trust.Membership{}); !errors.Is(err, fleet.ErrUnauthorized) {
 			t.Fatal(err)
 		}
-		if err := n.Fleet.RevokeToken(ctx, "?"); !errors.Is(err, store.ErrNotFound) {
+		if err := n.Fleet.RevokeToken(ctx, audit.Command, "?"); !errors.Is(err, store.ErrNotFound) {
 			t.Fatal(err)
 		}
 		if all, err := n.Fleet.Tokens(ctx); err != nil || len(all) != 1 || all[0].RevokedAt == 0 {
@@ -173,14 +174,14 @@ func TestNamesAndRemoval(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, want := range map[string]string{"Reception\u202e": "Reception", "": "pc"} {
-			if err := n.Fleet.Rename(ctx, r.ID, name); err != nil {
+			if err := n.Fleet.Rename(ctx, audit.Command, r.ID, name); err != nil {
 				t.Fatal(err)
 			}
 			if c, err := n.Fleet.Get(ctx, r.ID); err != nil || c.GetName() != want {
 				t.Fatal(c, err)
 			}
 		}
-		if err := n.Fleet.Block(ctx, r.ID, true); err != nil {
+		if err := n.Fleet.Block(ctx, audit.Command, r.ID, true); err != nil {
 			t.Fatal(err)
 		}
 		if err := n.Fleet.Authenticate(ctx, r.Key, nil, trust.Membership{}); !errors.Is(err, fleet.ErrBlocked) {
@@ -192,11 +193,11 @@ func TestNamesAndRemoval(t *testing.T) {
 		if c, _ := n.Fleet.Get(ctx, r.ID); c.GetStatus() != orielv1.Computer_STATUS_BLOCKED {
 			t.Fatal(c)
 		}
-		if err := n.Fleet.Remove(ctx, r.ID); err != nil {
+		if err := n.Fleet.Remove(ctx, audit.Command, r.ID); err != nil {
 			t.Fatal(err)
 		}
 		for what, err := range map[string]error{
-			"rename": n.Fleet.Rename(ctx, r.ID, "x"), "block": n.Fleet.Block(ctx, r.ID, true), "remove": n.Fleet.Remove(ctx, r.ID),
+			"rename": n.Fleet.Rename(ctx, audit.Command, r.ID, "x"), "block": n.Fleet.Block(ctx, audit.Command, r.ID, true), "remove": n.Fleet.Remove(ctx, audit.Command, r.ID),
 			"refresh": n.Fleet.Refresh(ctx, r.ID), "ask": n.Fleet.Ask(ctx, "no.id", nil, false),
 		} {
 			if !errors.Is(err, store.ErrNotFound) {

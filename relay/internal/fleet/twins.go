@@ -10,6 +10,7 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/sanitize"
 	"oriel/protocol/trust"
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/bus"
 	"oriel/relay/internal/fault"
 	"oriel/relay/internal/store"
@@ -107,7 +108,7 @@ func (f *Fleet) renewal(ctx context.Context, row store.Computer) (string, error)
 	now := f.o.Now()
 	t := store.EnrollmentToken{ID: store.NewID(), TokenKey: token.Public(), CreatedAt: now.UnixMilli(),
 		ExpiresAt: now.Add(renewWithin).UnixMilli(), UsesLeft: 1, SplitFrom: row.ID}
-	if err := f.tokens().Add(ctx, t); err != nil {
+	if err := f.tokens().Add(ctx, audit.Relay.Did(audit.TokenMade, "token", t.ID, "split_from", row.ID), t); err != nil {
 		return "", fmt.Errorf("token for the second machine: %w", err)
 	}
 	f.o.Log.Info("the second machine is told to make its own identity", "computer", row.ID, "token", t.ID)
@@ -128,7 +129,7 @@ func (f *Fleet) Unambiguous(ctx context.Context, computer string) error {
 
 // Split decides that a computer's two machines are two: the one with this mark
 // makes its own identity when it connects next. Errors: store.ErrNotFound.
-func (f *Fleet) Split(ctx context.Context, computer, mark string) error {
+func (f *Fleet) Split(ctx context.Context, by audit.Actor, computer, mark string) error {
 	all, err := f.computers().Twins(ctx, computer)
 	if err != nil {
 		return fmt.Errorf("look up twins: %w", err)
@@ -137,9 +138,8 @@ func (f *Fleet) Split(ctx context.Context, computer, mark string) error {
 	if first, second := t.Marks(); !there || mark != first && mark != second {
 		return store.ErrNotFound
 	}
-	t.Renews = mark
-	if err := f.computers().SaveTwins(ctx, t); err != nil {
-		return fmt.Errorf("save twins: %w", err)
+	if err := f.computers().Split(ctx, by.Did(audit.ComputerSplit, "computer", computer, "renews", mark), computer, mark); err != nil {
+		return fmt.Errorf("split twins: %w", err)
 	}
 	f.o.Log.Info("two machines are to be two computers", "computer", computer, "renews", mark)
 	// If it is the one who is connected: the next greeting tells it.
@@ -150,8 +150,8 @@ func (f *Fleet) Split(ctx context.Context, computer, mark string) error {
 
 // Settle decides that only one of a computer's two machines is left. If both
 // come again, so does the mark. Errors: store.ErrNotFound.
-func (f *Fleet) Settle(ctx context.Context, computer string) error {
-	if err := f.computers().DropTwins(ctx, computer); err != nil {
+func (f *Fleet) Settle(ctx context.Context, by audit.Actor, computer string) error {
+	if err := f.computers().DropTwins(ctx, by.Did(audit.ComputerSettled, "computer", computer), computer); err != nil {
 		return fmt.Errorf("forget twins: %w", err)
 	}
 	f.changed(computer)

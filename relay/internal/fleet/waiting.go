@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"oriel/protocol/trust"
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/fault"
 	"oriel/relay/internal/store"
 )
@@ -69,8 +70,8 @@ func (f *Fleet) Waiting(ctx context.Context) ([]store.WaitingComputer, error) {
 
 // TakeBack makes a computer of one that waits, with the id and the key that it had.
 // Errors: store.ErrNotFound, store.ErrConflict.
-func (f *Fleet) TakeBack(ctx context.Context, computer string) error {
-	if err := f.waiting().TakeBack(ctx, computer, f.now()); err != nil {
+func (f *Fleet) TakeBack(ctx context.Context, by audit.Actor, computer string) error {
+	if err := f.waiting().TakeBack(ctx, by.Did(audit.ComputerTakenBack, "computer", computer), computer, f.now()); err != nil {
 		return fmt.Errorf("take back: %w", err)
 	}
 	f.o.Log.Info("computer taken back", "computer", computer)
@@ -79,8 +80,8 @@ func (f *Fleet) TakeBack(ctx context.Context, computer string) error {
 }
 
 // ForgetWaiting has a computer wait no longer, and not again. Errors: store.ErrNotFound.
-func (f *Fleet) ForgetWaiting(ctx context.Context, computer string) error {
-	if err := f.waiting().Forget(ctx, computer, f.now()); err != nil {
+func (f *Fleet) ForgetWaiting(ctx context.Context, by audit.Actor, computer string) error {
+	if err := f.waiting().Forget(ctx, by.Did(audit.ComputerForgotten, "computer", computer), computer, f.now()); err != nil {
 		return fmt.Errorf("forget a computer that waits: %w", err)
 	}
 	f.changed(computer)

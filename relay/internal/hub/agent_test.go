@@ -15,6 +15,7 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/trust"
 	"oriel/protocol/wire"
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/fault"
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/relaytest"
@@ -71,7 +72,7 @@ func TestAgentsThatAreNotTakenIn(t *testing.T) {
 	known.Connect(t, n, used)
 	blocked := relaytest.NewMachine("blocked")
 	id := blocked.Connect(t, n, n.Token(t, 1)).Welcome.GetComputerId()
-	if err := n.Fleet.Block(t.Context(), id, true); err != nil {
+	if err := n.Fleet.Block(t.Context(), audit.Command, id, true); err != nil {
 		t.Fatal(err)
 	}
 	for _, tc := range []struct {
@@ -284,7 +285,7 @@ func TestRemovedComputerIsDisconnected(t *testing.T) {
 	n := relaytest.StartNode(t, relaytest.NodeOptions{})
 	m := relaytest.NewMachine("pc")
 	a := m.Connect(t, n, n.Token(t, 1))
-	if err := n.Fleet.Remove(t.Context(), a.Welcome.GetComputerId()); err != nil {
+	if err := n.Fleet.Remove(t.Context(), audit.Command, a.Welcome.GetComputerId()); err != nil {
 		t.Fatal(err)
 	}
 	a.Take("refusal", func(m *orielv1.ToAgent) bool { return m.GetRefused().GetCode() == orielv1.Code_CODE_NOT_FOUND })

@@ -8,6 +8,7 @@ import (
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/wire"
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/relaytest"
 	"oriel/relay/internal/store"
@@ -47,13 +48,13 @@ func TestSnapshotThenDeltas(t *testing.T) {
 		second := relaytest.NewMachine("second").Connect(t, n, n.Token(t, 1))
 		id := second.Welcome.GetComputerId()
 		tab.Computer(id, orielv1.Computer_STATUS_ONLINE)
-		if err := n.Fleet.Rename(t.Context(), id, "named"); err != nil {
+		if err := n.Fleet.Rename(t.Context(), audit.Command, id, "named"); err != nil {
 			t.Fatal(err)
 		}
 		tab.Take("the new name", func(m *orielv1.ToConsole) bool { return m.GetComputer().GetName() == "named" })
 		_ = second.Conn.Close()
 		tab.Computer(id, orielv1.Computer_STATUS_OFFLINE)
-		if err := n.Fleet.Remove(t.Context(), id); err != nil {
+		if err := n.Fleet.Remove(t.Context(), audit.Command, id); err != nil {
 			t.Fatal(err)
 		}
 		tab.Take("removal", func(m *orielv1.ToConsole) bool { return m.GetComputerRemoved().GetId() == id })

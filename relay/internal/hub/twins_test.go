@@ -9,6 +9,7 @@ import (
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/trust"
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/relaytest"
 	"oriel/relay/internal/store"
@@ -77,10 +78,10 @@ func TestTwoMachinesWithOneKey(t *testing.T) {
 				t.Fatal(p)
 			}
 
-			if err := n2.Fleet.Split(t.Context(), id, "i:00"); !errors.Is(err, store.ErrNotFound) {
+			if err := n2.Fleet.Split(t.Context(), audit.Command, id, "i:00"); !errors.Is(err, store.ErrNotFound) {
 				t.Fatal("a mark of nobody's:", err)
 			}
-			if err := n2.Fleet.Split(t.Context(), id, shown[1].GetMark()); err != nil {
+			if err := n2.Fleet.Split(t.Context(), audit.Command, id, shown[1].GetMark()); err != nil {
 				t.Fatal(err)
 			}
 			_ = first.Closed() // it may have been meant
@@ -125,7 +126,7 @@ func TestNewIdentityIsSigned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := n.Fleet.Split(t.Context(), id, c.GetTwins().GetMachines()[1].GetMark()); err != nil {
+	if err := n.Fleet.Split(t.Context(), audit.Command, id, c.GetTwins().GetMachines()[1].GetMark()); err != nil {
 		t.Fatal(err)
 	}
 	said := refused(t, copied, n, "").GetNewIdentity()
@@ -155,7 +156,7 @@ func TestOneSplitLetsOneMachineIn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := n.Fleet.Split(t.Context(), id, c.GetTwins().GetMachines()[1].GetMark()); err != nil {
+			if err := n.Fleet.Split(t.Context(), audit.Command, id, c.GetTwins().GetMachines()[1].GetMark()); err != nil {
 				t.Fatal(err)
 			}
 			return refused(t, copied, n, "").GetNewIdentity().GetToken(), refused(t, copied, n, "").GetNewIdentity().GetToken()
@@ -174,7 +175,7 @@ func TestOneSplitLetsOneMachineIn(t *testing.T) {
 
 		m.Connect(t, n, "")
 		one, two = split()
-		if err := n.Fleet.Settle(t.Context(), id); err != nil {
+		if err := n.Fleet.Settle(t.Context(), audit.Command, id); err != nil {
 			t.Fatal(err)
 		}
 		closed(one)
@@ -197,7 +198,7 @@ func TestSplitSaysWhySessionsEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := n.Fleet.Split(t.Context(), id, c.GetTwins().GetMachines()[1].GetMark()); err != nil {
+	if err := n.Fleet.Split(t.Context(), audit.Command, id, c.GetTwins().GetMachines()[1].GetMark()); err != nil {
 		t.Fatal(err)
 	}
 	if got := tab.Ended(session); got.GetDetail() != fleet.ErrTwoMachines.Error() {
@@ -246,14 +247,14 @@ func TestTwinsAreSettled(t *testing.T) {
 		if err := n.Fleet.Unambiguous(t.Context(), id); err == nil {
 			t.Fatal("no mark")
 		}
-		if err := n.Fleet.Settle(t.Context(), id); err != nil {
+		if err := n.Fleet.Settle(t.Context(), audit.Command, id); err != nil {
 			t.Fatal(err)
 		}
 		if err := n.Fleet.Unambiguous(t.Context(), id); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := n.Fleet.Settle(t.Context(), id); !errors.Is(err, store.ErrNotFound) {
+	if err := n.Fleet.Settle(t.Context(), audit.Command, id); !errors.Is(err, store.ErrNotFound) {
 		t.Fatal(err)
 	}
 }

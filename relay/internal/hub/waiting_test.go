@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/relaytest"
 	"oriel/relay/internal/store"
 )
@@ -43,7 +44,7 @@ func TestComputerNewerThanTheDatabaseIsTakenBack(t *testing.T) {
 	if err != nil || len(all) != 1 || all[0].ComputerID != id || all[0].HostName != "pc" {
 		t.Fatal(all, err)
 	}
-	if err := n.Fleet.TakeBack(t.Context(), id); err != nil {
+	if err := n.Fleet.TakeBack(t.Context(), audit.Command, id); err != nil {
 		t.Fatal(err)
 	}
 	back := m.Connect(t, n, "")
@@ -56,7 +57,7 @@ func TestComputerNewerThanTheDatabaseIsTakenBack(t *testing.T) {
 	if all, err := n.Fleet.Waiting(t.Context()); err != nil || len(all) != 0 {
 		t.Fatal("it waits still:", all, err)
 	}
-	if err := n.Fleet.TakeBack(t.Context(), id); !errors.Is(err, store.ErrNotFound) {
+	if err := n.Fleet.TakeBack(t.Context(), audit.Command, id); !errors.Is(err, store.ErrNotFound) {
 		t.Fatal(err)
 	}
 }
@@ -82,7 +83,7 @@ func TestOnlyFormerComputersWait(t *testing.T) {
 	m, other, removed := relaytest.NewMachine("pc"), relaytest.NewMachine("other"), relaytest.NewMachine("removed")
 	n := older(t, func(n *relaytest.Node) { m.Connect(t, n, n.Token(t, 1)) })
 	id := removed.Connect(t, n, n.Token(t, 1)).Welcome.GetComputerId()
-	if err := n.Fleet.Remove(t.Context(), id); err != nil {
+	if err := n.Fleet.Remove(t.Context(), audit.Command, id); err != nil {
 		t.Fatal(err)
 	}
 	door := func(what string, m *relaytest.Machine) {
@@ -102,7 +103,7 @@ func TestOnlyFormerComputersWait(t *testing.T) {
 	door("removed", removed)
 	m.Member = m.Welcomed
 	refused(t, m, n, "")
-	if err := n.Fleet.ForgetWaiting(t.Context(), m.Welcomed.Computer); err != nil {
+	if err := n.Fleet.ForgetWaiting(t.Context(), audit.Command, m.Welcomed.Computer); err != nil {
 		t.Fatal(err)
 	}
 	door("forgotten", m)

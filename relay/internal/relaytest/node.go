@@ -22,6 +22,7 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/wire"
 	"oriel/relay/internal/access"
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/blob"
 	"oriel/relay/internal/broker"
 	"oriel/relay/internal/bus"
@@ -192,7 +193,7 @@ func (n *Node) Owner(t testing.TB) (access.Identity, *http.Cookie) {
 // Token is a new enrollment token.
 func (n *Node) Token(t testing.TB, uses int) string {
 	t.Helper()
-	text, _, err := n.Fleet.CreateToken(t.Context(), "somebody", "", uses, time.Hour)
+	text, _, err := n.Fleet.CreateToken(t.Context(), audit.Person("somebody", "", "", ""), "", uses, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}

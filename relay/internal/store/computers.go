@@ -96,13 +96,15 @@ func (s Agents) ByKey(ctx context.Context, key []byte) (Computer, error) {
 // and, where the token is for the second of two machines, c.SplitFrom; it is then
 // settled that they are two. Errors: ErrNotFound when the token is unknown,
 // revoked, expired or used up; ErrConflict when the machine key is enrolled already.
-func (s Agents) Enroll(ctx context.Context, c *Computer, tokenKey []byte) error {
-	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+func (s Agents) Enroll(ctx context.Context, by Entry, c *Computer, tokenKey []byte) error {
+	return s.change(ctx, "", by, func(ctx context.Context, tx bun.Tx, by *Entry) error {
 		token, err := useToken(ctx, tx, tokenKey, c.AddedAt)
 		if err != nil {
 			return err
 		}
 		c.Organization, c.AddedWith, c.SplitFrom = token.Organization, token.ID, token.SplitFrom
+		*by = by.With("token", token.ID)
+		by.Organization = token.Organization
 		its := owned{s.database, token.Organization}
 		if c.SplitFrom != "" {
 			if _, err := its.remove(tx, (*Twins)(nil)).Where("computer_id = ?", c.SplitFrom).Exec(ctx); err != nil {
@@ -166,10 +168,22 @@ type ComputerColumn string
 var (
 	ColumnsOfDisplay = []ComputerColumn{"display", "display_detail", "user_name"}
 	ColumnsOfPreview = []ComputerColumn{"preview_at", "preview_type", "preview_tag"}
-	ColumnsOfName    = []ComputerColumn{"name"}
-	ColumnsOfBlock   = []ComputerColumn{"blocked"}
 	ColumnsOfSeen    = []ComputerColumn{"last_seen"}
 )
+
+// Rename gives a computer a name. Errors: ErrNotFound.
+func (s Computers) Rename(ctx context.Context, by Entry, id, name string) error {
+	return s.change(ctx, s.organization, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
+		return changed(s.update(tx, (*Computer)(nil)).Set("name = ?", name).Where("id = ?", id).Exec(ctx))
+	})
+}
+
+// Block keeps a computer out, or lets it in again. Errors: ErrNotFound.
+func (s Computers) Block(ctx context.Context, by Entry, id string, blocked bool) error {
+	return s.change(ctx, s.organization, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
+		return changed(s.update(tx, (*Computer)(nil)).Set("blocked = ?", blocked).Where("id = ?", id).Exec(ctx))
+	})
+}
 
 // Save writes the named columns of c. Errors: ErrNotFound.
 func (s Computers) Save(ctx context.Context, c Computer, columns ...[]ComputerColumn) error {
@@ -186,12 +200,13 @@ func (s Computers) Save(ctx context.Context, c Computer, columns ...[]ComputerCo
 
 // Remove forgets a computer; its sessions stay in the journal. The one
 // who was flagged as the same machine is no longer. Errors: ErrNotFound.
-func (s Computers) Remove(ctx context.Context, id string) error {
-	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+func (s Computers) Remove(ctx context.Context, by Entry, id string) error {
+	return s.change(ctx, s.organization, by, func(ctx context.Context, tx bun.Tx, by *Entry) error {
 		var c Computer
-		if err := s.rows(tx, &c).Column("machine_key").Where("id = ?", id).Scan(ctx); err != nil {
+		if err := s.rows(tx, &c).Column("machine_key", "name", "host_name").Where("id = ?", id).Scan(ctx); err != nil {
 			return err
 		}
+		*by = by.With("name", c.Name).With("host_name", c.HostName)
 		if err := changed(s.remove(tx, (*Computer)(nil)).Where("id = ?", id).Exec(ctx)); err != nil {
 			return err
 		}

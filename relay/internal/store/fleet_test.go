@@ -18,7 +18,7 @@ func hash(s string) []byte { h := sha256.Sum256([]byte(s)); return h[:] }
 func token(t *testing.T, s *store.Store, secret string, uses, expires int64) store.EnrollmentToken {
 	t.Helper()
 	tok := store.EnrollmentToken{ID: store.NewID(), TokenKey: hash(secret), CreatedAt: 1, ExpiresAt: expires, UsesLeft: uses}
-	if err := s.Tokens(store.FirstOrganization).Add(t.Context(), tok); err != nil {
+	if err := s.Tokens(store.FirstOrganization).Add(t.Context(), entry("x"), tok); err != nil {
 		t.Fatal(err)
 	}
 	return tok
@@ -36,7 +36,7 @@ func TestTokenIsUsedUpByManyAtOnce(t *testing.T) {
 		in, out := 0, 0
 		for i := range 12 {
 			wg.Go(func() {
-				err := s.Agents().Enroll(t.Context(), computer(fmt.Sprint(i), ""), tok.TokenKey)
+				err := s.Agents().Enroll(t.Context(), entry("x"), computer(fmt.Sprint(i), ""), tok.TokenKey)
 				mu.Lock()
 				defer mu.Unlock()
 				switch {
@@ -64,26 +64,26 @@ func TestTokenThatIsNoLongerGood(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		expired := token(t, s, "expired", 1, 999)
 		revoked := token(t, s, "revoked", 1, 1<<40)
-		if err := s.Tokens(store.FirstOrganization).Revoke(t.Context(), revoked.ID, 5); err != nil {
+		if err := s.Tokens(store.FirstOrganization).Revoke(t.Context(), entry("x"), revoked.ID, 5); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Tokens(store.FirstOrganization).Revoke(t.Context(), revoked.ID, 5); !errors.Is(err, store.ErrNotFound) {
+		if err := s.Tokens(store.FirstOrganization).Revoke(t.Context(), entry("x"), revoked.ID, 5); !errors.Is(err, store.ErrNotFound) {
 			t.Fatalf("revoked twice: %v", err)
 		}
 		for name, h := range map[string][]byte{"expired": expired.TokenKey, "revoked": revoked.TokenKey, "unknown": hash("?")} {
 			if err := s.Agents().TokenUsable(t.Context(), h, 1000); !errors.Is(err, store.ErrNotFound) {
 				t.Errorf("%s: usable: %v", name, err)
 			}
-			if err := s.Agents().Enroll(t.Context(), computer(name, ""), h); !errors.Is(err, store.ErrNotFound) {
+			if err := s.Agents().Enroll(t.Context(), entry("x"), computer(name, ""), h); !errors.Is(err, store.ErrNotFound) {
 				t.Errorf("%s: enrolled: %v", name, err)
 			}
 		}
 		// A key that is enrolled already does not use the token up.
 		good := token(t, s, "good", 2, 1<<40)
-		if err := s.Agents().Enroll(t.Context(), computer("a", ""), good.TokenKey); err != nil {
+		if err := s.Agents().Enroll(t.Context(), entry("x"), computer("a", ""), good.TokenKey); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Agents().Enroll(t.Context(), computer("a", ""), good.TokenKey); !errors.Is(err, store.ErrConflict) {
+		if err := s.Agents().Enroll(t.Context(), entry("x"), computer("a", ""), good.TokenKey); !errors.Is(err, store.ErrConflict) {
 			t.Fatalf("same key twice: %v", err)
 		}
 		if err := s.Agents().TokenUsable(t.Context(), good.TokenKey, 1000); err != nil {
@@ -98,13 +98,13 @@ func TestSameMachineIsFlagged(t *testing.T) {
 		var ids []string
 		for _, k := range []string{"first", "second", "third"} {
 			c := computer(k, "machine")
-			if err := s.Agents().Enroll(t.Context(), c, tok.TokenKey); err != nil {
+			if err := s.Agents().Enroll(t.Context(), entry("x"), c, tok.TokenKey); err != nil {
 				t.Fatal(err)
 			}
 			ids = append(ids, c.ID)
 		}
 		other := computer("other", "")
-		if err := s.Agents().Enroll(t.Context(), other, tok.TokenKey); err != nil {
+		if err := s.Agents().Enroll(t.Context(), entry("x"), other, tok.TokenKey); err != nil {
 			t.Fatal(err)
 		}
 		want := map[string]string{ids[0]: "", ids[1]: ids[0], ids[2]: ids[0], other.ID: ""}
@@ -117,13 +117,13 @@ func TestSameMachineIsFlagged(t *testing.T) {
 				t.Errorf("%s: same as %q", c.ID, c.SameMachineAs)
 			}
 		}
-		if err := s.Computers(store.FirstOrganization).Remove(t.Context(), ids[0]); err != nil {
+		if err := s.Computers(store.FirstOrganization).Remove(t.Context(), entry("x"), ids[0]); err != nil {
 			t.Fatal(err)
 		}
 		if c, err := s.Computers(store.FirstOrganization).Get(t.Context(), ids[1]); err != nil || c.SameMachineAs != "" {
 			t.Fatalf("%+v, %v", c, err)
 		}
-		if err := s.Computers(store.FirstOrganization).Remove(t.Context(), ids[0]); !errors.Is(err, store.ErrNotFound) {
+		if err := s.Computers(store.FirstOrganization).Remove(t.Context(), entry("x"), ids[0]); !errors.Is(err, store.ErrNotFound) {
 			t.Fatal(err)
 		}
 	})
@@ -134,7 +134,7 @@ func TestPresence(t *testing.T) {
 		ctx := t.Context()
 		tok := token(t, s, "x", 9, 1<<40)
 		c := computer("a", "")
-		if err := s.Agents().Enroll(ctx, c, tok.TokenKey); err != nil {
+		if err := s.Agents().Enroll(ctx, entry("x"), c, tok.TokenKey); err != nil {
 			t.Fatal(err)
 		}
 		online := func() bool {
@@ -215,7 +215,7 @@ func TestSaveComputerWritesOnlyWhatIsNamed(t *testing.T) {
 		tok := token(t, s, "x", 9, 1<<40)
 		c := computer("a", "m")
 		c.Name = "kept"
-		if err := s.Agents().Enroll(ctx, c, tok.TokenKey); err != nil {
+		if err := s.Agents().Enroll(ctx, entry("x"), c, tok.TokenKey); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Computers(store.FirstOrganization).Save(ctx, store.Computer{ID: c.ID, Display: "ready", UserName: "ann"}, store.ColumnsOfDisplay); err != nil {
@@ -225,7 +225,7 @@ func TestSaveComputerWritesOnlyWhatIsNamed(t *testing.T) {
 		if err != nil || got.Name != "kept" || got.Display != "ready" || got.UserName != "ann" || got.MachineID != "m" {
 			t.Fatalf("%+v, %v", got, err)
 		}
-		if err := s.Computers(store.FirstOrganization).Save(ctx, store.Computer{ID: "nobody"}, store.ColumnsOfName); !errors.Is(err, store.ErrNotFound) {
+		if err := s.Computers(store.FirstOrganization).Save(ctx, store.Computer{ID: "nobody"}, store.ColumnsOfSeen); !errors.Is(err, store.ErrNotFound) {
 			t.Fatal(err)
 		}
 		for _, data := range []string{"one", "two"} {

@@ -23,9 +23,9 @@ func fill(t *testing.T, s *store.Store, o store.OrganizationID) belongings {
 	s.AddOrganization(t, o)
 	key := func(what string) []byte { return []byte(what + " of " + name) }
 	b := belongings{"computer of " + name, "waiting of " + name, "token of " + name, "session of " + name}
-	must(t, s.Tokens(o).Add(ctx, store.EnrollmentToken{ID: b.token, TokenKey: key("token"), Note: name, ExpiresAt: 1 << 50, UsesLeft: 9}))
+	must(t, s.Tokens(o).Add(ctx, entry("x"), store.EnrollmentToken{ID: b.token, TokenKey: key("token"), Note: name, ExpiresAt: 1 << 50, UsesLeft: 9}))
 	c := store.Computer{ID: b.computer, MachineKey: key("machine"), MachineID: "one machine", HostName: name, AddedAt: 1}
-	must(t, s.Agents().Enroll(ctx, &c, key("token")))
+	must(t, s.Agents().Enroll(ctx, entry("x"), &c, key("token")))
 	if c.Organization != o || c.SameMachineAs != "" {
 		t.Fatalf("enrolled in %q with %q's token, the same machine as %q", c.Organization, o, c.SameMachineAs)
 	}
@@ -36,8 +36,8 @@ func fill(t *testing.T, s *store.Store, o store.OrganizationID) belongings {
 	}
 	must(t, s.Sessions(o).Add(ctx, store.Session{ID: b.session, ComputerID: c.ID, OperatorName: name, Mode: "view", StartedAt: 1, ConnectedAt: 1, SeenAt: 1}))
 	gone := store.Computer{ID: "removed from " + name, MachineKey: key("removed"), AddedAt: 1}
-	must(t, s.Agents().Enroll(ctx, &gone, key("token")))
-	must(t, s.Computers(o).Remove(ctx, gone.ID))
+	must(t, s.Agents().Enroll(ctx, entry("x"), &gone, key("token")))
+	must(t, s.Computers(o).Remove(ctx, entry("x"), gone.ID))
 	must(t, s.Audit(o).Record(ctx, entry(name)))
 	if _, err := s.Audit(o).Claim(ctx, "reader", "holder", time.Hour); err != nil {
 		t.Fatal(err)
@@ -71,10 +71,19 @@ var reaches = map[string]reach{
 		return nil, s.Computers(o).SaveGreeting(ctx, &store.Computer{ID: of.computer, HostName: "changed"})
 	},
 	"Computers.Save": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
-		return nil, s.Computers(o).Save(ctx, store.Computer{ID: of.computer, Name: "changed"}, store.ColumnsOfName)
+		return nil, s.Computers(o).Save(ctx, store.Computer{ID: of.computer, LastSeen: 7}, store.ColumnsOfSeen)
+	},
+	"Computers.Rename": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return nil, s.Computers(o).Rename(ctx, entry("x"), of.computer, "changed")
+	},
+	"Computers.Block": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return nil, s.Computers(o).Block(ctx, entry("x"), of.computer, true)
+	},
+	"Computers.Split": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return nil, s.Computers(o).Split(ctx, entry("x"), of.computer, "changed")
 	},
 	"Computers.Remove": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
-		return nil, s.Computers(o).Remove(ctx, of.computer)
+		return nil, s.Computers(o).Remove(ctx, entry("x"), of.computer)
 	},
 	"Computers.SaveInventory": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return nil, s.Computers(o).SaveInventory(ctx, of.computer, 2, []byte("changed"))
@@ -95,16 +104,16 @@ var reaches = map[string]reach{
 		return nil, s.Computers(o).SaveTwins(ctx, store.Twins{ComputerID: of.computer, Renews: "changed"})
 	},
 	"Computers.DropTwins": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
-		return nil, s.Computers(o).DropTwins(ctx, of.computer)
+		return nil, s.Computers(o).DropTwins(ctx, entry("x"), of.computer)
 	},
 	"Tokens.Add": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
-		return nil, s.Tokens(o).Add(ctx, store.EnrollmentToken{ID: "new " + of.token + string(o), TokenKey: []byte("new " + of.token + string(o)), SplitFrom: of.computer, CreatedAt: 1 << 60})
+		return nil, s.Tokens(o).Add(ctx, entry("x"), store.EnrollmentToken{ID: "new " + of.token + string(o), TokenKey: []byte("new " + of.token + string(o)), SplitFrom: of.computer, CreatedAt: 1 << 60})
 	},
 	"Tokens.List": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return s.Tokens(o).List(ctx)
 	},
 	"Tokens.Revoke": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
-		return nil, s.Tokens(o).Revoke(ctx, of.token, 5)
+		return nil, s.Tokens(o).Revoke(ctx, entry("x"), of.token, 5)
 	},
 	"Waiting.List": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return s.Waiting(o).List(ctx)
@@ -113,10 +122,10 @@ var reaches = map[string]reach{
 		return s.Waiting(o).Save(ctx, store.WaitingComputer{ComputerID: of.waiting, MachineKey: []byte(of.waiting), HostName: "changed"})
 	},
 	"Waiting.TakeBack": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
-		return nil, s.Waiting(o).TakeBack(ctx, of.waiting, 5)
+		return nil, s.Waiting(o).TakeBack(ctx, entry("x"), of.waiting, 5)
 	},
 	"Waiting.Forget": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
-		return nil, s.Waiting(o).Forget(ctx, of.waiting, 5)
+		return nil, s.Waiting(o).Forget(ctx, entry("x"), of.waiting, 5)
 	},
 	"Audit.Record": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return nil, s.Audit(o).Record(ctx, entry("new"))

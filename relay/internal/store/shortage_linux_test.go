@@ -19,7 +19,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := store.EnrollmentToken{ID: store.NewID(), TokenKey: []byte("first"), UsesLeft: 1}
-	if err := s.Tokens(store.FirstOrganization).Add(t.Context(), token); err != nil {
+	if err := s.Tokens(store.FirstOrganization).Add(t.Context(), entry("x"), token); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -33,7 +33,7 @@ func TestFullDisk(t *testing.T) {
 	write := func() error { // until the log's own room is used up
 		for range 10000 {
 			id := store.NewID()
-			if err := s.Tokens(store.FirstOrganization).Add(t.Context(), store.EnrollmentToken{ID: id, TokenKey: []byte(id), UsesLeft: 1}); err != nil {
+			if err := s.Tokens(store.FirstOrganization).Add(t.Context(), entry("x"), store.EnrollmentToken{ID: id, TokenKey: []byte(id), UsesLeft: 1}); err != nil {
 				return err
 			}
 		}

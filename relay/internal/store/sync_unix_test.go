@@ -31,7 +31,7 @@ func openFile(t testing.TB, path string) *Store {
 func addToken(t testing.TB, s *Store) {
 	t.Helper()
 	id := NewID()
-	if err := s.Tokens(FirstOrganization).Add(t.Context(), EnrollmentToken{ID: id, TokenKey: []byte(id), UsesLeft: 1, ExpiresAt: 1 << 60}); err != nil {
+	if err := s.Tokens(FirstOrganization).Add(t.Context(), Entry{ActorKind: "relay", Action: "test.done", Outcome: Done}, EnrollmentToken{ID: id, TokenKey: []byte(id), UsesLeft: 1, ExpiresAt: 1 << 60}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -81,7 +81,7 @@ func TestCommitsAreSyncedInGroups(t *testing.T) {
 	}
 	s.log.sync = func(string) error { return errors.New("input/output error") }
 	id := NewID()
-	if err := s.Tokens(FirstOrganization).Add(t.Context(), EnrollmentToken{ID: id, TokenKey: []byte(id), UsesLeft: 1}); err == nil {
+	if err := s.Tokens(FirstOrganization).Add(t.Context(), Entry{ActorKind: "relay", Action: "test.done", Outcome: Done}, EnrollmentToken{ID: id, TokenKey: []byte(id), UsesLeft: 1}); err == nil {
 		t.Error("somebody is told of a change that the disk refused")
 	}
 	// What is true only now costs no sync, and needs none.

@@ -27,8 +27,8 @@ type EnrollmentToken struct {
 
 // Add saves a new token. With SplitFrom those of the same computer go that
 // expired unused.
-func (s Tokens) Add(ctx context.Context, t EnrollmentToken) error {
-	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+func (s Tokens) Add(ctx context.Context, by Entry, t EnrollmentToken) error {
+	return s.change(ctx, s.organization, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
 		if t.SplitFrom != "" {
 			if _, err := s.unusedSplit(tx, t.SplitFrom).Where("expires_at <= ?", t.CreatedAt).Exec(ctx); err != nil {
 				return err
@@ -58,8 +58,8 @@ func (s Agents) TokenUsable(ctx context.Context, key []byte, now int64) error {
 
 // Revoke makes a token useless from now on. Errors: ErrNotFound when it
 // is unknown or revoked already.
-func (s Tokens) Revoke(ctx context.Context, id string, now int64) error {
-	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+func (s Tokens) Revoke(ctx context.Context, by Entry, id string, now int64) error {
+	return s.change(ctx, s.organization, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
 		return changed(s.update(tx, (*EnrollmentToken)(nil)).Set("revoked_at = ?", now).
 			Where("id = ? AND revoked_at = 0", id).Exec(ctx))
 	})

@@ -56,10 +56,18 @@ func (s Computers) SaveTwins(ctx context.Context, t Twins) error {
 	})
 }
 
+// Split notes which of a computer's two machines makes an identity of its own.
+// Errors: ErrNotFound.
+func (s Computers) Split(ctx context.Context, by Entry, computer, renews string) error {
+	return s.change(ctx, s.organization, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
+		return changed(s.update(tx, (*Twins)(nil)).Set("renews = ?", renews).Where("computer_id = ?", computer).Exec(ctx))
+	})
+}
+
 // DropTwins forgets them, and with them the tokens for the second that nobody
 // used. Errors: ErrNotFound.
-func (s Computers) DropTwins(ctx context.Context, computer string) error {
-	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+func (s Computers) DropTwins(ctx context.Context, by Entry, computer string) error {
+	return s.change(ctx, s.organization, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
 		if err := changed(s.remove(tx, (*Twins)(nil)).Where("computer_id = ?", computer).Exec(ctx)); err != nil {
 			return err
 		}

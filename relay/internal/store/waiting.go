@@ -75,8 +75,8 @@ func (s Waiting) Save(ctx context.Context, w WaitingComputer) (isNew bool, err e
 
 // TakeBack makes a computer of one that waits, with the id and the key that it had.
 // Errors: ErrNotFound; ErrConflict when there is a computer with that id or key.
-func (s Waiting) TakeBack(ctx context.Context, computer string, now int64) error {
-	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+func (s Waiting) TakeBack(ctx context.Context, by Entry, computer string, now int64) error {
+	return s.change(ctx, s.organization, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
 		var w WaitingComputer
 		if err := s.rows(tx, &w).Where("computer_id = ?", computer).Scan(ctx); err != nil {
 			return err
@@ -106,8 +106,8 @@ func (s owned) leaves(ctx context.Context, tx bun.Tx, key []byte, now int64) err
 }
 
 // Forget has a computer wait no longer, and not again. Errors: ErrNotFound.
-func (s Waiting) Forget(ctx context.Context, computer string, now int64) error {
-	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+func (s Waiting) Forget(ctx context.Context, by Entry, computer string, now int64) error {
+	return s.change(ctx, s.organization, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
 		var w WaitingComputer
 		if err := s.rows(tx, &w).Where("computer_id = ?", computer).Scan(ctx); err != nil {
 			return err
