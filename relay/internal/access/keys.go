@@ -3,7 +3,6 @@ package access
 import (
 	"context"
 	"crypto/ed25519"
-	"errors"
 	"fmt"
 
 	"oriel/relay/internal/store"
@@ -11,19 +10,6 @@ import (
 
 // MaxKnownKeys that an account remembers.
 const MaxKnownKeys = 10_000
-
-// KnownKey is a computer's key as who's account remembers it; nil where it does
-// not. It makes a browser that knows another one stop, and vouches for nothing.
-func (a *Access) KnownKey(ctx context.Context, who Identity, computer string) (ed25519.PublicKey, error) {
-	k, err := a.store.People().KnownKey(ctx, who.PersonID, computer)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("look up known key: %w", err)
-	}
-	return k.MachineKey, nil
-}
 
 // KnownKeys are all that who's account remembers.
 func (a *Access) KnownKeys(ctx context.Context, who Identity) ([]store.KnownKey, error) {

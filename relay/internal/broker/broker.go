@@ -8,7 +8,8 @@
 // A tab says OpenSession. The broker asks access (connect, and control if that
 // is the mode), looks whether the computer is there, writes the journal's row,
 // and only then forwards anything: a grant for this computer and for the DTLS
-// certificate that the tab's SDP names, good for a minute and once. If the
+// certificate that the tab's SDP names, good for a minute and once. One statement
+// reads, one writes, one request on the bus carries the offer (count_test.go). If the
 // computer is not there, the tab is told that it waits, and the request is
 // kept until the tab leaves; the grant is made anew when the computer comes,
 // and access is asked again. OpenSession with the id of a running session of
@@ -34,8 +35,8 @@
 // Whoever ends a session, the row is ended first (once), then both sides are
 // told. An agent that was away learns it when it comes back: it says which
 // sessions it runs, is told to end those that are over, and rows of it that it
-// does not run any more are ended as LOST. A session also ends
-// when what it rests on goes away (rights.go).
+// does not run any more are ended as LOST. A session also ends when what it rests
+// on goes away (rights.go).
 //
 // Bounds: MaxWaiting requests a tab, MaxSessions running sessions a person, of which
 // only those count elsewhere that a tab has (what an agent alone says makes nobody busy),

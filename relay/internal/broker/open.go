@@ -29,7 +29,8 @@ type request struct {
 	mode        orielv1.Mode
 	sdp         string
 	fingerprint []byte
-	session     string // to go on with; empty: a new one
+	session     string         // to go on with; empty: a new one
+	first       *fleet.Opening // as the request came, for its first try; nil: read anew
 
 	// Protected by Broker.mu.
 	told  bool                 // that it waits
@@ -88,18 +89,14 @@ func (s *Seat) accept(ctx context.Context, r *request) (err error) {
 	if err := b.o.Access.Require(ctx, s.tab.Who(), needs(r.mode), access.Computer(r.computer)); err != nil {
 		return err
 	}
-	if _, err := b.known(ctx, r.computer); err != nil {
+	first, err := b.o.Fleet.Opening(ctx, r.computer, s.tab.Who().PersonID)
+	if err != nil {
 		return err
 	}
-	if r.session == "" {
-		running, err := b.o.Journal.Running(ctx, store.Running{OperatorID: s.tab.Who().PersonID, CountedFor: r.computer})
-		if err != nil {
-			return err
-		}
-		if len(running) >= MaxSessions {
-			return errBusy
-		}
+	if r.session == "" && first.Running >= MaxSessions {
+		return errBusy
 	}
+	r.first = &first
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if s.left {
@@ -127,36 +124,23 @@ func (s *Seat) accept(ctx context.Context, r *request) (err error) {
 
 // allowed asks access whether what was required as the request came still holds
 // as it is forwarded, which may be much later, and knows the computer.
-func (b *Broker) allowed(ctx context.Context, r *request) (fleet.Record, error) {
-	if err := b.o.Access.May(ctx, r.seat.tab.Who(), needs(r.mode), access.Computer(r.computer)); err != nil {
-		return fleet.Record{}, err
+func (b *Broker) allowed(ctx context.Context, r *request) (fleet.Opening, error) {
+	who := r.seat.tab.Who()
+	if err := b.o.Access.May(ctx, who, needs(r.mode), access.Computer(r.computer)); err != nil {
+		return fleet.Opening{}, err
 	}
-	return b.known(ctx, r.computer)
-}
-
-// known is a computer with which a session may begin, as far as it is concerned.
-func (b *Broker) known(ctx context.Context, computer string) (fleet.Record, error) {
-	c, err := b.standing(ctx, computer)
-	if err == nil {
-		err = b.o.Fleet.Unambiguous(ctx, computer)
-	}
-	return c, err
-}
-
-// standing is a computer with which a session may go on, as far as it is concerned.
-func (b *Broker) standing(ctx context.Context, computer string) (fleet.Record, error) {
-	c, err := b.o.Fleet.Record(ctx, computer)
-	if err == nil && c.Blocked {
-		err = fleet.ErrBlocked
-	}
-	return c, err
+	return b.o.Fleet.Opening(ctx, r.computer, who.PersonID)
 }
 
 // may is the question of every session while it runs.
 func (b *Broker) may(ctx context.Context, who access.Identity, computer string, mode orielv1.Mode) error {
 	err := b.o.Access.May(ctx, who, needs(mode), access.Computer(computer))
-	if err == nil {
-		_, err = b.standing(ctx, computer)
+	if err != nil {
+		return err
+	}
+	c, err := b.o.Fleet.Record(ctx, computer)
+	if err == nil && c.Blocked {
+		err = fleet.ErrBlocked
 	}
 	return err
 }
@@ -230,21 +214,11 @@ func (b *Broker) unwanted(ctx context.Context, l *live) {
 // attempt forwards r now. Errors: fleet.ErrOffline when the computer is not
 // there; any other ends the request.
 func (b *Broker) attempt(ctx context.Context, r *request) error {
-	if err := b.o.Fleet.Ask(ctx, r.computer, nil, false); err != nil {
-		if errors.Is(err, fleet.ErrNoAnswer) || errors.Is(err, bus.ErrUnavailable) {
-			err = fleet.ErrOffline // as far as this node can tell now
-		}
-		return err
-	}
-	computer, err := b.allowed(ctx, r)
+	computer, err := b.reach(ctx, r)
 	if err != nil {
 		return err
 	}
-	known, err := b.o.Access.KnownKey(ctx, r.seat.tab.Who(), r.computer)
-	if err != nil {
-		return err
-	}
-	e, err := b.begin(ctx, r, computer)
+	e, err := b.begin(ctx, r, computer.Record)
 	if err != nil {
 		return err
 	}
@@ -252,15 +226,15 @@ func (b *Broker) attempt(ctx context.Context, r *request) error {
 	if err != nil {
 		return b.failed(ctx, r, e, nil, err)
 	}
-	g := b.grant(r, e, computer, b.o.Now())
+	g := b.grant(r, e, computer.Record, b.o.Now())
 	b.mu.Lock()
 	r.grant = g
 	b.mu.Unlock()
 	// Told first, because the answer may be quick.
 	r.seat.tab.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_SessionOpened{SessionOpened: &orielv1.SessionOpened{
-		SessionId: l.id, Attempt: r.attempt, ComputerKey: computer.Key, Nonce: g.GetNonce(), Scopes: g.GetScopes(), KnownKey: known}}})
+		SessionId: l.id, Attempt: r.attempt, ComputerKey: computer.Key, Nonce: g.GetNonce(), Scopes: g.GetScopes(), KnownKey: computer.KnownKey}}})
 	if err := b.offer(ctx, r, l.id, g); err != nil {
-		return b.failed(ctx, r, e, l, err)
+		return b.failed(ctx, r, e, l, away(err))
 	}
 	b.mu.Lock()
 	early := slices.Clone(r.early)
@@ -273,6 +247,29 @@ func (b *Broker) attempt(ctx context.Context, r *request) error {
 		b.candidate(l, c)
 	}
 	return nil
+}
+
+// reach knows the computer of r and that it is there. The first time presence vouches
+// for it, so that nothing but the offer travels; where it does not, and later, when it
+// may have been wrong, the computer is asked. Errors: fleet.ErrOffline.
+func (b *Broker) reach(ctx context.Context, r *request) (fleet.Opening, error) {
+	first := r.first
+	r.first = nil
+	if first != nil && first.Online && b.o.Bus.Healthy() == nil {
+		return *first, nil
+	}
+	if err := b.o.Fleet.Ask(ctx, r.computer, nil, false); err != nil {
+		return fleet.Opening{}, away(err)
+	}
+	return b.allowed(ctx, r)
+}
+
+// away is ErrOffline for what keeps this node from a computer: as far as it can tell now.
+func away(err error) error {
+	if errors.Is(err, fleet.ErrNoAnswer) || errors.Is(err, bus.ErrUnavailable) {
+		return fleet.ErrOffline
+	}
+	return err
 }
 
 // offer signs g and forwards r with it.

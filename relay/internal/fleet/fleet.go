@@ -186,6 +186,31 @@ func (f *Fleet) Record(ctx context.Context, id string) (Record, error) {
 	return Record{ID: row.ID, Name: nameOf(row), Key: row.MachineKey, Blocked: row.Blocked}, nil
 }
 
+// Opening is what the opening of a session by a person has to know of a computer.
+type Opening struct {
+	Record
+	Online   bool              // as far as this node and the database know
+	KnownKey ed25519.PublicKey // as the person's account remembers it, which vouches for nothing; nil: it does not
+	Running  int               // sessions of the person that count against one with this computer
+}
+
+// Opening of a session with one computer. Errors: store.ErrNotFound, ErrBlocked,
+// ErrTwoMachines.
+func (f *Fleet) Opening(ctx context.Context, id, person string) (Opening, error) {
+	row, err := f.computers().Opening(ctx, id, person)
+	switch {
+	case err != nil:
+	case row.Blocked:
+		err = ErrBlocked
+	case row.TwoMachines:
+		err = ErrTwoMachines
+	}
+	if err != nil {
+		return Opening{}, fmt.Errorf("computer %.64q: %w", id, err)
+	}
+	return Opening{Record: Record{ID: row.ID, Name: nameOf(row.Computer), Key: row.MachineKey}, Online: f.online(row.Computer), KnownKey: row.KnownKey, Running: int(row.Running)}, nil
+}
+
 // Rename gives a computer a name; an empty one gives the host name back.
 // Errors: store.ErrNotFound.
 func (f *Fleet) Rename(ctx context.Context, by audit.Actor, id, name string) error {

@@ -115,18 +115,6 @@ func (f *Fleet) renewal(ctx context.Context, row store.Computer) (string, error)
 	return token.String(), nil
 }
 
-// Unambiguous returns ErrTwoMachines for a computer whose identity two have.
-func (f *Fleet) Unambiguous(ctx context.Context, computer string) error {
-	all, err := f.computers().Twins(ctx, computer)
-	if err != nil {
-		return fmt.Errorf("look up twins: %w", err)
-	}
-	if len(all) > 0 {
-		return ErrTwoMachines
-	}
-	return nil
-}
-
 // Split decides that a computer's two machines are two: the one with this mark
 // makes its own identity when it connects next. Errors: store.ErrNotFound.
 func (f *Fleet) Split(ctx context.Context, by audit.Actor, computer, mark string) error {

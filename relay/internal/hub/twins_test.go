@@ -244,13 +244,13 @@ func TestTwinsAreSettled(t *testing.T) {
 		if r := refused(t, silent, n, ""); r.GetCode() != orielv1.Code_CODE_TWO_MACHINES {
 			t.Fatal(r)
 		}
-		if err := n.Fleet.Unambiguous(t.Context(), id); err == nil {
+		if _, err := n.Fleet.Opening(t.Context(), id, ""); err == nil {
 			t.Fatal("no mark")
 		}
 		if err := n.Fleet.Settle(t.Context(), audit.Command, id); err != nil {
 			t.Fatal(err)
 		}
-		if err := n.Fleet.Unambiguous(t.Context(), id); err != nil {
+		if _, err := n.Fleet.Opening(t.Context(), id, ""); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -7,6 +7,7 @@ package relaytest
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/wire"
@@ -48,7 +50,9 @@ type NodeOptions struct {
 	Bounds   hub.Bounds
 	Wire     wire.Options
 	Now      func() time.Time
-	ICE      func(id, scope string) ([]*orielv1.IceServer, time.Time)
+	// Statement is told of each statement to the database that a tab has made.
+	Statement func(text string)
+	ICE       func(id, scope string) ([]*orielv1.IceServer, time.Time)
 }
 
 // Node is the rooms of one relay process.
@@ -69,6 +73,9 @@ type Node struct {
 	wait   sync.WaitGroup
 	once   sync.Once
 }
+
+// ofTab marks the contexts of what tabs ask.
+type ofTab struct{}
 
 // StartNode starts a node and stops it when the test ends.
 func StartNode(t testing.TB, o NodeOptions) *Node {
@@ -91,7 +98,11 @@ func StartNode(t testing.TB, o NodeOptions) *Node {
 		}
 	}
 	var err error
-	n.Store, err = store.Open(ctx, o.Database, store.Options{Connections: 8})
+	n.Store, err = store.Open(ctx, o.Database, store.Options{Connections: 8, Statement: func(ctx context.Context, text string) {
+		if ctx.Value(ofTab{}) != nil && o.Statement != nil {
+			o.Statement(text)
+		}
+	}})
 	must(err)
 	blobs, err := blob.Open(ctx, "", o.Blobs)
 	must(err)
@@ -116,7 +127,7 @@ func StartNode(t testing.TB, o NodeOptions) *Node {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		n.Hub.Live(w, r, who)
+		n.Hub.Live(w, r.WithContext(context.WithValue(r.Context(), ofTab{}, true)), who)
 	})
 	n.server = httptest.NewUnstartedServer(mux)
 	if o.TLS {
@@ -242,6 +253,47 @@ func (n *NATS) Start() {
 func (n *NATS) Stop() {
 	n.server.Shutdown()
 	n.server.WaitForShutdown()
+}
+
+// Tap counts the requests that nodes send over the bus, until the test ends.
+type Tap struct {
+	t    testing.TB
+	conn *nats.Conn
+	all  *nats.Subscription
+}
+
+// Tap begins to count.
+func (n *NATS) Tap(t testing.TB) *Tap {
+	t.Helper()
+	conn, err := nats.Connect(n.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	tap := &Tap{t: t, conn: conn}
+	if tap.all, err = conn.SubscribeSync(">"); err != nil {
+		t.Fatal(err)
+	}
+	tap.Requests()
+	return tap
+}
+
+// Requests that were sent since it was called last.
+func (tap *Tap) Requests() (n int) {
+	tap.t.Helper()
+	// What the server passed on before it answers this is here by then.
+	err := tap.conn.Flush()
+	there, _, failed := tap.all.Pending()
+	for err = errors.Join(err, failed); there > 0 && err == nil; there-- {
+		var m *nats.Msg
+		if m, err = tap.all.NextMsg(time.Second); err == nil && m.Reply != "" {
+			n++
+		}
+	}
+	if err != nil {
+		tap.t.Fatal(err)
+	}
+	return n
 }
 
 // Until polls a condition for at most 20 seconds.

@@ -85,6 +85,27 @@ func (s Computers) Get(ctx context.Context, id string) (Computer, error) {
 	return c, mapped(s.computers(s.db, &c).Where(ours, s.organization).Where("c.id = ?", id).Scan(ctx))
 }
 
+// Opening is a computer as it is for a person who would open a session with it.
+type Opening struct {
+	Computer `bun:",extend"`
+
+	TwoMachines bool   `bun:",scanonly"` // have its identity
+	KnownKey    []byte `bun:",scanonly"` // as the person's account remembers it; empty: it does not
+	Running     int64  `bun:",scanonly"` // sessions of the person that count against one with it
+}
+
+// Opening is all that the opening of a session has to know, in one statement.
+// Errors: ErrNotFound.
+func (s Computers) Opening(ctx context.Context, id, person string) (Opening, error) {
+	var o Opening
+	twins := s.rows(s.db, (*Twins)(nil)).ColumnExpr("1").Where("computer_id = c.id")
+	known := s.db.NewSelect().Model((*KnownKey)(nil)).Column("machine_key").Where("person_id = ? AND computer_id = c.id", person)
+	running := Running{OperatorID: person, CountedFor: id}.where(s.rows(s.db, (*Session)(nil)).ColumnExpr("count(*)"))
+	err := s.computers(s.db, &o).ColumnExpr("EXISTS (?) AS two_machines", twins).ColumnExpr("(?) AS known_key", known).
+		ColumnExpr("(?) AS running", running).Where(ours, s.organization).Where("c.id = ?", id).Scan(ctx)
+	return o, mapped(err)
+}
+
 // ByKey is the one with that machine key. Errors: ErrNotFound.
 func (s Agents) ByKey(ctx context.Context, key []byte) (Computer, error) {
 	var c Computer

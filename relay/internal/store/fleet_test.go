@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -241,6 +242,50 @@ func TestSaveComputerWritesOnlyWhatIsNamed(t *testing.T) {
 		}
 		if _, err := s.Computers(store.FirstOrganization).Inventory(ctx, "nobody"); !errors.Is(err, store.ErrNotFound) {
 			t.Fatal(err)
+		}
+	})
+}
+
+// Rule: one statement tells all that the opening of a session has to know: the computer with its presence,
+// whether two machines have it, the key that the person's account remembers, and the sessions that count.
+func TestOpening(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ctx := t.Context()
+		tok := token(t, s, "x", 2, 1<<40)
+		c, other, p := computer("c", ""), computer("other", ""), owner(1)
+		must(t, s.Agents().Enroll(ctx, c, tok.TokenKey))
+		must(t, s.Agents().Enroll(ctx, other, tok.TokenKey))
+		must(t, s.People().PutOwnerToken(ctx, hash("t"), 1, 1<<40))
+		must(t, s.People().CreateOwner(ctx, hash("t"), 2, p))
+		computers, sessions := s.Computers(store.FirstOrganization), s.Sessions(store.FirstOrganization)
+		opening := func() store.Opening {
+			t.Helper()
+			o, err := computers.Opening(ctx, c.ID, p.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return o
+		}
+		if o := opening(); o.ID != c.ID || !bytes.Equal(o.MachineKey, c.MachineKey) || o.Online || o.TwoMachines || len(o.KnownKey) != 0 || o.Running != 0 {
+			t.Fatalf("%+v", o)
+		}
+		if _, err := computers.Opening(ctx, store.NewID(), p.ID); !errors.Is(err, store.ErrNotFound) {
+			t.Fatal("of what is not there:", err)
+		}
+		must(t, s.Nodes().Heartbeat(ctx, "n/1", time.Hour))
+		must(t, s.Nodes().Connect(ctx, c.ID, "n/1", "conn", 5))
+		must(t, computers.SaveTwins(ctx, store.Twins{ComputerID: c.ID, SeenAt: 5}))
+		must(t, s.People().SaveKnownKey(ctx, store.KnownKey{PersonID: p.ID, ComputerID: c.ID, MachineKey: []byte("key"), Since: 5}, nil, 9))
+		for _, row := range []store.Session{
+			{ComputerID: c.ID, OperatorID: p.ID, Unattended: true}, {ComputerID: other.ID, OperatorID: p.ID}, // these count
+			{ComputerID: other.ID, OperatorID: p.ID, Unattended: true}, {ComputerID: c.ID, OperatorID: "another"},
+			{ComputerID: c.ID, OperatorID: p.ID, EndedAt: 9},
+		} {
+			row.ID, row.StartedAt = store.NewID(), 5
+			must(t, sessions.Add(ctx, row))
+		}
+		if o := opening(); !o.Online || o.Node != "n/1" || !o.TwoMachines || string(o.KnownKey) != "key" || o.Running != 2 {
+			t.Fatalf("%+v", o)
 		}
 	})
 }

@@ -24,12 +24,6 @@ func (s People) KnownKeys(ctx context.Context, person string) ([]KnownKey, error
 	return all, mapped(s.db.NewSelect().Model(&all).Where("person_id = ?", person).Order("computer_id").Scan(ctx))
 }
 
-// KnownKey is a person's of one computer. Errors: ErrNotFound.
-func (s People) KnownKey(ctx context.Context, person, computer string) (KnownKey, error) {
-	var k KnownKey
-	return k, mapped(s.db.NewSelect().Model(&k).Where("person_id = ? AND computer_id = ?", person, computer).Scan(ctx))
-}
-
 // SaveKnownKey remembers k; in the place of another key only where that is
 // replaces. At most most are kept for a person. Errors: ErrConflict.
 func (s People) SaveKnownKey(ctx context.Context, k KnownKey, replaces []byte, most int64) error {

@@ -67,6 +67,9 @@ var reaches = map[string]reach{
 	"Computers.Get": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return s.Computers(o).Get(ctx, of.computer)
 	},
+	"Computers.Opening": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return s.Computers(o).Opening(ctx, of.computer, "")
+	},
 	"Computers.SaveGreeting": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return nil, s.Computers(o).SaveGreeting(ctx, &store.Computer{ID: of.computer, HostName: "changed"})
 	},

@@ -55,9 +55,9 @@ func (row Session) told(columns ...string) []string {
 
 // Add writes a new row.
 func (s Sessions) Add(ctx context.Context, row Session) error {
-	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		row.Organization = s.organization
-		_, err := tx.NewInsert().Model(&row).Exec(ctx)
+	row.Organization = s.organization
+	return s.single(ctx, func(ctx context.Context) error {
+		_, err := s.db.NewInsert().Model(&row).Exec(ctx)
 		return err
 	})
 }

@@ -86,6 +86,9 @@ type Options struct {
 	Connections int
 	// Timeout of the first contact; 0: 10 s.
 	Timeout time.Duration
+	// Statement is told of each statement before it runs; nil: nobody is. It is for
+	// tests that count them.
+	Statement func(ctx context.Context, text string)
 }
 
 // Store is an open database. Its methods, and those of its handles, may be called
@@ -127,6 +130,9 @@ func Open(ctx context.Context, address string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
+	if o.Statement != nil {
+		s.db = s.db.WithQueryHook(statements(o.Statement))
+	}
 	timeout := o.Timeout
 	if timeout == 0 {
 		timeout = 10 * time.Second
@@ -145,6 +151,16 @@ func Open(ctx context.Context, address string, o Options) (*Store, error) {
 	}
 	return s, nil
 }
+
+// statements is a hook of bun's.
+type statements func(ctx context.Context, text string)
+
+func (fn statements) BeforeQuery(ctx context.Context, e *bun.QueryEvent) context.Context {
+	fn(ctx, e.Query)
+	return ctx
+}
+
+func (statements) AfterQuery(context.Context, *bun.QueryEvent) {}
 
 // ParseAddress tells the kind of database that address names, and the rest
 // that its driver wants: a file's path or the whole URL.
@@ -247,8 +263,21 @@ func (s *database) tx(ctx context.Context, fn func(ctx context.Context, tx bun.T
 	return mapped(s.log.wait())
 }
 
+// single is tx for fn that runs one statement, which needs no transaction around it.
+func (s *database) single(ctx context.Context, fn func(ctx context.Context) error) error {
+	if err := s.inLine(ctx, func() error { return fn(ctx) }); err != nil {
+		return err
+	}
+	return s.log.wait()
+}
+
 // volatileTx is tx, but a power cut may take the change back.
 func (s *database) volatileTx(ctx context.Context, fn func(ctx context.Context, tx bun.Tx) error) error {
+	return s.inLine(ctx, func() error { return s.db.RunInTx(ctx, nil, fn) })
+}
+
+// inLine runs what writes when it is its turn.
+func (s *database) inLine(ctx context.Context, write func() error) error {
 	if s.writer != nil {
 		select {
 		case s.writer <- struct{}{}:
@@ -257,7 +286,7 @@ func (s *database) volatileTx(ctx context.Context, fn func(ctx context.Context, 
 			return ctx.Err()
 		}
 	}
-	return mapped(s.db.RunInTx(ctx, nil, fn))
+	return mapped(write())
 }
 
 // mapped turns the drivers' errors into this package's faults, keeping the original

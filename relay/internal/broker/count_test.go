@@ -1,0 +1,87 @@
+package broker_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/relay/internal/relaytest"
+	"oriel/relay/internal/store/storetest"
+)
+
+// statements collects what nodes have said to their database.
+type statements struct {
+	mu  sync.Mutex
+	all []string // protected by mu
+}
+
+func (s *statements) add(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = append(s.all, text)
+}
+
+func (s *statements) take() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.all
+	s.all = nil
+	return all
+}
+
+// Rule: from the click to the offer at the agent it takes two statements, a third when what the person may
+// has to be read, and one request on the bus; with one node and with two, on both databases.
+func TestStatementsAndRequestsFromClickToOffer(t *testing.T) {
+	var said statements
+	o := relaytest.NodeOptions{Lifetime: time.Hour, Ask: time.Hour, Recheck: time.Hour, Statement: said.add} // nothing but the click asks
+	count := func(t *testing.T, w *world, tap *relaytest.Tap) {
+		relaytest.Until(t, "online", func() bool {
+			c, err := w.tabs.Fleet.Get(t.Context(), w.computer)
+			return err == nil && c.GetStatus() == orielv1.Computer_STATUS_ONLINE
+		})
+		for _, tc := range []struct {
+			name string
+			mode orielv1.Mode
+			most int
+		}{
+			{"known", orielv1.Mode_MODE_VIEW, 2},
+			{"forgotten", orielv1.Mode_MODE_CONTROL, 3},
+		} {
+			ctx, cancel := context.WithCancel(t.Context())
+			if tc.name == "forgotten" {
+				cancel() // as if the database had been away as the hub asked for its tabs
+			}
+			err := w.tabs.Access.Recheck(ctx, w.who.SignInID)
+			cancel()
+			if (err != nil) != (tc.name == "forgotten") {
+				t.Fatal(err)
+			}
+			said.take()
+			tap.Requests()
+			attempt := w.tab.Open(w.computer, tc.mode, "")
+			w.agent.Offer()
+			all, requests := said.take(), tap.Requests()
+			if len(all) > tc.most || requests != 1 {
+				t.Errorf("%s: %d statements, want %d, and %d requests, want 1:\n%s", tc.name, len(all), tc.most, requests, strings.Join(all, "\n"))
+			}
+			t.Logf("%s: %d statements, %d requests", tc.name, len(all), requests)
+			w.tab.Opened(attempt)
+		}
+	}
+	storetest.EachAddress(t, func(t *testing.T, address string) {
+		nats := relaytest.NewNATS(t)
+		o.Database, o.NATS = address, nats.URL
+		n := relaytest.StartNode(t, o)
+		count(t, start(t, n, n), nats.Tap(t))
+	})
+	t.Run("two nodes", func(t *testing.T) {
+		nats := relaytest.NewNATS(t)
+		o.Database, o.NATS, o.Name = storetest.PostgreSQL(t), nats.URL, "n1"
+		n1 := relaytest.StartNode(t, o)
+		o.Name = "n2"
+		count(t, start(t, n1, relaytest.StartNode(t, o)), nats.Tap(t))
+	})
+}
