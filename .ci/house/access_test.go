@@ -123,6 +123,8 @@ var unasked = map[string]string{
 	"Broker.FromAgent":      "no person's: an agent that proved its key",
 	"Broker.EndComputer":    "no person's: the computer was dropped",
 	"Broker.Run":            "no person's",
+	"Broker.Over":           "no person's: TURN's, and its question asks May for each sign-in",
+	"Broker.Loose":          "no person's: TURN's, of what is known here",
 	"Broker.Close":          "no person's",
 }
 

@@ -42,6 +42,7 @@ export const PROBLEMS = {
   no_preview: m.problem_no_preview,
   too_many_sessions: m.problem_too_many_sessions,
   session_moved: m.problem_session_moved,
+  ticket_used: m.problem_ticket_used,
   offer: said,
   session_mode: said,
 

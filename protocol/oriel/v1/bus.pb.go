@@ -40,6 +40,7 @@ type BusMessage struct {
 	//	*BusMessage_AccessChanged
 	//	*BusMessage_AgentLost
 	//	*BusMessage_AuditChanged
+	//	*BusMessage_Tickets
 	Body          isBusMessage_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -190,6 +191,15 @@ func (x *BusMessage) GetAuditChanged() *BusAuditChanged {
 	return nil
 }
 
+func (x *BusMessage) GetTickets() *BusTickets {
+	if x != nil {
+		if x, ok := x.Body.(*BusMessage_Tickets); ok {
+			return x.Tickets
+		}
+	}
+	return nil
+}
+
 type isBusMessage_Body interface {
 	isBusMessage_Body()
 }
@@ -242,6 +252,10 @@ type BusMessage_AuditChanged struct {
 	AuditChanged *BusAuditChanged `protobuf:"bytes,31,opt,name=audit_changed,json=auditChanged,proto3,oneof"`
 }
 
+type BusMessage_Tickets struct {
+	Tickets *BusTickets `protobuf:"bytes,40,opt,name=tickets,proto3,oneof"`
+}
+
 func (*BusMessage_Ask) isBusMessage_Body() {}
 
 func (*BusMessage_Receipt) isBusMessage_Body() {}
@@ -265,6 +279,8 @@ func (*BusMessage_AccessChanged) isBusMessage_Body() {}
 func (*BusMessage_AgentLost) isBusMessage_Body() {}
 
 func (*BusMessage_AuditChanged) isBusMessage_Body() {}
+
+func (*BusMessage_Tickets) isBusMessage_Body() {}
 
 // BusAsk, on agent.<computer>, is for the node that holds the agent's
 // connection: it hands the message on and answers with BusReceipt. Nobody
@@ -580,6 +596,120 @@ func (x *BusAgentLost) GetComputerId() string {
 	return ""
 }
 
+// BusTickets, on turn.tickets: whose ICE credentials are whose, so that the node whose
+// TURN they are used at knows with what they end.
+type BusTickets struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tickets       []*BusTicket           `protobuf:"bytes,1,rep,name=tickets,proto3" json:"tickets,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BusTickets) Reset() {
+	*x = BusTickets{}
+	mi := &file_oriel_v1_bus_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BusTickets) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BusTickets) ProtoMessage() {}
+
+func (x *BusTickets) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_bus_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BusTickets.ProtoReflect.Descriptor instead.
+func (*BusTickets) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *BusTickets) GetTickets() []*BusTicket {
+	if x != nil {
+		return x.Tickets
+	}
+	return nil
+}
+
+type BusTicket struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	PersonId      string                 `protobuf:"bytes,1,opt,name=person_id,json=personId,proto3" json:"person_id,omitempty"`
+	Scope         string                 `protobuf:"bytes,2,opt,name=scope,proto3" json:"scope,omitempty"`
+	SessionId     string                 `protobuf:"bytes,3,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"` // none: of a request that waits
+	Until         int64                  `protobuf:"varint,4,opt,name=until,proto3" json:"until,omitempty"`                         // Unix milliseconds; held for so long, then
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BusTicket) Reset() {
+	*x = BusTicket{}
+	mi := &file_oriel_v1_bus_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BusTicket) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BusTicket) ProtoMessage() {}
+
+func (x *BusTicket) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_bus_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BusTicket.ProtoReflect.Descriptor instead.
+func (*BusTicket) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *BusTicket) GetPersonId() string {
+	if x != nil {
+		return x.PersonId
+	}
+	return ""
+}
+
+func (x *BusTicket) GetScope() string {
+	if x != nil {
+		return x.Scope
+	}
+	return ""
+}
+
+func (x *BusTicket) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *BusTicket) GetUntil() int64 {
+	if x != nil {
+		return x.Until
+	}
+	return 0
+}
+
 // BusAgentDrop, on agent.<computer>: blocked or removed.
 type BusAgentDrop struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -591,7 +721,7 @@ type BusAgentDrop struct {
 
 func (x *BusAgentDrop) Reset() {
 	*x = BusAgentDrop{}
-	mi := &file_oriel_v1_bus_proto_msgTypes[7]
+	mi := &file_oriel_v1_bus_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -603,7 +733,7 @@ func (x *BusAgentDrop) String() string {
 func (*BusAgentDrop) ProtoMessage() {}
 
 func (x *BusAgentDrop) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_bus_proto_msgTypes[7]
+	mi := &file_oriel_v1_bus_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -616,7 +746,7 @@ func (x *BusAgentDrop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusAgentDrop.ProtoReflect.Descriptor instead.
 func (*BusAgentDrop) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{7}
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *BusAgentDrop) GetCode() Code {
@@ -650,7 +780,7 @@ type BusSession struct {
 
 func (x *BusSession) Reset() {
 	*x = BusSession{}
-	mi := &file_oriel_v1_bus_proto_msgTypes[8]
+	mi := &file_oriel_v1_bus_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -662,7 +792,7 @@ func (x *BusSession) String() string {
 func (*BusSession) ProtoMessage() {}
 
 func (x *BusSession) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_bus_proto_msgTypes[8]
+	mi := &file_oriel_v1_bus_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -675,7 +805,7 @@ func (x *BusSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusSession.ProtoReflect.Descriptor instead.
 func (*BusSession) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{8}
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *BusSession) GetComputerId() string {
@@ -766,7 +896,7 @@ type BusTaken struct {
 
 func (x *BusTaken) Reset() {
 	*x = BusTaken{}
-	mi := &file_oriel_v1_bus_proto_msgTypes[9]
+	mi := &file_oriel_v1_bus_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -778,7 +908,7 @@ func (x *BusTaken) String() string {
 func (*BusTaken) ProtoMessage() {}
 
 func (x *BusTaken) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_bus_proto_msgTypes[9]
+	mi := &file_oriel_v1_bus_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -791,7 +921,7 @@ func (x *BusTaken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusTaken.ProtoReflect.Descriptor instead.
 func (*BusTaken) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{9}
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *BusTaken) GetTab() string {
@@ -812,7 +942,7 @@ type BusFleetChanged struct {
 
 func (x *BusFleetChanged) Reset() {
 	*x = BusFleetChanged{}
-	mi := &file_oriel_v1_bus_proto_msgTypes[10]
+	mi := &file_oriel_v1_bus_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -824,7 +954,7 @@ func (x *BusFleetChanged) String() string {
 func (*BusFleetChanged) ProtoMessage() {}
 
 func (x *BusFleetChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_bus_proto_msgTypes[10]
+	mi := &file_oriel_v1_bus_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -837,7 +967,7 @@ func (x *BusFleetChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusFleetChanged.ProtoReflect.Descriptor instead.
 func (*BusFleetChanged) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{10}
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *BusFleetChanged) GetComputerIds() []string {
@@ -865,7 +995,7 @@ type BusJournalChanged struct {
 
 func (x *BusJournalChanged) Reset() {
 	*x = BusJournalChanged{}
-	mi := &file_oriel_v1_bus_proto_msgTypes[11]
+	mi := &file_oriel_v1_bus_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -877,7 +1007,7 @@ func (x *BusJournalChanged) String() string {
 func (*BusJournalChanged) ProtoMessage() {}
 
 func (x *BusJournalChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_bus_proto_msgTypes[11]
+	mi := &file_oriel_v1_bus_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -890,7 +1020,7 @@ func (x *BusJournalChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusJournalChanged.ProtoReflect.Descriptor instead.
 func (*BusJournalChanged) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{11}
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *BusJournalChanged) GetSessionId() string {
@@ -919,7 +1049,7 @@ type BusAccessChanged struct {
 
 func (x *BusAccessChanged) Reset() {
 	*x = BusAccessChanged{}
-	mi := &file_oriel_v1_bus_proto_msgTypes[12]
+	mi := &file_oriel_v1_bus_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -931,7 +1061,7 @@ func (x *BusAccessChanged) String() string {
 func (*BusAccessChanged) ProtoMessage() {}
 
 func (x *BusAccessChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_bus_proto_msgTypes[12]
+	mi := &file_oriel_v1_bus_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -944,7 +1074,7 @@ func (x *BusAccessChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusAccessChanged.ProtoReflect.Descriptor instead.
 func (*BusAccessChanged) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{12}
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *BusAccessChanged) GetSignInId() string {
@@ -971,7 +1101,7 @@ type BusAuditChanged struct {
 
 func (x *BusAuditChanged) Reset() {
 	*x = BusAuditChanged{}
-	mi := &file_oriel_v1_bus_proto_msgTypes[13]
+	mi := &file_oriel_v1_bus_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -983,7 +1113,7 @@ func (x *BusAuditChanged) String() string {
 func (*BusAuditChanged) ProtoMessage() {}
 
 func (x *BusAuditChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_bus_proto_msgTypes[13]
+	mi := &file_oriel_v1_bus_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -996,7 +1126,7 @@ func (x *BusAuditChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusAuditChanged.ProtoReflect.Descriptor instead.
 func (*BusAuditChanged) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{13}
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *BusAuditChanged) GetOrganization() string {
@@ -1010,7 +1140,7 @@ var File_oriel_v1_bus_proto protoreflect.FileDescriptor
 
 const file_oriel_v1_bus_proto_rawDesc = "" +
 	"\n" +
-	"\x12oriel/v1/bus.proto\x12\boriel.v1\x1a\x14oriel/v1/agent.proto\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\xca\x05\n" +
+	"\x12oriel/v1/bus.proto\x12\boriel.v1\x1a\x14oriel/v1/agent.proto\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\xfc\x05\n" +
 	"\n" +
 	"BusMessage\x12$\n" +
 	"\x03ask\x18\x01 \x01(\v2\x10.oriel.v1.BusAskH\x00R\x03ask\x120\n" +
@@ -1026,7 +1156,8 @@ const file_oriel_v1_bus_proto_rawDesc = "" +
 	"\x0eaccess_changed\x18\x16 \x01(\v2\x1a.oriel.v1.BusAccessChangedH\x00R\raccessChanged\x127\n" +
 	"\n" +
 	"agent_lost\x18\x1e \x01(\v2\x16.oriel.v1.BusAgentLostH\x00R\tagentLost\x12@\n" +
-	"\raudit_changed\x18\x1f \x01(\v2\x19.oriel.v1.BusAuditChangedH\x00R\fauditChangedB\x06\n" +
+	"\raudit_changed\x18\x1f \x01(\v2\x19.oriel.v1.BusAuditChangedH\x00R\fauditChanged\x120\n" +
+	"\atickets\x18( \x01(\v2\x14.oriel.v1.BusTicketsH\x00R\aticketsB\x06\n" +
 	"\x04bodyJ\x04\b\b\x10\t\"I\n" +
 	"\x06BusAsk\x12+\n" +
 	"\amessage\x18\x01 \x01(\v2\x11.oriel.v1.ToAgentR\amessage\x12\x12\n" +
@@ -1049,7 +1180,16 @@ const file_oriel_v1_bus_proto_rawDesc = "" +
 	"\aaddress\x18\x04 \x01(\tB\x04\xe0\xe0\x18@R\aaddress\"5\n" +
 	"\fBusAgentLost\x12%\n" +
 	"\vcomputer_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\n" +
-	"computerId\"Q\n" +
+	"computerId\"B\n" +
+	"\n" +
+	"BusTickets\x124\n" +
+	"\atickets\x18\x01 \x03(\v2\x13.oriel.v1.BusTicketB\x05\xe8\xe0\x18\x80\x02R\atickets\"\x86\x01\n" +
+	"\tBusTicket\x12!\n" +
+	"\tperson_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\bpersonId\x12\x1b\n" +
+	"\x05scope\x18\x02 \x01(\tB\x05\xe0\xe0\x18\xc0\x01R\x05scope\x12#\n" +
+	"\n" +
+	"session_id\x18\x03 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\x12\x14\n" +
+	"\x05until\x18\x04 \x01(\x03R\x05until\"Q\n" +
 	"\fBusAgentDrop\x12\"\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x0e.oriel.v1.CodeR\x04code\x12\x1d\n" +
 	"\x06detail\x18\x02 \x01(\tB\x05\xe0\xe0\x18\x80\bR\x06detail\"\xf8\x01\n" +
@@ -1091,7 +1231,7 @@ func file_oriel_v1_bus_proto_rawDescGZIP() []byte {
 	return file_oriel_v1_bus_proto_rawDescData
 }
 
-var file_oriel_v1_bus_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_oriel_v1_bus_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_oriel_v1_bus_proto_goTypes = []any{
 	(*BusMessage)(nil),        // 0: oriel.v1.BusMessage
 	(*BusAsk)(nil),            // 1: oriel.v1.BusAsk
@@ -1100,44 +1240,48 @@ var file_oriel_v1_bus_proto_goTypes = []any{
 	(*BusProve)(nil),          // 4: oriel.v1.BusProve
 	(*BusMachine)(nil),        // 5: oriel.v1.BusMachine
 	(*BusAgentLost)(nil),      // 6: oriel.v1.BusAgentLost
-	(*BusAgentDrop)(nil),      // 7: oriel.v1.BusAgentDrop
-	(*BusSession)(nil),        // 8: oriel.v1.BusSession
-	(*BusTaken)(nil),          // 9: oriel.v1.BusTaken
-	(*BusFleetChanged)(nil),   // 10: oriel.v1.BusFleetChanged
-	(*BusJournalChanged)(nil), // 11: oriel.v1.BusJournalChanged
-	(*BusAccessChanged)(nil),  // 12: oriel.v1.BusAccessChanged
-	(*BusAuditChanged)(nil),   // 13: oriel.v1.BusAuditChanged
-	(*ToAgent)(nil),           // 14: oriel.v1.ToAgent
-	(Code)(0),                 // 15: oriel.v1.Code
-	(*Answer)(nil),            // 16: oriel.v1.Answer
-	(*Candidate)(nil),         // 17: oriel.v1.Candidate
-	(*SessionEnded)(nil),      // 18: oriel.v1.SessionEnded
+	(*BusTickets)(nil),        // 7: oriel.v1.BusTickets
+	(*BusTicket)(nil),         // 8: oriel.v1.BusTicket
+	(*BusAgentDrop)(nil),      // 9: oriel.v1.BusAgentDrop
+	(*BusSession)(nil),        // 10: oriel.v1.BusSession
+	(*BusTaken)(nil),          // 11: oriel.v1.BusTaken
+	(*BusFleetChanged)(nil),   // 12: oriel.v1.BusFleetChanged
+	(*BusJournalChanged)(nil), // 13: oriel.v1.BusJournalChanged
+	(*BusAccessChanged)(nil),  // 14: oriel.v1.BusAccessChanged
+	(*BusAuditChanged)(nil),   // 15: oriel.v1.BusAuditChanged
+	(*ToAgent)(nil),           // 16: oriel.v1.ToAgent
+	(Code)(0),                 // 17: oriel.v1.Code
+	(*Answer)(nil),            // 18: oriel.v1.Answer
+	(*Candidate)(nil),         // 19: oriel.v1.Candidate
+	(*SessionEnded)(nil),      // 20: oriel.v1.SessionEnded
 }
 var file_oriel_v1_bus_proto_depIdxs = []int32{
 	1,  // 0: oriel.v1.BusMessage.ask:type_name -> oriel.v1.BusAsk
 	2,  // 1: oriel.v1.BusMessage.receipt:type_name -> oriel.v1.BusReceipt
 	3,  // 2: oriel.v1.BusMessage.agent_replaced:type_name -> oriel.v1.BusAgentReplaced
-	7,  // 3: oriel.v1.BusMessage.agent_drop:type_name -> oriel.v1.BusAgentDrop
-	8,  // 4: oriel.v1.BusMessage.session:type_name -> oriel.v1.BusSession
-	10, // 5: oriel.v1.BusMessage.fleet_changed:type_name -> oriel.v1.BusFleetChanged
-	11, // 6: oriel.v1.BusMessage.journal_changed:type_name -> oriel.v1.BusJournalChanged
+	9,  // 3: oriel.v1.BusMessage.agent_drop:type_name -> oriel.v1.BusAgentDrop
+	10, // 4: oriel.v1.BusMessage.session:type_name -> oriel.v1.BusSession
+	12, // 5: oriel.v1.BusMessage.fleet_changed:type_name -> oriel.v1.BusFleetChanged
+	13, // 6: oriel.v1.BusMessage.journal_changed:type_name -> oriel.v1.BusJournalChanged
 	4,  // 7: oriel.v1.BusMessage.prove:type_name -> oriel.v1.BusProve
 	5,  // 8: oriel.v1.BusMessage.machine:type_name -> oriel.v1.BusMachine
-	12, // 9: oriel.v1.BusMessage.access_changed:type_name -> oriel.v1.BusAccessChanged
+	14, // 9: oriel.v1.BusMessage.access_changed:type_name -> oriel.v1.BusAccessChanged
 	6,  // 10: oriel.v1.BusMessage.agent_lost:type_name -> oriel.v1.BusAgentLost
-	13, // 11: oriel.v1.BusMessage.audit_changed:type_name -> oriel.v1.BusAuditChanged
-	14, // 12: oriel.v1.BusAsk.message:type_name -> oriel.v1.ToAgent
-	15, // 13: oriel.v1.BusReceipt.code:type_name -> oriel.v1.Code
-	15, // 14: oriel.v1.BusAgentDrop.code:type_name -> oriel.v1.Code
-	16, // 15: oriel.v1.BusSession.answer:type_name -> oriel.v1.Answer
-	17, // 16: oriel.v1.BusSession.candidate:type_name -> oriel.v1.Candidate
-	18, // 17: oriel.v1.BusSession.ended:type_name -> oriel.v1.SessionEnded
-	9,  // 18: oriel.v1.BusSession.taken:type_name -> oriel.v1.BusTaken
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	15, // 11: oriel.v1.BusMessage.audit_changed:type_name -> oriel.v1.BusAuditChanged
+	7,  // 12: oriel.v1.BusMessage.tickets:type_name -> oriel.v1.BusTickets
+	16, // 13: oriel.v1.BusAsk.message:type_name -> oriel.v1.ToAgent
+	17, // 14: oriel.v1.BusReceipt.code:type_name -> oriel.v1.Code
+	8,  // 15: oriel.v1.BusTickets.tickets:type_name -> oriel.v1.BusTicket
+	17, // 16: oriel.v1.BusAgentDrop.code:type_name -> oriel.v1.Code
+	18, // 17: oriel.v1.BusSession.answer:type_name -> oriel.v1.Answer
+	19, // 18: oriel.v1.BusSession.candidate:type_name -> oriel.v1.Candidate
+	20, // 19: oriel.v1.BusSession.ended:type_name -> oriel.v1.SessionEnded
+	11, // 20: oriel.v1.BusSession.taken:type_name -> oriel.v1.BusTaken
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_bus_proto_init() }
@@ -1161,8 +1305,9 @@ func file_oriel_v1_bus_proto_init() {
 		(*BusMessage_AccessChanged)(nil),
 		(*BusMessage_AgentLost)(nil),
 		(*BusMessage_AuditChanged)(nil),
+		(*BusMessage_Tickets)(nil),
 	}
-	file_oriel_v1_bus_proto_msgTypes[8].OneofWrappers = []any{
+	file_oriel_v1_bus_proto_msgTypes[10].OneofWrappers = []any{
 		(*BusSession_Answer)(nil),
 		(*BusSession_Candidate)(nil),
 		(*BusSession_Ended)(nil),
@@ -1174,7 +1319,7 @@ func file_oriel_v1_bus_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oriel_v1_bus_proto_rawDesc), len(file_oriel_v1_bus_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

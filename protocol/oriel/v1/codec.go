@@ -35,6 +35,7 @@
 //	           2026-11-30: ChannelEnd. [f64cdcad]
 //	           2026-11-30: BusAccessChanged in the place of BusSignedOut. [a7f8b89e]
 //	           2026-11-30: between nodes: BusAuditChanged. [272bd3c7]
+//	           2026-11-30: OpenSession.ice_user_name. [bb8014d3]
 //
 // A message from a newer side is understood by an older one: unknown fields
 // are dropped, so that no bound is got round by them and nobody passes on what

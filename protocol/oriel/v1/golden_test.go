@@ -54,7 +54,8 @@ var golden = map[string]proto.Message{
 			EncodeUs: 9000, QueueUs: 1500, RoundTripUs: 40000, LossPpm: 10000, WaitUs: 3000, DecodeUs: 2000, ShownUs: 12000}}}},
 	"health.ToConsole": &ToConsole{Body: &ToConsole_RelayHealth{RelayHealth: &RelayHealth{Node: "a",
 		Failing: []*Failing{{Part: "bus"}, {Part: "database", DiskFull: true}}}}},
-	"lost.ToConsole": &ToConsole{Body: &ToConsole_AgentLost{AgentLost: &AgentLost{SessionId: "s-1"}}},
+	"lost.ToConsole":     &ToConsole{Body: &ToConsole_AgentLost{AgentLost: &AgentLost{SessionId: "s-1"}}},
+	"ticket.FromConsole": &FromConsole{Body: &FromConsole_OpenSession{OpenSession: &OpenSession{Attempt: 1, IceUserName: "1795305600:p-1:ticket/s-1/1795305600-A"}}},
 	"open.FromConsole": &FromConsole{Body: &FromConsole_OpenSession{OpenSession: &OpenSession{
 		Attempt: 1, ComputerId: "c-1", Mode: Mode_MODE_CONTROL, Sdp: "v=0\r\n", SessionId: "s-1"}}},
 	"wanted.FromConsole": &FromConsole{Body: &FromConsole_OpenSession{OpenSession: &OpenSession{

@@ -982,7 +982,10 @@ type OpenSession struct {
 	SessionId string `protobuf:"bytes,5,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	// Granted whole or refused. CODE_UNIMPLEMENTED: relay or computer do not know one of
 	// them, and the detail says which of the two to update.
-	Wanted        []Scope `protobuf:"varint,6,rep,packed,name=wanted,proto3,enum=oriel.v1.Scope" json:"wanted,omitempty"`
+	Wanted []Scope `protobuf:"varint,6,rep,packed,name=wanted,proto3,enum=oriel.v1.Scope" json:"wanted,omitempty"`
+	// The user name of the ICE credentials that the browser's connection has: they become
+	// the session's, and end with it.
+	IceUserName   string `protobuf:"bytes,30,opt,name=ice_user_name,json=iceUserName,proto3" json:"ice_user_name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1057,6 +1060,13 @@ func (x *OpenSession) GetWanted() []Scope {
 		return x.Wanted
 	}
 	return nil
+}
+
+func (x *OpenSession) GetIceUserName() string {
+	if x != nil {
+		return x.IceUserName
+	}
+	return ""
 }
 
 // ChangeScopes adds scopes to a running session of this person, or gives some back. The
@@ -2235,7 +2245,7 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"IceServers\x12:\n" +
 	"\vice_servers\x18\x01 \x03(\v2\x13.oriel.v1.IceServerB\x04\xe8\xe0\x18\x10R\n" +
 	"iceServers\x12$\n" +
-	"\x0eice_expires_at\x18\x02 \x01(\x03R\ficeExpiresAt\"\xe0\x01\n" +
+	"\x0eice_expires_at\x18\x02 \x01(\x03R\ficeExpiresAt\"\x8b\x02\n" +
 	"\vOpenSession\x12\x18\n" +
 	"\aattempt\x18\x01 \x01(\rR\aattempt\x12%\n" +
 	"\vcomputer_id\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\n" +
@@ -2244,7 +2254,8 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"\x03sdp\x18\x04 \x01(\tB\x06\xe0\xe0\x18\x80\x80\x04R\x03sdp\x12#\n" +
 	"\n" +
 	"session_id\x18\x05 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\x12-\n" +
-	"\x06wanted\x18\x06 \x03(\x0e2\x0f.oriel.v1.ScopeB\x04\xe8\xe0\x18 R\x06wanted\"b\n" +
+	"\x06wanted\x18\x06 \x03(\x0e2\x0f.oriel.v1.ScopeB\x04\xe8\xe0\x18 R\x06wanted\x12)\n" +
+	"\rice_user_name\x18\x1e \x01(\tB\x05\xe0\xe0\x18\x80\x02R\viceUserName\"b\n" +
 	"\fChangeScopes\x12#\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\x12-\n" +

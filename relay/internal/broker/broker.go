@@ -47,6 +47,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	orielv1 "oriel/protocol/oriel/v1"
@@ -76,10 +77,10 @@ type Options struct {
 	Journal *journal.Journal
 	Access  *access.Access
 	Signer  trust.Signer // of the relay's key
-	// ICE gives servers and short-lived credentials that count against id (a
-	// person's or a computer's) and die with scope (SignInScope, SessionScope),
-	// and when they expire; nil: none.
-	ICE   func(id, scope string) ([]*orielv1.IceServer, time.Time)
+	// ICE gives servers, with credentials that count against id (a person's or a
+	// computer's), die with scope (TicketScope, SessionScope), and begin allocations
+	// until expires; nil: none.
+	ICE   func(id, scope string, expires time.Time) []*orielv1.IceServer
 	Log   *slog.Logger
 	Now   func() time.Time
 	Grace time.Duration // 0: TabGrace
@@ -92,6 +93,9 @@ type Options struct {
 type Broker struct {
 	o     Options
 	retry chan string // computers that came, for Run
+
+	tickets *tickets
+	united  atomic.Int64 // since when the bus is there, in Unix milliseconds
 
 	mu       sync.Mutex
 	waiting  map[*request]bool // protected by mu; true while it is being tried
@@ -118,9 +122,9 @@ func New(o Options) *Broker {
 		o.Lease = Lease
 	}
 	if o.ICE == nil {
-		o.ICE = func(string, string) ([]*orielv1.IceServer, time.Time) { return nil, time.Time{} }
+		o.ICE = func(string, string, time.Time) []*orielv1.IceServer { return nil }
 	}
-	return &Broker{o: o, retry: make(chan string, 1024),
+	return &Broker{o: o, retry: make(chan string, 1024), tickets: newTickets(),
 		waiting: make(map[*request]bool), sessions: make(map[string]*live), unwritten: make(map[string]*orielv1.JournalEntry)}
 }
 
@@ -164,11 +168,18 @@ func (b *Broker) Run(ctx context.Context) error {
 		return err
 	}
 	defer lost.Close()
+	tickets, err := b.o.Bus.Subscribe(bus.Tickets, func(m *orielv1.BusMessage, _ bus.Reply) { b.takeTickets(m.GetTickets()) })
+	if err != nil {
+		return err
+	}
+	defer tickets.Close()
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { b.watch(ctx, changed) })
 	back := make(chan struct{}, 1)
+	b.united.Store(b.o.Now().UnixMilli())
 	b.o.Bus.OnReconnect(func() {
+		b.united.Store(b.o.Now().UnixMilli())
 		select {
 		case back <- struct{}{}:
 		default:
@@ -193,6 +204,7 @@ func (b *Broker) Run(ctx context.Context) error {
 				}
 			})
 		case <-back: // what was announced meanwhile is lost
+			b.sayTickets()
 			for _, r := range b.idle("") {
 				wg.Go(func() { b.try(ctx, r) })
 			}
@@ -203,7 +215,7 @@ func (b *Broker) Run(ctx context.Context) error {
 		case <-sweep.C:
 			select {
 			case sweeping <- struct{}{}:
-				wg.Go(func() { b.sweep(ctx); <-sweeping })
+				wg.Go(func() { b.sweep(ctx); b.sweepTickets(ctx); <-sweeping })
 			default: // the one before is not done
 			}
 		}
@@ -245,21 +257,13 @@ func (b *Broker) sweep(ctx context.Context) {
 	}
 }
 
-// ICE are servers and credentials for one who is signed in.
-func (b *Broker) ICE(who access.Identity) (servers []*orielv1.IceServer, expiresAt int64) {
-	servers, expires := b.o.ICE(who.PersonID, SignInScope+who.SignInID)
-	if len(servers) == 0 {
-		return nil, 0
-	}
-	return servers, expires.UnixMilli()
-}
-
 // Faults of sessions.
 var (
-	errBusy  = fault.New(fault.TooManySessions, "too many sessions at once; end one and try again")
-	errMode  = fault.New(fault.SessionMode, "ask for control or view")
-	errOffer = fault.New(fault.Offer, "the browser's offer has no usable certificate fingerprint; reload the page and try again")
-	errMoved = fault.New(fault.SessionMoved, "this session goes on in another window")
+	errTicket = fault.New(fault.TicketUsed, "this connection was used for another session; a new one is made")
+	errBusy   = fault.New(fault.TooManySessions, "too many sessions at once; end one and try again")
+	errMode   = fault.New(fault.SessionMode, "ask for control or view")
+	errOffer  = fault.New(fault.Offer, "the browser's offer has no usable certificate fingerprint; reload the page and try again")
+	errMoved  = fault.New(fault.SessionMoved, "this session goes on in another window")
 	// errAnswer ends a session whose agent answers with what no viewer would take.
 	errAnswer = fault.New(fault.BadAnswer, "the computer's answer cannot be read; update its agent")
 )

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -577,18 +578,19 @@ func TestRemovedComputersSessionsEnd(t *testing.T) {
 }
 
 func TestTurnCredentialsForBothSides(t *testing.T) {
-	expires := time.Now().Add(time.Hour)
-	n := relaytest.StartNode(t, relaytest.NodeOptions{ICE: func(id, scope string) ([]*orielv1.IceServer, time.Time) {
-		return []*orielv1.IceServer{{Urls: []string{"turn:127.0.0.1:3478"}, Username: "u:" + id + ":" + scope}}, expires
-	}})
+	n := relaytest.StartNode(t, relaytest.NodeOptions{ICE: namedICE})
 	w := start(t, n, n)
-	if s := w.tab.Welcome.GetIceServers(); len(s) != 1 || s[0].GetUsername() != "u:"+w.who.PersonID+":"+broker.SignInScope+w.who.SignInID || w.tab.Welcome.GetIceExpiresAt() != expires.UnixMilli() {
+	mine := "turn:" + w.who.PersonID + ":" + broker.TicketScope + w.who.SignInID + "/"
+	welcomed := w.tab.Welcome.GetIceServers()
+	if len(welcomed) != 1 || !strings.HasPrefix(welcomed[0].GetUsername(), mine) || w.tab.Welcome.GetIceExpiresAt() > time.Now().Add(broker.TicketLife).UnixMilli() {
 		t.Fatal(w.tab.Welcome)
 	}
 	w.tab.Say(&orielv1.FromConsole{Body: &orielv1.FromConsole_RenewIce{RenewIce: &orielv1.RenewIce{}}})
-	w.tab.Take("ice servers", func(m *orielv1.ToConsole) bool { return len(m.GetIceServers().GetIceServers()) == 1 })
+	if renewed := w.iceUser(); renewed == welcomed[0].GetUsername() || !strings.HasPrefix(renewed, mine) {
+		t.Fatal(renewed)
+	}
 	w.tab.Open(w.computer, orielv1.Mode_MODE_VIEW, "")
-	if o, _ := w.agent.Offer(); o.GetIceServers()[0].GetUsername() != "u:"+w.computer+":"+broker.SessionScope+o.GetSessionId() {
+	if o, _ := w.agent.Offer(); o.GetIceServers()[0].GetUsername() != "turn:"+w.computer+":"+broker.SessionScope+o.GetSessionId() {
 		t.Fatal(o.GetIceServers())
 	}
 }

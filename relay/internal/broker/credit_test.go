@@ -18,9 +18,10 @@ func TestCreditsEndWithWhatTheyAreFor(t *testing.T) {
 		lost, _ := w.session(t, orielv1.Mode_MODE_VIEW)
 		running, _ := w.session(t, orielv1.Mode_MODE_VIEW)
 		session := func(id string) broker.Credit { return broker.Credit{ID: w.computer, Scope: broker.SessionScope + id} }
-		tab := broker.Credit{ID: w.who.PersonID, Scope: broker.SignInScope + w.who.SignInID}
+		later := "/99999999999-X" // of a ticket that is good for ever
+		tab := broker.Credit{ID: w.who.PersonID, Scope: broker.TicketScope + w.who.SignInID + later}
 		strange := broker.Credit{ID: w.computer, Scope: "of another version/1"}
-		nobody := broker.Credit{ID: w.who.PersonID, Scope: broker.SignInScope + "none"}
+		nobody := broker.Credit{ID: w.who.PersonID, Scope: broker.TicketScope + "none" + later}
 		other := broker.Credit{ID: "somebody", Scope: tab.Scope}
 		all := []broker.Credit{session(ended), session(lost), session(running), session("none"), tab, strange, nobody, other}
 		over := func(want ...broker.Credit) {

@@ -30,6 +30,7 @@ type request struct {
 	sdp         string
 	fingerprint []byte
 	session     string         // to go on with; empty: a new one
+	ticket      Credit         // of the tab's ICE credentials; zero: none
 	first       *fleet.Opening // as the request came, for its first try; nil: read anew
 
 	// Protected by Broker.mu.
@@ -61,11 +62,21 @@ func needs(mode orielv1.Mode) access.Permission {
 func (s *Seat) Open(ctx context.Context, m *orielv1.OpenSession) {
 	r := &request{seat: s, attempt: m.GetAttempt(), computer: m.GetComputerId(), mode: m.GetMode(),
 		sdp: m.GetSdp(), session: m.GetSessionId()}
+	if c, ok := ticketOf(s.tab.Who(), m.GetIceUserName()); ok {
+		r.ticket = c
+		defer s.sendICE() // for the next
+	}
 	if err := s.accept(ctx, r); err != nil {
 		s.problem(r.attempt, r.session, err)
 		return
 	}
 	s.b.try(ctx, r)
+}
+
+// sendICE names the servers anew, after the ticket before was used.
+func (s *Seat) sendICE() {
+	servers, expires := s.b.ICE(s.tab.Who())
+	s.tab.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_IceServers{IceServers: &orielv1.IceServers{IceServers: servers, IceExpiresAt: expires}}})
 }
 
 // Prepare tells a computer that a session of this person with it is about to be
@@ -82,6 +93,9 @@ func (s *Seat) accept(ctx context.Context, r *request) (err error) {
 	b := s.b
 	if scopes[r.mode] == nil {
 		return errMode
+	}
+	if of, _ := b.tickets.get(r.ticket); of.session != "" && of.session != r.session {
+		return errTicket
 	}
 	if r.sdp, r.fingerprint, err = trust.SealOwn(r.sdp); err != nil {
 		return fmt.Errorf("%w: %w", errOffer, err)
@@ -110,6 +124,7 @@ func (s *Seat) accept(ctx context.Context, r *request) (err error) {
 		if w.computer == r.computer || w.attempt == r.attempt { // the newer one counts
 			delete(b.waiting, w)
 			delete(s.requests, w.attempt)
+			b.tickets.drop(w.ticket)
 			continue
 		}
 		mine++
@@ -185,6 +200,9 @@ func (b *Broker) try(ctx context.Context, r *request) {
 			b.waiting[r] = false
 		}
 		b.mu.Unlock()
+		if first {
+			b.holdTicket(r, "")
+		}
 		if news {
 			r.seat.tab.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_SessionWaiting{
 				SessionWaiting: &orielv1.SessionWaiting{Attempt: r.attempt, ComputerId: r.computer, Unreachable: apart}}})
@@ -243,6 +261,7 @@ func (b *Broker) attempt(ctx context.Context, r *request) error {
 		delete(r.seat.requests, r.attempt)
 	}
 	b.mu.Unlock()
+	b.holdTicket(r, l.id) // of one that nobody was offered it would be over
 	for _, c := range early {
 		b.candidate(l, c)
 	}
@@ -272,13 +291,17 @@ func away(err error) error {
 	return err
 }
 
+// agentICELife is how long an agent's credentials begin allocations; it gets new
+// ones with every offer.
+const agentICELife = time.Hour
+
 // offer signs g and forwards r with it.
 func (b *Broker) offer(ctx context.Context, r *request, session string, g *orielv1.Grant) error {
 	signed, err := trust.SignGrant(b.o.Signer, g)
 	if err != nil {
 		return err
 	}
-	servers, _ := b.o.ICE(r.computer, SessionScope+session)
+	servers := b.o.ICE(r.computer, SessionScope+session, b.o.Now().Add(agentICELife))
 	return b.o.Fleet.Ask(ctx, r.computer, &orielv1.ToAgent{Body: &orielv1.ToAgent_Offer{Offer: &orielv1.Offer{
 		SessionId: session, Grant: signed, Sdp: r.sdp, IceServers: servers, Attempt: r.attempt}}}, false)
 }

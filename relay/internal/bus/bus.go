@@ -19,6 +19,7 @@
 //	access.changed        BusAccessChanged
 //	fleet.agent_lost      BusAgentLost
 //	audit.changed         BusAuditChanged
+//	turn.tickets          BusTickets
 package bus
 
 import (
@@ -44,6 +45,7 @@ const (
 	AccessChanged  = "access.changed"
 	AgentLost      = "fleet.agent_lost"
 	AuditChanged   = "audit.changed"
+	Tickets        = "turn.tickets"
 )
 
 // MaxMessage is the largest message in bytes; an external server must allow

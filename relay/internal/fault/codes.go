@@ -67,6 +67,7 @@ const (
 	Offer           Code = "offer"
 	SessionMode     Code = "session_mode"
 	SessionMoved    Code = "session_moved"
+	TicketUsed      Code = "ticket_used"
 )
 
 // Codes that only agents are told.
@@ -143,6 +144,7 @@ var table = map[Code]row{
 	Offer:           {status: http.StatusUnprocessableEntity, wire: orielv1.Code_CODE_INVALID},
 	SessionMode:     {status: http.StatusUnprocessableEntity, wire: orielv1.Code_CODE_INVALID},
 	SessionMoved:    {status: http.StatusConflict, wire: orielv1.Code_CODE_BUSY},
+	TicketUsed:      {status: http.StatusConflict, wire: orielv1.Code_CODE_BUSY},
 
 	Unnamed:      {status: http.StatusUnauthorized, wire: orielv1.Code_CODE_FORBIDDEN, final: true, agents: true},
 	NotEnrolled:  {status: http.StatusUnauthorized, wire: orielv1.Code_CODE_FORBIDDEN, final: true, agents: true},

@@ -109,8 +109,8 @@ func TestRecordedAgentAndTab(t *testing.T) {
 	}
 	for _, release := range releases {
 		t.Run(release, func(t *testing.T) {
-			n := relaytest.StartNode(t, relaytest.NodeOptions{ICE: func(string, string) ([]*orielv1.IceServer, time.Time) {
-				return []*orielv1.IceServer{{Urls: []string{"turn:127.0.0.1:3478"}, Username: "u", Credential: "c"}}, time.Now().Add(time.Hour)
+			n := relaytest.StartNode(t, relaytest.NodeOptions{ICE: func(string, string, time.Time) []*orielv1.IceServer {
+				return []*orielv1.IceServer{{Urls: []string{"turn:127.0.0.1:3478"}, Username: "u", Credential: "c"}}
 			}})
 			_, cookie := n.Owner(t)
 			said := load(t, release, transcript.Agent)

@@ -377,6 +377,7 @@ func (n *Node) openTURN(ctx context.Context) error {
 	n.turn, err = turn.Start(turn.Options{UDP: t.UDP, TCP: t.TCP, PublicAddress: t.PublicAddress, MinPort: t.MinPort, MaxPort: t.MaxPort,
 		AllowPeers: t.AllowPeers, Realm: t.Realm, Secret: secret, Allocations: t.Allocations, Connections: t.Connections, BytesPerSecond: t.BytesPerSecond,
 		Ended:         n.ended,
+		Loose:         func(h turn.Holder) bool { return n.broker.Loose(broker.Credit(h)) },
 		Patient:       func(l net.Listener) net.Listener { return listen.Patient(l, "turn", &n.shortage, n.o.Log) },
 		PatientPacket: func(c net.PacketConn) net.PacketConn { return listen.PatientPacket(c, "turn", n.o.Log) }, Logger: n.o.Log})
 	if err != nil {

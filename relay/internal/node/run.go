@@ -118,15 +118,10 @@ func (n *Node) watchHealth(ctx context.Context) error {
 	}
 }
 
-// iceLifetime is how long TURN credentials begin allocations; a tab renews
-// them, an agent gets new ones with every offer.
-const iceLifetime = time.Hour
-
 // ice are the STUN and TURN addresses, with credentials for id that die with scope.
-func (n *Node) ice(id, scope string) ([]*orielv1.IceServer, time.Time) {
-	expires := time.Now().Add(iceLifetime)
+func (n *Node) ice(id, scope string, expires time.Time) []*orielv1.IceServer {
 	if n.turn == nil {
-		return nil, expires
+		return nil
 	}
 	user, password := n.turn.Credentials(turn.Holder{ID: id, Scope: scope}, expires)
 	urls := n.turn.URLs(n.turnHost(), 0)
@@ -134,7 +129,7 @@ func (n *Node) ice(id, scope string) ([]*orielv1.IceServer, time.Time) {
 		all := n.turn.URLs(n.publicURL.Hostname(), port(n.publicURL))
 		urls = append(urls, all[len(all)-1])
 	}
-	return []*orielv1.IceServer{{Urls: urls, Username: user, Credential: password}}, expires
+	return []*orielv1.IceServer{{Urls: urls, Username: user, Credential: password}}
 }
 
 // ended are the holders whose scope is over for TURN, on whichever node.

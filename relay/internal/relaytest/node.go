@@ -52,7 +52,7 @@ type NodeOptions struct {
 	Now      func() time.Time
 	// Statement is told of each statement to the database that a tab has made.
 	Statement func(text string)
-	ICE       func(id, scope string) ([]*orielv1.IceServer, time.Time)
+	ICE       func(id, scope string, expires time.Time) []*orielv1.IceServer
 }
 
 // Node is the rooms of one relay process.

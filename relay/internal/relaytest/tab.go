@@ -93,9 +93,15 @@ func (tab *Tab) Certificate() []byte {
 // Open asks for a session, or with an id to go on with one, and returns the attempt.
 func (tab *Tab) Open(computer string, mode orielv1.Mode, session string) uint32 {
 	tab.t.Helper()
+	return tab.OpenAs(computer, mode, session, "")
+}
+
+// OpenAs is Open by a browser whose connection has ICE credentials of that user name.
+func (tab *Tab) OpenAs(computer string, mode orielv1.Mode, session, user string) uint32 {
+	tab.t.Helper()
 	tab.attempt++
 	tab.Say(&orielv1.FromConsole{Body: &orielv1.FromConsole_OpenSession{OpenSession: &orielv1.OpenSession{Attempt: tab.attempt,
-		ComputerId: computer, Mode: mode, Sdp: SDP(tab.Certificate()), SessionId: session}}})
+		ComputerId: computer, Mode: mode, Sdp: SDP(tab.Certificate()), SessionId: session, IceUserName: user}}})
 	return tab.attempt
 }
 

@@ -65,18 +65,45 @@ func (s *Server) withinQuota(user, _ string, client net.Addr) bool {
 	s.mu.Lock()
 	mine, all := s.shareOf(id).allocations, len(s.from)
 	s.mu.Unlock()
-	if mine < s.o.Allocations && all < s.o.TotalAllocations {
+	loose := s.tooLoose(holder(user))
+	if mine < s.o.Allocations && all < s.o.TotalAllocations && !loose {
 		return true
 	}
 	s.refused.Add(1)
 	bound := "turn-allocations"
-	if mine < s.o.Allocations {
+	switch {
+	case loose:
+		bound = "allocations of no session"
+	case mine < s.o.Allocations:
 		bound = "all allocations"
 	}
 	s.full.Do(func() {
 		s.log.Warn("turn allocations have reached a bound; raise it if they are honest", "bound", bound, "client", client.String(), "id", id, "allocations", mine, "total", all)
 	})
 	return false
+}
+
+// tooLoose reports whether h belongs to nothing, and its ID has its part of such
+// allocations already.
+func (s *Server) tooLoose(h Holder) bool {
+	if s.o.Loose == nil || !s.o.Loose(h) {
+		return false
+	}
+	s.mu.Lock()
+	of := make(map[Holder]int)
+	for m := range s.stands {
+		if m.holder.ID == h.ID {
+			of[m.holder]++
+		}
+	}
+	s.mu.Unlock()
+	loose := 0
+	for other, n := range of {
+		if s.o.Loose(other) {
+			loose += n
+		}
+	}
+	return loose >= max(s.o.Allocations/2, 1)
 }
 
 func (s *Server) created(client, _ net.Addr, _, id, _ string, _ net.Addr, _ int) {

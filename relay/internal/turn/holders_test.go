@@ -137,3 +137,39 @@ func TestUserNames(t *testing.T) {
 		}
 	}
 }
+
+// Rule: what belongs to no session yet has half of its person's allocations at most.
+func TestLooseAllocationsAreBoundedByPerson(t *testing.T) {
+	var bound sync.Map
+	s := start(t, func(o *Options) {
+		o.Allocations = 4
+		o.Loose = func(h Holder) bool { _, ok := bound.Load(h); return !ok }
+	})
+	allocate := func(h Holder) error {
+		user, password := s.Credentials(h, time.Now().Add(time.Minute))
+		c, err := client(t, s, "udp", user, password).Allocate()
+		if err == nil {
+			t.Cleanup(func() { _ = c.Close() })
+		}
+		return err
+	}
+	one, two, three := Holder{"ada", "ticket/s/1"}, Holder{"ada", "ticket/s/2"}, Holder{"ada", "ticket/s/3"}
+	for _, h := range []Holder{one, two} {
+		if err := allocate(h); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if allocate(three) == nil {
+		t.Error("a third allocation of no session")
+	}
+	if err := allocate(Holder{"bob", "ticket/s/1"}); err != nil {
+		t.Errorf("another person: %v", err)
+	}
+	bound.Store(one, true) // a session has it
+	if err := allocate(three); err != nil {
+		t.Error(err)
+	}
+	if err := allocate(one); err != nil {
+		t.Errorf("what is a session's: %v", err)
+	}
+}

@@ -69,6 +69,9 @@ type Options struct {
 	// Ended says which of the holders of live allocations are over: these are
 	// closed, and get no others. An error leaves the rest as it is. nil: none.
 	Ended func(context.Context, []Holder) ([]Holder, error)
+	// Loose says of a holder that nothing is known yet to which its allocations belong.
+	// Of them an ID has half of Allocations at most; nil: there are none.
+	Loose func(Holder) bool
 	// Patient makes the TCP listener outlive a shortage of files: pion/turn
 	// ends its accept loop at the first error. nil: the listener as it is.
 	Patient func(net.Listener) net.Listener

@@ -107,6 +107,8 @@ describe('a tab that opens on a viewer', () => {
       'offer 0 and what was found since',
     ]);
     expect(set).not.toHaveBeenCalled();
+    // Rule: a session has the credentials that its connection was made with, whatever came since.
+    expect(handoff.fake.of('openSession')[0]?.value.iceUserName).toBe('u');
   });
 
   it('does not go on with an offer of another kind', async () => {

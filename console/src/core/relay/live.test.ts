@@ -147,19 +147,33 @@ describe('Live', () => {
     expect(FakeSocket.last.closed).toBe(true);
   });
 
-  it('renews its TURN credentials before they expire', () => {
+  // Rule: the TURN credentials that a tab has for its next session are renewed in time, whatever its clock says.
+  it.each([0, 3_600_000, -3_600_000])('renews its TURN credentials before they expire, %i ms off', (off) => {
     start();
     FakeSocket.last.onopen?.();
-    const now = BigInt(Date.now());
-    FakeSocket.last.deliver({ case: 'welcome', value: { now, iceExpiresAt: now + 600_000n } });
-    for (let i = 0; i < 18; i++) {
-      vi.advanceTimersByTime(29_000);
-      FakeSocket.last.deliver({ case: 'computerRemoved', value: { id: 'x' } });
-    }
-    expect(FakeSocket.last.of('renewIce')).toHaveLength(0);
+    const now = BigInt(Date.now() + off);
+    FakeSocket.last.deliver({ case: 'welcome', value: { now, iceExpiresAt: now + 120_000n } });
+    const alive = () => FakeSocket.last.deliver({ case: 'computerRemoved', value: { id: 'x' } });
     vi.advanceTimersByTime(29_000);
+    alive();
+    vi.advanceTimersByTime(29_000);
+    alive();
+    expect(FakeSocket.last.of('renewIce')).toHaveLength(0);
+    vi.advanceTimersByTime(2_000);
     expect(FakeSocket.last.of('renewIce')).toHaveLength(1);
     FakeSocket.last.deliver({ case: 'iceServers', value: { iceServers: [{ urls: ['turn:x'] }] } });
     expect(live.iceServers[0]?.urls).toEqual(['turn:x']);
+  });
+
+  it('hands off no socket with credentials that may have expired', () => {
+    start();
+    FakeSocket.last.greet();
+    for (let i = 0; i < 4; i++) {
+      vi.advanceTimersByTime(29_000);
+      FakeSocket.last.deliver({ case: 'computerRemoved', value: { id: 'x' } });
+    }
+    expect(live.handOff()).toBeUndefined();
+    FakeSocket.last.deliver({ case: 'iceServers', value: {} });
+    expect(live.handOff()).toBeDefined();
   });
 });

@@ -48,7 +48,9 @@ const LONGEST_PAUSE = 5_000;
 const OPEN_TIMEOUT = 10_000;
 const SILENCE = 30_000; // after this long we ask for a sign of life
 const ANSWER_TIMEOUT = 10_000;
-const RENEW_BEFORE = 60_000;
+// TURN credentials that nobody uses are good for two minutes. A page nobody sees may be a minute late.
+const RENEW_EVERY = 60_000;
+const USABLE = 110_000;
 const HANDOFF_ANSWER_TIMEOUT = 2_000; // a new one is a matter of less
 const HANDOFF_LONGEST = 10_000; // on another page's socket, however the session does
 
@@ -63,6 +65,7 @@ export class Live extends Emitter<LiveEvents> {
   #state: LiveState = 'connecting';
   #watch = { computers: false, journal: false };
   #pause = FIRST_PAUSE;
+  #iceAt = 0; // when the servers were named
   #heard = 0; // when; by the clock, which a sleeping computer's runs on
   #retry: Timer;
   #opening: Timer; // the end of patience with #next
@@ -112,11 +115,11 @@ export class Live extends Emitter<LiveEvents> {
 
   /**
    * Gives the socket away and goes on with a new one. Not while there is none to give,
-   * it is another page's, has been silent, or is reserved for a session.
+   * it is another page's, has been silent, is reserved for a session, or its servers are old.
    */
   handOff(): SocketHandoff | undefined {
     const [socket, welcome] = [this.#socket, this.welcome];
-    const silent = Date.now() - this.#heard > SILENCE * this.#pace;
+    const silent = Date.now() - this.#heard > SILENCE * this.#pace || Date.now() - this.#iceAt > USABLE;
     if (!socket || !welcome || this.#handoff || silent || this.#sessions.size > 0) return undefined;
     const body = { case: 'welcome', value: { ...welcome, iceServers: this.iceServers } } as const;
     this.send({ case: 'watch', value: {} });
@@ -201,17 +204,17 @@ export class Live extends Emitter<LiveEvents> {
     this.#socket = socket;
     this.welcome = welcome;
     this.#pause = FIRST_PAUSE;
-    this.#useIce(welcome.iceServers, welcome.iceExpiresAt, welcome.now);
+    this.#useIce(welcome.iceServers, welcome.iceExpiresAt);
     this.#enter('open');
     if (this.#watch.computers || this.#watch.journal) this.watch(this.#watch);
   }
 
-  #useIce(servers: IceServer[], expiresAt: bigint, now = BigInt(Date.now())): void {
+  #useIce(servers: IceServer[], expiresAt: bigint): void {
     this.iceServers = servers;
+    this.#iceAt = Date.now();
     clearTimeout(this.#renewal);
     if (expiresAt === 0n) return;
-    const left = Math.max(Number(expiresAt - now) - RENEW_BEFORE, RENEW_BEFORE);
-    this.#renewal = setTimeout(() => this.send({ case: 'renewIce', value: {} }), Math.min(left, 2 ** 31 - 1));
+    this.#renewal = setTimeout(() => this.send({ case: 'renewIce', value: {} }), RENEW_EVERY);
   }
 
   // A connection may be dead without a word (a lid closed, a network changed):

@@ -8,12 +8,15 @@ import type { Peer } from './peer';
 import type { SessionOpened } from '../wire/oriel/v1/live_pb';
 import type { Candidate, CandidateSchema } from '../wire/oriel/v1/session_pb';
 
+const OLD = 3_600_000; // ms
+
 export class Attempt {
   readonly number: number;
   readonly peer: Peer;
   /** A picture of its own was shown. */
   pictured = false;
   readonly #send: (candidate: MessageInitShape<typeof CandidateSchema>) => void;
+  readonly #began = Date.now();
   #opened: SessionOpened | undefined;
   #held: (RTCIceCandidate | null)[] = []; // until the session is open
 
@@ -30,6 +33,11 @@ export class Attempt {
   /** What the relay opened the session with; undefined before. */
   get opened(): SessionOpened | undefined {
     return this.#opened;
+  }
+
+  /** It waits for so long that its ways into the network may be others by now. */
+  get old(): boolean {
+    return !this.#opened && Date.now() - this.#began > OLD;
   }
 
   /** The relay has opened the session: the candidates that waited are sent. */

@@ -97,12 +97,18 @@ export class Peer {
   async offer(servers: IceServer[]): Promise<string> {
     const description = await this.#description;
     if (description) {
-      this.#pc.setConfiguration({ ...this.#configuration, iceServers: rtcServers(servers) });
+      this.#configuration = { ...this.#configuration, iceServers: rtcServers(servers) };
+      this.#pc.setConfiguration(this.#configuration);
       await this.#pc.setLocalDescription(description);
     }
     if (!navigator.onLine && !this.#closed && !this.#gathers)
       this.#gathering = setTimeout(() => this.#lose(), GATHER_ALONE);
     return this.#pc.localDescription?.sdp ?? '';
+  }
+
+  /** Of the TURN credentials that it has; the relay makes them the session's. */
+  get iceUserName(): string {
+    return this.#configuration.iceServers?.[0]?.username ?? '';
   }
 
   /** Takes an answer that was verified, and the certificate that it has to come to (SHA-256). */

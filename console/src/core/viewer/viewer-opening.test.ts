@@ -68,7 +68,7 @@ describe('opening', () => {
       iceTransportPolicy: 'all',
       bundlePolicy: 'max-bundle',
     });
-    expect(opens()).toMatchObject([{ attempt: 1, sdp: 'offer 0' }]);
+    expect(opens()).toMatchObject([{ attempt: 1, sdp: 'offer 0', iceUserName: 'u' }]);
     await answer(await introduce());
     peer().become('connected');
     picture();
@@ -134,9 +134,13 @@ describe('opening', () => {
     expect(viewer.state.name).toBe('live');
   });
 
-  it('offers anew while it waits when its TURN credentials are renewed', async () => {
+  it('offers anew when it has waited for an hour', async () => {
     await start();
     relay().deliver({ case: 'sessionWaiting', value: { attempt: 1, computerId: 'c1' } });
+    relay().deliver({ case: 'iceServers', value: {} });
+    await settle();
+    expect(opens().map((o) => o.attempt)).toEqual([1]); // its request holds those it has
+    vi.setSystemTime(Date.now() + 3_601_000);
     relay().deliver({ case: 'iceServers', value: {} });
     await settle();
     expect(opens().map((o) => o.attempt)).toEqual([1, 2]);

@@ -77,7 +77,7 @@ export class Viewer extends RemoteScreen {
       problem: (problem) => this.#problem(problem),
       agentLost: () => void this.#doubtAgent(),
       ended: (ended) => this.#sessionEnded(ended),
-      iceServers: () => waitsForComputer(this.#state) && !this.#attempt?.opened && this.#open(),
+      iceServers: () => waitsForComputer(this.#state) && this.#attempt?.old && this.#open(),
     });
     this.allowInput();
     this.#ready = this.#newAttempt(options.offer);
@@ -222,7 +222,7 @@ export class Viewer extends RemoteScreen {
     }
     if (attempt !== this.#attempt) return;
     this.#timer = setTimeout(() => this.#lost(), ASK_TIMEOUT);
-    this.#relay.openSession({ mode: this.#mode, sdp });
+    this.#relay.openSession({ mode: this.#mode, sdp, iceUserName: attempt.peer.iceUserName });
   }
 
   #waiting(unreachable: boolean): void {

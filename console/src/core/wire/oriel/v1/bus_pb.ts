@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oriel/v1/bus.proto.
  */
 export const file_oriel_v1_bus: GenFile = /*@__PURE__*/
-  fileDesc("ChJvcmllbC92MS9idXMucHJvdG8SCG9yaWVsLnYxIsMECgpCdXNNZXNzYWdlEh8KA2FzaxgBIAEoCzIQLm9yaWVsLnYxLkJ1c0Fza0gAEicKB3JlY2VpcHQYAiABKAsyFC5vcmllbC52MS5CdXNSZWNlaXB0SAASNAoOYWdlbnRfcmVwbGFjZWQYAyABKAsyGi5vcmllbC52MS5CdXNBZ2VudFJlcGxhY2VkSAASLAoKYWdlbnRfZHJvcBgEIAEoCzIWLm9yaWVsLnYxLkJ1c0FnZW50RHJvcEgAEicKB3Nlc3Npb24YBSABKAsyFC5vcmllbC52MS5CdXNTZXNzaW9uSAASMgoNZmxlZXRfY2hhbmdlZBgGIAEoCzIZLm9yaWVsLnYxLkJ1c0ZsZWV0Q2hhbmdlZEgAEjYKD2pvdXJuYWxfY2hhbmdlZBgHIAEoCzIbLm9yaWVsLnYxLkJ1c0pvdXJuYWxDaGFuZ2VkSAASIwoFcHJvdmUYFCABKAsyEi5vcmllbC52MS5CdXNQcm92ZUgAEicKB21hY2hpbmUYFSABKAsyFC5vcmllbC52MS5CdXNNYWNoaW5lSAASNAoOYWNjZXNzX2NoYW5nZWQYFiABKAsyGi5vcmllbC52MS5CdXNBY2Nlc3NDaGFuZ2VkSAASLAoKYWdlbnRfbG9zdBgeIAEoCzIWLm9yaWVsLnYxLkJ1c0FnZW50TG9zdEgAEjIKDWF1ZGl0X2NoYW5nZWQYHyABKAsyGS5vcmllbC52MS5CdXNBdWRpdENoYW5nZWRIAEIGCgRib2R5SgQICBAJIjoKBkJ1c0FzaxIiCgdtZXNzYWdlGAEgASgLMhEub3JpZWwudjEuVG9BZ2VudBIMCgR3YWl0GAIgASgIIkEKCkJ1c1JlY2VpcHQSHAoEY29kZRgBIAEoDjIOLm9yaWVsLnYxLkNvZGUSFQoGZGV0YWlsGAIgASgJQgXg4BiACCIsChBCdXNBZ2VudFJlcGxhY2VkEhgKCmNvbm5lY3Rpb24YASABKAlCBODgGEAiIgoIQnVzUHJvdmUSFgoIaW5zdGFuY2UYASABKAxCBODgGCAicAoKQnVzTWFjaGluZRIWCghpbnN0YW5jZRgBIAEoDEIE4OAYIBIZCgtmaW5nZXJwcmludBgCIAEoDEIE4OAYIBIYCglob3N0X25hbWUYAyABKAlCBeDgGIACEhUKB2FkZHJlc3MYBCABKAlCBODgGEAiKQoMQnVzQWdlbnRMb3N0EhkKC2NvbXB1dGVyX2lkGAEgASgJQgTg4BhAIkMKDEJ1c0FnZW50RHJvcBIcCgRjb2RlGAEgASgOMg4ub3JpZWwudjEuQ29kZRIVCgZkZXRhaWwYAiABKAlCBeDgGIAIIssBCgpCdXNTZXNzaW9uEhkKC2NvbXB1dGVyX2lkGAEgASgJQgTg4BhAEiIKBmFuc3dlchgCIAEoCzIQLm9yaWVsLnYxLkFuc3dlckgAEigKCWNhbmRpZGF0ZRgDIAEoCzITLm9yaWVsLnYxLkNhbmRpZGF0ZUgAEicKBWVuZGVkGAQgASgLMhYub3JpZWwudjEuU2Vzc2lvbkVuZGVkSAASIwoFdGFrZW4YBSABKAsyEi5vcmllbC52MS5CdXNUYWtlbkgAQgYKBGJvZHkiHQoIQnVzVGFrZW4SEQoDdGFiGAEgASgJQgTg4BhAIkMKD0J1c0ZsZWV0Q2hhbmdlZBIfCgxjb21wdXRlcl9pZHMYASADKAlCCeDgGEDo4BjoBxIPCgdyZW1vdmVkGAIgASgIIkgKEUJ1c0pvdXJuYWxDaGFuZ2VkEhgKCnNlc3Npb25faWQYASABKAlCBODgGEASGQoLY29tcHV0ZXJfaWQYAiABKAlCBODgGEAiRQoQQnVzQWNjZXNzQ2hhbmdlZBIYCgpzaWduX2luX2lkGAEgASgJQgTg4BhAEhcKCXBlcnNvbl9pZBgCIAEoCUIE4OAYQCItCg9CdXNBdWRpdENoYW5nZWQSGgoMb3JnYW5pemF0aW9uGAEgASgJQgTg4BhAQiFaH29yaWVsL3Byb3RvY29sL29yaWVsL3YxO29yaWVsdjFiBnByb3RvMw", [file_oriel_v1_agent, file_oriel_v1_bounds, file_oriel_v1_session]);
+  fileDesc("ChJvcmllbC92MS9idXMucHJvdG8SCG9yaWVsLnYxIuwECgpCdXNNZXNzYWdlEh8KA2FzaxgBIAEoCzIQLm9yaWVsLnYxLkJ1c0Fza0gAEicKB3JlY2VpcHQYAiABKAsyFC5vcmllbC52MS5CdXNSZWNlaXB0SAASNAoOYWdlbnRfcmVwbGFjZWQYAyABKAsyGi5vcmllbC52MS5CdXNBZ2VudFJlcGxhY2VkSAASLAoKYWdlbnRfZHJvcBgEIAEoCzIWLm9yaWVsLnYxLkJ1c0FnZW50RHJvcEgAEicKB3Nlc3Npb24YBSABKAsyFC5vcmllbC52MS5CdXNTZXNzaW9uSAASMgoNZmxlZXRfY2hhbmdlZBgGIAEoCzIZLm9yaWVsLnYxLkJ1c0ZsZWV0Q2hhbmdlZEgAEjYKD2pvdXJuYWxfY2hhbmdlZBgHIAEoCzIbLm9yaWVsLnYxLkJ1c0pvdXJuYWxDaGFuZ2VkSAASIwoFcHJvdmUYFCABKAsyEi5vcmllbC52MS5CdXNQcm92ZUgAEicKB21hY2hpbmUYFSABKAsyFC5vcmllbC52MS5CdXNNYWNoaW5lSAASNAoOYWNjZXNzX2NoYW5nZWQYFiABKAsyGi5vcmllbC52MS5CdXNBY2Nlc3NDaGFuZ2VkSAASLAoKYWdlbnRfbG9zdBgeIAEoCzIWLm9yaWVsLnYxLkJ1c0FnZW50TG9zdEgAEjIKDWF1ZGl0X2NoYW5nZWQYHyABKAsyGS5vcmllbC52MS5CdXNBdWRpdENoYW5nZWRIABInCgd0aWNrZXRzGCggASgLMhQub3JpZWwudjEuQnVzVGlja2V0c0gAQgYKBGJvZHlKBAgIEAkiOgoGQnVzQXNrEiIKB21lc3NhZ2UYASABKAsyES5vcmllbC52MS5Ub0FnZW50EgwKBHdhaXQYAiABKAgiQQoKQnVzUmVjZWlwdBIcCgRjb2RlGAEgASgOMg4ub3JpZWwudjEuQ29kZRIVCgZkZXRhaWwYAiABKAlCBeDgGIAIIiwKEEJ1c0FnZW50UmVwbGFjZWQSGAoKY29ubmVjdGlvbhgBIAEoCUIE4OAYQCIiCghCdXNQcm92ZRIWCghpbnN0YW5jZRgBIAEoDEIE4OAYICJwCgpCdXNNYWNoaW5lEhYKCGluc3RhbmNlGAEgASgMQgTg4BggEhkKC2ZpbmdlcnByaW50GAIgASgMQgTg4BggEhgKCWhvc3RfbmFtZRgDIAEoCUIF4OAYgAISFQoHYWRkcmVzcxgEIAEoCUIE4OAYQCIpCgxCdXNBZ2VudExvc3QSGQoLY29tcHV0ZXJfaWQYASABKAlCBODgGEAiOQoKQnVzVGlja2V0cxIrCgd0aWNrZXRzGAEgAygLMhMub3JpZWwudjEuQnVzVGlja2V0QgXo4BiAAiJjCglCdXNUaWNrZXQSFwoJcGVyc29uX2lkGAEgASgJQgTg4BhAEhQKBXNjb3BlGAIgASgJQgXg4BjAARIYCgpzZXNzaW9uX2lkGAMgASgJQgTg4BhAEg0KBXVudGlsGAQgASgDIkMKDEJ1c0FnZW50RHJvcBIcCgRjb2RlGAEgASgOMg4ub3JpZWwudjEuQ29kZRIVCgZkZXRhaWwYAiABKAlCBeDgGIAIIssBCgpCdXNTZXNzaW9uEhkKC2NvbXB1dGVyX2lkGAEgASgJQgTg4BhAEiIKBmFuc3dlchgCIAEoCzIQLm9yaWVsLnYxLkFuc3dlckgAEigKCWNhbmRpZGF0ZRgDIAEoCzITLm9yaWVsLnYxLkNhbmRpZGF0ZUgAEicKBWVuZGVkGAQgASgLMhYub3JpZWwudjEuU2Vzc2lvbkVuZGVkSAASIwoFdGFrZW4YBSABKAsyEi5vcmllbC52MS5CdXNUYWtlbkgAQgYKBGJvZHkiHQoIQnVzVGFrZW4SEQoDdGFiGAEgASgJQgTg4BhAIkMKD0J1c0ZsZWV0Q2hhbmdlZBIfCgxjb21wdXRlcl9pZHMYASADKAlCCeDgGEDo4BjoBxIPCgdyZW1vdmVkGAIgASgIIkgKEUJ1c0pvdXJuYWxDaGFuZ2VkEhgKCnNlc3Npb25faWQYASABKAlCBODgGEASGQoLY29tcHV0ZXJfaWQYAiABKAlCBODgGEAiRQoQQnVzQWNjZXNzQ2hhbmdlZBIYCgpzaWduX2luX2lkGAEgASgJQgTg4BhAEhcKCXBlcnNvbl9pZBgCIAEoCUIE4OAYQCItCg9CdXNBdWRpdENoYW5nZWQSGgoMb3JnYW5pemF0aW9uGAEgASgJQgTg4BhAQiFaH29yaWVsL3Byb3RvY29sL29yaWVsL3YxO29yaWVsdjFiBnByb3RvMw", [file_oriel_v1_agent, file_oriel_v1_bounds, file_oriel_v1_session]);
 
 /**
  * @generated from message oriel.v1.BusMessage
@@ -99,6 +99,12 @@ export type BusMessage = Message<"oriel.v1.BusMessage"> & {
      */
     value: BusAuditChanged;
     case: "auditChanged";
+  } | {
+    /**
+     * @generated from field: oriel.v1.BusTickets tickets = 40;
+     */
+    value: BusTickets;
+    case: "tickets";
   } | { case: undefined; value?: undefined };
 };
 
@@ -260,6 +266,62 @@ export const BusAgentLostSchema: GenMessage<BusAgentLost> = /*@__PURE__*/
   messageDesc(file_oriel_v1_bus, 6);
 
 /**
+ * BusTickets, on turn.tickets: whose ICE credentials are whose, so that the node whose
+ * TURN they are used at knows with what they end.
+ *
+ * @generated from message oriel.v1.BusTickets
+ */
+export type BusTickets = Message<"oriel.v1.BusTickets"> & {
+  /**
+   * @generated from field: repeated oriel.v1.BusTicket tickets = 1;
+   */
+  tickets: BusTicket[];
+};
+
+/**
+ * Describes the message oriel.v1.BusTickets.
+ * Use `create(BusTicketsSchema)` to create a new message.
+ */
+export const BusTicketsSchema: GenMessage<BusTickets> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_bus, 7);
+
+/**
+ * @generated from message oriel.v1.BusTicket
+ */
+export type BusTicket = Message<"oriel.v1.BusTicket"> & {
+  /**
+   * @generated from field: string person_id = 1;
+   */
+  personId: string;
+
+  /**
+   * @generated from field: string scope = 2;
+   */
+  scope: string;
+
+  /**
+   * none: of a request that waits
+   *
+   * @generated from field: string session_id = 3;
+   */
+  sessionId: string;
+
+  /**
+   * Unix milliseconds; held for so long, then
+   *
+   * @generated from field: int64 until = 4;
+   */
+  until: bigint;
+};
+
+/**
+ * Describes the message oriel.v1.BusTicket.
+ * Use `create(BusTicketSchema)` to create a new message.
+ */
+export const BusTicketSchema: GenMessage<BusTicket> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_bus, 8);
+
+/**
  * BusAgentDrop, on agent.<computer>: blocked or removed.
  *
  * @generated from message oriel.v1.BusAgentDrop
@@ -281,7 +343,7 @@ export type BusAgentDrop = Message<"oriel.v1.BusAgentDrop"> & {
  * Use `create(BusAgentDropSchema)` to create a new message.
  */
 export const BusAgentDropSchema: GenMessage<BusAgentDrop> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_bus, 7);
+  messageDesc(file_oriel_v1_bus, 9);
 
 /**
  * BusSession, on session.<id>, is for the node that holds the session's tab.
@@ -331,7 +393,7 @@ export type BusSession = Message<"oriel.v1.BusSession"> & {
  * Use `create(BusSessionSchema)` to create a new message.
  */
 export const BusSessionSchema: GenMessage<BusSession> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_bus, 8);
+  messageDesc(file_oriel_v1_bus, 10);
 
 /**
  * BusTaken: another tab of the same person has this session now.
@@ -350,7 +412,7 @@ export type BusTaken = Message<"oriel.v1.BusTaken"> & {
  * Use `create(BusTakenSchema)` to create a new message.
  */
 export const BusTakenSchema: GenMessage<BusTaken> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_bus, 9);
+  messageDesc(file_oriel_v1_bus, 11);
 
 /**
  * BusFleetChanged, on fleet.changed.
@@ -374,7 +436,7 @@ export type BusFleetChanged = Message<"oriel.v1.BusFleetChanged"> & {
  * Use `create(BusFleetChangedSchema)` to create a new message.
  */
 export const BusFleetChangedSchema: GenMessage<BusFleetChanged> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_bus, 10);
+  messageDesc(file_oriel_v1_bus, 12);
 
 /**
  * BusJournalChanged, on journal.changed.
@@ -398,7 +460,7 @@ export type BusJournalChanged = Message<"oriel.v1.BusJournalChanged"> & {
  * Use `create(BusJournalChangedSchema)` to create a new message.
  */
 export const BusJournalChangedSchema: GenMessage<BusJournalChanged> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_bus, 11);
+  messageDesc(file_oriel_v1_bus, 13);
 
 /**
  * BusAccessChanged, on access.changed: a sign-in ended, or what a person may do or
@@ -423,7 +485,7 @@ export type BusAccessChanged = Message<"oriel.v1.BusAccessChanged"> & {
  * Use `create(BusAccessChangedSchema)` to create a new message.
  */
 export const BusAccessChangedSchema: GenMessage<BusAccessChanged> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_bus, 12);
+  messageDesc(file_oriel_v1_bus, 14);
 
 /**
  * BusAuditChanged, on audit.changed: an entry was written.
@@ -442,5 +504,5 @@ export type BusAuditChanged = Message<"oriel.v1.BusAuditChanged"> & {
  * Use `create(BusAuditChangedSchema)` to create a new message.
  */
 export const BusAuditChangedSchema: GenMessage<BusAuditChanged> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_bus, 13);
+  messageDesc(file_oriel_v1_bus, 15);
 
