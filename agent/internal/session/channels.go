@@ -105,6 +105,15 @@ func (c *channels) room() uint64 {
 	return underWay / uint64(max(1, len(c.serving)))
 }
 
+// logRefused writes one line about all that were refused: a viewer may open many.
+func (c *channels) logRefused(p *peer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.refused > 0 {
+		p.s.log.Warn("channels refused", "attempt", p.attempt, "count", c.refused)
+	}
+}
+
 // pipe is a detached data channel.
 type pipe struct {
 	*webrtc.DataChannel

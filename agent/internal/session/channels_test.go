@@ -81,31 +81,33 @@ func (v *viewer) dialAs(label string, change func(*webrtc.DataChannelInit)) *lin
 		v.t.Fatal(err)
 	}
 	l := &line{t: v.t, dc: dc}
-	dc.OnMessage(func(m webrtc.DataChannelMessage) {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if l.end != nil {
-			l.after++
-		}
-		if !m.IsString {
-			l.got = append(l.got, bytes.Clone(m.Data))
-			return
-		}
-		l.end = &orielv1.ChannelEnd{}
-		b, err := base64.StdEncoding.DecodeString(string(m.Data))
-		if err == nil {
-			err = orielv1.Decode(b, l.end)
-		}
-		if err != nil {
-			l.t.Errorf("%q is no end of a channel: %v", m.Data, err)
-		}
-	})
-	dc.OnClose(func() {
+	v.listen(dc, l.take, func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.closed = true
 	})
 	return l
+}
+
+// take keeps what the agent sent.
+func (l *line) take(b []byte, text bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.end != nil {
+		l.after++
+	}
+	if !text {
+		l.got = append(l.got, bytes.Clone(b))
+		return
+	}
+	l.end = &orielv1.ChannelEnd{}
+	raw, err := base64.StdEncoding.DecodeString(string(b))
+	if err == nil {
+		err = orielv1.Decode(raw, l.end)
+	}
+	if err != nil {
+		l.t.Errorf("%q is no end of a channel: %v", b, err)
+	}
 }
 
 func (l *line) send(b []byte) {
@@ -302,7 +304,7 @@ func TestBoundOnOpenChannels(t *testing.T) {
 		eventually(t, "all places are free", func() bool { _, n := r.streams(); return n == 0 })
 		for i := range open {
 			l := v.dial("terminal")
-			l.dc.OnOpen(func() { _ = l.dc.Send([]byte("z")) })
+			l.send([]byte("z"))
 			open[i] = l
 		}
 		eventually(t, "all echo", func() bool {

@@ -441,7 +441,5 @@ func (p *peer) close(bye *orielv1.Bye) {
 	if dropped > 0 {
 		p.s.log.Warn("malformed messages dropped", "attempt", p.attempt, "count", dropped)
 	}
-	if n := p.channels.refused; n > 0 {
-		p.s.log.Warn("channels refused", "attempt", p.attempt, "count", n)
-	}
+	p.channels.logRefused(p)
 }

@@ -145,6 +145,7 @@ type viewer struct {
 	seq     uint32
 
 	mu       sync.Mutex
+	closed   bool
 	answer   *orielv1.Answer
 	state    webrtc.PeerConnectionState
 	told     []*orielv1.FromDesktop
@@ -181,6 +182,7 @@ func (r *rig) join(l look) *viewer {
 	v := &viewer{t: r.t, r: r, id: l.id, attempt: l.attempt, deaf: l.deaf}
 	settings := webrtc.SettingEngine{}
 	settings.SetIncludeLoopbackCandidate(true)
+	settings.DetachDataChannels() // pion drops what comes before its handler is set
 	settings.SetICETimeouts(2*time.Second, 5*time.Second, 200*time.Millisecond)
 	media := &webrtc.MediaEngine{}
 	switch l.codec {
@@ -213,20 +215,19 @@ func (r *rig) join(l look) *viewer {
 		defer v.mu.Unlock()
 		v.state = s
 	})
-	v.control = v.open("control", true)
-	v.pointer = v.open("pointer", false)
-	for _, label := range l.channels {
-		v.open(label, true)
-	}
-	v.control.OnMessage(func(m webrtc.DataChannelMessage) {
+	v.control = v.openTo("control", true, func(b []byte, _ bool) {
 		told := &orielv1.FromDesktop{}
-		if err := orielv1.Decode(m.Data, told); err != nil {
+		if err := orielv1.Decode(b, told); err != nil {
 			r.t.Errorf("from the agent: %v", err)
 		}
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		v.told = append(v.told, told)
 	})
+	v.pointer = v.open("pointer", false)
+	for _, label := range l.channels {
+		v.open(label, true)
+	}
 	r.mu.Lock()
 	r.viewers = append(r.viewers, v)
 	r.mu.Unlock()
@@ -275,6 +276,10 @@ func (r *rig) join(l look) *viewer {
 }
 
 func (v *viewer) open(label string, reliable bool) *webrtc.DataChannel {
+	return v.openTo(label, reliable, func([]byte, bool) {})
+}
+
+func (v *viewer) openTo(label string, reliable bool, take func(b []byte, text bool)) *webrtc.DataChannel {
 	protocol, zero := channelProtocol, uint16(0)
 	init := &webrtc.DataChannelInit{Protocol: &protocol, Ordered: &reliable}
 	if !reliable {
@@ -284,7 +289,35 @@ func (v *viewer) open(label string, reliable bool) *webrtc.DataChannel {
 	if err != nil {
 		v.t.Fatal(err)
 	}
+	v.listen(dc, take, func() {})
 	return dc
+}
+
+// listen reads a channel until the agent has closed it, or the connection is gone.
+func (v *viewer) listen(dc *webrtc.DataChannel, take func(b []byte, text bool), closed func()) {
+	dc.OnOpen(func() {
+		raw, err := dc.DetachWithDeadline()
+		if err != nil {
+			v.t.Error(err)
+			return
+		}
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		if v.closed {
+			return
+		}
+		v.wg.Go(func() {
+			defer closed()
+			buf := make([]byte, 300<<10) // a cursor is the largest
+			for {
+				n, text, err := raw.ReadDataChannel(buf)
+				if err != nil {
+					return
+				}
+				take(buf[:n], text)
+			}
+		})
+	})
 }
 
 func (v *viewer) fromAgent(m *orielv1.FromAgent) {
@@ -416,6 +449,9 @@ func (v *viewer) sync() {
 }
 
 func (v *viewer) close() {
+	v.mu.Lock()
+	v.closed = true
+	v.mu.Unlock()
 	_ = v.pc.GracefulClose()
 	v.wg.Wait()
 }
