@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/fault"
 	"oriel/relay/internal/store"
 )
@@ -27,7 +28,7 @@ func (a *Access) SignIns(ctx context.Context, who Identity) ([]store.SignIn, err
 
 // EndSignIn ends one of a person's own sign-ins. Errors: store.ErrNotFound.
 func (a *Access) EndSignIn(ctx context.Context, who Identity, id string) error {
-	if err := a.store.SignIns().End(ctx, who.PersonID, id); err != nil {
+	if err := a.store.SignIns().End(ctx, who.Actor().Did(audit.SignInEnded, "sign_in", id), who.PersonID, id); err != nil {
 		return fmt.Errorf("end a sign-in: %w", err)
 	}
 	a.announce(Change{SignInID: id})
@@ -65,7 +66,7 @@ func (a *Access) ChangePassword(ctx context.Context, who Identity, current, pass
 	if err != nil {
 		return err
 	}
-	ended, err := a.store.People().SetPassword(ctx, p.ID, encoded, who.SignInID)
+	ended, err := a.store.People().SetPassword(ctx, who.Actor().Did(audit.PasswordChanged, "person", p.ID), p.ID, encoded, who.SignInID)
 	if err != nil {
 		return fmt.Errorf("change a password: %w", err)
 	}
@@ -79,7 +80,7 @@ func (a *Access) ChangePassword(ctx context.Context, who Identity, current, pass
 func (a *Access) NewRecoveryToken(ctx context.Context) (string, error) {
 	text, hash := token()
 	now := a.now()
-	err := a.store.People().PutRecoveryToken(ctx, hash, now, now+RecoveryTokenLifetime.Milliseconds())
+	err := a.store.People().PutRecoveryToken(ctx, audit.Command.Did(audit.RecoveryMade, "relay", ""), hash, now, now+RecoveryTokenLifetime.Milliseconds())
 	if errors.Is(err, store.ErrNotFound) {
 		return "", ErrNoOwner
 	}
@@ -104,7 +105,7 @@ func (a *Access) Recover(ctx context.Context, token, password string, from Clien
 	if err != nil {
 		return Identity{}, nil, err
 	}
-	p, ended, err := a.store.People().Recover(ctx, hash, a.now(), encoded)
+	p, ended, err := a.store.People().Recover(ctx, audit.Person("", "", "", from.Address).Did(audit.PasswordRecovered, "person", ""), hash, a.now(), encoded)
 	if err := recoveryError(err); err != nil {
 		return Identity{}, nil, err
 	}

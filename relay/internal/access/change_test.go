@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"oriel/relay/internal/access"
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/bus"
 	"oriel/relay/internal/relaytest"
 	"oriel/relay/internal/store"
@@ -26,7 +27,7 @@ func TestAuthoritiesAreRememberedForAWhile(t *testing.T) {
 		}
 		ask()
 		// As somebody at the database would, or a node that cannot be heard.
-		if err := s.SignIns().End(ctx, who.PersonID, who.SignInID); err != nil {
+		if err := s.SignIns().End(ctx, audit.Command.Did(audit.SignInEnded, "sign_in", ""), who.PersonID, who.SignInID); err != nil {
 			t.Fatal(err)
 		}
 		c.pass(access.Believed - 1e6)
@@ -46,7 +47,7 @@ func TestAuthoritiesAreRememberedForAWhile(t *testing.T) {
 			t.Fatal(err)
 		}
 		ask()
-		if err := s.SignIns().End(ctx, who.PersonID, who.SignInID); err != nil {
+		if err := s.SignIns().End(ctx, audit.Command.Did(audit.SignInEnded, "sign_in", ""), who.PersonID, who.SignInID); err != nil {
 			t.Fatal(err)
 		}
 		if err := a.Recheck(ctx, who.SignInID); err != nil {

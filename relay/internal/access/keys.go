@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/store"
 )
 
@@ -25,7 +26,7 @@ func (a *Access) KnownKeys(ctx context.Context, who Identity) ([]store.KnownKey,
 // MaxKnownKeys.
 func (a *Access) Remember(ctx context.Context, who Identity, computer string, key, replaces ed25519.PublicKey) error {
 	k := store.KnownKey{PersonID: who.PersonID, ComputerID: computer, MachineKey: key, Since: a.o.Now().UnixMilli()}
-	if err := a.store.People().SaveKnownKey(ctx, k, replaces, MaxKnownKeys); err != nil {
+	if err := a.store.People().SaveKnownKey(ctx, who.Actor().Did(audit.KeyRemembered, "computer", computer), k, replaces, MaxKnownKeys); err != nil {
 		return fmt.Errorf("remember key: %w", err)
 	}
 	return nil

@@ -2,7 +2,10 @@ package access
 
 import (
 	"context"
+	"errors"
 	"fmt"
+
+	"oriel/relay/internal/audit"
 )
 
 // Object is what a permission is about.
@@ -23,6 +26,17 @@ func Person(id string) Object { return Object{"person", id} }
 // Auditor is told of each attempt, once it is decided. It must not block.
 type Auditor interface {
 	Attempted(ctx context.Context, who Identity, what Permission, on Object, err error)
+}
+
+// Refusals is the Auditor that has log keep what was refused.
+func Refusals(log *audit.Log) Auditor { return refusals{log} }
+
+type refusals struct{ log *audit.Log }
+
+func (r refusals) Attempted(_ context.Context, who Identity, what Permission, on Object, err error) {
+	if errors.Is(err, ErrForbidden) {
+		r.log.Refused(who.Actor(), what.String(), on.Kind, on.ID)
+	}
 }
 
 // Require is the question of an attempt, asked once for each: nil, ErrForbidden,

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"oriel/protocol/sanitize"
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/fault"
 	"oriel/relay/internal/store"
 )
@@ -55,7 +56,7 @@ func (a *Access) letIn(ctx context.Context, p store.Person, from Client) (Identi
 	text, hash := token()
 	in := store.SignIn{TokenHash: hash, ID: store.NewID(), PersonID: p.ID, Address: from.Address,
 		Browser: from.Browser, CreatedAt: a.now(), SeenAt: a.now()}
-	err := a.store.SignIns().Add(ctx, in, p.PasswordHash)
+	err := a.store.SignIns().Add(ctx, audit.Person(p.ID, p.Name, in.ID, from.Address).Did(audit.SignedIn, "sign_in", in.ID, "browser", from.Browser), in, p.PasswordHash)
 	if errors.Is(err, store.ErrNotFound) { // another password was set since this one was compared
 		return Identity{}, nil, ErrCredentials
 	}
@@ -69,7 +70,11 @@ func (a *Access) letIn(ctx context.Context, p store.Person, from Client) (Identi
 // SignOut ends the sign-in of r and returns the cookie that removes it.
 func (a *Access) SignOut(r *http.Request) (*http.Cookie, error) {
 	if c, err := r.Cookie(a.cookieName(SessionCookie)); err == nil && len(c.Value) <= maxToken {
-		id, err := a.store.SignIns().Remove(r.Context(), hashOf(c.Value))
+		who, err := a.Identify(r)
+		if err != nil { // too old, or gone
+			who = Identity{Client: a.Client(r)}
+		}
+		id, err := a.store.SignIns().Remove(r.Context(), who.Actor().Did(audit.SignInEnded, "sign_in", who.SignInID), hashOf(c.Value))
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return nil, fmt.Errorf("end a sign-in: %w", err)
 		}
@@ -116,7 +121,7 @@ func (a *Access) CreateOwner(ctx context.Context, token, name, email, password s
 	}
 	p := store.Person{ID: store.NewID(), Name: name, Email: email, EmailKey: emailKey(email),
 		Role: store.RoleOwner, PasswordHash: encoded, CreatedAt: a.now()}
-	if err := ownerError(a.store.People().CreateOwner(ctx, hash, a.now(), p)); err != nil {
+	if err := ownerError(a.store.People().CreateOwner(ctx, audit.Person(p.ID, p.Name, "", from.Address).Did(audit.OwnerMade, "person", p.ID), hash, a.now(), p)); err != nil {
 		return Identity{}, nil, err
 	}
 	a.o.Log.Info("the owner's account was made", "person", p.ID, "address", from.Address)

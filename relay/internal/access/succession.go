@@ -8,6 +8,7 @@ import (
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/trust"
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/store"
 )
 
@@ -53,7 +54,7 @@ func (a *Access) Rotations() []*orielv1.Rotation { return a.rotations }
 // ErrSuccessionExists.
 func (a *Access) NewSuccession(ctx context.Context) (trust.Succession, error) {
 	s := trust.NewSuccession()
-	err := a.store.Secrets().Add(ctx, successionKey, s.Public(), a.now())
+	err := a.store.Secrets().Add(ctx, audit.Command.Did(audit.SuccessionMade, "relay", ""), successionKey, s.Public(), a.now())
 	if errors.Is(err, store.ErrConflict) {
 		return trust.Succession{}, ErrSuccessionExists
 	}
@@ -81,7 +82,7 @@ func (a *Access) Rotate(ctx context.Context, s trust.Succession) error {
 	if err != nil {
 		return err
 	}
-	err = a.store.Secrets().Rotate(ctx, signingKey, a.key.Seed(), seed, store.KeyRotation{OldKey: r.GetOldKey(), NewKey: r.GetNewKey(), At: r.GetAt(),
+	err = a.store.Secrets().Rotate(ctx, audit.Command.Did(audit.KeyRotated, "relay", ""), signingKey, a.key.Seed(), seed, store.KeyRotation{OldKey: r.GetOldKey(), NewKey: r.GetNewKey(), At: r.GetAt(),
 		SuccessionSignature: r.GetSuccessionSignature(), OldSignature: r.GetOldSignature()})
 	if err != nil {
 		return fmt.Errorf("change the relay's key: %w", err)

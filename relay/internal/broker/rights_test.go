@@ -20,7 +20,7 @@ func (w *world) forget(t *testing.T, cookie *http.Cookie) {
 	r.AddCookie(cookie)
 	who, err := w.tabs.Access.Identify(r)
 	if err == nil {
-		err = w.tabs.Store.SignIns().End(t.Context(), who.PersonID, who.SignInID)
+		err = w.tabs.Store.SignIns().End(t.Context(), audit.Command.Did(audit.SignInEnded, "sign_in", ""), who.PersonID, who.SignInID)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -172,7 +172,7 @@ func TestTabsEndWithTheirSignIn(t *testing.T) {
 	}
 	// Nobody says anything: the nodes look by themselves.
 	lone := relaytest.OpenTab(t, n2, other)
-	if err := n1.Store.SignIns().End(t.Context(), who.PersonID, who.SignInID); err != nil {
+	if err := n1.Store.SignIns().End(t.Context(), audit.Command.Did(audit.SignInEnded, "sign_in", ""), who.PersonID, who.SignInID); err != nil {
 		t.Fatal(err)
 	}
 	lone.Take("signed out", func(m *orielv1.ToConsole) bool { return m.GetSignedOut() != nil })

@@ -34,6 +34,7 @@ import (
 	"oriel/protocol/private"
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/api"
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/blob"
 	"oriel/relay/internal/broker"
 	"oriel/relay/internal/bus"
@@ -77,6 +78,7 @@ type Node struct {
 	shortage  listen.Shortage
 
 	store  *store.Store
+	audit  *audit.Log
 	bus    *bus.Bus
 	turn   *turn.Server
 	fleet  *fleet.Fleet
@@ -195,7 +197,8 @@ func (n *Node) open(ctx context.Context) error {
 		return err
 	}
 	n.closing(func() error { n.bus.Close(); return nil })
-	n.Access, err = access.New(ctx, n.store, access.Options{Secure: n.publicURL.Scheme == "https",
+	n.audit = audit.New(audit.Options{Store: n.store, Bus: n.bus, Keep: c.AuditKeep, Log: log})
+	n.Access, err = access.New(ctx, n.store, access.Options{Auditor: access.Refusals(n.audit), Secure: n.publicURL.Scheme == "https",
 		Proxies: c.TrustedProxies, Limits: access.Limits{Address: c.Bounds.WrongPasswords}, Bus: n.bus, Hash: n.o.Hash, Log: log})
 	if err != nil {
 		return err

@@ -38,6 +38,7 @@ func (n *Node) Run(ctx context.Context) error {
 	run("broker", func() error { return n.broker.Run(rooms) })
 	run("hub", func() error { return n.hub.Run(rooms) })
 	run("health", func() error { return n.watchHealth(rooms) })
+	run("audit", func() error { return n.audit.Run(rooms) })
 	run("access", func() error { return n.Access.Run(rooms) })
 	run("sweep", func() error { return n.sweep(rooms) })
 	run("server", func() error { return n.server.Serve(n.listener) })

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"oriel/relay/internal/access"
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/config"
 	"oriel/relay/internal/node"
 	"oriel/relay/internal/seal"
@@ -116,7 +117,7 @@ func TestPlainKeyBesideSealedOnes(t *testing.T) {
 	c := settings(t)
 	start(t, c).end()
 	s := storetest.Open(t, c.Database) // without the sealing key
-	if err := s.Secrets().Add(t.Context(), "succession-key", bytes.Repeat([]byte{7}, 32), 1); err != nil {
+	if err := s.Secrets().Add(t.Context(), audit.Command.Did(audit.SuccessionMade, "relay", ""), "succession-key", bytes.Repeat([]byte{7}, 32), 1); err != nil {
 		t.Fatal(err)
 	}
 	refused(t, c, `"succession-key"`, "not sealed", "back-up")

@@ -59,6 +59,7 @@ type NodeOptions struct {
 type Node struct {
 	Store   *store.Store
 	Access  *access.Access
+	Audit   *audit.Log
 	Bus     *bus.Bus
 	Fleet   *fleet.Fleet
 	Journal *journal.Journal
@@ -108,7 +109,8 @@ func StartNode(t testing.TB, o NodeOptions) *Node {
 	must(err)
 	n.Bus, err = bus.Open(ctx, bus.Options{URL: o.NATS, Name: o.Name})
 	must(err)
-	n.Access, err = access.New(ctx, n.Store, access.Options{Hash: access.HashCost{MemoryKiB: 64, Passes: 1}, Now: o.Now, Bus: n.Bus})
+	n.Audit = audit.New(audit.Options{Store: n.Store, Bus: n.Bus, Now: o.Now})
+	n.Access, err = access.New(ctx, n.Store, access.Options{Auditor: access.Refusals(n.Audit), Hash: access.HashCost{MemoryKiB: 64, Passes: 1}, Now: o.Now, Bus: n.Bus})
 	must(err)
 	n.Fleet = fleet.New(fleet.Options{Store: n.Store, Bus: n.Bus, Blobs: blobs, RelayKey: n.Access.PublicKey(),
 		Node: o.Name, Lifetime: o.Lifetime, Now: o.Now})
@@ -137,7 +139,7 @@ func StartNode(t testing.TB, o NodeOptions) *Node {
 		n.server.Start()
 	}
 	n.URL = n.server.URL
-	for _, run := range []func(context.Context) error{n.Access.Run, n.Fleet.Run, n.Broker.Run, n.Hub.Run} {
+	for _, run := range []func(context.Context) error{n.Access.Run, n.Audit.Run, n.Fleet.Run, n.Broker.Run, n.Hub.Run} {
 		n.wait.Go(func() {
 			if err := run(ctx); err != nil && ctx.Err() == nil {
 				t.Error(err)

@@ -256,7 +256,7 @@ func TestOpening(t *testing.T) {
 		must(t, s.Agents().Enroll(ctx, entry("x"), c, tok.TokenKey))
 		must(t, s.Agents().Enroll(ctx, entry("x"), other, tok.TokenKey))
 		must(t, s.People().PutOwnerToken(ctx, hash("t"), 1, 1<<40))
-		must(t, s.People().CreateOwner(ctx, hash("t"), 2, p))
+		must(t, s.People().CreateOwner(ctx, entry("x"), hash("t"), 2, p))
 		computers, sessions := s.Computers(store.FirstOrganization), s.Sessions(store.FirstOrganization)
 		opening := func() store.Opening {
 			t.Helper()
@@ -275,7 +275,7 @@ func TestOpening(t *testing.T) {
 		must(t, s.Nodes().Heartbeat(ctx, "n/1", time.Hour))
 		must(t, s.Nodes().Connect(ctx, c.ID, "n/1", "conn", 5))
 		must(t, computers.SaveTwins(ctx, store.Twins{ComputerID: c.ID, SeenAt: 5}))
-		must(t, s.People().SaveKnownKey(ctx, store.KnownKey{PersonID: p.ID, ComputerID: c.ID, MachineKey: []byte("key"), Since: 5}, nil, 9))
+		must(t, s.People().SaveKnownKey(ctx, entry("x"), store.KnownKey{PersonID: p.ID, ComputerID: c.ID, MachineKey: []byte("key"), Since: 5}, nil, 9))
 		for _, row := range []store.Session{
 			{ComputerID: c.ID, OperatorID: p.ID, Unattended: true}, {ComputerID: other.ID, OperatorID: p.ID}, // these count
 			{ComputerID: other.ID, OperatorID: p.ID, Unattended: true}, {ComputerID: c.ID, OperatorID: "another"},

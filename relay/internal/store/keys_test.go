@@ -17,12 +17,12 @@ func TestKnownKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := store.Person{ID: store.NewID(), Name: "A", Email: "a@example.com", EmailKey: "a@example.com", Role: store.RoleOwner, PasswordHash: "x"}
-		if err := s.People().CreateOwner(t.Context(), hash("t"), 2, p); err != nil {
+		if err := s.People().CreateOwner(t.Context(), entry("x"), hash("t"), 2, p); err != nil {
 			t.Fatal(err)
 		}
 		a, b := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)
 		save := func(computer string, key, replaces []byte) error {
-			return s.People().SaveKnownKey(t.Context(), store.KnownKey{PersonID: p.ID, ComputerID: computer, MachineKey: key, Since: 5}, replaces, 2)
+			return s.People().SaveKnownKey(t.Context(), entry("x"), store.KnownKey{PersonID: p.ID, ComputerID: computer, MachineKey: key, Since: 5}, replaces, 2)
 		}
 		for _, c := range []struct {
 			computer      string

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/uptrace/bun"
 )
@@ -75,8 +76,8 @@ func putToken(ctx context.Context, tx bun.Tx, t oneTimeToken) error {
 
 // PutRecoveryToken replaces the token that gives the owner a new password.
 // Errors: ErrNotFound when there is no owner.
-func (s People) PutRecoveryToken(ctx context.Context, hash []byte, now, expires int64) error {
-	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+func (s People) PutRecoveryToken(ctx context.Context, by Entry, hash []byte, now, expires int64) error {
+	return s.change(ctx, FirstOrganization, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
 		if found, err := hasOwner(ctx, tx); err != nil {
 			return err
 		} else if !found {
@@ -100,8 +101,8 @@ func (s People) CheckRecoveryToken(ctx context.Context, hash []byte, now int64) 
 // Recover uses the token up, gives the owner (the first of several) another
 // password and ends all their sign-ins, all or nothing. It returns the owner
 // and the sign-ins that ended. Errors as CheckRecoveryToken.
-func (s People) Recover(ctx context.Context, hash []byte, now int64, passwordHash string) (p Person, ended []string, err error) {
-	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+func (s People) Recover(ctx context.Context, by Entry, hash []byte, now int64, passwordHash string) (p Person, ended []string, err error) {
+	err = s.change(ctx, FirstOrganization, by, func(ctx context.Context, tx bun.Tx, by *Entry) error {
 		if err := changed(tx.NewDelete().Model((*oneTimeToken)(nil)).
 			Where("kind = ? AND token_hash = ? AND expires_at > ?", recoveryToken, hash, now).Exec(ctx)); err != nil {
 			return err
@@ -112,6 +113,8 @@ func (s People) Recover(ctx context.Context, hash []byte, now int64, passwordHas
 		}
 		p.PasswordHash = passwordHash
 		ended, err = setPassword(ctx, tx, p.ID, passwordHash, "")
+		by.ActorID, by.ActorName, by.ObjectID = p.ID, p.Name, p.ID
+		*by = by.With("sign_ins_ended", strconv.Itoa(len(ended)))
 		return err
 	})
 	return p, ended, err
@@ -135,8 +138,8 @@ func (s People) CheckOwnerToken(ctx context.Context, hash []byte, now int64) err
 // CreateOwner uses the token up and adds the first person, both or neither.
 // Errors as CheckOwnerToken; of many at once exactly one succeeds, because the
 // first to delete the token holds its row until the owner is there.
-func (s People) CreateOwner(ctx context.Context, hash []byte, now int64, p Person) error {
-	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+func (s People) CreateOwner(ctx context.Context, by Entry, hash []byte, now int64, p Person) error {
+	return s.change(ctx, FirstOrganization, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
 		used := changed(tx.NewDelete().Model((*oneTimeToken)(nil)).
 			Where("kind = ? AND token_hash = ? AND expires_at > ?", ownerToken, hash, now).Exec(ctx))
 		if found, err := hasOwner(ctx, tx); err != nil || found {

@@ -34,7 +34,7 @@ func TestOwnerToken(t *testing.T) {
 			if err := s.People().CheckOwnerToken(ctx, c.hash, c.now); !errors.Is(err, store.ErrNotFound) {
 				t.Errorf("check of %s: %v", c.what, err)
 			}
-			if err := s.People().CreateOwner(ctx, c.hash, c.now, owner(1)); !errors.Is(err, store.ErrNotFound) {
+			if err := s.People().CreateOwner(ctx, entry("x"), c.hash, c.now, owner(1)); !errors.Is(err, store.ErrNotFound) {
 				t.Errorf("use of %s: %v", c.what, err)
 			}
 		}
@@ -43,7 +43,7 @@ func TestOwnerToken(t *testing.T) {
 		}
 		must(t, s.People().CheckOwnerToken(ctx, second, 199))
 		want := owner(2)
-		must(t, s.People().CreateOwner(ctx, second, 199, want))
+		must(t, s.People().CreateOwner(ctx, entry("x"), second, 199, want))
 		got, err := s.People().ByEmail(ctx, want.EmailKey)
 		if err != nil || got != want {
 			t.Fatalf("stored %+v, %v; want %+v", got, err, want)
@@ -51,7 +51,7 @@ func TestOwnerToken(t *testing.T) {
 		if err := s.People().PutOwnerToken(ctx, first, 210, 300); !errors.Is(err, store.ErrConflict) {
 			t.Errorf("a second token beside an owner: %v", err)
 		}
-		if err := s.People().CreateOwner(ctx, second, 199, owner(3)); !errors.Is(err, store.ErrConflict) {
+		if err := s.People().CreateOwner(ctx, entry("x"), second, 199, owner(3)); !errors.Is(err, store.ErrConflict) {
 			t.Errorf("a second owner: %v", err)
 		}
 		if err := s.People().CheckOwnerToken(ctx, second, 199); !errors.Is(err, store.ErrConflict) {
@@ -76,7 +76,7 @@ func TestOneOwnerOfMany(t *testing.T) {
 					}
 					return
 				}
-				switch err := s.People().CreateOwner(ctx, hash, 2, owner(i)); {
+				switch err := s.People().CreateOwner(ctx, entry("x"), hash, 2, owner(i)); {
 				case err == nil:
 					made.Add(1)
 				case !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrNotFound):
@@ -97,15 +97,15 @@ func TestNoSignInByAnOldPassword(t *testing.T) {
 		ctx := t.Context()
 		must(t, s.People().PutOwnerToken(ctx, []byte("t"), 1, 100))
 		p := owner(1)
-		must(t, s.People().CreateOwner(ctx, []byte("t"), 2, p))
-		if _, err := s.People().SetPassword(ctx, p.ID, "$new$", ""); err != nil {
+		must(t, s.People().CreateOwner(ctx, entry("x"), []byte("t"), 2, p))
+		if _, err := s.People().SetPassword(ctx, entry("x"), p.ID, "$new$", ""); err != nil {
 			t.Fatal(err)
 		}
 		in := store.SignIn{TokenHash: []byte("late"), ID: store.NewID(), PersonID: p.ID, CreatedAt: 5, SeenAt: 5}
-		if err := s.SignIns().Add(ctx, in, p.PasswordHash); !errors.Is(err, store.ErrNotFound) {
+		if err := s.SignIns().Add(ctx, entry("x"), in, p.PasswordHash); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("by the old password: %v", err)
 		}
-		must(t, s.SignIns().Add(ctx, in, "$new$"))
+		must(t, s.SignIns().Add(ctx, entry("x"), in, "$new$"))
 	})
 }
 
@@ -114,16 +114,16 @@ func TestSignIns(t *testing.T) {
 		ctx := t.Context()
 		must(t, s.People().PutOwnerToken(ctx, []byte("t"), 1, 100))
 		p := owner(1)
-		must(t, s.People().CreateOwner(ctx, []byte("t"), 2, p))
+		must(t, s.People().CreateOwner(ctx, entry("x"), []byte("t"), 2, p))
 		in := store.SignIn{TokenHash: []byte{0, 1, 255, '\''}, ID: store.NewID(), PersonID: p.ID,
 			Address: "192.0.2.1", Browser: "It's \\ a ? browser", CreatedAt: 5, SeenAt: 5}
-		must(t, s.SignIns().Add(ctx, in, p.PasswordHash))
-		if err := s.SignIns().Add(ctx, in, p.PasswordHash); !errors.Is(err, store.ErrConflict) {
+		must(t, s.SignIns().Add(ctx, entry("x"), in, p.PasswordHash))
+		if err := s.SignIns().Add(ctx, entry("x"), in, p.PasswordHash); !errors.Is(err, store.ErrConflict) {
 			t.Errorf("the same token twice: %v", err)
 		}
 		stray := in
 		stray.TokenHash, stray.ID, stray.PersonID = []byte("x"), "x", "nobody"
-		if err := s.SignIns().Add(ctx, stray, p.PasswordHash); !errors.Is(err, store.ErrNotFound) {
+		if err := s.SignIns().Add(ctx, entry("x"), stray, p.PasswordHash); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("a sign-in of nobody: %v", err)
 		}
 		must(t, s.SignIns().Touch(ctx, in.TokenHash, 7))
@@ -145,7 +145,7 @@ func TestSignIns(t *testing.T) {
 		if _, _, err := s.SignIns().ByID(ctx, in.ID); !errors.Is(err, store.ErrNotFound) {
 			t.Fatalf("one that was idle too long: %v", err)
 		}
-		if _, err := s.SignIns().Remove(ctx, in.TokenHash); !errors.Is(err, store.ErrNotFound) {
+		if _, err := s.SignIns().Remove(ctx, entry("x"), in.TokenHash); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("removing what is not there: %v", err)
 		}
 		if err := s.SignIns().Touch(ctx, in.TokenHash, 9); !errors.Is(err, store.ErrNotFound) {
@@ -229,7 +229,7 @@ func TestHostileText(t *testing.T) {
 		must(t, s.People().PutOwnerToken(t.Context(), []byte("t"), 1, 100))
 		p := owner(1)
 		p.Name = `'"; DROP TABLE people; -- \ \' \\ ? ?0 ?TableAlias $1 :x {{.Bytes}} %s ` + "\u202e\U0001F600\r\n\x1b\x00\xff end"
-		must(t, s.People().CreateOwner(t.Context(), []byte("t"), 2, p))
+		must(t, s.People().CreateOwner(t.Context(), entry("x"), []byte("t"), 2, p))
 		got, err := s.People().ByEmail(t.Context(), p.EmailKey)
 		if want := strings.ToValidUTF8(strings.ReplaceAll(p.Name, "\x00", "\uFFFD"), "\uFFFD"); err != nil || got.Name != want {
 			t.Fatalf("stored %q, %v; want %q", got.Name, err, want)

@@ -41,10 +41,10 @@ func (s Secrets) Has(ctx context.Context, name string) (bool, error) {
 }
 
 // Add keeps a secret that is not there yet. Errors: ErrConflict.
-func (s Secrets) Add(ctx context.Context, name string, value []byte, now int64) error {
+func (s Secrets) Add(ctx context.Context, by Entry, name string, value []byte, now int64) error {
 	row := s.sealed(name, value)
 	row.CreatedAt = now
-	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+	return s.change(ctx, FirstOrganization, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
 		_, err := tx.NewInsert().Model(&row).Exec(ctx)
 		return err
 	})
@@ -53,9 +53,9 @@ func (s Secrets) Add(ctx context.Context, name string, value []byte, now int64) 
 // Rotate puts next in the place of a secret that is old, keeps how that is proved,
 // and revokes the enrollment tokens that name the old key; all or nothing. Errors:
 // ErrConflict when the secret is another one by now.
-func (s Secrets) Rotate(ctx context.Context, name string, old, next []byte, r KeyRotation) error {
+func (s Secrets) Rotate(ctx context.Context, by Entry, name string, old, next []byte, r KeyRotation) error {
 	row := s.sealed(name, next)
-	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+	return s.change(ctx, FirstOrganization, by, func(ctx context.Context, tx bun.Tx, by *Entry) error {
 		got := secret{}
 		if err := mapped(tx.NewSelect().Model(&got).Where("name = ?", name).Scan(ctx)); err != nil {
 			return err

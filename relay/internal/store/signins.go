@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/uptrace/bun"
 )
@@ -25,8 +26,8 @@ type SignIn struct {
 
 // Add remembers a sign-in by a password of that hash. Errors: ErrNotFound
 // when the person has another one by now, which ended the sign-ins by this one.
-func (s SignIns) Add(ctx context.Context, in SignIn, passwordHash string) error {
-	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+func (s SignIns) Add(ctx context.Context, by Entry, in SignIn, passwordHash string) error {
+	return s.change(ctx, FirstOrganization, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
 		// Written, not read: it keeps the row from being changed until the sign-in is there.
 		err := changed(tx.NewUpdate().Model((*Person)(nil)).Set("password_hash = password_hash").
 			Where("id = ? AND password_hash = ?", in.PersonID, passwordHash).Exec(ctx))
@@ -73,9 +74,17 @@ func (s SignIns) Touch(ctx context.Context, hash []byte, now int64) error {
 }
 
 // Remove ends a sign-in and returns its id. Errors: ErrNotFound.
-func (s SignIns) Remove(ctx context.Context, hash []byte) (id string, err error) {
-	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		return tx.NewDelete().Model((*SignIn)(nil)).Where("token_hash = ?", hash).Returning("id").Scan(ctx, &id)
+func (s SignIns) Remove(ctx context.Context, by Entry, hash []byte) (id string, err error) {
+	err = s.change(ctx, FirstOrganization, by, func(ctx context.Context, tx bun.Tx, by *Entry) error {
+		var in SignIn
+		if _, err := tx.NewDelete().Model(&in).Where("token_hash = ?", hash).Returning("id, person_id").Exec(ctx); err != nil {
+			return err
+		}
+		if id = in.ID; id == "" {
+			return ErrNotFound
+		}
+		by.ActorID, by.SignInID, by.ObjectID = in.PersonID, id, id
+		return nil
 	})
 	return id, err
 }
@@ -88,17 +97,18 @@ func (s SignIns) Of(ctx context.Context, person string) ([]SignIn, error) {
 }
 
 // End ends a sign-in of a person. Errors: ErrNotFound.
-func (s SignIns) End(ctx context.Context, person, id string) error {
-	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+func (s SignIns) End(ctx context.Context, by Entry, person, id string) error {
+	return s.change(ctx, FirstOrganization, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
 		return changed(tx.NewDelete().Model((*SignIn)(nil)).Where("person_id = ? AND id = ?", person, id).Exec(ctx))
 	})
 }
 
 // SetPassword gives a person another password and ends all sign-ins of theirs
 // but one, both or neither. It returns those that ended. Errors: ErrNotFound.
-func (s People) SetPassword(ctx context.Context, person, passwordHash, except string) (ended []string, err error) {
-	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+func (s People) SetPassword(ctx context.Context, by Entry, person, passwordHash, except string) (ended []string, err error) {
+	err = s.change(ctx, FirstOrganization, by, func(ctx context.Context, tx bun.Tx, by *Entry) error {
 		ended, err = setPassword(ctx, tx, person, passwordHash, except)
+		*by = by.With("sign_ins_ended", strconv.Itoa(len(ended)))
 		return err
 	})
 	return ended, err
