@@ -100,8 +100,7 @@ describe('six kills', () => {
     const w = await World.start();
     const get = async <T>(path: string): Promise<T> =>
       (await (await w.context.request.get(`${w.relay.url}/api/v1${path}`)).json()) as T;
-    const journal = async (): Promise<Row[]> =>
-      (await get<{ sessions: Row[] }>('/sessions?limit=100')).sessions;
+    const journal = async (): Promise<Row[]> => (await get<{ items: Row[] }>('/sessions?limit=100')).items;
     const work = new Work(w);
     try {
       const view = await connect(w.context, w.page);
@@ -124,9 +123,9 @@ describe('six kills', () => {
         await until(
           `the computer to be in session after kill ${kill + 1}`,
           async () =>
-            (
-              await get<{ computers: { status: string }[] }>('/computers').catch(() => undefined)
-            )?.computers.every((c) => c.status === 'in_session'),
+            (await get<{ items: { status: string }[] }>('/computers').catch(() => undefined))?.items.every(
+              (c) => c.status === 'in_session',
+            ),
           40_000,
           () => w.logs(),
         );
@@ -147,9 +146,13 @@ describe('six kills', () => {
         known = rows;
       }
       await work.stop();
-      const kept = new Set(
-        (await get<{ tokens: { note: string }[] }>('/enrollment-tokens')).tokens.map((t) => t.note),
-      );
+      const kept = new Set<string>();
+      for (let cursor = ''; ;) {
+        const path = `/enrollment-tokens?limit=100${cursor && `&cursor=${cursor}`}`;
+        const page = await get<{ items: { note: string }[]; next: string }>(path);
+        page.items.forEach((t) => kept.add(t.note));
+        if (!(cursor = page.next)) break;
+      }
       expect(work.acknowledged.filter((note) => !kept.has(note))).toEqual([]);
       await disconnect(view);
       await expect

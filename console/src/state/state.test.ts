@@ -143,9 +143,9 @@ describe('journal', () => {
 
   it('is the snapshot, then deltas, then older pages, each session once and the newest first', async () => {
     const pages = [
-      { sessions: [row('s2', '2026-01-02T00:00:00Z')], next: 'older' },
+      { items: [row('s2', '2026-01-02T00:00:00Z')], next: 'older' },
       {
-        sessions: [
+        items: [
           row('s1', '2026-01-01T00:00:00Z', {
             ended_at: '2026-01-01T00:01:00Z',
             end_reason: 'agent_stopped',

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"oriel/protocol/sanitize"
+	"oriel/relay/internal/page"
 	"oriel/relay/internal/store"
 )
 
@@ -19,10 +20,18 @@ type SignIn struct {
 	Current   bool      `json:"current" doc:"The one that asks."`
 }
 
-type signInsOut struct {
-	Body struct {
-		SignIns []SignIn `json:"sign_ins" nullable:"false"`
-	}
+type signInsIn struct {
+	ListIn
+	Sort string `query:"sort" enum:"seen_at,-seen_at,created_at,-created_at" default:"-seen_at"`
+}
+
+var signInList = page.List[SignIn]{
+	ID: func(in SignIn) string { return in.ID },
+	Keys: map[string]func(SignIn) string{
+		"seen_at":    func(in SignIn) string { return inTime(in.SeenAt) },
+		"created_at": func(in SignIn) string { return inTime(in.CreatedAt) },
+	},
+	Text: func(in SignIn) []string { return []string{in.Address, in.Browser} },
 }
 
 type passwordIn struct {
@@ -41,24 +50,25 @@ type recoverIn struct {
 
 func (a *API) account() {
 	of := tag("people")
-	operation(a, "GET", "/sign-ins", "listSignIns", "Where the caller is signed in, the last seen first", a.signIns, of)
+	operation(a, "GET", "/sign-ins", "listSignIns", "Where the caller is signed in", a.signIns, of)
 	operation(a, "DELETE", "/sign-ins/{id}", "endSignIn", "End a sign-in of the caller, and its sessions", a.endSignIn, of, status(http.StatusNoContent))
 	operation(a, "POST", "/password", "changePassword", "Change the caller's password and end all other sign-ins", a.changePassword, of)
 	operation(a, "POST", "/recover", "recoverOwner", "Set the owner's password anew with the one-time token and end all sign-ins", a.recover, of, open)
 }
 
-func (a *API) signIns(ctx context.Context, _ *nothingIn) (*signInsOut, error) {
+func (a *API) signIns(ctx context.Context, in *signInsIn) (*listOut[SignIn], error) {
 	who, err := a.requireOwn(ctx)
 	if err != nil {
 		return nil, err
 	}
 	all, err := a.o.Access.SignIns(ctx, who)
-	out := &signInsOut{}
-	out.Body.SignIns = each(all, func(in store.SignIn) SignIn {
+	if err != nil {
+		return nil, err
+	}
+	return answer(signInList, each(all, func(in store.SignIn) SignIn {
 		return SignIn{ID: in.ID, CreatedAt: when(in.CreatedAt), SeenAt: when(in.SeenAt), Address: in.Address,
 			Browser: sanitize.Line(in.Browser, 256), Current: in.ID == who.SignInID}
-	})
-	return out, err
+	}), in.request(in.Sort))
 }
 
 func (a *API) endSignIn(ctx context.Context, in *idIn) (*struct{}, error) {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"go.yaml.in/yaml/v3"
+
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/api"
 	"oriel/relay/internal/fault"
@@ -189,6 +191,93 @@ func TestKnownKeys(t *testing.T) {
 			t.Fatalf("%s %s", got.Status, got.body)
 		}
 	})
+}
+
+// Rule: every list takes limit, cursor, sort and q, and answers items and next; what
+// is sorted by is named.
+func TestListsAreAlike(t *testing.T) {
+	text, err := api.New(api.Options{Version: "1"}).YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var d struct {
+		Paths map[string]map[string]struct {
+			OperationID string `yaml:"operationId"`
+			Parameters  []struct {
+				Name   string
+				Schema struct {
+					Enum    []string
+					Default any
+				}
+			}
+			Responses map[string]struct {
+				Content map[string]struct {
+					Schema struct {
+						Ref string `yaml:"$ref"`
+					}
+				}
+			}
+		}
+		Components struct {
+			Schemas map[string]struct{ Properties map[string]struct{ Type any } }
+		}
+	}
+	if err := yaml.Unmarshal(text, &d); err != nil {
+		t.Fatal(err)
+	}
+	lists := 0
+	for path, methods := range d.Paths {
+		get, ok := methods["get"]
+		if !ok {
+			continue
+		}
+		properties := d.Components.Schemas[strings.TrimPrefix(get.Responses["200"].Content["application/json"].Schema.Ref, "#/components/schemas/")].Properties
+		_, items := properties["items"]
+		if !items && (strings.HasSuffix(path, "}") || len(properties) != 1) {
+			continue
+		}
+		lists++
+		names := map[string]bool{}
+		for _, p := range get.Parameters {
+			names[p.Name] = true
+			if p.Name == "sort" && (len(p.Schema.Enum) < 2 || p.Schema.Default == nil) {
+				t.Errorf("%s sorts by %v", path, p.Schema)
+			}
+		}
+		_, next := properties["next"]
+		if !items || !next || len(properties) != 2 || !names["limit"] || !names["cursor"] || !names["sort"] || !names["q"] {
+			t.Errorf("%s (%s) takes %v and answers %v", path, get.OperationID, names, properties)
+		}
+	}
+	if lists != 6 {
+		t.Errorf("%d lists; there are computers, sessions, tokens, sign-ins, those that wait, and known keys", lists)
+	}
+}
+
+// Rule: a method that an address does not take is answered 405 with those that it
+// takes, and content that is no JSON 415, both as problems.
+func TestMethodsAndContent(t *testing.T) {
+	a, c, _ := setup(t, storetest.Open(t, storetest.SQLite(t)), access.Options{})
+	token, err := a.NewOwnerToken(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.do("POST", "/api/v1/owner", `{"token":"`+token+`","name":"Ada","email":"ada@example.com","password":"correct horse"}`)
+	wrong := c.do("DELETE", "/api/v1/enrollment-tokens", "")
+	c.problem(wrong, 405, "method_not_allowed")
+	if allow := wrong.Header.Get("Allow"); allow != "GET, POST" {
+		t.Errorf("Allow: %q", allow)
+	}
+	r := httptest.NewRequest("POST", "http://127.0.0.1/api/v1/sign-in", strings.NewReader("<login/>"))
+	r.Header.Set("Content-Type", "text/xml")
+	w := httptest.NewRecorder()
+	c.h.ServeHTTP(w, r)
+	res := w.Result()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.problem(answer{res, string(body)}, 415, "unsupported_media_type")
 }
 
 func TestTooManyTries(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"oriel/protocol/sanitize"
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/fault"
+	"oriel/relay/internal/page"
 )
 
 // Computer is one row of the list.
@@ -103,16 +104,28 @@ type idIn struct {
 
 type computerOut struct{ Body Computer }
 
-type computersOut struct {
-	Body struct {
-		Computers []Computer `json:"computers" nullable:"false"`
-	}
+type computersIn struct {
+	ListIn
+	Sort   string `query:"sort" enum:"name,-name,added_at,-added_at,last_seen,-last_seen" default:"name"`
+	Status string `query:"status" enum:"online,in_session,offline,never_seen,blocked"`
 }
 
-type renameIn struct {
+var computerList = page.List[Computer]{
+	ID: func(c Computer) string { return c.ID },
+	Keys: map[string]func(Computer) string{
+		"name":      func(c Computer) string { return strings.ToLower(c.Name) },
+		"added_at":  func(c Computer) string { return inTime(c.AddedAt) },
+		"last_seen": func(c Computer) string { return inTime(orNever(c.LastSeen)) },
+	},
+	Text: func(c Computer) []string {
+		return append([]string{c.Name, c.HostName, c.OSName, c.User, c.Address}, c.Addresses...)
+	},
+}
+
+type updateComputerIn struct {
 	ID   string `path:"id" maxLength:"64"`
 	Body struct {
-		Name string `json:"name" maxLength:"256" doc:"Empty: the host's name."`
+		Name *string `json:"name,omitempty" maxLength:"256" doc:"Empty: the host's name. Absent: as it is."`
 	}
 }
 
@@ -139,9 +152,9 @@ type previewOut struct {
 
 func (a *API) computers() {
 	of := tag("computers")
-	operation(a, "GET", "/computers", "listComputers", "All computers that one may see", a.listComputers, of)
+	operation(a, "GET", "/computers", "listComputers", "Computers that one may see", a.listComputers, of)
 	operation(a, "GET", "/computers/{id}", "getComputer", "One computer", a.getComputer, of)
-	operation(a, "PATCH", "/computers/{id}", "renameComputer", "Change the display name", a.renameComputer, of)
+	operation(a, "PATCH", "/computers/{id}", "updateComputer", "Change what is named, and nothing else", a.updateComputer, of)
 	operation(a, "DELETE", "/computers/{id}", "removeComputer", "Remove a computer; its agent is refused from then on", a.removeComputer, of, status(http.StatusNoContent))
 	operation(a, "POST", "/computers/{id}/split", "splitComputer", "Say that two machines with one identity are two: one gets its own", a.splitComputer, of)
 	operation(a, "DELETE", "/computers/{id}/twins", "settleComputer", "Say that only one of two machines with one identity is left", a.settleComputer, of, status(http.StatusNoContent))
@@ -169,7 +182,7 @@ func (a *API) computer(ctx context.Context, id string) (*computerOut, error) {
 	return out, nil
 }
 
-func (a *API) listComputers(ctx context.Context, _ *nothingIn) (*computersOut, error) {
+func (a *API) listComputers(ctx context.Context, in *computersIn) (*listOut[Computer], error) {
 	if err := a.require(ctx, access.See, access.Relay); err != nil {
 		return nil, err
 	}
@@ -179,13 +192,15 @@ func (a *API) listComputers(ctx context.Context, _ *nothingIn) (*computersOut, e
 	}
 	// One role today, so one question for all; roles per computer will ask for each.
 	control := a.may(ctx, access.Control, access.Relay)
-	out := &computersOut{}
-	out.Body.Computers = make([]Computer, len(all))
-	for i, c := range all {
-		out.Body.Computers[i] = computerOf(c)
-		out.Body.Computers[i].MayControl = control
+	var shown []Computer
+	for _, c := range all {
+		one := computerOf(c)
+		one.MayControl = control
+		if in.Status == "" || one.Status == in.Status {
+			shown = append(shown, one)
+		}
 	}
-	return out, nil
+	return answer(computerList, shown, in.request(in.Sort))
 }
 
 func (a *API) getComputer(ctx context.Context, in *idIn) (*computerOut, error) {
@@ -195,16 +210,18 @@ func (a *API) getComputer(ctx context.Context, in *idIn) (*computerOut, error) {
 	return a.computer(ctx, in.ID)
 }
 
-func (a *API) renameComputer(ctx context.Context, in *renameIn) (*computerOut, error) {
+func (a *API) updateComputer(ctx context.Context, in *updateComputerIn) (*computerOut, error) {
 	if err := a.require(ctx, access.Manage, access.Computer(in.ID)); err != nil {
 		return nil, err
 	}
-	name := strings.TrimSpace(in.Body.Name)
-	if !sanitize.Printable(name) {
-		return nil, fault.Field("name", "this name has characters that cannot be shown")
-	}
-	if err := a.o.Fleet.Rename(ctx, actor(ctx), in.ID, name); err != nil {
-		return nil, err
+	if in.Body.Name != nil {
+		name := strings.TrimSpace(*in.Body.Name)
+		if !sanitize.Printable(name) {
+			return nil, fault.Field("name", "this name has characters that cannot be shown")
+		}
+		if err := a.o.Fleet.Rename(ctx, actor(ctx), in.ID, name); err != nil {
+			return nil, err
+		}
 	}
 	return a.computer(ctx, in.ID)
 }

@@ -8,6 +8,8 @@ import (
 
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/fault"
+	"oriel/relay/internal/page"
+	"oriel/relay/internal/store"
 )
 
 // KnownKey is a computer's key as the account remembers it.
@@ -17,10 +19,22 @@ type KnownKey struct {
 	Since      time.Time `json:"since"`
 }
 
-type knownKeysOut struct {
-	Body struct {
-		Keys []KnownKey `json:"keys" nullable:"false"`
-	}
+type knownKeysIn struct {
+	ListIn
+	Sort string `query:"sort" enum:"computer_id,-computer_id,since,-since" default:"computer_id"`
+}
+
+var knownKeyList = page.List[KnownKey]{
+	ID: func(k KnownKey) string { return k.ComputerID },
+	Keys: map[string]func(KnownKey) string{
+		"computer_id": func(k KnownKey) string { return k.ComputerID },
+		"since":       func(k KnownKey) string { return inTime(k.Since) },
+	},
+	Text: func(k KnownKey) []string { return []string{k.ComputerID} },
+}
+
+func knownKeyOf(k store.KnownKey) KnownKey {
+	return KnownKey{k.ComputerID, k.MachineKey, when(k.Since)}
 }
 
 type rememberIn struct {
@@ -37,7 +51,7 @@ func (a *API) keys() {
 	operation(a, "PUT", "/me/keys/{id}", "rememberKey", "Remember a computer's key with the account", a.rememberKey, of, status(http.StatusNoContent))
 }
 
-func (a *API) knownKeys(ctx context.Context, _ *nothingIn) (*knownKeysOut, error) {
+func (a *API) knownKeys(ctx context.Context, in *knownKeysIn) (*listOut[KnownKey], error) {
 	who, err := a.requireOwn(ctx)
 	if err != nil {
 		return nil, err
@@ -46,12 +60,7 @@ func (a *API) knownKeys(ctx context.Context, _ *nothingIn) (*knownKeysOut, error
 	if err != nil {
 		return nil, err
 	}
-	out := &knownKeysOut{}
-	out.Body.Keys = make([]KnownKey, len(all))
-	for i, k := range all {
-		out.Body.Keys[i] = KnownKey{k.ComputerID, k.MachineKey, when(k.Since)}
-	}
-	return out, nil
+	return answer(knownKeyList, each(all, knownKeyOf), in.request(in.Sort))
 }
 
 func (a *API) rememberKey(ctx context.Context, in *rememberIn) (*struct{}, error) {

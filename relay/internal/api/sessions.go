@@ -7,6 +7,7 @@ import (
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/relay/internal/access"
+	"oriel/relay/internal/page"
 	"oriel/relay/internal/store"
 )
 
@@ -77,18 +78,11 @@ func sessionOf(e *orielv1.JournalEntry) Session {
 }
 
 type sessionsIn struct {
-	Limit    int    `query:"limit" minimum:"1" maximum:"100" default:"20"`
-	Cursor   string `query:"cursor" maxLength:"128" doc:"next of the page before."`
+	ListIn
+	Sort     string `query:"sort" enum:"started_at,-started_at" default:"-started_at"`
 	Computer string `query:"computer" maxLength:"64"`
 	Operator string `query:"operator" maxLength:"64"`
 	Running  string `query:"running" enum:"true,false"`
-}
-
-type sessionsOut struct {
-	Body struct {
-		Sessions []Session `json:"sessions" nullable:"false" doc:"Newest first."`
-		Next     string    `json:"next" doc:"Cursor of the next page; empty: this is the last."`
-	}
 }
 
 type sessionOut struct{ Body Session }
@@ -100,22 +94,20 @@ func (a *API) sessions() {
 	operation(a, "POST", "/sessions/{id}/end", "endSession", "End a session on both sides", a.endSession, of, status(http.StatusNoContent))
 }
 
-func (a *API) listSessions(ctx context.Context, in *sessionsIn) (*sessionsOut, error) {
+func (a *API) listSessions(ctx context.Context, in *sessionsIn) (*listOut[Session], error) {
 	if err := a.require(ctx, access.Journal, access.Relay); err != nil {
 		return nil, err
 	}
-	f := store.SessionFilter{ComputerID: in.Computer, OperatorID: in.Operator}
+	f := store.SessionFilter{ComputerID: in.Computer, OperatorID: in.Operator, Words: in.Words, OldestFirst: in.Sort == "started_at"}
 	if in.Running != "" {
 		running := in.Running == "true"
 		f.Running = &running
 	}
-	page, next, err := a.o.Journal.Page(ctx, f, in.Cursor, in.Limit)
+	rows, next, err := a.o.Journal.Page(ctx, f, in.Cursor, in.Limit)
 	if err != nil {
 		return nil, err
 	}
-	out := &sessionsOut{}
-	out.Body.Sessions, out.Body.Next = each(page, sessionOf), next
-	return out, nil
+	return &listOut[Session]{page.Page[Session]{Items: each(rows, sessionOf), Next: next}}, nil
 }
 
 func (a *API) getSession(ctx context.Context, in *idIn) (*sessionOut, error) {

@@ -11,6 +11,7 @@ import (
 	"oriel/protocol/sanitize"
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/fault"
+	"oriel/relay/internal/page"
 	"oriel/relay/internal/store"
 )
 
@@ -37,10 +38,18 @@ func tokenOf(t store.EnrollmentToken) EnrollmentToken {
 		UsesLeft: t.UsesLeft, Used: t.Used, RevokedAt: maybe(t.RevokedAt)}
 }
 
-type tokensOut struct {
-	Body struct {
-		Tokens []EnrollmentToken `json:"tokens" nullable:"false"`
-	}
+type tokensIn struct {
+	ListIn
+	Sort string `query:"sort" enum:"created_at,-created_at,expires_at,-expires_at" default:"-created_at"`
+}
+
+var tokenList = page.List[EnrollmentToken]{
+	ID: func(t EnrollmentToken) string { return t.ID },
+	Keys: map[string]func(EnrollmentToken) string{
+		"created_at": func(t EnrollmentToken) string { return inTime(t.CreatedAt) },
+		"expires_at": func(t EnrollmentToken) string { return inTime(t.ExpiresAt) },
+	},
+	Text: func(t EnrollmentToken) []string { return []string{t.Note} },
 }
 
 type newTokenIn struct {
@@ -56,19 +65,20 @@ type newTokenOut struct{ Body NewEnrollmentToken }
 
 func (a *API) tokens() {
 	of := tag("enrollment")
-	operation(a, "GET", "/enrollment-tokens", "listEnrollmentTokens", "All enrollment tokens, newest first", a.listTokens, of)
+	operation(a, "GET", "/enrollment-tokens", "listEnrollmentTokens", "Enrollment tokens", a.listTokens, of)
 	operation(a, "POST", "/enrollment-tokens", "createEnrollmentToken", "Make one", a.createToken, of, status(http.StatusCreated))
 	operation(a, "DELETE", "/enrollment-tokens/{id}", "revokeEnrollmentToken", "Make one useless from now on", a.revokeToken, of, status(http.StatusNoContent))
 }
 
-func (a *API) listTokens(ctx context.Context, _ *nothingIn) (*tokensOut, error) {
+func (a *API) listTokens(ctx context.Context, in *tokensIn) (*listOut[EnrollmentToken], error) {
 	if err := a.require(ctx, access.Enroll, access.Relay); err != nil {
 		return nil, err
 	}
 	all, err := a.o.Fleet.Tokens(ctx)
-	out := &tokensOut{}
-	out.Body.Tokens = each(all, tokenOf)
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	return answer(tokenList, each(all, tokenOf), in.request(in.Sort))
 }
 
 func (a *API) createToken(ctx context.Context, in *newTokenIn) (*newTokenOut, error) {

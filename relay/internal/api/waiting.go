@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"oriel/relay/internal/access"
+	"oriel/relay/internal/page"
+	"oriel/relay/internal/store"
 )
 
 // WaitingComputer is one that this relay once enrolled and has lost, as after the
@@ -21,10 +23,22 @@ type WaitingComputer struct {
 	SeenAt   time.Time `json:"seen_at"`
 }
 
-type waitingOut struct {
-	Body struct {
-		Computers []WaitingComputer `json:"computers" nullable:"false"`
-	}
+type waitingIn struct {
+	ListIn
+	Sort string `query:"sort" enum:"since,-since,seen_at,-seen_at" default:"since"`
+}
+
+var waitingList = page.List[WaitingComputer]{
+	ID: func(w WaitingComputer) string { return w.ID },
+	Keys: map[string]func(WaitingComputer) string{
+		"since":   func(w WaitingComputer) string { return inTime(w.Since) },
+		"seen_at": func(w WaitingComputer) string { return inTime(w.SeenAt) },
+	},
+	Text: func(w WaitingComputer) []string { return []string{w.HostName, w.OSName, w.Address} },
+}
+
+func waitingOf(w store.WaitingComputer) WaitingComputer {
+	return WaitingComputer{w.ComputerID, w.HostName, w.OS, w.OSName, w.Address, w.MachineKey, when(w.Since), when(w.SeenAt)}
 }
 
 func (a *API) waiting() {
@@ -34,7 +48,7 @@ func (a *API) waiting() {
 	operation(a, "DELETE", "/waiting-computers/{id}", "forgetWaitingComputer", "Have a computer wait no longer; it needs a new token from then on", a.forgetWaiting, of, status(http.StatusNoContent))
 }
 
-func (a *API) listWaiting(ctx context.Context, _ *nothingIn) (*waitingOut, error) {
+func (a *API) listWaiting(ctx context.Context, in *waitingIn) (*listOut[WaitingComputer], error) {
 	if err := a.require(ctx, access.Enroll, access.Relay); err != nil {
 		return nil, err
 	}
@@ -42,12 +56,7 @@ func (a *API) listWaiting(ctx context.Context, _ *nothingIn) (*waitingOut, error
 	if err != nil {
 		return nil, err
 	}
-	out := &waitingOut{}
-	out.Body.Computers = make([]WaitingComputer, len(all))
-	for i, w := range all {
-		out.Body.Computers[i] = WaitingComputer{w.ComputerID, w.HostName, w.OS, w.OSName, w.Address, w.MachineKey, when(w.Since), when(w.SeenAt)}
-	}
-	return out, nil
+	return answer(waitingList, each(all, waitingOf), in.request(in.Sort))
 }
 
 func (a *API) takeBack(ctx context.Context, in *idIn) (*computerOut, error) {

@@ -11,7 +11,7 @@ import (
 	"oriel/protocol/trust"
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/bus"
-	"oriel/relay/internal/journal"
+	"oriel/relay/internal/page"
 	"oriel/relay/internal/store"
 )
 
@@ -210,7 +210,7 @@ func (b *Broker) End(ctx context.Context, who access.Identity, session string) e
 func (b *Broker) EndComputer(ctx context.Context, computer, detail string, toAgent func(*orielv1.ToAgent)) error {
 	running, err := b.o.Journal.Running(ctx, store.Running{ComputerID: computer})
 	if toAgent != nil { // what ended a moment ago it may not have heard, and will not any more
-		page, _, perr := b.o.Journal.Page(ctx, store.SessionFilter{ComputerID: computer}, "", journal.MaxPage)
+		page, _, perr := b.o.Journal.Page(ctx, store.SessionFilter{ComputerID: computer}, "", page.Max)
 		err = errors.Join(err, perr)
 		for _, e := range page {
 			if e.GetEndedAt() > b.o.Now().Add(-time.Minute).UnixMilli() {

@@ -8,7 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	orielv1 "oriel/protocol/oriel/v1"
-	"oriel/relay/internal/journal"
+	"oriel/relay/internal/page"
 	"oriel/relay/internal/store"
 )
 
@@ -127,7 +127,7 @@ func (h *Hub) snapshots(ctx context.Context, tabs map[*tab]bool) {
 	}
 	if journals {
 		var err error
-		if entries, _, err = h.o.Journal.Page(ctx, store.SessionFilter{}, "", journal.MaxPage); err != nil {
+		if entries, _, err = h.o.Journal.Page(ctx, store.SessionFilter{}, "", page.Max); err != nil {
 			h.retry(ctx, tabs, err)
 			return
 		}

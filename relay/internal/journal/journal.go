@@ -25,12 +25,10 @@ package journal
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -38,7 +36,7 @@ import (
 	"oriel/protocol/sanitize"
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/bus"
-	"oriel/relay/internal/fault"
+	"oriel/relay/internal/page"
 	"oriel/relay/internal/store"
 )
 
@@ -49,17 +47,8 @@ const LostAfter = 5 * time.Minute
 // ConnectWithin is how long a session may take to connect.
 const ConnectWithin = 2 * time.Minute
 
-// Bounds of a page.
-const (
-	DefaultPage = 50
-	MaxPage     = 100
-)
-
-// Errors that a caller can act on, besides store.ErrNotFound.
-var (
-	ErrEnded  = store.ErrEnded
-	ErrCursor = fault.New(fault.Cursor, "this page does not exist; start again from the first")
-)
+// ErrEnded: the session has ended.
+var ErrEnded = store.ErrEnded
 
 // Options of New; all are needed but Organization, Lease, Log and Now.
 type Options struct {
@@ -354,42 +343,34 @@ func (j *Journal) Get(ctx context.Context, id string) (*orielv1.JournalEntry, er
 	return entry(row), nil
 }
 
-// Page is at most limit rows (0: DefaultPage) that f names after cursor
-// (empty: from the newest; f's own place is not looked at), and the cursor of
-// the next page, empty when there is none. Errors: ErrCursor.
+// Page is at most limit rows (0: page.Default) that f names after cursor (empty:
+// from the top; f's own place is not looked at), and the cursor of the next page,
+// empty when there is none. Errors: page.ErrCursor.
 func (j *Journal) Page(ctx context.Context, f store.SessionFilter, cursor string, limit int) (_ []*orielv1.JournalEntry, next string, err error) {
-	if f.AfterStarted, f.AfterID, err = place(cursor); err != nil {
+	r := page.Request{Limit: limit, Cursor: cursor, Sort: "-started_at"}
+	if f.OldestFirst {
+		r.Sort = "started_at"
+	}
+	at, err := r.Place()
+	if err == nil && at.ID != "" {
+		f.AfterID = at.ID
+		if f.AfterStarted, err = strconv.ParseInt(at.Key, 10, 64); err != nil {
+			err = page.ErrCursor
+		}
+	}
+	if err != nil {
 		return nil, "", err
 	}
-	if limit <= 0 {
-		limit = DefaultPage
-	}
-	limit = min(limit, MaxPage)
-	rows, err := j.sessions().Page(ctx, f, int64(limit)+1)
+	rows, err := j.sessions().Page(ctx, f, int64(r.Size())+1)
 	if err != nil {
 		return nil, "", fmt.Errorf("journal: %w", err)
 	}
-	if len(rows) > limit {
-		rows = rows[:limit]
-		last := rows[limit-1]
-		next = base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d.%s", last.StartedAt, last.ID))
+	if len(rows) > r.Size() {
+		rows = rows[:r.Size()]
+		last := rows[len(rows)-1]
+		next = page.Place{Sort: r.Sort, Key: strconv.FormatInt(last.StartedAt, 10), ID: last.ID}.Cursor()
 	}
 	return entries(rows), next, nil
-}
-
-func place(cursor string) (started int64, id string, err error) {
-	if cursor == "" {
-		return 0, "", nil
-	}
-	b, err := base64.RawURLEncoding.DecodeString(cursor)
-	if err != nil || len(b) > 100 {
-		return 0, "", ErrCursor
-	}
-	first, id, ok := strings.Cut(string(b), ".")
-	if started, err = strconv.ParseInt(first, 10, 64); err != nil || !ok || id == "" {
-		return 0, "", ErrCursor
-	}
-	return started, id, nil
 }
 
 func (j *Journal) changed(row store.Session) {

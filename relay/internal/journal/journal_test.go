@@ -14,6 +14,7 @@ import (
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/bus"
 	"oriel/relay/internal/journal"
+	"oriel/relay/internal/page"
 	"oriel/relay/internal/store"
 	"oriel/relay/internal/store/storetest"
 )
@@ -208,11 +209,11 @@ func TestPages(t *testing.T) {
 		var got []string
 		cursor, pages := "", 0
 		for {
-			page, next, err := j.Page(ctx, store.SessionFilter{OperatorID: "p"}, cursor, 1000)
-			if err != nil || len(page) > journal.MaxPage {
-				t.Fatal(len(page), err)
+			rows, next, err := j.Page(ctx, store.SessionFilter{OperatorID: "p"}, cursor, 1000)
+			if err != nil || len(rows) > page.Max {
+				t.Fatal(len(rows), err)
 			}
-			for _, e := range page {
+			for _, e := range rows {
 				got = append(got, e.GetSessionId())
 			}
 			pages++
@@ -224,12 +225,28 @@ func TestPages(t *testing.T) {
 		if !slices.Equal(got, want) || pages != 2 {
 			t.Fatal("wrong order or rows:", len(got), pages)
 		}
-		if page, next, err := j.Page(ctx, store.SessionFilter{ComputerID: "other"}, "", 0); err != nil || len(page) != 0 || next != "" {
-			t.Fatal(page, next, err)
+		if rows, next, err := j.Page(ctx, store.SessionFilter{ComputerID: "other"}, "", 0); err != nil || len(rows) != 0 || next != "" {
+			t.Fatal(rows, next, err)
+		}
+		oldest := store.SessionFilter{OldestFirst: true}
+		first, next, err := j.Page(ctx, oldest, "", 3)
+		second, _, err2 := j.Page(ctx, oldest, next, 1)
+		slices.Reverse(want)
+		if err != nil || err2 != nil || len(first) != 3 || first[0].GetSessionId() != want[0] || second[0].GetSessionId() != want[3] {
+			t.Fatal("oldest first:", err, err2, len(first), len(second))
+		}
+		if _, _, err := j.Page(ctx, store.SessionFilter{}, next, 1); !errors.Is(err, page.ErrCursor) {
+			t.Errorf("the cursor of another sort: %v", err)
+		}
+		name := first[0].GetComputerName()
+		for words, some := range map[string]bool{strings.ToUpper(name): true, name + " " + first[0].GetOperatorName(): true, "%": false, "_": false, "nobody's": false} {
+			if rows, _, err := j.Page(ctx, store.SessionFilter{Words: words}, "", 0); err != nil || len(rows) > 0 != some {
+				t.Errorf("%q: %d rows, %v", words, len(rows), err)
+			}
 		}
 		for _, bad := range []string{"x", "!", base64.RawURLEncoding.EncodeToString([]byte("1")), base64.RawURLEncoding.EncodeToString([]byte("a.b")),
-			base64.RawURLEncoding.EncodeToString([]byte("1.")), strings.Repeat("A", 1000)} {
-			if _, _, err := j.Page(ctx, store.SessionFilter{}, bad, 0); !errors.Is(err, journal.ErrCursor) {
+			base64.RawURLEncoding.EncodeToString([]byte("1.")), strings.Repeat("A", 1000), page.Place{Sort: "-started_at", Key: "x", ID: "1"}.Cursor()} {
+			if _, _, err := j.Page(ctx, store.SessionFilter{}, bad, 0); !errors.Is(err, page.ErrCursor) {
 				t.Errorf("%.20q: %v", bad, err)
 			}
 		}

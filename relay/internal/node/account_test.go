@@ -17,7 +17,7 @@ func TestSignInsEndFromElsewhere(t *testing.T) {
 		SignIns []struct {
 			ID, Address, Browser string
 			Current              bool
-		} `json:"sign_ins"`
+		} `json:"items"`
 	}
 	elsewhere := func(password string) (*person, *relaytest.Tab) {
 		t.Helper()

@@ -51,7 +51,9 @@ func TestStopAndStart(t *testing.T) {
 		t.Errorf("a link beside the owner: %v", err)
 	}
 	p.url = again.node.URL()
-	var list struct{ Computers []object }
+	var list struct {
+		Computers []object `json:"items"`
+	}
 	p.do("GET", "/api/v1/computers", nil, &list, 200)
 	if len(list.Computers) != 1 || list.Computers[0]["status"] != "offline" {
 		t.Errorf("after the start: %v", list.Computers)

@@ -78,7 +78,9 @@ func TestFullDisk(t *testing.T) {
 	health(false)
 	status := func(want map[string]string) {
 		t.Helper()
-		var list struct{ Computers []object }
+		var list struct {
+			Computers []object `json:"items"`
+		}
 		var last []byte
 		defer func() {
 			if t.Failed() {

@@ -49,7 +49,9 @@ func TestTheWholeWay(t *testing.T) {
 
 func computers(t *testing.T, r *relay, p *person, agent *relaytest.Agent, id string) {
 	t.Helper()
-	var tokens struct{ Tokens []object }
+	var tokens struct {
+		Tokens []object `json:"items"`
+	}
 	p.do("GET", "/api/v1/enrollment-tokens", nil, &tokens, 200)
 	if len(tokens.Tokens) != 1 || tokens.Tokens[0]["uses_left"] != 0.0 || tokens.Tokens[0]["used"] != 1.0 || tokens.Tokens[0]["token"] != nil {
 		t.Errorf("tokens %v", tokens.Tokens)
@@ -58,7 +60,9 @@ func computers(t *testing.T, r *relay, p *person, agent *relaytest.Agent, id str
 	p.do("POST", "/api/v1/enrollment-tokens", object{"uses": 0}, nil, 422)
 	p.do("POST", "/api/v1/enrollment-tokens", object{"note": "a\u202eb"}, nil, 422)
 
-	var list struct{ Computers []object }
+	var list struct {
+		Computers []object `json:"items"`
+	}
 	p.do("GET", "/api/v1/computers", nil, &list, 200)
 	if len(list.Computers) != 1 || list.Computers[0]["id"] != id || list.Computers[0]["status"] != "online" ||
 		list.Computers[0]["name"] != "workshop" || list.Computers[0]["address"] != "127.0.0.1" || list.Computers[0]["may_control"] != true ||
@@ -177,7 +181,7 @@ func live(t *testing.T, r *relay, p *person, agent *relaytest.Agent, id string) 
 func journal(t *testing.T, p *person, id, session string) {
 	t.Helper()
 	var page struct {
-		Sessions []object
+		Sessions []object `json:"items"`
 		Next     string
 	}
 	for query, want := range map[string]int{

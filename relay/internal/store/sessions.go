@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/uptrace/bun"
 
@@ -318,16 +319,32 @@ type SessionFilter struct {
 	ComputerID string
 	OperatorID string
 	Running    *bool
-	// Rows after this one in the order of the journal (newest first); 0 and
-	// "": from the top. A place, not a count: rows that arrive do not move it.
+	// Words that the computer's or the operator's name must have, each; letters
+	// beyond ASCII in their own case.
+	Words       string
+	OldestFirst bool
+	// Rows after this one in the order of the journal; 0 and "": from the top. A place, not a count: rows that arrive do not move it.
 	AfterStarted int64
 	AfterID      string
 }
 
-// Page is at most limit rows, newest first.
+// like is a pattern of a text that has the word.
+func like(word string) string {
+	return "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(strings.ToLower(word)) + "%"
+}
+
+// Page is at most limit rows, newest first unless f says otherwise.
 func (s Sessions) Page(ctx context.Context, f SessionFilter, limit int64) ([]Session, error) {
 	var rows []Session
-	q := s.rows(s.db, &rows).Order("started_at DESC", "id DESC").Limit(limit)
+	q, after := s.rows(s.db, &rows).Limit(limit), ""
+	if f.OldestFirst {
+		q, after = q.Order("started_at", "id"), "(started_at, id) > (?, ?)"
+	} else {
+		q, after = q.Order("started_at DESC", "id DESC"), "(started_at, id) < (?, ?)"
+	}
+	for _, word := range strings.Fields(f.Words) {
+		q = q.Where(`LOWER(computer_name || ' ' || operator_name) LIKE ? ESCAPE '\'`, like(word))
+	}
 	if f.ComputerID != "" {
 		q = q.Where("computer_id = ?", f.ComputerID)
 	}
@@ -340,7 +357,7 @@ func (s Sessions) Page(ctx context.Context, f SessionFilter, limit int64) ([]Ses
 		q = q.Where("ended_at <> 0")
 	}
 	if f.AfterID != "" {
-		q = q.Where("(started_at, id) < (?, ?)", f.AfterStarted, f.AfterID)
+		q = q.Where(after, f.AfterStarted, f.AfterID)
 	}
 	return rows, mapped(q.Scan(ctx))
 }

@@ -11,7 +11,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All computers that one may see */
+        /** Computers that one may see */
         get: operations["listComputers"];
         put?: never;
         post?: never;
@@ -36,8 +36,8 @@ export interface paths {
         delete: operations["removeComputer"];
         options?: never;
         head?: never;
-        /** Change the display name */
-        patch: operations["renameComputer"];
+        /** Change what is named, and nothing else */
+        patch: operations["updateComputer"];
         trace?: never;
     };
     "/api/v1/computers/{id}/inventory": {
@@ -132,7 +132,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** All enrollment tokens, newest first */
+        /** Enrollment tokens */
         get: operations["listEnrollmentTokens"];
         put?: never;
         /** Make one */
@@ -354,7 +354,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Where the caller is signed in, the last seen first */
+        /** Where the caller is signed in */
         get: operations["listSignIns"];
         put?: never;
         post?: never;
@@ -514,9 +514,6 @@ export interface components {
             /** @description Signed in at the screen; may be empty. */
             user: string;
         };
-        ComputersOutBody: {
-            computers: components["schemas"]["Computer"][];
-        };
         Delays: {
             /**
              * Format: int32
@@ -657,9 +654,6 @@ export interface components {
             /** Format: date-time */
             since: string;
         };
-        KnownKeysOutBody: {
-            keys: components["schemas"]["KnownKey"][];
-        };
         Monitor: {
             /** Format: int32 */
             height: number;
@@ -709,6 +703,36 @@ export interface components {
             password: string;
             /** @description From the owner's link. */
             token: string;
+        };
+        PageComputer: {
+            items: components["schemas"]["Computer"][];
+            /** @description Cursor of the next page; empty: this is the last. */
+            next: string;
+        };
+        PageEnrollmentToken: {
+            items: components["schemas"]["EnrollmentToken"][];
+            /** @description Cursor of the next page; empty: this is the last. */
+            next: string;
+        };
+        PageKnownKey: {
+            items: components["schemas"]["KnownKey"][];
+            /** @description Cursor of the next page; empty: this is the last. */
+            next: string;
+        };
+        PageSession: {
+            items: components["schemas"]["Session"][];
+            /** @description Cursor of the next page; empty: this is the last. */
+            next: string;
+        };
+        PageSignIn: {
+            items: components["schemas"]["SignIn"][];
+            /** @description Cursor of the next page; empty: this is the last. */
+            next: string;
+        };
+        PageWaitingComputer: {
+            items: components["schemas"]["WaitingComputer"][];
+            /** @description Cursor of the next page; empty: this is the last. */
+            next: string;
         };
         PasswordInBody: {
             current: string;
@@ -764,10 +788,6 @@ export interface components {
             /** @description The key that is no longer to be remembered; without it another key is a conflict. */
             replaces?: string;
         };
-        RenameInBody: {
-            /** @description Empty: the host's name. */
-            name: string;
-        };
         Session: {
             browser: string;
             /**
@@ -804,12 +824,6 @@ export interface components {
             /** Format: date-time */
             started_at: string;
         };
-        SessionsOutBody: {
-            /** @description Cursor of the next page; empty: this is the last. */
-            next: string;
-            /** @description Newest first. */
-            sessions: components["schemas"]["Session"][];
-        };
         SignIn: {
             address: string;
             /** @description What the browser calls itself (User-Agent). */
@@ -830,9 +844,6 @@ export interface components {
             login: string;
             password: string;
         };
-        SignInsOutBody: {
-            sign_ins: components["schemas"]["SignIn"][];
-        };
         SignedIn: {
             email: string;
             id: string;
@@ -850,9 +861,6 @@ export interface components {
             /** @description Of the machine that gets an identity of its own. */
             mark: string;
         };
-        TokensOutBody: {
-            tokens: components["schemas"]["EnrollmentToken"][];
-        };
         Twin: {
             /** @description As the relay sees it. */
             address: string;
@@ -866,6 +874,10 @@ export interface components {
             machines: components["schemas"]["Twin"][];
             /** Format: date-time */
             seen_at: string;
+        };
+        UpdateComputerInBody: {
+            /** @description Empty: the host's name. Absent: as it is. */
+            name?: string;
         };
         Volume: {
             device: string;
@@ -897,9 +909,6 @@ export interface components {
             /** Format: date-time */
             since: string;
         };
-        WaitingOutBody: {
-            computers: components["schemas"]["WaitingComputer"][];
-        };
     };
     responses: never;
     parameters: never;
@@ -911,7 +920,15 @@ export type $defs = Record<string, never>;
 export interface operations {
     listComputers: {
         parameters: {
-            query?: never;
+            query?: {
+                limit?: number;
+                /** @description next of the page before, which was asked with the same sort and filters. */
+                cursor?: string;
+                /** @description Words that each item has to have, whatever their case. */
+                q?: string;
+                sort?: "name" | "-name" | "added_at" | "-added_at" | "last_seen" | "-last_seen";
+                status?: "online" | "in_session" | "offline" | "never_seen" | "blocked";
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -924,7 +941,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ComputersOutBody"];
+                    "application/json": components["schemas"]["PageComputer"];
                 };
             };
             /** @description Error */
@@ -998,7 +1015,7 @@ export interface operations {
             };
         };
     };
-    renameComputer: {
+    updateComputer: {
         parameters: {
             query?: never;
             header?: never;
@@ -1009,7 +1026,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["RenameInBody"];
+                "application/json": components["schemas"]["UpdateComputerInBody"];
             };
         };
         responses: {
@@ -1196,7 +1213,14 @@ export interface operations {
     };
     listEnrollmentTokens: {
         parameters: {
-            query?: never;
+            query?: {
+                limit?: number;
+                /** @description next of the page before, which was asked with the same sort and filters. */
+                cursor?: string;
+                /** @description Words that each item has to have, whatever their case. */
+                q?: string;
+                sort?: "created_at" | "-created_at" | "expires_at" | "-expires_at";
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -1209,7 +1233,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["TokensOutBody"];
+                    "application/json": components["schemas"]["PageEnrollmentToken"];
                 };
             };
             /** @description Error */
@@ -1316,7 +1340,14 @@ export interface operations {
     };
     knownKeys: {
         parameters: {
-            query?: never;
+            query?: {
+                limit?: number;
+                /** @description next of the page before, which was asked with the same sort and filters. */
+                cursor?: string;
+                /** @description Words that each item has to have, whatever their case. */
+                q?: string;
+                sort?: "computer_id" | "-computer_id" | "since" | "-since";
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -1329,7 +1360,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["KnownKeysOutBody"];
+                    "application/json": components["schemas"]["PageKnownKey"];
                 };
             };
             /** @description Error */
@@ -1509,8 +1540,11 @@ export interface operations {
         parameters: {
             query?: {
                 limit?: number;
-                /** @description next of the page before. */
+                /** @description next of the page before, which was asked with the same sort and filters. */
                 cursor?: string;
+                /** @description Words that each item has to have, whatever their case. */
+                q?: string;
+                sort?: "started_at" | "-started_at";
                 computer?: string;
                 operator?: string;
                 running?: "true" | "false";
@@ -1527,7 +1561,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SessionsOutBody"];
+                    "application/json": components["schemas"]["PageSession"];
                 };
             };
             /** @description Error */
@@ -1637,7 +1671,14 @@ export interface operations {
     };
     listSignIns: {
         parameters: {
-            query?: never;
+            query?: {
+                limit?: number;
+                /** @description next of the page before, which was asked with the same sort and filters. */
+                cursor?: string;
+                /** @description Words that each item has to have, whatever their case. */
+                q?: string;
+                sort?: "seen_at" | "-seen_at" | "created_at" | "-created_at";
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -1650,7 +1691,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SignInsOutBody"];
+                    "application/json": components["schemas"]["PageSignIn"];
                 };
             };
             /** @description Error */
@@ -1723,7 +1764,14 @@ export interface operations {
     };
     waitingComputers: {
         parameters: {
-            query?: never;
+            query?: {
+                limit?: number;
+                /** @description next of the page before, which was asked with the same sort and filters. */
+                cursor?: string;
+                /** @description Words that each item has to have, whatever their case. */
+                q?: string;
+                sort?: "since" | "-since" | "seen_at" | "-seen_at";
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -1736,7 +1784,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["WaitingOutBody"];
+                    "application/json": components["schemas"]["PageWaitingComputer"];
                 };
             };
             /** @description Error */

@@ -67,6 +67,25 @@ export async function take<T>(call: Promise<{ data?: T }>): Promise<T> {
   return data;
 }
 
+/** Where a page of a list begins, and how much of it. */
+interface PageQuery {
+  limit: number;
+  cursor?: string;
+}
+
+/** All items of a list, page by page. */
+export async function whole<T>(
+  ask: (query: PageQuery) => Promise<{ items: T[]; next: string }>,
+): Promise<T[]> {
+  const all: T[] = [];
+  for (let cursor = ''; ;) {
+    const page = await ask({ limit: 100, ...(cursor && { cursor }) });
+    all.push(...page.items);
+    if (!page.next || page.next === cursor) return all;
+    cursor = page.next;
+  }
+}
+
 /** Whether the relay knows who asks; undefined: it was not reached, or is in trouble. */
 export async function signedIn(): Promise<boolean | undefined> {
   try {

@@ -1,11 +1,11 @@
 /** Where the person of this page is signed in, and their password. */
-import { api, take, type SignIn } from '../../core/relay/api';
+import { api, take, whole, type SignIn } from '../../core/relay/api';
 
 class SignIns {
   all = $state.raw<SignIn[]>();
 
   async load(): Promise<void> {
-    this.all = (await take(api.GET('/api/v1/sign-ins'))).sign_ins;
+    this.all = await whole((query) => take(api.GET('/api/v1/sign-ins', { params: { query } })));
   }
 
   async end(id: string): Promise<void> {

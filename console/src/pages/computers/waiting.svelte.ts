@@ -1,5 +1,5 @@
 /** Computers that the relay has lost and that wait to be taken back. */
-import { api, take, type WaitingComputer } from '../../core/relay/api';
+import { api, take, whole, type WaitingComputer } from '../../core/relay/api';
 import type { Live } from '../../core/relay/live';
 
 export class Waiting {
@@ -19,8 +19,8 @@ export class Waiting {
   async load(): Promise<void> {
     const asked = ++this.#asked;
     try {
-      const { computers } = await take(api.GET('/api/v1/waiting-computers'));
-      if (asked === this.#asked) this.list = computers;
+      const all = await whole((query) => take(api.GET('/api/v1/waiting-computers', { params: { query } })));
+      if (asked === this.#asked) this.list = all;
     } catch {
       // Who may not see them, or cannot reach the relay, sees none; the next event asks again.
     }

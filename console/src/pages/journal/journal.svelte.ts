@@ -73,7 +73,7 @@ export class Journal {
     try {
       const query = { limit: PAGE, ...(this.#cursor && { cursor: this.#cursor }) };
       const page = await take(api.GET('/api/v1/sessions', { params: { query } }));
-      for (const row of page.sessions ?? []) this.#put(fromRest(row));
+      for (const row of page.items) this.#put(fromRest(row));
       this.#cursor = page.next || undefined;
       this.#paged = true;
     } finally {
