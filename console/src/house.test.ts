@@ -79,3 +79,31 @@ describe('core/', () => {
     expect(instances).toEqual([]);
   });
 });
+
+// Rule: ui/ knows no state and no page: what it shows is given to it.
+describe('ui/', () => {
+  it('imports nothing of state/, pages/ or the live data of core/', () => {
+    expect(strays(within('ui/'), /^(state|pages)\/|^core\/(boot|relay|viewer|channels|wire)\//)).toEqual([]);
+  });
+});
+
+// Rule: a component shows and asks, in at most 150 lines.
+describe('a component', () => {
+  it('has at most 150 lines', () => {
+    const long = product
+      .filter((path) => path.endsWith('.svelte'))
+      .map((path) => `${path}: ${(sources.get(path) ?? '').trimEnd().split('\n').length}`)
+      .filter((line) => Number(line.split(': ')[1]) > 150);
+    expect(long).toEqual([]);
+  });
+
+  // Rule: forms, tables, lists of definitions and buttons of toolbars are made once, in ui/.
+  it.each([
+    ['table', /<table\b/],
+    ['dl', /<dl\b/],
+    ['tool', /class="tool\b/],
+  ])('takes %s from ui/', (_name, element) => {
+    const own = product.filter((path) => path.endsWith('.svelte') && !path.startsWith('ui/'));
+    expect(own.filter((path) => element.test(sources.get(path) ?? ''))).toEqual([]);
+  });
+});
