@@ -3,7 +3,7 @@ import './styles/tokens.css';
 import './styles/base.css';
 import { Handover } from './core/boot/handover';
 import { viewerQuery } from './core/viewer/query';
-import { parse } from './core/route';
+import { parse, routes } from './routes';
 
 // This script runs as soon as it is there: what begins a session waits neither for the
 // rest of the document nor for its style sheet, as other modules do (14 ms).
@@ -15,14 +15,16 @@ const parsed = new Promise<void>((done) => {
 const handover = new Handover();
 
 async function start(): Promise<void> {
-  const route = parse(location.pathname);
-  if (route.page === 'view') {
+  const { page, id } = parse(location.pathname);
+  if (page === 'view') {
     // Before anything else; without it the pages do it themselves, later.
     const loading = import('./core/boot/prestart').catch(() => undefined);
     const query = viewerQuery(new URLSearchParams(location.search));
     handover.begin(query);
     await parsed;
-    await (await loading)?.prestart(handover, route.id, query);
+    await (await loading)?.prestart(handover, id, query);
+  } else {
+    routes[page].load().catch(() => undefined); // beside what shows it
   }
   const pages = await import('./app');
   await parsed;

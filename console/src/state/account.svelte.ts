@@ -5,6 +5,7 @@ import { api, ApiError, signedIn, take, type Person, type SignedIn } from '../co
 import { offerHandoff } from '../core/relay/handoff';
 import { Live, type LiveOptions, type LiveState } from '../core/relay/live';
 import { liveUrl } from '../core/relay/url';
+import { viewedComputer } from '../routes';
 import type { Failing } from '../core/wire/oriel/v1/live_pb';
 
 class Account {
@@ -16,7 +17,7 @@ class Account {
   lacks = $state.raw<Failing[]>([]);
 
   constructor() {
-    announceFrom(() => this.live); // before the socket is handed off
+    announceFrom(() => this.live, viewedComputer); // before the socket is handed off
     offerHandoff(() => this.live);
   }
 

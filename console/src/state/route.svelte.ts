@@ -1,6 +1,6 @@
 /** Where in the console we are: the address bar, read and written. */
 
-import { parse, type Route } from '../core/route';
+import { parse, type Route } from '../routes';
 
 class Router {
   route = $state<Route>(parse(location.pathname));

@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FakeSocket } from '../core/fakes';
 import { Live } from '../core/relay/live';
-import { parse } from '../core/route';
+import { parse } from '../routes';
 import { Computer_Status, ComputerSchema } from '../core/wire/oriel/v1/live_pb';
 import { Code, EndReason, Mode, Path } from '../core/wire/oriel/v1/session_pb';
 import { Computers } from './computers.svelte';
@@ -14,18 +14,18 @@ const answer = (body: unknown) =>
 
 describe('addresses', () => {
   it.each([
-    ['/', { page: 'computers' }],
+    ['/', { page: 'computers', id: '' }],
     ['/computers/0192-ab', { page: 'computer', id: '0192-ab' }],
     ['/computers/0192-ab/view', { page: 'view', id: '0192-ab' }],
-    ['/journal/', { page: 'journal' }],
-    ['/sign-in', { page: 'sign-in' }],
-    ['/owner', { page: 'owner' }],
-    ['/recover', { page: 'recover' }],
-    ['/account', { page: 'account' }],
-    ['/journal/x', { page: 'unknown' }],
-    ['/computers/a%2Fb/view', { page: 'unknown' }],
-    ['/computers', { page: 'unknown' }],
-    ['/nothing', { page: 'unknown' }],
+    ['/journal/', { page: 'journal', id: '' }],
+    ['/sign-in', { page: 'sign-in', id: '' }],
+    ['/owner', { page: 'owner', id: '' }],
+    ['/recover', { page: 'recover', id: '' }],
+    ['/account', { page: 'account', id: '' }],
+    ['/journal/x', { page: 'unknown', id: '' }],
+    ['/computers/a%2Fb/view', { page: 'unknown', id: '' }],
+    ['/computers', { page: 'unknown', id: '' }],
+    ['/nothing', { page: 'unknown', id: '' }],
   ])('%s', (path, route) => expect(parse(path)).toEqual(route));
 
   it.each([

@@ -2,14 +2,14 @@ import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { announceFrom } from './announce';
 import { FakeSocket } from '../fakes';
 import { Live } from '../relay/live';
-import { viewerLink } from '../route';
+import { viewedComputer, viewerLink } from '../../routes';
 
 let codecs = ['video/AV1'];
 vi.stubGlobal('RTCRtpReceiver', {
   getCapabilities: () => ({ codecs: codecs.map((mimeType) => ({ mimeType })) }),
 });
 let live: Live | undefined;
-announceFrom(() => live);
+announceFrom(() => live, viewedComputer);
 const said = () => FakeSocket.last.of('prepareSession').map((b) => b.value.computerId);
 
 beforeEach(() => {

@@ -3,20 +3,23 @@
  * on a link to its viewer: it makes the first picture while the page is on its way.
  */
 import type { Live } from '../relay/live';
-import { parse } from '../route';
 
 const OFTEN = 500; // ms; a press and its click are one
 
-export function announceFrom(live: () => Live | undefined): void {
+/** viewed: the computer whose viewer a path leads to, if it does. */
+export function announceFrom(
+  live: () => Live | undefined,
+  viewed: (path: string) => string | undefined,
+): void {
   let [last, at] = ['', -OFTEN];
   const announce = (event: MouseEvent) => {
     const link = event.target instanceof Element ? event.target.closest('a') : null;
     if (link?.origin !== location.origin) return;
-    const route = parse(link.pathname);
-    if (route.page !== 'view' || event.button > 1 || !usual()) return;
-    if (route.id === last && event.timeStamp - at < OFTEN) return;
-    if (live()?.send({ case: 'prepareSession', value: { computerId: route.id } }))
-      [last, at] = [route.id, event.timeStamp];
+    const computerId = viewed(link.pathname);
+    if (computerId === undefined || event.button > 1 || !usual()) return;
+    if (computerId === last && event.timeStamp - at < OFTEN) return;
+    if (live()?.send({ case: 'prepareSession', value: { computerId } }))
+      [last, at] = [computerId, event.timeStamp];
   };
   // A finger may be about to scroll.
   const press = (event: PointerEvent) => event.pointerType === 'mouse' && announce(event);

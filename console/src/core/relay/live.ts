@@ -93,9 +93,9 @@ export class Live extends Emitter<LiveEvents> {
     return this.#state;
   }
 
-  /** Says what this tab watches; kept across reconnects. */
+  /** Says what this tab watches from now on, or no longer; kept across reconnects. */
   watch(what: { computers?: boolean; journal?: boolean }): void {
-    this.#watch = { computers: what.computers ?? false, journal: what.journal ?? false };
+    this.#watch = { ...this.#watch, ...what };
     this.send({ case: 'watch', value: this.#watch });
   }
 

@@ -42,6 +42,7 @@ export class Journal {
   loading = $state(false);
   /** Where the next older page begins; undefined: there is none. */
   #cursor = $state<string>();
+  #live: Live | undefined;
   #paged = false; // the cursor is that of a page, and not of the first look
 
   entries = $derived(
@@ -52,7 +53,10 @@ export class Journal {
     return this.#cursor !== undefined;
   }
 
+  /** Another connection is another's sign-in, who may see other entries. */
   listen(live: Live): () => void {
+    if (live !== this.#live) this.#forget();
+    this.#live = live;
     const off = [
       live.on('journal', ({ entries }) => void this.#begin(entries.map(fromLive))),
       live.on('journalEntry', (entry) => this.#put(fromLive(entry))),
@@ -60,7 +64,7 @@ export class Journal {
     return () => off.forEach((stop) => stop());
   }
 
-  forget(): void {
+  #forget(): void {
     this.#byId.clear();
     this.loaded = false;
     this.#cursor = undefined;
