@@ -10,6 +10,7 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/trust"
 	"oriel/relay/internal/access"
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/bus"
 	"oriel/relay/internal/page"
 	"oriel/relay/internal/store"
@@ -202,7 +203,7 @@ func (b *Broker) End(ctx context.Context, who access.Identity, session string) e
 	if err := b.o.Access.Require(ctx, who, access.EndSession, access.Session(session)); err != nil {
 		return err
 	}
-	return b.end(ctx, session, orielv1.EndReason_END_REASON_ENDED, 0, "ended by "+who.Name)
+	return b.endBy(ctx, who.Actor(), session, orielv1.EndReason_END_REASON_ENDED, 0, "ended by "+who.Name)
 }
 
 // EndComputer ends all sessions of a computer that is dropped; detail says why.
@@ -250,7 +251,12 @@ func (b *Broker) carried(l *live, attempt uint32) bool {
 // end ends the row, then tells both sides. Both are told, too, when the disk is
 // too full to say so in the row: what must not go on does not wait for room.
 func (b *Broker) end(ctx context.Context, session string, reason orielv1.EndReason, code orielv1.Code, detail string) error {
-	e, _, err := b.o.Journal.End(ctx, session, reason, code, detail)
+	return b.endBy(ctx, audit.Relay, session, reason, code, detail)
+}
+
+// endBy is end on somebody's word.
+func (b *Broker) endBy(ctx context.Context, by audit.Actor, session string, reason orielv1.EndReason, code orielv1.Code, detail string) error {
+	e, _, err := b.o.Journal.EndBy(ctx, by, session, reason, code, detail)
 	if store.DiskFull(err) {
 		if e, failed := b.o.Journal.Get(ctx, session); failed == nil && e.GetEndedAt() == 0 {
 			e.EndReason, e.EndCode, e.EndDetail, e.EndedAt = reason, code, detail, b.o.Now().UnixMilli()

@@ -35,6 +35,7 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/sanitize"
 	"oriel/relay/internal/access"
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/bus"
 	"oriel/relay/internal/page"
 	"oriel/relay/internal/store"
@@ -185,7 +186,12 @@ func (j *Journal) silence() int64 { return (j.o.Lease + LostAfter).Milliseconds(
 // End ends a session on the relay's own word. first is false when it had ended
 // before. Errors: store.ErrNotFound.
 func (j *Journal) End(ctx context.Context, id string, reason orielv1.EndReason, code orielv1.Code, detail string) (_ *orielv1.JournalEntry, first bool, err error) {
-	row, first, err := j.sessions().End(ctx, ended(id, j.o.Now().UnixMilli(), reason, code, detail))
+	return j.EndBy(ctx, audit.Relay, id, reason, code, detail)
+}
+
+// EndBy is End on somebody's word.
+func (j *Journal) EndBy(ctx context.Context, by audit.Actor, id string, reason orielv1.EndReason, code orielv1.Code, detail string) (_ *orielv1.JournalEntry, first bool, err error) {
+	row, first, err := j.sessions().End(ctx, by.Did(audit.SessionEnded, "session", id, "reason", word(reason, "END_REASON_")), ended(id, j.o.Now().UnixMilli(), reason, code, detail))
 	return j.afterEnd(row, first, err)
 }
 

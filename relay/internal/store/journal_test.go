@@ -41,17 +41,17 @@ func TestSessionLife(t *testing.T) {
 		}
 
 		end := store.Session{ID: row.ID, EndedAt: 200, EndReason: store.Lost}
-		if got, first, err := s.Sessions(store.FirstOrganization).End(ctx, end); err != nil || !first || got.EndReason != store.Lost || got.BytesSent != 7 {
+		if got, first, err := s.Sessions(store.FirstOrganization).End(ctx, entry("x"), end); err != nil || !first || got.EndReason != store.Lost || got.BytesSent != 7 {
 			t.Fatalf("%+v, %v, %v", got, first, err)
 		}
-		if _, first, err := s.Sessions(store.FirstOrganization).End(ctx, end); err != nil || first {
+		if _, first, err := s.Sessions(store.FirstOrganization).End(ctx, entry("x"), end); err != nil || first {
 			t.Fatal("ended twice", err)
 		}
 		// Lost was a guess: the agent says it still runs.
 		if got, err := s.Sessions(store.FirstOrganization).Report(ctx, report, 0); err != nil || got.EndedAt != 0 || got.EndReason != "" {
 			t.Fatalf("%+v, %v", got, err)
 		}
-		if _, _, err := s.Sessions(store.FirstOrganization).End(ctx, end); err != nil {
+		if _, _, err := s.Sessions(store.FirstOrganization).End(ctx, entry("x"), end); err != nil {
 			t.Fatal(err)
 		}
 		agent := store.Session{ID: row.ID, ComputerID: "c", EndedAt: 190, EndReason: "operator", BytesSent: 9, SeenAt: 300}
@@ -69,7 +69,7 @@ func TestSessionLife(t *testing.T) {
 		if _, _, err := s.Sessions(store.FirstOrganization).EndByAgent(ctx, agent, 1000); !errors.Is(err, store.ErrNotFound) {
 			t.Fatal(err)
 		}
-		if _, _, err := s.Sessions(store.FirstOrganization).End(ctx, store.Session{ID: "?", EndedAt: 1}); !errors.Is(err, store.ErrNotFound) {
+		if _, _, err := s.Sessions(store.FirstOrganization).End(ctx, entry("x"), store.Session{ID: "?", EndedAt: 1}); !errors.Is(err, store.ErrNotFound) {
 			t.Fatal(err)
 		}
 	})
@@ -80,7 +80,7 @@ func TestKeepSessions(t *testing.T) {
 		ctx := t.Context()
 		runs, lost, ended, foreign := session(t, s, "c", 1), session(t, s, "c", 2), session(t, s, "c", 3), session(t, s, "d", 4)
 		for id, reason := range map[string]string{lost.ID: store.Lost, ended.ID: "ended"} {
-			if _, _, err := s.Sessions(store.FirstOrganization).End(ctx, store.Session{ID: id, EndedAt: 9, EndReason: reason}); err != nil {
+			if _, _, err := s.Sessions(store.FirstOrganization).End(ctx, entry("x"), store.Session{ID: id, EndedAt: 9, EndReason: reason}); err != nil {
 				t.Fatal(err)
 			}
 		}

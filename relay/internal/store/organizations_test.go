@@ -171,7 +171,7 @@ var reaches = map[string]reach{
 		return nil, s.Sessions(o).Attend(ctx, of.session, false)
 	},
 	"Sessions.End": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
-		row, _, err := s.Sessions(o).End(ctx, store.Session{ID: of.session, EndedAt: 9})
+		row, _, err := s.Sessions(o).End(ctx, entry("x"), store.Session{ID: of.session, EndedAt: 9})
 		return row, err
 	},
 	"Sessions.EndByAgent": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {

@@ -177,8 +177,8 @@ func (s Sessions) Attend(ctx context.Context, id string, attended bool) error {
 // End ends a running row: EndedAt and how it ended are taken from row.
 // first is false when it had ended before, which is no error. Errors:
 // ErrNotFound.
-func (s Sessions) End(ctx context.Context, row Session) (now Session, first bool, err error) {
-	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+func (s Sessions) End(ctx context.Context, by Entry, row Session) (now Session, first bool, err error) {
+	err = s.change(ctx, s.organization, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
 		r, err := s.update(tx, &row).Column("ended_at", "end_reason", "end_code", "end_detail").
 			Where("id = ? AND ended_at = 0", row.ID).Exec(ctx)
 		if err == nil {
@@ -187,7 +187,7 @@ func (s Sessions) End(ctx context.Context, row Session) (now Session, first bool
 		first = err == nil
 		row.ComputerID = ""
 		if err = s.after(ctx, tx, row, err, &now); errors.Is(err, ErrEnded) {
-			err = nil
+			err = errUnchanged
 		}
 		return err
 	})
