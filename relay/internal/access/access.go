@@ -1,6 +1,7 @@
 // Package access knows people, lets them in, and answers the questions that
 // every room asks before it does something: Require for what a person attempts,
-// once, and audited; May for what is only asked, in silence.
+// once, and audited; May for what is only asked, in silence; Visible for what a list
+// or a live feed may show.
 //
 // # Signing in
 //

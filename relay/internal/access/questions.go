@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"oriel/relay/internal/audit"
+	"oriel/relay/internal/store"
 )
 
 // Object is what a permission is about.
@@ -67,4 +68,21 @@ func (a *Access) May(ctx context.Context, who Identity, what Permission, on Obje
 		return fmt.Errorf("%w (%s)", ErrForbidden, what)
 	}
 	return nil
+}
+
+// Visibility is of which computers somebody may know.
+type Visibility = store.Visibility
+
+// Visible is the question of a list and of what is told by and by: on which computers
+// who may do what, for the store to look for no others. Nobody is told that it was
+// asked. Errors: ErrSignedOut; who may nothing sees nothing.
+func (a *Access) Visible(ctx context.Context, who Identity, what Permission) (Visibility, error) {
+	if who.SignInID == "" {
+		return Visibility{}, ErrSignedOut
+	}
+	g, err := a.resolve(ctx, who.SignInID, "")
+	if err != nil {
+		return Visibility{}, err
+	}
+	return Visibility{All: g.person == who.PersonID && what&^g.may == 0 && what != 0}, nil
 }

@@ -183,19 +183,23 @@ func (a *API) computer(ctx context.Context, id string) (*computerOut, error) {
 }
 
 func (a *API) listComputers(ctx context.Context, in *computersIn) (*listOut[Computer], error) {
-	if err := a.require(ctx, access.See, access.Relay); err != nil {
-		return nil, err
-	}
-	all, err := a.o.Fleet.List(ctx)
+	who := callerOf(ctx).who
+	see, err := a.o.Access.Visible(ctx, who, access.See)
 	if err != nil {
 		return nil, err
 	}
-	// One role today, so one question for all; roles per computer will ask for each.
-	control := a.may(ctx, access.Control, access.Relay)
+	control, err := a.o.Access.Visible(ctx, who, access.Control)
+	if err != nil {
+		return nil, err
+	}
+	all, err := a.o.Fleet.List(ctx, see)
+	if err != nil {
+		return nil, err
+	}
 	var shown []Computer
 	for _, c := range all {
 		one := computerOf(c)
-		one.MayControl = control
+		one.MayControl = control.Includes(one.ID)
 		if in.Status == "" || one.Status == in.Status {
 			shown = append(shown, one)
 		}

@@ -12,7 +12,8 @@ import (
 
 // Fleet is what the API asks of the room of computers.
 type Fleet interface {
-	List(ctx context.Context) ([]*orielv1.Computer, error)
+	// List is all that are visible.
+	List(ctx context.Context, v access.Visibility) ([]*orielv1.Computer, error)
 	Get(ctx context.Context, id string) (*orielv1.Computer, error)
 	Rename(ctx context.Context, by audit.Actor, id, name string) error
 	Remove(ctx context.Context, by audit.Actor, id string) error

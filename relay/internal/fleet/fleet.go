@@ -125,12 +125,14 @@ func (f *Fleet) sessions() store.Sessions   { return f.o.Store.Sessions(f.o.Orga
 func (f *Fleet) tokens() store.Tokens       { return f.o.Store.Tokens(f.o.Organization) }
 func (f *Fleet) waiting() store.Waiting     { return f.o.Store.Waiting(f.o.Organization) }
 
-// List is all computers, oldest first.
-func (f *Fleet) List(ctx context.Context) ([]*orielv1.Computer, error) { return f.Lookup(ctx) }
+// List is all computers that are visible, oldest first.
+func (f *Fleet) List(ctx context.Context, v store.Visibility) ([]*orielv1.Computer, error) {
+	return f.Lookup(ctx, v)
+}
 
 // Get is one computer. Errors: store.ErrNotFound.
 func (f *Fleet) Get(ctx context.Context, id string) (*orielv1.Computer, error) {
-	all, err := f.Lookup(ctx, id)
+	all, err := f.Lookup(ctx, store.Everything, id)
 	if err == nil && len(all) == 0 {
 		err = store.ErrNotFound
 	}
@@ -140,10 +142,10 @@ func (f *Fleet) Get(ctx context.Context, id string) (*orielv1.Computer, error) {
 	return all[0], nil
 }
 
-// Lookup is those of the computers with the given ids that exist, or all
-// without any. MayControl is for the caller to fill in.
-func (f *Fleet) Lookup(ctx context.Context, ids ...string) ([]*orielv1.Computer, error) {
-	rows, err := f.computers().List(ctx, ids...)
+// Lookup is those of the visible computers with the given ids that exist, or all
+// of them without any. MayControl is for the caller to fill in.
+func (f *Fleet) Lookup(ctx context.Context, v store.Visibility, ids ...string) ([]*orielv1.Computer, error) {
+	rows, err := f.computers().List(ctx, v, ids...)
 	if err != nil {
 		return nil, fmt.Errorf("look up computers: %w", err)
 	}

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -105,42 +106,83 @@ func (h *Hub) runFeed(ctx context.Context) {
 	}
 }
 
-// snapshots sends each tab all of what it watches. What changed since it was
-// read follows as a delta.
+// snapshots sends each tab all of what it watches and may see, after saying that what
+// it may see no more is gone. What changed since it was read follows as a delta.
 func (h *Hub) snapshots(ctx context.Context, tabs map[*tab]bool) {
 	ctx, cancel := context.WithTimeout(ctx, dbWithin)
 	defer cancel()
-	var computers, journals, controls bool
-	for t := range tabs {
-		c, j, may := t.watches()
-		computers, journals, controls = computers || c, journals || j, controls || may
-	}
-	var list variants
+	lists := h.listed()
 	var entries []*orielv1.JournalEntry
-	if computers {
-		all, err := h.o.Fleet.List(ctx)
-		if err != nil {
-			h.retry(ctx, tabs, err)
-			return
-		}
-		list = variantsOf(all, controls)
-	}
-	if journals {
-		var err error
-		if entries, _, err = h.o.Journal.Page(ctx, store.SessionFilter{}, "", page.Max); err != nil {
-			h.retry(ctx, tabs, err)
-			return
-		}
-	}
 	for t := range tabs {
-		c, j, may := t.watches()
-		if c {
-			sendComputers(t, list.of(may))
+		a := t.audience()
+		if a.computers {
+			list, err := lists(ctx, a)
+			if err == nil && t.shown.Key() != a.see.Key() {
+				var before []*orielv1.Computer
+				if before, err = lists(ctx, audience{see: t.shown}); err == nil {
+					t.removed(missing(idsOf(before), list))
+				}
+			}
+			if err != nil {
+				h.retry(ctx, tabs, err)
+				return
+			}
+			t.shown = a.see
+			sendComputers(t, list)
 		}
-		if j {
+		if a.journal && entries == nil {
+			newest, _, err := h.o.Journal.Page(ctx, store.SessionFilter{}, "", page.Max)
+			if err != nil {
+				h.retry(ctx, tabs, err)
+				return
+			}
+			entries = append([]*orielv1.JournalEntry{}, newest...)
+		}
+		if a.journal {
 			t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_Journal{Journal: &orielv1.JournalSnapshot{Entries: entries}}})
 		}
 	}
+}
+
+// listed looks computers up as audiences see them, once for each audience.
+func (h *Hub) listed(ids ...string) func(context.Context, audience) ([]*orielv1.Computer, error) {
+	type key struct{ see, control string }
+	known := map[key][]*orielv1.Computer{}
+	return func(ctx context.Context, a audience) ([]*orielv1.Computer, error) {
+		k := key{a.see.Key(), a.control.Key()}
+		if all, ok := known[k]; ok || a.see.None() {
+			return all, nil
+		}
+		all, err := h.o.Fleet.Lookup(ctx, a.see, ids...)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range all {
+			c.MayControl = a.control.Includes(c.GetId())
+			if addresses := c.GetSummary().GetAddresses(); len(addresses) > listAddresses {
+				c.Summary.Addresses = addresses[:listAddresses]
+			}
+		}
+		known[k] = all
+		return all, nil
+	}
+}
+
+// listAddresses that a list shows of a computer.
+const listAddresses = 4
+
+func (t *tab) removed(ids []string) {
+	for _, id := range ids {
+		t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_ComputerRemoved{ComputerRemoved: &orielv1.ComputerRemoved{Id: id}}})
+	}
+}
+
+func idsOf(all []*orielv1.Computer) []string {
+	ids := make([]string, len(all))
+	for i, c := range all {
+		ids[i] = c.GetId()
+	}
+	return ids
 }
 
 // retryAfter is how long the database is left alone when it did not answer.
@@ -189,42 +231,38 @@ func (h *Hub) deltas(ctx context.Context) {
 		tabs = append(tabs, t)
 	}
 	h.mu.Unlock()
-	var computers, journals, controls bool
-	for _, t := range tabs {
-		c, j, may := t.watches()
-		computers, journals, controls = computers || c, journals || j, controls || may
-	}
 	changed, sessions := h.feed.takeChanges()
-	var list variants
-	var removed []string
-	if computers && len(changed) > 0 {
-		all, err := h.o.Fleet.Lookup(ctx, changed...)
+	lists := h.listed(changed...)
+	var entries []*orielv1.JournalEntry
+	for _, t := range tabs { // all is read before anybody is told
+		a := t.audience()
+		var err error
+		if a.computers && len(changed) > 0 {
+			_, err = lists(ctx, a)
+		}
+		if a.journal && len(sessions) > 0 && entries == nil && err == nil {
+			entries, err = h.o.Journal.Lookup(ctx, sessions...)
+		}
 		if err != nil {
 			h.later(ctx, changed, sessions, err)
 			return
 		}
-		removed = missing(changed, all)
-		list = variantsOf(all, controls)
-	}
-	var entries []*orielv1.JournalEntry
-	if journals && len(sessions) > 0 {
-		var err error
-		if entries, err = h.o.Journal.Lookup(ctx, sessions...); err != nil {
-			h.later(ctx, changed, sessions, err)
-			return
-		}
 	}
 	for _, t := range tabs {
-		c, j, may := t.watches()
-		if c {
-			for _, one := range list.of(may) {
+		a := t.audience()
+		if a.computers && len(changed) > 0 {
+			all, err := lists(ctx, a) // known, unless what it may see has just changed
+			if err != nil {
+				h.later(ctx, changed, sessions, err)
+				return
+			}
+			for _, one := range all {
 				t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_Computer{Computer: one}})
 			}
-			for _, id := range removed {
-				t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_ComputerRemoved{ComputerRemoved: &orielv1.ComputerRemoved{Id: id}}})
-			}
+			// Of what it never might see it is not told that it is gone.
+			t.removed(slices.DeleteFunc(missing(changed, all), func(id string) bool { return !a.see.Includes(id) }))
 		}
-		if j {
+		if a.journal {
 			for _, e := range entries {
 				t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_JournalEntry{JournalEntry: e}})
 			}
@@ -260,35 +298,4 @@ func missing(asked []string, found []*orielv1.Computer) []string {
 		}
 	}
 	return gone
-}
-
-// variants of a list: as those see it who may control, and the others.
-type variants struct{ watch, control []*orielv1.Computer }
-
-// listAddresses that a list shows of a computer.
-const listAddresses = 4
-
-func variantsOf(all []*orielv1.Computer, controls bool) variants {
-	v := variants{watch: all}
-	for _, c := range all {
-		if a := c.GetSummary().GetAddresses(); len(a) > listAddresses {
-			c.Summary.Addresses = a[:listAddresses]
-		}
-	}
-	if !controls {
-		return v
-	}
-	v.control = make([]*orielv1.Computer, len(all))
-	for i, c := range all {
-		v.control[i] = proto.CloneOf(c)
-		v.control[i].MayControl = true
-	}
-	return v
-}
-
-func (v variants) of(control bool) []*orielv1.Computer {
-	if control && v.control != nil {
-		return v.control
-	}
-	return v.watch
 }

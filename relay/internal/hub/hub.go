@@ -105,7 +105,8 @@ type Hub struct {
 	greetings *share.Places
 	sockets   *share.Places
 	feed      *feed
-	wait      sync.WaitGroup // of connections and what they started
+	visible   func(context.Context, access.Identity, access.Permission) (access.Visibility, error) // access.Visible
+	wait      sync.WaitGroup                                                                       // of connections and what they started
 
 	mu       sync.Mutex
 	draining bool                  // protected by mu
@@ -136,7 +137,7 @@ func New(o Options) *Hub {
 	b := &o.Bounds
 	setDefault(&b.Greetings, 2048, 256)
 	setDefault(&b.Sockets, 32768, 8192)
-	return &Hub{o: o, greetings: share.New("greetings", b.Greetings, o.Log), sockets: share.New("sockets", b.Sockets, o.Log), feed: newFeed(),
+	return &Hub{o: o, greetings: share.New("greetings", b.Greetings, o.Log), sockets: share.New("sockets", b.Sockets, o.Log), feed: newFeed(), visible: o.Access.Visible,
 		greets: make(map[greeter]*greeting), agents: make(map[*agent]bool), tabs: make(map[*tab]bool), conns: make(map[*wire.Conn]func()), people: make(map[string]int), health: &orielv1.RelayHealth{}}
 }
 

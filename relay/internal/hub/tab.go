@@ -25,13 +25,14 @@ type tab struct {
 	seat *broker.Seat
 
 	place *share.Place
+	shown access.Visibility // the computers that it knows of; the feed's
 
 	mu      sync.Mutex
-	watch   orielv1.Watch // protected by mu; what it asked for
-	see     bool          // protected by mu; may watch computers
-	read    bool          // protected by mu; may watch the journal
-	control bool          // protected by mu; may control computers
-	operate bool          // protected by mu; may know what the relay lacks
+	watch   orielv1.Watch     // protected by mu; what it asked for
+	see     access.Visibility // protected by mu; computers that it may watch
+	control access.Visibility // protected by mu; and type on
+	read    bool              // protected by mu; may watch the journal
+	operate bool              // protected by mu; may know what the relay lacks
 }
 
 func (t *tab) ID() string                { return t.id }
@@ -148,32 +149,46 @@ func (t *tab) dispatch(ctx context.Context, m *orielv1.FromConsole) {
 	}
 }
 
-// permissions asks access anew. Its error is that of the last question that
-// was not answered with yes or no: access.ErrSignedOut, or the database's.
+// permissions asks access anew. What changed of what it shows is sent anew. Its error
+// is that of the last question that was not answered with yes or no:
+// access.ErrSignedOut, or the database's.
 func (t *tab) permissions(ctx context.Context) error {
 	var failed error
+	visible := func(what access.Permission) access.Visibility {
+		v, err := t.h.visible(ctx, t.who, what)
+		failed = errors.Join(failed, err)
+		return v
+	}
 	may := func(what access.Permission) bool {
 		err := t.h.o.Access.May(ctx, t.who, what, access.Relay)
 		if err != nil && !errors.Is(err, access.ErrForbidden) {
-			failed = err
+			failed = errors.Join(failed, err)
 		}
 		return err == nil
 	}
-	see, read, control, operate := may(access.See), may(access.Journal), may(access.Control), may(access.Operate)
+	see, control, read, operate := visible(access.See), visible(access.Control), may(access.Journal), may(access.Operate)
 	if failed != nil {
 		return failed
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.see, t.read, t.control, t.operate = see, read, control, operate
+	if (t.watch.GetComputers() || t.watch.GetJournal()) && (t.see.Key() != see.Key() || t.control.Key() != control.Key() || t.read != read) {
+		t.h.feed.snapshot(t)
+	}
+	t.see, t.control, t.read, t.operate = see, control, read, operate
 	return nil
 }
 
-// watches is what this tab asked for and may see.
-func (t *tab) watches() (computers, journal, control bool) {
+// audience is what a tab asked for and may see; those with the same are told the same.
+type audience struct {
+	computers, journal bool
+	see, control       access.Visibility
+}
+
+func (t *tab) audience() audience {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.watch.GetComputers() && t.see, t.watch.GetJournal() && t.read, t.control
+	return audience{t.watch.GetComputers(), t.watch.GetJournal() && t.read, t.see, t.control}
 }
 
 func (t *tab) tellHealth(health *orielv1.RelayHealth) {

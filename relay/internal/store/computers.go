@@ -68,11 +68,11 @@ func (s *database) computers(db bun.IDB, into any) *bun.SelectQuery {
 		Join("LEFT JOIN nodes AS n ON n.id = p.node_id AND n.alive_until > " + s.clock())
 }
 
-// List are those with the given ids, or all without any, oldest first.
-// Ids that do not exist are left out.
-func (s Computers) List(ctx context.Context, ids ...string) ([]Computer, error) {
+// List are the visible ones with the given ids, or all of them without any, oldest
+// first. Ids that do not exist are left out.
+func (s Computers) List(ctx context.Context, v Visibility, ids ...string) ([]Computer, error) {
 	var all []Computer
-	q := s.computers(s.db, &all).Where(ours, s.organization).OrderExpr("c.id")
+	q := v.where(s.computers(s.db, &all), "c.id").Where(ours, s.organization).OrderExpr("c.id")
 	if len(ids) > 0 {
 		q = q.Where("c.id IN (?)", bun.List(ids))
 	}

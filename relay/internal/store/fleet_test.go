@@ -109,7 +109,7 @@ func TestSameMachineIsFlagged(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := map[string]string{ids[0]: "", ids[1]: ids[0], ids[2]: ids[0], other.ID: ""}
-		all, err := s.Computers(store.FirstOrganization).List(t.Context())
+		all, err := s.Computers(store.FirstOrganization).List(t.Context(), store.Everything)
 		if err != nil || len(all) != 4 {
 			t.Fatal(all, err)
 		}

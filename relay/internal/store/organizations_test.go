@@ -57,11 +57,11 @@ type reach func(ctx context.Context, s *store.Store, o store.OrganizationID, of 
 // handle, or a new method of one, is here or the test fails.
 var reaches = map[string]reach{
 	"Computers.List": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
-		all, err := s.Computers(o).List(ctx)
+		all, err := s.Computers(o).List(ctx, store.Everything)
 		if err != nil {
 			return nil, err
 		}
-		some, err := s.Computers(o).List(ctx, of.computer)
+		some, err := s.Computers(o).List(ctx, store.Everything, of.computer)
 		return append(all, some...), err
 	},
 	"Computers.Get": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {

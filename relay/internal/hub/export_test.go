@@ -1,0 +1,12 @@
+package hub
+
+import (
+	"context"
+
+	"oriel/relay/internal/access"
+)
+
+// SetVisible has h ask fn instead of access. It is called before anybody connects.
+func (h *Hub) SetVisible(fn func(context.Context, access.Identity, access.Permission) (access.Visibility, error)) {
+	h.visible = fn
+}
