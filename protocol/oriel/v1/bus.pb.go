@@ -41,6 +41,7 @@ type BusMessage struct {
 	//	*BusMessage_AgentLost
 	//	*BusMessage_AuditChanged
 	//	*BusMessage_Tickets
+	//	*BusMessage_Turn
 	Body          isBusMessage_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -200,6 +201,15 @@ func (x *BusMessage) GetTickets() *BusTickets {
 	return nil
 }
 
+func (x *BusMessage) GetTurn() *BusTURN {
+	if x != nil {
+		if x, ok := x.Body.(*BusMessage_Turn); ok {
+			return x.Turn
+		}
+	}
+	return nil
+}
+
 type isBusMessage_Body interface {
 	isBusMessage_Body()
 }
@@ -256,6 +266,10 @@ type BusMessage_Tickets struct {
 	Tickets *BusTickets `protobuf:"bytes,40,opt,name=tickets,proto3,oneof"`
 }
 
+type BusMessage_Turn struct {
+	Turn *BusTURN `protobuf:"bytes,41,opt,name=turn,proto3,oneof"`
+}
+
 func (*BusMessage_Ask) isBusMessage_Body() {}
 
 func (*BusMessage_Receipt) isBusMessage_Body() {}
@@ -281,6 +295,8 @@ func (*BusMessage_AgentLost) isBusMessage_Body() {}
 func (*BusMessage_AuditChanged) isBusMessage_Body() {}
 
 func (*BusMessage_Tickets) isBusMessage_Body() {}
+
+func (*BusMessage_Turn) isBusMessage_Body() {}
 
 // BusAsk, on agent.<computer>, is for the node that holds the agent's
 // connection: it hands the message on and answers with BusReceipt. Nobody
@@ -710,6 +726,59 @@ func (x *BusTicket) GetUntil() int64 {
 	return 0
 }
 
+// BusTURN, on turn.servers: the TURN of a node, again and again while it runs.
+type BusTURN struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Urls          []string               `protobuf:"bytes,2,rep,name=urls,proto3" json:"urls,omitempty"` // none: it has none, or no longer
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BusTURN) Reset() {
+	*x = BusTURN{}
+	mi := &file_oriel_v1_bus_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BusTURN) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BusTURN) ProtoMessage() {}
+
+func (x *BusTURN) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_bus_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BusTURN.ProtoReflect.Descriptor instead.
+func (*BusTURN) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *BusTURN) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *BusTURN) GetUrls() []string {
+	if x != nil {
+		return x.Urls
+	}
+	return nil
+}
+
 // BusAgentDrop, on agent.<computer>: blocked or removed.
 type BusAgentDrop struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -721,7 +790,7 @@ type BusAgentDrop struct {
 
 func (x *BusAgentDrop) Reset() {
 	*x = BusAgentDrop{}
-	mi := &file_oriel_v1_bus_proto_msgTypes[9]
+	mi := &file_oriel_v1_bus_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -733,7 +802,7 @@ func (x *BusAgentDrop) String() string {
 func (*BusAgentDrop) ProtoMessage() {}
 
 func (x *BusAgentDrop) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_bus_proto_msgTypes[9]
+	mi := &file_oriel_v1_bus_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -746,7 +815,7 @@ func (x *BusAgentDrop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusAgentDrop.ProtoReflect.Descriptor instead.
 func (*BusAgentDrop) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{9}
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *BusAgentDrop) GetCode() Code {
@@ -780,7 +849,7 @@ type BusSession struct {
 
 func (x *BusSession) Reset() {
 	*x = BusSession{}
-	mi := &file_oriel_v1_bus_proto_msgTypes[10]
+	mi := &file_oriel_v1_bus_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -792,7 +861,7 @@ func (x *BusSession) String() string {
 func (*BusSession) ProtoMessage() {}
 
 func (x *BusSession) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_bus_proto_msgTypes[10]
+	mi := &file_oriel_v1_bus_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -805,7 +874,7 @@ func (x *BusSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusSession.ProtoReflect.Descriptor instead.
 func (*BusSession) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{10}
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *BusSession) GetComputerId() string {
@@ -896,7 +965,7 @@ type BusTaken struct {
 
 func (x *BusTaken) Reset() {
 	*x = BusTaken{}
-	mi := &file_oriel_v1_bus_proto_msgTypes[11]
+	mi := &file_oriel_v1_bus_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -908,7 +977,7 @@ func (x *BusTaken) String() string {
 func (*BusTaken) ProtoMessage() {}
 
 func (x *BusTaken) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_bus_proto_msgTypes[11]
+	mi := &file_oriel_v1_bus_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -921,7 +990,7 @@ func (x *BusTaken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusTaken.ProtoReflect.Descriptor instead.
 func (*BusTaken) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{11}
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *BusTaken) GetTab() string {
@@ -942,7 +1011,7 @@ type BusFleetChanged struct {
 
 func (x *BusFleetChanged) Reset() {
 	*x = BusFleetChanged{}
-	mi := &file_oriel_v1_bus_proto_msgTypes[12]
+	mi := &file_oriel_v1_bus_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -954,7 +1023,7 @@ func (x *BusFleetChanged) String() string {
 func (*BusFleetChanged) ProtoMessage() {}
 
 func (x *BusFleetChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_bus_proto_msgTypes[12]
+	mi := &file_oriel_v1_bus_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -967,7 +1036,7 @@ func (x *BusFleetChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusFleetChanged.ProtoReflect.Descriptor instead.
 func (*BusFleetChanged) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{12}
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *BusFleetChanged) GetComputerIds() []string {
@@ -995,7 +1064,7 @@ type BusJournalChanged struct {
 
 func (x *BusJournalChanged) Reset() {
 	*x = BusJournalChanged{}
-	mi := &file_oriel_v1_bus_proto_msgTypes[13]
+	mi := &file_oriel_v1_bus_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1007,7 +1076,7 @@ func (x *BusJournalChanged) String() string {
 func (*BusJournalChanged) ProtoMessage() {}
 
 func (x *BusJournalChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_bus_proto_msgTypes[13]
+	mi := &file_oriel_v1_bus_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1020,7 +1089,7 @@ func (x *BusJournalChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusJournalChanged.ProtoReflect.Descriptor instead.
 func (*BusJournalChanged) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{13}
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *BusJournalChanged) GetSessionId() string {
@@ -1049,7 +1118,7 @@ type BusAccessChanged struct {
 
 func (x *BusAccessChanged) Reset() {
 	*x = BusAccessChanged{}
-	mi := &file_oriel_v1_bus_proto_msgTypes[14]
+	mi := &file_oriel_v1_bus_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1061,7 +1130,7 @@ func (x *BusAccessChanged) String() string {
 func (*BusAccessChanged) ProtoMessage() {}
 
 func (x *BusAccessChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_bus_proto_msgTypes[14]
+	mi := &file_oriel_v1_bus_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1074,7 +1143,7 @@ func (x *BusAccessChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusAccessChanged.ProtoReflect.Descriptor instead.
 func (*BusAccessChanged) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{14}
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *BusAccessChanged) GetSignInId() string {
@@ -1101,7 +1170,7 @@ type BusAuditChanged struct {
 
 func (x *BusAuditChanged) Reset() {
 	*x = BusAuditChanged{}
-	mi := &file_oriel_v1_bus_proto_msgTypes[15]
+	mi := &file_oriel_v1_bus_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1113,7 +1182,7 @@ func (x *BusAuditChanged) String() string {
 func (*BusAuditChanged) ProtoMessage() {}
 
 func (x *BusAuditChanged) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_bus_proto_msgTypes[15]
+	mi := &file_oriel_v1_bus_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1126,7 +1195,7 @@ func (x *BusAuditChanged) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BusAuditChanged.ProtoReflect.Descriptor instead.
 func (*BusAuditChanged) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{15}
+	return file_oriel_v1_bus_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *BusAuditChanged) GetOrganization() string {
@@ -1140,7 +1209,7 @@ var File_oriel_v1_bus_proto protoreflect.FileDescriptor
 
 const file_oriel_v1_bus_proto_rawDesc = "" +
 	"\n" +
-	"\x12oriel/v1/bus.proto\x12\boriel.v1\x1a\x14oriel/v1/agent.proto\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\xfc\x05\n" +
+	"\x12oriel/v1/bus.proto\x12\boriel.v1\x1a\x14oriel/v1/agent.proto\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\xa5\x06\n" +
 	"\n" +
 	"BusMessage\x12$\n" +
 	"\x03ask\x18\x01 \x01(\v2\x10.oriel.v1.BusAskH\x00R\x03ask\x120\n" +
@@ -1157,7 +1226,8 @@ const file_oriel_v1_bus_proto_rawDesc = "" +
 	"\n" +
 	"agent_lost\x18\x1e \x01(\v2\x16.oriel.v1.BusAgentLostH\x00R\tagentLost\x12@\n" +
 	"\raudit_changed\x18\x1f \x01(\v2\x19.oriel.v1.BusAuditChangedH\x00R\fauditChanged\x120\n" +
-	"\atickets\x18( \x01(\v2\x14.oriel.v1.BusTicketsH\x00R\aticketsB\x06\n" +
+	"\atickets\x18( \x01(\v2\x14.oriel.v1.BusTicketsH\x00R\atickets\x12'\n" +
+	"\x04turn\x18) \x01(\v2\x11.oriel.v1.BusTURNH\x00R\x04turnB\x06\n" +
 	"\x04bodyJ\x04\b\b\x10\t\"I\n" +
 	"\x06BusAsk\x12+\n" +
 	"\amessage\x18\x01 \x01(\v2\x11.oriel.v1.ToAgentR\amessage\x12\x12\n" +
@@ -1189,7 +1259,10 @@ const file_oriel_v1_bus_proto_rawDesc = "" +
 	"\x05scope\x18\x02 \x01(\tB\x05\xe0\xe0\x18\xc0\x01R\x05scope\x12#\n" +
 	"\n" +
 	"session_id\x18\x03 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\x12\x14\n" +
-	"\x05until\x18\x04 \x01(\x03R\x05until\"Q\n" +
+	"\x05until\x18\x04 \x01(\x03R\x05until\"B\n" +
+	"\aBusTURN\x12\x18\n" +
+	"\x04node\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\x04node\x12\x1d\n" +
+	"\x04urls\x18\x02 \x03(\tB\t\xe0\xe0\x18\x80\x04\xe8\xe0\x18\x10R\x04urls\"Q\n" +
 	"\fBusAgentDrop\x12\"\n" +
 	"\x04code\x18\x01 \x01(\x0e2\x0e.oriel.v1.CodeR\x04code\x12\x1d\n" +
 	"\x06detail\x18\x02 \x01(\tB\x05\xe0\xe0\x18\x80\bR\x06detail\"\xf8\x01\n" +
@@ -1231,7 +1304,7 @@ func file_oriel_v1_bus_proto_rawDescGZIP() []byte {
 	return file_oriel_v1_bus_proto_rawDescData
 }
 
-var file_oriel_v1_bus_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_oriel_v1_bus_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_oriel_v1_bus_proto_goTypes = []any{
 	(*BusMessage)(nil),        // 0: oriel.v1.BusMessage
 	(*BusAsk)(nil),            // 1: oriel.v1.BusAsk
@@ -1242,46 +1315,48 @@ var file_oriel_v1_bus_proto_goTypes = []any{
 	(*BusAgentLost)(nil),      // 6: oriel.v1.BusAgentLost
 	(*BusTickets)(nil),        // 7: oriel.v1.BusTickets
 	(*BusTicket)(nil),         // 8: oriel.v1.BusTicket
-	(*BusAgentDrop)(nil),      // 9: oriel.v1.BusAgentDrop
-	(*BusSession)(nil),        // 10: oriel.v1.BusSession
-	(*BusTaken)(nil),          // 11: oriel.v1.BusTaken
-	(*BusFleetChanged)(nil),   // 12: oriel.v1.BusFleetChanged
-	(*BusJournalChanged)(nil), // 13: oriel.v1.BusJournalChanged
-	(*BusAccessChanged)(nil),  // 14: oriel.v1.BusAccessChanged
-	(*BusAuditChanged)(nil),   // 15: oriel.v1.BusAuditChanged
-	(*ToAgent)(nil),           // 16: oriel.v1.ToAgent
-	(Code)(0),                 // 17: oriel.v1.Code
-	(*Answer)(nil),            // 18: oriel.v1.Answer
-	(*Candidate)(nil),         // 19: oriel.v1.Candidate
-	(*SessionEnded)(nil),      // 20: oriel.v1.SessionEnded
+	(*BusTURN)(nil),           // 9: oriel.v1.BusTURN
+	(*BusAgentDrop)(nil),      // 10: oriel.v1.BusAgentDrop
+	(*BusSession)(nil),        // 11: oriel.v1.BusSession
+	(*BusTaken)(nil),          // 12: oriel.v1.BusTaken
+	(*BusFleetChanged)(nil),   // 13: oriel.v1.BusFleetChanged
+	(*BusJournalChanged)(nil), // 14: oriel.v1.BusJournalChanged
+	(*BusAccessChanged)(nil),  // 15: oriel.v1.BusAccessChanged
+	(*BusAuditChanged)(nil),   // 16: oriel.v1.BusAuditChanged
+	(*ToAgent)(nil),           // 17: oriel.v1.ToAgent
+	(Code)(0),                 // 18: oriel.v1.Code
+	(*Answer)(nil),            // 19: oriel.v1.Answer
+	(*Candidate)(nil),         // 20: oriel.v1.Candidate
+	(*SessionEnded)(nil),      // 21: oriel.v1.SessionEnded
 }
 var file_oriel_v1_bus_proto_depIdxs = []int32{
 	1,  // 0: oriel.v1.BusMessage.ask:type_name -> oriel.v1.BusAsk
 	2,  // 1: oriel.v1.BusMessage.receipt:type_name -> oriel.v1.BusReceipt
 	3,  // 2: oriel.v1.BusMessage.agent_replaced:type_name -> oriel.v1.BusAgentReplaced
-	9,  // 3: oriel.v1.BusMessage.agent_drop:type_name -> oriel.v1.BusAgentDrop
-	10, // 4: oriel.v1.BusMessage.session:type_name -> oriel.v1.BusSession
-	12, // 5: oriel.v1.BusMessage.fleet_changed:type_name -> oriel.v1.BusFleetChanged
-	13, // 6: oriel.v1.BusMessage.journal_changed:type_name -> oriel.v1.BusJournalChanged
+	10, // 3: oriel.v1.BusMessage.agent_drop:type_name -> oriel.v1.BusAgentDrop
+	11, // 4: oriel.v1.BusMessage.session:type_name -> oriel.v1.BusSession
+	13, // 5: oriel.v1.BusMessage.fleet_changed:type_name -> oriel.v1.BusFleetChanged
+	14, // 6: oriel.v1.BusMessage.journal_changed:type_name -> oriel.v1.BusJournalChanged
 	4,  // 7: oriel.v1.BusMessage.prove:type_name -> oriel.v1.BusProve
 	5,  // 8: oriel.v1.BusMessage.machine:type_name -> oriel.v1.BusMachine
-	14, // 9: oriel.v1.BusMessage.access_changed:type_name -> oriel.v1.BusAccessChanged
+	15, // 9: oriel.v1.BusMessage.access_changed:type_name -> oriel.v1.BusAccessChanged
 	6,  // 10: oriel.v1.BusMessage.agent_lost:type_name -> oriel.v1.BusAgentLost
-	15, // 11: oriel.v1.BusMessage.audit_changed:type_name -> oriel.v1.BusAuditChanged
+	16, // 11: oriel.v1.BusMessage.audit_changed:type_name -> oriel.v1.BusAuditChanged
 	7,  // 12: oriel.v1.BusMessage.tickets:type_name -> oriel.v1.BusTickets
-	16, // 13: oriel.v1.BusAsk.message:type_name -> oriel.v1.ToAgent
-	17, // 14: oriel.v1.BusReceipt.code:type_name -> oriel.v1.Code
-	8,  // 15: oriel.v1.BusTickets.tickets:type_name -> oriel.v1.BusTicket
-	17, // 16: oriel.v1.BusAgentDrop.code:type_name -> oriel.v1.Code
-	18, // 17: oriel.v1.BusSession.answer:type_name -> oriel.v1.Answer
-	19, // 18: oriel.v1.BusSession.candidate:type_name -> oriel.v1.Candidate
-	20, // 19: oriel.v1.BusSession.ended:type_name -> oriel.v1.SessionEnded
-	11, // 20: oriel.v1.BusSession.taken:type_name -> oriel.v1.BusTaken
-	21, // [21:21] is the sub-list for method output_type
-	21, // [21:21] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	9,  // 13: oriel.v1.BusMessage.turn:type_name -> oriel.v1.BusTURN
+	17, // 14: oriel.v1.BusAsk.message:type_name -> oriel.v1.ToAgent
+	18, // 15: oriel.v1.BusReceipt.code:type_name -> oriel.v1.Code
+	8,  // 16: oriel.v1.BusTickets.tickets:type_name -> oriel.v1.BusTicket
+	18, // 17: oriel.v1.BusAgentDrop.code:type_name -> oriel.v1.Code
+	19, // 18: oriel.v1.BusSession.answer:type_name -> oriel.v1.Answer
+	20, // 19: oriel.v1.BusSession.candidate:type_name -> oriel.v1.Candidate
+	21, // 20: oriel.v1.BusSession.ended:type_name -> oriel.v1.SessionEnded
+	12, // 21: oriel.v1.BusSession.taken:type_name -> oriel.v1.BusTaken
+	22, // [22:22] is the sub-list for method output_type
+	22, // [22:22] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_bus_proto_init() }
@@ -1306,8 +1381,9 @@ func file_oriel_v1_bus_proto_init() {
 		(*BusMessage_AgentLost)(nil),
 		(*BusMessage_AuditChanged)(nil),
 		(*BusMessage_Tickets)(nil),
+		(*BusMessage_Turn)(nil),
 	}
-	file_oriel_v1_bus_proto_msgTypes[10].OneofWrappers = []any{
+	file_oriel_v1_bus_proto_msgTypes[11].OneofWrappers = []any{
 		(*BusSession_Answer)(nil),
 		(*BusSession_Candidate)(nil),
 		(*BusSession_Ended)(nil),
@@ -1319,7 +1395,7 @@ func file_oriel_v1_bus_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oriel_v1_bus_proto_rawDesc), len(file_oriel_v1_bus_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -36,6 +36,7 @@
 //	           2026-11-30: BusAccessChanged in the place of BusSignedOut. [a7f8b89e]
 //	           2026-11-30: between nodes: BusAuditChanged. [272bd3c7]
 //	           2026-11-30: OpenSession.ice_user_name. [bb8014d3]
+//	           2026-11-30: between nodes: BusTURN. [260c5989]
 //
 // A message from a newer side is understood by an older one: unknown fields
 // are dropped, so that no bound is got round by them and nobody passes on what

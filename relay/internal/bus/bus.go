@@ -20,6 +20,7 @@
 //	fleet.agent_lost      BusAgentLost
 //	audit.changed         BusAuditChanged
 //	turn.tickets          BusTickets
+//	turn.servers          BusTURN
 package bus
 
 import (
@@ -46,6 +47,7 @@ const (
 	AgentLost      = "fleet.agent_lost"
 	AuditChanged   = "audit.changed"
 	Tickets        = "turn.tickets"
+	TURN           = "turn.servers"
 )
 
 // MaxMessage is the largest message in bytes; an external server must allow

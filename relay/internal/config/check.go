@@ -118,7 +118,7 @@ func (f *flags) checkTLS(c *Config, p *Problems) {
 		}
 	}
 	for _, host := range f.ACMEHosts {
-		if _, err := netip.ParseAddr(host); err == nil || !isHost(host) {
+		if _, err := netip.ParseAddr(host); err == nil || !IsHost(host) {
 			p.add("acme-hosts: %q is not a host's name", host)
 			continue
 		}
@@ -246,7 +246,8 @@ func (f *flags) checkWatching(c *Config, p *Problems) {
 
 var hostName = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*$`)
 
-func isHost(name string) bool { return len(name) <= 253 && hostName.MatchString(name) }
+// IsHost reports whether name is one that a host may have; an IPv4 address is one, too.
+func IsHost(name string) bool { return len(name) <= 253 && hostName.MatchString(name) }
 
 // listen checks an address to listen on. An empty host is all addresses.
 func (p *Problems) listen(name, address string) (host string, loopback bool) {
@@ -256,7 +257,7 @@ func (p *Problems) listen(name, address string) (host string, loopback bool) {
 		return "127.0.0.1", true
 	}
 	a, err := netip.ParseAddr(host)
-	if err != nil && host != "" && !isHost(host) {
+	if err != nil && host != "" && !IsHost(host) {
 		p.add("%s: %q is neither an IP address nor a host's name", name, host)
 		return "127.0.0.1", true
 	}

@@ -11,12 +11,16 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/wire"
 	"oriel/relay/internal/access"
+	"oriel/relay/internal/bus"
 	"oriel/relay/internal/config"
 	"oriel/relay/internal/node"
 	"oriel/relay/internal/relaytest"
@@ -215,6 +219,17 @@ func TestTwoNodes(t *testing.T) {
 		return start(t, settings(t, "--database", database, "--nats", nats, "--node", name, "--sealing-key", sealing, "--blobs", "file://"+filepath.ToSlash(blobs)))
 	}
 	a, b := one("a"), one("b")
+	line, err := bus.Open(t.Context(), bus.Options{URL: nats, Name: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer line.Close()
+	var stopped atomic.Bool
+	if _, err := line.Subscribe(bus.TURN, func(m *orielv1.BusMessage, _ bus.Reply) {
+		stopped.CompareAndSwap(false, m.GetTurn().GetNode() == "a" && len(m.GetTurn().GetUrls()) == 0)
+	}); err != nil {
+		t.Fatal(err)
+	}
 	p := a.owner()
 	p.url = b.node.URL()
 	agent := a.enroll(p, "workshop") // the token is made on b, used on a
@@ -222,7 +237,24 @@ func TestTwoNodes(t *testing.T) {
 	if session == "" {
 		t.Fatal("no session")
 	}
+	// Rule: the TURN of every node is named from the start; that of one that stops is not.
+	tab := relaytest.OpenTab(t, b.wire, p.cookie)
+	servers := func() []*orielv1.IceServer {
+		tab.Say(&orielv1.FromConsole{Body: &orielv1.FromConsole_RenewIce{RenewIce: &orielv1.RenewIce{}}})
+		return tab.Take("ICE servers", func(m *orielv1.ToConsole) bool { return m.GetIceServers() != nil }).GetIceServers().GetIceServers()
+	}
+	until(t, "b knows a's TURN", func() bool { return node.OtherTURN(b.node) == 1 })
+	both := servers()
+	if len(both) != 2 {
+		t.Fatalf("ICE servers %v", both)
+	}
+	if own, other := both[0], both[1]; len(other.GetUrls()) != 2 || slices.Contains(own.GetUrls(), other.GetUrls()[0]) ||
+		own.GetUsername() != other.GetUsername() || own.GetCredential() != other.GetCredential() {
+		t.Errorf("ICE servers %v", both)
+	}
 	a.end()
+	until(t, "a says that it stops", stopped.Load)
+	until(t, "b forgets a's TURN", func() bool { return node.OtherTURN(b.node) == 0 })
 	_ = agent.Closed()
 	agent = agent.Machine.Connect(t, b.wire, "")
 	live(t, b, p, agent, agent.Welcome.GetComputerId())

@@ -81,6 +81,7 @@ type Node struct {
 	audit  *audit.Log
 	bus    *bus.Bus
 	turn   *turn.Server
+	others *otherTURN
 	fleet  *fleet.Fleet
 	broker *broker.Broker
 	hub    *hub.Hub
@@ -94,7 +95,7 @@ func New(ctx context.Context, c *config.Config, o Options) (*Node, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	n := &Node{c: c, o: o}
+	n := &Node{c: c, o: o, others: newOtherTURN(time.Now)}
 	if err := n.open(ctx); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}

@@ -40,6 +40,7 @@ func (n *Node) Run(ctx context.Context) error {
 	run("health", func() error { return n.watchHealth(rooms) })
 	run("audit", func() error { return n.audit.Run(rooms) })
 	run("access", func() error { return n.Access.Run(rooms) })
+	run("turn", func() error { return n.announceTURN(rooms) })
 	run("sweep", func() error { return n.sweep(rooms) })
 	run("server", func() error { return n.server.Serve(n.listener) })
 	watcher := &http.Server{Handler: n.server.MetricsHandler(), ReadHeaderTimeout: 10 * time.Second}
@@ -119,18 +120,29 @@ func (n *Node) watchHealth(ctx context.Context) error {
 	}
 }
 
-// ice are the STUN and TURN addresses, with credentials for id that die with scope.
+// ice are the STUN and TURN addresses, this node's first, with credentials for id that
+// die with scope and are good at every node: the secret is the relay's.
 func (n *Node) ice(id, scope string, expires time.Time) []*orielv1.IceServer {
 	if n.turn == nil {
 		return nil
 	}
 	user, password := n.turn.Credentials(turn.Holder{ID: id, Scope: scope}, expires)
+	own := n.turnURLs()
+	var servers []*orielv1.IceServer
+	for _, urls := range append([][]string{own}, n.others.get(n.nodeName, own)...) {
+		servers = append(servers, &orielv1.IceServer{Urls: urls, Username: user, Credential: password})
+	}
+	return servers
+}
+
+// turnURLs are the addresses of this node's own STUN and TURN.
+func (n *Node) turnURLs() []string {
 	urls := n.turn.URLs(n.turnHost(), 0)
 	if n.c.TLS.On() {
 		all := n.turn.URLs(n.publicURL.Hostname(), port(n.publicURL))
 		urls = append(urls, all[len(all)-1])
 	}
-	return []*orielv1.IceServer{{Urls: urls, Username: user, Credential: password}}
+	return urls
 }
 
 // ended are the holders whose scope is over for TURN, on whichever node.

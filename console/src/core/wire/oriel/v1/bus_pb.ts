@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oriel/v1/bus.proto.
  */
 export const file_oriel_v1_bus: GenFile = /*@__PURE__*/
-  fileDesc("ChJvcmllbC92MS9idXMucHJvdG8SCG9yaWVsLnYxIuwECgpCdXNNZXNzYWdlEh8KA2FzaxgBIAEoCzIQLm9yaWVsLnYxLkJ1c0Fza0gAEicKB3JlY2VpcHQYAiABKAsyFC5vcmllbC52MS5CdXNSZWNlaXB0SAASNAoOYWdlbnRfcmVwbGFjZWQYAyABKAsyGi5vcmllbC52MS5CdXNBZ2VudFJlcGxhY2VkSAASLAoKYWdlbnRfZHJvcBgEIAEoCzIWLm9yaWVsLnYxLkJ1c0FnZW50RHJvcEgAEicKB3Nlc3Npb24YBSABKAsyFC5vcmllbC52MS5CdXNTZXNzaW9uSAASMgoNZmxlZXRfY2hhbmdlZBgGIAEoCzIZLm9yaWVsLnYxLkJ1c0ZsZWV0Q2hhbmdlZEgAEjYKD2pvdXJuYWxfY2hhbmdlZBgHIAEoCzIbLm9yaWVsLnYxLkJ1c0pvdXJuYWxDaGFuZ2VkSAASIwoFcHJvdmUYFCABKAsyEi5vcmllbC52MS5CdXNQcm92ZUgAEicKB21hY2hpbmUYFSABKAsyFC5vcmllbC52MS5CdXNNYWNoaW5lSAASNAoOYWNjZXNzX2NoYW5nZWQYFiABKAsyGi5vcmllbC52MS5CdXNBY2Nlc3NDaGFuZ2VkSAASLAoKYWdlbnRfbG9zdBgeIAEoCzIWLm9yaWVsLnYxLkJ1c0FnZW50TG9zdEgAEjIKDWF1ZGl0X2NoYW5nZWQYHyABKAsyGS5vcmllbC52MS5CdXNBdWRpdENoYW5nZWRIABInCgd0aWNrZXRzGCggASgLMhQub3JpZWwudjEuQnVzVGlja2V0c0gAQgYKBGJvZHlKBAgIEAkiOgoGQnVzQXNrEiIKB21lc3NhZ2UYASABKAsyES5vcmllbC52MS5Ub0FnZW50EgwKBHdhaXQYAiABKAgiQQoKQnVzUmVjZWlwdBIcCgRjb2RlGAEgASgOMg4ub3JpZWwudjEuQ29kZRIVCgZkZXRhaWwYAiABKAlCBeDgGIAIIiwKEEJ1c0FnZW50UmVwbGFjZWQSGAoKY29ubmVjdGlvbhgBIAEoCUIE4OAYQCIiCghCdXNQcm92ZRIWCghpbnN0YW5jZRgBIAEoDEIE4OAYICJwCgpCdXNNYWNoaW5lEhYKCGluc3RhbmNlGAEgASgMQgTg4BggEhkKC2ZpbmdlcnByaW50GAIgASgMQgTg4BggEhgKCWhvc3RfbmFtZRgDIAEoCUIF4OAYgAISFQoHYWRkcmVzcxgEIAEoCUIE4OAYQCIpCgxCdXNBZ2VudExvc3QSGQoLY29tcHV0ZXJfaWQYASABKAlCBODgGEAiOQoKQnVzVGlja2V0cxIrCgd0aWNrZXRzGAEgAygLMhMub3JpZWwudjEuQnVzVGlja2V0QgXo4BiAAiJjCglCdXNUaWNrZXQSFwoJcGVyc29uX2lkGAEgASgJQgTg4BhAEhQKBXNjb3BlGAIgASgJQgXg4BjAARIYCgpzZXNzaW9uX2lkGAMgASgJQgTg4BhAEg0KBXVudGlsGAQgASgDIkMKDEJ1c0FnZW50RHJvcBIcCgRjb2RlGAEgASgOMg4ub3JpZWwudjEuQ29kZRIVCgZkZXRhaWwYAiABKAlCBeDgGIAIIssBCgpCdXNTZXNzaW9uEhkKC2NvbXB1dGVyX2lkGAEgASgJQgTg4BhAEiIKBmFuc3dlchgCIAEoCzIQLm9yaWVsLnYxLkFuc3dlckgAEigKCWNhbmRpZGF0ZRgDIAEoCzITLm9yaWVsLnYxLkNhbmRpZGF0ZUgAEicKBWVuZGVkGAQgASgLMhYub3JpZWwudjEuU2Vzc2lvbkVuZGVkSAASIwoFdGFrZW4YBSABKAsyEi5vcmllbC52MS5CdXNUYWtlbkgAQgYKBGJvZHkiHQoIQnVzVGFrZW4SEQoDdGFiGAEgASgJQgTg4BhAIkMKD0J1c0ZsZWV0Q2hhbmdlZBIfCgxjb21wdXRlcl9pZHMYASADKAlCCeDgGEDo4BjoBxIPCgdyZW1vdmVkGAIgASgIIkgKEUJ1c0pvdXJuYWxDaGFuZ2VkEhgKCnNlc3Npb25faWQYASABKAlCBODgGEASGQoLY29tcHV0ZXJfaWQYAiABKAlCBODgGEAiRQoQQnVzQWNjZXNzQ2hhbmdlZBIYCgpzaWduX2luX2lkGAEgASgJQgTg4BhAEhcKCXBlcnNvbl9pZBgCIAEoCUIE4OAYQCItCg9CdXNBdWRpdENoYW5nZWQSGgoMb3JnYW5pemF0aW9uGAEgASgJQgTg4BhAQiFaH29yaWVsL3Byb3RvY29sL29yaWVsL3YxO29yaWVsdjFiBnByb3RvMw", [file_oriel_v1_agent, file_oriel_v1_bounds, file_oriel_v1_session]);
+  fileDesc("ChJvcmllbC92MS9idXMucHJvdG8SCG9yaWVsLnYxIo8FCgpCdXNNZXNzYWdlEh8KA2FzaxgBIAEoCzIQLm9yaWVsLnYxLkJ1c0Fza0gAEicKB3JlY2VpcHQYAiABKAsyFC5vcmllbC52MS5CdXNSZWNlaXB0SAASNAoOYWdlbnRfcmVwbGFjZWQYAyABKAsyGi5vcmllbC52MS5CdXNBZ2VudFJlcGxhY2VkSAASLAoKYWdlbnRfZHJvcBgEIAEoCzIWLm9yaWVsLnYxLkJ1c0FnZW50RHJvcEgAEicKB3Nlc3Npb24YBSABKAsyFC5vcmllbC52MS5CdXNTZXNzaW9uSAASMgoNZmxlZXRfY2hhbmdlZBgGIAEoCzIZLm9yaWVsLnYxLkJ1c0ZsZWV0Q2hhbmdlZEgAEjYKD2pvdXJuYWxfY2hhbmdlZBgHIAEoCzIbLm9yaWVsLnYxLkJ1c0pvdXJuYWxDaGFuZ2VkSAASIwoFcHJvdmUYFCABKAsyEi5vcmllbC52MS5CdXNQcm92ZUgAEicKB21hY2hpbmUYFSABKAsyFC5vcmllbC52MS5CdXNNYWNoaW5lSAASNAoOYWNjZXNzX2NoYW5nZWQYFiABKAsyGi5vcmllbC52MS5CdXNBY2Nlc3NDaGFuZ2VkSAASLAoKYWdlbnRfbG9zdBgeIAEoCzIWLm9yaWVsLnYxLkJ1c0FnZW50TG9zdEgAEjIKDWF1ZGl0X2NoYW5nZWQYHyABKAsyGS5vcmllbC52MS5CdXNBdWRpdENoYW5nZWRIABInCgd0aWNrZXRzGCggASgLMhQub3JpZWwudjEuQnVzVGlja2V0c0gAEiEKBHR1cm4YKSABKAsyES5vcmllbC52MS5CdXNUVVJOSABCBgoEYm9keUoECAgQCSI6CgZCdXNBc2sSIgoHbWVzc2FnZRgBIAEoCzIRLm9yaWVsLnYxLlRvQWdlbnQSDAoEd2FpdBgCIAEoCCJBCgpCdXNSZWNlaXB0EhwKBGNvZGUYASABKA4yDi5vcmllbC52MS5Db2RlEhUKBmRldGFpbBgCIAEoCUIF4OAYgAgiLAoQQnVzQWdlbnRSZXBsYWNlZBIYCgpjb25uZWN0aW9uGAEgASgJQgTg4BhAIiIKCEJ1c1Byb3ZlEhYKCGluc3RhbmNlGAEgASgMQgTg4BggInAKCkJ1c01hY2hpbmUSFgoIaW5zdGFuY2UYASABKAxCBODgGCASGQoLZmluZ2VycHJpbnQYAiABKAxCBODgGCASGAoJaG9zdF9uYW1lGAMgASgJQgXg4BiAAhIVCgdhZGRyZXNzGAQgASgJQgTg4BhAIikKDEJ1c0FnZW50TG9zdBIZCgtjb21wdXRlcl9pZBgBIAEoCUIE4OAYQCI5CgpCdXNUaWNrZXRzEisKB3RpY2tldHMYASADKAsyEy5vcmllbC52MS5CdXNUaWNrZXRCBejgGIACImMKCUJ1c1RpY2tldBIXCglwZXJzb25faWQYASABKAlCBODgGEASFAoFc2NvcGUYAiABKAlCBeDgGMABEhgKCnNlc3Npb25faWQYAyABKAlCBODgGEASDQoFdW50aWwYBCABKAMiNgoHQnVzVFVSThISCgRub2RlGAEgASgJQgTg4BhAEhcKBHVybHMYAiADKAlCCeDgGIAE6OAYECJDCgxCdXNBZ2VudERyb3ASHAoEY29kZRgBIAEoDjIOLm9yaWVsLnYxLkNvZGUSFQoGZGV0YWlsGAIgASgJQgXg4BiACCLLAQoKQnVzU2Vzc2lvbhIZCgtjb21wdXRlcl9pZBgBIAEoCUIE4OAYQBIiCgZhbnN3ZXIYAiABKAsyEC5vcmllbC52MS5BbnN3ZXJIABIoCgljYW5kaWRhdGUYAyABKAsyEy5vcmllbC52MS5DYW5kaWRhdGVIABInCgVlbmRlZBgEIAEoCzIWLm9yaWVsLnYxLlNlc3Npb25FbmRlZEgAEiMKBXRha2VuGAUgASgLMhIub3JpZWwudjEuQnVzVGFrZW5IAEIGCgRib2R5Ih0KCEJ1c1Rha2VuEhEKA3RhYhgBIAEoCUIE4OAYQCJDCg9CdXNGbGVldENoYW5nZWQSHwoMY29tcHV0ZXJfaWRzGAEgAygJQgng4BhA6OAY6AcSDwoHcmVtb3ZlZBgCIAEoCCJIChFCdXNKb3VybmFsQ2hhbmdlZBIYCgpzZXNzaW9uX2lkGAEgASgJQgTg4BhAEhkKC2NvbXB1dGVyX2lkGAIgASgJQgTg4BhAIkUKEEJ1c0FjY2Vzc0NoYW5nZWQSGAoKc2lnbl9pbl9pZBgBIAEoCUIE4OAYQBIXCglwZXJzb25faWQYAiABKAlCBODgGEAiLQoPQnVzQXVkaXRDaGFuZ2VkEhoKDG9yZ2FuaXphdGlvbhgBIAEoCUIE4OAYQEIhWh9vcmllbC9wcm90b2NvbC9vcmllbC92MTtvcmllbHYxYgZwcm90bzM", [file_oriel_v1_agent, file_oriel_v1_bounds, file_oriel_v1_session]);
 
 /**
  * @generated from message oriel.v1.BusMessage
@@ -105,6 +105,12 @@ export type BusMessage = Message<"oriel.v1.BusMessage"> & {
      */
     value: BusTickets;
     case: "tickets";
+  } | {
+    /**
+     * @generated from field: oriel.v1.BusTURN turn = 41;
+     */
+    value: BusTURN;
+    case: "turn";
   } | { case: undefined; value?: undefined };
 };
 
@@ -322,6 +328,32 @@ export const BusTicketSchema: GenMessage<BusTicket> = /*@__PURE__*/
   messageDesc(file_oriel_v1_bus, 8);
 
 /**
+ * BusTURN, on turn.servers: the TURN of a node, again and again while it runs.
+ *
+ * @generated from message oriel.v1.BusTURN
+ */
+export type BusTURN = Message<"oriel.v1.BusTURN"> & {
+  /**
+   * @generated from field: string node = 1;
+   */
+  node: string;
+
+  /**
+   * none: it has none, or no longer
+   *
+   * @generated from field: repeated string urls = 2;
+   */
+  urls: string[];
+};
+
+/**
+ * Describes the message oriel.v1.BusTURN.
+ * Use `create(BusTURNSchema)` to create a new message.
+ */
+export const BusTURNSchema: GenMessage<BusTURN> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_bus, 9);
+
+/**
  * BusAgentDrop, on agent.<computer>: blocked or removed.
  *
  * @generated from message oriel.v1.BusAgentDrop
@@ -343,7 +375,7 @@ export type BusAgentDrop = Message<"oriel.v1.BusAgentDrop"> & {
  * Use `create(BusAgentDropSchema)` to create a new message.
  */
 export const BusAgentDropSchema: GenMessage<BusAgentDrop> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_bus, 9);
+  messageDesc(file_oriel_v1_bus, 10);
 
 /**
  * BusSession, on session.<id>, is for the node that holds the session's tab.
@@ -393,7 +425,7 @@ export type BusSession = Message<"oriel.v1.BusSession"> & {
  * Use `create(BusSessionSchema)` to create a new message.
  */
 export const BusSessionSchema: GenMessage<BusSession> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_bus, 10);
+  messageDesc(file_oriel_v1_bus, 11);
 
 /**
  * BusTaken: another tab of the same person has this session now.
@@ -412,7 +444,7 @@ export type BusTaken = Message<"oriel.v1.BusTaken"> & {
  * Use `create(BusTakenSchema)` to create a new message.
  */
 export const BusTakenSchema: GenMessage<BusTaken> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_bus, 11);
+  messageDesc(file_oriel_v1_bus, 12);
 
 /**
  * BusFleetChanged, on fleet.changed.
@@ -436,7 +468,7 @@ export type BusFleetChanged = Message<"oriel.v1.BusFleetChanged"> & {
  * Use `create(BusFleetChangedSchema)` to create a new message.
  */
 export const BusFleetChangedSchema: GenMessage<BusFleetChanged> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_bus, 12);
+  messageDesc(file_oriel_v1_bus, 13);
 
 /**
  * BusJournalChanged, on journal.changed.
@@ -460,7 +492,7 @@ export type BusJournalChanged = Message<"oriel.v1.BusJournalChanged"> & {
  * Use `create(BusJournalChangedSchema)` to create a new message.
  */
 export const BusJournalChangedSchema: GenMessage<BusJournalChanged> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_bus, 13);
+  messageDesc(file_oriel_v1_bus, 14);
 
 /**
  * BusAccessChanged, on access.changed: a sign-in ended, or what a person may do or
@@ -485,7 +517,7 @@ export type BusAccessChanged = Message<"oriel.v1.BusAccessChanged"> & {
  * Use `create(BusAccessChangedSchema)` to create a new message.
  */
 export const BusAccessChangedSchema: GenMessage<BusAccessChanged> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_bus, 14);
+  messageDesc(file_oriel_v1_bus, 15);
 
 /**
  * BusAuditChanged, on audit.changed: an entry was written.
@@ -504,5 +536,5 @@ export type BusAuditChanged = Message<"oriel.v1.BusAuditChanged"> & {
  * Use `create(BusAuditChangedSchema)` to create a new message.
  */
 export const BusAuditChangedSchema: GenMessage<BusAuditChanged> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_bus, 15);
+  messageDesc(file_oriel_v1_bus, 16);
 
