@@ -1,7 +1,9 @@
 package store
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -70,4 +72,80 @@ func (s *Store) Owned(t *testing.T, id OrganizationID) (owned map[string]string,
 		owned[table] = fmt.Sprintf("%v", rows)
 	}
 	return owned, others
+}
+
+// Everything is all rows of each table, a line each.
+func (s *Store) Everything(t *testing.T) map[string]string {
+	all := map[string]string{}
+	for _, table := range s.Tables(t) {
+		var rows []map[string]any
+		if err := s.db.NewRaw("SELECT * FROM ?", bun.Ident(table)).Scan(t.Context(), &rows); err != nil {
+			t.Fatal(err)
+		}
+		lines := make([]string, len(rows))
+		for i, row := range rows {
+			lines[i] = fmt.Sprintln(row)
+		}
+		slices.Sort(lines)
+		all[table] = strings.Join(lines, "")
+	}
+	return all
+}
+
+// Empty removes all rows but the organizations'.
+func (s *Store) Empty(t *testing.T) {
+	err := s.tx(t.Context(), func(ctx context.Context, tx bun.Tx) error {
+		if s.kind == SQLite {
+			if _, err := tx.ExecContext(ctx, "PRAGMA defer_foreign_keys = ON"); err != nil {
+				return err
+			}
+		}
+		for _, table := range s.Tables(t) {
+			if table == "organizations" {
+				continue
+			}
+			text := "DELETE FROM ?"
+			if s.kind == PostgreSQL {
+				text = "TRUNCATE ? CASCADE"
+			}
+			if _, err := tx.NewRaw(text, bun.Ident(table)).Exec(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Break has every change of a row of these tables fail until mend is called.
+func (s *Store) Break(t *testing.T, tables ...string) (mend func()) {
+	run := func(text string, args ...any) {
+		if _, err := s.db.NewRaw(text, args...).Exec(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	events := []string{"INSERT", "UPDATE", "DELETE"}
+	does := "BEGIN SELECT RAISE(ABORT, 'broken'); END"
+	if s.kind == PostgreSQL {
+		run("CREATE OR REPLACE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'broken'; END $$")
+		events, does = []string{"INSERT OR UPDATE OR DELETE"}, "FOR EACH ROW EXECUTE FUNCTION broken()"
+	}
+	for _, table := range tables {
+		for _, event := range events {
+			run("CREATE TRIGGER ? BEFORE "+event+" ON ? "+does, bun.Ident("broken_"+table+"_"+event), bun.Ident(table))
+		}
+	}
+	return func() {
+		if s.kind == PostgreSQL {
+			run("DROP FUNCTION broken CASCADE")
+			return
+		}
+		for _, table := range tables {
+			for _, event := range events {
+				run("DROP TRIGGER ?", bun.Ident("broken_"+table+"_"+event))
+			}
+		}
+	}
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"strconv"
 
 	"github.com/uptrace/bun"
@@ -142,6 +143,9 @@ func (s People) CreateOwner(ctx context.Context, by Entry, hash []byte, now int6
 	return s.change(ctx, FirstOrganization, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
 		used := changed(tx.NewDelete().Model((*oneTimeToken)(nil)).
 			Where("kind = ? AND token_hash = ? AND expires_at > ?", ownerToken, hash, now).Exec(ctx))
+		if used != nil && !errors.Is(used, ErrNotFound) {
+			return used
+		}
 		if found, err := hasOwner(ctx, tx); err != nil || found {
 			return conflictIf(found, err)
 		}
