@@ -138,7 +138,7 @@ func (c *runCommand) Run(ctx context.Context, log *slog.Logger) error {
 	defer id.Close()
 	host := hostOptions{desktopFlags: c.desktopFlags, policy: limits, display: c.Display, loopback: id.State().OnLoopback()}
 	log.Info("this computer's policy", "policy", limits.String())
-	n := node.New(id, node.Options{Version: version, Logger: log, Policy: limits, Desktop: func(out node.Outlet) node.Desktop {
+	n := node.New(id, node.Options{Version: version, Logger: log, Policy: limits, Capabilities: session.Capabilities(nil), Desktop: func(out node.Outlet) node.Desktop {
 		return newHost(host, out, log)
 	}})
 	return n.Run(ctx)

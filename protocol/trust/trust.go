@@ -17,6 +17,7 @@
 //	oriel membership v1 machine key, computer id                                                relay key
 //	oriel grant v1     serialized Grant                                                         relay key
 //	oriel renewal v1   serialized Renewal                                                       relay key
+//	oriel supplement v1 serialized Supplement                                                   relay key
 //	oriel clock v1     agent's nonce, computer id, now (8 bytes, big endian ms)                 relay key
 //	oriel answer v1    session id, grant's nonce, SHA-256 of the agent's DTLS certificate       machine key
 //
@@ -194,6 +195,19 @@ func SignRenewal(s Signer, r *orielv1.Renewal) (*orielv1.SignedRenewal, error) {
 	return &orielv1.SignedRenewal{Renewal: b, RelaySignature: sig}, nil
 }
 
+// SignSupplement serializes and signs s with the relay's key.
+func SignSupplement(sign Signer, s *orielv1.Supplement) (*orielv1.SignedSupplement, error) {
+	b, err := orielv1.Encode(s)
+	if err != nil {
+		return nil, fmt.Errorf("sign supplement: %w", err)
+	}
+	sig, err := sign(message("oriel supplement v1", b))
+	if err != nil {
+		return nil, fmt.Errorf("sign supplement: %w", err)
+	}
+	return &orielv1.SignedSupplement{Supplement: b, RelaySignature: sig}, nil
+}
+
 func clock(agentNonce []byte, computer string, now time.Time) []byte {
 	return message("oriel clock v1", agentNonce, []byte(computer),
 		binary.BigEndian.AppendUint64(nil, uint64(now.UnixMilli())))
@@ -267,17 +281,14 @@ func (v *Verifier) Verify(offer *orielv1.Offer) (*orielv1.Grant, error) {
 	if g.GetComputerId() != v.ComputerID || !bytes.Equal(g.GetComputerKey(), v.ComputerKey) {
 		return nil, ErrComputer
 	}
-	now := v.Now()
-	issued, expires := time.UnixMilli(g.GetIssuedAt()), time.UnixMilli(g.GetExpiresAt())
-	if now.After(expires.Add(ClockSkew)) || now.Before(issued.Add(-ClockSkew)) ||
-		expires.Sub(issued) > GrantLifetime {
+	if v.untimely(g.GetIssuedAt(), g.GetExpiresAt()) {
 		return nil, ErrExpired
 	}
 	fp, err := Fingerprint(offer.GetSdp())
 	if err != nil || !bytes.Equal(fp, g.GetFingerprint()) {
 		return nil, ErrFingerprint
 	}
-	return g, v.use(string(g.GetNonce()), expires.Add(2*ClockSkew), now)
+	return g, v.use(string(g.GetNonce()), time.UnixMilli(g.GetExpiresAt()).Add(2*ClockSkew), v.Now())
 }
 
 // VerifyRenewal checks that r is the relay's and for this computer. An old one
@@ -295,6 +306,33 @@ func (v *Verifier) VerifyRenewal(r *orielv1.SignedRenewal) (*orielv1.Renewal, er
 		return nil, ErrComputer
 	}
 	return renewal, nil
+}
+
+// VerifySupplement checks that s is the relay's, for this computer, and of now. That it
+// is newer than what the session has is for who knows the session. Errors: ErrSignature,
+// ErrMalformed, ErrComputer, ErrExpired.
+func (v *Verifier) VerifySupplement(s *orielv1.SignedSupplement) (*orielv1.Supplement, error) {
+	if err := verify(v.RelayKey, message("oriel supplement v1", s.GetSupplement()), s.GetRelaySignature()); err != nil {
+		return nil, err
+	}
+	supplement := &orielv1.Supplement{}
+	if err := orielv1.Decode(s.GetSupplement(), supplement); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if supplement.GetComputerId() != v.ComputerID {
+		return nil, ErrComputer
+	}
+	if v.untimely(supplement.GetIssuedAt(), supplement.GetExpiresAt()) {
+		return nil, ErrExpired
+	}
+	return supplement, nil
+}
+
+// untimely reports whether now is not between two times of the relay that are no
+// further apart than a grant's.
+func (v *Verifier) untimely(issued, expires int64) bool {
+	now, from, to := v.Now(), time.UnixMilli(issued), time.UnixMilli(expires)
+	return now.After(to.Add(ClockSkew)) || now.Before(from.Add(-ClockSkew)) || to.Sub(from) > GrantLifetime
 }
 
 func (v *Verifier) use(nonce string, until, now time.Time) error {

@@ -59,6 +59,8 @@ func (c *child) dispatch(m *orielv1.ToHelper) {
 	switch body := m.GetBody().(type) {
 	case *orielv1.ToHelper_Offer:
 		c.desktop.Offer(body.Offer.GetOffer(), body.Offer.GetGrant())
+	case *orielv1.ToHelper_Supplement:
+		c.desktop.Supplement(body.Supplement.GetAsk(), body.Supplement.GetSupplement())
 	case *orielv1.ToHelper_Prepare:
 		c.desktop.Prepare()
 	case *orielv1.ToHelper_Candidate:

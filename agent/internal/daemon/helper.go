@@ -50,6 +50,7 @@ type Helper struct {
 	sessions map[string]*tracked // protected by mu; those handed on and not ended
 	ended    chan struct{}       // protected by mu; closed and replaced when a session ended
 	settings *orielv1.Settings   // protected by mu; nil: none yet
+	asked    map[uint64]bool     // protected by mu; what this child has to answer
 	closing  bool                // protected by mu
 }
 
@@ -77,7 +78,7 @@ func NewHelper(o HelperOptions) *Helper {
 		o.FindEvery = 3 * time.Second
 	}
 	h := &Helper{o: o, log: o.Logger, done: make(chan struct{}),
-		sessions: make(map[string]*tracked), ended: make(chan struct{})}
+		sessions: make(map[string]*tracked), asked: make(map[uint64]bool), ended: make(chan struct{})}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	go h.supervise()
 	return h
@@ -118,6 +119,25 @@ func (h *Helper) Candidate(c *orielv1.Candidate) {
 	if h.sessions[c.GetSessionId()] != nil {
 		h.tell(&orielv1.ToHelper{Body: &orielv1.ToHelper_Candidate{Candidate: c}})
 	}
+}
+
+// Supplement implements node.Desktop.
+func (h *Helper) Supplement(ask uint64, s *orielv1.Supplement) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.sessions[s.GetSessionId()] == nil || h.process == nil || len(h.asked) >= maxBacklog {
+		h.noDesktop(ask)
+		return
+	}
+	if ask != 0 {
+		h.asked[ask] = true
+	}
+	h.tell(&orielv1.ToHelper{Body: &orielv1.ToHelper_Supplement{Supplement: &orielv1.HelperSupplement{Ask: ask, Supplement: s}}})
+}
+
+func (h *Helper) noDesktop(ask uint64) {
+	h.o.Outlet.Send(&orielv1.FromAgent{ReplyTo: ask, Body: &orielv1.FromAgent_Fault{Fault: &orielv1.Fault{
+		Code: orielv1.Code_CODE_UNAVAILABLE, Detail: "this session has no desktop now; try again in a moment"}}})
 }
 
 // End implements node.Desktop.
@@ -229,6 +249,12 @@ func (h *Helper) forward(p *process, m *orielv1.FromAgent) {
 	}
 	out := &orielv1.FromAgent{Body: m.GetBody()} // an answer to nothing
 	switch body := m.GetBody().(type) {
+	case nil, *orielv1.FromAgent_Fault:
+		if !h.asked[m.GetReplyTo()] {
+			return
+		}
+		delete(h.asked, m.GetReplyTo())
+		out.ReplyTo = m.GetReplyTo()
 	case *orielv1.FromAgent_Status, *orielv1.FromAgent_Preview:
 	case *orielv1.FromAgent_Answer:
 		if h.sessions[body.Answer.GetSessionId()] == nil {

@@ -158,6 +158,10 @@ func (h *Helper) release(p *process, why string) {
 		return
 	}
 	h.process = nil
+	for ask := range h.asked {
+		h.noDesktop(ask)
+	}
+	clear(h.asked)
 	for id, t := range h.sessions {
 		switch {
 		case why == "" || !t.orphaned.IsZero():

@@ -2,6 +2,7 @@ package node
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	orielv1 "oriel/protocol/oriel/v1"
@@ -34,6 +35,8 @@ func (n *Node) dispatch(m *orielv1.ToAgent) {
 		n.send(&orielv1.FromAgent{ReplyTo: m.GetId()})
 	case *orielv1.ToAgent_Renewal:
 		n.renewed(body.Renewal)
+	case *orielv1.ToAgent_Supplement:
+		n.supplement(m.GetId(), body.Supplement)
 	case *orielv1.ToAgent_Settings:
 		n.desktop.Apply(body.Settings)
 	case *orielv1.ToAgent_Challenge, *orielv1.ToAgent_Welcome, *orielv1.ToAgent_Refused:
@@ -56,11 +59,15 @@ func (n *Node) offer(offer *orielv1.Offer) {
 	n.mu.Unlock()
 	grant, err := verifier.Verify(offer)
 	if err != nil {
-		n.refuse(offer, err)
+		n.refuse(offer, err, trust.CodeOf(err))
+		return
+	}
+	if err := keeps(grant.GetPolicy()); err != nil {
+		n.refuse(offer, err, orielv1.Code_CODE_UNIMPLEMENTED)
 		return
 	}
 	n.log.Info("session offered", "session", grant.GetSessionId(), "operator", grant.GetOperator().GetId(),
-		"address", grant.GetOperator().GetAddress(), "mode", grant.GetMode())
+		"address", grant.GetOperator().GetAddress(), "scopes", orielv1.Words(grant.GetScopes()))
 	n.mu.Lock()
 	n.ended.ack(offer.GetSessionId()) // it runs again
 	n.mu.Unlock()
@@ -71,15 +78,46 @@ func (n *Node) offer(offer *orielv1.Offer) {
 	n.desktop.Offer(offer, grant)
 }
 
+// keeps reports whether this agent can see to what a policy demands.
+func keeps(p *orielv1.Policy) error {
+	lacks := ""
+	switch {
+	case p.GetConsent() != orielv1.Consent_CONSENT_UNSPECIFIED:
+		lacks = "ask somebody at it for consent"
+	case p.GetRecording():
+		lacks = "record a session"
+	case p.GetBanner():
+		lacks = "show at it that a session runs"
+	default:
+		return nil
+	}
+	return fmt.Errorf("this computer's agent cannot %s, as the policy demands; update the agent, or change the policy", lacks)
+}
+
+// supplement puts other scopes in force for a running session.
+func (n *Node) supplement(ask uint64, signed *orielv1.SignedSupplement) {
+	n.mu.Lock()
+	verifier := n.verifier // non-nil: welcomed
+	n.mu.Unlock()
+	s, err := verifier.VerifySupplement(signed)
+	if err != nil {
+		n.log.Warn("supplement to a grant refused", "error", err)
+		n.fault(ask, trust.CodeOf(err), err.Error())
+		return
+	}
+	n.log.Info("session is to do other things", "session", s.GetSessionId(), "scopes", orielv1.Words(s.GetScopes()))
+	n.desktop.Supplement(ask, s)
+}
+
 // refuse answers an offer whose grant is no good. A running session of that
 // id goes on: only this attempt at it has ended. So has the attempt alone when
 // only the times are no good: the relay makes another grant, and sends it after
 // its time, which is asked for first.
-func (n *Node) refuse(offer *orielv1.Offer, err error) {
+func (n *Node) refuse(offer *orielv1.Offer, err error, code orielv1.Code) {
 	n.log.Warn("session refused", "session", offer.GetSessionId(), "error", err)
 	e := &orielv1.SessionEnded{
 		SessionId: offer.GetSessionId(), Reason: orielv1.EndReason_END_REASON_REFUSED,
-		Code: trust.CodeOf(err), Detail: err.Error(), EndedAt: n.o.Clock.Wall().UnixMilli(),
+		Code: code, Detail: err.Error(), EndedAt: n.o.Clock.Wall().UnixMilli(),
 	}
 	untimely := errors.Is(err, trust.ErrExpired)
 	if untimely {

@@ -13,15 +13,30 @@ type lease struct {
 	length time.Duration
 	issued int64         // the newest word of the relay, by its clock
 	until  time.Duration // of Clock.Elapsed
+	ends   time.Duration // of Clock.Elapsed; the session ends whatever is renewed; 0: it does not
+}
+
+// over is why a session ends at that moment of Clock.Elapsed; unspecified: it goes on.
+func (l *lease) over(now time.Duration) orielv1.EndReason {
+	switch {
+	case l.ends != 0 && now >= l.ends:
+		return orielv1.EndReason_END_REASON_TIME_UP
+	case l.length > 0 && now >= l.until:
+		return orielv1.EndReason_END_REASON_UNRENEWED
+	}
+	return orielv1.EndReason_END_REASON_UNSPECIFIED
 }
 
 // lends begins the lease of a grant; the policy may shorten it.
 func (n *Node) lends(g *orielv1.Grant) {
 	length := n.o.Policy.Lease(time.Duration(g.GetLeaseSeconds()) * time.Second)
 	n.mu.Lock()
-	if length > 0 {
-		l := &lease{length: length}
-		l.renew(g.GetIssuedAt(), n.link.Now(), n.o.Clock.Elapsed())
+	if length > 0 || g.GetEndsAt() != 0 {
+		l, elapsed := &lease{length: length}, n.o.Clock.Elapsed()
+		l.renew(g.GetIssuedAt(), n.link.Now(), elapsed)
+		if at := g.GetEndsAt(); at != 0 {
+			l.ends = max(1, elapsed+time.UnixMilli(at).Sub(n.link.Now()))
+		}
 		n.leases[g.GetSessionId()] = l
 	} else {
 		delete(n.leases, g.GetSessionId())
@@ -73,11 +88,9 @@ func (n *Node) keepLeases(ctx context.Context) {
 			return
 		case <-n.leased:
 		case <-look:
-			for id, length := range n.unrenewed() {
-				n.log.Warn("session not renewed by the relay", "session", id, "lease", length)
-				n.desktop.End(&orielv1.EndSession{SessionId: id, Reason: orielv1.EndReason_END_REASON_UNRENEWED,
-					Code:   orielv1.Code_CODE_UNAVAILABLE,
-					Detail: fmt.Sprintf("the relay has not renewed this session for %s; open it again when the relay is back", minutes(length))})
+			for _, end := range n.outlived() {
+				n.log.Warn("session outlived what it was given", "session", end.GetSessionId(), "why", end.GetDetail())
+				n.desktop.End(end)
 			}
 		}
 	}
@@ -86,18 +99,26 @@ func (n *Node) keepLeases(ctx context.Context) {
 // endAgain is when a session is to be ended once more that did not end.
 const endAgain = 10 * time.Second
 
-// unrenewed are the sessions whose lease is over, with its length. They are known
-// until their end is said, and given again if it is not.
-func (n *Node) unrenewed() map[string]time.Duration {
+// outlived are the ends of sessions whose lease or time is over. They are known until
+// their end is said, and given again if it is not.
+func (n *Node) outlived() (over []*orielv1.EndSession) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	now := n.o.Clock.Elapsed()
-	over := make(map[string]time.Duration)
 	for id, l := range n.leases {
-		if now >= l.until {
-			over[id] = l.length
+		end := &orielv1.EndSession{SessionId: id, Reason: l.over(now)}
+		switch end.GetReason() {
+		case orielv1.EndReason_END_REASON_UNSPECIFIED:
+			continue
+		case orielv1.EndReason_END_REASON_TIME_UP:
+			end.Detail = "the time that this session was given is up"
+			l.ends = now + endAgain
+		default:
+			end.Code = orielv1.Code_CODE_UNAVAILABLE
+			end.Detail = fmt.Sprintf("the relay has not renewed this session for %s; open it again when the relay is back", minutes(l.length))
 			l.until = now + endAgain
 		}
+		over = append(over, end)
 	}
 	return over
 }

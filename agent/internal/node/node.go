@@ -32,6 +32,7 @@ package node
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,6 +54,9 @@ type Desktop interface {
 	Offer(*orielv1.Offer, *orielv1.Grant) // the grant is verified
 	Prepare()                             // an offer is about to come
 	Candidate(*orielv1.Candidate)
+	// Supplement puts other scopes in force; it is verified. What comes of it is sent, in
+	// reply to that ask.
+	Supplement(ask uint64, s *orielv1.Supplement)
 	End(*orielv1.EndSession)
 	Apply(*orielv1.Settings)
 	Running() []string
@@ -71,9 +75,11 @@ type Outlet struct {
 // Options of a Node. Desktop is required.
 type Options struct {
 	Version string // the agent's
-	Desktop func(Outlet) Desktop
-	Logger  *slog.Logger
-	Wire    wire.Options
+	// Capabilities are those of Desktop: the scopes that sessions can have.
+	Capabilities []orielv1.Capability
+	Desktop      func(Outlet) Desktop
+	Logger       *slog.Logger
+	Wire         wire.Options
 	// Policy is what this computer allows. Here count the hosts that may be asked as
 	// ICE servers besides the relay's own, and the lease.
 	Policy policy.Set
@@ -204,6 +210,7 @@ func (n *Node) hello() *orielv1.Hello {
 		Summary:      host.Summary(ctx),
 		Status:       status,
 		Sessions:     running[:min(len(running), 256)],
+		Capabilities: append(slices.Clone(n.o.Capabilities), orielv1.Capability_CAPABILITY_SUPPLEMENTS, orielv1.Capability_CAPABILITY_ENDS_AT),
 	}
 }
 

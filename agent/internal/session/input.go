@@ -35,7 +35,8 @@ type placed struct {
 // holder is one viewer among those who press. After its final release it never acts
 // again.
 type holder struct {
-	gone bool // protected by inputArbiter.mu
+	gone   bool // protected by inputArbiter.mu
+	barred bool // protected by inputArbiter.mu; may not control, for now
 }
 
 // attach begins with a desktop on which nothing is held; nil: there is none.
@@ -53,10 +54,21 @@ func (h *inputArbiter) attach(d desktop.Desktop) {
 func (h *inputArbiter) do(by *holder, f func(in desktop.Desktop) error) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if by.gone || h.input == nil {
+	if by.gone || by.barred || h.input == nil {
 		return nil
 	}
 	return f(h.input)
+}
+
+// bar releases all that one holder holds, and lets it do nothing until it is unbarred. It
+// is the last door: what was let through just before waits here for the same mutex.
+func (h *inputArbiter) bar(by *holder, barred bool) {
+	h.mu.Lock()
+	by.barred = barred
+	h.mu.Unlock()
+	if barred {
+		h.releaseAll(by, false)
+	}
 }
 
 // move puts the pointer at a place in 1/65536 of the picture.

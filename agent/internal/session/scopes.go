@@ -1,8 +1,10 @@
 package session
 
 import (
+	"errors"
 	"slices"
 
+	"oriel/agent/internal/channel"
 	orielv1 "oriel/protocol/oriel/v1"
 )
 
@@ -18,7 +20,66 @@ func (p *peer) grant(scopes []orielv1.Scope) {
 		inForce = append(inForce, s)
 	}
 	p.granted.Store(&inForce)
+	p.s.h.input.bar(&p.holder, !slices.Contains(inForce, orielv1.Scope_SCOPE_CONTROL))
 	p.endLacking()
+	p.stateChanged()
+}
+
+// Capabilities are the scopes that sessions of a Host with those kinds of channel can
+// have, as the wire says them.
+func Capabilities(kinds []channel.Channel) (all []orielv1.Capability) {
+	known := newRegistry(kinds)
+	for n := range orielv1.Scope_name {
+		if s := orielv1.Scope(n); s != 0 && known.knows(s) {
+			all = append(all, orielv1.Capability(s))
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// What is wrong with a supplement.
+var (
+	errNoSession = errors.New("this session does not run here")
+	errStale     = errors.New("something newer is in force; try again")
+	errPicture   = errors.New("the picture cannot be given or taken away while a session runs")
+)
+
+// Supplement puts other scopes in force for a running session: all at once, whichever of
+// its peer connections is meant. Keys and buttons that may not be held any more are
+// released. Whoever calls has verified it; what comes of it is sent in reply to ask.
+func (h *Host) Supplement(ask uint64, m *orielv1.Supplement) {
+	out := &orielv1.FromAgent{ReplyTo: ask}
+	if err := h.supplement(m); err != nil {
+		out.Body = &orielv1.FromAgent_Fault{Fault: &orielv1.Fault{Code: orielv1.Code_CODE_INVALID, Detail: err.Error()}}
+	}
+	h.o.Send(out)
+}
+
+func (h *Host) supplement(m *orielv1.Supplement) error {
+	s := h.session(m.GetSessionId())
+	if s == nil {
+		return errNoSession
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.ending != nil:
+		return errNoSession
+	case m.GetIssuedAt() <= s.issued:
+		return errStale
+	}
+	peers := slices.DeleteFunc([]*peer{s.peer, s.next}, func(p *peer) bool { return p == nil })
+	for _, p := range peers {
+		if p.may(orielv1.Scope_SCOPE_VIEW) != slices.Contains(m.GetScopes(), orielv1.Scope_SCOPE_VIEW) {
+			return errPicture
+		}
+	}
+	s.issued = m.GetIssuedAt()
+	for _, p := range peers {
+		p.grant(m.GetScopes())
+	}
+	return nil
 }
 
 // scopes are those in force; not to be changed.

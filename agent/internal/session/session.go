@@ -15,6 +15,7 @@ type session struct {
 	h        *Host
 	id       string
 	operator string // the id of who opened it
+	issued   int64  // protected by mu; the newest grant or supplement, by the relay's clock
 	log      *slog.Logger
 	wake     chan struct{} // capacity 1: run looks again
 	over     chan struct{} // closed by the first end
@@ -52,6 +53,7 @@ func (s *session) offer(o *orielv1.Offer, g *orielv1.Grant) {
 	if s.ending != nil {
 		return
 	}
+	s.issued = max(s.issued, g.GetIssuedAt())
 	p := newPeer(s, o.GetAttempt(), g)
 	s.next = p
 	s.wg.Go(func() { s.answer(p, o) })

@@ -2,6 +2,7 @@ package session
 
 import (
 	"image"
+	"slices"
 	"time"
 
 	"oriel/agent/internal/desktop"
@@ -63,6 +64,7 @@ func (p *peer) sendBye(bye *orielv1.Bye) {
 
 // lastSent is the state that the viewer has.
 type lastSent struct {
+	scopes    []orielv1.Scope // in force
 	available bool
 	lacks     desktop.Lacks
 	why       string // there is none
@@ -109,7 +111,8 @@ func (p *peer) stateSync() {
 }
 
 func (p *peer) sendReady(t *lastSent) {
-	ready := &orielv1.Ready{Scopes: p.scopes(), Codec: string(p.codec), FullChroma: p.full}
+	t.scopes = p.scopes()
+	ready := &orielv1.Ready{Scopes: t.scopes, Codec: string(p.codec), FullChroma: p.full}
 	t.available = true
 	if s := p.s.h.current(); s != nil {
 		ready.Desktop = s.Name()
@@ -131,6 +134,10 @@ func (p *peer) push(t *lastSent) {
 		p.stateChanged()
 		return
 	}
+	if scopes := p.scopes(); !slices.Equal(scopes, t.scopes) {
+		t.scopes = scopes
+		p.send(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_ScopesInForce{ScopesInForce: &orielv1.ScopesInForce{Scopes: scopes}}})
+	}
 	s := p.s.h.current()
 	now := lastSent{available: s != nil}
 	if s != nil {
@@ -148,7 +155,7 @@ func (p *peer) push(t *lastSent) {
 		return
 	}
 	if s.number != t.display {
-		*t = lastSent{available: true, lacks: t.lacks, display: s.number, size: t.size}
+		*t = lastSent{scopes: t.scopes, available: true, lacks: t.lacks, display: s.number, size: t.size}
 	}
 	if size := s.Size(); size != t.size {
 		t.size, t.placed = size, false

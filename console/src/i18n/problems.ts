@@ -44,7 +44,7 @@ export const PROBLEMS = {
   session_moved: m.problem_session_moved,
   ticket_used: m.problem_ticket_used,
   offer: said,
-  session_mode: said,
+  session_scopes: said,
 
   internal: m.problem_internal,
   overloaded: m.problem_busy,

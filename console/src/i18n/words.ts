@@ -2,7 +2,7 @@
 import type { Stage } from '../core/viewer/delays';
 import { Lack, Preset } from '../core/wire/oriel/v1/channel_pb';
 import { Computer_Status } from '../core/wire/oriel/v1/live_pb';
-import { Code, EndReason, Mode, Path } from '../core/wire/oriel/v1/session_pb';
+import { Code, EndReason, Path, Scope } from '../core/wire/oriel/v1/session_pb';
 import { m } from '../paraglide/messages.js';
 
 export function statusWords(status: Computer_Status): string {
@@ -152,7 +152,8 @@ export function endWords(reason: EndReason, code: Code): string {
   }
 }
 
-export const modeWords = (mode: Mode) => (mode === Mode.VIEW ? m.mode_view() : m.mode_control());
+export const scopeWords = (scopes: readonly Scope[]) =>
+  scopes.includes(Scope.CONTROL) ? m.mode_control() : m.mode_view();
 
 export function pathWords(path: Path): string {
   if (path === Path.DIRECT) return m.path_direct();

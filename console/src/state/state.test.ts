@@ -4,7 +4,7 @@ import { FakeSocket } from '../core/fakes';
 import { Live } from '../core/relay/live';
 import { parse } from '../routes';
 import { Computer_Status, ComputerSchema } from '../core/wire/oriel/v1/live_pb';
-import { Code, EndReason, Mode, Path } from '../core/wire/oriel/v1/session_pb';
+import { Code, EndReason, Path, Scope } from '../core/wire/oriel/v1/session_pb';
 import { Computers } from './computers.svelte';
 import { Journal } from '../pages/journal/journal.svelte';
 import { router } from './route.svelte';
@@ -117,7 +117,7 @@ describe('journal', () => {
     operator_name: 'Ada',
     operator_address: '::1',
     browser: '',
-    mode: 'view',
+    scopes: ['view'],
     started_at: startedAt,
     end_reason: '',
     end_code: '',
@@ -179,7 +179,7 @@ describe('journal', () => {
     expect(journal.entries.map((e) => e.id)).toEqual(['s3', 's2', 's1']);
     expect(journal.hasOlder).toBe(false);
     expect(journal.entries[2]).toMatchObject({
-      mode: Mode.VIEW,
+      scopes: [Scope.VIEW],
       endReason: EndReason.AGENT_STOPPED,
       endCode: Code.GRANT_SIGNATURE,
       path: Path.RELAYED,

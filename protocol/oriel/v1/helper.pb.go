@@ -36,6 +36,7 @@ type ToHelper struct {
 	//	*ToHelper_Signed
 	//	*ToHelper_Settings
 	//	*ToHelper_Prepare
+	//	*ToHelper_Supplement
 	Body          isToHelper_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -141,6 +142,15 @@ func (x *ToHelper) GetPrepare() *Prepare {
 	return nil
 }
 
+func (x *ToHelper) GetSupplement() *HelperSupplement {
+	if x != nil {
+		if x, ok := x.Body.(*ToHelper_Supplement); ok {
+			return x.Supplement
+		}
+	}
+	return nil
+}
+
 type isToHelper_Body interface {
 	isToHelper_Body()
 }
@@ -173,6 +183,10 @@ type ToHelper_Prepare struct {
 	Prepare *Prepare `protobuf:"bytes,7,opt,name=prepare,proto3,oneof"`
 }
 
+type ToHelper_Supplement struct {
+	Supplement *HelperSupplement `protobuf:"bytes,8,opt,name=supplement,proto3,oneof"` // verified already
+}
+
 func (*ToHelper_Start) isToHelper_Body() {}
 
 func (*ToHelper_Offer) isToHelper_Body() {}
@@ -186,6 +200,8 @@ func (*ToHelper_Signed) isToHelper_Body() {}
 func (*ToHelper_Settings) isToHelper_Body() {}
 
 func (*ToHelper_Prepare) isToHelper_Body() {}
+
+func (*ToHelper_Supplement) isToHelper_Body() {}
 
 type FromHelper struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -258,7 +274,7 @@ type isFromHelper_Body interface {
 }
 
 type FromHelper_Forward struct {
-	Forward *FromAgent `protobuf:"bytes,1,opt,name=forward,proto3,oneof"` // Answer, Candidate, SessionReport, SessionEnded, Preview, Status
+	Forward *FromAgent `protobuf:"bytes,1,opt,name=forward,proto3,oneof"` // Answer, Candidate, SessionReport, SessionEnded, Preview, Status, Fault
 }
 
 type FromHelper_Sign struct {
@@ -381,6 +397,59 @@ func (x *HelperOffer) GetGrant() *Grant {
 	return nil
 }
 
+// HelperSupplement is answered by an empty FromAgent, or a Fault, with reply_to.
+type HelperSupplement struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ask           uint64                 `protobuf:"varint,1,opt,name=ask,proto3" json:"ask,omitempty"` // ToAgent.id
+	Supplement    *Supplement            `protobuf:"bytes,2,opt,name=supplement,proto3" json:"supplement,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HelperSupplement) Reset() {
+	*x = HelperSupplement{}
+	mi := &file_oriel_v1_helper_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HelperSupplement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HelperSupplement) ProtoMessage() {}
+
+func (x *HelperSupplement) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_helper_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HelperSupplement.ProtoReflect.Descriptor instead.
+func (*HelperSupplement) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_helper_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *HelperSupplement) GetAsk() uint64 {
+	if x != nil {
+		return x.Ask
+	}
+	return 0
+}
+
+func (x *HelperSupplement) GetSupplement() *Supplement {
+	if x != nil {
+		return x.Supplement
+	}
+	return nil
+}
+
 // HelperSign asks for the machine key's signature of an answer.
 type HelperSign struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -394,7 +463,7 @@ type HelperSign struct {
 
 func (x *HelperSign) Reset() {
 	*x = HelperSign{}
-	mi := &file_oriel_v1_helper_proto_msgTypes[4]
+	mi := &file_oriel_v1_helper_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -406,7 +475,7 @@ func (x *HelperSign) String() string {
 func (*HelperSign) ProtoMessage() {}
 
 func (x *HelperSign) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_helper_proto_msgTypes[4]
+	mi := &file_oriel_v1_helper_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -419,7 +488,7 @@ func (x *HelperSign) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelperSign.ProtoReflect.Descriptor instead.
 func (*HelperSign) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_helper_proto_rawDescGZIP(), []int{4}
+	return file_oriel_v1_helper_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *HelperSign) GetId() uint64 {
@@ -461,7 +530,7 @@ type HelperSigned struct {
 
 func (x *HelperSigned) Reset() {
 	*x = HelperSigned{}
-	mi := &file_oriel_v1_helper_proto_msgTypes[5]
+	mi := &file_oriel_v1_helper_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -473,7 +542,7 @@ func (x *HelperSigned) String() string {
 func (*HelperSigned) ProtoMessage() {}
 
 func (x *HelperSigned) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_helper_proto_msgTypes[5]
+	mi := &file_oriel_v1_helper_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -486,7 +555,7 @@ func (x *HelperSigned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelperSigned.ProtoReflect.Descriptor instead.
 func (*HelperSigned) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_helper_proto_rawDescGZIP(), []int{5}
+	return file_oriel_v1_helper_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *HelperSigned) GetId() uint64 {
@@ -514,7 +583,7 @@ var File_oriel_v1_helper_proto protoreflect.FileDescriptor
 
 const file_oriel_v1_helper_proto_rawDesc = "" +
 	"\n" +
-	"\x15oriel/v1/helper.proto\x12\boriel.v1\x1a\x14oriel/v1/agent.proto\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\xf1\x02\n" +
+	"\x15oriel/v1/helper.proto\x12\boriel.v1\x1a\x14oriel/v1/agent.proto\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\xaf\x03\n" +
 	"\bToHelper\x12-\n" +
 	"\x05start\x18\x01 \x01(\v2\x15.oriel.v1.HelperStartH\x00R\x05start\x12-\n" +
 	"\x05offer\x18\x02 \x01(\v2\x15.oriel.v1.HelperOfferH\x00R\x05offer\x123\n" +
@@ -523,7 +592,10 @@ const file_oriel_v1_helper_proto_rawDesc = "" +
 	"endSession\x120\n" +
 	"\x06signed\x18\x05 \x01(\v2\x16.oriel.v1.HelperSignedH\x00R\x06signed\x120\n" +
 	"\bsettings\x18\x06 \x01(\v2\x12.oriel.v1.SettingsH\x00R\bsettings\x12-\n" +
-	"\aprepare\x18\a \x01(\v2\x11.oriel.v1.PrepareH\x00R\aprepareB\x06\n" +
+	"\aprepare\x18\a \x01(\v2\x11.oriel.v1.PrepareH\x00R\aprepare\x12<\n" +
+	"\n" +
+	"supplement\x18\b \x01(\v2\x1a.oriel.v1.HelperSupplementH\x00R\n" +
+	"supplementB\x06\n" +
 	"\x04body\"q\n" +
 	"\n" +
 	"FromHelper\x12/\n" +
@@ -536,7 +608,12 @@ const file_oriel_v1_helper_proto_rawDesc = "" +
 	"\x04demo\x18\x03 \x01(\bR\x04demo\"[\n" +
 	"\vHelperOffer\x12%\n" +
 	"\x05offer\x18\x01 \x01(\v2\x0f.oriel.v1.OfferR\x05offer\x12%\n" +
-	"\x05grant\x18\x02 \x01(\v2\x0f.oriel.v1.GrantR\x05grant\"\x85\x01\n" +
+	"\x05grant\x18\x02 \x01(\v2\x0f.oriel.v1.GrantR\x05grant\"Z\n" +
+	"\x10HelperSupplement\x12\x10\n" +
+	"\x03ask\x18\x01 \x01(\x04R\x03ask\x124\n" +
+	"\n" +
+	"supplement\x18\x02 \x01(\v2\x14.oriel.v1.SupplementR\n" +
+	"supplement\"\x85\x01\n" +
 	"\n" +
 	"HelperSign\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12#\n" +
@@ -562,39 +639,43 @@ func file_oriel_v1_helper_proto_rawDescGZIP() []byte {
 	return file_oriel_v1_helper_proto_rawDescData
 }
 
-var file_oriel_v1_helper_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_oriel_v1_helper_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_oriel_v1_helper_proto_goTypes = []any{
-	(*ToHelper)(nil),     // 0: oriel.v1.ToHelper
-	(*FromHelper)(nil),   // 1: oriel.v1.FromHelper
-	(*HelperStart)(nil),  // 2: oriel.v1.HelperStart
-	(*HelperOffer)(nil),  // 3: oriel.v1.HelperOffer
-	(*HelperSign)(nil),   // 4: oriel.v1.HelperSign
-	(*HelperSigned)(nil), // 5: oriel.v1.HelperSigned
-	(*Candidate)(nil),    // 6: oriel.v1.Candidate
-	(*EndSession)(nil),   // 7: oriel.v1.EndSession
-	(*Settings)(nil),     // 8: oriel.v1.Settings
-	(*Prepare)(nil),      // 9: oriel.v1.Prepare
-	(*FromAgent)(nil),    // 10: oriel.v1.FromAgent
-	(*Offer)(nil),        // 11: oriel.v1.Offer
-	(*Grant)(nil),        // 12: oriel.v1.Grant
+	(*ToHelper)(nil),         // 0: oriel.v1.ToHelper
+	(*FromHelper)(nil),       // 1: oriel.v1.FromHelper
+	(*HelperStart)(nil),      // 2: oriel.v1.HelperStart
+	(*HelperOffer)(nil),      // 3: oriel.v1.HelperOffer
+	(*HelperSupplement)(nil), // 4: oriel.v1.HelperSupplement
+	(*HelperSign)(nil),       // 5: oriel.v1.HelperSign
+	(*HelperSigned)(nil),     // 6: oriel.v1.HelperSigned
+	(*Candidate)(nil),        // 7: oriel.v1.Candidate
+	(*EndSession)(nil),       // 8: oriel.v1.EndSession
+	(*Settings)(nil),         // 9: oriel.v1.Settings
+	(*Prepare)(nil),          // 10: oriel.v1.Prepare
+	(*FromAgent)(nil),        // 11: oriel.v1.FromAgent
+	(*Offer)(nil),            // 12: oriel.v1.Offer
+	(*Grant)(nil),            // 13: oriel.v1.Grant
+	(*Supplement)(nil),       // 14: oriel.v1.Supplement
 }
 var file_oriel_v1_helper_proto_depIdxs = []int32{
 	2,  // 0: oriel.v1.ToHelper.start:type_name -> oriel.v1.HelperStart
 	3,  // 1: oriel.v1.ToHelper.offer:type_name -> oriel.v1.HelperOffer
-	6,  // 2: oriel.v1.ToHelper.candidate:type_name -> oriel.v1.Candidate
-	7,  // 3: oriel.v1.ToHelper.end_session:type_name -> oriel.v1.EndSession
-	5,  // 4: oriel.v1.ToHelper.signed:type_name -> oriel.v1.HelperSigned
-	8,  // 5: oriel.v1.ToHelper.settings:type_name -> oriel.v1.Settings
-	9,  // 6: oriel.v1.ToHelper.prepare:type_name -> oriel.v1.Prepare
-	10, // 7: oriel.v1.FromHelper.forward:type_name -> oriel.v1.FromAgent
-	4,  // 8: oriel.v1.FromHelper.sign:type_name -> oriel.v1.HelperSign
-	11, // 9: oriel.v1.HelperOffer.offer:type_name -> oriel.v1.Offer
-	12, // 10: oriel.v1.HelperOffer.grant:type_name -> oriel.v1.Grant
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	7,  // 2: oriel.v1.ToHelper.candidate:type_name -> oriel.v1.Candidate
+	8,  // 3: oriel.v1.ToHelper.end_session:type_name -> oriel.v1.EndSession
+	6,  // 4: oriel.v1.ToHelper.signed:type_name -> oriel.v1.HelperSigned
+	9,  // 5: oriel.v1.ToHelper.settings:type_name -> oriel.v1.Settings
+	10, // 6: oriel.v1.ToHelper.prepare:type_name -> oriel.v1.Prepare
+	4,  // 7: oriel.v1.ToHelper.supplement:type_name -> oriel.v1.HelperSupplement
+	11, // 8: oriel.v1.FromHelper.forward:type_name -> oriel.v1.FromAgent
+	5,  // 9: oriel.v1.FromHelper.sign:type_name -> oriel.v1.HelperSign
+	12, // 10: oriel.v1.HelperOffer.offer:type_name -> oriel.v1.Offer
+	13, // 11: oriel.v1.HelperOffer.grant:type_name -> oriel.v1.Grant
+	14, // 12: oriel.v1.HelperSupplement.supplement:type_name -> oriel.v1.Supplement
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_helper_proto_init() }
@@ -613,6 +694,7 @@ func file_oriel_v1_helper_proto_init() {
 		(*ToHelper_Signed)(nil),
 		(*ToHelper_Settings)(nil),
 		(*ToHelper_Prepare)(nil),
+		(*ToHelper_Supplement)(nil),
 	}
 	file_oriel_v1_helper_proto_msgTypes[1].OneofWrappers = []any{
 		(*FromHelper_Forward)(nil),
@@ -624,7 +706,7 @@ func file_oriel_v1_helper_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oriel_v1_helper_proto_rawDesc), len(file_oriel_v1_helper_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -20,7 +20,7 @@ type Session struct {
 	OperatorName    string     `json:"operator_name"`
 	OperatorAddress string     `json:"operator_address"`
 	Browser         string     `json:"browser"`
-	Mode            string     `json:"mode" enum:"control,view,unknown"`
+	Scopes          []string   `json:"scopes" nullable:"false" doc:"All that it was allowed, such as view and control, also what was taken away meanwhile."`
 	StartedAt       time.Time  `json:"started_at"`
 	ConnectedAt     *time.Time `json:"connected_at,omitempty"`
 	EndedAt         *time.Time `json:"ended_at,omitempty" doc:"Absent: it runs."`
@@ -62,7 +62,7 @@ func sessionOf(e *orielv1.JournalEntry) Session {
 	s := Session{
 		ID: e.GetSessionId(), ComputerID: e.GetComputerId(), ComputerName: e.GetComputerName(), OperatorID: e.GetOperatorId(),
 		OperatorName: e.GetOperatorName(), OperatorAddress: e.GetOperatorAddress(), Browser: e.GetBrowser(),
-		Mode: word(e.GetMode(), "MODE_"), StartedAt: when(e.GetStartedAt()), ConnectedAt: maybe(e.GetConnectedAt()),
+		Scopes: each(e.GetScopes(), func(s orielv1.Scope) string { return orielv1.Word(s) }), StartedAt: when(e.GetStartedAt()), ConnectedAt: maybe(e.GetConnectedAt()),
 		EndedAt: maybe(e.GetEndedAt()), EndDetail: e.GetEndDetail(), Bytes: e.GetBytes(), Codec: e.GetCodec(), Delays: delaysOf(e.GetDelays()),
 	}
 	if e.GetEndReason() != orielv1.EndReason_END_REASON_UNSPECIFIED {

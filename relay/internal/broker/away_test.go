@@ -29,7 +29,7 @@ func TestOpenWhileTheBusIsAway(t *testing.T) {
 		}
 	}
 	nats.Stop()
-	attempt := tab.Open(agent.Welcome.GetComputerId(), orielv1.Mode_MODE_VIEW, "")
+	attempt := tab.Open(agent.Welcome.GetComputerId(), relaytest.Watching, "")
 	waiting(attempt, true)
 	nats.Start()
 	tab.Opened(attempt)
@@ -40,5 +40,5 @@ func TestOpenWhileTheBusIsAway(t *testing.T) {
 		c, err := here.Store.Computers(store.FirstOrganization).Get(t.Context(), agent.Welcome.GetComputerId())
 		return err == nil && !c.Online
 	})
-	waiting(tab.Open(agent.Welcome.GetComputerId(), orielv1.Mode_MODE_VIEW, ""), false)
+	waiting(tab.Open(agent.Welcome.GetComputerId(), relaytest.Watching, ""), false)
 }

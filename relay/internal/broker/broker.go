@@ -5,8 +5,8 @@
 //
 // # Opening
 //
-// A tab says OpenSession. The broker asks access (connect, and control if that
-// is the mode), looks whether the computer is there, writes the journal's row,
+// A tab says OpenSession. The broker asks access for all that the session is to do
+// (scopes.go), looks whether the computer is there, writes the journal's row,
 // and only then forwards anything: a grant for this computer and for the DTLS
 // certificate that the tab's SDP names, good for a minute and once. One statement
 // reads, one writes, one request on the bus carries the offer (count_test.go). If the
@@ -14,7 +14,7 @@
 // kept until the tab leaves; the grant is made anew when the computer comes,
 // and access is asked again. OpenSession with the id of a running session of
 // the same person goes on with that session over a new peer connection: same
-// row, same mode, new grant.
+// row, the scopes that it has or fewer, new grant.
 //
 // # Carrying
 //
@@ -96,6 +96,7 @@ type Broker struct {
 
 	tickets *tickets
 	united  atomic.Int64 // since when the bus is there, in Unix milliseconds
+	issued  issue
 
 	mu       sync.Mutex
 	waiting  map[*request]bool // protected by mu; true while it is being tried
@@ -259,11 +260,15 @@ func (b *Broker) sweep(ctx context.Context) {
 
 // Faults of sessions.
 var (
-	errTicket = fault.New(fault.TicketUsed, "this connection was used for another session; a new one is made")
-	errBusy   = fault.New(fault.TooManySessions, "too many sessions at once; end one and try again")
-	errMode   = fault.New(fault.SessionMode, "ask for control or view")
-	errOffer  = fault.New(fault.Offer, "the browser's offer has no usable certificate fingerprint; reload the page and try again")
-	errMoved  = fault.New(fault.SessionMoved, "this session goes on in another window")
+	errTicket       = fault.New(fault.TicketUsed, "this connection was used for another session; a new one is made")
+	errBusy         = fault.New(fault.TooManySessions, "too many sessions at once; end one and try again")
+	errScopes       = fault.New(fault.SessionScopes, "say what the session is for: to view, to control")
+	errMore         = access.ErrForbidden.Saying("this session may not do that; ask for it while it runs, or open another")
+	errPicture      = errScopes.Saying("the picture cannot be given or taken away while a session runs; open another")
+	errUnknownScope = fleet.ErrUnknownAsk.Saying("this relay cannot do that yet; update it")
+	errOldAgent     = fleet.ErrUnknownAsk.Saying("this computer's agent cannot do that yet; update the agent")
+	errOffer        = fault.New(fault.Offer, "the browser's offer has no usable certificate fingerprint; reload the page and try again")
+	errMoved        = fault.New(fault.SessionMoved, "this session goes on in another window")
 	// errAnswer ends a session whose agent answers with what no viewer would take.
 	errAnswer = fault.New(fault.BadAnswer, "the computer's answer cannot be read; update its agent")
 )

@@ -57,9 +57,9 @@ func each(t *testing.T, o relaytest.NodeOptions, fn func(t *testing.T, w *world)
 }
 
 // session opens one up to the agent's report.
-func (w *world) session(t *testing.T, mode orielv1.Mode) (id string, attempt uint32) {
+func (w *world) session(t *testing.T, scopes []orielv1.Scope) (id string, attempt uint32) {
 	t.Helper()
-	attempt = w.tab.Open(w.computer, mode, "")
+	attempt = w.tab.Open(w.computer, scopes, "")
 	id = w.tab.Opened(attempt).GetSessionId()
 	o, g := w.agent.Offer()
 	w.agent.Answer(o, g)
@@ -86,7 +86,7 @@ func endedBy(reason orielv1.EndReason) func(*orielv1.JournalEntry) bool {
 
 func TestSession(t *testing.T) {
 	each(t, relaytest.NodeOptions{}, func(t *testing.T, w *world) {
-		attempt := w.tab.Open(w.computer, orielv1.Mode_MODE_CONTROL, "")
+		attempt := w.tab.Open(w.computer, relaytest.Controlling, "")
 		w.tab.Candidate(attempt, "", "early") // before the session's id is known
 		opened := w.tab.Opened(attempt)
 		if !bytes.Equal(opened.GetComputerKey(), w.machine.Public()) || len(opened.GetScopes()) != 2 {
@@ -144,7 +144,7 @@ func TestSession(t *testing.T) {
 
 func TestEndFromTheJournal(t *testing.T) {
 	each(t, relaytest.NodeOptions{}, func(t *testing.T, w *world) {
-		id, _ := w.session(t, orielv1.Mode_MODE_VIEW)
+		id, _ := w.session(t, relaytest.Watching)
 		for _, n := range []*relaytest.Node{w.agents, w.tabs} { // from any node; twice is no error
 			if err := n.Broker.End(t.Context(), w.who, id); err != nil {
 				t.Fatal(err)
@@ -169,7 +169,7 @@ func TestWaitsForAnOfflineComputer(t *testing.T) {
 	each(t, relaytest.NodeOptions{}, func(t *testing.T, w *world) {
 		_ = w.agent.Conn.Close()
 		relaytest.Until(t, "offline", func() bool { return w.agents.Hub.Stats().Agents == 0 })
-		attempt := w.tab.Open(w.computer, orielv1.Mode_MODE_VIEW, "")
+		attempt := w.tab.Open(w.computer, relaytest.Watching, "")
 		w.tab.Candidate(attempt, "", "kept")
 		w.tab.Waiting(attempt)
 		if page, _, err := w.tabs.Journal.Page(t.Context(), store.SessionFilter{}, "", 0); err != nil || len(page) != 0 {
@@ -192,9 +192,9 @@ func TestRequestGoesWithItsTab(t *testing.T) {
 	w := start(t, n, n)
 	_ = w.agent.Conn.Close()
 	relaytest.Until(t, "offline", func() bool { return n.Hub.Stats().Agents == 0 })
-	w.tab.Waiting(w.tab.Open(w.computer, orielv1.Mode_MODE_VIEW, ""))
+	w.tab.Waiting(w.tab.Open(w.computer, relaytest.Watching, ""))
 	stays := relaytest.OpenTab(t, n, w.cookie)
-	attempt := stays.Open(w.computer, orielv1.Mode_MODE_VIEW, "")
+	attempt := stays.Open(w.computer, relaytest.Watching, "")
 	stays.Waiting(attempt)
 	_ = w.tab.Conn.Close()
 	relaytest.Until(t, "tab gone", func() bool { return n.Hub.Stats().Tabs == 1 })
@@ -214,7 +214,7 @@ func TestRequestIsTakenBack(t *testing.T) {
 		w.tab.Say(&orielv1.FromConsole{Body: &orielv1.FromConsole_CloseSession{CloseSession: &orielv1.CloseSession{Attempt: attempt}}})
 	}
 	// Opened, but the tab does not know its session yet.
-	attempt := w.tab.Open(w.computer, orielv1.Mode_MODE_VIEW, "")
+	attempt := w.tab.Open(w.computer, relaytest.Watching, "")
 	takeBack(attempt)
 	o, _ := w.agent.Offer()
 	w.agent.EndSession(o.GetSessionId())
@@ -222,14 +222,14 @@ func TestRequestIsTakenBack(t *testing.T) {
 	// Waiting.
 	_ = w.agent.Conn.Close()
 	relaytest.Until(t, "offline", func() bool { return n.Hub.Stats().Agents == 0 })
-	attempt = w.tab.Open(w.computer, orielv1.Mode_MODE_VIEW, "")
+	attempt = w.tab.Open(w.computer, relaytest.Watching, "")
 	w.tab.Waiting(attempt)
 	takeBack(attempt)
 	takeBack(99) // nothing of this tab's
 	w.tab.Watch(true, false)
 	w.tab.Take("computers", func(m *orielv1.ToConsole) bool { return m.GetComputers() != nil }) // all before was handled
 	agent := w.machine.Connect(t, n, "")
-	next := w.tab.Open(w.computer, orielv1.Mode_MODE_VIEW, "")
+	next := w.tab.Open(w.computer, relaytest.Watching, "")
 	w.tab.Opened(next)
 	if o, _ := agent.Offer(); o.GetAttempt() != next || agent.Has(func(m *orielv1.ToAgent) bool { return m.GetOffer() != nil }) {
 		t.Fatal("what was taken back was forwarded:", o.GetAttempt())
@@ -238,8 +238,8 @@ func TestRequestIsTakenBack(t *testing.T) {
 
 func TestResume(t *testing.T) {
 	each(t, relaytest.NodeOptions{Grace: time.Minute}, func(t *testing.T, w *world) {
-		id, first := w.session(t, orielv1.Mode_MODE_CONTROL)
-		second := w.tab.Open(w.computer, orielv1.Mode_MODE_CONTROL, id)
+		id, first := w.session(t, relaytest.Controlling)
+		second := w.tab.Open(w.computer, relaytest.Controlling, id)
 		if o := w.tab.Opened(second); o.GetSessionId() != id {
 			t.Fatal(o)
 		}
@@ -270,7 +270,7 @@ func TestResume(t *testing.T) {
 		// Another tab of the same person takes it over.
 		_, other := w.tabs.Owner(t)
 		tab2 := relaytest.OpenTab(t, w.agents, other)
-		third := tab2.Open(w.computer, orielv1.Mode_MODE_CONTROL, id)
+		third := tab2.Open(w.computer, relaytest.Controlling, id)
 		tab2.Opened(third)
 		if p := w.tab.Problem(); p.GetSessionId() != id || p.GetCode() != orielv1.Code_CODE_BUSY {
 			t.Fatal(p)
@@ -283,7 +283,7 @@ func TestResume(t *testing.T) {
 			t.Fatal(err)
 		}
 		tab2.Ended(id)
-		tab2.Open(w.computer, orielv1.Mode_MODE_CONTROL, id)
+		tab2.Open(w.computer, relaytest.Controlling, id)
 		if p := tab2.Problem(); p.GetCode() != orielv1.Code_CODE_NOT_FOUND {
 			t.Fatal(p)
 		}
@@ -292,7 +292,7 @@ func TestResume(t *testing.T) {
 
 func TestTabComesBack(t *testing.T) {
 	each(t, relaytest.NodeOptions{}, func(t *testing.T, w *world) {
-		id, attempt := w.session(t, orielv1.Mode_MODE_CONTROL)
+		id, attempt := w.session(t, relaytest.Controlling)
 		_ = w.tab.Conn.Close()
 		relaytest.Until(t, "tab gone", func() bool { return w.tabs.Hub.Stats().Tabs == 0 })
 		tab := relaytest.OpenTab(t, w.agents, w.cookie) // maybe on another node
@@ -336,7 +336,7 @@ func TestSessionMovesToAnotherSocket(t *testing.T) {
 			}
 			return n == 1
 		}
-		id, attempt := w.session(t, orielv1.Mode_MODE_CONTROL)
+		id, attempt := w.session(t, relaytest.Controlling)
 
 		// The session first, then the end of the socket that it was on.
 		second := relaytest.OpenTab(t, w.agents, w.cookie)
@@ -355,7 +355,7 @@ func TestSessionMovesToAnotherSocket(t *testing.T) {
 
 		// The other way around: the relay hears of the end first. What the second leaves
 		// behind tells when its grace is over.
-		left := second.Opened(second.Open(w.computer, orielv1.Mode_MODE_VIEW, "")).GetSessionId()
+		left := second.Opened(second.Open(w.computer, relaytest.Watching, "")).GetSessionId()
 		third := relaytest.OpenTab(t, w.tabs, w.cookie)
 		_ = second.Conn.Close()
 		relaytest.Until(t, "the second socket gone", alone)
@@ -383,8 +383,8 @@ func TestSessionMovesToAnotherSocket(t *testing.T) {
 
 func TestTabThatStaysAway(t *testing.T) {
 	each(t, relaytest.NodeOptions{Grace: 50 * time.Millisecond}, func(t *testing.T, w *world) {
-		connected, _ := w.session(t, orielv1.Mode_MODE_VIEW)
-		opening := w.tab.Opened(w.tab.Open(w.computer, orielv1.Mode_MODE_VIEW, "")).GetSessionId()
+		connected, _ := w.session(t, relaytest.Watching)
+		opening := w.tab.Opened(w.tab.Open(w.computer, relaytest.Watching, "")).GetSessionId()
 		_ = w.tab.Conn.Close()
 		w.row(t, opening, "ended", endedBy(orielv1.EndReason_END_REASON_TIMEOUT))
 		w.agent.EndSession(opening)
@@ -396,15 +396,15 @@ func TestTabThatStaysAway(t *testing.T) {
 
 func TestAgentComesBack(t *testing.T) {
 	each(t, relaytest.NodeOptions{}, func(t *testing.T, w *world) {
-		goes, _ := w.session(t, orielv1.Mode_MODE_VIEW)
-		ended, _ := w.session(t, orielv1.Mode_MODE_VIEW)
+		goes, _ := w.session(t, relaytest.Watching)
+		ended, _ := w.session(t, relaytest.Watching)
 		_ = w.agent.Conn.Close()
 		relaytest.Until(t, "offline", func() bool { return w.agents.Hub.Stats().Agents == 0 })
 		if err := w.tabs.Broker.End(t.Context(), w.who, ended); err != nil {
 			t.Fatal(err)
 		}
 		// Long ago, as far as the relay can tell: not on its way any more.
-		forgotten := store.Session{ID: store.NewID(), ComputerID: w.computer, OperatorID: w.who.PersonID, SignInID: w.who.SignInID, Mode: "view", StartedAt: 1,
+		forgotten := store.Session{ID: store.NewID(), ComputerID: w.computer, OperatorID: w.who.PersonID, SignInID: w.who.SignInID, Scopes: "view", ScopesNow: "view", StartedAt: 1,
 			ConnectedAt: 1, SeenAt: time.Now().UnixMilli()}
 		if err := w.tabs.Store.Sessions(store.FirstOrganization).Add(t.Context(), forgotten); err != nil {
 			t.Fatal(err)
@@ -436,7 +436,7 @@ func TestAgentComesBack(t *testing.T) {
 
 func TestOnlyTheSessionsOwnComputerIsHeard(t *testing.T) {
 	each(t, relaytest.NodeOptions{}, func(t *testing.T, w *world) {
-		id, attempt := w.session(t, orielv1.Mode_MODE_CONTROL)
+		id, attempt := w.session(t, relaytest.Controlling)
 		evil := relaytest.NewMachine("evil").Connect(t, w.agents, w.agents.Token(t, 1))
 		evil.Say(&orielv1.FromAgent{Body: &orielv1.FromAgent_Candidate{Candidate: &orielv1.Candidate{SessionId: id, Attempt: attempt, Candidate: "evil"}}})
 		evil.Say(&orielv1.FromAgent{Body: &orielv1.FromAgent_Answer{Answer: &orielv1.Answer{SessionId: id, Attempt: attempt, Sdp: "evil"}}})
@@ -481,11 +481,11 @@ func TestRefusals(t *testing.T) {
 		code orielv1.Code
 	}{
 		{"no mode", &orielv1.OpenSession{Attempt: 5, ComputerId: w.computer, Sdp: sdp}, orielv1.Code_CODE_INVALID},
-		{"no fingerprint", &orielv1.OpenSession{Attempt: 5, ComputerId: w.computer, Mode: orielv1.Mode_MODE_VIEW, Sdp: "v=0\r\n"}, orielv1.Code_CODE_INVALID},
-		{"two fingerprints", &orielv1.OpenSession{Attempt: 5, ComputerId: w.computer, Mode: orielv1.Mode_MODE_VIEW, Sdp: sdp + relaytest.SDP(make([]byte, 32))}, orielv1.Code_CODE_INVALID},
-		{"no such computer", &orielv1.OpenSession{Attempt: 5, ComputerId: store.NewID(), Mode: orielv1.Mode_MODE_VIEW, Sdp: sdp}, orielv1.Code_CODE_NOT_FOUND},
-		{"no id", &orielv1.OpenSession{Attempt: 5, ComputerId: "agent.*", Mode: orielv1.Mode_MODE_VIEW, Sdp: sdp}, orielv1.Code_CODE_NOT_FOUND},
-		{"no such session", &orielv1.OpenSession{Attempt: 5, ComputerId: w.computer, Mode: orielv1.Mode_MODE_VIEW, Sdp: sdp, SessionId: store.NewID()}, orielv1.Code_CODE_NOT_FOUND},
+		{"no fingerprint", &orielv1.OpenSession{Attempt: 5, ComputerId: w.computer, Wanted: relaytest.Watching, Sdp: "v=0\r\n"}, orielv1.Code_CODE_INVALID},
+		{"two fingerprints", &orielv1.OpenSession{Attempt: 5, ComputerId: w.computer, Wanted: relaytest.Watching, Sdp: sdp + relaytest.SDP(make([]byte, 32))}, orielv1.Code_CODE_INVALID},
+		{"no such computer", &orielv1.OpenSession{Attempt: 5, ComputerId: store.NewID(), Wanted: relaytest.Watching, Sdp: sdp}, orielv1.Code_CODE_NOT_FOUND},
+		{"no id", &orielv1.OpenSession{Attempt: 5, ComputerId: "agent.*", Wanted: relaytest.Watching, Sdp: sdp}, orielv1.Code_CODE_NOT_FOUND},
+		{"no such session", &orielv1.OpenSession{Attempt: 5, ComputerId: w.computer, Wanted: relaytest.Watching, Sdp: sdp, SessionId: store.NewID()}, orielv1.Code_CODE_NOT_FOUND},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if p := open(tc.open); p.GetCode() != tc.code || p.GetAttempt() != 5 || p.GetDetail() == "" {
@@ -494,11 +494,11 @@ func TestRefusals(t *testing.T) {
 		})
 	}
 	// Another person's session is as good as none.
-	theirs := store.Session{ID: store.NewID(), ComputerID: w.computer, OperatorID: "another", Mode: "view", StartedAt: 1, SeenAt: time.Now().UnixMilli()}
+	theirs := store.Session{ID: store.NewID(), ComputerID: w.computer, OperatorID: "another", Scopes: "view", ScopesNow: "view", StartedAt: 1, SeenAt: time.Now().UnixMilli()}
 	if err := n.Store.Sessions(store.FirstOrganization).Add(t.Context(), theirs); err != nil {
 		t.Fatal(err)
 	}
-	if p := open(&orielv1.OpenSession{Attempt: 6, ComputerId: w.computer, Mode: orielv1.Mode_MODE_VIEW, Sdp: sdp, SessionId: theirs.ID}); p.GetCode() != orielv1.Code_CODE_NOT_FOUND {
+	if p := open(&orielv1.OpenSession{Attempt: 6, ComputerId: w.computer, Wanted: relaytest.Watching, Sdp: sdp, SessionId: theirs.ID}); p.GetCode() != orielv1.Code_CODE_NOT_FOUND {
 		t.Fatal(p)
 	}
 	w.tab.Attach(theirs.ID)
@@ -510,20 +510,20 @@ func TestRefusals(t *testing.T) {
 		t.Fatal(p)
 	}
 	// A session for viewing does not become one for control.
-	id, _ := w.session(t, orielv1.Mode_MODE_VIEW)
-	if p := open(&orielv1.OpenSession{Attempt: 7, ComputerId: w.computer, Mode: orielv1.Mode_MODE_CONTROL, Sdp: sdp, SessionId: id}); p.GetCode() != orielv1.Code_CODE_FORBIDDEN {
+	id, _ := w.session(t, relaytest.Watching)
+	if p := open(&orielv1.OpenSession{Attempt: 7, ComputerId: w.computer, Wanted: relaytest.Controlling, Sdp: sdp, SessionId: id}); p.GetCode() != orielv1.Code_CODE_FORBIDDEN {
 		t.Fatal(p)
 	}
 	// Too many at once.
 	_ = w.agent.Conn.Close()
 	relaytest.Until(t, "offline", func() bool { return n.Hub.Stats().Agents == 0 })
 	for i := range 64 {
-		row := store.Session{ID: store.NewID(), ComputerID: "c", OperatorID: w.who.PersonID, Mode: "view", StartedAt: int64(i), SeenAt: time.Now().UnixMilli()}
+		row := store.Session{ID: store.NewID(), ComputerID: "c", OperatorID: w.who.PersonID, Scopes: "view", ScopesNow: "view", StartedAt: int64(i), SeenAt: time.Now().UnixMilli()}
 		if err := n.Store.Sessions(store.FirstOrganization).Add(t.Context(), row); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if p := open(&orielv1.OpenSession{Attempt: 8, ComputerId: w.computer, Mode: orielv1.Mode_MODE_VIEW, Sdp: sdp}); p.GetCode() != orielv1.Code_CODE_BUSY {
+	if p := open(&orielv1.OpenSession{Attempt: 8, ComputerId: w.computer, Wanted: relaytest.Watching, Sdp: sdp}); p.GetCode() != orielv1.Code_CODE_BUSY {
 		t.Fatal(p)
 	}
 }
@@ -540,10 +540,10 @@ func TestWaitingRequestsATabMayHave(t *testing.T) {
 	}
 	relaytest.Until(t, "all away", func() bool { return n.Hub.Stats().Agents == 1 })
 	for _, id := range ids[:8] {
-		w.tab.Waiting(w.tab.Open(id, orielv1.Mode_MODE_VIEW, ""))
+		w.tab.Waiting(w.tab.Open(id, relaytest.Watching, ""))
 	}
-	w.tab.Waiting(w.tab.Open(ids[0], orielv1.Mode_MODE_VIEW, "")) // replaces the one before
-	w.tab.Open(ids[8], orielv1.Mode_MODE_VIEW, "")
+	w.tab.Waiting(w.tab.Open(ids[0], relaytest.Watching, "")) // replaces the one before
+	w.tab.Open(ids[8], relaytest.Watching, "")
 	if p := w.tab.Problem(); p.GetCode() != orielv1.Code_CODE_BUSY {
 		t.Fatal(p)
 	}
@@ -551,7 +551,7 @@ func TestWaitingRequestsATabMayHave(t *testing.T) {
 
 func TestSignOutEndsSessions(t *testing.T) {
 	each(t, relaytest.NodeOptions{}, func(t *testing.T, w *world) {
-		id, _ := w.session(t, orielv1.Mode_MODE_CONTROL)
+		id, _ := w.session(t, relaytest.Controlling)
 		if err := w.agents.Access.EndSignIn(t.Context(), w.who, w.who.SignInID); err != nil {
 			t.Fatal(err)
 		}
@@ -563,14 +563,14 @@ func TestSignOutEndsSessions(t *testing.T) {
 
 func TestRemovedComputersSessionsEnd(t *testing.T) {
 	each(t, relaytest.NodeOptions{}, func(t *testing.T, w *world) {
-		id, _ := w.session(t, orielv1.Mode_MODE_CONTROL)
+		id, _ := w.session(t, relaytest.Controlling)
 		if err := w.tabs.Fleet.Remove(t.Context(), audit.Command, w.computer); err != nil {
 			t.Fatal(err)
 		}
 		w.agent.EndSession(id)
 		w.tab.Ended(id)
 		w.row(t, id, "ended", endedBy(orielv1.EndReason_END_REASON_ENDED))
-		w.tab.Open(w.computer, orielv1.Mode_MODE_VIEW, "")
+		w.tab.Open(w.computer, relaytest.Watching, "")
 		if p := w.tab.Problem(); p.GetCode() != orielv1.Code_CODE_NOT_FOUND {
 			t.Fatal(p)
 		}
@@ -589,7 +589,7 @@ func TestTurnCredentialsForBothSides(t *testing.T) {
 	if renewed := w.iceUser(); renewed == welcomed[0].GetUsername() || !strings.HasPrefix(renewed, mine) {
 		t.Fatal(renewed)
 	}
-	w.tab.Open(w.computer, orielv1.Mode_MODE_VIEW, "")
+	w.tab.Open(w.computer, relaytest.Watching, "")
 	if o, _ := w.agent.Offer(); o.GetIceServers()[0].GetUsername() != "turn:"+w.computer+":"+broker.SessionScope+o.GetSessionId() {
 		t.Fatal(o.GetIceServers())
 	}

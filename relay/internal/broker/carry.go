@@ -242,7 +242,7 @@ func (b *Broker) carried(l *live, attempt uint32) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	if err := b.o.Journal.Carry(ctx, l.id, seat.tab.Who().SignInID); err != nil {
-		seat.problem(attempt, l.id, err)
+		seat.problem(0, attempt, l.id, err)
 		return false
 	}
 	return true

@@ -43,12 +43,12 @@ func TestStatementsAndRequestsFromClickToOffer(t *testing.T) {
 			return err == nil && c.GetStatus() == orielv1.Computer_STATUS_ONLINE
 		})
 		for _, tc := range []struct {
-			name string
-			mode orielv1.Mode
-			most int
+			name   string
+			scopes []orielv1.Scope
+			most   int
 		}{
-			{"known", orielv1.Mode_MODE_VIEW, 2},
-			{"forgotten", orielv1.Mode_MODE_CONTROL, 3},
+			{"known", relaytest.Watching, 2},
+			{"forgotten", relaytest.Controlling, 3},
 		} {
 			ctx, cancel := context.WithCancel(t.Context())
 			if tc.name == "forgotten" {
@@ -61,7 +61,7 @@ func TestStatementsAndRequestsFromClickToOffer(t *testing.T) {
 			}
 			said.take()
 			tap.Requests()
-			attempt := w.tab.Open(w.computer, tc.mode, "")
+			attempt := w.tab.Open(w.computer, tc.scopes, "")
 			w.agent.Offer()
 			all, requests := said.take(), tap.Requests()
 			if len(all) > tc.most || requests != 1 {

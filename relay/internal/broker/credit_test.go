@@ -14,9 +14,9 @@ import (
 // with its sign-in; on every node.
 func TestCreditsEndWithWhatTheyAreFor(t *testing.T) {
 	each(t, relaytest.NodeOptions{}, func(t *testing.T, w *world) {
-		ended, _ := w.session(t, orielv1.Mode_MODE_VIEW)
-		lost, _ := w.session(t, orielv1.Mode_MODE_VIEW)
-		running, _ := w.session(t, orielv1.Mode_MODE_VIEW)
+		ended, _ := w.session(t, relaytest.Watching)
+		lost, _ := w.session(t, relaytest.Watching)
+		running, _ := w.session(t, relaytest.Watching)
 		session := func(id string) broker.Credit { return broker.Credit{ID: w.computer, Scope: broker.SessionScope + id} }
 		later := "/99999999999-X" // of a ticket that is good for ever
 		tab := broker.Credit{ID: w.who.PersonID, Scope: broker.TicketScope + w.who.SignInID + later}

@@ -17,7 +17,7 @@ func (w *world) lost(t *testing.T, n int, ago time.Duration) []string {
 	at := time.Now().Add(-ago).UnixMilli()
 	ids := make([]string, n)
 	for i := range ids {
-		row := store.Session{ID: store.NewID(), ComputerID: w.computer, OperatorID: w.who.PersonID, SignInID: w.who.SignInID, Mode: "control",
+		row := store.Session{ID: store.NewID(), ComputerID: w.computer, OperatorID: w.who.PersonID, SignInID: w.who.SignInID, Scopes: "view control", ScopesNow: "view control",
 			StartedAt: at, ConnectedAt: at, SeenAt: at, EndedAt: at, EndReason: store.Lost}
 		if err := w.tabs.Store.Sessions(store.FirstOrganization).Add(t.Context(), row); err != nil {
 			t.Fatal(err)
@@ -51,12 +51,12 @@ func TestHostileAgentMakesNobodyBusyElsewhere(t *testing.T) {
 
 		honest := relaytest.NewMachine("honest")
 		other := honest.Connect(t, w.agents, w.agents.Token(t, 1))
-		attempt := w.tab.Open(other.Welcome.GetComputerId(), orielv1.Mode_MODE_CONTROL, "")
+		attempt := w.tab.Open(other.Welcome.GetComputerId(), relaytest.Controlling, "")
 		mine := w.tab.Opened(attempt).GetSessionId()
 		o, g := other.Offer()
 		other.Answer(o, g)
 		w.tab.Answer()
-		w.tab.Open(w.computer, orielv1.Mode_MODE_CONTROL, "")
+		w.tab.Open(w.computer, relaytest.Controlling, "")
 		if p := w.tab.Problem(); p.GetCode() != orielv1.Code_CODE_BUSY {
 			t.Error("with the hostile one itself:", p)
 		}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"testing"
 
-	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/relay/internal/relaytest"
 )
 
@@ -14,7 +13,7 @@ func TestTabIsToldWhatItsAccountRemembers(t *testing.T) {
 	each(t, relaytest.NodeOptions{}, func(t *testing.T, w *world) {
 		open := func() []byte {
 			t.Helper()
-			o := w.tab.Opened(w.tab.Open(w.computer, orielv1.Mode_MODE_VIEW, ""))
+			o := w.tab.Opened(w.tab.Open(w.computer, relaytest.Watching, ""))
 			w.tab.Close(o.GetSessionId())
 			return o.GetKnownKey()
 		}

@@ -11,7 +11,7 @@ import (
 // its sessions at once, on every node, and to nobody else; one that says goodbye is not.
 func TestTabsHearOfALostAgent(t *testing.T) {
 	each(t, relaytest.NodeOptions{}, func(t *testing.T, w *world) {
-		id, _ := w.session(t, orielv1.Mode_MODE_VIEW)
+		id, _ := w.session(t, relaytest.Watching)
 		watcher := relaytest.OpenTab(t, w.tabs, w.cookie)
 		watcher.Watch(true, false)
 		watcher.Take("snapshot", func(m *orielv1.ToConsole) bool { return m.GetComputers() != nil })

@@ -26,7 +26,9 @@ type request struct {
 	seat        *Seat
 	attempt     uint32
 	computer    string
-	mode        orielv1.Mode
+	ask         uint32 // FromConsole.id
+	scopes      []orielv1.Scope
+	needs       access.Permission
 	sdp         string
 	fingerprint []byte
 	session     string         // to go on with; empty: a new one
@@ -43,31 +45,17 @@ type request struct {
 	anew  bool                 // the grant was signed a second time
 }
 
-// scopes of each mode: what the grant allows on the computer.
-var scopes = map[orielv1.Mode][]orielv1.Scope{
-	orielv1.Mode_MODE_VIEW:    {orielv1.Scope_SCOPE_VIEW},
-	orielv1.Mode_MODE_CONTROL: {orielv1.Scope_SCOPE_VIEW, orielv1.Scope_SCOPE_CONTROL},
-}
-
-// needs are the permissions for a session of that mode.
-func needs(mode orielv1.Mode) access.Permission {
-	if mode == orielv1.Mode_MODE_CONTROL {
-		return access.Connect | access.Control
-	}
-	return access.Connect
-}
-
 // Open opens a session, or goes on with one. What comes of it the tab is told:
 // SessionOpened, SessionWaiting or Problem.
-func (s *Seat) Open(ctx context.Context, m *orielv1.OpenSession) {
-	r := &request{seat: s, attempt: m.GetAttempt(), computer: m.GetComputerId(), mode: m.GetMode(),
+func (s *Seat) Open(ctx context.Context, m *orielv1.OpenSession, ask uint32) {
+	r := &request{seat: s, ask: ask, attempt: m.GetAttempt(), computer: m.GetComputerId(), scopes: m.Asks(),
 		sdp: m.GetSdp(), session: m.GetSessionId()}
 	if c, ok := ticketOf(s.tab.Who(), m.GetIceUserName()); ok {
 		r.ticket = c
 		defer s.sendICE() // for the next
 	}
 	if err := s.accept(ctx, r); err != nil {
-		s.problem(r.attempt, r.session, err)
+		s.problem(r.ask, r.attempt, r.session, err)
 		return
 	}
 	s.b.try(ctx, r)
@@ -91,8 +79,8 @@ func (s *Seat) Prepare(ctx context.Context, computer string) {
 // accept checks what can be checked now, and lets r wait.
 func (s *Seat) accept(ctx context.Context, r *request) (err error) {
 	b := s.b
-	if scopes[r.mode] == nil {
-		return errMode
+	if r.needs, err = needs(r.scopes); err != nil {
+		return err
 	}
 	if of, _ := b.tickets.get(r.ticket); of.session != "" && of.session != r.session {
 		return errTicket
@@ -100,10 +88,13 @@ func (s *Seat) accept(ctx context.Context, r *request) (err error) {
 	if r.sdp, r.fingerprint, err = trust.SealOwn(r.sdp); err != nil {
 		return fmt.Errorf("%w: %w", errOffer, err)
 	}
-	if err := b.o.Access.Require(ctx, s.tab.Who(), needs(r.mode), access.Computer(r.computer)); err != nil {
+	if err := b.o.Access.Require(ctx, s.tab.Who(), r.needs, access.Computer(r.computer)); err != nil {
 		return err
 	}
 	first, err := b.o.Fleet.Opening(ctx, r.computer, s.tab.Who().PersonID)
+	if err == nil {
+		err = served(first.Record, r.scopes)
+	}
 	if err != nil {
 		return err
 	}
@@ -141,15 +132,22 @@ func (s *Seat) accept(ctx context.Context, r *request) (err error) {
 // as it is forwarded, which may be much later, and knows the computer.
 func (b *Broker) allowed(ctx context.Context, r *request) (fleet.Opening, error) {
 	who := r.seat.tab.Who()
-	if err := b.o.Access.May(ctx, who, needs(r.mode), access.Computer(r.computer)); err != nil {
+	if err := b.o.Access.May(ctx, who, r.needs, access.Computer(r.computer)); err != nil {
 		return fleet.Opening{}, err
 	}
-	return b.o.Fleet.Opening(ctx, r.computer, who.PersonID)
+	o, err := b.o.Fleet.Opening(ctx, r.computer, who.PersonID)
+	if err == nil {
+		err = served(o.Record, r.scopes)
+	}
+	return o, err
 }
 
 // may is the question of every session while it runs.
-func (b *Broker) may(ctx context.Context, who access.Identity, computer string, mode orielv1.Mode) error {
-	err := b.o.Access.May(ctx, who, needs(mode), access.Computer(computer))
+func (b *Broker) may(ctx context.Context, who access.Identity, computer string, scopes []orielv1.Scope) error {
+	permission, err := needs(scopes)
+	if err == nil {
+		err = b.o.Access.May(ctx, who, permission, access.Computer(computer))
+	}
 	if err != nil {
 		return err
 	}
@@ -185,7 +183,7 @@ func (b *Broker) try(ctx context.Context, r *request) {
 			b.mu.Unlock()
 			switch {
 			case err != nil && waits:
-				r.seat.problem(r.attempt, r.session, err)
+				r.seat.problem(r.ask, r.attempt, r.session, err)
 			case err == nil && !waits && r.session == "":
 				b.unwanted(ctx, l)
 			}
@@ -342,7 +340,7 @@ func (b *Broker) untimely(l *live, attempt uint32) bool {
 // begin is the session's row: a new one, or the one to go on with.
 func (b *Broker) begin(ctx context.Context, r *request, c fleet.Record) (*orielv1.JournalEntry, error) {
 	if r.session == "" {
-		return b.o.Journal.Begin(ctx, journal.Start{ComputerID: c.ID, ComputerName: c.Name, Operator: r.seat.tab.Who(), Mode: r.mode})
+		return b.o.Journal.Begin(ctx, journal.Start{ComputerID: c.ID, ComputerName: c.Name, Operator: r.seat.tab.Who(), Scopes: r.scopes})
 	}
 	e, err := r.seat.own(ctx, r.session)
 	if err != nil {
@@ -351,13 +349,17 @@ func (b *Broker) begin(ctx context.Context, r *request, c fleet.Record) (*orielv
 	if e.GetComputerId() != r.computer {
 		return nil, store.ErrNotFound
 	}
-	if e.GetMode() == orielv1.Mode_MODE_CONTROL && r.mode != e.GetMode() {
-		return e, nil // access was asked for less than the session has: the grant gives what was asked
+	for _, s := range r.scopes {
+		if !slices.Contains(e.Now, s) {
+			return nil, errMore
+		}
 	}
-	if e.GetMode() != r.mode {
-		return nil, fmt.Errorf("%w: this session is for viewing", access.ErrForbidden)
+	if len(r.scopes) < len(e.Now) { // it gives some back
+		if err := b.o.Journal.SetScopes(ctx, r.session, r.scopes); err != nil {
+			return nil, err
+		}
 	}
-	return e, nil
+	return e.JournalEntry, nil
 }
 
 // failed takes back what was begun. A new session's row is ended, so that the
@@ -393,18 +395,19 @@ func (b *Broker) grant(r *request, e *orielv1.JournalEntry, c fleet.Record, now 
 	nonce := make([]byte, 16)
 	_, _ = rand.Read(nonce) // never fails
 	who := r.seat.tab.Who()
-	return &orielv1.Grant{
+	g := &orielv1.Grant{
 		SessionId:   e.GetSessionId(),
 		Nonce:       nonce,
 		ComputerId:  c.ID,
 		ComputerKey: c.Key,
 		Operator:    &orielv1.Operator{Id: who.PersonID, Name: sanitize.Line(who.Name, 256), Address: who.Address},
-		Scopes:      scopes[r.mode],
 		IssuedAt:    now.UnixMilli(),
 		ExpiresAt:   now.Add(trust.GrantLifetime).UnixMilli(),
 		Fingerprint: r.fingerprint,
-		Mode:        r.mode,
 		// In whole seconds, as config checks it.
 		LeaseSeconds: uint32(b.o.Lease / time.Second),
+		Organization: &orielv1.Organization{Id: c.Organization},
 	}
+	g.SetScopes(r.scopes)
+	return g
 }

@@ -27,6 +27,6 @@ func TestPrepare(t *testing.T) {
 		if err != nil || len(running) != 0 {
 			t.Error(running, err)
 		}
-		w.session(t, orielv1.Mode_MODE_VIEW)
+		w.session(t, relaytest.Watching)
 	})
 }

@@ -50,7 +50,7 @@ func (b *Broker) watch(ctx context.Context, changed <-chan struct{}) {
 func (b *Broker) renew(ctx context.Context, e journal.Carried, reply func(*orielv1.ToAgent)) error {
 	why := b.o.Access.Recheck(ctx, e.SignInID)
 	if why == nil {
-		why = b.may(ctx, access.Identity{PersonID: e.GetOperatorId(), SignInID: e.SignInID}, e.GetComputerId(), e.GetMode())
+		why = b.may(ctx, access.Identity{PersonID: e.GetOperatorId(), SignInID: e.SignInID}, e.GetComputerId(), e.Now)
 	}
 	if b.endUnwritten(ctx, e.GetSessionId()) {
 		reply(endMessage(e.GetSessionId(), orielv1.EndReason_END_REASON_ENDED))
@@ -74,7 +74,7 @@ func (b *Broker) renew(ctx context.Context, e journal.Carried, reply func(*oriel
 // basis is what a session rests on.
 type basis struct {
 	signIn, person, computer string
-	mode                     orielv1.Mode
+	scopes                   string // words
 }
 
 // endForbidden ends the running sessions whose basis is gone. A database that does
@@ -96,10 +96,10 @@ func (b *Broker) endForbidden(ctx context.Context) error {
 	asked := make(map[basis]error)
 	var failed error
 	for _, e := range running {
-		on := basis{e.SignInID, e.GetOperatorId(), e.GetComputerId(), e.GetMode()}
+		on := basis{e.SignInID, e.GetOperatorId(), e.GetComputerId(), orielv1.Words(e.Now)}
 		why, known := asked[on]
 		if !known {
-			why = b.may(ctx, access.Identity{PersonID: on.person, SignInID: on.signIn}, on.computer, on.mode)
+			why = b.may(ctx, access.Identity{PersonID: on.person, SignInID: on.signIn}, on.computer, e.Now)
 			asked[on] = why
 		}
 		reason, detail, over := verdict(why)

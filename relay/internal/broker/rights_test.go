@@ -62,7 +62,7 @@ func TestSessionEndsWithWhatItRestsOn(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			each(t, o, func(t *testing.T, w *world) {
-				id, _ := w.session(t, orielv1.Mode_MODE_CONTROL)
+				id, _ := w.session(t, relaytest.Controlling)
 				w.closeTab(t)
 				tc.goes(t, w, id)
 				w.row(t, id, "ended", endedBy(tc.reason))
@@ -75,7 +75,7 @@ func TestSessionEndsWithWhatItRestsOn(t *testing.T) {
 	t.Run("right", func(t *testing.T) {
 		each(t, o, func(t *testing.T, w *world) {
 			row := store.Session{ID: store.NewID(), ComputerID: w.computer, OperatorID: "without the right", SignInID: w.who.SignInID,
-				Mode: "control", StartedAt: time.Now().UnixMilli(), ConnectedAt: time.Now().UnixMilli(), SeenAt: time.Now().UnixMilli()}
+				Scopes: "view control", ScopesNow: "view control", StartedAt: time.Now().UnixMilli(), ConnectedAt: time.Now().UnixMilli(), SeenAt: time.Now().UnixMilli()}
 			if err := w.tabs.Store.Sessions(store.FirstOrganization).Add(t.Context(), row); err != nil {
 				t.Fatal(err)
 			}
@@ -88,18 +88,18 @@ func TestSessionEndsWithWhatItRestsOn(t *testing.T) {
 // Rule: every attempt is bound to its own sign-in, also when somebody else's sign-in resumed the session.
 func TestAttemptsAreBoundToTheirSignIn(t *testing.T) {
 	each(t, relaytest.NodeOptions{Ask: 20 * time.Millisecond}, func(t *testing.T, w *world) {
-		resumed, _ := w.session(t, orielv1.Mode_MODE_CONTROL)
-		asked, _ := w.session(t, orielv1.Mode_MODE_CONTROL)
-		attached, _ := w.session(t, orielv1.Mode_MODE_CONTROL)
+		resumed, _ := w.session(t, relaytest.Controlling)
+		asked, _ := w.session(t, relaytest.Controlling)
+		attached, _ := w.session(t, relaytest.Controlling)
 		_, other := w.tabs.Owner(t)
 		tab := relaytest.OpenTab(t, w.agents, other)
-		attempt := tab.Open(w.computer, orielv1.Mode_MODE_CONTROL, resumed)
+		attempt := tab.Open(w.computer, relaytest.Controlling, resumed)
 		tab.Opened(attempt)
 		o, g := w.agent.Offer()
 		w.agent.Answer(o, g)
 		tab.Answer()
 		// Asked for, but not answered: the connection is still the first sign-in's.
-		tab.Opened(tab.Open(w.computer, orielv1.Mode_MODE_CONTROL, asked))
+		tab.Opened(tab.Open(w.computer, relaytest.Controlling, asked))
 		w.agent.Offer()
 		tab.Attach(attached) // found again, over the same connection
 
@@ -139,7 +139,7 @@ func (w *world) renewed(t *testing.T, a *relaytest.Agent, id string) *orielv1.Re
 func TestReportsAreAnsweredWithRenewals(t *testing.T) {
 	// Access is asked by nothing but reports.
 	each(t, relaytest.NodeOptions{Ask: time.Hour, Recheck: time.Hour, Lease: 7 * time.Minute}, func(t *testing.T, w *world) {
-		attempt := w.tab.Open(w.computer, orielv1.Mode_MODE_CONTROL, "")
+		attempt := w.tab.Open(w.computer, relaytest.Controlling, "")
 		allowed := w.tab.Opened(attempt).GetSessionId()
 		o, g := w.agent.Offer()
 		if g.GetLeaseSeconds() != 420 {
@@ -158,7 +158,7 @@ func TestReportsAreAnsweredWithRenewals(t *testing.T) {
 		// Away, and back: nothing is known of the agent but what it says.
 		_, cookie := w.tabs.Owner(t)
 		tab := relaytest.OpenTab(t, w.tabs, cookie)
-		attempt = tab.Open(w.computer, orielv1.Mode_MODE_CONTROL, "")
+		attempt = tab.Open(w.computer, relaytest.Controlling, "")
 		gone := tab.Opened(attempt).GetSessionId()
 		o, g = w.agent.Offer()
 		w.agent.Answer(o, g)

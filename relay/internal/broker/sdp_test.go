@@ -31,7 +31,7 @@ func TestOffersAreReadStrictly(t *testing.T) {
 	sdp := relaytest.SDP(w.tab.Certificate())
 	open := func(attempt uint32, sdp string) {
 		w.tab.Say(&orielv1.FromConsole{Body: &orielv1.FromConsole_OpenSession{OpenSession: &orielv1.OpenSession{
-			Attempt: attempt, ComputerId: w.computer, Mode: orielv1.Mode_MODE_VIEW, Sdp: sdp}}})
+			Attempt: attempt, ComputerId: w.computer, Wanted: relaytest.Watching, Sdp: sdp}}})
 	}
 	for name, line := range hostile {
 		open(5, with(sdp, line))
@@ -52,7 +52,7 @@ func TestAnswersAreReadStrictly(t *testing.T) {
 	n := relaytest.StartNode(t, relaytest.NodeOptions{})
 	w := start(t, n, n)
 	for name, line := range hostile {
-		attempt := w.tab.Open(w.computer, orielv1.Mode_MODE_VIEW, "")
+		attempt := w.tab.Open(w.computer, relaytest.Watching, "")
 		id := w.tab.Opened(attempt).GetSessionId()
 		o, g := w.agent.Offer()
 		w.agent.Say(&orielv1.FromAgent{Body: &orielv1.FromAgent_Answer{Answer: &orielv1.Answer{SessionId: id, Attempt: attempt,
@@ -66,7 +66,7 @@ func TestAnswersAreReadStrictly(t *testing.T) {
 		}
 	}
 	// Nor does an agent end another computer's session that way.
-	w.tab.Open(w.computer, orielv1.Mode_MODE_VIEW, "")
+	w.tab.Open(w.computer, relaytest.Watching, "")
 	o, g := w.agent.Offer()
 	other := relaytest.NewMachine("other").Connect(t, n, n.Token(t, 1))
 	other.Say(&orielv1.FromAgent{Body: &orielv1.FromAgent_Answer{Answer: &orielv1.Answer{SessionId: o.GetSessionId(),

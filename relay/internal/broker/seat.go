@@ -11,6 +11,7 @@ import (
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/bus"
 	"oriel/relay/internal/fault"
+	"oriel/relay/internal/journal"
 	"oriel/relay/internal/store"
 )
 
@@ -64,13 +65,13 @@ func (b *Broker) Join(t Tab) *Seat {
 	return &Seat{b: b, tab: t, requests: make(map[uint32]*request)}
 }
 
-func (s *Seat) problem(attempt uint32, session string, err error) {
+func (s *Seat) problem(ask, attempt uint32, session string, err error) {
 	why := fault.Of(err)
 	if why == fault.ErrInternal {
 		s.b.o.Log.Error("session", "session", session, "err", err)
 	}
 	s.tab.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_Problem{Problem: &orielv1.Problem{
-		Attempt: attempt, SessionId: session, Code: why.Wire(), Detail: why.Error()}}})
+		Attempt: attempt, SessionId: session, Code: why.Wire(), Detail: why.Error(), ReplyTo: ask}}})
 }
 
 // Candidate passes a candidate on to the computer, or keeps it until the
@@ -107,7 +108,7 @@ func (b *Broker) candidate(l *live, c *orielv1.Candidate) {
 
 // Close ends a session of this person: the operator's disconnect. Without a
 // session it takes back the request of that attempt.
-func (s *Seat) Close(ctx context.Context, session string, attempt uint32) {
+func (s *Seat) Close(ctx context.Context, session string, attempt, ask uint32) {
 	if session == "" {
 		if session = s.withdraw(attempt); session == "" {
 			return
@@ -118,7 +119,7 @@ func (s *Seat) Close(ctx context.Context, session string, attempt uint32) {
 		err = s.b.end(ctx, e.GetSessionId(), orielv1.EndReason_END_REASON_OPERATOR, 0, "")
 	}
 	if err != nil && !errors.Is(err, store.ErrEnded) {
-		s.problem(0, session, err)
+		s.problem(ask, 0, session, err)
 	}
 }
 
@@ -140,13 +141,13 @@ func (s *Seat) withdraw(attempt uint32) (session string) {
 
 // own is the running session of that id, if it is this person's. Errors:
 // store.ErrEnded, and store.ErrNotFound also for another person's.
-func (s *Seat) own(ctx context.Context, session string) (*orielv1.JournalEntry, error) {
-	e, err := s.b.o.Journal.Get(ctx, session)
+func (s *Seat) own(ctx context.Context, session string) (journal.Carried, error) {
+	e, err := s.b.o.Journal.Find(ctx, session)
 	switch {
 	case err != nil:
-		return nil, err
+		return journal.Carried{}, err
 	case e.GetOperatorId() != s.tab.Who().PersonID:
-		return nil, store.ErrNotFound
+		return journal.Carried{}, store.ErrNotFound
 	case e.GetEndedAt() != 0:
 		return e, store.ErrEnded
 	}
@@ -154,20 +155,20 @@ func (s *Seat) own(ctx context.Context, session string) (*orielv1.JournalEntry, 
 }
 
 // Attach lets a running session of this person find its tab again.
-func (s *Seat) Attach(ctx context.Context, session string) {
+func (s *Seat) Attach(ctx context.Context, session string, ask uint32) {
 	e, err := s.own(ctx, session)
 	if errors.Is(err, store.ErrEnded) {
-		s.tab.Send(endedMessage(e))
+		s.tab.Send(endedMessage(e.JournalEntry))
 		return
 	}
 	if err == nil {
 		err = s.b.o.Access.Require(ctx, s.tab.Who(), access.Connect, access.Computer(e.GetComputerId()))
 	}
 	if err == nil {
-		_, err = s.b.hold(s, e, held{any: true})
+		_, err = s.b.hold(s, e.JournalEntry, held{any: true})
 	}
 	if err != nil {
-		s.problem(0, session, err)
+		s.problem(ask, 0, session, err)
 	}
 }
 

@@ -16,7 +16,7 @@ func TestLeasesAreRenewedWithAFullDisk(t *testing.T) {
 	disk := storetest.NewDisk(t, "16m")
 	n := relaytest.StartNode(t, relaytest.NodeOptions{Database: "sqlite:" + filepath.Join(disk.Path, "relay.db")})
 	w := start(t, n, n)
-	id, _ := w.session(t, orielv1.Mode_MODE_CONTROL)
+	id, _ := w.session(t, relaytest.Controlling)
 	w.renewed(t, w.agent, id)
 	disk.Fill()
 	for err := error(nil); !store.DiskFull(err); {

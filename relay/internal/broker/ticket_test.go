@@ -44,7 +44,7 @@ func (w *world) over(t *testing.T, what string, all []broker.Credit, want ...bro
 // openAs opens a session by a connection with those ICE credentials, up to the offer.
 func (w *world) openAs(t *testing.T, tab *relaytest.Tab, user string) (session string) {
 	t.Helper()
-	id := tab.Opened(tab.OpenAs(w.computer, orielv1.Mode_MODE_VIEW, "", user)).GetSessionId()
+	id := tab.Opened(tab.OpenAs(w.computer, relaytest.Watching, "", user)).GetSessionId()
 	w.agent.Offer()
 	return id
 }
@@ -95,14 +95,14 @@ func TestTicketsAreUsedOnce(t *testing.T) {
 		id := w.openAs(t, w.tab, user)
 		w.iceUser()
 		for _, again := range []string{user, "99:somebody:" + strings.TrimPrefix(user, "turn:"+w.who.PersonID+":")} {
-			w.tab.OpenAs(w.computer, orielv1.Mode_MODE_VIEW, "", again)
+			w.tab.OpenAs(w.computer, relaytest.Watching, "", again)
 			if p := w.tab.Problem(); p.GetCode() != orielv1.Code_CODE_BUSY || !strings.Contains(p.GetDetail(), "another session") {
 				t.Error(p)
 			}
 			w.iceUser() // with which it will do
 		}
 		// The same session goes on with it.
-		if got := w.tab.Opened(w.tab.OpenAs(w.computer, orielv1.Mode_MODE_VIEW, id, user)).GetSessionId(); got != id {
+		if got := w.tab.Opened(w.tab.OpenAs(w.computer, relaytest.Watching, id, user)).GetSessionId(); got != id {
 			t.Error(got)
 		}
 		w.agent.Offer()
@@ -141,14 +141,14 @@ func TestTicketsAreHeldByWhoWaits(t *testing.T) {
 			return err == nil && c.GetStatus() == orielv1.Computer_STATUS_OFFLINE
 		})
 		user := w.tab.Welcome.GetIceServers()[0].GetUsername()
-		w.tab.Waiting(w.tab.OpenAs(w.computer, orielv1.Mode_MODE_VIEW, "", user))
+		w.tab.Waiting(w.tab.OpenAs(w.computer, relaytest.Watching, "", user))
 		w.iceUser()
 		held := []broker.Credit{credit(user)}
 		later.Store(int64(broker.TicketLife + time.Minute))
 		broker.SweepTickets(w.tabs.Broker, t.Context())
 		w.over(t, "held", held)
 		// A newer request takes its place, without a ticket: it is held no more.
-		w.tab.Waiting(w.tab.Open(w.computer, orielv1.Mode_MODE_VIEW, ""))
+		w.tab.Waiting(w.tab.Open(w.computer, relaytest.Watching, ""))
 		later.Store(int64(broker.TicketLife + 5*time.Minute))
 		w.over(t, "over", held, held...)
 	})

@@ -27,7 +27,7 @@ func TestUnknownFieldsAreNotCarried(t *testing.T) {
 			t.Errorf("%s came with %d bytes", what, size)
 		}
 	}
-	attempt := w.tab.Open(w.computer, orielv1.Mode_MODE_CONTROL, "")
+	attempt := w.tab.Open(w.computer, relaytest.Controlling, "")
 	from := func(session, text string) {
 		w.tab.Say(&orielv1.FromConsole{Body: &orielv1.FromConsole_Candidate{Candidate: stuffed(&orielv1.Candidate{
 			Attempt: attempt, SessionId: session, Candidate: text})}})

@@ -23,7 +23,7 @@ func offered(t *testing.T, a *relaytest.Agent) *orielv1.Offer {
 // before a person hears of it; what the tab said meanwhile is said again.
 func TestUntimelyGrantIsMadeAnewOnce(t *testing.T) {
 	each(t, relaytest.NodeOptions{}, func(t *testing.T, w *world) {
-		attempt := w.tab.Open(w.computer, orielv1.Mode_MODE_CONTROL, "")
+		attempt := w.tab.Open(w.computer, relaytest.Controlling, "")
 		opened := w.tab.Opened(attempt)
 		first := offered(t, w.agent)
 		w.tab.Candidate(attempt, opened.GetSessionId(), "between")
@@ -48,7 +48,7 @@ func TestUntimelyGrantIsMadeAnewOnce(t *testing.T) {
 		untimely(w.agent, o)
 		w.tab.Ended(o.GetSessionId())
 
-		attempt = w.tab.Open(w.computer, orielv1.Mode_MODE_VIEW, "")
+		attempt = w.tab.Open(w.computer, relaytest.Watching, "")
 		id := w.tab.Opened(attempt).GetSessionId()
 		untimely(w.agent, offered(t, w.agent))
 		untimely(w.agent, offered(t, w.agent))

@@ -65,7 +65,7 @@ const (
 	NoPreview       Code = "no_preview"
 	TooManySessions Code = "too_many_sessions"
 	Offer           Code = "offer"
-	SessionMode     Code = "session_mode"
+	SessionScopes   Code = "session_scopes"
 	SessionMoved    Code = "session_moved"
 	TicketUsed      Code = "ticket_used"
 )
@@ -142,7 +142,7 @@ var table = map[Code]row{
 	NoPreview:       {status: http.StatusNotFound, wire: orielv1.Code_CODE_NOT_FOUND},
 	TooManySessions: {status: http.StatusTooManyRequests, wire: orielv1.Code_CODE_BUSY},
 	Offer:           {status: http.StatusUnprocessableEntity, wire: orielv1.Code_CODE_INVALID},
-	SessionMode:     {status: http.StatusUnprocessableEntity, wire: orielv1.Code_CODE_INVALID},
+	SessionScopes:   {status: http.StatusUnprocessableEntity, wire: orielv1.Code_CODE_INVALID},
 	SessionMoved:    {status: http.StatusConflict, wire: orielv1.Code_CODE_BUSY},
 	TicketUsed:      {status: http.StatusConflict, wire: orielv1.Code_CODE_BUSY},
 

@@ -91,6 +91,7 @@ func (f *Fleet) Authenticate(ctx context.Context, key, token ed25519.PublicKey, 
 func (f *Fleet) Admit(ctx context.Context, hello *orielv1.Hello, token ed25519.PublicKey, m trust.Membership, address string) (r Record, enrolled bool, err error) {
 	row := store.Computer{MachineKey: hello.GetMachineKey(), MachineID: sanitize.Line(hello.GetMachineId(), 128),
 		Fingerprint:  hex.EncodeToString(hello.GetFingerprint()),
+		Capabilities: orielv1.Words(hello.GetCapabilities()),
 		AgentVersion: sanitize.Line(hello.GetAgentVersion(), 64), Address: sanitize.Line(address, 64)}
 	summarize(&row, hello.GetSummary())
 	known, err := f.o.Store.Agents().ByKey(ctx, row.MachineKey)

@@ -177,6 +177,9 @@ type Record struct {
 	ID, Name string
 	Key      ed25519.PublicKey
 	Blocked  bool
+
+	Organization string               // whose it is
+	Capabilities []orielv1.Capability // of its agent, as it last said
 }
 
 // Record of one computer. Errors: store.ErrNotFound.
@@ -185,7 +188,12 @@ func (f *Fleet) Record(ctx context.Context, id string) (Record, error) {
 	if err != nil {
 		return Record{}, fmt.Errorf("computer %.64q: %w", id, err)
 	}
-	return Record{ID: row.ID, Name: nameOf(row), Key: row.MachineKey, Blocked: row.Blocked}, nil
+	return record(row), nil
+}
+
+func record(row store.Computer) Record {
+	return Record{ID: row.ID, Name: nameOf(row), Key: row.MachineKey, Blocked: row.Blocked,
+		Organization: string(row.Organization), Capabilities: orielv1.FromWords[orielv1.Capability](row.Capabilities)}
 }
 
 // Opening is what the opening of a session by a person has to know of a computer.
@@ -210,7 +218,7 @@ func (f *Fleet) Opening(ctx context.Context, id, person string) (Opening, error)
 	if err != nil {
 		return Opening{}, fmt.Errorf("computer %.64q: %w", id, err)
 	}
-	return Opening{Record: Record{ID: row.ID, Name: nameOf(row.Computer), Key: row.MachineKey}, Online: f.online(row.Computer), KnownKey: row.KnownKey, Running: int(row.Running)}, nil
+	return Opening{Record: record(row.Computer), Online: f.online(row.Computer), KnownKey: row.KnownKey, Running: int(row.Running)}, nil
 }
 
 // Rename gives a computer a name; an empty one gives the host name back.

@@ -43,6 +43,7 @@ func shown(row store.Computer, operators []string, now int64) *orielv1.Computer 
 		},
 		Address:       row.Address,
 		AgentVersion:  row.AgentVersion,
+		Capabilities:  orielv1.FromWords[orielv1.Capability](row.Capabilities),
 		LastSeen:      row.LastSeen,
 		AddedAt:       row.AddedAt,
 		PreviewAt:     row.PreviewAt,

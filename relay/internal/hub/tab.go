@@ -12,6 +12,7 @@ import (
 	"oriel/protocol/wire"
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/broker"
+	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/share"
 	"oriel/relay/internal/store"
 )
@@ -28,7 +29,7 @@ type tab struct {
 	shown access.Visibility // the computers that it knows of; the feed's
 
 	mu      sync.Mutex
-	watch   orielv1.Watch     // protected by mu; what it asked for
+	watch   watched           // protected by mu; what it asked for
 	see     access.Visibility // protected by mu; computers that it may watch
 	control access.Visibility // protected by mu; and type on
 	read    bool              // protected by mu; may watch the journal
@@ -78,7 +79,8 @@ func (h *Hub) Live(w http.ResponseWriter, r *http.Request, who access.Identity) 
 	}
 	servers, expires := h.o.Broker.ICE(who)
 	t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_Welcome{Welcome: &orielv1.LiveWelcome{PersonId: who.PersonID,
-		RelayVersion: h.o.Version, IceServers: servers, IceExpiresAt: expires, Now: h.o.Now().UnixMilli()}}})
+		RelayVersion: h.o.Version, IceServers: servers, IceExpiresAt: expires, Now: h.o.Now().UnixMilli(),
+		Capabilities: []orielv1.Capability{orielv1.Capability_CAPABILITY_CHANGE_SCOPES, orielv1.Capability_CAPABILITY_TOPICS}}}})
 	t.seat = h.o.Broker.Join(t)
 	defer t.seat.Leave()
 	h.mu.Lock()
@@ -126,19 +128,25 @@ func (t *tab) dispatch(ctx context.Context, m *orielv1.FromConsole) {
 	case *orielv1.FromConsole_Watch:
 		_ = t.permissions(ctx) // else those of before hold until the next recheck
 		t.mu.Lock()
-		t.watch.Computers, t.watch.Journal = body.Watch.GetComputers(), body.Watch.GetJournal()
+		t.watch = topics(body.Watch.Watches())
+		unknown := t.watch.unknown
 		t.mu.Unlock()
 		t.h.feed.snapshot(t)
+		if unknown {
+			t.unimplemented(m.GetId())
+		}
 	case *orielv1.FromConsole_OpenSession:
-		t.seat.Open(ctx, body.OpenSession)
+		t.seat.Open(ctx, body.OpenSession, m.GetId())
 	case *orielv1.FromConsole_PrepareSession:
 		t.seat.Prepare(ctx, body.PrepareSession.GetComputerId())
 	case *orielv1.FromConsole_Candidate:
 		t.seat.Candidate(body.Candidate)
 	case *orielv1.FromConsole_CloseSession:
-		t.seat.Close(ctx, body.CloseSession.GetSessionId(), body.CloseSession.GetAttempt())
+		t.seat.Close(ctx, body.CloseSession.GetSessionId(), body.CloseSession.GetAttempt(), m.GetId())
 	case *orielv1.FromConsole_AttachSession:
-		t.seat.Attach(ctx, body.AttachSession.GetSessionId())
+		t.seat.Attach(ctx, body.AttachSession.GetSessionId(), m.GetId())
+	case *orielv1.FromConsole_ChangeScopes:
+		t.seat.Change(ctx, body.ChangeScopes, m.GetId())
 	case *orielv1.FromConsole_RenewIce:
 		if err := t.permissions(ctx); err != nil {
 			return // the next recheck closes it
@@ -146,7 +154,35 @@ func (t *tab) dispatch(ctx context.Context, m *orielv1.FromConsole) {
 		servers, expires := t.h.o.Broker.ICE(t.who)
 		t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_IceServers{IceServers: &orielv1.IceServers{
 			IceServers: servers, IceExpiresAt: expires}}})
+	default:
+		t.unimplemented(m.GetId())
 	}
+}
+
+// unimplemented answers what this relay does not know, of a tab that is newer than it:
+// served by another node, or from before the relay was put back.
+func (t *tab) unimplemented(ask uint32) {
+	t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_Problem{Problem: &orielv1.Problem{
+		Code: errUnknownAsk.Wire(), Detail: errUnknownAsk.Error(), ReplyTo: ask}}})
+}
+
+var errUnknownAsk = fleet.ErrUnknownAsk.Saying("this relay does not know that; reload the page, or update the relay")
+
+// watched is what a tab asked for.
+type watched struct{ computers, journal, unknown bool }
+
+func topics(all []orielv1.Topic) (w watched) {
+	for _, topic := range all {
+		switch topic {
+		case orielv1.Topic_TOPIC_COMPUTERS:
+			w.computers = true
+		case orielv1.Topic_TOPIC_JOURNAL:
+			w.journal = true
+		default:
+			w.unknown = true
+		}
+	}
+	return w
 }
 
 // permissions asks access anew. What changed of what it shows is sent anew. Its error
@@ -172,7 +208,7 @@ func (t *tab) permissions(ctx context.Context) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if (t.watch.GetComputers() || t.watch.GetJournal()) && (t.see.Key() != see.Key() || t.control.Key() != control.Key() || t.read != read) {
+	if (t.watch.computers || t.watch.journal) && (t.see.Key() != see.Key() || t.control.Key() != control.Key() || t.read != read) {
 		t.h.feed.snapshot(t)
 	}
 	t.see, t.control, t.read, t.operate = see, control, read, operate
@@ -188,7 +224,7 @@ type audience struct {
 func (t *tab) audience() audience {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return audience{t.watch.GetComputers(), t.watch.GetJournal() && t.read, t.see, t.control}
+	return audience{t.watch.computers, t.watch.journal && t.read, t.see, t.control}
 }
 
 func (t *tab) tellHealth(health *orielv1.RelayHealth) {

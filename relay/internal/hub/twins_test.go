@@ -73,7 +73,7 @@ func TestTwoMachinesWithOneKey(t *testing.T) {
 			if first.Conn.Err() != nil {
 				t.Fatal("the first lost its connection:", first.Conn.Err())
 			}
-			tab.Open(id, orielv1.Mode_MODE_VIEW, "")
+			tab.Open(id, relaytest.Watching, "")
 			if p := tab.Problem(); p.GetCode() != orielv1.Code_CODE_TWO_MACHINES {
 				t.Fatal(p)
 			}
@@ -104,7 +104,7 @@ func TestTwoMachinesWithOneKey(t *testing.T) {
 			if err != nil || c.GetSameMachineAs() != "" {
 				t.Fatal("those who were said to be two are called one machine:", c, err)
 			}
-			attempt := tab.Open(id, orielv1.Mode_MODE_VIEW, "")
+			attempt := tab.Open(id, relaytest.Watching, "")
 			tab.Opened(attempt)
 			first.Offer()
 			if all, err := n1.Fleet.Tokens(t.Context()); err != nil || len(all) != 1 {
@@ -191,7 +191,7 @@ func TestSplitSaysWhySessionsEnd(t *testing.T) {
 	m := original("pc")
 	first := m.Connect(t, n, n.Token(t, 1))
 	id := first.Welcome.GetComputerId()
-	session := tab.Opened(tab.Open(id, orielv1.Mode_MODE_VIEW, "")).GetSessionId()
+	session := tab.Opened(tab.Open(id, relaytest.Watching, "")).GetSessionId()
 	first.Offer()
 	refused(t, m.Twin(true), n, "")
 	c, err := n.Fleet.Get(t.Context(), id)

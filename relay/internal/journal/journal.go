@@ -91,7 +91,7 @@ func (j *Journal) sessions() store.Sessions { return j.o.Store.Sessions(j.o.Orga
 type Start struct {
 	ComputerID, ComputerName string
 	Operator                 access.Identity
-	Mode                     orielv1.Mode
+	Scopes                   []orielv1.Scope
 }
 
 // Begin writes the row of a new session.
@@ -106,7 +106,8 @@ func (j *Journal) Begin(ctx context.Context, s Start) (*orielv1.JournalEntry, er
 		OperatorAddress: sanitize.Line(s.Operator.Address, 64),
 		Browser:         sanitize.Line(s.Operator.Browser, 256),
 		SignInID:        s.Operator.SignInID,
-		Mode:            word(s.Mode, "MODE_"),
+		Scopes:          orielv1.Words(orielv1.SortScopes(s.Scopes)),
+		ScopesNow:       orielv1.Words(orielv1.SortScopes(s.Scopes)),
 		StartedAt:       now,
 		SeenAt:          now,
 	}
@@ -131,7 +132,7 @@ func (j *Journal) Report(ctx context.Context, computer string, r *orielv1.Sessio
 		ComputerID:    computer,
 		ConnectedAt:   connected,
 		SeenAt:        now,
-		Path:          word(r.GetPath(), "PATH_"),
+		Path:          orielv1.Word(r.GetPath()),
 		BytesSent:     count(r.GetBytesSent()),
 		BytesReceived: count(r.GetBytesReceived()),
 		Codec:         sanitize.Line(r.GetCodec(), 32),
@@ -142,7 +143,7 @@ func (j *Journal) Report(ctx context.Context, computer string, r *orielv1.Sessio
 		return Carried{}, fmt.Errorf("report of session: %w", err)
 	}
 	j.changed(row)
-	return Carried{entry(row), row.SignInID}, nil
+	return carried(row), nil
 }
 
 // EndedByAgent takes a computer's word that a session ended. first is false
@@ -177,6 +178,7 @@ var agentReasons = map[orielv1.EndReason]bool{
 	orielv1.EndReason_END_REASON_TIMEOUT:       true,
 	orielv1.EndReason_END_REASON_FAILED:        true,
 	orielv1.EndReason_END_REASON_UNRENEWED:     true,
+	orielv1.EndReason_END_REASON_TIME_UP:       true,
 }
 
 // silence is for how many milliseconds a session may run of which nothing is
@@ -191,13 +193,13 @@ func (j *Journal) End(ctx context.Context, id string, reason orielv1.EndReason, 
 
 // EndBy is End on somebody's word.
 func (j *Journal) EndBy(ctx context.Context, by audit.Actor, id string, reason orielv1.EndReason, code orielv1.Code, detail string) (_ *orielv1.JournalEntry, first bool, err error) {
-	row, first, err := j.sessions().End(ctx, by.Did(audit.SessionEnded, "session", id, "reason", word(reason, "END_REASON_")), ended(id, j.o.Now().UnixMilli(), reason, code, detail))
+	row, first, err := j.sessions().End(ctx, by.Did(audit.SessionEnded, "session", id, "reason", orielv1.Word(reason)), ended(id, j.o.Now().UnixMilli(), reason, code, detail))
 	return j.afterEnd(row, first, err)
 }
 
 func ended(id string, at int64, reason orielv1.EndReason, code orielv1.Code, detail string) store.Session {
-	return store.Session{ID: id, EndedAt: at, EndReason: word(reason, "END_REASON_"),
-		EndCode: word(code, "CODE_"), EndDetail: sanitize.Line(detail, 1024)}
+	return store.Session{ID: id, EndedAt: at, EndReason: orielv1.Word(reason),
+		EndCode: orielv1.Word(code), EndDetail: sanitize.Line(detail, 1024)}
 }
 
 func (j *Journal) afterEnd(row store.Session, first bool, err error) (*orielv1.JournalEntry, bool, error) {
@@ -249,7 +251,7 @@ func (j *Journal) Standing(ctx context.Context, computer, id string) (Carried, e
 	if err != nil {
 		return Carried{}, fmt.Errorf("session %.64q: %w", id, err)
 	}
-	return Carried{entry(row), row.SignInID}, nil
+	return carried(row), nil
 }
 
 // Carry notes that a session's connection is now that of another sign-in of the
@@ -261,10 +263,33 @@ func (j *Journal) Carry(ctx context.Context, id, signIn string) error {
 	return nil
 }
 
-// Carried is a running session and the sign-in that carries it.
+// Carried is a session with what it rests on while it runs: the sign-in that carries
+// it, and what it may do now.
 type Carried struct {
 	*orielv1.JournalEntry
 	SignInID string
+	Now      []orielv1.Scope // sorted
+}
+
+// Find is one session with what it rests on. Errors: store.ErrNotFound.
+func (j *Journal) Find(ctx context.Context, id string) (Carried, error) {
+	row, err := j.sessions().Get(ctx, id)
+	if err != nil {
+		return Carried{}, fmt.Errorf("session %.64q: %w", id, err)
+	}
+	return carried(row), nil
+}
+
+// SetScopes notes what a running session may do from now on. Errors: ErrEnded,
+// store.ErrNotFound.
+func (j *Journal) SetScopes(ctx context.Context, id string, scopes []orielv1.Scope) error {
+	row, err := j.sessions().SetScopes(ctx, id, orielv1.Words(orielv1.SortScopes(scopes)))
+	if err != nil {
+		return fmt.Errorf("scopes of a session: %w", err)
+	}
+	j.o.Log.Info("session may do other things", "session", id, "scopes", row.ScopesNow)
+	j.changed(row)
+	return nil
 }
 
 // AllRunning are all running sessions with what carries them.
@@ -275,7 +300,7 @@ func (j *Journal) AllRunning(ctx context.Context) ([]Carried, error) {
 	}
 	all := make([]Carried, len(rows))
 	for i, row := range rows {
-		all[i] = Carried{entry(row), row.SignInID}
+		all[i] = carried(row)
 	}
 	return all, nil
 }

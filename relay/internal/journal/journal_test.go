@@ -68,7 +68,7 @@ func each(t *testing.T, fn func(t *testing.T, j *journal.Journal, s *store.Store
 
 func begin(t *testing.T, j *journal.Journal, computer string) string {
 	t.Helper()
-	e, err := j.Begin(t.Context(), journal.Start{ComputerID: computer, ComputerName: "pc", Mode: orielv1.Mode_MODE_VIEW,
+	e, err := j.Begin(t.Context(), journal.Start{ComputerID: computer, ComputerName: "pc", Scopes: []orielv1.Scope{orielv1.Scope_SCOPE_VIEW},
 		Operator: access.Identity{PersonID: "p", Name: "Pat\u202e<b>", SignInID: "s", Client: access.Client{Address: "192.0.2.1", Browser: "B\x00"}}})
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +86,7 @@ func TestWhatIsKept(t *testing.T) {
 			t.Fatal(err)
 		}
 		if e.GetOperatorName() != "Pat<b>" || e.GetBrowser() != "B" || e.GetCodec() != "AV1 [31m" || e.GetPath() != orielv1.Path_PATH_UNSPECIFIED ||
-			e.GetConnectedAt() != c.Now().UnixMilli() || e.GetBytes() > math.MaxInt64 || e.GetMode() != orielv1.Mode_MODE_VIEW {
+			e.GetConnectedAt() != c.Now().UnixMilli() || e.GetBytes() > math.MaxInt64 || e.GetMode() != orielv1.Mode_MODE_VIEW || len(e.GetScopes()) != 1 {
 			t.Fatal(e)
 		}
 		end, first, err := j.EndedByAgent(ctx, "c", &orielv1.SessionEnded{SessionId: id, Reason: orielv1.EndReason_END_REASON_LOST,

@@ -2,30 +2,13 @@ package journal
 
 import (
 	"math"
-	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/relay/internal/store"
 )
-
-// In the database an enumeration is its name in the .proto without the prefix,
-// in lower case; zero, and what this relay does not know, is empty.
-
-func word(e protoreflect.Enum, prefix string) string {
-	v := e.Descriptor().Values().ByNumber(e.Number())
-	if v == nil || v.Number() == 0 {
-		return ""
-	}
-	return strings.ToLower(strings.TrimPrefix(string(v.Name()), prefix))
-}
-
-func number(words map[string]int32, prefix, word string) int32 {
-	return words[prefix+strings.ToUpper(word)]
-}
 
 // count is a number of bytes or frames as an agent tells it.
 func count(n uint64) int64 { return int64(min(n, math.MaxInt64/4)) }
@@ -69,7 +52,7 @@ func entries(rows []store.Session) []*orielv1.JournalEntry {
 }
 
 func entry(row store.Session) *orielv1.JournalEntry {
-	return &orielv1.JournalEntry{
+	e := &orielv1.JournalEntry{
 		SessionId:       row.ID,
 		ComputerId:      row.ComputerID,
 		ComputerName:    row.ComputerName,
@@ -77,16 +60,23 @@ func entry(row store.Session) *orielv1.JournalEntry {
 		OperatorName:    row.OperatorName,
 		OperatorAddress: row.OperatorAddress,
 		Browser:         row.Browser,
-		Mode:            orielv1.Mode(number(orielv1.Mode_value, "MODE_", row.Mode)),
 		StartedAt:       row.StartedAt,
 		ConnectedAt:     row.ConnectedAt,
 		EndedAt:         row.EndedAt,
-		EndReason:       orielv1.EndReason(number(orielv1.EndReason_value, "END_REASON_", row.EndReason)),
-		EndCode:         orielv1.Code(number(orielv1.Code_value, "CODE_", row.EndCode)),
+		EndReason:       orielv1.FromWord[orielv1.EndReason](row.EndReason),
+		EndCode:         orielv1.FromWord[orielv1.Code](row.EndCode),
 		EndDetail:       row.EndDetail,
-		Path:            orielv1.Path(number(orielv1.Path_value, "PATH_", row.Path)),
+		Path:            orielv1.FromWord[orielv1.Path](row.Path),
 		Bytes:           uint64(row.BytesSent) + uint64(row.BytesReceived),
 		Codec:           row.Codec,
 		Delays:          delays(row.Delays),
 	}
+	e.SetScopes(scopes(row.Scopes))
+	return e
 }
+
+func carried(row store.Session) Carried {
+	return Carried{entry(row), row.SignInID, scopes(row.ScopesNow)}
+}
+
+func scopes(words string) []orielv1.Scope { return orielv1.FromWords[orielv1.Scope](words) }

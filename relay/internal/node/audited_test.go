@@ -80,7 +80,7 @@ var changes = map[string]change{
 	}, 204, audit.TokenRevoked, "token"},
 	"POST /sessions/{id}/end": {func(w *changing) (string, any) {
 		tab := relaytest.OpenTab(w.T, w.wire, w.owner.cookie)
-		return tab.Opened(tab.Open(w.computer(), orielv1.Mode_MODE_VIEW, "")).GetSessionId(), nil
+		return tab.Opened(tab.Open(w.computer(), []orielv1.Scope{orielv1.Scope_SCOPE_VIEW}, "")).GetSessionId(), nil
 	}, 204, audit.SessionEnded, "session"},
 }
 

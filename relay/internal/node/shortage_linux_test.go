@@ -43,7 +43,7 @@ func TestFullDisk(t *testing.T) {
 	workshop, office := r.enroll(p, "workshop"), r.enroll(p, "office")
 	tab := relaytest.OpenTab(t, r.wire, p.cookie)
 	opened := func() string {
-		attempt := tab.Open(workshop.Welcome.GetComputerId(), orielv1.Mode_MODE_CONTROL, "")
+		attempt := tab.Open(workshop.Welcome.GetComputerId(), relaytest.Controlling, "")
 		session := tab.Opened(attempt).GetSessionId()
 		offer, grant := workshop.Offer()
 		workshop.Answer(offer, grant)

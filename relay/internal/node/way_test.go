@@ -3,6 +3,7 @@ package node_test
 import (
 	"bytes"
 	"encoding/base64"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -153,7 +154,7 @@ func live(t *testing.T, r *relay, p *person, agent *relaytest.Agent, id string) 
 	if len(ice) < 1 || len(ice[0].GetUrls()) != 3 || !strings.HasPrefix(ice[0].GetUrls()[0], "stun:127.0.0.1:") || ice[0].GetCredential() == "" {
 		t.Errorf("ICE servers %v", ice)
 	}
-	attempt := tab.Open(id, orielv1.Mode_MODE_CONTROL, "")
+	attempt := tab.Open(id, relaytest.Controlling, "")
 	session := tab.Opened(attempt).GetSessionId()
 	offer, grant := agent.Offer()
 	if grant.GetOperator().GetName() != "Olivia Owner" || grant.GetOperator().GetAddress() != "127.0.0.1" || !bytes.Equal(grant.GetFingerprint(), tab.Certificate()) {
@@ -167,7 +168,7 @@ func live(t *testing.T, r *relay, p *person, agent *relaytest.Agent, id string) 
 		p.do("GET", "/api/v1/sessions/"+session, nil, &row, 200)
 		return row["connected_at"] != nil
 	})
-	if row["path"] != "direct" || row["mode"] != "control" || row["ended_at"] != nil || row["end_reason"] != "" {
+	if row["path"] != "direct" || fmt.Sprint(row["scopes"]) != "[view control]" || row["ended_at"] != nil || row["end_reason"] != "" {
 		t.Errorf("row %v", row)
 	}
 	p.do("POST", "/api/v1/sessions/"+session+"/end", nil, nil, 204)

@@ -64,7 +64,14 @@ func (tab *Tab) Say(m *orielv1.FromConsole) {
 // Watch says what is watched.
 func (tab *Tab) Watch(computers, journal bool) {
 	tab.t.Helper()
-	tab.Say(&orielv1.FromConsole{Body: &orielv1.FromConsole_Watch{Watch: &orielv1.Watch{Computers: computers, Journal: journal}}})
+	watch := &orielv1.Watch{}
+	if computers {
+		watch.Topics = append(watch.Topics, orielv1.Topic_TOPIC_COMPUTERS)
+	}
+	if journal {
+		watch.Topics = append(watch.Topics, orielv1.Topic_TOPIC_JOURNAL)
+	}
+	tab.Say(&orielv1.FromConsole{Body: &orielv1.FromConsole_Watch{Watch: watch}})
 }
 
 // Take waits for a message.
@@ -90,18 +97,24 @@ func (tab *Tab) Certificate() []byte {
 	return h[:]
 }
 
+// Watching and Controlling are what most sessions are for.
+var (
+	Watching    = []orielv1.Scope{orielv1.Scope_SCOPE_VIEW}
+	Controlling = []orielv1.Scope{orielv1.Scope_SCOPE_VIEW, orielv1.Scope_SCOPE_CONTROL}
+)
+
 // Open asks for a session, or with an id to go on with one, and returns the attempt.
-func (tab *Tab) Open(computer string, mode orielv1.Mode, session string) uint32 {
+func (tab *Tab) Open(computer string, wanted []orielv1.Scope, session string) uint32 {
 	tab.t.Helper()
-	return tab.OpenAs(computer, mode, session, "")
+	return tab.OpenAs(computer, wanted, session, "")
 }
 
 // OpenAs is Open by a browser whose connection has ICE credentials of that user name.
-func (tab *Tab) OpenAs(computer string, mode orielv1.Mode, session, user string) uint32 {
+func (tab *Tab) OpenAs(computer string, wanted []orielv1.Scope, session, user string) uint32 {
 	tab.t.Helper()
 	tab.attempt++
 	tab.Say(&orielv1.FromConsole{Body: &orielv1.FromConsole_OpenSession{OpenSession: &orielv1.OpenSession{Attempt: tab.attempt,
-		ComputerId: computer, Mode: mode, Sdp: SDP(tab.Certificate()), SessionId: session, IceUserName: user}}})
+		ComputerId: computer, Wanted: wanted, Sdp: SDP(tab.Certificate()), SessionId: session, IceUserName: user}}})
 	return tab.attempt
 }
 

@@ -36,6 +36,7 @@ type Computer struct {
 	Address   string // as the relay saw it
 
 	AgentVersion  string
+	Capabilities  string // of the agent, words with spaces between; empty: from before there were any
 	Display       string // "", none, ready, demo
 	DisplayDetail string
 	Blocked       bool
@@ -176,7 +177,7 @@ func (s Computers) SaveGreeting(ctx context.Context, c *Computer) error {
 			return err
 		}
 		_, err = s.update(tx, c).WherePK().
-			Column("host_name", "os", "os_name", "arch", "user_name", "addresses", "address", "agent_version",
+			Column("host_name", "os", "os_name", "arch", "user_name", "addresses", "address", "agent_version", "capabilities",
 				"machine_id", "fingerprint", "same_machine_as").Exec(ctx)
 		return err
 	})

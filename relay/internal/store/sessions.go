@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/uptrace/bun"
@@ -29,7 +30,8 @@ type Session struct {
 	OperatorAddress string
 	Browser         string
 	SignInID        string
-	Mode            string // control, view
+	Scopes          string // all that it had, also what was taken away; words with spaces between
+	ScopesNow       string // those that it has, or had at its end
 	StartedAt       int64
 	ConnectedAt     int64  // 0: not yet
 	EndedAt         int64  // 0: running
@@ -162,6 +164,26 @@ func (s Sessions) Carry(ctx context.Context, id, signIn string) error {
 		var now Session
 		return s.after(ctx, tx, Session{ID: id}, err, &now)
 	})
+}
+
+// SetScopes notes what a running session may do from now on. What it could do before
+// stays in Scopes. Errors: ErrNotFound, ErrEnded.
+func (s Sessions) SetScopes(ctx context.Context, id, scopes string) (now Session, err error) {
+	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		var row Session
+		if err := s.rows(tx, &row).Where("id = ?", id).Scan(ctx); err != nil {
+			return err
+		}
+		row.ScopesNow = scopes
+		for word := range strings.FieldsSeq(scopes) {
+			if !slices.Contains(strings.Fields(row.Scopes), word) {
+				row.Scopes = strings.TrimSpace(row.Scopes + " " + word)
+			}
+		}
+		err := changed(s.update(tx, &row).Column("scopes", "scopes_now").Where("id = ? AND ended_at = 0", id).Exec(ctx))
+		return s.after(ctx, tx, Session{ID: id}, err, &now)
+	})
+	return now, err
 }
 
 // Attend notes whether a tab has a running session. One that has ended is

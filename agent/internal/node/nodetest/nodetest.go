@@ -165,6 +165,16 @@ func (v *Viewer) Hear(t testing.TB, what string, is func(*orielv1.FromDesktop) b
 	return found
 }
 
+// Open reports whether the control channel is open.
+func (v *Viewer) Open() bool {
+	select {
+	case <-v.open:
+		return true
+	default:
+		return false
+	}
+}
+
 // Gone is closed when the agent's side went away.
 func (v *Viewer) Gone() <-chan struct{} { return v.gone }
 
@@ -179,7 +189,7 @@ func Grant(t testing.TB, relay *linktest.Relay, machine ed25519.PublicKey, v *Vi
 	return &orielv1.Grant{
 		SessionId: fmt.Sprintf("session-%d", sessions.Add(1)), Nonce: nonce, ComputerId: relay.Computer, ComputerKey: machine,
 		Operator: &orielv1.Operator{Id: "p1", Name: "Ada"}, Scopes: []orielv1.Scope{orielv1.Scope_SCOPE_VIEW, orielv1.Scope_SCOPE_CONTROL},
-		IssuedAt: now.UnixMilli(), ExpiresAt: now.Add(trust.GrantLifetime).UnixMilli(), Fingerprint: v.Fingerprint(t), Mode: orielv1.Mode_MODE_CONTROL,
+		IssuedAt: now.UnixMilli(), ExpiresAt: now.Add(trust.GrantLifetime).UnixMilli(), Fingerprint: v.Fingerprint(t),
 	}
 }
 

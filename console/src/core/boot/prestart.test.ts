@@ -3,7 +3,7 @@ import { Handover } from './handover';
 import { viewerQuery } from '../viewer/query';
 import { prestart } from './prestart';
 import { fakeHandoff, FakePeerConnection, FakeSocket, FakeStream } from '../fakes';
-import { Mode } from '../wire/oriel/v1/session_pb';
+import { Scope } from '../wire/oriel/v1/session_pb';
 
 let handover: Handover;
 function begun(query = '') {
@@ -42,7 +42,7 @@ describe('a tab that opens on a viewer', () => {
       relay()
         .of('openSession')
         .map((b) => b.value),
-    ).toMatchObject([{ computerId: 'c1', mode: Mode.VIEW }]);
+    ).toMatchObject([{ computerId: 'c1', wanted: [Scope.VIEW] }]);
     expect(FakePeerConnection.last.configuration.iceTransportPolicy).toBe('relay');
 
     const live = handover.takeLive();

@@ -751,7 +751,7 @@ export interface components {
              * @description For programs.
              * @enum {string}
              */
-            code: "agent" | "bad_credentials" | "blocked" | "busy" | "conflict" | "cross_origin" | "cursor" | "disk_full" | "draining" | "ended" | "forbidden" | "internal" | "invalid" | "malformed" | "method_not_allowed" | "metrics_token" | "no_answer" | "no_file" | "no_preview" | "no_route" | "no_upgrade" | "nodes_apart" | "not_acceptable" | "not_found" | "offer" | "offline" | "overloaded" | "owner_exists" | "owner_token" | "read_only" | "recovery_token" | "session_mode" | "session_moved" | "ticket_used" | "timeout" | "too_large" | "too_many_sessions" | "too_many_tabs" | "too_many_tries" | "two_machines" | "unauthorized" | "unavailable" | "unimplemented" | "unsupported_media_type";
+            code: "agent" | "bad_credentials" | "blocked" | "busy" | "conflict" | "cross_origin" | "cursor" | "disk_full" | "draining" | "ended" | "forbidden" | "internal" | "invalid" | "malformed" | "method_not_allowed" | "metrics_token" | "no_answer" | "no_file" | "no_preview" | "no_route" | "no_upgrade" | "nodes_apart" | "not_acceptable" | "not_found" | "offer" | "offline" | "overloaded" | "owner_exists" | "owner_token" | "read_only" | "recovery_token" | "session_moved" | "session_scopes" | "ticket_used" | "timeout" | "too_large" | "too_many_sessions" | "too_many_tabs" | "too_many_tries" | "two_machines" | "unauthorized" | "unavailable" | "unimplemented" | "unsupported_media_type";
             /** @description One line for people, saying what to do. */
             detail: string;
             /** @description What is wrong with single fields. */
@@ -814,13 +814,13 @@ export interface components {
              */
             ended_at?: string;
             id: string;
-            /** @enum {string} */
-            mode: "control" | "view" | "unknown";
             operator_address: string;
             operator_id: string;
             operator_name: string;
             /** @description direct, relayed; empty: not known */
             path: string;
+            /** @description All that it was allowed, such as view and control, also what was taken away meanwhile. */
+            scopes: string[];
             /** Format: date-time */
             started_at: string;
         };

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { fakeHandoff, FakeSocket } from '../fakes';
 import { takeHandoff, offerHandoff } from './handoff';
 import { Live, type LiveOptions } from './live';
+import { Topic } from '../wire/oriel/v1/live_pb';
 
 const made: Live[] = [];
 function start(options: Partial<LiveOptions> = {}) {
@@ -36,7 +37,7 @@ describe('a page that hands its socket off', () => {
   beforeEach(() => {
     giver = start();
     socket().greet();
-    giver.live.watch({ computers: true });
+    giver.live.watch(Topic.COMPUTERS);
     giver.told.length = 0;
     offerHandoff(() => giver.live);
     vi.stubGlobal('opener', window);
@@ -51,7 +52,7 @@ describe('a page that hands its socket off', () => {
     expect(live.iceServers[0]?.urls).toEqual(['turn:renewed']);
     live.send({ case: 'openSession', value: { attempt: 1 } });
     expect(socket().sent.map((b) => b.case)).toEqual(['watch', 'watch', 'renewIce', 'openSession']);
-    expect(socket().of('watch').at(-1)?.value.computers).toBe(false);
+    expect(socket().of('watch').at(-1)?.value.topics).toEqual([]);
     expect(socket().closed).toBe(false);
   });
 
@@ -64,7 +65,7 @@ describe('a page that hands its socket off', () => {
     expect(giver.live.send({ case: 'renewIce', value: {} })).toBe(false);
     socket().deliver({ case: 'computers', value: { computers: [{ name: 'stale' }] } });
     FakeSocket.last.greet();
-    expect(FakeSocket.last.of('watch').map((b) => b.value.computers)).toEqual([true]);
+    expect(FakeSocket.last.of('watch').map((b) => b.value.topics)).toEqual([[Topic.COMPUTERS]]);
     FakeSocket.last.deliver({ case: 'computers', value: { computers: [{ name: 'fresh' }] } });
     expect(names).toEqual(['fresh']);
     expect(giver.told).toEqual(['welcome']);
@@ -150,7 +151,7 @@ describe('a tab that begins with a socket handed off', () => {
 
   it('moves to one of its own, opened beside, and tells only who attaches a session', () => {
     const { live, told, handoff } = takenOver();
-    live.watch({ computers: true });
+    live.watch(Topic.COMPUTERS);
     live.moveToOwnSocket();
     live.moveToOwnSocket();
     expect(FakeSocket.all).toHaveLength(2);

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FakeSocket } from '../fakes';
 import { Live, type LiveOptions, type LiveState } from './live';
+import { Topic } from '../wire/oriel/v1/live_pb';
 
 let live: Live;
 let states: LiveState[];
@@ -46,7 +47,7 @@ describe('Live', () => {
   it('comes back by itself and watches again what it watched', () => {
     start();
     FakeSocket.last.greet();
-    live.watch({ computers: true });
+    live.watch(Topic.COMPUTERS);
     const first = FakeSocket.last;
     first.drop();
     expect(live.state).toBe('lost');
@@ -54,7 +55,7 @@ describe('Live', () => {
     expect(FakeSocket.all).toHaveLength(2);
     FakeSocket.last.greet();
     expect(states).toEqual(['open', 'lost', 'open']);
-    expect(FakeSocket.last.of('watch').map((b) => b.value.computers)).toEqual([true]);
+    expect(FakeSocket.last.of('watch').map((b) => b.value.topics)).toEqual([[Topic.COMPUTERS]]);
   });
 
   it('waits longer after every failure, but never over five seconds', () => {

@@ -18,6 +18,7 @@ import type { SocketHandoff } from './handoff';
 import {
   FromConsoleSchema,
   ToConsoleSchema,
+  type Topic,
   type FromConsole,
   type LiveWelcome,
   type ToConsole,
@@ -63,7 +64,7 @@ export class Live extends Emitter<LiveEvents> {
   #handoff: SocketHandoff | undefined; // what #socket is, if it is another page's
   #sessions = new Set<object>(); // for which #socket is kept
   #state: LiveState = 'connecting';
-  #watch = { computers: false, journal: false };
+  #topics: Topic[] = [];
   #pause = FIRST_PAUSE;
   #iceAt = 0; // when the servers were named
   #heard = 0; // when; by the clock, which a sleeping computer's runs on
@@ -93,10 +94,15 @@ export class Live extends Emitter<LiveEvents> {
     return this.#state;
   }
 
-  /** Says what this tab watches from now on, or no longer; kept across reconnects. */
-  watch(what: { computers?: boolean; journal?: boolean }): void {
-    this.#watch = { ...this.#watch, ...what };
-    this.send({ case: 'watch', value: this.#watch });
+  /** Says that this tab watches a topic from now on, or no longer; kept across reconnects. */
+  watch(topic: Topic, on = true): void {
+    this.#topics = this.#topics.filter((one) => one !== topic);
+    if (on) this.#topics.push(topic);
+    this.#sendTopics();
+  }
+
+  #sendTopics(): void {
+    this.send({ case: 'watch', value: { topics: this.#topics } });
   }
 
   /** Sends if the connection is open, and reports whether it is. */
@@ -206,7 +212,7 @@ export class Live extends Emitter<LiveEvents> {
     this.#pause = FIRST_PAUSE;
     this.#useIce(welcome.iceServers, welcome.iceExpiresAt);
     this.#enter('open');
-    if (this.#watch.computers || this.#watch.journal) this.watch(this.#watch);
+    if (this.#topics.length > 0) this.#sendTopics();
   }
 
   #useIce(servers: IceServer[], expiresAt: bigint): void {

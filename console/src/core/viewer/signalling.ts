@@ -23,7 +23,7 @@ export interface SignallingEvents {
   iceServers(): void;
 }
 
-type Opening = Pick<OpenSession, 'mode' | 'sdp' | 'iceUserName'>;
+type Opening = Pick<OpenSession, 'wanted' | 'sdp' | 'iceUserName'>;
 
 export class Signalling {
   /** The attempt of this moment; 0: none. */

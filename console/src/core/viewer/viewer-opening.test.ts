@@ -20,13 +20,13 @@ import {
   useLive,
   viewer,
 } from './viewer-fixture';
-import { Code, EndReason, Mode } from '../wire/oriel/v1/session_pb';
+import { Code, EndReason, Scope } from '../wire/oriel/v1/session_pb';
 
 describe('opening', () => {
   it('offers by itself, with its channels and no playout delay', async () => {
     await start();
     expect(opens()).toMatchObject([
-      { attempt: 1, computerId: 'c1', mode: Mode.CONTROL, sdp: 'offer 0', sessionId: '' },
+      { attempt: 1, computerId: 'c1', wanted: [Scope.VIEW, Scope.CONTROL], sdp: 'offer 0', sessionId: '' },
     ]);
     // Before anything can arrive: what is decoded for nobody is dropped.
     const { srcObject } = document.querySelector('video') as HTMLVideoElement;

@@ -15,7 +15,8 @@ import {
   viewer,
 } from './viewer-fixture';
 import { Preset } from '../wire/oriel/v1/channel_pb';
-import { Code, EndReason, Mode, Scope } from '../wire/oriel/v1/session_pb';
+import { controlling } from './scopes';
+import { Code, EndReason, Scope } from '../wire/oriel/v1/session_pb';
 
 describe('ending', () => {
   it.each([EndReason.ENDED, EndReason.CUSTOMER, EndReason.REFUSED, EndReason.TIMEOUT, EndReason.FAILED])(
@@ -176,13 +177,13 @@ describe('input', () => {
     expect(controls('heard').map((b) => b.value)).toMatchObject([{ number: 3 }]);
   });
 
-  it('of another mode is another session', async () => {
+  it('for more is another session', async () => {
     await connect({ viewOnly: true }, [Scope.VIEW]);
     const before = peer();
-    viewer.mode = Mode.CONTROL;
+    viewer.wanted = controlling;
     before.channel('control').onclose?.();
     await settle();
-    expect(opens().at(-1)).toMatchObject({ attempt: 2, mode: Mode.CONTROL, sessionId: '' });
+    expect(opens().at(-1)).toMatchObject({ attempt: 2, wanted: [Scope.VIEW, Scope.CONTROL], sessionId: '' });
     expect(
       relay()
         .of('closeSession')

@@ -36,7 +36,8 @@ import { final, underWay, waitsForComputer } from './viewer-events';
 import type { Snapshot, Timer, ViewerEvents, ViewerOptions, ViewerState } from './viewer-events';
 import type { FromDesktop, StreamSettingsSchema } from '../wire/oriel/v1/channel_pb';
 import type { Problem, SessionOpened } from '../wire/oriel/v1/live_pb';
-import { Code, EndReason, Mode, Scope, type Answer, type SessionEnded } from '../wire/oriel/v1/session_pb';
+import { controlling, watching } from './scopes';
+import { Code, EndReason, Scope, type Answer, type SessionEnded } from '../wire/oriel/v1/session_pb';
 
 export type { ViewerEvents, ViewerOptions, ViewerState } from './viewer-events';
 
@@ -49,7 +50,7 @@ export class Viewer extends RemoteScreen {
   readonly #pins: Pins;
   readonly #relay: Signalling;
   #state: ViewerState = { name: 'relay' };
-  #mode: Mode;
+  #wanted: readonly Scope[];
   #attempt: Attempt | undefined;
   #ready: Attempt | undefined; // the first, while the relay is still being reached
   #attempts = 0;
@@ -65,7 +66,7 @@ export class Viewer extends RemoteScreen {
   constructor(live: Live, options: ViewerOptions) {
     super();
     this.#options = options;
-    this.#mode = options.viewOnly ? Mode.VIEW : Mode.CONTROL;
+    this.#wanted = options.viewOnly ? watching : controlling;
     this.#pins = options.pins ?? new AccountPins();
     this.stage.video.addEventListener('loadeddata', () => this.#firstPicture());
     this.#relay = new Signalling(live, options.computerId, {
@@ -101,14 +102,15 @@ export class Viewer extends RemoteScreen {
     return this.#snapshot;
   }
 
-  get mode(): Mode {
-    return this.#mode;
+  /** What the session is asked for: all of it is granted, or nothing. */
+  get wanted(): readonly Scope[] {
+    return this.#wanted;
   }
 
-  /** A session is journaled with its mode: another mode is another session. */
-  set mode(mode: Mode) {
-    if (mode === this.#mode) return;
-    this.#mode = mode;
+  /** Control that was not asked for is asked for in another session. */
+  set wanted(scopes: readonly Scope[]) {
+    if (scopes === this.#wanted) return;
+    this.#wanted = scopes;
     if (final(this.#state)) return;
     this.#leave(false);
     this.retry();
@@ -222,7 +224,7 @@ export class Viewer extends RemoteScreen {
     }
     if (attempt !== this.#attempt) return;
     this.#timer = setTimeout(() => this.#lost(), ASK_TIMEOUT);
-    this.#relay.openSession({ mode: this.#mode, sdp, iceUserName: attempt.peer.iceUserName });
+    this.#relay.openSession({ wanted: [...this.#wanted], sdp, iceUserName: attempt.peer.iceUserName });
   }
 
   #waiting(unreachable: boolean): void {
@@ -313,6 +315,9 @@ export class Viewer extends RemoteScreen {
         this.#publish('lacks', body.value.lacks);
         if (this.#snapshot.display !== undefined) this.#publish('display', undefined); // or it is said again
         return this.#publish('fullChroma', body.value.fullChroma);
+      case 'scopesInForce':
+        this.emit('scopes', (this.#scopes = body.value.scopes));
+        return this.allowInput();
       case 'screen':
         return this.stage.setScreen(body.value);
       case 'cursorShape':

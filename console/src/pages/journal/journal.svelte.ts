@@ -4,7 +4,7 @@ import { api, take, type SessionRow } from '../../core/relay/api';
 import { delaysTold, type Delays } from '../../core/viewer/delays';
 import type { Live } from '../../core/relay/live';
 import type { JournalEntry } from '../../core/wire/oriel/v1/live_pb';
-import { Code, EndReason, Mode, Path } from '../../core/wire/oriel/v1/session_pb';
+import { Code, EndReason, Path, Scope } from '../../core/wire/oriel/v1/session_pb';
 
 /** One row, from whichever side it came. Times are Unix milliseconds, 0: not yet. */
 export interface Entry {
@@ -14,7 +14,8 @@ export interface Entry {
   operatorName: string;
   operatorAddress: string;
   browser: string;
-  mode: Mode;
+  /** All that it had. */
+  scopes: Scope[];
   startedAt: number;
   connectedAt: number;
   endedAt: number;
@@ -102,9 +103,9 @@ export class Journal {
 }
 
 function fromLive(e: JournalEntry): Entry {
-  const { computerId, computerName, operatorName, operatorAddress, browser, mode, path, codec } = e;
+  const { computerId, computerName, operatorName, operatorAddress, browser, scopes, path, codec } = e;
   return {
-    ...{ computerId, computerName, operatorName, operatorAddress, browser, mode, path, codec },
+    ...{ computerId, computerName, operatorName, operatorAddress, browser, scopes, path, codec },
     id: e.sessionId,
     startedAt: Number(e.startedAt),
     connectedAt: Number(e.connectedAt),
@@ -129,7 +130,7 @@ function fromRest(row: SessionRow): Entry {
     operatorName: row.operator_name,
     operatorAddress: row.operator_address,
     browser: row.browser,
-    mode: enumOf(Mode, row.mode),
+    scopes: row.scopes.map((scope) => enumOf<Scope>(Scope, scope)),
     startedAt: time(row.started_at),
     connectedAt: time(row.connected_at),
     endedAt: time(row.ended_at),

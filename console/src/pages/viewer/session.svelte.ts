@@ -1,10 +1,11 @@
 /** One viewer as the page sees it: core/viewer/viewer.ts in runes. */
 import { rememberedQuality, rememberQuality, type Quality } from '../../core/viewer/quality';
+import { controlling } from '../../core/viewer/scopes';
 import type { ViewerStats } from '../../core/viewer/stats';
 import type { Scale } from '../../core/viewer/stage';
 import type { Viewer, ViewerState } from '../../core/viewer/viewer';
 import type { Lack } from '../../core/wire/oriel/v1/channel_pb';
-import { Mode, Scope } from '../../core/wire/oriel/v1/session_pb';
+import { Scope } from '../../core/wire/oriel/v1/session_pb';
 
 export class Session {
   readonly viewer: Viewer;
@@ -77,14 +78,14 @@ export class Session {
   }
 
   get viewOnly(): boolean {
-    return this.#viewOnly || this.viewer.mode === Mode.VIEW;
+    return this.#viewOnly || !this.viewer.wanted.includes(Scope.CONTROL);
   }
 
   /** Control that this session was not opened with is asked for anew. */
   set viewOnly(on: boolean) {
     this.viewer.viewOnly = on;
     this.#viewOnly = on;
-    if (!on && !this.mayControl) this.viewer.mode = Mode.CONTROL;
+    if (!on && !this.mayControl) this.viewer.wanted = controlling;
   }
 
   get textMode(): boolean {

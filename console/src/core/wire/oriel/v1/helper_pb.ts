@@ -11,7 +11,7 @@ import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import type { FromAgent, Prepare, Settings } from "./agent_pb";
 import { file_oriel_v1_agent } from "./agent_pb";
 import { file_oriel_v1_bounds } from "./bounds_pb";
-import type { Candidate, EndSession, Grant, Offer } from "./session_pb";
+import type { Candidate, EndSession, Grant, Offer, Supplement } from "./session_pb";
 import { file_oriel_v1_session } from "./session_pb";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oriel/v1/helper.proto.
  */
 export const file_oriel_v1_helper: GenFile = /*@__PURE__*/
-  fileDesc("ChVvcmllbC92MS9oZWxwZXIucHJvdG8SCG9yaWVsLnYxIrECCghUb0hlbHBlchImCgVzdGFydBgBIAEoCzIVLm9yaWVsLnYxLkhlbHBlclN0YXJ0SAASJgoFb2ZmZXIYAiABKAsyFS5vcmllbC52MS5IZWxwZXJPZmZlckgAEigKCWNhbmRpZGF0ZRgDIAEoCzITLm9yaWVsLnYxLkNhbmRpZGF0ZUgAEisKC2VuZF9zZXNzaW9uGAQgASgLMhQub3JpZWwudjEuRW5kU2Vzc2lvbkgAEigKBnNpZ25lZBgFIAEoCzIWLm9yaWVsLnYxLkhlbHBlclNpZ25lZEgAEiYKCHNldHRpbmdzGAYgASgLMhIub3JpZWwudjEuU2V0dGluZ3NIABIkCgdwcmVwYXJlGAcgASgLMhEub3JpZWwudjEuUHJlcGFyZUgAQgYKBGJvZHkiYgoKRnJvbUhlbHBlchImCgdmb3J3YXJkGAEgASgLMhMub3JpZWwudjEuRnJvbUFnZW50SAASJAoEc2lnbhgCIAEoCzIULm9yaWVsLnYxLkhlbHBlclNpZ25IAEIGCgRib2R5IlAKC0hlbHBlclN0YXJ0EhsKDWFnZW50X3ZlcnNpb24YASABKAlCBODgGEASFgoHZGlzcGxheRgCIAEoCUIF4OAYgAESDAoEZGVtbxgDIAEoCCJNCgtIZWxwZXJPZmZlchIeCgVvZmZlchgBIAEoCzIPLm9yaWVsLnYxLk9mZmVyEh4KBWdyYW50GAIgASgLMg8ub3JpZWwudjEuR3JhbnQiYgoKSGVscGVyU2lnbhIKCgJpZBgBIAEoBBIYCgpzZXNzaW9uX2lkGAIgASgJQgTg4BhAEhMKBW5vbmNlGAMgASgMQgTg4BggEhkKC2ZpbmdlcnByaW50GAQgASgMQgTg4BggIk4KDEhlbHBlclNpZ25lZBIKCgJpZBgBIAEoBBIXCglzaWduYXR1cmUYAiABKAxCBODgGEASGQoLbWFjaGluZV9rZXkYAyABKAxCBODgGCBCIVofb3JpZWwvcHJvdG9jb2wvb3JpZWwvdjE7b3JpZWx2MWIGcHJvdG8z", [file_oriel_v1_agent, file_oriel_v1_bounds, file_oriel_v1_session]);
+  fileDesc("ChVvcmllbC92MS9oZWxwZXIucHJvdG8SCG9yaWVsLnYxIuMCCghUb0hlbHBlchImCgVzdGFydBgBIAEoCzIVLm9yaWVsLnYxLkhlbHBlclN0YXJ0SAASJgoFb2ZmZXIYAiABKAsyFS5vcmllbC52MS5IZWxwZXJPZmZlckgAEigKCWNhbmRpZGF0ZRgDIAEoCzITLm9yaWVsLnYxLkNhbmRpZGF0ZUgAEisKC2VuZF9zZXNzaW9uGAQgASgLMhQub3JpZWwudjEuRW5kU2Vzc2lvbkgAEigKBnNpZ25lZBgFIAEoCzIWLm9yaWVsLnYxLkhlbHBlclNpZ25lZEgAEiYKCHNldHRpbmdzGAYgASgLMhIub3JpZWwudjEuU2V0dGluZ3NIABIkCgdwcmVwYXJlGAcgASgLMhEub3JpZWwudjEuUHJlcGFyZUgAEjAKCnN1cHBsZW1lbnQYCCABKAsyGi5vcmllbC52MS5IZWxwZXJTdXBwbGVtZW50SABCBgoEYm9keSJiCgpGcm9tSGVscGVyEiYKB2ZvcndhcmQYASABKAsyEy5vcmllbC52MS5Gcm9tQWdlbnRIABIkCgRzaWduGAIgASgLMhQub3JpZWwudjEuSGVscGVyU2lnbkgAQgYKBGJvZHkiUAoLSGVscGVyU3RhcnQSGwoNYWdlbnRfdmVyc2lvbhgBIAEoCUIE4OAYQBIWCgdkaXNwbGF5GAIgASgJQgXg4BiAARIMCgRkZW1vGAMgASgIIk0KC0hlbHBlck9mZmVyEh4KBW9mZmVyGAEgASgLMg8ub3JpZWwudjEuT2ZmZXISHgoFZ3JhbnQYAiABKAsyDy5vcmllbC52MS5HcmFudCJJChBIZWxwZXJTdXBwbGVtZW50EgsKA2FzaxgBIAEoBBIoCgpzdXBwbGVtZW50GAIgASgLMhQub3JpZWwudjEuU3VwcGxlbWVudCJiCgpIZWxwZXJTaWduEgoKAmlkGAEgASgEEhgKCnNlc3Npb25faWQYAiABKAlCBODgGEASEwoFbm9uY2UYAyABKAxCBODgGCASGQoLZmluZ2VycHJpbnQYBCABKAxCBODgGCAiTgoMSGVscGVyU2lnbmVkEgoKAmlkGAEgASgEEhcKCXNpZ25hdHVyZRgCIAEoDEIE4OAYQBIZCgttYWNoaW5lX2tleRgDIAEoDEIE4OAYIEIhWh9vcmllbC9wcm90b2NvbC9vcmllbC92MTtvcmllbHYxYgZwcm90bzM", [file_oriel_v1_agent, file_oriel_v1_bounds, file_oriel_v1_session]);
 
 /**
  * @generated from message oriel.v1.ToHelper
@@ -72,6 +72,14 @@ export type ToHelper = Message<"oriel.v1.ToHelper"> & {
      */
     value: Prepare;
     case: "prepare";
+  } | {
+    /**
+     * verified already
+     *
+     * @generated from field: oriel.v1.HelperSupplement supplement = 8;
+     */
+    value: HelperSupplement;
+    case: "supplement";
   } | { case: undefined; value?: undefined };
 };
 
@@ -91,7 +99,7 @@ export type FromHelper = Message<"oriel.v1.FromHelper"> & {
    */
   body: {
     /**
-     * Answer, Candidate, SessionReport, SessionEnded, Preview, Status
+     * Answer, Candidate, SessionReport, SessionEnded, Preview, Status, Fault
      *
      * @generated from field: oriel.v1.FromAgent forward = 1;
      */
@@ -165,6 +173,32 @@ export const HelperOfferSchema: GenMessage<HelperOffer> = /*@__PURE__*/
   messageDesc(file_oriel_v1_helper, 3);
 
 /**
+ * HelperSupplement is answered by an empty FromAgent, or a Fault, with reply_to.
+ *
+ * @generated from message oriel.v1.HelperSupplement
+ */
+export type HelperSupplement = Message<"oriel.v1.HelperSupplement"> & {
+  /**
+   * ToAgent.id
+   *
+   * @generated from field: uint64 ask = 1;
+   */
+  ask: bigint;
+
+  /**
+   * @generated from field: oriel.v1.Supplement supplement = 2;
+   */
+  supplement?: Supplement | undefined;
+};
+
+/**
+ * Describes the message oriel.v1.HelperSupplement.
+ * Use `create(HelperSupplementSchema)` to create a new message.
+ */
+export const HelperSupplementSchema: GenMessage<HelperSupplement> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_helper, 4);
+
+/**
  * HelperSign asks for the machine key's signature of an answer.
  *
  * @generated from message oriel.v1.HelperSign
@@ -196,7 +230,7 @@ export type HelperSign = Message<"oriel.v1.HelperSign"> & {
  * Use `create(HelperSignSchema)` to create a new message.
  */
 export const HelperSignSchema: GenMessage<HelperSign> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_helper, 4);
+  messageDesc(file_oriel_v1_helper, 5);
 
 /**
  * @generated from message oriel.v1.HelperSigned
@@ -223,5 +257,5 @@ export type HelperSigned = Message<"oriel.v1.HelperSigned"> & {
  * Use `create(HelperSignedSchema)` to create a new message.
  */
 export const HelperSignedSchema: GenMessage<HelperSigned> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_helper, 5);
+  messageDesc(file_oriel_v1_helper, 6);
 
