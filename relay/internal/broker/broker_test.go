@@ -168,7 +168,10 @@ func TestEndFromTheJournal(t *testing.T) {
 func TestWaitsForAnOfflineComputer(t *testing.T) {
 	each(t, relaytest.NodeOptions{}, func(t *testing.T, w *world) {
 		_ = w.agent.Conn.Close()
-		relaytest.Until(t, "offline", func() bool { return w.agents.Hub.Stats().Agents == 0 })
+		relaytest.Until(t, "offline", func() bool {
+			c, err := w.tabs.Fleet.Get(t.Context(), w.computer)
+			return err == nil && c.GetStatus() == orielv1.Computer_STATUS_OFFLINE
+		})
 		attempt := w.tab.Open(w.computer, relaytest.Watching, "")
 		w.tab.Candidate(attempt, "", "kept")
 		w.tab.Waiting(attempt)
@@ -406,7 +409,7 @@ func TestAgentComesBack(t *testing.T) {
 		// Long ago, as far as the relay can tell: not on its way any more.
 		forgotten := store.Session{ID: store.NewID(), ComputerID: w.computer, OperatorID: w.who.PersonID, SignInID: w.who.SignInID, Scopes: "view", ScopesNow: "view", StartedAt: 1,
 			ConnectedAt: 1, SeenAt: time.Now().UnixMilli()}
-		if err := w.tabs.Store.Sessions(store.FirstOrganization).Add(t.Context(), forgotten); err != nil {
+		if err := w.tabs.Store.Sessions(store.FirstOrganization).Add(t.Context(), audit.Relay.Did(audit.SessionOpened, "session", forgotten.ID), forgotten); err != nil {
 			t.Fatal(err)
 		}
 		foreign := store.NewID()
@@ -495,7 +498,7 @@ func TestRefusals(t *testing.T) {
 	}
 	// Another person's session is as good as none.
 	theirs := store.Session{ID: store.NewID(), ComputerID: w.computer, OperatorID: "another", Scopes: "view", ScopesNow: "view", StartedAt: 1, SeenAt: time.Now().UnixMilli()}
-	if err := n.Store.Sessions(store.FirstOrganization).Add(t.Context(), theirs); err != nil {
+	if err := n.Store.Sessions(store.FirstOrganization).Add(t.Context(), audit.Relay.Did(audit.SessionOpened, "session", theirs.ID), theirs); err != nil {
 		t.Fatal(err)
 	}
 	if p := open(&orielv1.OpenSession{Attempt: 6, ComputerId: w.computer, Wanted: relaytest.Watching, Sdp: sdp, SessionId: theirs.ID}); p.GetCode() != orielv1.Code_CODE_NOT_FOUND {
@@ -519,7 +522,7 @@ func TestRefusals(t *testing.T) {
 	relaytest.Until(t, "offline", func() bool { return n.Hub.Stats().Agents == 0 })
 	for i := range 64 {
 		row := store.Session{ID: store.NewID(), ComputerID: "c", OperatorID: w.who.PersonID, Scopes: "view", ScopesNow: "view", StartedAt: int64(i), SeenAt: time.Now().UnixMilli()}
-		if err := n.Store.Sessions(store.FirstOrganization).Add(t.Context(), row); err != nil {
+		if err := n.Store.Sessions(store.FirstOrganization).Add(t.Context(), audit.Relay.Did(audit.SessionOpened, "session", row.ID), row); err != nil {
 			t.Fatal(err)
 		}
 	}

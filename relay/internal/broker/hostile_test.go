@@ -5,6 +5,7 @@ import (
 	"time"
 
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/broker"
 	"oriel/relay/internal/relaytest"
 	"oriel/relay/internal/store"
@@ -19,7 +20,7 @@ func (w *world) lost(t *testing.T, n int, ago time.Duration) []string {
 	for i := range ids {
 		row := store.Session{ID: store.NewID(), ComputerID: w.computer, OperatorID: w.who.PersonID, SignInID: w.who.SignInID, Scopes: "view control", ScopesNow: "view control",
 			StartedAt: at, ConnectedAt: at, SeenAt: at, EndedAt: at, EndReason: store.Lost}
-		if err := w.tabs.Store.Sessions(store.FirstOrganization).Add(t.Context(), row); err != nil {
+		if err := w.tabs.Store.Sessions(store.FirstOrganization).Add(t.Context(), audit.Relay.Did(audit.SessionOpened, "session", row.ID), row); err != nil {
 			t.Fatal(err)
 		}
 		ids[i] = row.ID

@@ -76,7 +76,7 @@ func TestSessionEndsWithWhatItRestsOn(t *testing.T) {
 		each(t, o, func(t *testing.T, w *world) {
 			row := store.Session{ID: store.NewID(), ComputerID: w.computer, OperatorID: "without the right", SignInID: w.who.SignInID,
 				Scopes: "view control", ScopesNow: "view control", StartedAt: time.Now().UnixMilli(), ConnectedAt: time.Now().UnixMilli(), SeenAt: time.Now().UnixMilli()}
-			if err := w.tabs.Store.Sessions(store.FirstOrganization).Add(t.Context(), row); err != nil {
+			if err := w.tabs.Store.Sessions(store.FirstOrganization).Add(t.Context(), audit.Relay.Did(audit.SessionOpened, "session", row.ID), row); err != nil {
 				t.Fatal(err)
 			}
 			w.agent.EndSession(row.ID)

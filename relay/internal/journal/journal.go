@@ -111,7 +111,8 @@ func (j *Journal) Begin(ctx context.Context, s Start) (*orielv1.JournalEntry, er
 		StartedAt:       now,
 		SeenAt:          now,
 	}
-	if err := j.sessions().Add(ctx, row); err != nil {
+	opened := s.Operator.Actor().Did(audit.SessionOpened, "session", row.ID, "computer", row.ComputerID, "scopes", row.Scopes)
+	if err := j.sessions().Add(ctx, opened, row); err != nil {
 		return nil, fmt.Errorf("begin a session: %w", err)
 	}
 	j.o.Log.Info("session begins", "session", row.ID, "computer", row.ComputerID, "person", row.OperatorID)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -96,6 +97,41 @@ func (s *database) change(ctx context.Context, o OrganizationID, e Entry, fn fun
 	}
 	if err == nil {
 		s.announce(e.Organization)
+	}
+	return err
+}
+
+// changeAtOnce is change where text is all of it, and needs no look before: with its
+// entry it is one trip to the database.
+func (s *database) changeAtOnce(ctx context.Context, o OrganizationID, e Entry, text string) error {
+	e.Organization = o
+	entry, err := s.recording(e)
+	if err != nil {
+		return err
+	}
+	err = s.inLine(ctx, func() error { return s.together(ctx, text+"; "+entry) })
+	if err == nil {
+		s.announce(o)
+		err = mapped(s.log.wait())
+	}
+	return err
+}
+
+// together runs the statements of text in a transaction of their own.
+func (s *database) together(ctx context.Context, text string) error {
+	if s.kind == PostgreSQL { // for which what comes as one message is one
+		_, err := s.db.ExecContext(ctx, text)
+		return err
+	}
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, err = conn.ExecContext(ctx, "BEGIN IMMEDIATE; "+text+"; COMMIT")
+	if err != nil {
+		// It may be in the middle: closed, it takes back what was not committed.
+		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 	}
 	return err
 }

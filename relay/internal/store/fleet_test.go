@@ -282,7 +282,7 @@ func TestOpening(t *testing.T) {
 			{ComputerID: c.ID, OperatorID: p.ID, EndedAt: 9},
 		} {
 			row.ID, row.StartedAt = store.NewID(), 5
-			must(t, sessions.Add(ctx, row))
+			must(t, sessions.Add(ctx, entry("x"), row))
 		}
 		if o := opening(); !o.Online || o.Node != "n/1" || !o.TwoMachines || string(o.KnownKey) != "key" || o.Running != 2 {
 			t.Fatalf("%+v", o)

@@ -14,7 +14,7 @@ func session(t *testing.T, s *store.Store, computer string, started int64) store
 	t.Helper()
 	row := store.Session{ID: store.NewID(), ComputerID: computer, OperatorID: "p", OperatorName: "Pat", Scopes: "view control", ScopesNow: "view control",
 		SignInID: "si", StartedAt: started, SeenAt: started}
-	if err := s.Sessions(store.FirstOrganization).Add(t.Context(), row); err != nil {
+	if err := s.Sessions(store.FirstOrganization).Add(t.Context(), entry("x"), row); err != nil {
 		t.Fatal(err)
 	}
 	return row

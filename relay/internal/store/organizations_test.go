@@ -34,7 +34,7 @@ func fill(t *testing.T, s *store.Store, o store.OrganizationID) belongings {
 	if _, err := s.Waiting(o).Save(ctx, store.WaitingComputer{ComputerID: b.waiting, MachineKey: key("waiting"), MachineID: "one machine", HostName: name}); err != nil {
 		t.Fatal(err)
 	}
-	must(t, s.Sessions(o).Add(ctx, store.Session{ID: b.session, ComputerID: c.ID, OperatorName: name, Scopes: "view", ScopesNow: "view", StartedAt: 1, ConnectedAt: 1, SeenAt: 1}))
+	must(t, s.Sessions(o).Add(ctx, entry("x"), store.Session{ID: b.session, ComputerID: c.ID, OperatorName: name, Scopes: "view", ScopesNow: "view", StartedAt: 1, ConnectedAt: 1, SeenAt: 1}))
 	gone := store.Computer{ID: "removed from " + name, MachineKey: key("removed"), AddedAt: 1}
 	must(t, s.Agents().Enroll(ctx, entry("x"), &gone, key("token")))
 	must(t, s.Computers(o).Remove(ctx, entry("x"), gone.ID))
@@ -149,7 +149,7 @@ var reaches = map[string]reach{
 		return nil, s.Audit(o).Release(ctx, "reader", "holder")
 	},
 	"Sessions.Add": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
-		return nil, s.Sessions(o).Add(ctx, store.Session{ID: "new " + of.session + string(o)})
+		return nil, s.Sessions(o).Add(ctx, entry("x"), store.Session{ID: "new " + of.session + string(o)})
 	},
 	"Sessions.Get": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return s.Sessions(o).Get(ctx, of.session)

@@ -57,12 +57,9 @@ func (row Session) told(columns ...string) []string {
 }
 
 // Add writes a new row.
-func (s Sessions) Add(ctx context.Context, row Session) error {
+func (s Sessions) Add(ctx context.Context, by Entry, row Session) error {
 	row.Organization = s.organization
-	return s.single(ctx, func(ctx context.Context) error {
-		_, err := s.db.NewInsert().Model(&row).Exec(ctx)
-		return err
-	})
+	return s.changeAtOnce(ctx, s.organization, by, s.db.NewInsert().Model(&row).String())
 }
 
 // Get is the row with that id. Errors: ErrNotFound.

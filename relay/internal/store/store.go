@@ -263,14 +263,6 @@ func (s *database) tx(ctx context.Context, fn func(ctx context.Context, tx bun.T
 	return mapped(s.log.wait())
 }
 
-// single is tx for fn that runs one statement, which needs no transaction around it.
-func (s *database) single(ctx context.Context, fn func(ctx context.Context) error) error {
-	if err := s.inLine(ctx, func() error { return fn(ctx) }); err != nil {
-		return err
-	}
-	return s.log.wait()
-}
-
 // volatileTx is tx, but a power cut may take the change back.
 func (s *database) volatileTx(ctx context.Context, fn func(ctx context.Context, tx bun.Tx) error) error {
 	return s.inLine(ctx, func() error { return s.db.RunInTx(ctx, nil, fn) })
