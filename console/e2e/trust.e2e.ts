@@ -48,10 +48,10 @@ describe('the key of a computer', () => {
       await page.getByRole('button', { name: 'Sign in' }).click();
       await card(page).waitFor();
       const wrong = await page.evaluate(async () => {
-        const { keys } = (await (await fetch('/api/v1/me/keys')).json()) as {
-          keys: { computer_id: string; key: string }[];
+        const { items } = (await (await fetch('/api/v1/me/keys')).json()) as {
+          items: { computer_id: string; key: string }[];
         };
-        const [known] = keys;
+        const [known] = items;
         if (!known) return 'the account knows no key';
         const key = btoa(String.fromCharCode(...new Uint8Array(32).fill(9)));
         const answer = await fetch(`/api/v1/me/keys/${known.computer_id}`, {

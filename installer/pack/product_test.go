@@ -97,9 +97,9 @@ func (o *owner) token(t *testing.T) (token, command string) {
 func (o *owner) wait(t *testing.T, status string) {
 	t.Helper()
 	waitFor(t, "the computer is "+status, func() bool {
-		var list struct{ Computers []struct{ Status string } }
+		var list struct{ Items []struct{ Status string } }
 		o.call(t, "GET", "/computers", nil, &list)
-		return len(list.Computers) == 1 && list.Computers[0].Status == status
+		return len(list.Items) == 1 && list.Items[0].Status == status
 	})
 }
 
