@@ -164,7 +164,7 @@ func (j *Journal) EndedByAgent(ctx context.Context, computer string, e *orielv1.
 	row.ComputerID, row.SeenAt = computer, now
 	row.BytesSent, row.BytesReceived = count(e.GetBytesSent()), count(e.GetBytesReceived())
 	row.Delays = kept(e.GetDelays())
-	row, first, err = j.sessions().EndByAgent(ctx, row, j.silence())
+	row, first, err = j.sessions().EndByAgent(ctx, audit.Agent(computer, "").Did(audit.SessionEnded, "session", row.ID, "reason", row.EndReason), row, j.silence())
 	return j.afterEnd(row, first, err)
 }
 

@@ -55,18 +55,18 @@ func TestSessionLife(t *testing.T) {
 			t.Fatal(err)
 		}
 		agent := store.Session{ID: row.ID, ComputerID: "c", EndedAt: 190, EndReason: "operator", BytesSent: 9, SeenAt: 300}
-		if got, first, err := s.Sessions(store.FirstOrganization).EndByAgent(ctx, agent, 1000); err != nil || !first || got.EndReason != "operator" || got.EndedAt != 190 {
+		if got, first, err := s.Sessions(store.FirstOrganization).EndByAgent(ctx, entry("x"), agent, 1000); err != nil || !first || got.EndReason != "operator" || got.EndedAt != 190 {
 			t.Fatalf("%+v, %v, %v", got, first, err)
 		}
 		agent.EndReason, agent.BytesSent, agent.Delays = "network", 12, []byte{8, 2}
-		if got, first, err := s.Sessions(store.FirstOrganization).EndByAgent(ctx, agent, 1000); err != nil || first || got.EndReason != "operator" || got.BytesSent != 12 || got.Delays[1] != 2 {
+		if got, first, err := s.Sessions(store.FirstOrganization).EndByAgent(ctx, entry("x"), agent, 1000); err != nil || first || got.EndReason != "operator" || got.BytesSent != 12 || got.Delays[1] != 2 {
 			t.Fatalf("%+v, %v, %v", got, first, err)
 		}
 		if _, err := s.Sessions(store.FirstOrganization).Report(ctx, report, 0); !errors.Is(err, store.ErrEnded) {
 			t.Fatal(err)
 		}
 		agent.ComputerID = "another"
-		if _, _, err := s.Sessions(store.FirstOrganization).EndByAgent(ctx, agent, 1000); !errors.Is(err, store.ErrNotFound) {
+		if _, _, err := s.Sessions(store.FirstOrganization).EndByAgent(ctx, entry("x"), agent, 1000); !errors.Is(err, store.ErrNotFound) {
 			t.Fatal(err)
 		}
 		if _, _, err := s.Sessions(store.FirstOrganization).End(ctx, entry("x"), store.Session{ID: "?", EndedAt: 1}); !errors.Is(err, store.ErrNotFound) {

@@ -178,7 +178,7 @@ var reaches = map[string]reach{
 		return row, err
 	},
 	"Sessions.EndByAgent": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
-		row, _, err := s.Sessions(o).EndByAgent(ctx, store.Session{ID: of.session, ComputerID: of.computer, EndedAt: 9}, 9)
+		row, _, err := s.Sessions(o).EndByAgent(ctx, entry("x"), store.Session{ID: of.session, ComputerID: of.computer, EndedAt: 9}, 9)
 		return row, err
 	},
 	"Sessions.Running": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {

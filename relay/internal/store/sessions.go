@@ -217,36 +217,38 @@ func (s Sessions) End(ctx context.Context, by Entry, row Session) (now Session, 
 // also corrects an end that was only assumed (Lost), and counts and Delays of a
 // session that had ended otherwise. It is brought within what is known: not before
 // the session began, and at most silence after it was heard of. Errors: ErrNotFound.
-func (s Sessions) EndByAgent(ctx context.Context, row Session, silence int64) (now Session, first bool, err error) {
-	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+func (s Sessions) EndByAgent(ctx context.Context, by Entry, row Session, silence int64) (now Session, first bool, err error) {
+	err = s.change(ctx, s.organization, by, func(ctx context.Context, tx bun.Tx, by *Entry) error {
 		var known Session
 		err := s.rows(tx, &known).Where("id = ? AND computer_id = ?", row.ID, row.ComputerID).Scan(ctx)
 		if err != nil {
 			return err
 		}
+		by.ActorName = known.ComputerName
 		row.EndedAt = max(min(row.EndedAt, known.SeenAt+silence), known.StartedAt, known.ConnectedAt)
-		r, err := s.update(tx, &row).
+		err = changed(s.update(tx, &row).
 			Column(row.told("ended_at", "end_reason", "end_code", "end_detail", "bytes_sent", "bytes_received", "seen_at")...).
 			Where("id = ? AND computer_id = ?", row.ID, row.ComputerID).
-			Where("ended_at = 0 OR end_reason = ?", Lost).Exec(ctx)
-		if err == nil {
-			err = changed(r, nil)
+			Where("ended_at = 0 OR end_reason = ?", Lost).Exec(ctx))
+		if errors.Is(err, ErrNotFound) {
+			return errUnchanged
 		}
 		first = err == nil
-		if errors.Is(err, ErrNotFound) {
-			_, err = s.update(tx, &row).Column(row.told("bytes_sent", "bytes_received")...).
-				Where("id = ? AND computer_id = ?", row.ID, row.ComputerID).
-				Where("bytes_sent < ?", row.BytesSent).Exec(ctx)
-			if err == nil {
-				err = ErrNotFound
-			}
-		}
-		if err = s.after(ctx, tx, row, err, &now); errors.Is(err, ErrEnded) {
-			err = nil
-		}
-		return err
+		return s.after(ctx, tx, row, err, &now)
 	})
-	return now, first, err
+	if err != nil || first {
+		return now, first && err == nil, err
+	}
+	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		_, err := s.update(tx, &row).Column(row.told("bytes_sent", "bytes_received")...).
+			Where("id = ? AND computer_id = ?", row.ID, row.ComputerID).
+			Where("bytes_sent < ?", row.BytesSent).Exec(ctx)
+		if err != nil {
+			return err
+		}
+		return s.after(ctx, tx, row, nil, &now)
+	})
+	return now, false, err
 }
 
 // after reads the row that an update of row was meant for, and tells the one
