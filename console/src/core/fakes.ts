@@ -62,10 +62,10 @@ export class FakeSocket {
     this.onmessage?.({ data: bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) });
   }
 
-  greet(): void {
+  greet(iceServers: Servers[] = []): void {
     this.readyState = this.OPEN;
     this.onopen?.();
-    this.deliver({ case: 'welcome', value: { personId: 'p', iceServers: [] } });
+    this.deliver({ case: 'welcome', value: { personId: 'p', iceServers } });
   }
 
   /** The other side or the network closes it. */

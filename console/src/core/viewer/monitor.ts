@@ -106,6 +106,7 @@ export class Monitor {
     const stats = this.#reader.read(report, this.#agentStats, this.#delay.take());
     this.#last = stats;
     this.#silence.look(report, stats.decoded, stats.roundTripMs);
+    if (this.#closed) return; // whoever was told of the silence closed it
     if (!this.#pictured) this.#refresh(report);
     this.#tally.add(stats);
     if (this.#tally.lacksShown) this.#delay.next();

@@ -9,6 +9,8 @@ import type { OpenSession, Problem, SessionOpened } from '../wire/oriel/v1/live_
 import type { Answer, Candidate, CandidateSchema, SessionEnded } from '../wire/oriel/v1/session_pb';
 
 export interface SignallingEvents {
+  /** There is no live socket any more. */
+  disconnected(): void;
   /** The live socket is a new one. */
   reconnected(): void;
   /** The relay waits for the computer. */
@@ -41,6 +43,7 @@ export class Signalling {
     const session = (id: string) => id !== '' && id === this.sessionId;
     this.#stop = [
       live.reserve(),
+      live.on('state', (state) => state === 'lost' && events.disconnected()),
       live.on('welcome', () => events.reconnected()),
       live.on('sessionWaiting', (v) => {
         if (ours(v.attempt) && v.computerId === computerId) events.waiting(v.unreachable);
@@ -63,6 +66,11 @@ export class Signalling {
 
   get iceServers(): Live['iceServers'] {
     return this.#live.iceServers;
+  }
+
+  /** How many of the relay's nodes may carry a session, as was said last. */
+  get carriers(): number {
+    return this.iceServers.filter(({ urls }) => urls.some((url) => url.startsWith('turn'))).length;
   }
 
   /** Asks for a session, or to go on with the one there is. */

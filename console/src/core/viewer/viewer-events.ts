@@ -69,9 +69,13 @@ export interface ViewerEvents {
   newKey: Uint8Array;
   /** The relay refused to relay more, so that a direct way is all there is to find. */
   crowded: boolean;
+  /** The connection was lost with the node of the relay that carried it, and another is to carry it. */
+  moving: boolean;
   /** The first picture of this page is on the screen. */
   picture: undefined;
 }
 
 /** What is said again to whoever begins to listen later. */
-export type Snapshot = Partial<Pick<ViewerEvents, 'fullChroma' | 'display' | 'lacks' | 'newKey' | 'crowded'>>;
+export type Snapshot = Partial<
+  Pick<ViewerEvents, 'fullChroma' | 'display' | 'lacks' | 'newKey' | 'crowded' | 'moving'>
+>;

@@ -70,6 +70,7 @@ export class Viewer extends RemoteScreen {
     this.#pins = options.pins ?? new AccountPins();
     this.stage.video.addEventListener('loadeddata', () => this.#firstPicture());
     this.#relay = new Signalling(live, options.computerId, {
+      disconnected: () => void this.#doubt(),
       reconnected: () => this.#relayBack(),
       waiting: (unreachable) => this.#waiting(unreachable),
       opened: (opened) => this.#opened(opened),
@@ -171,11 +172,22 @@ export class Viewer extends RemoteScreen {
     } else if (!final(this.#state)) this.#open();
   }
 
-  // What went through a relay that was away may have gone with it, which a browser takes seconds to say.
+  // What went through a relay that is away may have gone with it, which a browser takes seconds to say.
   async #doubt(): Promise<void> {
     const monitor = this.#monitor;
     if (!monitor?.relayed || (await monitor.alive())) return;
-    if (monitor === this.#monitor) this.#lost();
+    if (monitor === this.#monitor) this.#move();
+  }
+
+  // Nothing comes any more. Where another node may carry the session it is not waited for the one that did.
+  #unsteady(silent: boolean): void {
+    this.emit('unsteady', silent);
+    if (silent && this.#monitor?.relayed && this.#relay.carriers > 1) this.#move();
+  }
+
+  #move(): void {
+    this.#publish('moving', this.#relay.carriers > 1);
+    this.#lost();
   }
 
   // The relay lost the agent. Perhaps only that connection broke: both signs together count. The
@@ -281,7 +293,7 @@ export class Viewer extends RemoteScreen {
     if (this.#attempt)
       this.#monitor = new Monitor(this.#attempt.peer, this.delay, {
         stats: (stats) => this.emit('stats', stats),
-        unsteady: (on) => this.emit('unsteady', on),
+        unsteady: (silent) => this.#unsteady(silent),
       });
     if (this.#attempt?.pictured || !this.#scopes.includes(Scope.VIEW)) return this.#goLive();
     // What is left of the connection before stays until the new picture is there.
@@ -291,8 +303,10 @@ export class Viewer extends RemoteScreen {
 
   // The picture is shown, or will never be.
   #goLive(): void {
-    this.#monitor?.pictured();
-    if (this.#monitor) this.#enter({ name: 'live' });
+    if (!this.#monitor) return;
+    this.#monitor.pictured();
+    this.#publish('moving', false);
+    this.#enter({ name: 'live' });
   }
 
   #firstPicture(): void {

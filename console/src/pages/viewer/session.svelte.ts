@@ -17,6 +17,7 @@ export class Session {
   displayGone = $state<string>();
   lacks = $state.raw<readonly Lack[]>([]);
   crowded = $state(false);
+  moving = $state(false);
   /** The computer's key, when this browser had not seen it before; undefined: it had, or it was compared. */
   newKey = $state.raw<Uint8Array>();
   denied = $state(0); // counts, so that the same refusal twice is seen twice
@@ -37,6 +38,7 @@ export class Session {
     this.scopes = viewer.scopes;
     this.lacks = viewer.snapshot.lacks ?? [];
     this.crowded = viewer.snapshot.crowded ?? false;
+    this.moving = viewer.snapshot.moving ?? false;
     ({ fullChroma: this.fullChroma, display: this.displayGone, newKey: this.newKey } = viewer.snapshot);
     viewer.setStream(this.#quality);
     viewer.on('state', (state) => (this.state = state));
@@ -46,6 +48,7 @@ export class Session {
     viewer.on('unsteady', (silent) => (this.unsteady = silent));
     viewer.on('display', (why) => (this.displayGone = why));
     viewer.on('crowded', (crowded) => (this.crowded = crowded));
+    viewer.on('moving', (moving) => (this.moving = moving));
     viewer.on('lacks', (lacks) => (this.lacks = lacks));
     viewer.on('newKey', (key) => (this.newKey = key));
     viewer.on('denied', () => this.denied++);

@@ -54,7 +54,11 @@ describe('a relay that is away', () => {
       return text;
     };
     expect(said({ ...live, stats: { path: 'direct' } })).toContain('goes on without it');
-    expect(said({ ...live, stats: { path: 'relayed' } })).toContain('goes through it');
+    expect(said(live)).toContain('Connection to the relay lost'); // its way is not known yet
+    expect(said({ ...live, stats: { path: 'relayed' } })).toContain('goes through a relay');
+    expect(
+      said({ ...live, state: { name: 'resuming' }, stats: { path: 'relayed' }, moving: true }),
+    ).toContain('moving to another relay');
     expect(said({ ...live, state: { name: 'resuming' }, crowded: true })).toContain(
       'limit for relayed sessions',
     );
