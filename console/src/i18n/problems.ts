@@ -30,6 +30,8 @@ export const PROBLEMS = {
   conflict: m.problem_conflict,
   ended: m.problem_ended,
   cursor: m.problem_cursor,
+  idempotency_key_reused: m.problem_mismatch,
+  idempotency_key_in_use: m.problem_in_use,
   no_file: said,
   read_only: said,
 

@@ -4,6 +4,9 @@
 // description (OpenAPI 3.1) comes out of the code; protocol/openapi.yaml is its
 // generated copy, from which the console's client is made.
 //
+// An operation that creates may be asked with an Idempotency-Key, and is done once
+// for it (package replay); a test holds every such operation to it.
+//
 // Every operation needs a signed-in person unless it says Public; a route that
 // forgets to say anything is closed. Whether the person may is asked of
 // access once, by the operation (require) or by the room it hands it to, never by
@@ -42,6 +45,7 @@ type Options struct {
 	Journal Journal
 	Broker  Broker
 	Relay   Relay
+	Answers Answers
 	Log     *slog.Logger // nil: none
 }
 

@@ -53,6 +53,7 @@ type client struct {
 	t      *testing.T
 	h      http.Handler
 	cookie string
+	key    string // Idempotency-Key; empty: none
 }
 
 type answer struct {
@@ -65,6 +66,9 @@ func (c *client) do(method, path, body string) answer {
 	r := httptest.NewRequest(method, "http://127.0.0.1"+path, strings.NewReader(body))
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
+	}
+	if c.key != "" {
+		r.Header.Set("Idempotency-Key", c.key)
 	}
 	if c.cookie != "" {
 		r.Header.Set("Cookie", c.cookie)

@@ -130,6 +130,7 @@ type updateComputerIn struct {
 }
 
 type splitIn struct {
+	KeyIn
 	ID   string `path:"id" maxLength:"64"`
 	Body struct {
 		Mark string `json:"mark" minLength:"1" maxLength:"80" doc:"Of the machine that gets an identity of its own."`
@@ -172,13 +173,13 @@ func picture(op *huma.Operation) {
 }
 
 // computer is one as the caller sees it.
-func (a *API) computer(ctx context.Context, id string) (*computerOut, error) {
+func (a *API) computer(ctx context.Context, id string) (Computer, error) {
 	c, err := a.o.Fleet.Get(ctx, id)
 	if err != nil {
-		return nil, err
+		return Computer{}, err
 	}
-	out := &computerOut{computerOf(c)}
-	out.Body.MayControl = a.may(ctx, access.Control, access.Computer(id))
+	out := computerOf(c)
+	out.MayControl = a.may(ctx, access.Control, access.Computer(id))
 	return out, nil
 }
 
@@ -211,7 +212,8 @@ func (a *API) getComputer(ctx context.Context, in *idIn) (*computerOut, error) {
 	if err := a.require(ctx, access.See, access.Computer(in.ID)); err != nil {
 		return nil, err
 	}
-	return a.computer(ctx, in.ID)
+	c, err := a.computer(ctx, in.ID)
+	return &computerOut{c}, err
 }
 
 func (a *API) updateComputer(ctx context.Context, in *updateComputerIn) (*computerOut, error) {
@@ -227,7 +229,8 @@ func (a *API) updateComputer(ctx context.Context, in *updateComputerIn) (*comput
 			return nil, err
 		}
 	}
-	return a.computer(ctx, in.ID)
+	c, err := a.computer(ctx, in.ID)
+	return &computerOut{c}, err
 }
 
 func (a *API) removeComputer(ctx context.Context, in *idIn) (*struct{}, error) {
@@ -237,14 +240,16 @@ func (a *API) removeComputer(ctx context.Context, in *idIn) (*struct{}, error) {
 	return nil, a.o.Fleet.Remove(ctx, actor(ctx), in.ID)
 }
 
-func (a *API) splitComputer(ctx context.Context, in *splitIn) (*computerOut, error) {
+func (a *API) splitComputer(ctx context.Context, in *splitIn) (*created[Computer], error) {
 	if err := a.require(ctx, access.Manage, access.Computer(in.ID)); err != nil {
 		return nil, err
 	}
-	if err := a.o.Fleet.Split(ctx, actor(ctx), in.ID, in.Body.Mark); err != nil {
-		return nil, err
-	}
-	return a.computer(ctx, in.ID)
+	return once(ctx, a, in.Key, in.Body, func(ctx context.Context) (Computer, error) {
+		if err := a.o.Fleet.Split(ctx, actor(ctx), in.ID, in.Body.Mark); err != nil {
+			return Computer{}, err
+		}
+		return a.computer(ctx, in.ID)
+	})
 }
 
 func (a *API) settleComputer(ctx context.Context, in *idIn) (*struct{}, error) {

@@ -41,6 +41,12 @@ type Journal interface {
 	Get(ctx context.Context, id string) (*orielv1.JournalEntry, error)
 }
 
+// Answers are those to creations that were asked with a key.
+type Answers interface {
+	// Once is what do answers, or what it answered before: then again is true.
+	Once(ctx context.Context, person, key string, request []byte, do func(context.Context) ([]byte, error)) (answer []byte, again bool, err error)
+}
+
 // Broker is what the API asks of the room of live sessions.
 type Broker interface {
 	// End ends a session on both sides; one that has ended is no error.

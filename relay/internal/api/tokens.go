@@ -53,6 +53,7 @@ var tokenList = page.List[EnrollmentToken]{
 }
 
 type newTokenIn struct {
+	KeyIn
 	Body struct {
 		Note           string `json:"note,omitempty" maxLength:"256"`
 		Uses           int    `json:"uses,omitempty" minimum:"1" maximum:"100000" default:"1" doc:"How many computers may enroll with it."`
@@ -60,8 +61,6 @@ type newTokenIn struct {
 		AllowHTTP      bool   `json:"allow_http,omitempty" doc:"Where the public address is http beyond the relay's own machine: make a token all the same."`
 	}
 }
-
-type newTokenOut struct{ Body NewEnrollmentToken }
 
 func (a *API) tokens() {
 	of := tag("enrollment")
@@ -81,7 +80,7 @@ func (a *API) listTokens(ctx context.Context, in *tokensIn) (*listOut[Enrollment
 	return answer(tokenList, each(all, tokenOf), in.request(in.Sort))
 }
 
-func (a *API) createToken(ctx context.Context, in *newTokenIn) (*newTokenOut, error) {
+func (a *API) createToken(ctx context.Context, in *newTokenIn) (*created[NewEnrollmentToken], error) {
 	if err := a.require(ctx, access.Enroll, access.Relay); err != nil {
 		return nil, err
 	}
@@ -94,15 +93,14 @@ func (a *API) createToken(ctx context.Context, in *newTokenIn) (*newTokenOut, er
 			"give the relay a certificate, or say that you trust the network")
 	}
 	lifetime := time.Duration(in.Body.ExpiresInHours) * time.Hour
-	text, t, err := a.o.Fleet.CreateToken(ctx, actor(ctx), note, in.Body.Uses, lifetime)
-	if err != nil {
-		return nil, err
-	}
-	command, err := a.command(text)
-	if err != nil {
-		return nil, err
-	}
-	return &newTokenOut{NewEnrollmentToken{EnrollmentToken: tokenOf(t), Token: text, Command: command}}, nil
+	return once(ctx, a, in.Key, in.Body, func(ctx context.Context) (NewEnrollmentToken, error) {
+		text, t, err := a.o.Fleet.CreateToken(ctx, actor(ctx), note, in.Body.Uses, lifetime)
+		if err != nil {
+			return NewEnrollmentToken{}, err
+		}
+		command, err := a.command(text)
+		return NewEnrollmentToken{EnrollmentToken: tokenOf(t), Token: text, Command: command}, err
+	})
 }
 
 // exposed reports whether agents come over http from other machines.

@@ -23,6 +23,11 @@ type WaitingComputer struct {
 	SeenAt   time.Time `json:"seen_at"`
 }
 
+type takeBackIn struct {
+	KeyIn
+	ID string `path:"id" maxLength:"64"`
+}
+
 type waitingIn struct {
 	ListIn
 	Sort string `query:"sort" enum:"since,-since,seen_at,-seen_at" default:"since"`
@@ -59,14 +64,16 @@ func (a *API) listWaiting(ctx context.Context, in *waitingIn) (*listOut[WaitingC
 	return answer(waitingList, each(all, waitingOf), in.request(in.Sort))
 }
 
-func (a *API) takeBack(ctx context.Context, in *idIn) (*computerOut, error) {
+func (a *API) takeBack(ctx context.Context, in *takeBackIn) (*created[Computer], error) {
 	if err := a.require(ctx, access.Enroll, access.Relay); err != nil {
 		return nil, err
 	}
-	if err := a.o.Fleet.TakeBack(ctx, actor(ctx), in.ID); err != nil {
-		return nil, err
-	}
-	return a.computer(ctx, in.ID)
+	return once(ctx, a, in.Key, nil, func(ctx context.Context) (Computer, error) {
+		if err := a.o.Fleet.TakeBack(ctx, actor(ctx), in.ID); err != nil {
+			return Computer{}, err
+		}
+		return a.computer(ctx, in.ID)
+	})
 }
 
 func (a *API) forgetWaiting(ctx context.Context, in *idIn) (*struct{}, error) {

@@ -29,6 +29,8 @@ const (
 	MetricsToken     Code = "metrics_token"
 	NoFile           Code = "no_file"
 	ReadOnly         Code = "read_only"
+	KeyReused        Code = "idempotency_key_reused"
+	KeyInUse         Code = "idempotency_key_in_use"
 )
 
 // Codes of people and what they may.
@@ -115,6 +117,8 @@ var table = map[Code]row{
 	MetricsToken:     {status: http.StatusUnauthorized, wire: orielv1.Code_CODE_FORBIDDEN},
 	NoFile:           {status: http.StatusNotFound, wire: orielv1.Code_CODE_NOT_FOUND},
 	ReadOnly:         {status: http.StatusMethodNotAllowed, wire: orielv1.Code_CODE_UNIMPLEMENTED},
+	KeyReused:        {status: http.StatusUnprocessableEntity, wire: orielv1.Code_CODE_INVALID},
+	KeyInUse:         {status: http.StatusConflict, wire: orielv1.Code_CODE_BUSY},
 
 	SignedOut:      {status: http.StatusUnauthorized, wire: orielv1.Code_CODE_FORBIDDEN},
 	Forbidden:      {status: http.StatusForbidden, wire: orielv1.Code_CODE_FORBIDDEN},

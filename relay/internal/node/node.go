@@ -43,6 +43,7 @@ import (
 	"oriel/relay/internal/hub"
 	"oriel/relay/internal/journal"
 	"oriel/relay/internal/listen"
+	"oriel/relay/internal/replay"
 	"oriel/relay/internal/server"
 	"oriel/relay/internal/share"
 	"oriel/relay/internal/store"
@@ -77,15 +78,16 @@ type Node struct {
 	metrics   net.Listener // nil: none of its own
 	shortage  listen.Shortage
 
-	store  *store.Store
-	audit  *audit.Log
-	bus    *bus.Bus
-	turn   *turn.Server
-	others *otherTURN
-	fleet  *fleet.Fleet
-	broker *broker.Broker
-	hub    *hub.Hub
-	server *server.Server
+	store   *store.Store
+	audit   *audit.Log
+	bus     *bus.Bus
+	turn    *turn.Server
+	others  *otherTURN
+	fleet   *fleet.Fleet
+	broker  *broker.Broker
+	answers *replay.Answers
+	hub     *hub.Hub
+	server  *server.Server
 
 	closers []func() error // in the order of opening
 }
@@ -226,8 +228,13 @@ func (n *Node) open(ctx context.Context) error {
 		PreviewSeconds: PreviewSeconds, Log: log,
 		Bounds: hub.Bounds{Greetings: share.Bound{Address: c.Bounds.Undecided}, Sockets: share.Bound{Address: c.Bounds.Sockets}}})
 
+	key, err := n.Access.Secret(ctx, "idempotency", 32)
+	if err != nil {
+		return fmt.Errorf("read the key of kept answers: %w", err)
+	}
+	n.answers = replay.New(replay.Options{Store: n.store, Secret: key, Log: log})
 	rest := api.New(api.Options{Version: n.o.Version, Name: c.Name, Access: n.Access, Fleet: n.fleet, Journal: record,
-		Broker: n.broker, Relay: n, Log: log})
+		Broker: n.broker, Relay: n, Answers: n.answers, Log: log})
 	n.server, err = server.New(server.Options{
 		PublicURL: n.publicURL, API: rest, Access: n.Access, Console: n.o.Console, Live: n.hub.Live, Agent: n.hub.Agent(),
 		Downloads: c.Downloads, MetricsToken: c.MetricsToken, TLS: secure, TURN: n.acceptTURN(),

@@ -80,12 +80,12 @@ func (n *Node) drain(ctx context.Context) error {
 	return errors.Join(err1, err2)
 }
 
-// sweep forgets expired sign-ins and tries every hour.
+// sweep forgets expired sign-ins, tries and kept answers every hour.
 func (n *Node) sweep(ctx context.Context) error {
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
 	for {
-		if err := n.Access.Sweep(ctx); err != nil && ctx.Err() == nil {
+		if err := errors.Join(n.Access.Sweep(ctx), n.answers.Sweep(ctx)); err != nil && ctx.Err() == nil {
 			n.o.Log.Warn("sweep", "error", err)
 		}
 		select {

@@ -40,6 +40,23 @@ func (s *Store) MarkApplied(t *testing.T, name string) {
 	}
 }
 
+// Unmigrate has a migration never have run; it had made that table.
+func (s *Store) Unmigrate(t *testing.T, name, table string) {
+	for _, q := range []*bun.RawQuery{
+		s.db.NewRaw("DROP TABLE ?", bun.Ident(table)), s.db.NewRaw("DELETE FROM schema_migrations WHERE name = ?", name)} {
+		if _, err := q.Exec(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// AddAnswers keeps many at once.
+func (s *Store) AddAnswers(t *testing.T, all []IdempotencyKey) {
+	if _, err := s.db.NewInsert().Model(&all).Exec(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // AddOrganization makes another organization.
 func (s *Store) AddOrganization(t *testing.T, id OrganizationID) {
 	_, err := s.db.NewRaw("INSERT INTO organizations (id, name, created_at) VALUES (?, ?, 1)", id, string(id)).Exec(t.Context())

@@ -28,6 +28,8 @@ type (
 	Sessions struct{ owned }
 	// Audit is the record of who did what to what.
 	Audit struct{ owned }
+	// Answers are what creations asked with a key were answered.
+	Answers struct{ owned }
 )
 
 // People of this relay.
@@ -59,6 +61,9 @@ func (s *Store) Waiting(o OrganizationID) Waiting { return Waiting{owned{s.datab
 
 // Audit of an organization.
 func (s *Store) Audit(o OrganizationID) Audit { return Audit{owned{s.database, o}} }
+
+// Answers of an organization.
+func (s *Store) Answers(o OrganizationID) Answers { return Answers{owned{s.database, o}} }
 
 // Sessions of an organization.
 func (s *Store) Sessions(o OrganizationID) Sessions { return Sessions{owned{s.database, o}} }

@@ -15,14 +15,14 @@ import (
 )
 
 // belongings are the ids of what fill gave to an organization.
-type belongings struct{ computer, waiting, token, session string }
+type belongings struct{ computer, waiting, token, session, person string }
 
 // fill gives an organization one of everything, with its name in each text.
 func fill(t *testing.T, s *store.Store, o store.OrganizationID) belongings {
 	ctx, name := t.Context(), string(o)
 	s.AddOrganization(t, o)
 	key := func(what string) []byte { return []byte(what + " of " + name) }
-	b := belongings{"computer of " + name, "waiting of " + name, "token of " + name, "session of " + name}
+	b := belongings{"computer of " + name, "waiting of " + name, "token of " + name, "session of " + name, "person of " + name}
 	must(t, s.Tokens(o).Add(ctx, entry("x"), store.EnrollmentToken{ID: b.token, TokenKey: key("token"), Note: name, ExpiresAt: 1 << 50, UsesLeft: 9}))
 	c := store.Computer{ID: b.computer, MachineKey: key("machine"), MachineID: "one machine", HostName: name, AddedAt: 1}
 	must(t, s.Agents().Enroll(ctx, entry("x"), &c, key("token")))
@@ -39,10 +39,18 @@ func fill(t *testing.T, s *store.Store, o store.OrganizationID) belongings {
 	must(t, s.Agents().Enroll(ctx, entry("x"), &gone, key("token")))
 	must(t, s.Computers(o).Remove(ctx, entry("x"), gone.ID))
 	must(t, s.Audit(o).Record(ctx, entry(name)))
+	if _, began, err := s.Answers(o).Begin(ctx, answerOf(b), 0, 0); err != nil || !began {
+		t.Fatal(began, err)
+	}
 	if _, err := s.Audit(o).Claim(ctx, "reader", "holder", time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// answerOf is the idempotency key of an organization's person.
+func answerOf(of belongings) store.IdempotencyKey {
+	return store.IdempotencyKey{PersonID: of.person, Name: []byte("key"), Request: []byte("request"), Run: "run", StartedAt: 1}
 }
 
 // entry is one of the audit by somebody of that name.
@@ -129,6 +137,19 @@ var reaches = map[string]reach{
 	},
 	"Waiting.Forget": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return nil, s.Waiting(o).Forget(ctx, entry("x"), of.waiting, 5)
+	},
+	"Answers.Begin": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		there, _, err := s.Answers(o).Begin(ctx, answerOf(of), 0, 0)
+		return there, err
+	},
+	"Answers.Keep": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return nil, s.Answers(o).Keep(ctx, answerOf(of), []byte("changed"))
+	},
+	"Answers.Drop": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return nil, s.Answers(o).Drop(ctx, answerOf(of))
+	},
+	"Answers.Sweep": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return nil, s.Answers(o).Sweep(ctx, 1<<60)
 	},
 	"Audit.Record": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return nil, s.Audit(o).Record(ctx, entry("new"))

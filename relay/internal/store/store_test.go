@@ -35,6 +35,27 @@ func TestMigrateUpDownUp(t *testing.T) {
 	})
 }
 
+// Rule: a migration whose number is lower than the newest is run on a database that
+// has all others, and rolled back with them.
+func TestMigrationOfALowerNumber(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		all := s.Tables(t)
+		s.Unmigrate(t, "0010", "idempotency_keys")
+		if n, err := s.Pending(t.Context()); n != 1 || err != nil {
+			t.Fatalf("%d migrations are pending, %v", n, err)
+		}
+		if err := s.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if now := s.Tables(t); len(now) != len(all) {
+			t.Fatalf("there are %q, want %q", now, all)
+		}
+		if err := s.Rollback(t.Context()); err != nil || len(s.Tables(t)) != 0 {
+			t.Fatalf("the down migrations leave %q, %v", s.Tables(t), err)
+		}
+	})
+}
+
 func TestNodesMigrateTogether(t *testing.T) {
 	address := storetest.PostgreSQL(t)
 	var wg sync.WaitGroup

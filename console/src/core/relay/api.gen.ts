@@ -751,7 +751,7 @@ export interface components {
              * @description For programs.
              * @enum {string}
              */
-            code: "agent" | "bad_credentials" | "blocked" | "busy" | "conflict" | "cross_origin" | "cursor" | "disk_full" | "draining" | "ended" | "forbidden" | "internal" | "invalid" | "malformed" | "method_not_allowed" | "metrics_token" | "no_answer" | "no_file" | "no_preview" | "no_route" | "no_upgrade" | "nodes_apart" | "not_acceptable" | "not_found" | "offer" | "offline" | "overloaded" | "owner_exists" | "owner_token" | "read_only" | "recovery_token" | "session_moved" | "session_scopes" | "ticket_used" | "timeout" | "too_large" | "too_many_sessions" | "too_many_tabs" | "too_many_tries" | "two_machines" | "unauthorized" | "unavailable" | "unimplemented" | "unsupported_media_type";
+            code: "agent" | "bad_credentials" | "blocked" | "busy" | "conflict" | "cross_origin" | "cursor" | "disk_full" | "draining" | "ended" | "forbidden" | "idempotency_key_in_use" | "idempotency_key_reused" | "internal" | "invalid" | "malformed" | "method_not_allowed" | "metrics_token" | "no_answer" | "no_file" | "no_preview" | "no_route" | "no_upgrade" | "nodes_apart" | "not_acceptable" | "not_found" | "offer" | "offline" | "overloaded" | "owner_exists" | "owner_token" | "read_only" | "recovery_token" | "session_moved" | "session_scopes" | "ticket_used" | "timeout" | "too_large" | "too_many_sessions" | "too_many_tabs" | "too_many_tries" | "two_machines" | "unauthorized" | "unavailable" | "unimplemented" | "unsupported_media_type";
             /** @description One line for people, saying what to do. */
             detail: string;
             /** @description What is wrong with single fields. */
@@ -1150,7 +1150,10 @@ export interface operations {
     splitComputer: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description One of your own for each creation, best a random UUID. Asked again with it within a day, the answer is the first one's. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 id: string;
             };
@@ -1165,6 +1168,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "Idempotency-Replayed"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1250,7 +1254,10 @@ export interface operations {
     createEnrollmentToken: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description One of your own for each creation, best a random UUID. Asked again with it within a day, the answer is the first one's. */
+                "Idempotency-Key"?: string;
+            };
             path?: never;
             cookie?: never;
         };
@@ -1263,6 +1270,7 @@ export interface operations {
             /** @description Created */
             201: {
                 headers: {
+                    "Idempotency-Replayed"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1830,7 +1838,10 @@ export interface operations {
     takeBackComputer: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description One of your own for each creation, best a random UUID. Asked again with it within a day, the answer is the first one's. */
+                "Idempotency-Key"?: string;
+            };
             path: {
                 id: string;
             };
@@ -1841,6 +1852,7 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    "Idempotency-Replayed"?: string;
                     [name: string]: unknown;
                 };
                 content: {
