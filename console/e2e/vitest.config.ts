@@ -5,9 +5,17 @@ const files: Record<string, string> = { bench: '**/*.bench.ts', peers: 'bench/*.
 
 // What is held to seconds, or to pictures a second, and `make run`, has the machine
 // for itself, one file at a time; the rest waits for most of its time, so two share it.
-const together = ['cluster', 'display', 'firefox', 'layouts', 'handoff', 'pages', 'trust', 'turn'].map(
-  (f) => `${f}.e2e.ts`,
-);
+const together = [
+  'cluster',
+  'display',
+  'firefox',
+  'layouts',
+  'handoff',
+  'pages',
+  'trust',
+  'turn',
+  'carrier',
+].map((f) => `${f}.e2e.ts`);
 
 // Real programs and a real browser, each test with room, as a shared machine may
 // stand still for seconds.

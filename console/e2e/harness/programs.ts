@@ -46,6 +46,8 @@ export class Relay {
     readonly url: string,
     readonly port: number,
     readonly data: string,
+    /** the port of its TURN */
+    readonly turn: number,
     private options: RelayOptions,
     private proc: Proc,
   ) {}
@@ -68,6 +70,7 @@ export class Relay {
       url,
       port,
       data,
+      turn,
       full,
       await Relay.launch(options.publicUrl ?? url, args, options.within),
     );

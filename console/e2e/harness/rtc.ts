@@ -45,6 +45,8 @@ export type Wire = {
   received: number;
   sent: number;
   localType: string;
+  /** of the TURN server, where it is relayed */
+  localUrl: string;
   relayProtocol: string;
   framesDecoded: number;
   codec: string;
@@ -55,7 +57,15 @@ export async function wire(page: Page): Promise<Wire> {
   return page.evaluate(async () => {
     const peers = (window as unknown as Kept).__peers;
     const pc = peers[peers.length - 1];
-    const w: Wire = { received: 0, sent: 0, localType: '', relayProtocol: '', framesDecoded: 0, codec: '' };
+    const w: Wire = {
+      received: 0,
+      sent: 0,
+      localType: '',
+      localUrl: '',
+      relayProtocol: '',
+      framesDecoded: 0,
+      codec: '',
+    };
     if (!pc) return w;
     const stats = await pc.getStats();
     const byId = (id: unknown): Record<string, unknown> | undefined =>
@@ -66,6 +76,7 @@ export async function wire(page: Page): Promise<Wire> {
         w.sent = Number(s['bytesSent'] ?? 0);
         const local = byId(byId(s['selectedCandidatePairId'])?.['localCandidateId']);
         w.localType = String(local?.['candidateType'] ?? '');
+        w.localUrl = String(local?.['url'] ?? '');
         w.relayProtocol = String(local?.['relayProtocol'] ?? '');
       }
       if (s['type'] === 'inbound-rtp' && s['kind'] === 'video') {
@@ -75,4 +86,22 @@ export async function wire(page: Page): Promise<Wire> {
     });
     return w;
   });
+}
+
+/** The page's newest peer connection has been looked at once more: the viewer knows its way. */
+export async function looked(page: Page): Promise<void> {
+  await page.evaluate(
+    () =>
+      new Promise<void>((resolve, reject) => {
+        const pc = (window as unknown as Kept).__peers.at(-1);
+        if (!pc) return reject(new Error('no peer connection'));
+        const native = pc.getStats.bind(pc);
+        pc.getStats = async (selector) => {
+          const report = await native(selector);
+          pc.getStats = native;
+          setTimeout(resolve);
+          return report;
+        };
+      }),
+  );
 }
