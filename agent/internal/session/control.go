@@ -55,7 +55,9 @@ func (p *peer) refuseMessage() {
 // input is act for input that is not too late. Whoever may not control is told that
 // first.
 func (p *peer) input(m *orielv1.ToDesktop) bool {
-	if p.may(orielv1.Scope_SCOPE_CONTROL) && (p.tooLate(m) || p.repeatsLate(m)) {
+	if !p.may(orielv1.Scope_SCOPE_CONTROL) {
+		p.waiting.clear() // whose release it would not hear of
+	} else if p.tooLate(m) || p.repeatsLate(m) {
 		return true
 	}
 	return p.act(m)

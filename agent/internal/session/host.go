@@ -58,7 +58,7 @@ type timing struct {
 	previewMin time.Duration    // between two previews
 	slowWay    int              // bits per second
 	closing    time.Duration    // between looks at the hours of the policy
-	clock      func() time.Time // this machine\'s, for these
+	clock      func() time.Time // this machine's, for these
 	prestart   time.Duration    // of a first picture for a session that was announced
 }
 

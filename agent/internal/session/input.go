@@ -4,6 +4,7 @@ import (
 	"errors"
 	"image"
 	"sync"
+	"sync/atomic"
 
 	"oriel/agent/internal/desktop"
 )
@@ -35,8 +36,10 @@ type placed struct {
 // holder is one viewer among those who press. After its final release it never acts
 // again.
 type holder struct {
-	gone   bool // protected by inputArbiter.mu
-	barred bool // protected by inputArbiter.mu; may not control, for now
+	gone bool // protected by inputArbiter.mu
+	// barred holders may not control, for now. It is set without the mutex, which a
+	// desktop that hangs may hold.
+	barred atomic.Bool
 }
 
 // attach begins with a desktop on which nothing is held; nil: there is none.
@@ -54,21 +57,21 @@ func (h *inputArbiter) attach(d desktop.Desktop) {
 func (h *inputArbiter) do(by *holder, f func(in desktop.Desktop) error) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if by.gone || by.barred || h.input == nil {
+	if by.gone || by.barred.Load() || h.input == nil {
 		return nil
 	}
 	return f(h.input)
 }
 
-// bar releases all that one holder holds, and lets it do nothing until it is unbarred. It
-// is the last door: what was let through just before waits here for the same mutex.
-func (h *inputArbiter) bar(by *holder, barred bool) {
+// releaseBarred releases all that a holder holds, if it is barred. What it did just
+// before is done by then: this waits for the same mutex.
+func (h *inputArbiter) releaseBarred(by *holder) int {
 	h.mu.Lock()
-	by.barred = barred
-	h.mu.Unlock()
-	if barred {
-		h.releaseAll(by, false)
+	defer h.mu.Unlock()
+	if !by.barred.Load() {
+		return 0
 	}
+	return h.release(by, true)
 }
 
 // move puts the pointer at a place in 1/65536 of the picture.
@@ -138,6 +141,11 @@ func (h *inputArbiter) releaseAll(by *holder, forGood bool) int {
 	if forGood {
 		by.gone = true
 	}
+	return h.release(by, forGood)
+}
+
+// release is releaseAll with mu held; done says that by types no more.
+func (h *inputArbiter) release(by *holder, done bool) int {
 	n := 0
 	for u := range h.keys {
 		n += unpress(h.keys, by, u, h.input.Key)
@@ -145,7 +153,7 @@ func (h *inputArbiter) releaseAll(by *holder, forGood bool) int {
 	for b := range h.buttons {
 		n += unpress(h.buttons, by, b, h.input.Button)
 	}
-	if forGood && h.typists[by] {
+	if done && h.typists[by] {
 		delete(h.typists, by)
 		if len(h.typists) == 0 && h.input != nil {
 			h.input.RestoreLocks()

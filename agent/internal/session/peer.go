@@ -366,15 +366,30 @@ func (p *peer) releaseAll(forGood bool) {
 
 // releaseWithin is releaseAll for good that waits 300 ms at most for a display that
 // hangs.
-func (p *peer) releaseWithin() {
+func (p *peer) releaseWithin() { waitBriefly(p.begin(func() { p.releaseAll(true) })) }
+
+// begin releases in a goroutine, and closes what it returns when that is done.
+func (p *peer) begin(release func()) <-chan struct{} {
 	released := make(chan struct{})
 	p.s.wg.Go(func() {
 		defer close(released)
-		p.releaseAll(true)
+		release()
 	})
+	return released
+}
+
+// waitBriefly waits 300 ms at most.
+func waitBriefly(released <-chan struct{}) {
 	select {
 	case <-released:
 	case <-time.After(300 * time.Millisecond):
+	}
+}
+
+// releaseBarred releases what this viewer holds down, if it may not control.
+func (p *peer) releaseBarred() {
+	if n := p.s.h.input.releaseBarred(&p.holder); n > 0 {
+		p.s.log.Info("released what was held: control was taken away", "attempt", p.attempt, "count", n)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 
 // grant puts scopes in force instead of those before: what this agent knows how to do
 // and its computer's own policy allows of them. Channels that need one which is gone
-// end.
+// end. It does not wait for the desktop: what is held is released by releaseBarred.
 func (p *peer) grant(scopes []orielv1.Scope) {
 	var inForce []orielv1.Scope
 	for _, s := range scopes {
@@ -20,7 +20,7 @@ func (p *peer) grant(scopes []orielv1.Scope) {
 		inForce = append(inForce, s)
 	}
 	p.granted.Store(&inForce)
-	p.s.h.input.bar(&p.holder, !slices.Contains(inForce, orielv1.Scope_SCOPE_CONTROL))
+	p.holder.barred.Store(!slices.Contains(inForce, orielv1.Scope_SCOPE_CONTROL))
 	p.endLacking()
 	p.stateChanged()
 }
@@ -47,7 +47,7 @@ var (
 
 // Supplement puts other scopes in force for a running session: all at once, whichever of
 // its peer connections is meant. Keys and buttons that may not be held any more are
-// released. Whoever calls has verified it; what comes of it is sent in reply to ask.
+// released, and 300 ms are waited for that at most. Whoever calls has verified it; what comes of it is sent in reply to ask.
 func (h *Host) Supplement(ask uint64, m *orielv1.Supplement) {
 	out := &orielv1.FromAgent{ReplyTo: ask}
 	if err := h.supplement(m); err != nil {
@@ -61,25 +61,37 @@ func (h *Host) supplement(m *orielv1.Supplement) error {
 	if s == nil {
 		return errNoSession
 	}
+	released, err := s.supplement(m)
+	for _, done := range released {
+		waitBriefly(done)
+	}
+	return err
+}
+
+// supplement puts m's scopes in force, and begins to release what may not be held any more.
+func (s *session) supplement(m *orielv1.Supplement) (released []<-chan struct{}, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.ending != nil:
-		return errNoSession
+		return nil, errNoSession
 	case m.GetIssuedAt() <= s.issued:
-		return errStale
+		return nil, errStale
 	}
 	peers := slices.DeleteFunc([]*peer{s.peer, s.next}, func(p *peer) bool { return p == nil })
 	for _, p := range peers {
 		if p.may(orielv1.Scope_SCOPE_VIEW) != slices.Contains(m.GetScopes(), orielv1.Scope_SCOPE_VIEW) {
-			return errPicture
+			return nil, errPicture
 		}
 	}
 	s.issued = m.GetIssuedAt()
 	for _, p := range peers {
 		p.grant(m.GetScopes())
+		if !p.may(orielv1.Scope_SCOPE_CONTROL) {
+			released = append(released, p.begin(p.releaseBarred))
+		}
 	}
-	return nil
+	return released, nil
 }
 
 // scopes are those in force; not to be changed.

@@ -75,13 +75,14 @@ func TestBarredHandsDoNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	h.bar(&a, true)
+	a.barred.Store(true)
+	h.releaseBarred(&a)
 	_ = h.key(&a, 5, true, shownLocks{})
 	_ = h.button(&a, desktop.Button(0), true, 1, 1)
 	if p.held() != 1 {
 		t.Errorf("%d held; only the other's key should be", p.held())
 	}
-	h.bar(&a, false)
+	a.barred.Store(false)
 	if err := h.key(&a, 5, true, shownLocks{}); err != nil || p.held() != 2 {
 		t.Errorf("%d held, %v", p.held(), err)
 	}
