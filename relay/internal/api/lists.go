@@ -9,7 +9,7 @@ import (
 // ListIn is what every list takes besides its own sort and filters.
 type ListIn struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"50"`
-	Cursor string `query:"cursor" maxLength:"1024" doc:"next of the page before, which was asked with the same sort and filters."`
+	Cursor string `query:"cursor" maxLength:"6144" doc:"next of the page before, which was asked with the same sort and filters."`
 	Words  string `query:"q" maxLength:"256" doc:"Words that each item has to have, whatever their case."`
 }
 

@@ -8,6 +8,7 @@
 package page
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/base64"
 	"encoding/json"
@@ -21,7 +22,7 @@ import (
 const (
 	Default   = 50
 	Max       = 100
-	maxCursor = 1024
+	maxCursor = 4096 // bytes of its JSON; the longest key is a name of 256 characters
 )
 
 // ErrCursor: a cursor is of another sort, or none of ours.
@@ -44,11 +45,13 @@ type Place struct {
 
 // Cursor names the place.
 func (p Place) Cursor() string {
-	b, err := json.Marshal(p)
-	if err != nil {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // which would make a key six times as long
+	if err := e.Encode(p); err != nil {
 		return "" // three texts cannot fail
 	}
-	return base64.RawURLEncoding.EncodeToString(b)
+	return base64.RawURLEncoding.EncodeToString(b.Bytes())
 }
 
 // Place is where r goes on; the zero one at the beginning. Errors: ErrCursor.

@@ -89,7 +89,7 @@ func TestForeignCursors(t *testing.T) {
 	}
 	for _, r := range []Request{
 		{Sort: "-name", Cursor: place.Cursor()}, {Sort: "name", Cursor: "nonsense"}, {Sort: "name", Cursor: "e30"},
-		{Sort: "name", Cursor: Place{"name", strings.Repeat("x", 2000), "1"}.Cursor()},
+		{Sort: "name", Cursor: Place{"name", strings.Repeat("x", maxCursor), "1"}.Cursor()},
 	} {
 		if _, err := rows.Page(nil, r); !errors.Is(err, ErrCursor) {
 			t.Errorf("%+v: %v", r, err)
@@ -108,4 +108,16 @@ func FuzzPlace(f *testing.F) {
 			t.Fatalf("%q: %+v", cursor, p)
 		}
 	})
+}
+
+// Rule: a page ends at any name that a computer may have, and the next begins there.
+func TestCursorsOfLongNames(t *testing.T) {
+	for _, key := range []string{strings.Repeat("<", 256), strings.Repeat("𝔸", 256), strings.Repeat("\u2028", 256)} {
+		p := Place{Sort: "name", Key: key, ID: "01a22ca3-9b23-7a5b-8f08-150d4a7c38b6"}
+		c := p.Cursor()
+		got, err := Request{Cursor: c, Sort: "name"}.Place()
+		if err != nil || got != p || len(c) > 6144 {
+			t.Errorf("%d characters of cursor: %v", len(c), err)
+		}
+	}
 }
