@@ -231,17 +231,22 @@ func (b *Broker) EndComputer(ctx context.Context, computer, detail string, toAge
 // carried binds a session that goes on over a new connection to the sign-in of
 // the tab that asked for it, before that tab has the answer that makes the
 // connection. Until then the session ends with the sign-in it had: its old
-// connection may still be there. It returns false when nobody may have the answer.
+// connection may still be there. The same holds for scopes that it gives back. It
+// returns false when nobody may have the answer.
 func (b *Broker) carried(l *live, attempt uint32) bool {
 	b.mu.Lock()
-	seat, changes := l.seat, l.resumed() && l.attempt == attempt
+	seat, changes, r := l.seat, l.resumed() && l.attempt == attempt, l.request
 	b.mu.Unlock()
 	if seat == nil || !changes {
 		return seat != nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	if err := b.o.Journal.Carry(ctx, l.id, seat.tab.Who().SignInID); err != nil {
+	err := b.o.Journal.Carry(ctx, l.id, seat.tab.Who().SignInID)
+	if err == nil && r != nil && r.fewer {
+		err = b.o.Journal.SetScopes(ctx, l.id, r.scopes)
+	}
+	if err != nil {
 		seat.problem(0, attempt, l.id, err)
 		return false
 	}

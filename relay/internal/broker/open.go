@@ -32,6 +32,7 @@ type request struct {
 	sdp         string
 	fingerprint []byte
 	session     string         // to go on with; empty: a new one
+	fewer       bool           // scopes than the session has; the row says so once the agent has answered
 	ticket      Credit         // of the tab's ICE credentials; zero: none
 	first       *fleet.Opening // as the request came, for its first try; nil: read anew
 
@@ -354,11 +355,7 @@ func (b *Broker) begin(ctx context.Context, r *request, c fleet.Record) (*orielv
 			return nil, errMore
 		}
 	}
-	if len(r.scopes) < len(e.Now) { // it gives some back
-		if err := b.o.Journal.SetScopes(ctx, r.session, r.scopes); err != nil {
-			return nil, err
-		}
-	}
+	r.fewer = len(r.scopes) < len(e.Now)
 	return e.JournalEntry, nil
 }
 

@@ -18,6 +18,10 @@ func (w *world) able(t *testing.T, capabilities ...orielv1.Capability) {
 	t.Helper()
 	w.machine.Hello.Capabilities = capabilities
 	_ = w.agent.Conn.Close()
+	relaytest.Until(t, "offline", func() bool { // else an offer may go to the connection that is gone
+		c, err := w.tabs.Fleet.Get(t.Context(), w.computer)
+		return err == nil && c.GetStatus() == orielv1.Computer_STATUS_OFFLINE
+	})
 	w.agent = w.machine.Connect(t, w.agents, "")
 }
 
@@ -118,4 +122,45 @@ func TestScopesThatAnAgentDoesNotServe(t *testing.T) {
 	if err != nil || !slices.Equal(c.GetCapabilities(), w.machine.Hello.GetCapabilities()) {
 		t.Errorf("the computer is kept with %v (%v)", c.GetCapabilities(), err)
 	}
+}
+
+// Rule: what an agent could not do is asked of it again, though the journal says
+// already that the session may.
+func TestAFailedChangeIsTriedAgain(t *testing.T) {
+	each(t, relaytest.NodeOptions{}, func(t *testing.T, w *world) {
+		w.able(t, today...)
+		id, _ := w.session(t, relaytest.Watching)
+		w.tab.Say(change(id, 1, relaytest.Controlling...))
+		w.supplemented(t, &orielv1.Fault{Code: orielv1.Code_CODE_INVALID, Detail: "something newer is in force; try again"})
+		w.tab.Take("problem", func(m *orielv1.ToConsole) bool { return m.GetProblem().GetReplyTo() == 1 })
+		w.tab.Say(change(id, 2, relaytest.Controlling...))
+		if s := w.supplemented(t, nil); !slices.Equal(s.GetScopes(), relaytest.Controlling) {
+			t.Errorf("the agent is told %v", s)
+		}
+	})
+}
+
+// Rule: a session that goes on with fewer scopes has those before, and needs their
+// rights, until its agent has answered: the old connection may still be there.
+func TestFewerScopesCountOnceAnswered(t *testing.T) {
+	each(t, relaytest.NodeOptions{}, func(t *testing.T, w *world) {
+		id, _ := w.session(t, relaytest.Controlling)
+		now := func() []orielv1.Scope {
+			e, err := w.tabs.Journal.Find(t.Context(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return e.Now
+		}
+		w.tab.Open(w.computer, relaytest.Watching, id)
+		o, g := w.agent.Offer()
+		if !slices.Equal(g.GetScopes(), relaytest.Watching) || !slices.Equal(now(), relaytest.Controlling) {
+			t.Fatalf("granted %v, the journal says %v", g.GetScopes(), now())
+		}
+		w.agent.Answer(o, g)
+		w.tab.Answer()
+		if !slices.Equal(now(), relaytest.Watching) {
+			t.Errorf("after the answer the journal says %v", now())
+		}
+	})
 }

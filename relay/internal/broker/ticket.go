@@ -192,7 +192,7 @@ func (b *Broker) ICE(who access.Identity) (servers []*orielv1.IceServer, expires
 	return servers, expires.UnixMilli()
 }
 
-// hold notes, here and on the other nodes, that r's ticket is of session, or that r
+// holdTicket notes, here and on the other nodes, that r's ticket is of session, or that r
 // waits with it.
 func (b *Broker) holdTicket(r *request, session string) {
 	if r.ticket != (Credit{}) {

@@ -77,7 +77,7 @@ func (e Entry) bounded() error {
 var errUnchanged = errors.New("nothing changes")
 
 // change is tx for what the audit of an organization records: e is written with what
-// fn does, or neither. fn may add to e. ErrUnchanged of fn takes it back, and is
+// fn does, or neither. fn may add to e. errUnchanged of fn takes it back, and is
 // no error of change.
 func (s *database) change(ctx context.Context, o OrganizationID, e Entry, fn func(ctx context.Context, tx bun.Tx, e *Entry) error) error {
 	e.Organization = o

@@ -34,7 +34,7 @@ export type LiveEvents = Messages & { state: LiveState };
 export type Outgoing = Exclude<MessageInitShape<typeof FromConsoleSchema>['body'], undefined>;
 
 export interface LiveOptions {
-  /** ViewerQuery after a connection that never opened, since a browser hides the 401 of a WebSocket. */
+  /** Asked after a connection that never opened, since a browser hides the 401 of a WebSocket. */
   signedIn?: () => Promise<boolean | undefined>;
   /** Opens a socket: one that was begun before, or a test's. */
   open?: (url: string) => WebSocket;
