@@ -51,7 +51,7 @@ type request struct {
 func (s *Seat) Open(ctx context.Context, m *orielv1.OpenSession, ask uint32) {
 	r := &request{seat: s, ask: ask, attempt: m.GetAttempt(), computer: m.GetComputerId(), scopes: m.Asks(),
 		sdp: m.GetSdp(), session: m.GetSessionId()}
-	if c, ok := ticketOf(s.tab.Who(), m.GetIceUserName()); ok {
+	if c, ok := ticketOf(s.tab.Who(), m.GetIceUserName(), s.b.o.Now()); ok {
 		r.ticket = c
 		defer s.sendICE() // for the next
 	}

@@ -31,6 +31,9 @@ import (
 // TicketLife is how long a ticket may be unused, and begins allocations.
 const TicketLife = 2 * time.Minute
 
+// skew is what the clocks of two nodes may differ by.
+const skew = time.Minute
+
 // Bounds of what a node remembers. A session has one ticket for each connection it
 // has had; of older ones the connections are gone.
 const (
@@ -46,15 +49,15 @@ func newTicket(expires time.Time) string {
 }
 
 // ticketOf is the credit of a tab that names the user name of its ICE credentials;
-// false: it has none, or one of another kind.
-func ticketOf(who access.Identity, userName string) (Credit, bool) {
+// false: it has none, one of another kind, or one that no node has made by now.
+func ticketOf(who access.Identity, userName string, now time.Time) (Credit, bool) {
 	_, ticket, ok := strings.Cut(userName, ":"+TicketScope)
 	if ok {
 		_, ticket, ok = strings.Cut(ticket, "/")
 	}
 	c := Credit{ID: who.PersonID, Scope: TicketScope + who.SignInID + "/" + ticket}
-	_, _, known := c.ticket()
-	return c, ok && known
+	_, expires, known := c.ticket()
+	return c, ok && known && expires.Before(now.Add(TicketLife+skew))
 }
 
 // ticket takes a credit's scope apart.

@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/relay/internal/access"
 	"oriel/relay/internal/broker"
 	"oriel/relay/internal/relaytest"
 )
@@ -152,4 +154,16 @@ func TestTicketsAreHeldByWhoWaits(t *testing.T) {
 		later.Store(int64(broker.TicketLife + 5*time.Minute))
 		w.over(t, "over", held, held...)
 	})
+}
+
+// Rule: a ticket says itself until when it is good, and no tab has one say more than a
+// relay does.
+func TestTicketsSayNoMoreThanTheirLife(t *testing.T) {
+	who, now := access.Identity{PersonID: "p", SignInID: "s"}, time.Now()
+	for after, want := range map[time.Duration]bool{0: true, broker.TicketLife: true, broker.TicketLife + time.Hour: false, 1e6 * time.Hour: false} {
+		user := fmt.Sprintf("1:p:%ss/%d-x", broker.TicketScope, now.Add(after).Unix())
+		if broker.IsTicket(who, user, now) != want {
+			t.Errorf("good for %s more: taken %v", after, !want)
+		}
+	}
 }

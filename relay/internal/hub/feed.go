@@ -195,7 +195,9 @@ func (h *Hub) retry(ctx context.Context, tabs map[*tab]bool, err error) {
 	}
 	h.feed.put(func() {
 		for t := range tabs {
-			h.feed.fresh[t] = t.conn.Err() == nil
+			if t.conn.Err() == nil {
+				h.feed.fresh[t] = true
+			}
 		}
 	})
 	time.AfterFunc(retryAfter, h.feed.poke)

@@ -168,7 +168,11 @@ func (s Sessions) Carry(ctx context.Context, id, signIn string) error {
 func (s Sessions) SetScopes(ctx context.Context, id, scopes string) (now Session, err error) {
 	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		var row Session
-		if err := s.rows(tx, &row).Where("id = ?", id).Scan(ctx); err != nil {
+		q := s.rows(tx, &row).Where("id = ?", id)
+		if s.kind == PostgreSQL { // SQLite has one writer at a time
+			q = q.For("UPDATE")
+		}
+		if err := q.Scan(ctx); err != nil {
 			return err
 		}
 		row.ScopesNow = scopes
