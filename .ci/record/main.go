@@ -9,12 +9,12 @@
 //	unshare -r -n -u sh -c 'hostname recorded && ip link set lo up &&
 //	  /tmp/record -bin /tmp/r -release COMMIT -out protocol/testdata/transcripts'
 //
-// What is recorded is real: the two programs, a proxy between them that passes every
+// The recording is real: the two programs, a proxy between them that passes every
 // message on and keeps its bytes, and a tab in this process (pion) that signs in, opens
 // two sessions of the agent's demo desktop, types, and closes them. The first may
 // control, the second only look on.
 //
-// What is left out or written otherwise: Inventory and Preview, which are this machine's;
+// Left out or written otherwise: Inventory and Preview, which are this machine's;
 // Hello.machine_id, which becomes "machine"; the cookie. No signature covers them. The
 // keys and the tokens were made for the recording and open nothing.
 //

@@ -22,8 +22,8 @@ import (
 // train is long, the rate rises slowly while it is in use and nothing queues.
 // It never falls because little was sent.
 //
-// What was sent before a fall was known stands in the link's queue, and the
-// stream's own account (rate.go) does not know: while more is on its way than
+// Packets sent before a fall was known stand in the link's queue, and the
+// stream's own account (rate.go) does not know of them: while more is on its way than
 // the link holds, the target is lower than the rate, down to a tenth.
 type Estimator struct {
 	began    time.Time
