@@ -190,7 +190,7 @@ func newToken(ctx context.Context, c *config.Config, stdout io.Writer) error {
 	}
 	defer s.Close()
 	text, _, err := fleet.New(fleet.Options{Store: s, RelayKey: a.PublicKey()}).
-		CreateToken(ctx, audit.Command, c.Token.Note, c.Token.Uses, c.Token.Lifetime)
+		CreateToken(ctx, store.FirstOrganization, audit.Command, c.Token.Note, c.Token.Uses, c.Token.Lifetime)
 	if err != nil {
 		return err
 	}

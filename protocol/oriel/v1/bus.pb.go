@@ -1005,6 +1005,7 @@ type BusFleetChanged struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ComputerIds   []string               `protobuf:"bytes,1,rep,name=computer_ids,json=computerIds,proto3" json:"computer_ids,omitempty"`
 	Removed       bool                   `protobuf:"varint,2,opt,name=removed,proto3" json:"removed,omitempty"`
+	Organization  string                 `protobuf:"bytes,3,opt,name=organization,proto3" json:"organization,omitempty"` // whose they all are; nobody else is told
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1053,11 +1054,19 @@ func (x *BusFleetChanged) GetRemoved() bool {
 	return false
 }
 
+func (x *BusFleetChanged) GetOrganization() string {
+	if x != nil {
+		return x.Organization
+	}
+	return ""
+}
+
 // BusJournalChanged, on journal.changed.
 type BusJournalChanged struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	SessionId     string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	ComputerId    string                 `protobuf:"bytes,2,opt,name=computer_id,json=computerId,proto3" json:"computer_id,omitempty"`
+	Organization  string                 `protobuf:"bytes,3,opt,name=organization,proto3" json:"organization,omitempty"` // whose both are; nobody else is told
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1102,6 +1111,13 @@ func (x *BusJournalChanged) GetSessionId() string {
 func (x *BusJournalChanged) GetComputerId() string {
 	if x != nil {
 		return x.ComputerId
+	}
+	return ""
+}
+
+func (x *BusJournalChanged) GetOrganization() string {
+	if x != nil {
+		return x.Organization
 	}
 	return ""
 }
@@ -1276,15 +1292,17 @@ const file_oriel_v1_bus_proto_rawDesc = "" +
 	"\x05taken\x18\x05 \x01(\v2\x12.oriel.v1.BusTakenH\x00R\x05takenB\x06\n" +
 	"\x04body\"\"\n" +
 	"\bBusTaken\x12\x16\n" +
-	"\x03tab\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\x03tab\"Y\n" +
+	"\x03tab\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\x03tab\"\x83\x01\n" +
 	"\x0fBusFleetChanged\x12,\n" +
 	"\fcomputer_ids\x18\x01 \x03(\tB\t\xe0\xe0\x18@\xe8\xe0\x18\xe8\aR\vcomputerIds\x12\x18\n" +
-	"\aremoved\x18\x02 \x01(\bR\aremoved\"_\n" +
+	"\aremoved\x18\x02 \x01(\bR\aremoved\x12(\n" +
+	"\forganization\x18\x03 \x01(\tB\x04\xe0\xe0\x18@R\forganization\"\x89\x01\n" +
 	"\x11BusJournalChanged\x12#\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\x12%\n" +
 	"\vcomputer_id\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\n" +
-	"computerId\"Y\n" +
+	"computerId\x12(\n" +
+	"\forganization\x18\x03 \x01(\tB\x04\xe0\xe0\x18@R\forganization\"Y\n" +
 	"\x10BusAccessChanged\x12\"\n" +
 	"\n" +
 	"sign_in_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\bsignInId\x12!\n" +

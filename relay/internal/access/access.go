@@ -232,8 +232,12 @@ type Client struct {
 type Identity struct {
 	PersonID, Name, Email, Role string
 	SignInID                    string
+	Organization                store.OrganizationID // in which they are at work
 	Client
 }
+
+// Of names a thing of that id in who's organization, if there is one.
+func (who Identity) Of(id string) store.Ref { return who.Organization.Ref(id) }
 
 // Actor is who, for the audit.
 func (who Identity) Actor() audit.Actor {

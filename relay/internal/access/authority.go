@@ -33,6 +33,7 @@ const (
 // authority is a sign-in, resolved: who it is, what they may, and until when.
 type authority struct {
 	signIn, token       string // ids: the sign-in's, and the hash of its token
+	organization        store.OrganizationID
 	person, name, email string
 	role                string
 	may                 Permission // on everything
@@ -41,7 +42,7 @@ type authority struct {
 }
 
 func authorityOf(in store.SignIn, p store.Person, read time.Time) authority {
-	return authority{signIn: in.ID, token: string(in.TokenHash), person: p.ID, name: p.Name, email: p.Email, role: p.Role,
+	return authority{signIn: in.ID, token: string(in.TokenHash), organization: store.FirstOrganization, person: p.ID, name: p.Name, email: p.Email, role: p.Role,
 		may: roles[p.Role] | About, created: in.CreatedAt, seen: in.SeenAt, read: read}
 }
 
@@ -55,7 +56,7 @@ func (g authority) allows(what Permission, on Object) bool {
 }
 
 func (g authority) identity(c Client) Identity {
-	return Identity{PersonID: g.person, Name: g.name, Email: g.email, Role: g.role, SignInID: g.signIn, Client: c}
+	return Identity{Organization: g.organization, PersonID: g.person, Name: g.name, Email: g.email, Role: g.role, SignInID: g.signIn, Client: c}
 }
 
 // authorities are those that are remembered.

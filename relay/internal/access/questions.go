@@ -36,7 +36,7 @@ type refusals struct{ log *audit.Log }
 
 func (r refusals) Attempted(_ context.Context, who Identity, what Permission, on Object, err error) {
 	if errors.Is(err, ErrForbidden) {
-		r.log.Refused(who.Actor(), what.String(), on.Kind, on.ID)
+		r.log.Refused(who.Organization, who.Actor(), what.String(), on.Kind, on.ID)
 	}
 }
 

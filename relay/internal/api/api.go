@@ -28,6 +28,7 @@ import (
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/audit"
 	"oriel/relay/internal/fault"
+	"oriel/relay/internal/store"
 )
 
 // Prefix of all routes.
@@ -154,6 +155,12 @@ type caller struct {
 type callerKey struct{}
 
 func callerOf(ctx context.Context) caller { return ctx.Value(callerKey{}).(caller) }
+
+// organization is that of who asks: whatever an operation shows or changes is this one's.
+func organization(ctx context.Context) store.OrganizationID { return callerOf(ctx).who.Organization }
+
+// own names the organization's thing of that id, if it has one.
+func own(ctx context.Context, id string) store.Ref { return callerOf(ctx).who.Of(id) }
 
 // actor is who asks, for the audit.
 func actor(ctx context.Context) audit.Actor { return callerOf(ctx).who.Actor() }

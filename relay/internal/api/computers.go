@@ -174,7 +174,7 @@ func picture(op *huma.Operation) {
 
 // computer is one as the caller sees it.
 func (a *API) computer(ctx context.Context, id string) (Computer, error) {
-	c, err := a.o.Fleet.Get(ctx, id)
+	c, err := a.o.Fleet.Get(ctx, own(ctx, id))
 	if err != nil {
 		return Computer{}, err
 	}
@@ -193,7 +193,7 @@ func (a *API) listComputers(ctx context.Context, in *computersIn) (*listOut[Comp
 	if err != nil {
 		return nil, err
 	}
-	all, err := a.o.Fleet.List(ctx, see)
+	all, err := a.o.Fleet.List(ctx, who.Organization, see)
 	if err != nil {
 		return nil, err
 	}
@@ -225,7 +225,7 @@ func (a *API) updateComputer(ctx context.Context, in *updateComputerIn) (*comput
 		if !sanitize.Printable(name) {
 			return nil, fault.Field("name", "this name has characters that cannot be shown")
 		}
-		if err := a.o.Fleet.Rename(ctx, actor(ctx), in.ID, name); err != nil {
+		if err := a.o.Fleet.Rename(ctx, actor(ctx), own(ctx, in.ID), name); err != nil {
 			return nil, err
 		}
 	}
@@ -237,7 +237,7 @@ func (a *API) removeComputer(ctx context.Context, in *idIn) (*struct{}, error) {
 	if err := a.require(ctx, access.Manage, access.Computer(in.ID)); err != nil {
 		return nil, err
 	}
-	return nil, a.o.Fleet.Remove(ctx, actor(ctx), in.ID)
+	return nil, a.o.Fleet.Remove(ctx, actor(ctx), own(ctx, in.ID))
 }
 
 func (a *API) splitComputer(ctx context.Context, in *splitIn) (*created[Computer], error) {
@@ -245,7 +245,7 @@ func (a *API) splitComputer(ctx context.Context, in *splitIn) (*created[Computer
 		return nil, err
 	}
 	return once(ctx, a, in.Key, in.Body, func(ctx context.Context) (Computer, error) {
-		if err := a.o.Fleet.Split(ctx, actor(ctx), in.ID, in.Body.Mark); err != nil {
+		if err := a.o.Fleet.Split(ctx, actor(ctx), own(ctx, in.ID), in.Body.Mark); err != nil {
 			return Computer{}, err
 		}
 		return a.computer(ctx, in.ID)
@@ -256,7 +256,7 @@ func (a *API) settleComputer(ctx context.Context, in *idIn) (*struct{}, error) {
 	if err := a.require(ctx, access.Manage, access.Computer(in.ID)); err != nil {
 		return nil, err
 	}
-	return nil, a.o.Fleet.Settle(ctx, actor(ctx), in.ID)
+	return nil, a.o.Fleet.Settle(ctx, actor(ctx), own(ctx, in.ID))
 }
 
 func (a *API) preview(ctx context.Context, in *previewIn) (*previewOut, error) {
@@ -264,7 +264,7 @@ func (a *API) preview(ctx context.Context, in *previewIn) (*previewOut, error) {
 	if err := a.require(ctx, access.Connect, access.Computer(in.ID)); err != nil {
 		return nil, err
 	}
-	data, kind, tag, err := a.o.Fleet.Preview(ctx, in.ID)
+	data, kind, tag, err := a.o.Fleet.Preview(ctx, own(ctx, in.ID))
 	if err != nil {
 		return nil, err
 	}

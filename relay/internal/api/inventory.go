@@ -115,7 +115,7 @@ func (a *API) refresh(ctx context.Context, in *idIn) (*inventoryOut, error) {
 	if err := a.require(ctx, access.See, access.Computer(in.ID)); err != nil {
 		return nil, err
 	}
-	if err := a.o.Fleet.Refresh(ctx, in.ID); err != nil {
+	if err := a.o.Fleet.Refresh(ctx, own(ctx, in.ID)); err != nil {
 		return nil, err
 	}
 	return a.known(ctx, in.ID)
@@ -123,7 +123,7 @@ func (a *API) refresh(ctx context.Context, in *idIn) (*inventoryOut, error) {
 
 // known is the inventory that the computer sent last.
 func (a *API) known(ctx context.Context, id string) (*inventoryOut, error) {
-	i, err := a.o.Fleet.Inventory(ctx, id)
+	i, err := a.o.Fleet.Inventory(ctx, own(ctx, id))
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ func once[T any](ctx context.Context, a *API, key string, body any, create func(
 		return nil, fmt.Errorf("write down a request: %w", err)
 	}
 	request := append([]byte(c.r.Method+" "+c.r.URL.RequestURI()+"\n"), text...)
-	answer, again, err := a.o.Answers.Once(ctx, c.who.PersonID, key, request, func(ctx context.Context) ([]byte, error) {
+	answer, again, err := a.o.Answers.Once(ctx, c.who.Of(c.who.PersonID), key, request, func(ctx context.Context) ([]byte, error) {
 		made, err := create(ctx)
 		if err != nil {
 			return nil, err

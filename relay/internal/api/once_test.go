@@ -207,10 +207,10 @@ type slow struct {
 	started, finish chan struct{}
 }
 
-func (s slow) CreateToken(ctx context.Context, by audit.Actor, note string, uses int, lifetime time.Duration) (string, store.EnrollmentToken, error) {
+func (s slow) CreateToken(ctx context.Context, o store.OrganizationID, by audit.Actor, note string, uses int, lifetime time.Duration) (string, store.EnrollmentToken, error) {
 	close(s.started)
 	<-s.finish
-	return s.Fleet.CreateToken(ctx, by, note, uses, lifetime)
+	return s.Fleet.CreateToken(ctx, o, by, note, uses, lifetime)
 }
 
 // Rule: of two at once with one key one creates, and the other is told that it runs.

@@ -13,38 +13,38 @@ import (
 // Fleet is what the API asks of the room of computers.
 type Fleet interface {
 	// List is all that are visible.
-	List(ctx context.Context, v access.Visibility) ([]*orielv1.Computer, error)
-	Get(ctx context.Context, id string) (*orielv1.Computer, error)
-	Rename(ctx context.Context, by audit.Actor, id, name string) error
-	Remove(ctx context.Context, by audit.Actor, id string) error
+	List(ctx context.Context, o store.OrganizationID, v access.Visibility) ([]*orielv1.Computer, error)
+	Get(ctx context.Context, computer store.Ref) (*orielv1.Computer, error)
+	Rename(ctx context.Context, by audit.Actor, computer store.Ref, name string) error
+	Remove(ctx context.Context, by audit.Actor, computer store.Ref) error
 	// Waiting are computers that the database has lost.
-	Waiting(ctx context.Context) ([]store.WaitingComputer, error)
-	TakeBack(ctx context.Context, by audit.Actor, id string) error
-	ForgetWaiting(ctx context.Context, by audit.Actor, id string) error
+	Waiting(ctx context.Context, o store.OrganizationID) ([]store.WaitingComputer, error)
+	TakeBack(ctx context.Context, by audit.Actor, computer store.Ref) error
+	ForgetWaiting(ctx context.Context, by audit.Actor, computer store.Ref) error
 	// Split gives one of two machines with one identity its own.
-	Split(ctx context.Context, by audit.Actor, id, mark string) error
+	Split(ctx context.Context, by audit.Actor, computer store.Ref, mark string) error
 	// Settle says that one of two machines with one identity is gone.
-	Settle(ctx context.Context, by audit.Actor, id string) error
-	Inventory(ctx context.Context, id string) (*orielv1.Inventory, error)
+	Settle(ctx context.Context, by audit.Actor, computer store.Ref) error
+	Inventory(ctx context.Context, computer store.Ref) (*orielv1.Inventory, error)
 	// Refresh has the agent send its inventory and waits until it is there.
-	Refresh(ctx context.Context, id string) error
-	Preview(ctx context.Context, id string) (data []byte, kind, tag string, err error)
-	CreateToken(ctx context.Context, by audit.Actor, note string, uses int, lifetime time.Duration) (text string, t store.EnrollmentToken, err error)
-	Tokens(ctx context.Context) ([]store.EnrollmentToken, error)
-	RevokeToken(ctx context.Context, by audit.Actor, id string) error
+	Refresh(ctx context.Context, computer store.Ref) error
+	Preview(ctx context.Context, computer store.Ref) (data []byte, kind, tag string, err error)
+	CreateToken(ctx context.Context, o store.OrganizationID, by audit.Actor, note string, uses int, lifetime time.Duration) (text string, t store.EnrollmentToken, err error)
+	Tokens(ctx context.Context, o store.OrganizationID) ([]store.EnrollmentToken, error)
+	RevokeToken(ctx context.Context, by audit.Actor, token store.Ref) error
 }
 
 // Journal is what the API asks of the record of sessions.
 type Journal interface {
 	// Page is at most limit entries, newest first, after cursor; next is empty at the end.
-	Page(ctx context.Context, f store.SessionFilter, cursor string, limit int) (page []*orielv1.JournalEntry, next string, err error)
-	Get(ctx context.Context, id string) (*orielv1.JournalEntry, error)
+	Page(ctx context.Context, o store.OrganizationID, f store.SessionFilter, cursor string, limit int) (page []*orielv1.JournalEntry, next string, err error)
+	Get(ctx context.Context, session store.Ref) (*orielv1.JournalEntry, error)
 }
 
 // Answers are those to creations that were asked with a key.
 type Answers interface {
 	// Once is what do answers, or what it answered before: then again is true.
-	Once(ctx context.Context, person, key string, request []byte, do func(context.Context) ([]byte, error)) (answer []byte, again bool, err error)
+	Once(ctx context.Context, person store.Ref, key string, request []byte, do func(context.Context) ([]byte, error)) (answer []byte, again bool, err error)
 }
 
 // Broker is what the API asks of the room of live sessions.

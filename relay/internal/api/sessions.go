@@ -103,7 +103,7 @@ func (a *API) listSessions(ctx context.Context, in *sessionsIn) (*listOut[Sessio
 		running := in.Running == "true"
 		f.Running = &running
 	}
-	rows, next, err := a.o.Journal.Page(ctx, f, in.Cursor, in.Limit)
+	rows, next, err := a.o.Journal.Page(ctx, organization(ctx), f, in.Cursor, in.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (a *API) getSession(ctx context.Context, in *idIn) (*sessionOut, error) {
 	if err := a.require(ctx, access.Journal, access.Session(in.ID)); err != nil {
 		return nil, err
 	}
-	e, err := a.o.Journal.Get(ctx, in.ID)
+	e, err := a.o.Journal.Get(ctx, own(ctx, in.ID))
 	if err != nil {
 		return nil, err
 	}

@@ -73,7 +73,7 @@ func (a *API) listTokens(ctx context.Context, in *tokensIn) (*listOut[Enrollment
 	if err := a.require(ctx, access.Enroll, access.Relay); err != nil {
 		return nil, err
 	}
-	all, err := a.o.Fleet.Tokens(ctx)
+	all, err := a.o.Fleet.Tokens(ctx, organization(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -94,7 +94,7 @@ func (a *API) createToken(ctx context.Context, in *newTokenIn) (*created[NewEnro
 	}
 	lifetime := time.Duration(in.Body.ExpiresInHours) * time.Hour
 	return once(ctx, a, in.Key, in.Body, func(ctx context.Context) (NewEnrollmentToken, error) {
-		text, t, err := a.o.Fleet.CreateToken(ctx, actor(ctx), note, in.Body.Uses, lifetime)
+		text, t, err := a.o.Fleet.CreateToken(ctx, organization(ctx), actor(ctx), note, in.Body.Uses, lifetime)
 		if err != nil {
 			return NewEnrollmentToken{}, err
 		}
@@ -128,5 +128,5 @@ func (a *API) revokeToken(ctx context.Context, in *idIn) (*struct{}, error) {
 	if err := a.require(ctx, access.Enroll, access.Relay); err != nil {
 		return nil, err
 	}
-	return nil, a.o.Fleet.RevokeToken(ctx, actor(ctx), in.ID)
+	return nil, a.o.Fleet.RevokeToken(ctx, actor(ctx), own(ctx, in.ID))
 }

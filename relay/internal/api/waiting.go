@@ -57,7 +57,7 @@ func (a *API) listWaiting(ctx context.Context, in *waitingIn) (*listOut[WaitingC
 	if err := a.require(ctx, access.Enroll, access.Relay); err != nil {
 		return nil, err
 	}
-	all, err := a.o.Fleet.Waiting(ctx)
+	all, err := a.o.Fleet.Waiting(ctx, organization(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +69,7 @@ func (a *API) takeBack(ctx context.Context, in *takeBackIn) (*created[Computer],
 		return nil, err
 	}
 	return once(ctx, a, in.Key, nil, func(ctx context.Context) (Computer, error) {
-		if err := a.o.Fleet.TakeBack(ctx, actor(ctx), in.ID); err != nil {
+		if err := a.o.Fleet.TakeBack(ctx, actor(ctx), own(ctx, in.ID)); err != nil {
 			return Computer{}, err
 		}
 		return a.computer(ctx, in.ID)
@@ -80,5 +80,5 @@ func (a *API) forgetWaiting(ctx context.Context, in *idIn) (*struct{}, error) {
 	if err := a.require(ctx, access.Enroll, access.Relay); err != nil {
 		return nil, err
 	}
-	return nil, a.o.Fleet.ForgetWaiting(ctx, actor(ctx), in.ID)
+	return nil, a.o.Fleet.ForgetWaiting(ctx, actor(ctx), own(ctx, in.ID))
 }

@@ -29,14 +29,13 @@ const (
 
 // Options of New; only Store is needed. Without a Bus nobody is told, and there is no Run.
 type Options struct {
-	Store        *store.Store
-	Bus          *bus.Bus
-	Organization store.OrganizationID // empty: the first
-	Node         string               // run of this node, told from all others
-	Keep         time.Duration        // 0: Keep
-	Poll         time.Duration        // 0: Poll
-	Log          *slog.Logger
-	Now          func() time.Time
+	Store *store.Store
+	Bus   *bus.Bus
+	Node  string        // run of this node, told from all others
+	Keep  time.Duration // 0: Keep
+	Poll  time.Duration // 0: Poll
+	Log   *slog.Logger
+	Now   func() time.Time
 }
 
 // Log is the audit of this node: what is refused, announced, read and swept. Its
@@ -45,9 +44,12 @@ type Log struct {
 	o Options
 
 	mu      sync.Mutex
-	refused map[refusal]*refusals // protected by mu
-	readers map[chan struct{}]struct{}
+	refused map[store.OrganizationID]refused       // protected by mu; what is not written yet
+	readers map[chan struct{}]store.OrganizationID // protected by mu; whose entries each reads
 }
+
+// refused are the attempts in one organization, each with how often.
+type refused map[refusal]times
 
 type refusal struct {
 	who          Actor
@@ -55,16 +57,24 @@ type refusal struct {
 	kind, object string
 }
 
-type refusals struct {
+type times struct {
 	first int64
-	times int
+	n     int
+}
+
+// add counts t. Of more than maxRefusals that are different only their number is told.
+func (r refused) add(key refusal, t times) {
+	if _, known := r[key]; !known && len(r) >= maxRefusals {
+		key = refusal{who: Relay, what: key.what}
+	}
+	if before, known := r[key]; known {
+		t.first, t.n = min(before.first, t.first), before.n+t.n
+	}
+	r[key] = t
 }
 
 // New makes the Log of what is in the store, and announces what is written to it.
 func New(o Options) *Log {
-	if o.Organization == "" {
-		o.Organization = store.FirstOrganization
-	}
 	if o.Node == "" {
 		o.Node = store.NewID()
 	}
@@ -80,7 +90,7 @@ func New(o Options) *Log {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	l := &Log{o: o, refused: make(map[refusal]*refusals), readers: make(map[chan struct{}]struct{})}
+	l := &Log{o: o, refused: make(map[store.OrganizationID]refused), readers: make(map[chan struct{}]store.OrganizationID)}
 	o.Store.OnEntry(l.announce)
 	return l
 }
@@ -97,46 +107,52 @@ func (l *Log) announce(organization store.OrganizationID) {
 	}
 }
 
-// Refused counts that who may not do something. It does not block.
-func (l *Log) Refused(who Actor, what, kind, object string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	key := refusal{who, what, kind, object}
-	if r := l.refused[key]; r != nil {
-		r.times++
-		return
-	}
-	if len(l.refused) >= maxRefusals {
-		key = refusal{who: Relay, what: what} // so many that only their number is told
-		if r := l.refused[key]; r != nil {
-			r.times++
-			return
-		}
-	}
-	l.refused[key] = &refusals{l.o.Now().UnixMilli(), 1}
+// Refused counts that who, in their organization, may not do something. It does not
+// block.
+func (l *Log) Refused(o store.OrganizationID, who Actor, what, kind, object string) {
+	l.count(o, refusal{who, what, kind, object}, times{l.o.Now().UnixMilli(), 1})
 }
 
-// Flush writes the refusals that were counted.
+func (l *Log) count(o store.OrganizationID, key refusal, t times) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.refused[o] == nil {
+		l.refused[o] = make(refused)
+	}
+	l.refused[o].add(key, t)
+}
+
+// Flush writes the refusals that were counted. What cannot be written counts on.
 func (l *Log) Flush(ctx context.Context) error {
 	l.mu.Lock()
 	all := l.refused
-	l.refused = make(map[refusal]*refusals)
+	l.refused = make(map[store.OrganizationID]refused)
 	l.mu.Unlock()
-	for key, r := range all {
-		e := key.who.entry(store.Refused, Attempt, key.kind, key.object, []string{"permission", key.what, "times", strconv.Itoa(r.times)})
-		e.At = r.first
-		if err := l.o.Store.Audit(l.o.Organization).Record(ctx, e); err != nil {
-			return err
+	var failed error
+	for o, these := range all {
+		for key, t := range these {
+			if failed == nil {
+				e := key.who.entry(store.Refused, Attempt, key.kind, key.object, []string{"permission", key.what, "times", strconv.Itoa(t.n)})
+				e.At = t.first
+				failed = l.o.Store.Audit(o).Record(ctx, e)
+			}
+			if failed != nil {
+				l.count(o, key, t)
+			}
 		}
 	}
-	return nil
+	return failed
 }
 
-// Sweep forgets what is older than Options.Keep.
+// Sweep forgets what is older than Options.Keep, of each organization.
 func (l *Log) Sweep(ctx context.Context) error {
-	n, err := l.o.Store.Audit(l.o.Organization).Sweep(ctx, l.o.Now().Add(-l.o.Keep).UnixMilli())
-	if n > 0 {
-		l.o.Log.Info("old entries of the audit forgotten", "entries", n)
+	all, err := l.o.Store.Upkeep().Organizations(ctx)
+	for _, o := range all {
+		n, failed := l.o.Store.Audit(o).Sweep(ctx, l.o.Now().Add(-l.o.Keep).UnixMilli())
+		if n > 0 {
+			l.o.Log.Info("old entries of the audit forgotten", "organization", o, "entries", n)
+		}
+		err = errors.Join(err, failed)
 	}
 	return err
 }
@@ -144,15 +160,13 @@ func (l *Log) Sweep(ctx context.Context) error {
 // Run writes refusals, wakes readers and sweeps until ctx ends.
 func (l *Log) Run(ctx context.Context) error {
 	sub, err := l.o.Bus.Subscribe(bus.AuditChanged, func(m *orielv1.BusMessage, _ bus.Reply) {
-		if store.OrganizationID(m.GetAuditChanged().GetOrganization()) == l.o.Organization {
-			l.wake()
-		}
+		l.wake(store.OrganizationID(m.GetAuditChanged().GetOrganization()))
 	})
 	if err != nil {
 		return err
 	}
 	defer sub.Close()
-	l.o.Bus.OnReconnect(l.wake)
+	l.o.Bus.OnReconnect(func() { l.wake("") })
 	flush := time.NewTicker(refusalsEvery)
 	defer flush.Stop()
 	sweep := time.NewTicker(time.Hour)
@@ -181,10 +195,14 @@ func (l *Log) Run(ctx context.Context) error {
 	}
 }
 
-func (l *Log) wake() {
+// wake has those look who read an organization's; without one, all.
+func (l *Log) wake(o store.OrganizationID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for r := range l.readers {
+	for r, of := range l.readers {
+		if o != "" && of != o {
+			continue
+		}
 		select {
 		case r <- struct{}{}:
 		default:
@@ -192,14 +210,14 @@ func (l *Log) wake() {
 	}
 }
 
-// Follow gives handle the entries of the organization, in order, from where the
+// Follow gives handle the entries of an organization, in order, from where the
 // reader of that name was last (a new one begins with the oldest), until ctx ends.
 // While another node reads for it, this one waits. An error of handle is logged, and
 // the same entries come again after Poll.
-func (l *Log) Follow(ctx context.Context, reader string, handle func(context.Context, Entry) error) {
+func (l *Log) Follow(ctx context.Context, o store.OrganizationID, reader string, handle func(context.Context, Entry) error) {
 	news := make(chan struct{}, 1)
 	l.mu.Lock()
-	l.readers[news] = struct{}{}
+	l.readers[news] = o
 	l.mu.Unlock()
 	defer func() {
 		l.mu.Lock()
@@ -207,14 +225,14 @@ func (l *Log) Follow(ctx context.Context, reader string, handle func(context.Con
 		l.mu.Unlock()
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer cancel()
-		if err := l.o.Store.Audit(l.o.Organization).Release(last, reader, l.o.Node); err != nil {
+		if err := l.o.Store.Audit(o).Release(last, reader, l.o.Node); err != nil {
 			l.o.Log.Warn("reader of the audit not released", "reader", reader, "err", err)
 		}
 	}()
 	poll := time.NewTicker(l.o.Poll)
 	defer poll.Stop()
 	for {
-		if err := l.read(ctx, reader, handle); err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrConflict) {
+		if err := l.read(ctx, o, reader, handle); err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrConflict) {
 			l.o.Log.Warn("audit not read", "reader", reader, "err", err)
 		}
 		select {
@@ -227,8 +245,8 @@ func (l *Log) Follow(ctx context.Context, reader string, handle func(context.Con
 }
 
 // read handles what is there. Errors: store.ErrConflict while another node reads.
-func (l *Log) read(ctx context.Context, reader string, handle func(context.Context, Entry) error) error {
-	log := l.o.Store.Audit(l.o.Organization)
+func (l *Log) read(ctx context.Context, o store.OrganizationID, reader string, handle func(context.Context, Entry) error) error {
+	log := l.o.Store.Audit(o)
 	for {
 		at, err := log.Claim(ctx, reader, l.o.Node, hold)
 		if err != nil {

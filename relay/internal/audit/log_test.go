@@ -53,7 +53,7 @@ func write(t *testing.T, s *store.Store, what string) {
 func follow(l *audit.Log, enough func(audit.Entry) bool) {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	l.Follow(ctx, "webhooks", func(_ context.Context, e audit.Entry) error {
+	l.Follow(ctx, store.FirstOrganization, "webhooks", func(_ context.Context, e audit.Entry) error {
 		if enough(e) {
 			stop()
 		}
@@ -98,7 +98,7 @@ func TestAReaderGetsEachOnceInOrder(t *testing.T) {
 		defer stop()
 		for _, l := range nodes { // whichever has it
 			both.Go(func() {
-				l.Follow(ctx, "webhooks", func(_ context.Context, e audit.Entry) error {
+				l.Follow(ctx, store.FirstOrganization, "webhooks", func(_ context.Context, e audit.Entry) error {
 					take(all)(e)
 					return nil
 				})
@@ -136,7 +136,7 @@ func TestWhatCouldNotBeHandledComesAgain(t *testing.T) {
 	var got []string
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	l.Follow(ctx, "webhooks", func(_ context.Context, e audit.Entry) error {
+	l.Follow(ctx, store.FirstOrganization, "webhooks", func(_ context.Context, e audit.Entry) error {
 		got = append(got, e.ObjectID)
 		if len(got) == 1 {
 			return errors.New("the other side is away")
@@ -159,7 +159,7 @@ func TestAnEntryIsAnnounced(t *testing.T) {
 		ctx, stop := context.WithCancel(context.Background())
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			l.Follow(ctx, "webhooks", func(_ context.Context, e audit.Entry) error { came <- e; return nil })
+			l.Follow(ctx, store.FirstOrganization, "webhooks", func(_ context.Context, e audit.Entry) error { came <- e; return nil })
 		})
 		defer wg.Wait()
 		defer stop()
@@ -185,10 +185,10 @@ func TestRefusalsAreCounted(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		l := audit.New(audit.Options{Store: s})
 		for range 1000 {
-			l.Refused(ann, "manage", "computer", "c1")
+			l.Refused(store.FirstOrganization, ann, "manage", "computer", "c1")
 		}
 		for i := range 5000 {
-			l.Refused(ann, "see", "computer", fmt.Sprint("guess ", i))
+			l.Refused(store.FirstOrganization, ann, "see", "computer", fmt.Sprint("guess ", i))
 		}
 		if err := l.Flush(t.Context()); err != nil {
 			t.Fatal(err)
@@ -208,6 +208,47 @@ func TestRefusalsAreCounted(t *testing.T) {
 		}
 		if !refused || times != 6000 || len(all) > 300 {
 			t.Errorf("%d entries of %d refusals; the one of c1 is there: %v", len(all), times, refused)
+		}
+	})
+}
+
+// Rule: refusals that could not be written, because the database was away, are written
+// later with those that came meanwhile, in the organization of who was refused; what is
+// remembered of one organization is bounded, and takes nothing from another.
+func TestRefusalsOutliveAnAbsentDatabase(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		const other = store.OrganizationID("another")
+		l := audit.New(audit.Options{Store: s})
+		away, cancel := context.WithCancel(t.Context())
+		cancel()
+		for round := range 3 {
+			for i := range 1000 {
+				l.Refused(store.FirstOrganization, ann, "see", "computer", fmt.Sprint("guess ", round, i))
+			}
+			l.Refused(other, ann, "manage", "computer", "c1")
+			if l.Flush(away) == nil {
+				t.Fatal("written, though the database is away")
+			}
+		}
+		if err := l.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for o, most := range map[store.OrganizationID]int{store.FirstOrganization: 300, other: 1} {
+			all, err := s.Audit(o).After(t.Context(), 0, 1000)
+			if err != nil {
+				t.Fatal(err)
+			}
+			times := 0
+			for _, e := range all {
+				var n int
+				if _, err := fmt.Sscan(e.Details["times"], &n); err != nil {
+					t.Fatalf("%+v: %v", e, err)
+				}
+				times += n
+			}
+			if want := map[bool]int{true: 3, false: 3000}[o == other]; times != want || len(all) > most {
+				t.Errorf("of %s %d refusals in %d entries, want %d in at most %d", o, times, len(all), want, most)
+			}
 		}
 	})
 }

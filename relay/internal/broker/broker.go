@@ -57,6 +57,7 @@ import (
 	"oriel/relay/internal/fault"
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/journal"
+	"oriel/relay/internal/store"
 )
 
 // Bounds and times. A lease outlasts many of the agents' reports, which come each
@@ -92,7 +93,7 @@ type Options struct {
 // called from any goroutine.
 type Broker struct {
 	o     Options
-	retry chan string // computers that came, for Run
+	retry chan store.Ref // computers that came, for Run
 
 	tickets *tickets
 	united  atomic.Int64 // since when the bus is there, in Unix milliseconds
@@ -102,7 +103,7 @@ type Broker struct {
 	waiting  map[*request]bool // protected by mu; true while it is being tried
 	sessions map[string]*live  // protected by mu; by session id
 	// Ends that both sides know, but for which the disk had no room; by session id.
-	unwritten map[string]*orielv1.JournalEntry // protected by mu
+	unwritten map[string]journal.Carried // protected by mu
 }
 
 // New makes a Broker. It works while Run does.
@@ -125,8 +126,8 @@ func New(o Options) *Broker {
 	if o.ICE == nil {
 		o.ICE = func(string, string, time.Time) []*orielv1.IceServer { return nil }
 	}
-	return &Broker{o: o, retry: make(chan string, 1024), tickets: newTickets(),
-		waiting: make(map[*request]bool), sessions: make(map[string]*live), unwritten: make(map[string]*orielv1.JournalEntry)}
+	return &Broker{o: o, retry: make(chan store.Ref, 1024), tickets: newTickets(),
+		waiting: make(map[*request]bool), sessions: make(map[string]*live), unwritten: make(map[string]journal.Carried)}
 }
 
 // How often Run looks by itself, besides being told.
@@ -138,17 +139,18 @@ const (
 // Run forwards waiting requests when their computer comes, and ends sessions
 // that nothing is heard of, until ctx ends.
 func (b *Broker) Run(ctx context.Context) error {
-	removed := make(chan string, 256)
+	removed := make(chan store.Ref, 256)
 	sub, err := b.o.Bus.Subscribe(bus.FleetChanged, func(m *orielv1.BusMessage, _ bus.Reply) {
+		o := store.OrganizationID(m.GetFleetChanged().GetOrganization())
 		for _, id := range m.GetFleetChanged().GetComputerIds() {
-			to := b.retry
+			computer, to := o.Ref(id), b.retry
 			if m.GetFleetChanged().GetRemoved() {
 				to = removed
-			} else if !b.awaited(id) {
+			} else if !b.awaited(computer) {
 				continue
 			}
 			select {
-			case to <- id:
+			case to <- computer:
 			default: // the next tick, or the sweep, finds it
 			}
 		}
@@ -194,23 +196,23 @@ func (b *Broker) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case id := <-b.retry:
-			for _, r := range b.idle(id) {
+		case computer := <-b.retry:
+			for _, r := range b.idle(computer) {
 				wg.Go(func() { b.try(ctx, r) })
 			}
-		case id := <-removed:
+		case computer := <-removed:
 			wg.Go(func() {
-				if err := b.EndComputer(ctx, id, gone, nil); err != nil {
-					b.o.Log.Warn("sessions of a removed computer", "computer", id, "err", err)
+				if err := b.EndComputer(ctx, computer, gone, nil); err != nil {
+					b.o.Log.Warn("sessions of a removed computer", "computer", computer.ID, "err", err)
 				}
 			})
 		case <-back: // what was announced meanwhile is lost
 			b.sayTickets()
-			for _, r := range b.idle("") {
+			for _, r := range b.idle(anyComputer) {
 				wg.Go(func() { b.try(ctx, r) })
 			}
 		case <-retry.C:
-			for _, r := range b.idle("") {
+			for _, r := range b.idle(anyComputer) {
 				wg.Go(func() { b.try(ctx, r) })
 			}
 		case <-sweep.C:
@@ -224,7 +226,7 @@ func (b *Broker) Run(ctx context.Context) error {
 }
 
 // awaited reports whether a request waits for that computer.
-func (b *Broker) awaited(computer string) bool {
+func (b *Broker) awaited(computer store.Ref) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for r := range b.waiting {
@@ -235,13 +237,16 @@ func (b *Broker) awaited(computer string) bool {
 	return false
 }
 
-// idle are the requests for a computer (empty: any) that nobody tries now.
-func (b *Broker) idle(computer string) []*request {
+// anyComputer is none in particular.
+var anyComputer store.Ref
+
+// idle are the requests for a computer (or anyComputer) that nobody tries now.
+func (b *Broker) idle(computer store.Ref) []*request {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var all []*request
 	for r, busy := range b.waiting {
-		if !busy && (computer == "" || r.computer == computer) {
+		if !busy && (computer == anyComputer || r.computer == computer) {
 			all = append(all, r)
 		}
 	}

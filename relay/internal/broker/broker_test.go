@@ -74,7 +74,7 @@ func (w *world) row(t *testing.T, id, what string, ok func(*orielv1.JournalEntry
 	var e *orielv1.JournalEntry
 	relaytest.Until(t, what, func() bool {
 		var err error
-		e, err = w.tabs.Journal.Get(t.Context(), id)
+		e, err = w.tabs.Journal.Get(t.Context(), relaytest.Own(id))
 		return err == nil && ok(e)
 	})
 	return e
@@ -98,7 +98,7 @@ func TestSession(t *testing.T) {
 			t.Fatal(o, g)
 		}
 		// The row was there before the offer.
-		e, err := w.agents.Journal.Get(t.Context(), o.GetSessionId())
+		e, err := w.agents.Journal.Get(t.Context(), relaytest.Own(o.GetSessionId()))
 		if err != nil || e.GetOperatorId() != w.who.PersonID || e.GetComputerName() != "pc" || e.GetEndedAt() != 0 {
 			t.Fatal(e, err)
 		}
@@ -124,7 +124,7 @@ func TestSession(t *testing.T) {
 		w.row(t, o.GetSessionId(), "report", func(e *orielv1.JournalEntry) bool {
 			return e.GetBytes() == 5000 && e.GetPath() == orielv1.Path_PATH_DIRECT && e.GetCodec() == "AV1" && e.GetConnectedAt() != 0
 		})
-		if c, err := w.tabs.Fleet.Get(t.Context(), w.computer); err != nil || c.GetStatus() != orielv1.Computer_STATUS_IN_SESSION || c.GetOperators()[0] != "Olivia Owner" {
+		if c, err := w.tabs.Fleet.Get(t.Context(), relaytest.Own(w.computer)); err != nil || c.GetStatus() != orielv1.Computer_STATUS_IN_SESSION || c.GetOperators()[0] != "Olivia Owner" {
 			t.Fatal(c, err)
 		}
 		w.tab.Close(o.GetSessionId())
@@ -169,13 +169,13 @@ func TestWaitsForAnOfflineComputer(t *testing.T) {
 	each(t, relaytest.NodeOptions{}, func(t *testing.T, w *world) {
 		_ = w.agent.Conn.Close()
 		relaytest.Until(t, "offline", func() bool {
-			c, err := w.tabs.Fleet.Get(t.Context(), w.computer)
+			c, err := w.tabs.Fleet.Get(t.Context(), relaytest.Own(w.computer))
 			return err == nil && c.GetStatus() == orielv1.Computer_STATUS_OFFLINE
 		})
 		attempt := w.tab.Open(w.computer, relaytest.Watching, "")
 		w.tab.Candidate(attempt, "", "kept")
 		w.tab.Waiting(attempt)
-		if page, _, err := w.tabs.Journal.Page(t.Context(), store.SessionFilter{}, "", 0); err != nil || len(page) != 0 {
+		if page, _, err := w.tabs.Journal.Page(t.Context(), store.FirstOrganization, store.SessionFilter{}, "", 0); err != nil || len(page) != 0 {
 			t.Fatal("a row for what was not forwarded:", page, err)
 		}
 		w.agent = w.machine.Connect(t, w.agents, "")
@@ -204,7 +204,7 @@ func TestRequestGoesWithItsTab(t *testing.T) {
 	agent := w.machine.Connect(t, n, "")
 	stays.Opened(attempt)
 	agent.Offer()
-	page, _, err := n.Journal.Page(t.Context(), store.SessionFilter{}, "", 0)
+	page, _, err := n.Journal.Page(t.Context(), store.FirstOrganization, store.SessionFilter{}, "", 0)
 	if err != nil || len(page) != 1 || agent.Has(func(m *orielv1.ToAgent) bool { return m.GetOffer() != nil }) {
 		t.Fatal("the request of a tab that left was forwarded:", page, err)
 	}
@@ -266,7 +266,7 @@ func TestResume(t *testing.T) {
 		w.agent.Say(&orielv1.FromAgent{Body: &orielv1.FromAgent_SessionEnded{SessionEnded: &orielv1.SessionEnded{SessionId: id, Attempt: second,
 			Reason: orielv1.EndReason_END_REASON_NETWORK}}})
 		w.tab.Ended(id)
-		page, _, err := w.tabs.Journal.Page(t.Context(), store.SessionFilter{}, "", 0)
+		page, _, err := w.tabs.Journal.Page(t.Context(), store.FirstOrganization, store.SessionFilter{}, "", 0)
 		if err != nil || len(page) != 1 || page[0].GetEndedAt() != 0 {
 			t.Fatal(page, err)
 		}
@@ -369,7 +369,7 @@ func TestSessionMovesToAnotherSocket(t *testing.T) {
 		}
 		w.row(t, left, "the end of what was left", endedBy(orielv1.EndReason_END_REASON_TIMEOUT))
 		heard(third, id, "later")
-		if e, err := w.tabs.Journal.Get(t.Context(), id); err != nil || e.GetEndedAt() != 0 {
+		if e, err := w.tabs.Journal.Get(t.Context(), relaytest.Own(id)); err != nil || e.GetEndedAt() != 0 {
 			t.Fatal(e, err)
 		}
 		if w.agent.Has(func(m *orielv1.ToAgent) bool { return m.GetEndSession().GetSessionId() == id }) {
@@ -391,7 +391,7 @@ func TestTabThatStaysAway(t *testing.T) {
 		_ = w.tab.Conn.Close()
 		w.row(t, opening, "ended", endedBy(orielv1.EndReason_END_REASON_TIMEOUT))
 		w.agent.EndSession(opening)
-		if e, err := w.tabs.Journal.Get(t.Context(), connected); err != nil || e.GetEndedAt() != 0 {
+		if e, err := w.tabs.Journal.Get(t.Context(), relaytest.Own(connected)); err != nil || e.GetEndedAt() != 0 {
 			t.Fatal("a direct session needs no tab:", e, err)
 		}
 	})
@@ -418,7 +418,7 @@ func TestAgentComesBack(t *testing.T) {
 		w.agent.EndSession(ended)
 		w.agent.EndSession(foreign)
 		w.row(t, forgotten.ID, "lost", endedBy(orielv1.EndReason_END_REASON_LOST))
-		if e, err := w.tabs.Journal.Get(t.Context(), goes); err != nil || e.GetEndedAt() != 0 {
+		if e, err := w.tabs.Journal.Get(t.Context(), relaytest.Own(goes)); err != nil || e.GetEndedAt() != 0 {
 			t.Fatal(e, err)
 		}
 		// Lost was a guess: the agent's report opens it again, and its end counts.
@@ -430,7 +430,7 @@ func TestAgentComesBack(t *testing.T) {
 		// A report of what is over is answered with its end.
 		w.agent.Report(ended, 7)
 		w.agent.EndSession(ended)
-		page, _, err := w.tabs.Journal.Page(t.Context(), store.SessionFilter{}, "", 0)
+		page, _, err := w.tabs.Journal.Page(t.Context(), store.FirstOrganization, store.SessionFilter{}, "", 0)
 		if err != nil || len(page) != 3 {
 			t.Fatal(page, err)
 		}
@@ -454,7 +454,7 @@ func TestOnlyTheSessionsOwnComputerIsHeard(t *testing.T) {
 		if m.GetCandidate().GetCandidate() != "good" || w.tab.Has(func(m *orielv1.ToConsole) bool { return m.GetAnswer() != nil || m.GetSessionEnded() != nil }) {
 			t.Fatal(m)
 		}
-		if e, err := w.tabs.Journal.Get(t.Context(), id); err != nil || e.GetEndedAt() != 0 || e.GetBytes() != 1000 {
+		if e, err := w.tabs.Journal.Get(t.Context(), relaytest.Own(id)); err != nil || e.GetEndedAt() != 0 || e.GetBytes() != 1000 {
 			t.Fatal(e, err)
 		}
 		// Nor may another tab speak to this session.
@@ -567,7 +567,7 @@ func TestSignOutEndsSessions(t *testing.T) {
 func TestRemovedComputersSessionsEnd(t *testing.T) {
 	each(t, relaytest.NodeOptions{}, func(t *testing.T, w *world) {
 		id, _ := w.session(t, relaytest.Controlling)
-		if err := w.tabs.Fleet.Remove(t.Context(), audit.Command, w.computer); err != nil {
+		if err := w.tabs.Fleet.Remove(t.Context(), audit.Command, relaytest.Own(w.computer)); err != nil {
 			t.Fatal(err)
 		}
 		w.agent.EndSession(id)

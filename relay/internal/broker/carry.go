@@ -12,6 +12,7 @@ import (
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/audit"
 	"oriel/relay/internal/bus"
+	"oriel/relay/internal/journal"
 	"oriel/relay/internal/page"
 	"oriel/relay/internal/store"
 )
@@ -22,21 +23,21 @@ const recent = 5 * time.Second
 // AgentConnected settles which sessions a computer runs, on its own word,
 // after it connected at that time: those that are over it is told to end, and
 // the rows that it does not run are ended as lost.
-func (b *Broker) AgentConnected(ctx context.Context, computer string, sessions []string, at time.Time) error {
+func (b *Broker) AgentConnected(ctx context.Context, computer store.Ref, sessions []string, at time.Time) error {
 	over, err := b.o.Journal.Keep(ctx, computer, sessions, b.attended(sessions))
 	if err != nil {
 		return err
 	}
 	for _, id := range over {
-		b.tell(computer, endMessage(id, orielv1.EndReason_END_REASON_ENDED))
+		b.tell(computer.ID, endMessage(id, orielv1.EndReason_END_REASON_ENDED))
 	}
-	lost, err := b.o.Journal.Running(ctx, store.Running{ComputerID: computer, Except: sessions,
+	lost, err := b.o.Journal.Running(ctx, computer.Organization, store.Running{ComputerID: computer.ID, Except: sessions,
 		Before: at.Add(-recent).UnixMilli()})
 	if err != nil {
 		return err
 	}
 	for _, e := range lost {
-		if err := b.end(ctx, e.GetSessionId(), orielv1.EndReason_END_REASON_LOST, 0, "the agent came back without it"); err != nil {
+		if err := b.end(ctx, e.Ref(), orielv1.EndReason_END_REASON_LOST, 0, "the agent came back without it"); err != nil {
 			return err
 		}
 	}
@@ -59,12 +60,12 @@ func (b *Broker) attended(sessions []string) []string {
 
 // FromAgent takes what a computer's agent says about a session; reply goes
 // back to that agent. What is not about sessions is not for this room.
-func (b *Broker) FromAgent(ctx context.Context, computer string, m *orielv1.FromAgent, reply func(*orielv1.ToAgent)) error {
+func (b *Broker) FromAgent(ctx context.Context, computer store.Ref, m *orielv1.FromAgent, reply func(*orielv1.ToAgent)) error {
 	switch body := m.GetBody().(type) {
 	case *orielv1.FromAgent_Answer:
 		return b.answer(ctx, computer, body.Answer, reply)
 	case *orielv1.FromAgent_Candidate:
-		return b.toTab(body.Candidate.GetSessionId(), &orielv1.BusSession{ComputerId: computer,
+		return b.toTab(body.Candidate.GetSessionId(), &orielv1.BusSession{ComputerId: computer.ID,
 			Body: &orielv1.BusSession_Candidate{Candidate: body.Candidate}})
 	case *orielv1.FromAgent_SessionReport:
 		e, err := b.o.Journal.Report(ctx, computer, body.SessionReport)
@@ -87,23 +88,23 @@ func (b *Broker) FromAgent(ctx context.Context, computer string, m *orielv1.From
 
 // answer passes an agent's answer on, sealed. A session with one that no viewer
 // would take is over.
-func (b *Broker) answer(ctx context.Context, computer string, a *orielv1.Answer, reply func(*orielv1.ToAgent)) error {
+func (b *Broker) answer(ctx context.Context, computer store.Ref, a *orielv1.Answer, reply func(*orielv1.ToAgent)) error {
 	id := a.GetSessionId()
 	sdp, _, err := trust.SealOwn(a.GetSdp())
 	if err == nil {
 		a.Sdp = sdp
-		return b.toTab(id, &orielv1.BusSession{ComputerId: computer, Body: &orielv1.BusSession_Answer{Answer: a}})
+		return b.toTab(id, &orielv1.BusSession{ComputerId: computer.ID, Body: &orielv1.BusSession_Answer{Answer: a}})
 	}
-	b.o.Log.Warn("answer refused", "session", id, "computer", computer, "err", err)
+	b.o.Log.Warn("answer refused", "session", id, "computer", computer.ID, "err", err)
 	reply(endMessage(id, orielv1.EndReason_END_REASON_FAILED))
 	return b.agentEnded(ctx, computer, &orielv1.SessionEnded{SessionId: id,
 		Reason: orielv1.EndReason_END_REASON_FAILED, Code: errAnswer.Wire(), Detail: errAnswer.Error()}, reply)
 }
 
-func (b *Broker) agentEnded(ctx context.Context, computer string, ended *orielv1.SessionEnded, reply func(*orielv1.ToAgent)) error {
+func (b *Broker) agentEnded(ctx context.Context, computer store.Ref, ended *orielv1.SessionEnded, reply func(*orielv1.ToAgent)) error {
 	id := ended.GetSessionId()
 	if ended.GetAttempt() == 0 {
-		b.endUnwritten(ctx, id) // before its word counts, which may be the relay's own
+		b.endUnwritten(ctx, computer.Organization.Ref(id)) // before its word counts, which may be the relay's own
 		e, _, err := b.o.Journal.EndedByAgent(ctx, computer, ended)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err // no ack: the agent says it again
@@ -112,9 +113,9 @@ func (b *Broker) agentEnded(ctx context.Context, computer string, ended *orielv1
 		if err != nil {
 			return nil
 		}
-		ended = endedOf(e)
+		ended = endedOf(e.JournalEntry)
 	}
-	return b.toTab(id, &orielv1.BusSession{ComputerId: computer, Body: &orielv1.BusSession_Ended{Ended: ended}})
+	return b.toTab(id, &orielv1.BusSession{ComputerId: computer.ID, Body: &orielv1.BusSession_Ended{Ended: ended}})
 }
 
 func (b *Broker) toTab(session string, m *orielv1.BusSession) error {
@@ -128,8 +129,8 @@ func (b *Broker) toTab(session string, m *orielv1.BusSession) error {
 // fromBus passes on to l's tab what its own computer says. It runs in the
 // subscription's handler.
 func (b *Broker) fromBus(l *live, m *orielv1.BusSession) {
-	if m.GetComputerId() != l.computer {
-		b.o.Log.Warn("a computer speaks of another's session", "session", l.id, "computer", m.GetComputerId())
+	if m.GetComputerId() != l.computer.ID {
+		b.o.Log.Warn("a computer speaks of another's session", "session", l.ID, "computer", m.GetComputerId())
 		return
 	}
 	<-l.ready
@@ -143,14 +144,14 @@ func (b *Broker) fromBus(l *live, m *orielv1.BusSession) {
 		if b.begun(l, e.GetAttempt()) { // with this attempt: nothing of it is left
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 			defer cancel()
-			if err := b.end(ctx, l.id, e.GetReason(), e.GetCode(), e.GetDetail()); err != nil {
-				b.o.Log.Warn("session not ended", "session", l.id, "err", err)
+			if err := b.end(ctx, l.Ref, e.GetReason(), e.GetCode(), e.GetDetail()); err != nil {
+				b.o.Log.Warn("session not ended", "session", l.ID, "err", err)
 			}
 			return
 		}
 	}
 	b.mu.Lock()
-	seat, current := l.seat, b.sessions[l.id] == l
+	seat, current := l.seat, b.sessions[l.ID] == l
 	mine := func(attempt uint32) bool { return l.any || attempt == l.attempt }
 	var out *orielv1.ToConsole
 	over := false
@@ -174,7 +175,7 @@ func (b *Broker) fromBus(l *live, m *orielv1.BusSession) {
 	case *orielv1.BusSession_Taken:
 		if seat == nil || body.Taken.GetTab() != seat.tab.ID() {
 			over = true
-			out = &orielv1.ToConsole{Body: &orielv1.ToConsole_Problem{Problem: &orielv1.Problem{SessionId: l.id,
+			out = &orielv1.ToConsole{Body: &orielv1.ToConsole_Problem{Problem: &orielv1.Problem{SessionId: l.ID,
 				Code: errMoved.Wire(), Detail: errMoved.Error()}}}
 		}
 	}
@@ -194,7 +195,7 @@ func (b *Broker) fromBus(l *live, m *orielv1.BusSession) {
 func (b *Broker) begun(l *live, attempt uint32) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.sessions[l.id] == l && !l.any && !l.resumed() && l.attempt == attempt
+	return b.sessions[l.ID] == l && !l.any && !l.resumed() && l.attempt == attempt
 }
 
 // End ends a session on a person's word, on both sides; one that has ended is
@@ -203,15 +204,15 @@ func (b *Broker) End(ctx context.Context, who access.Identity, session string) e
 	if err := b.o.Access.Require(ctx, who, access.EndSession, access.Session(session)); err != nil {
 		return err
 	}
-	return b.endBy(ctx, who.Actor(), session, orielv1.EndReason_END_REASON_ENDED, 0, "ended by "+who.Name)
+	return b.endBy(ctx, who.Actor(), who.Of(session), orielv1.EndReason_END_REASON_ENDED, 0, "ended by "+who.Name)
 }
 
 // EndComputer ends all sessions of a computer that is dropped; detail says why.
 // toAgent, if not nil, is its connection, which is about to be closed.
-func (b *Broker) EndComputer(ctx context.Context, computer, detail string, toAgent func(*orielv1.ToAgent)) error {
-	running, err := b.o.Journal.Running(ctx, store.Running{ComputerID: computer})
+func (b *Broker) EndComputer(ctx context.Context, computer store.Ref, detail string, toAgent func(*orielv1.ToAgent)) error {
+	running, err := b.o.Journal.Running(ctx, computer.Organization, store.Running{ComputerID: computer.ID})
 	if toAgent != nil { // what ended a moment ago it may not have heard, and will not any more
-		page, _, perr := b.o.Journal.Page(ctx, store.SessionFilter{ComputerID: computer}, "", page.Max)
+		page, _, perr := b.o.Journal.Page(ctx, computer.Organization, store.SessionFilter{ComputerID: computer.ID}, "", page.Max)
 		err = errors.Join(err, perr)
 		for _, e := range page {
 			if e.GetEndedAt() > b.o.Now().Add(-time.Minute).UnixMilli() {
@@ -220,7 +221,7 @@ func (b *Broker) EndComputer(ctx context.Context, computer, detail string, toAge
 		}
 	}
 	for _, e := range running {
-		err = errors.Join(err, b.end(ctx, e.GetSessionId(), orielv1.EndReason_END_REASON_ENDED, 0, detail))
+		err = errors.Join(err, b.end(ctx, e.Ref(), orielv1.EndReason_END_REASON_ENDED, 0, detail))
 		if toAgent != nil { // after the row, in which its own word does not count
 			toAgent(endMessage(e.GetSessionId(), orielv1.EndReason_END_REASON_ENDED))
 		}
@@ -242,12 +243,12 @@ func (b *Broker) carried(l *live, attempt uint32) bool {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	err := b.o.Journal.Carry(ctx, l.id, seat.tab.Who().SignInID)
+	err := b.o.Journal.Carry(ctx, l.Ref, seat.tab.Who().SignInID)
 	if err == nil && r != nil && r.fewer {
-		err = b.o.Journal.SetScopes(ctx, l.id, r.scopes)
+		err = b.o.Journal.SetScopes(ctx, l.Ref, r.scopes)
 	}
 	if err != nil {
-		seat.problem(0, attempt, l.id, err)
+		seat.problem(0, attempt, l.ID, err)
 		return false
 	}
 	return true
@@ -255,19 +256,19 @@ func (b *Broker) carried(l *live, attempt uint32) bool {
 
 // end ends the row, then tells both sides. Both are told, too, when the disk is
 // too full to say so in the row: what must not go on does not wait for room.
-func (b *Broker) end(ctx context.Context, session string, reason orielv1.EndReason, code orielv1.Code, detail string) error {
+func (b *Broker) end(ctx context.Context, session store.Ref, reason orielv1.EndReason, code orielv1.Code, detail string) error {
 	return b.endBy(ctx, audit.Relay, session, reason, code, detail)
 }
 
 // endBy is end on somebody's word.
-func (b *Broker) endBy(ctx context.Context, by audit.Actor, session string, reason orielv1.EndReason, code orielv1.Code, detail string) error {
+func (b *Broker) endBy(ctx context.Context, by audit.Actor, session store.Ref, reason orielv1.EndReason, code orielv1.Code, detail string) error {
 	e, _, err := b.o.Journal.EndBy(ctx, by, session, reason, code, detail)
 	if store.DiskFull(err) {
-		if e, failed := b.o.Journal.Get(ctx, session); failed == nil && e.GetEndedAt() == 0 {
+		if e, failed := b.o.Journal.Find(ctx, session); failed == nil && e.GetEndedAt() == 0 {
 			e.EndReason, e.EndCode, e.EndDetail, e.EndedAt = reason, code, detail, b.o.Now().UnixMilli()
 			b.mu.Lock()
 			if len(b.unwritten) < maxUnwritten {
-				b.unwritten[session] = e
+				b.unwritten[session.ID] = e
 			}
 			b.mu.Unlock()
 			b.announceEnd(e)
@@ -276,7 +277,7 @@ func (b *Broker) endBy(ctx context.Context, by audit.Actor, session string, reas
 	if err != nil {
 		return err
 	}
-	b.written(session)
+	b.written(session.ID)
 	b.announceEnd(e) // also if it had ended: one side may not know
 	return nil
 }
@@ -293,15 +294,15 @@ func (b *Broker) written(session string) {
 
 // endUnwritten writes down an end that there was no room for, in the relay's own
 // words, and reports whether there was one.
-func (b *Broker) endUnwritten(ctx context.Context, session string) bool {
+func (b *Broker) endUnwritten(ctx context.Context, session store.Ref) bool {
 	b.mu.Lock()
-	e := b.unwritten[session]
+	e, there := b.unwritten[session.ID]
 	b.mu.Unlock()
-	if e == nil {
+	if !there {
 		return false
 	}
 	if _, _, err := b.o.Journal.End(ctx, session, e.GetEndReason(), e.GetEndCode(), e.GetEndDetail()); err == nil || errors.Is(err, store.ErrNotFound) {
-		b.written(session)
+		b.written(session.ID)
 	}
 	return true
 }
@@ -309,17 +310,17 @@ func (b *Broker) endUnwritten(ctx context.Context, session string) bool {
 // endAllUnwritten is endUnwritten for all of them.
 func (b *Broker) endAllUnwritten(ctx context.Context) {
 	b.mu.Lock()
-	all := slices.Collect(maps.Keys(b.unwritten))
+	all := slices.Collect(maps.Values(b.unwritten))
 	b.mu.Unlock()
-	for _, session := range all {
-		b.endUnwritten(ctx, session)
+	for _, e := range all {
+		b.endUnwritten(ctx, e.Ref())
 	}
 }
 
-func (b *Broker) announceEnd(e *orielv1.JournalEntry) {
+func (b *Broker) announceEnd(e journal.Carried) {
 	b.tell(e.GetComputerId(), endMessage(e.GetSessionId(), e.GetEndReason()))
 	err := b.toTab(e.GetSessionId(), &orielv1.BusSession{ComputerId: e.GetComputerId(),
-		Body: &orielv1.BusSession_Ended{Ended: endedOf(e)}})
+		Body: &orielv1.BusSession_Ended{Ended: endedOf(e.JournalEntry)}})
 	if err != nil {
 		b.o.Log.Warn("tab not told of the end", "session", e.GetSessionId(), "err", err)
 	}

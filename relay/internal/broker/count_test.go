@@ -39,7 +39,7 @@ func TestStatementsAndRequestsFromClickToOffer(t *testing.T) {
 	o := relaytest.NodeOptions{Lifetime: time.Hour, Ask: time.Hour, Recheck: time.Hour, Statement: said.add} // nothing but the click asks
 	count := func(t *testing.T, w *world, tap *relaytest.Tap) {
 		relaytest.Until(t, "online", func() bool {
-			c, err := w.tabs.Fleet.Get(t.Context(), w.computer)
+			c, err := w.tabs.Fleet.Get(t.Context(), relaytest.Own(w.computer))
 			return err == nil && c.GetStatus() == orielv1.Computer_STATUS_ONLINE
 		})
 		for _, tc := range []struct {

@@ -10,6 +10,7 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/bus"
+	"oriel/relay/internal/journal"
 	"oriel/relay/internal/store"
 )
 
@@ -120,8 +121,8 @@ func (q *question) session(ctx context.Context, id string) error {
 	}
 	err, asked := q.sessions[id]
 	if !asked {
-		var e *orielv1.JournalEntry
-		e, err = q.b.o.Journal.Get(ctx, id)
+		var e journal.Carried
+		e, err = q.b.o.Journal.Anyones(ctx, id)
 		if errors.Is(err, store.ErrNotFound) || err == nil && e.GetEndedAt() != 0 && e.GetEndReason() != orielv1.EndReason_END_REASON_LOST {
 			err = errCreditOver
 		}

@@ -34,7 +34,7 @@ func TestCreditsEndWithWhatTheyAreFor(t *testing.T) {
 		}
 		over(session("none"), nobody, other)
 		for id, reason := range map[string]orielv1.EndReason{ended: orielv1.EndReason_END_REASON_ENDED, lost: orielv1.EndReason_END_REASON_LOST} {
-			if _, _, err := w.tabs.Journal.End(t.Context(), id, reason, 0, ""); err != nil {
+			if _, _, err := w.tabs.Journal.End(t.Context(), relaytest.Own(id), reason, 0, ""); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -22,8 +22,8 @@ func (b *Broker) agentLost(computer string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, l := range b.sessions {
-		if l.computer == computer && l.seat != nil {
-			l.seat.tab.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_AgentLost{AgentLost: &orielv1.AgentLost{SessionId: l.id}}})
+		if l.computer.ID == computer && l.seat != nil {
+			l.seat.tab.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_AgentLost{AgentLost: &orielv1.AgentLost{SessionId: l.ID}}})
 		}
 	}
 }

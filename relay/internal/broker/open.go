@@ -25,7 +25,7 @@ import (
 type request struct {
 	seat        *Seat
 	attempt     uint32
-	computer    string
+	computer    store.Ref
 	ask         uint32 // FromConsole.id
 	scopes      []orielv1.Scope
 	needs       access.Permission
@@ -49,7 +49,7 @@ type request struct {
 // Open opens a session, or goes on with one. What comes of it the tab is told:
 // SessionOpened, SessionWaiting or Problem.
 func (s *Seat) Open(ctx context.Context, m *orielv1.OpenSession, ask uint32) {
-	r := &request{seat: s, ask: ask, attempt: m.GetAttempt(), computer: m.GetComputerId(), scopes: m.Asks(),
+	r := &request{seat: s, ask: ask, attempt: m.GetAttempt(), computer: s.tab.Who().Of(m.GetComputerId()), scopes: m.Asks(),
 		sdp: m.GetSdp(), session: m.GetSessionId()}
 	if c, ok := ticketOf(s.tab.Who(), m.GetIceUserName(), s.b.o.Now()); ok {
 		r.ticket = c
@@ -71,8 +71,12 @@ func (s *Seat) sendICE() {
 // Prepare tells a computer that a session of this person with it is about to be
 // opened, if it may be. What is wrong the tab is told when it opens one.
 func (s *Seat) Prepare(ctx context.Context, computer string) {
-	if s.b.o.Access.May(ctx, s.tab.Who(), access.Connect, access.Computer(computer)) != nil {
+	who := s.tab.Who()
+	if s.b.o.Access.May(ctx, who, access.Connect, access.Computer(computer)) != nil {
 		return
+	}
+	if _, err := s.b.o.Fleet.Record(ctx, who.Of(computer)); err != nil {
+		return // of another organization, perhaps
 	}
 	s.b.tell(computer, &orielv1.ToAgent{Body: &orielv1.ToAgent_Prepare{Prepare: &orielv1.Prepare{}}})
 }
@@ -89,7 +93,7 @@ func (s *Seat) accept(ctx context.Context, r *request) (err error) {
 	if r.sdp, r.fingerprint, err = trust.SealOwn(r.sdp); err != nil {
 		return fmt.Errorf("%w: %w", errOffer, err)
 	}
-	if err := b.o.Access.Require(ctx, s.tab.Who(), r.needs, access.Computer(r.computer)); err != nil {
+	if err := b.o.Access.Require(ctx, s.tab.Who(), r.needs, access.Computer(r.computer.ID)); err != nil {
 		return err
 	}
 	first, err := b.o.Fleet.Opening(ctx, r.computer, s.tab.Who().PersonID)
@@ -133,7 +137,7 @@ func (s *Seat) accept(ctx context.Context, r *request) (err error) {
 // as it is forwarded, which may be much later, and knows the computer.
 func (b *Broker) allowed(ctx context.Context, r *request) (fleet.Opening, error) {
 	who := r.seat.tab.Who()
-	if err := b.o.Access.May(ctx, who, r.needs, access.Computer(r.computer)); err != nil {
+	if err := b.o.Access.May(ctx, who, r.needs, access.Computer(r.computer.ID)); err != nil {
 		return fleet.Opening{}, err
 	}
 	o, err := b.o.Fleet.Opening(ctx, r.computer, who.PersonID)
@@ -144,10 +148,10 @@ func (b *Broker) allowed(ctx context.Context, r *request) (fleet.Opening, error)
 }
 
 // may is the question of every session while it runs.
-func (b *Broker) may(ctx context.Context, who access.Identity, computer string, scopes []orielv1.Scope) error {
+func (b *Broker) may(ctx context.Context, who access.Identity, computer store.Ref, scopes []orielv1.Scope) error {
 	permission, err := needs(scopes)
 	if err == nil {
-		err = b.o.Access.May(ctx, who, permission, access.Computer(computer))
+		err = b.o.Access.May(ctx, who, permission, access.Computer(computer.ID))
 	}
 	if err != nil {
 		return err
@@ -204,7 +208,7 @@ func (b *Broker) try(ctx context.Context, r *request) {
 		}
 		if news {
 			r.seat.tab.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_SessionWaiting{
-				SessionWaiting: &orielv1.SessionWaiting{Attempt: r.attempt, ComputerId: r.computer, Unreachable: apart}}})
+				SessionWaiting: &orielv1.SessionWaiting{Attempt: r.attempt, ComputerId: r.computer.ID, Unreachable: apart}}})
 		}
 		if !once {
 			return
@@ -214,7 +218,7 @@ func (b *Broker) try(ctx context.Context, r *request) {
 
 // connected reports whether the list shows a computer as connected, though
 // nobody answered for it.
-func (b *Broker) connected(ctx context.Context, computer string) bool {
+func (b *Broker) connected(ctx context.Context, computer store.Ref) bool {
 	c, err := b.o.Fleet.Get(ctx, computer)
 	return err == nil && (c.GetStatus() == orielv1.Computer_STATUS_ONLINE || c.GetStatus() == orielv1.Computer_STATUS_IN_SESSION)
 }
@@ -223,8 +227,8 @@ func (b *Broker) connected(ctx context.Context, computer string) bool {
 func (b *Broker) unwanted(ctx context.Context, l *live) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	if err := b.end(ctx, l.id, orielv1.EndReason_END_REASON_OPERATOR, 0, ""); err != nil {
-		b.o.Log.Warn("session not ended", "session", l.id, "err", err)
+	if err := b.end(ctx, l.Ref, orielv1.EndReason_END_REASON_OPERATOR, 0, ""); err != nil {
+		b.o.Log.Warn("session not ended", "session", l.ID, "err", err)
 	}
 }
 
@@ -243,24 +247,24 @@ func (b *Broker) attempt(ctx context.Context, r *request) error {
 	if err != nil {
 		return b.failed(ctx, r, e, nil, err)
 	}
-	g := b.grant(r, e, computer.Record, b.o.Now())
+	g := b.grant(r, e.JournalEntry, computer.Record, b.o.Now())
 	b.mu.Lock()
 	r.grant = g
 	b.mu.Unlock()
 	// Told first, because the answer may be quick.
 	r.seat.tab.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_SessionOpened{SessionOpened: &orielv1.SessionOpened{
-		SessionId: l.id, Attempt: r.attempt, ComputerKey: computer.Key, Nonce: g.GetNonce(), Scopes: g.GetScopes(), KnownKey: computer.KnownKey}}})
-	if err := b.offer(ctx, r, l.id, g); err != nil {
+		SessionId: l.ID, Attempt: r.attempt, ComputerKey: computer.Key, Nonce: g.GetNonce(), Scopes: g.GetScopes(), KnownKey: computer.KnownKey}}})
+	if err := b.offer(ctx, r, l.ID, g); err != nil {
 		return b.failed(ctx, r, e, l, away(err))
 	}
 	b.mu.Lock()
 	early := slices.Clone(r.early)
 	r.live = l
-	if b.sessions[l.id] != l && r.seat.requests[r.attempt] == r { // it ended meanwhile
+	if b.sessions[l.ID] != l && r.seat.requests[r.attempt] == r { // it ended meanwhile
 		delete(r.seat.requests, r.attempt)
 	}
 	b.mu.Unlock()
-	b.holdTicket(r, l.id) // of one that nobody was offered it would be over
+	b.holdTicket(r, l.ID) // of one that nobody was offered it would be over
 	for _, c := range early {
 		b.candidate(l, c)
 	}
@@ -276,7 +280,7 @@ func (b *Broker) reach(ctx context.Context, r *request) (fleet.Opening, error) {
 	if first != nil && first.Online && b.o.Bus.Healthy() == nil {
 		return *first, nil
 	}
-	if err := b.o.Fleet.Ask(ctx, r.computer, nil, false); err != nil {
+	if err := b.o.Fleet.Ask(ctx, r.computer.ID, nil, false); err != nil {
 		return fleet.Opening{}, away(err)
 	}
 	return b.allowed(ctx, r)
@@ -300,8 +304,8 @@ func (b *Broker) offer(ctx context.Context, r *request, session string, g *oriel
 	if err != nil {
 		return err
 	}
-	servers := b.o.ICE(r.computer, SessionScope+session, b.o.Now().Add(agentICELife))
-	return b.o.Fleet.Ask(ctx, r.computer, &orielv1.ToAgent{Body: &orielv1.ToAgent_Offer{Offer: &orielv1.Offer{
+	servers := b.o.ICE(r.computer.ID, SessionScope+session, b.o.Now().Add(agentICELife))
+	return b.o.Fleet.Ask(ctx, r.computer.ID, &orielv1.ToAgent{Body: &orielv1.ToAgent_Offer{Offer: &orielv1.Offer{
 		SessionId: session, Grant: signed, Sdp: r.sdp, IceServers: servers, Attempt: r.attempt}}}, false)
 }
 
@@ -325,13 +329,13 @@ func (b *Broker) untimely(l *live, attempt uint32) bool {
 	if err == nil {
 		now := b.o.Now()
 		g.IssuedAt, g.ExpiresAt = now.UnixMilli(), now.Add(trust.GrantLifetime).UnixMilli()
-		err = b.offer(ctx, r, l.id, g)
+		err = b.offer(ctx, r, l.ID, g)
 	}
 	if err != nil {
-		b.o.Log.Warn("grant not made anew", "session", l.id, "err", err)
+		b.o.Log.Warn("grant not made anew", "session", l.ID, "err", err)
 		return false
 	}
-	b.o.Log.Info("grant made anew: the computer took the first for untimely", "session", l.id, "computer", l.computer)
+	b.o.Log.Info("grant made anew: the computer took the first for untimely", "session", l.ID, "computer", l.computer.ID)
 	for _, c := range early { // the agent had nothing to keep them for
 		b.candidate(l, c)
 	}
@@ -339,33 +343,33 @@ func (b *Broker) untimely(l *live, attempt uint32) bool {
 }
 
 // begin is the session's row: a new one, or the one to go on with.
-func (b *Broker) begin(ctx context.Context, r *request, c fleet.Record) (*orielv1.JournalEntry, error) {
+func (b *Broker) begin(ctx context.Context, r *request, c fleet.Record) (journal.Carried, error) {
 	if r.session == "" {
-		return b.o.Journal.Begin(ctx, journal.Start{ComputerID: c.ID, ComputerName: c.Name, Operator: r.seat.tab.Who(), Scopes: r.scopes})
+		return b.o.Journal.Begin(ctx, journal.Start{Computer: c.Ref, ComputerName: c.Name, Operator: r.seat.tab.Who(), Scopes: r.scopes})
 	}
 	e, err := r.seat.own(ctx, r.session)
 	if err != nil {
-		return nil, err
+		return journal.Carried{}, err
 	}
-	if e.GetComputerId() != r.computer {
-		return nil, store.ErrNotFound
+	if e.Computer() != r.computer {
+		return journal.Carried{}, store.ErrNotFound
 	}
 	for _, s := range r.scopes {
 		if !slices.Contains(e.Now, s) {
-			return nil, errMore
+			return journal.Carried{}, errMore
 		}
 	}
 	r.fewer = len(r.scopes) < len(e.Now)
-	return e.JournalEntry, nil
+	return e, nil
 }
 
 // failed takes back what was begun. A new session's row is ended, so that the
 // next try begins another; one that was to go on stays.
-func (b *Broker) failed(ctx context.Context, r *request, e *orielv1.JournalEntry, l *live, err error) error {
+func (b *Broker) failed(ctx context.Context, r *request, e journal.Carried, l *live, err error) error {
 	if l != nil {
 		b.mu.Lock()
-		if b.sessions[l.id] == l {
-			delete(b.sessions, l.id)
+		if b.sessions[l.ID] == l {
+			delete(b.sessions, l.ID)
 		}
 		l.stop()
 		b.mu.Unlock()
@@ -379,11 +383,11 @@ func (b *Broker) failed(ctx context.Context, r *request, e *orielv1.JournalEntry
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		if _, _, err := b.o.Journal.End(ctx, e.GetSessionId(), reason, code, ""); err != nil {
+		if _, _, err := b.o.Journal.End(ctx, e.Ref(), reason, code, ""); err != nil {
 			b.o.Log.Warn("session not ended", "session", e.GetSessionId(), "err", err)
 		}
 		// It may have got there although no receipt came back.
-		b.tell(r.computer, endMessage(e.GetSessionId(), reason))
+		b.tell(r.computer.ID, endMessage(e.GetSessionId(), reason))
 	}
 	return err
 }
@@ -403,7 +407,7 @@ func (b *Broker) grant(r *request, e *orielv1.JournalEntry, c fleet.Record, now 
 		Fingerprint: r.fingerprint,
 		// In whole seconds, as config checks it.
 		LeaseSeconds: uint32(b.o.Lease / time.Second),
-		Organization: &orielv1.Organization{Id: c.Organization},
+		Organization: &orielv1.Organization{Id: string(c.Organization)},
 	}
 	g.SetScopes(r.scopes)
 	return g

@@ -23,7 +23,7 @@ func TestPrepare(t *testing.T) {
 			t.Error("another computer's came here")
 		}
 		// It is no promise, and nothing that is written down.
-		running, err := w.agents.Journal.Running(t.Context(), store.Running{ComputerID: w.computer})
+		running, err := w.agents.Journal.Running(t.Context(), store.FirstOrganization, store.Running{ComputerID: w.computer})
 		if err != nil || len(running) != 0 {
 			t.Error(running, err)
 		}

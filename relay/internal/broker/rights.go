@@ -50,9 +50,9 @@ func (b *Broker) watch(ctx context.Context, changed <-chan struct{}) {
 func (b *Broker) renew(ctx context.Context, e journal.Carried, reply func(*orielv1.ToAgent)) error {
 	why := b.o.Access.Recheck(ctx, e.SignInID)
 	if why == nil {
-		why = b.may(ctx, access.Identity{PersonID: e.GetOperatorId(), SignInID: e.SignInID}, e.GetComputerId(), e.Now)
+		why = b.may(ctx, operator(e), e.Computer(), e.Now)
 	}
-	if b.endUnwritten(ctx, e.GetSessionId()) {
+	if b.endUnwritten(ctx, e.Ref()) {
 		reply(endMessage(e.GetSessionId(), orielv1.EndReason_END_REASON_ENDED))
 		return nil
 	}
@@ -71,10 +71,16 @@ func (b *Broker) renew(ctx context.Context, e journal.Carried, reply func(*oriel
 	return nil
 }
 
+// operator is who has a session, as far as the session tells.
+func operator(e journal.Carried) access.Identity {
+	return access.Identity{Organization: e.Organization, PersonID: e.GetOperatorId(), SignInID: e.SignInID}
+}
+
 // basis is what a session rests on.
 type basis struct {
-	signIn, person, computer string
-	scopes                   string // words
+	who      access.Identity
+	computer store.Ref
+	scopes   string // words
 }
 
 // endForbidden ends the running sessions whose basis is gone. A database that does
@@ -96,10 +102,10 @@ func (b *Broker) endForbidden(ctx context.Context) error {
 	asked := make(map[basis]error)
 	var failed error
 	for _, e := range running {
-		on := basis{e.SignInID, e.GetOperatorId(), e.GetComputerId(), orielv1.Words(e.Now)}
+		on := basis{operator(e), e.Computer(), orielv1.Words(e.Now)}
 		why, known := asked[on]
 		if !known {
-			why = b.may(ctx, access.Identity{PersonID: on.person, SignInID: on.signIn}, on.computer, e.Now)
+			why = b.may(ctx, on.who, on.computer, e.Now)
 			asked[on] = why
 		}
 		reason, detail, over := verdict(why)
@@ -116,11 +122,11 @@ func (b *Broker) endForbidden(ctx context.Context) error {
 // endIfCarried ends a session, unless another sign-in than the one that was
 // asked about has come to carry it meanwhile.
 func (b *Broker) endIfCarried(ctx context.Context, e journal.Carried, reason orielv1.EndReason, detail string) error {
-	running, err := b.o.Journal.Running(ctx, store.Running{SignInID: e.SignInID, ComputerID: e.GetComputerId()})
-	if err != nil || !slices.ContainsFunc(running, func(r *orielv1.JournalEntry) bool { return r.GetSessionId() == e.GetSessionId() }) {
+	running, err := b.o.Journal.Running(ctx, e.Organization, store.Running{SignInID: e.SignInID, ComputerID: e.GetComputerId()})
+	if err != nil || !slices.ContainsFunc(running, func(r journal.Carried) bool { return r.GetSessionId() == e.GetSessionId() }) {
 		return err
 	}
-	return b.end(ctx, e.GetSessionId(), reason, 0, detail)
+	return b.end(ctx, e.Ref(), reason, 0, detail)
 }
 
 // gone is why the sessions of a computer end that was removed or blocked.

@@ -48,12 +48,12 @@ func TestSessionEndsWithWhatItRestsOn(t *testing.T) {
 			later.Store(int64(8 * 24 * time.Hour))
 		}},
 		{"computer blocked", orielv1.EndReason_END_REASON_ENDED, func(t *testing.T, w *world, _ string) {
-			if err := w.tabs.Fleet.Block(t.Context(), audit.Command, w.computer, true); err != nil {
+			if err := w.tabs.Fleet.Block(t.Context(), audit.Command, relaytest.Own(w.computer), true); err != nil {
 				t.Fatal(err)
 			}
 		}},
 		{"removed while the relay took it for lost", orielv1.EndReason_END_REASON_OPERATOR, func(t *testing.T, w *world, id string) {
-			if _, _, err := w.tabs.Journal.End(t.Context(), id, orielv1.EndReason_END_REASON_LOST, 0, ""); err != nil {
+			if _, _, err := w.tabs.Journal.End(t.Context(), relaytest.Own(id), orielv1.EndReason_END_REASON_LOST, 0, ""); err != nil {
 				t.Fatal(err)
 			}
 			w.forget(t, w.cookie)
@@ -108,7 +108,7 @@ func TestAttemptsAreBoundToTheirSignIn(t *testing.T) {
 			w.agent.EndSession(id)
 			w.row(t, id, "ended", endedBy(orielv1.EndReason_END_REASON_OPERATOR))
 		}
-		if e, err := w.tabs.Journal.Get(t.Context(), resumed); err != nil || e.GetEndedAt() != 0 {
+		if e, err := w.tabs.Journal.Get(t.Context(), relaytest.Own(resumed)); err != nil || e.GetEndedAt() != 0 {
 			t.Fatal("what another sign-in carries now ended with the first:", e, err)
 		}
 		w.forget(t, other)
@@ -168,7 +168,7 @@ func TestReportsAreAnsweredWithRenewals(t *testing.T) {
 		_ = w.agent.Conn.Close()
 		relaytest.Until(t, "offline", func() bool { return w.agents.Hub.Stats().Agents == 0 })
 		for _, id := range []string{allowed, gone} { // the relay was away for long
-			if _, _, err := w.tabs.Journal.End(t.Context(), id, orielv1.EndReason_END_REASON_LOST, 0, ""); err != nil {
+			if _, _, err := w.tabs.Journal.End(t.Context(), relaytest.Own(id), orielv1.EndReason_END_REASON_LOST, 0, ""); err != nil {
 				t.Fatal(err)
 			}
 		}

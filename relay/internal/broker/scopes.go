@@ -76,7 +76,7 @@ func (s *Seat) change(ctx context.Context, session string, wanted []orielv1.Scop
 	if err := s.b.o.Access.Require(ctx, s.tab.Who(), permission, access.Computer(e.GetComputerId())); err != nil {
 		return err
 	}
-	c, err := s.b.o.Fleet.Record(ctx, e.GetComputerId())
+	c, err := s.b.o.Fleet.Record(ctx, e.Computer())
 	if err == nil {
 		err = served(c, wanted)
 	}
@@ -98,7 +98,7 @@ func (s *Seat) change(ctx context.Context, session string, wanted []orielv1.Scop
 func (b *Broker) supplement(ctx context.Context, e journal.Carried, wanted []orielv1.Scope) error {
 	both := orielv1.SortScopes(slices.Concat(e.Now, wanted))
 	if !slices.Equal(both, e.Now) {
-		if err := b.o.Journal.SetScopes(ctx, e.GetSessionId(), both); err != nil {
+		if err := b.o.Journal.SetScopes(ctx, e.Ref(), both); err != nil {
 			return err
 		}
 	}
@@ -111,7 +111,7 @@ func (b *Broker) supplement(ctx context.Context, e journal.Carried, wanted []ori
 	if err != nil { // it may have got there: the row goes on to say what the session could have
 		return err
 	}
-	return b.o.Journal.SetScopes(ctx, e.GetSessionId(), wanted)
+	return b.o.Journal.SetScopes(ctx, e.Ref(), wanted)
 }
 
 // issue is the time of the newest supplement of this node, in Unix milliseconds: an

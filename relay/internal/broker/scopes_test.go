@@ -19,7 +19,7 @@ func (w *world) able(t *testing.T, capabilities ...orielv1.Capability) {
 	w.machine.Hello.Capabilities = capabilities
 	_ = w.agent.Conn.Close()
 	relaytest.Until(t, "offline", func() bool { // else an offer may go to the connection that is gone
-		c, err := w.tabs.Fleet.Get(t.Context(), w.computer)
+		c, err := w.tabs.Fleet.Get(t.Context(), relaytest.Own(w.computer))
 		return err == nil && c.GetStatus() == orielv1.Computer_STATUS_OFFLINE
 	})
 	w.agent = w.machine.Connect(t, w.agents, "")
@@ -60,7 +60,7 @@ func TestScopesChangeInMidSession(t *testing.T) {
 			}
 			issued = s.GetIssuedAt()
 			relaytest.Until(t, "the journal knows", func() bool {
-				e, err := w.tabs.Journal.Find(t.Context(), id)
+				e, err := w.tabs.Journal.Find(t.Context(), relaytest.Own(id))
 				return err == nil && slices.Equal(e.Now, wanted)
 			})
 		}
@@ -118,7 +118,7 @@ func TestScopesThatAnAgentDoesNotServe(t *testing.T) {
 	if p := w.tab.Problem(); p.GetAttempt() != attempt || p.GetCode() != orielv1.Code_CODE_UNIMPLEMENTED || !strings.Contains(p.GetDetail(), "update the agent") {
 		t.Errorf("%v", p)
 	}
-	c, err := n.Fleet.Get(t.Context(), w.computer)
+	c, err := n.Fleet.Get(t.Context(), relaytest.Own(w.computer))
 	if err != nil || !slices.Equal(c.GetCapabilities(), w.machine.Hello.GetCapabilities()) {
 		t.Errorf("the computer is kept with %v (%v)", c.GetCapabilities(), err)
 	}
@@ -146,7 +146,7 @@ func TestFewerScopesCountOnceAnswered(t *testing.T) {
 	each(t, relaytest.NodeOptions{}, func(t *testing.T, w *world) {
 		id, _ := w.session(t, relaytest.Controlling)
 		now := func() []orielv1.Scope {
-			e, err := w.tabs.Journal.Find(t.Context(), id)
+			e, err := w.tabs.Journal.Find(t.Context(), relaytest.Own(id))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -40,9 +40,10 @@ type Seat struct {
 
 // live is a session whose tab is, or just was, on this node.
 type live struct {
-	id, computer string
-	ready        chan struct{} // closed when sub is there
-	sub          *bus.Subscription
+	store.Ref // of the session
+	computer  store.Ref
+	ready     chan struct{} // closed when sub is there
+	sub       *bus.Subscription
 
 	// Protected by Broker.mu.
 	held
@@ -102,8 +103,8 @@ func (s *Seat) Candidate(c *orielv1.Candidate) {
 
 func (b *Broker) candidate(l *live, c *orielv1.Candidate) {
 	c = proto.CloneOf(c)
-	c.SessionId = l.id
-	b.tell(l.computer, &orielv1.ToAgent{Body: &orielv1.ToAgent_Candidate{Candidate: c}})
+	c.SessionId = l.ID
+	b.tell(l.computer.ID, &orielv1.ToAgent{Body: &orielv1.ToAgent_Candidate{Candidate: c}})
 }
 
 // Close ends a session of this person: the operator's disconnect. Without a
@@ -116,7 +117,7 @@ func (s *Seat) Close(ctx context.Context, session string, attempt, ask uint32) {
 	}
 	e, err := s.own(ctx, session)
 	if err == nil {
-		err = s.b.end(ctx, e.GetSessionId(), orielv1.EndReason_END_REASON_OPERATOR, 0, "")
+		err = s.b.end(ctx, e.Ref(), orielv1.EndReason_END_REASON_OPERATOR, 0, "")
 	}
 	if err != nil && !errors.Is(err, store.ErrEnded) {
 		s.problem(ask, 0, session, err)
@@ -132,7 +133,7 @@ func (s *Seat) withdraw(attempt uint32) (session string) {
 		return ""
 	}
 	if r.live != nil {
-		return r.live.id
+		return r.live.ID
 	}
 	delete(s.b.waiting, r) // whoever tries it just now ends what comes of it
 	delete(s.requests, attempt)
@@ -142,7 +143,7 @@ func (s *Seat) withdraw(attempt uint32) (session string) {
 // own is the running session of that id, if it is this person's. Errors:
 // store.ErrEnded, and store.ErrNotFound also for another person's.
 func (s *Seat) own(ctx context.Context, session string) (journal.Carried, error) {
-	e, err := s.b.o.Journal.Find(ctx, session)
+	e, err := s.b.o.Journal.Find(ctx, s.tab.Who().Of(session))
 	switch {
 	case err != nil:
 		return journal.Carried{}, err
@@ -165,7 +166,7 @@ func (s *Seat) Attach(ctx context.Context, session string, ask uint32) {
 		err = s.b.o.Access.Require(ctx, s.tab.Who(), access.Connect, access.Computer(e.GetComputerId()))
 	}
 	if err == nil {
-		_, err = s.b.hold(s, e.JournalEntry, held{any: true})
+		_, err = s.b.hold(s, e, held{any: true})
 	}
 	if err != nil {
 		s.problem(ask, 0, session, err)
@@ -173,19 +174,19 @@ func (s *Seat) Attach(ctx context.Context, session string, ask uint32) {
 }
 
 // hold makes the session that of seat s, whoever had it before.
-func (b *Broker) hold(s *Seat, e *orielv1.JournalEntry, h held) (*live, error) {
+func (b *Broker) hold(s *Seat, e journal.Carried, h held) (*live, error) {
 	subject, err := bus.Session(e.GetSessionId())
 	if err != nil {
 		return nil, store.ErrNotFound
 	}
-	l := &live{id: e.GetSessionId(), computer: e.GetComputerId(), seat: s, held: h, ready: make(chan struct{})}
+	l := &live{Ref: e.Ref(), computer: e.Computer(), seat: s, held: h, ready: make(chan struct{})}
 	if l.sub, err = b.o.Bus.Subscribe(subject, func(m *orielv1.BusMessage, _ bus.Reply) { b.fromBus(l, m.GetSession()) }); err != nil {
 		return nil, err
 	}
 	close(l.ready)
 	b.mu.Lock()
-	before := b.sessions[l.id]
-	b.sessions[l.id] = l
+	before := b.sessions[l.ID]
+	b.sessions[l.ID] = l
 	var other *Seat
 	if before != nil {
 		other = before.seat
@@ -193,7 +194,7 @@ func (b *Broker) hold(s *Seat, e *orielv1.JournalEntry, h held) (*live, error) {
 		before.stop()
 	}
 	for number, r := range s.requests {
-		if r.live != nil && r.live.id == l.id && number != h.attempt {
+		if r.live != nil && r.live.ID == l.ID && number != h.attempt {
 			delete(s.requests, number)
 		}
 	}
@@ -203,16 +204,16 @@ func (b *Broker) hold(s *Seat, e *orielv1.JournalEntry, h held) (*live, error) {
 		before.sub.Close()
 	}
 	if other != nil && other != s {
-		other.taken(l.id)
+		other.taken(l.ID)
 	}
 	err = b.o.Bus.Publish(subject, &orielv1.BusMessage{Body: &orielv1.BusMessage_Session{Session: &orielv1.BusSession{
-		ComputerId: l.computer, Body: &orielv1.BusSession_Taken{Taken: &orielv1.BusTaken{Tab: s.tab.ID()}}}}})
+		ComputerId: l.computer.ID, Body: &orielv1.BusSession_Taken{Taken: &orielv1.BusTaken{Tab: s.tab.ID()}}}}})
 	if err != nil {
 		b.drop(l)
 		return nil, err
 	}
 	if h.request == nil || h.resumed() {
-		b.attend(l.id, true)
+		b.attend(l.Ref, true)
 	}
 	if left { // it went while this was under way
 		b.abandon(l)
@@ -221,11 +222,11 @@ func (b *Broker) hold(s *Seat, e *orielv1.JournalEntry, h held) (*live, error) {
 }
 
 // attend notes whether a tab has a session.
-func (b *Broker) attend(id string, yes bool) {
+func (b *Broker) attend(session store.Ref, yes bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	if err := b.o.Journal.Attend(ctx, id, yes); err != nil {
-		b.o.Log.Warn("not noted whether a tab has a session", "session", id, "err", err)
+	if err := b.o.Journal.Attend(ctx, session, yes); err != nil {
+		b.o.Log.Warn("not noted whether a tab has a session", "session", session.ID, "err", err)
 	}
 }
 
@@ -252,8 +253,8 @@ func (b *Broker) drop(l *live) {
 
 // forget takes l out of what is known; b.mu is held.
 func (b *Broker) forget(l *live) {
-	if b.sessions[l.id] == l {
-		delete(b.sessions, l.id)
+	if b.sessions[l.ID] == l {
+		delete(b.sessions, l.ID)
 	}
 	l.stop()
 	if l.seat != nil {
@@ -292,7 +293,7 @@ func (s *Seat) Leave() {
 func (b *Broker) abandon(l *live) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.sessions[l.id] != l {
+	if b.sessions[l.ID] != l {
 		return
 	}
 	l.seat = nil
@@ -302,7 +303,7 @@ func (b *Broker) abandon(l *live) {
 
 func (b *Broker) graceOver(l *live) {
 	b.mu.Lock()
-	current := b.sessions[l.id] == l && l.seat == nil
+	current := b.sessions[l.ID] == l && l.seat == nil
 	b.mu.Unlock()
 	if !current {
 		return
@@ -310,14 +311,14 @@ func (b *Broker) graceOver(l *live) {
 	b.drop(l)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	e, err := b.o.Journal.Get(ctx, l.id)
+	e, err := b.o.Journal.Get(ctx, l.Ref)
 	if err == nil && e.GetEndedAt() == 0 && e.GetConnectedAt() == 0 {
-		err = b.end(ctx, l.id, orielv1.EndReason_END_REASON_TIMEOUT, 0, "the operator's window was closed before the session connected")
+		err = b.end(ctx, l.Ref, orielv1.EndReason_END_REASON_TIMEOUT, 0, "the operator's window was closed before the session connected")
 	} else if err == nil && e.GetEndedAt() == 0 {
-		b.attend(l.id, false)
+		b.attend(l.Ref, false)
 	}
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		b.o.Log.Warn("session of a tab that is gone", "session", l.id, "err", err)
+		b.o.Log.Warn("session of a tab that is gone", "session", l.ID, "err", err)
 	}
 }
 

@@ -245,7 +245,7 @@ func (b *Broker) sayTickets() {
 	}
 	for _, l := range b.sessions {
 		if l.request != nil && l.request.live == l {
-			held[l.request.ticket] = l.id
+			held[l.request.ticket] = l.ID
 		}
 	}
 	b.mu.Unlock()

@@ -139,7 +139,7 @@ func TestTicketsAreHeldByWhoWaits(t *testing.T) {
 		defer later.Store(0) // the next world begins by the right time
 		_ = w.agent.Conn.Close()
 		relaytest.Until(t, "the computer is offline", func() bool {
-			c, err := w.tabs.Fleet.Get(t.Context(), w.computer)
+			c, err := w.tabs.Fleet.Get(t.Context(), relaytest.Own(w.computer))
 			return err == nil && c.GetStatus() == orielv1.Computer_STATUS_OFFLINE
 		})
 		user := w.tab.Welcome.GetIceServers()[0].GetUsername()

@@ -22,25 +22,24 @@ const (
 	MaxTokenLifetime = 365 * 24 * time.Hour
 )
 
-// CreateToken makes a token for somebody that is good so often
-// and so long, both clamped to the bounds. Its text is returned here and never
-// again.
-func (f *Fleet) CreateToken(ctx context.Context, by audit.Actor, note string, uses int, lifetime time.Duration) (text string, t store.EnrollmentToken, err error) {
+// CreateToken makes a token that lets computers into an organization, so often and so
+// long, both clamped to the bounds. Its text is returned here and never again.
+func (f *Fleet) CreateToken(ctx context.Context, o store.OrganizationID, by audit.Actor, note string, uses int, lifetime time.Duration) (text string, t store.EnrollmentToken, err error) {
 	made := trust.NewToken(f.o.RelayKey)
 	now := f.o.Now()
 	t = store.EnrollmentToken{ID: store.NewID(), TokenKey: made.Public(), Note: sanitize.Line(note, 256), CreatedBy: by.ID,
 		CreatedAt: now.UnixMilli(), ExpiresAt: now.Add(min(lifetime, MaxTokenLifetime)).UnixMilli(),
 		UsesLeft: int64(min(max(uses, 1), MaxTokenUses))}
-	if err := f.tokens().Add(ctx, by.Did(audit.TokenMade, "token", t.ID, "note", t.Note, "uses", strconv.FormatInt(t.UsesLeft, 10)), t); err != nil {
+	if err := f.o.Store.Tokens(o).Add(ctx, by.Did(audit.TokenMade, "token", t.ID, "note", t.Note, "uses", strconv.FormatInt(t.UsesLeft, 10)), t); err != nil {
 		return "", store.EnrollmentToken{}, fmt.Errorf("create enrollment token: %w", err)
 	}
 	f.o.Log.Info("enrollment token made", "token", t.ID, "person", by.ID, "uses", t.UsesLeft)
 	return made.String(), t, nil
 }
 
-// Tokens are all tokens, newest first.
-func (f *Fleet) Tokens(ctx context.Context) ([]store.EnrollmentToken, error) {
-	all, err := f.tokens().List(ctx)
+// Tokens are all of an organization, newest first.
+func (f *Fleet) Tokens(ctx context.Context, o store.OrganizationID) ([]store.EnrollmentToken, error) {
+	all, err := f.o.Store.Tokens(o).List(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list enrollment tokens: %w", err)
 	}
@@ -48,8 +47,8 @@ func (f *Fleet) Tokens(ctx context.Context) ([]store.EnrollmentToken, error) {
 }
 
 // RevokeToken makes a token useless. Errors: store.ErrNotFound.
-func (f *Fleet) RevokeToken(ctx context.Context, by audit.Actor, id string) error {
-	if err := f.tokens().Revoke(ctx, by.Did(audit.TokenRevoked, "token", id), id, f.now()); err != nil {
+func (f *Fleet) RevokeToken(ctx context.Context, by audit.Actor, token store.Ref) error {
+	if err := f.o.Store.Tokens(token.Organization).Revoke(ctx, by.Did(audit.TokenRevoked, "token", token.ID), token.ID, f.now()); err != nil {
 		return fmt.Errorf("revoke enrollment token: %w", err)
 	}
 	return nil
@@ -109,11 +108,11 @@ func (f *Fleet) Admit(ctx context.Context, hello *orielv1.Hello, token ed25519.P
 			if row.SameMachineAs != "" {
 				f.o.Log.Warn("this machine is enrolled already", "computer", row.ID, "older", row.SameMachineAs)
 			}
-			f.changed(row.ID)
+			f.changed(row.Ref())
 			if row.SplitFrom != "" {
-				f.changed(row.SplitFrom)
+				f.changed(row.Organization.Ref(row.SplitFrom))
 			}
-			return Record{ID: row.ID, Name: nameOf(row), Key: row.MachineKey}, true, nil
+			return Record{Ref: row.Ref(), Name: nameOf(row), Key: row.MachineKey}, true, nil
 		case errors.Is(err, store.ErrNotFound):
 			former, err := f.member(ctx, row.MachineKey, m)
 			if former {
@@ -132,10 +131,10 @@ func (f *Fleet) Admit(ctx context.Context, hello *orielv1.Hello, token ed25519.P
 	if known.Blocked {
 		return Record{}, false, ErrBlocked
 	}
-	row.ID = known.ID
-	if err := f.save(ctx, row.ID, "greeting", func(ctx context.Context) error { return f.computers().SaveGreeting(ctx, &row) }); err != nil {
+	row.ID, row.Organization = known.ID, known.Organization
+	if err := f.save(ctx, row.Ref(), "greeting", func(ctx context.Context) error { return f.of(row.Ref()).SaveGreeting(ctx, &row) }); err != nil {
 		return Record{}, false, fmt.Errorf("admit computer: %w", err)
 	}
 	row.Name = known.Name
-	return Record{ID: row.ID, Name: nameOf(row), Key: row.MachineKey}, false, nil
+	return Record{Ref: row.Ref(), Name: nameOf(row), Key: row.MachineKey}, false, nil
 }

@@ -33,12 +33,13 @@
 //
 // # Changes
 //
-// Every change is announced on the bus (fleet.changed) with the computers'
-// ids; who shows them looks them up again. Agents' text is bounded and made
+// Every change is announced on the bus (fleet.changed) with the computers' ids and
+// whose they are; who shows them looks them up again. Agents' text is bounded and made
 // plain before it is kept.
 //
 // Whether a person may is asked of access by whoever speaks for one: the API,
-// the hub's tabs, the broker.
+// the hub's tabs, the broker. They name an organization with each computer (store.Ref),
+// the person's own; one of another is as one that does not exist.
 package fleet
 
 import (
@@ -46,6 +47,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -75,17 +77,16 @@ var (
 // MaxName is the length of a computer's name in bytes.
 const MaxName = 256
 
-// Options of New; all are needed but Organization, Log, Now and Lifetime.
+// Options of New; all are needed but Log, Now and Lifetime.
 type Options struct {
-	Store        *store.Store
-	Organization store.OrganizationID // whose computers these are; empty: the first
-	Bus          *bus.Bus
-	Blobs        *blob.Store
-	RelayKey     ed25519.PublicKey
-	Node         string // of this relay process; the same after a restart
-	Log          *slog.Logger
-	Now          func() time.Time
-	Lifetime     time.Duration // of this node without a heartbeat; 0: NodeLifetime
+	Store    *store.Store
+	Bus      *bus.Bus
+	Blobs    *blob.Store
+	RelayKey ed25519.PublicKey
+	Node     string // of this relay process; the same after a restart
+	Log      *slog.Logger
+	Now      func() time.Time
+	Lifetime time.Duration // of this node without a heartbeat; 0: NodeLifetime
 }
 
 // Fleet is the computers. Its methods may be called from any goroutine.
@@ -94,10 +95,10 @@ type Fleet struct {
 	run string // of this node, told from earlier ones
 
 	mu   sync.Mutex
-	here map[string]connection   // protected by mu; connections to this node by computer
-	gone map[string]int64        // protected by mu; when a connection ended that the database still has, by computer
-	owed map[string][]*unwritten // protected by mu; what computers said and the disk had no room for
-	full bool                    // protected by mu; the disk had no room for the last heartbeat
+	here map[store.Ref]connection   // protected by mu; connections to this node by computer
+	gone map[store.Ref]int64        // protected by mu; when a connection ended that the database still has, by computer
+	owed map[store.Ref][]*unwritten // protected by mu; what computers said and the disk had no room for
+	full bool                       // protected by mu; the disk had no room for the last heartbeat
 }
 
 // New makes a Fleet of what is in the store.
@@ -111,52 +112,47 @@ func New(o Options) *Fleet {
 	if o.Lifetime == 0 {
 		o.Lifetime = NodeLifetime
 	}
-	if o.Organization == "" {
-		o.Organization = store.FirstOrganization
-	}
-	return &Fleet{o: o, run: store.NodeRun(o.Node), here: make(map[string]connection),
-		gone: make(map[string]int64), owed: make(map[string][]*unwritten)}
+	return &Fleet{o: o, run: store.NodeRun(o.Node), here: make(map[store.Ref]connection),
+		gone: make(map[store.Ref]int64), owed: make(map[store.Ref][]*unwritten)}
 }
 
 func (f *Fleet) now() int64 { return f.o.Now().UnixMilli() }
 
-func (f *Fleet) computers() store.Computers { return f.o.Store.Computers(f.o.Organization) }
-func (f *Fleet) sessions() store.Sessions   { return f.o.Store.Sessions(f.o.Organization) }
-func (f *Fleet) tokens() store.Tokens       { return f.o.Store.Tokens(f.o.Organization) }
-func (f *Fleet) waiting() store.Waiting     { return f.o.Store.Waiting(f.o.Organization) }
+// of are the computers of the organization of one of them.
+func (f *Fleet) of(c store.Ref) store.Computers { return f.o.Store.Computers(c.Organization) }
 
-// List is all computers that are visible, oldest first.
-func (f *Fleet) List(ctx context.Context, v store.Visibility) ([]*orielv1.Computer, error) {
-	return f.Lookup(ctx, v)
+// List is all computers of an organization that are visible, oldest first.
+func (f *Fleet) List(ctx context.Context, o store.OrganizationID, v store.Visibility) ([]*orielv1.Computer, error) {
+	return f.Lookup(ctx, o, v)
 }
 
 // Get is one computer. Errors: store.ErrNotFound.
-func (f *Fleet) Get(ctx context.Context, id string) (*orielv1.Computer, error) {
-	all, err := f.Lookup(ctx, store.Everything, id)
+func (f *Fleet) Get(ctx context.Context, c store.Ref) (*orielv1.Computer, error) {
+	all, err := f.Lookup(ctx, c.Organization, store.Everything, c.ID)
 	if err == nil && len(all) == 0 {
 		err = store.ErrNotFound
 	}
 	if err != nil {
-		return nil, fmt.Errorf("computer %.64q: %w", id, err)
+		return nil, fmt.Errorf("computer %.64q: %w", c.ID, err)
 	}
 	return all[0], nil
 }
 
-// Lookup is those of the visible computers with the given ids that exist, or all
+// Lookup is those of an organization's visible computers with the given ids that exist, or all
 // of them without any. MayControl is for the caller to fill in.
-func (f *Fleet) Lookup(ctx context.Context, v store.Visibility, ids ...string) ([]*orielv1.Computer, error) {
-	rows, err := f.computers().List(ctx, v, ids...)
+func (f *Fleet) Lookup(ctx context.Context, o store.OrganizationID, v store.Visibility, ids ...string) ([]*orielv1.Computer, error) {
+	rows, err := f.o.Store.Computers(o).List(ctx, v, ids...)
 	if err != nil {
 		return nil, fmt.Errorf("look up computers: %w", err)
 	}
 	if len(rows) == 0 {
 		return nil, nil
 	}
-	operators, err := f.sessions().Operators(ctx, ids...)
+	operators, err := f.o.Store.Sessions(o).Operators(ctx, ids...)
 	if err != nil {
 		return nil, fmt.Errorf("look up operators: %w", err)
 	}
-	twins, err := f.computers().Twins(ctx, ids...)
+	twins, err := f.o.Store.Computers(o).Twins(ctx, ids...)
 	if err != nil {
 		return nil, fmt.Errorf("look up twins: %w", err)
 	}
@@ -174,26 +170,26 @@ func (f *Fleet) Lookup(ctx context.Context, v store.Visibility, ids ...string) (
 
 // Record is a computer's key and name, for those who speak to it.
 type Record struct {
-	ID, Name string
-	Key      ed25519.PublicKey
-	Blocked  bool
+	store.Ref
+	Name    string
+	Key     ed25519.PublicKey
+	Blocked bool
 
-	Organization string               // whose it is
 	Capabilities []orielv1.Capability // of its agent, as it last said
 }
 
 // Record of one computer. Errors: store.ErrNotFound.
-func (f *Fleet) Record(ctx context.Context, id string) (Record, error) {
-	row, err := f.computers().Get(ctx, id)
+func (f *Fleet) Record(ctx context.Context, c store.Ref) (Record, error) {
+	row, err := f.of(c).Get(ctx, c.ID)
 	if err != nil {
-		return Record{}, fmt.Errorf("computer %.64q: %w", id, err)
+		return Record{}, fmt.Errorf("computer %.64q: %w", c.ID, err)
 	}
 	return record(row), nil
 }
 
 func record(row store.Computer) Record {
-	return Record{ID: row.ID, Name: nameOf(row), Key: row.MachineKey, Blocked: row.Blocked,
-		Organization: string(row.Organization), Capabilities: orielv1.FromWords[orielv1.Capability](row.Capabilities)}
+	return Record{Ref: row.Ref(), Name: nameOf(row), Key: row.MachineKey, Blocked: row.Blocked,
+		Capabilities: orielv1.FromWords[orielv1.Capability](row.Capabilities)}
 }
 
 // Opening is what the opening of a session by a person has to know of a computer.
@@ -206,8 +202,8 @@ type Opening struct {
 
 // Opening of a session with one computer. Errors: store.ErrNotFound, ErrBlocked,
 // ErrTwoMachines.
-func (f *Fleet) Opening(ctx context.Context, id, person string) (Opening, error) {
-	row, err := f.computers().Opening(ctx, id, person)
+func (f *Fleet) Opening(ctx context.Context, c store.Ref, person string) (Opening, error) {
+	row, err := f.of(c).Opening(ctx, c.ID, person)
 	switch {
 	case err != nil:
 	case row.Blocked:
@@ -216,49 +212,49 @@ func (f *Fleet) Opening(ctx context.Context, id, person string) (Opening, error)
 		err = ErrTwoMachines
 	}
 	if err != nil {
-		return Opening{}, fmt.Errorf("computer %.64q: %w", id, err)
+		return Opening{}, fmt.Errorf("computer %.64q: %w", c.ID, err)
 	}
 	return Opening{Record: record(row.Computer), Online: f.online(row.Computer), KnownKey: row.KnownKey, Running: int(row.Running)}, nil
 }
 
 // Rename gives a computer a name; an empty one gives the host name back.
 // Errors: store.ErrNotFound.
-func (f *Fleet) Rename(ctx context.Context, by audit.Actor, id, name string) error {
+func (f *Fleet) Rename(ctx context.Context, by audit.Actor, c store.Ref, name string) error {
 	name = sanitize.Line(name, MaxName)
-	if err := f.computers().Rename(ctx, by.Did(audit.ComputerRenamed, "computer", id, "name", name), id, name); err != nil {
+	if err := f.of(c).Rename(ctx, by.Did(audit.ComputerRenamed, "computer", c.ID, "name", name), c.ID, name); err != nil {
 		return fmt.Errorf("rename computer: %w", err)
 	}
-	f.changed(id)
+	f.changed(c)
 	return nil
 }
 
 // Block keeps a computer out, or lets it in again. Errors: store.ErrNotFound.
-func (f *Fleet) Block(ctx context.Context, by audit.Actor, id string, blocked bool) error {
+func (f *Fleet) Block(ctx context.Context, by audit.Actor, c store.Ref, blocked bool) error {
 	what := audit.ComputerUnblocked
 	if blocked {
 		what = audit.ComputerBlocked
 	}
-	if err := f.computers().Block(ctx, by.Did(what, "computer", id), id, blocked); err != nil {
+	if err := f.of(c).Block(ctx, by.Did(what, "computer", c.ID), c.ID, blocked); err != nil {
 		return fmt.Errorf("block computer: %w", err)
 	}
 	if blocked {
-		f.drop(id, ErrBlocked)
+		f.drop(c.ID, ErrBlocked)
 	}
-	f.changed(id)
+	f.changed(c)
 	return nil
 }
 
 // Remove forgets a computer; its agent is disconnected and needs a new token.
 // Errors: store.ErrNotFound.
-func (f *Fleet) Remove(ctx context.Context, by audit.Actor, id string) error {
-	if err := f.computers().Remove(ctx, by.Did(audit.ComputerRemoved, "computer", id), id); err != nil {
+func (f *Fleet) Remove(ctx context.Context, by audit.Actor, c store.Ref) error {
+	if err := f.of(c).Remove(ctx, by.Did(audit.ComputerRemoved, "computer", c.ID), c.ID); err != nil {
 		return fmt.Errorf("remove computer: %w", err)
 	}
-	f.o.Log.Info("computer removed", "computer", id)
-	f.drop(id, errRemoved)
-	f.announce(true, id)
-	if err := f.o.Blobs.Delete(ctx, previewKey(id)); err != nil {
-		f.o.Log.Warn("preview of a removed computer stays", "computer", id, "err", err)
+	f.o.Log.Info("computer removed", "computer", c.ID)
+	f.drop(c.ID, errRemoved)
+	f.announce(true, c)
+	if err := f.o.Blobs.Delete(ctx, previewKey(c.ID)); err != nil {
+		f.o.Log.Warn("preview of a removed computer stays", "computer", c.ID, "err", err)
 	}
 	return nil
 }
@@ -278,17 +274,21 @@ func (f *Fleet) toAgent(id string, m *orielv1.BusMessage) {
 	}
 }
 
-func (f *Fleet) changed(ids ...string) { f.announce(false, ids...) }
+func (f *Fleet) changed(all ...store.Ref) { f.announce(false, all...) }
 
-func (f *Fleet) announce(removed bool, ids ...string) {
+func (f *Fleet) announce(removed bool, all ...store.Ref) {
 	const most = 1000 // as BusFleetChanged allows
-	for len(ids) > 0 {
-		n := min(len(ids), most)
-		err := f.o.Bus.Publish(bus.FleetChanged, &orielv1.BusMessage{Body: &orielv1.BusMessage_FleetChanged{
-			FleetChanged: &orielv1.BusFleetChanged{ComputerIds: ids[:n], Removed: removed}}})
-		if err != nil {
-			f.o.Log.Warn("change of the fleet not announced", "computers", n, "err", err)
+	ids := map[store.OrganizationID][]string{}
+	for _, c := range all {
+		ids[c.Organization] = append(ids[c.Organization], c.ID)
+	}
+	for organization, ids := range ids {
+		for some := range slices.Chunk(ids, most) {
+			err := f.o.Bus.Publish(bus.FleetChanged, &orielv1.BusMessage{Body: &orielv1.BusMessage_FleetChanged{
+				FleetChanged: &orielv1.BusFleetChanged{Organization: string(organization), ComputerIds: some, Removed: removed}}})
+			if err != nil {
+				f.o.Log.Warn("change of the fleet not announced", "computers", len(some), "err", err)
+			}
 		}
-		ids = ids[n:]
 	}
 }

@@ -52,7 +52,7 @@ func hello(k ed25519.PublicKey, machine string) *orielv1.Hello {
 func TestToken(t *testing.T) {
 	each(t, func(t *testing.T, n *relaytest.Node) {
 		ctx := t.Context()
-		text, tok, err := n.Fleet.CreateToken(ctx, audit.Person("person", "", "", ""), "for the\noffice", 2, time.Hour)
+		text, tok, err := n.Fleet.CreateToken(ctx, store.FirstOrganization, audit.Person("person", "", "", ""), "for the\noffice", 2, time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -79,16 +79,16 @@ func TestToken(t *testing.T) {
 		if err := n.Fleet.Authenticate(ctx, k[:31], token, trust.Membership{}); !errors.Is(err, fleet.ErrUnauthorized) {
 			t.Fatal(err)
 		}
-		if err := n.Fleet.RevokeToken(ctx, audit.Command, tok.ID); err != nil {
+		if err := n.Fleet.RevokeToken(ctx, audit.Command, relaytest.Own(tok.ID)); err != nil {
 			t.Fatal(err)
 		}
 		if err := n.Fleet.Authenticate(ctx, k, token, trust.Membership{}); !errors.Is(err, fleet.ErrUnauthorized) {
 			t.Fatal(err)
 		}
-		if err := n.Fleet.RevokeToken(ctx, audit.Command, "?"); !errors.Is(err, store.ErrNotFound) {
+		if err := n.Fleet.RevokeToken(ctx, audit.Command, relaytest.Own("?")); !errors.Is(err, store.ErrNotFound) {
 			t.Fatal(err)
 		}
-		if all, err := n.Fleet.Tokens(ctx); err != nil || len(all) != 1 || all[0].RevokedAt == 0 {
+		if all, err := n.Fleet.Tokens(ctx, store.FirstOrganization); err != nil || len(all) != 1 || all[0].RevokedAt == 0 {
 			t.Fatal(all, err)
 		}
 	})
@@ -119,7 +119,7 @@ func TestOneKeyIsOneComputer(t *testing.T) {
 				t.Fatal("two computers for one key")
 			}
 		}
-		if all, err := n.Fleet.Tokens(ctx); err != nil || all[0].Used != 1 || all[0].UsesLeft != 4 {
+		if all, err := n.Fleet.Tokens(ctx, store.FirstOrganization); err != nil || all[0].Used != 1 || all[0].UsesLeft != 4 {
 			t.Fatal(all, err)
 		}
 		// The same machine with another key is another computer, flagged.
@@ -134,7 +134,7 @@ func TestOneKeyIsOneComputer(t *testing.T) {
 		if _, enrolled, err := n.Fleet.Admit(ctx, hello(k, "m"), token, trust.Membership{}, "192.0.2.1"); err != nil || enrolled {
 			t.Fatal(enrolled, err)
 		}
-		if all, err := n.Fleet.Tokens(ctx); err != nil || all[0].Used != 2 {
+		if all, err := n.Fleet.Tokens(ctx, store.FirstOrganization); err != nil || all[0].Used != 2 {
 			t.Fatal(all, err)
 		}
 	})
@@ -151,7 +151,7 @@ func TestAgentsTextIsPlainAndBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := n.Fleet.Get(ctx, r.ID)
+		c, err := n.Fleet.Get(ctx, relaytest.Own(r.ID))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,14 +174,14 @@ func TestNamesAndRemoval(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, want := range map[string]string{"Reception\u202e": "Reception", "": "pc"} {
-			if err := n.Fleet.Rename(ctx, audit.Command, r.ID, name); err != nil {
+			if err := n.Fleet.Rename(ctx, audit.Command, relaytest.Own(r.ID), name); err != nil {
 				t.Fatal(err)
 			}
-			if c, err := n.Fleet.Get(ctx, r.ID); err != nil || c.GetName() != want {
+			if c, err := n.Fleet.Get(ctx, relaytest.Own(r.ID)); err != nil || c.GetName() != want {
 				t.Fatal(c, err)
 			}
 		}
-		if err := n.Fleet.Block(ctx, audit.Command, r.ID, true); err != nil {
+		if err := n.Fleet.Block(ctx, audit.Command, relaytest.Own(r.ID), true); err != nil {
 			t.Fatal(err)
 		}
 		if err := n.Fleet.Authenticate(ctx, r.Key, nil, trust.Membership{}); !errors.Is(err, fleet.ErrBlocked) {
@@ -190,24 +190,24 @@ func TestNamesAndRemoval(t *testing.T) {
 		if _, _, err := n.Fleet.Admit(ctx, hello(r.Key, ""), nil, trust.Membership{}, ""); !errors.Is(err, fleet.ErrBlocked) {
 			t.Fatal(err)
 		}
-		if c, _ := n.Fleet.Get(ctx, r.ID); c.GetStatus() != orielv1.Computer_STATUS_BLOCKED {
+		if c, _ := n.Fleet.Get(ctx, relaytest.Own(r.ID)); c.GetStatus() != orielv1.Computer_STATUS_BLOCKED {
 			t.Fatal(c)
 		}
-		if err := n.Fleet.Remove(ctx, audit.Command, r.ID); err != nil {
+		if err := n.Fleet.Remove(ctx, audit.Command, relaytest.Own(r.ID)); err != nil {
 			t.Fatal(err)
 		}
 		for what, err := range map[string]error{
-			"rename": n.Fleet.Rename(ctx, audit.Command, r.ID, "x"), "block": n.Fleet.Block(ctx, audit.Command, r.ID, true), "remove": n.Fleet.Remove(ctx, audit.Command, r.ID),
-			"refresh": n.Fleet.Refresh(ctx, r.ID), "ask": n.Fleet.Ask(ctx, "no.id", nil, false),
+			"rename": n.Fleet.Rename(ctx, audit.Command, relaytest.Own(r.ID), "x"), "block": n.Fleet.Block(ctx, audit.Command, relaytest.Own(r.ID), true), "remove": n.Fleet.Remove(ctx, audit.Command, relaytest.Own(r.ID)),
+			"refresh": n.Fleet.Refresh(ctx, relaytest.Own(r.ID)), "ask": n.Fleet.Ask(ctx, "no.id", nil, false),
 		} {
 			if !errors.Is(err, store.ErrNotFound) {
 				t.Errorf("%s: %v", what, err)
 			}
 		}
-		if _, err := n.Fleet.Get(ctx, r.ID); !errors.Is(err, store.ErrNotFound) {
+		if _, err := n.Fleet.Get(ctx, relaytest.Own(r.ID)); !errors.Is(err, store.ErrNotFound) {
 			t.Fatal(err)
 		}
-		if _, _, _, err := n.Fleet.Preview(ctx, r.ID); !errors.Is(err, store.ErrNotFound) {
+		if _, _, _, err := n.Fleet.Preview(ctx, relaytest.Own(r.ID)); !errors.Is(err, store.ErrNotFound) {
 			t.Fatal(err)
 		}
 	})

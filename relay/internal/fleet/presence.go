@@ -81,7 +81,7 @@ func (f *Fleet) noted(err error) error {
 func (f *Fleet) online(row store.Computer) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if _, here := f.here[row.ID]; here {
+	if _, here := f.here[row.Ref()]; here {
 		return true
 	}
 	if !f.o.Store.Shared() || strings.HasPrefix(row.Node, f.o.Node+"/") {
@@ -114,8 +114,8 @@ func (f *Fleet) depart(ctx context.Context, known map[string]string) error {
 	gone := maps.Clone(f.gone)
 	f.mu.Unlock()
 	for computer, at := range gone {
-		if conn := known[computer]; conn != "" && !f.isHere(computer, conn) {
-			dropped, err := f.o.Store.Nodes().Disconnect(ctx, computer, conn, at)
+		if conn := known[computer.ID]; conn != "" && !f.isHere(computer, conn) {
+			dropped, err := f.o.Store.Nodes().Disconnect(ctx, computer.ID, conn, at)
 			if err != nil {
 				return err
 			}
@@ -139,10 +139,10 @@ func (f *Fleet) restore(ctx context.Context, known map[string]string) error {
 	here := maps.Clone(f.here)
 	f.mu.Unlock()
 	for computer, conn := range here {
-		if known[computer] != "" && !conn.unknown {
+		if known[computer.ID] != "" && !conn.unknown {
 			continue
 		}
-		there, err := f.o.Store.Nodes().Restore(ctx, store.Restore{ComputerID: computer, Run: f.run, ConnID: conn.id,
+		there, err := f.o.Store.Nodes().Restore(ctx, store.Restore{ComputerID: computer.ID, Run: f.run, ConnID: conn.id,
 			Since: conn.since, Unknown: conn.unknown})
 		if err != nil {
 			return err
@@ -153,10 +153,10 @@ func (f *Fleet) restore(ctx context.Context, known map[string]string) error {
 				f.here[computer] = connection{id: conn.id, since: conn.since}
 			}
 			f.mu.Unlock()
-			f.replace(computer, conn.id) // or this one is replaced: whoever has one looks
+			f.replace(computer.ID, conn.id) // or this one is replaced: whoever has one looks
 		}
 		if there && !f.isHere(computer, conn.id) { // it ended just now
-			_, err = f.o.Store.Nodes().Disconnect(ctx, computer, conn.id, f.now())
+			_, err = f.o.Store.Nodes().Disconnect(ctx, computer.ID, conn.id, f.now())
 		}
 		if there {
 			f.changed(computer)
@@ -168,7 +168,7 @@ func (f *Fleet) restore(ctx context.Context, known map[string]string) error {
 	return nil
 }
 
-func (f *Fleet) isHere(computer, conn string) bool {
+func (f *Fleet) isHere(computer store.Ref, conn string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.here[computer].id == conn
@@ -177,13 +177,13 @@ func (f *Fleet) isHere(computer, conn string) bool {
 // Connected notes that a computer is connected to this node now; a connection
 // that it had before, here or elsewhere, is closed by whoever holds it. With a
 // full disk only this node knows, until there is room.
-func (f *Fleet) Connected(ctx context.Context, computer, conn string) error {
+func (f *Fleet) Connected(ctx context.Context, computer store.Ref, conn string) error {
 	c := connection{id: conn, since: f.now()}
 	f.mu.Lock()
 	older, had := f.here[computer]
 	f.here[computer] = c // before the database has it, so that depart does not take it for one that ended
 	f.mu.Unlock()
-	err := f.o.Store.Nodes().Connect(ctx, computer, f.run, conn, c.since)
+	err := f.o.Store.Nodes().Connect(ctx, computer.ID, f.run, conn, c.since)
 	f.mu.Lock()
 	switch mine := f.here[computer] == c; {
 	case mine && store.DiskFull(err):
@@ -195,11 +195,11 @@ func (f *Fleet) Connected(ctx context.Context, computer, conn string) error {
 	}
 	f.mu.Unlock()
 	if store.DiskFull(err) {
-		f.o.Log.Warn("connection not noted yet", "computer", computer, "err", err)
+		f.o.Log.Warn("connection not noted yet", "computer", computer.ID, "err", err)
 	} else if err != nil {
 		return fmt.Errorf("note connection: %w", err)
 	}
-	f.replace(computer, conn)
+	f.replace(computer.ID, conn)
 	f.changed(computer)
 	return nil
 }
@@ -212,14 +212,14 @@ func (f *Fleet) replace(computer, conn string) {
 
 // Replaced reports whether a computer has another connection than this one,
 // which was Connected.
-func (f *Fleet) Replaced(ctx context.Context, computer, conn string) (bool, error) {
+func (f *Fleet) Replaced(ctx context.Context, computer store.Ref, conn string) (bool, error) {
 	f.mu.Lock()
 	here := f.here[computer]
 	f.mu.Unlock()
 	if here.unknown && here.id != conn {
 		return true, nil // by one that only this node knows of
 	}
-	now, since, err := f.o.Store.Nodes().Connection(ctx, computer)
+	now, since, err := f.o.Store.Nodes().Connection(ctx, computer.ID)
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
 	}
@@ -233,7 +233,7 @@ func (f *Fleet) Replaced(ctx context.Context, computer, conn string) (bool, erro
 }
 
 // Disconnected notes that a connection ended.
-func (f *Fleet) Disconnected(ctx context.Context, computer, conn string) error {
+func (f *Fleet) Disconnected(ctx context.Context, computer store.Ref, conn string) error {
 	f.mu.Lock()
 	was := f.here[computer]
 	if was.id == conn {
@@ -241,7 +241,7 @@ func (f *Fleet) Disconnected(ctx context.Context, computer, conn string) error {
 	}
 	f.mu.Unlock()
 	at := f.now()
-	gone, err := f.o.Store.Nodes().Disconnect(ctx, computer, conn, at)
+	gone, err := f.o.Store.Nodes().Disconnect(ctx, computer.ID, conn, at)
 	if err != nil {
 		f.mu.Lock()
 		f.gone[computer] = at
@@ -261,7 +261,7 @@ type unwritten struct {
 }
 
 // save writes what a computer says of itself; with a full disk, later.
-func (f *Fleet) save(ctx context.Context, computer, what string, write func(context.Context) error) error {
+func (f *Fleet) save(ctx context.Context, computer store.Ref, what string, write func(context.Context) error) error {
 	err := write(ctx)
 	if err != nil && !store.DiskFull(err) {
 		return err
@@ -271,7 +271,7 @@ func (f *Fleet) save(ctx context.Context, computer, what string, write func(cont
 	// Either way it is newer than what was kept.
 	kept := slices.DeleteFunc(slices.Clone(f.owed[computer]), func(u *unwritten) bool { return u.what == what })
 	if err != nil {
-		f.o.Log.Warn("word of a computer not saved yet", "computer", computer, "what", what, "err", err)
+		f.o.Log.Warn("word of a computer not saved yet", "computer", computer.ID, "what", what, "err", err)
 		kept = append(kept, &unwritten{what, write})
 	}
 	if f.owed[computer] = kept; len(kept) == 0 {

@@ -37,7 +37,7 @@ func TestPreviewLimits(t *testing.T) {
 		{"the most bytes", picture(10, 10, full), nil},
 		{"a byte more", picture(10, 10, full+1), fleet.ErrPreview},
 	} {
-		if err := n.Fleet.SavePreview(t.Context(), id, tc.preview); !errors.Is(err, tc.want) {
+		if err := n.Fleet.SavePreview(t.Context(), relaytest.Own(id), tc.preview); !errors.Is(err, tc.want) {
 			t.Errorf("%s: %v, want %v", tc.name, err, tc.want)
 		}
 	}

@@ -21,22 +21,22 @@ import (
 var ErrPreview = errors.New("no JPEG picture of a preview's size")
 
 // SaveStatus keeps what an agent says of its display.
-func (f *Fleet) SaveStatus(ctx context.Context, computer string, s *orielv1.Status) error {
-	row := store.Computer{ID: computer, Display: displays[s.GetDisplay()],
+func (f *Fleet) SaveStatus(ctx context.Context, c store.Ref, s *orielv1.Status) error {
+	row := store.Computer{ID: c.ID, Display: displays[s.GetDisplay()],
 		DisplayDetail: sanitize.Line(s.GetDetail(), 1024), UserName: sanitize.Line(s.GetUser(), 256)}
 	columns := store.ColumnsOfDisplay
 	if row.UserName == "" {
 		columns = columns[:2] // the summary knows better
 	}
-	if err := f.save(ctx, computer, "status", func(ctx context.Context) error { return f.computers().Save(ctx, row, columns) }); err != nil {
+	if err := f.save(ctx, c, "status", func(ctx context.Context) error { return f.of(c).Save(ctx, row, columns) }); err != nil {
 		return fmt.Errorf("save status: %w", err)
 	}
-	f.changed(computer)
+	f.changed(c)
 	return nil
 }
 
 // SaveInventory keeps what an agent says of its machine.
-func (f *Fleet) SaveInventory(ctx context.Context, computer string, i *orielv1.Inventory) error {
+func (f *Fleet) SaveInventory(ctx context.Context, c store.Ref, i *orielv1.Inventory) error {
 	now := f.now()
 	if i.TakenAt <= 0 || i.TakenAt > now {
 		i.TakenAt = now
@@ -44,7 +44,7 @@ func (f *Fleet) SaveInventory(ctx context.Context, computer string, i *orielv1.I
 	sanitize.Message(i.ProtoReflect())
 	data, err := orielv1.Encode(i)
 	if err == nil {
-		err = f.computers().SaveInventory(ctx, computer, i.TakenAt, data)
+		err = f.of(c).SaveInventory(ctx, c.ID, i.TakenAt, data)
 	}
 	if err != nil {
 		return fmt.Errorf("save inventory: %w", err)
@@ -53,8 +53,8 @@ func (f *Fleet) SaveInventory(ctx context.Context, computer string, i *orielv1.I
 }
 
 // Inventory is what a computer told last. Errors: store.ErrNotFound.
-func (f *Fleet) Inventory(ctx context.Context, id string) (*orielv1.Inventory, error) {
-	data, err := f.computers().Inventory(ctx, id)
+func (f *Fleet) Inventory(ctx context.Context, c store.Ref) (*orielv1.Inventory, error) {
+	data, err := f.of(c).Inventory(ctx, c.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -64,11 +64,11 @@ func (f *Fleet) Inventory(ctx context.Context, id string) (*orielv1.Inventory, e
 
 // Refresh asks a computer for its inventory and returns when it was saved.
 // Errors: store.ErrNotFound, those of Ask.
-func (f *Fleet) Refresh(ctx context.Context, id string) error {
-	if _, err := f.computers().Get(ctx, id); err != nil {
-		return fmt.Errorf("computer %.64q: %w", id, err)
+func (f *Fleet) Refresh(ctx context.Context, c store.Ref) error {
+	if _, err := f.of(c).Get(ctx, c.ID); err != nil {
+		return fmt.Errorf("computer %.64q: %w", c.ID, err)
 	}
-	return f.Ask(ctx, id, &orielv1.ToAgent{Body: &orielv1.ToAgent_SendInventory{SendInventory: &orielv1.SendInventory{}}}, true)
+	return f.Ask(ctx, c.ID, &orielv1.ToAgent{Body: &orielv1.ToAgent_SendInventory{SendInventory: &orielv1.SendInventory{}}}, true)
 }
 
 // askWithin bounds an ask whose answer somebody waits for.
@@ -77,7 +77,7 @@ const (
 	askWithin  = 20 * time.Second
 )
 
-// Ask sends m to a computer, on whichever node it is; nil m asks only whether
+// Ask sends m to a computer, whosever it is, on whichever node; nil m asks only whether
 // it is there. With wait it returns when the computer has answered. Errors:
 // ErrOffline, ErrNoAnswer, ErrUnknownAsk, ErrAnswer with what the computer or its node says.
 func (f *Fleet) Ask(ctx context.Context, computer string, m *orielv1.ToAgent, wait bool) error {
@@ -130,26 +130,26 @@ func previewKey(computer string) string { return "previews/" + computer }
 
 // SavePreview keeps a picture in the place of the one before. Errors:
 // ErrPreview for what is no JPEG of a preview's size.
-func (f *Fleet) SavePreview(ctx context.Context, computer string, p *orielv1.Preview) error {
+func (f *Fleet) SavePreview(ctx context.Context, c store.Ref, p *orielv1.Preview) error {
 	config, err := jpeg.DecodeConfig(bytes.NewReader(p.GetData()))
 	if err != nil || p.GetType() != "image/jpeg" || max(config.Width, config.Height) > orielv1.MaxPreviewSide || len(p.GetData()) > orielv1.MaxPreviewBytes {
 		return ErrPreview
 	}
-	if err := f.o.Blobs.Put(ctx, previewKey(computer), p.GetData()); err != nil {
+	if err := f.o.Blobs.Put(ctx, previewKey(c.ID), p.GetData()); err != nil {
 		return fmt.Errorf("save preview: %w", err)
 	}
-	row := store.Computer{ID: computer, PreviewAt: f.now(), PreviewType: "image/jpeg", PreviewTag: tagOf(p.GetData())}
-	if err := f.computers().Save(ctx, row, store.ColumnsOfPreview); err != nil {
+	row := store.Computer{ID: c.ID, PreviewAt: f.now(), PreviewType: "image/jpeg", PreviewTag: tagOf(p.GetData())}
+	if err := f.of(c).Save(ctx, row, store.ColumnsOfPreview); err != nil {
 		return fmt.Errorf("save preview: %w", err)
 	}
-	f.changed(computer)
+	f.changed(c)
 	return nil
 }
 
 // Preview is the newest picture of a computer: its bytes, media type and a tag
 // that changes with it. Errors: store.ErrNotFound.
-func (f *Fleet) Preview(ctx context.Context, id string) (data []byte, kind, tag string, err error) {
-	row, err := f.computers().Get(ctx, id)
+func (f *Fleet) Preview(ctx context.Context, c store.Ref) (data []byte, kind, tag string, err error) {
+	row, err := f.of(c).Get(ctx, c.ID)
 	if err == nil && row.PreviewAt == 0 {
 		err = store.ErrNotFound
 	}
@@ -160,7 +160,7 @@ func (f *Fleet) Preview(ctx context.Context, id string) (data []byte, kind, tag 
 		err = store.ErrNotFound
 	}
 	if err != nil {
-		return nil, "", "", fmt.Errorf("preview of %.64q: %w", id, err)
+		return nil, "", "", fmt.Errorf("preview of %.64q: %w", c.ID, err)
 	}
 	return data, row.PreviewType, tagOf(data), nil // of what is sent, even if it was replaced just now
 }

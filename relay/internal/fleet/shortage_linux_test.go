@@ -19,7 +19,7 @@ func TestPresenceWithFullDisk(t *testing.T) {
 	agent := relaytest.NewMachine("workshop").Connect(t, n, n.Token(t, 1))
 	id := agent.Welcome.GetComputerId()
 	shows := func() orielv1.Computer_Status {
-		c, err := n.Fleet.Get(t.Context(), id)
+		c, err := n.Fleet.Get(t.Context(), relaytest.Own(id))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -49,7 +49,7 @@ func (f *Fleet) Meet(ctx context.Context, hello *orielv1.Hello, address string) 
 	if err != nil {
 		return "", fmt.Errorf("look up machine key: %w", err)
 	}
-	all, err := f.computers().Twins(ctx, row.ID)
+	all, err := f.of(row.Ref()).Twins(ctx, row.ID)
 	if err != nil {
 		return "", fmt.Errorf("look up twins: %w", err)
 	}
@@ -71,13 +71,13 @@ func (f *Fleet) Meet(ctx context.Context, hello *orielv1.Hello, address string) 
 			return f.renewal(ctx, row) // who meets the one that keeps it is the other one
 		}
 	}
-	if err := f.computers().SaveTwins(ctx, now); err != nil {
+	if err := f.of(row.Ref()).SaveTwins(ctx, now); err != nil {
 		return "", fmt.Errorf("save twins: %w", err)
 	}
 	if known.ComputerID == "" {
 		f.o.Log.Warn("two machines use one identity", "computer", row.ID, "first", now.First.Address, "second", now.Second.Address)
 	}
-	f.changed(row.ID)
+	f.changed(row.Ref())
 	return "", ErrTwoMachines
 }
 
@@ -108,7 +108,7 @@ func (f *Fleet) renewal(ctx context.Context, row store.Computer) (string, error)
 	now := f.o.Now()
 	t := store.EnrollmentToken{ID: store.NewID(), TokenKey: token.Public(), CreatedAt: now.UnixMilli(),
 		ExpiresAt: now.Add(renewWithin).UnixMilli(), UsesLeft: 1, SplitFrom: row.ID}
-	if err := f.tokens().Add(ctx, audit.Relay.Did(audit.TokenMade, "token", t.ID, "split_from", row.ID), t); err != nil {
+	if err := f.o.Store.Tokens(row.Organization).Add(ctx, audit.Relay.Did(audit.TokenMade, "token", t.ID, "split_from", row.ID), t); err != nil {
 		return "", fmt.Errorf("token for the second machine: %w", err)
 	}
 	f.o.Log.Info("the second machine is told to make its own identity", "computer", row.ID, "token", t.ID)
@@ -117,32 +117,32 @@ func (f *Fleet) renewal(ctx context.Context, row store.Computer) (string, error)
 
 // Split decides that a computer's two machines are two: the one with this mark
 // makes its own identity when it connects next. Errors: store.ErrNotFound.
-func (f *Fleet) Split(ctx context.Context, by audit.Actor, computer, mark string) error {
-	all, err := f.computers().Twins(ctx, computer)
+func (f *Fleet) Split(ctx context.Context, by audit.Actor, c store.Ref, mark string) error {
+	all, err := f.of(c).Twins(ctx, c.ID)
 	if err != nil {
 		return fmt.Errorf("look up twins: %w", err)
 	}
-	t, there := all[computer]
+	t, there := all[c.ID]
 	if first, second := t.Marks(); !there || mark != first && mark != second {
 		return store.ErrNotFound
 	}
-	if err := f.computers().Split(ctx, by.Did(audit.ComputerSplit, "computer", computer, "renews", mark), computer, mark); err != nil {
+	if err := f.of(c).Split(ctx, by.Did(audit.ComputerSplit, "computer", c.ID, "renews", mark), c.ID, mark); err != nil {
 		return fmt.Errorf("split twins: %w", err)
 	}
-	f.o.Log.Info("two machines are to be two computers", "computer", computer, "renews", mark)
+	f.o.Log.Info("two machines are to be two computers", "computer", c.ID, "renews", mark)
 	// If it is the one who is connected: the next greeting tells it.
-	f.drop(computer, ErrTwoMachines)
-	f.changed(computer)
+	f.drop(c.ID, ErrTwoMachines)
+	f.changed(c)
 	return nil
 }
 
 // Settle decides that only one of a computer's two machines is left. If both
 // come again, so does the mark. Errors: store.ErrNotFound.
-func (f *Fleet) Settle(ctx context.Context, by audit.Actor, computer string) error {
-	if err := f.computers().DropTwins(ctx, by.Did(audit.ComputerSettled, "computer", computer), computer); err != nil {
+func (f *Fleet) Settle(ctx context.Context, by audit.Actor, c store.Ref) error {
+	if err := f.of(c).DropTwins(ctx, by.Did(audit.ComputerSettled, "computer", c.ID), c.ID); err != nil {
 		return fmt.Errorf("forget twins: %w", err)
 	}
-	f.changed(computer)
+	f.changed(c)
 	return nil
 }
 

@@ -3,7 +3,6 @@ package fleet
 import (
 	"context"
 	"crypto/ed25519"
-	"errors"
 	"fmt"
 
 	"oriel/protocol/trust"
@@ -34,19 +33,19 @@ func (f *Fleet) formerID(ctx context.Context, key ed25519.PublicKey, m trust.Mem
 	if m.Computer == "" || m.Verify(f.o.RelayKey, key) != nil {
 		return store.NewID(), nil
 	}
-	_, err := f.computers().Get(ctx, m.Computer)
-	if errors.Is(err, store.ErrNotFound) {
-		return m.Computer, nil
-	}
-	if err != nil {
+	taken, err := f.o.Store.Agents().Taken(ctx, m.Computer)
+	switch {
+	case err != nil:
 		return "", fmt.Errorf("look up computer: %w", err)
+	case taken:
+		return store.NewID(), nil
 	}
-	return store.NewID(), nil
+	return m.Computer, nil
 }
 
 // wait notes that a former computer is there. It returns ErrWaiting when that is done.
 func (f *Fleet) wait(ctx context.Context, row store.Computer, computer string) error {
-	isNew, err := f.waiting().Save(ctx, store.WaitingComputer{ComputerID: computer, MachineKey: row.MachineKey, MachineID: row.MachineID,
+	c, isNew, err := f.o.Store.Agents().Wait(ctx, store.WaitingComputer{ComputerID: computer, MachineKey: row.MachineKey, MachineID: row.MachineID,
 		Fingerprint: row.Fingerprint, HostName: row.HostName, OS: row.OS, OSName: row.OSName, Arch: row.Arch, Address: row.Address,
 		AgentVersion: row.AgentVersion, Since: f.now(), SeenAt: f.now()})
 	if err != nil {
@@ -54,14 +53,15 @@ func (f *Fleet) wait(ctx context.Context, row store.Computer, computer string) e
 	}
 	if isNew {
 		f.o.Log.Warn("a computer that this relay does not know any more waits to be taken back", "computer", computer, "address", row.Address)
-		f.changed(computer) // no computer: whoever watches them looks who waits
+		f.changed(c) // no computer: whoever watches them looks who waits
 	}
 	return ErrWaiting
 }
 
-// Waiting are the computers that wait to be taken back, the longest first.
-func (f *Fleet) Waiting(ctx context.Context) ([]store.WaitingComputer, error) {
-	all, err := f.waiting().List(ctx)
+// Waiting are the computers that wait for an organization to take them back, the longest
+// first.
+func (f *Fleet) Waiting(ctx context.Context, o store.OrganizationID) ([]store.WaitingComputer, error) {
+	all, err := f.o.Store.Waiting(o).List(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list waiting computers: %w", err)
 	}
@@ -70,20 +70,20 @@ func (f *Fleet) Waiting(ctx context.Context) ([]store.WaitingComputer, error) {
 
 // TakeBack makes a computer of one that waits, with the id and the key that it had.
 // Errors: store.ErrNotFound, store.ErrConflict.
-func (f *Fleet) TakeBack(ctx context.Context, by audit.Actor, computer string) error {
-	if err := f.waiting().TakeBack(ctx, by.Did(audit.ComputerTakenBack, "computer", computer), computer, f.now()); err != nil {
+func (f *Fleet) TakeBack(ctx context.Context, by audit.Actor, c store.Ref) error {
+	if err := f.o.Store.Waiting(c.Organization).TakeBack(ctx, by.Did(audit.ComputerTakenBack, "computer", c.ID), c.ID, f.now()); err != nil {
 		return fmt.Errorf("take back: %w", err)
 	}
-	f.o.Log.Info("computer taken back", "computer", computer)
-	f.changed(computer)
+	f.o.Log.Info("computer taken back", "computer", c.ID)
+	f.changed(c)
 	return nil
 }
 
 // ForgetWaiting has a computer wait no longer, and not again. Errors: store.ErrNotFound.
-func (f *Fleet) ForgetWaiting(ctx context.Context, by audit.Actor, computer string) error {
-	if err := f.waiting().Forget(ctx, by.Did(audit.ComputerForgotten, "computer", computer), computer, f.now()); err != nil {
+func (f *Fleet) ForgetWaiting(ctx context.Context, by audit.Actor, c store.Ref) error {
+	if err := f.o.Store.Waiting(c.Organization).Forget(ctx, by.Did(audit.ComputerForgotten, "computer", c.ID), c.ID, f.now()); err != nil {
 		return fmt.Errorf("forget a computer that waits: %w", err)
 	}
-	f.changed(computer)
+	f.changed(c)
 	return nil
 }

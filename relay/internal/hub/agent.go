@@ -261,7 +261,7 @@ func (a *agent) serve(ctx context.Context, hello *orielv1.Hello) {
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dbWithin)
 		defer cancel()
-		if err := h.o.Fleet.Disconnected(ctx, a.ID, a.id); err != nil {
+		if err := h.o.Fleet.Disconnected(ctx, a.Ref, a.id); err != nil {
 			h.o.Log.Warn("agent", "computer", a.ID, "err", err)
 		}
 		h.o.Log.Info("agent gone", "computer", a.ID, "why", reason(a.conn.Err()))
@@ -296,18 +296,18 @@ func (a *agent) begin(life context.Context, hello *orielv1.Hello) error {
 	ctx, cancel := context.WithTimeout(life, dbWithin)
 	defer cancel()
 	if s := hello.GetStatus(); s != nil {
-		if err := a.h.o.Fleet.SaveStatus(ctx, a.ID, s); err != nil {
+		if err := a.h.o.Fleet.SaveStatus(ctx, a.Ref, s); err != nil {
 			return err
 		}
 	}
-	if err := a.h.o.Fleet.Connected(ctx, a.ID, a.id); err != nil {
+	if err := a.h.o.Fleet.Connected(ctx, a.Ref, a.id); err != nil {
 		return err
 	}
 	a.begun.Store(true)
 	a.replaced() // a newer one may have said so before it counted here
 	at := a.h.o.Now()
 	settle := func(ctx context.Context) error {
-		return a.h.o.Broker.AgentConnected(ctx, a.ID, hello.GetSessions(), at)
+		return a.h.o.Broker.AgentConnected(ctx, a.Ref, hello.GetSessions(), at)
 	}
 	err := settle(ctx)
 	if store.DiskFull(err) {
@@ -379,14 +379,14 @@ func (a *agent) dispatch(life context.Context, m *orielv1.FromAgent) error {
 	code, detail := orielv1.Code_CODE_UNSPECIFIED, ""
 	switch body := m.GetBody().(type) {
 	case *orielv1.FromAgent_Inventory:
-		if err = a.h.o.Fleet.SaveInventory(ctx, a.ID, body.Inventory); err != nil {
+		if err = a.h.o.Fleet.SaveInventory(ctx, a.Ref, body.Inventory); err != nil {
 			why := fault.Of(err)
 			code, detail = why.Wire(), why.Error()
 		}
 	case *orielv1.FromAgent_Preview:
-		err = a.h.o.Fleet.SavePreview(ctx, a.ID, body.Preview)
+		err = a.h.o.Fleet.SavePreview(ctx, a.Ref, body.Preview)
 	case *orielv1.FromAgent_Status:
-		err = a.h.o.Fleet.SaveStatus(ctx, a.ID, body.Status)
+		err = a.h.o.Fleet.SaveStatus(ctx, a.Ref, body.Status)
 	case *orielv1.FromAgent_Fault:
 		code, detail = body.Fault.GetCode(), body.Fault.GetDetail()
 		if code == orielv1.Code_CODE_UNSPECIFIED {
@@ -396,9 +396,9 @@ func (a *agent) dispatch(life context.Context, m *orielv1.FromAgent) error {
 		err = a.tellTime(body.AskClock.GetNonce())
 	case nil, *orielv1.FromAgent_Hello: // newer than this relay, or out of place
 	default:
-		err = a.h.o.Broker.FromAgent(ctx, a.ID, m, a.send)
+		err = a.h.o.Broker.FromAgent(ctx, a.Ref, m, a.send)
 		if m.GetSessionEnded() != nil && store.DiskFull(err) { // said once a connection
-			a.owe(life, func(ctx context.Context) error { return a.h.o.Broker.FromAgent(ctx, a.ID, m, a.send) })
+			a.owe(life, func(ctx context.Context) error { return a.h.o.Broker.FromAgent(ctx, a.Ref, m, a.send) })
 		}
 	}
 	a.answered(m.GetReplyTo(), code, detail)
@@ -463,7 +463,7 @@ func (a *agent) prove(instance []byte, reply bus.Reply) {
 func (a *agent) replaced() {
 	ctx, cancel := context.WithTimeout(context.Background(), dbWithin)
 	defer cancel()
-	if yes, err := a.h.o.Fleet.Replaced(ctx, a.ID, a.id); err != nil {
+	if yes, err := a.h.o.Fleet.Replaced(ctx, a.Ref, a.id); err != nil {
 		a.h.o.Log.Warn("agent", "computer", a.ID, "err", err)
 	} else if yes {
 		_ = a.conn.CloseWith(wire.CloseSuperseded, "this computer connected anew")
@@ -475,7 +475,7 @@ func (a *agent) replaced() {
 func (a *agent) drop(d *orielv1.BusAgentDrop) {
 	ctx, cancel := context.WithTimeout(context.Background(), dbWithin)
 	defer cancel()
-	if err := a.h.o.Broker.EndComputer(ctx, a.ID, d.GetDetail(), a.send); err != nil {
+	if err := a.h.o.Broker.EndComputer(ctx, a.Ref, d.GetDetail(), a.send); err != nil {
 		a.h.o.Log.Warn("sessions of a computer that is dropped", "computer", a.ID, "err", err)
 	}
 	_ = a.refused(&orielv1.Refused{Code: d.GetCode(), Detail: d.GetDetail(), Final: d.GetCode() != orielv1.Code_CODE_TWO_MACHINES})

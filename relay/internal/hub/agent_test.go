@@ -57,7 +57,7 @@ func TestAgentEnrollsAndComesBack(t *testing.T) {
 			t.Fatal(again.Welcome)
 		}
 		relaytest.Until(t, "online", func() bool {
-			c, err := n.Fleet.Get(t.Context(), a.Welcome.GetComputerId())
+			c, err := n.Fleet.Get(t.Context(), relaytest.Own(a.Welcome.GetComputerId()))
 			return err == nil && c.GetName() == "pc" && c.GetDisplay() == orielv1.Status_DISPLAY_READY &&
 				c.GetStatus() == orielv1.Computer_STATUS_ONLINE
 		})
@@ -72,7 +72,7 @@ func TestAgentsThatAreNotTakenIn(t *testing.T) {
 	known.Connect(t, n, used)
 	blocked := relaytest.NewMachine("blocked")
 	id := blocked.Connect(t, n, n.Token(t, 1)).Welcome.GetComputerId()
-	if err := n.Fleet.Block(t.Context(), audit.Command, id, true); err != nil {
+	if err := n.Fleet.Block(t.Context(), audit.Command, relaytest.Own(id), true); err != nil {
 		t.Fatal(err)
 	}
 	for _, tc := range []struct {
@@ -174,7 +174,7 @@ func TestHelloThatProvesNothing(t *testing.T) {
 			}
 		})
 	}
-	if all, err := n.Fleet.List(t.Context(), store.Everything); err != nil || len(all) != 0 {
+	if all, err := n.Fleet.List(t.Context(), store.FirstOrganization, store.Everything); err != nil || len(all) != 0 {
 		t.Fatal("enrolled all the same:", all, err)
 	}
 }
@@ -220,7 +220,7 @@ func TestNewerConnectionWins(t *testing.T) {
 		t.Fatal(err)
 	}
 	relaytest.Until(t, "only the newest is left", func() bool { return n1.Hub.Stats().Agents == 0 && n2.Hub.Stats().Agents == 1 })
-	if c, err := n1.Fleet.Get(t.Context(), third.Welcome.GetComputerId()); err != nil || c.GetStatus() != orielv1.Computer_STATUS_ONLINE {
+	if c, err := n1.Fleet.Get(t.Context(), relaytest.Own(third.Welcome.GetComputerId())); err != nil || c.GetStatus() != orielv1.Computer_STATUS_ONLINE {
 		t.Fatal(c, err)
 	}
 	if err := n1.Fleet.Ask(t.Context(), third.Welcome.GetComputerId(), nil, false); err != nil {
@@ -233,19 +233,19 @@ func TestInventoryPreviewAndStatus(t *testing.T) {
 		a := relaytest.NewMachine("pc").Connect(t, n, n.Token(t, 1))
 		id := a.Welcome.GetComputerId()
 		done := make(chan error, 1)
-		go func() { done <- n.Fleet.Refresh(t.Context(), id) }()
+		go func() { done <- n.Fleet.Refresh(t.Context(), relaytest.Own(id)) }()
 		ask := a.Take("ask for inventory", func(m *orielv1.ToAgent) bool { return m.GetSendInventory() != nil })
 		a.Say(&orielv1.FromAgent{ReplyTo: ask.GetId(), Body: &orielv1.FromAgent_Inventory{Inventory: &orielv1.Inventory{
 			General: &orielv1.General{HostName: "pc\u202e\x1b", Users: []string{"a\nb"}}}}})
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
-		i, err := n.Fleet.Inventory(t.Context(), id)
+		i, err := n.Fleet.Inventory(t.Context(), relaytest.Own(id))
 		if err != nil || i.GetGeneral().GetHostName() != "pc" || i.GetGeneral().GetUsers()[0] != "a b" {
 			t.Fatal(i, err)
 		}
 
-		go func() { done <- n.Fleet.Refresh(t.Context(), id) }()
+		go func() { done <- n.Fleet.Refresh(t.Context(), relaytest.Own(id)) }()
 		ask = a.Take("ask for inventory", func(m *orielv1.ToAgent) bool { return m.GetSendInventory() != nil })
 		a.Say(&orielv1.FromAgent{ReplyTo: ask.GetId(), Body: &orielv1.FromAgent_Fault{Fault: &orielv1.Fault{Code: orielv1.Code_CODE_UNIMPLEMENTED}}})
 		if err := <-done; !errors.Is(err, fleet.ErrUnknownAsk) {
@@ -265,19 +265,19 @@ func TestInventoryPreviewAndStatus(t *testing.T) {
 		preview("image/jpeg", []byte("<svg onload=alert(1)>"))
 		preview("image/jpeg", picture(641, 10))
 		preview("image/jpeg", picture(64, 36))
-		relaytest.Until(t, "preview", func() bool { _, _, _, err := n.Fleet.Preview(t.Context(), id); return err == nil })
-		data, kind, tag, err := n.Fleet.Preview(t.Context(), id)
+		relaytest.Until(t, "preview", func() bool { _, _, _, err := n.Fleet.Preview(t.Context(), relaytest.Own(id)); return err == nil })
+		data, kind, tag, err := n.Fleet.Preview(t.Context(), relaytest.Own(id))
 		if err != nil || kind != "image/jpeg" || !bytes.Equal(data, picture(64, 36)) || tag == "" {
 			t.Fatal(kind, tag, err)
 		}
 
 		a.Say(&orielv1.FromAgent{Body: &orielv1.FromAgent_Status{Status: &orielv1.Status{Display: orielv1.Status_DISPLAY_NONE, Detail: "no X\u2028here"}}})
 		relaytest.Until(t, "status", func() bool {
-			c, err := n.Fleet.Get(t.Context(), id)
+			c, err := n.Fleet.Get(t.Context(), relaytest.Own(id))
 			return err == nil && c.GetDisplay() == orielv1.Status_DISPLAY_NONE && c.GetDisplayDetail() == "no X here"
 		})
 		_ = a.Conn.Close()
-		relaytest.Until(t, "offline", func() bool { return errors.Is(n.Fleet.Refresh(t.Context(), id), fleet.ErrOffline) })
+		relaytest.Until(t, "offline", func() bool { return errors.Is(n.Fleet.Refresh(t.Context(), relaytest.Own(id)), fleet.ErrOffline) })
 	})
 }
 
@@ -285,7 +285,7 @@ func TestRemovedComputerIsDisconnected(t *testing.T) {
 	n := relaytest.StartNode(t, relaytest.NodeOptions{})
 	m := relaytest.NewMachine("pc")
 	a := m.Connect(t, n, n.Token(t, 1))
-	if err := n.Fleet.Remove(t.Context(), audit.Command, a.Welcome.GetComputerId()); err != nil {
+	if err := n.Fleet.Remove(t.Context(), audit.Command, relaytest.Own(a.Welcome.GetComputerId())); err != nil {
 		t.Fatal(err)
 	}
 	a.Take("refusal", func(m *orielv1.ToAgent) bool { return m.GetRefused().GetCode() == orielv1.Code_CODE_NOT_FOUND })
@@ -327,7 +327,7 @@ func TestDrainSendsAgentsAndTabsElsewhere(t *testing.T) {
 	if _, _, err := m.Dial(t.Context(), n, ""); !errors.As(err, &refused) || refused.Status != 503 {
 		t.Fatal(err)
 	}
-	if c, err := n.Fleet.Get(t.Context(), a.Welcome.GetComputerId()); err != nil || c.GetStatus() != orielv1.Computer_STATUS_OFFLINE {
+	if c, err := n.Fleet.Get(t.Context(), relaytest.Own(a.Welcome.GetComputerId())); err != nil || c.GetStatus() != orielv1.Computer_STATUS_OFFLINE {
 		t.Fatal(c, err)
 	}
 }

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -18,26 +19,38 @@ import (
 type feed struct {
 	wake chan struct{} // there is something to do
 
-	mu       sync.Mutex
-	changed  map[string]bool // protected by mu; computers
-	sessions map[string]bool // protected by mu
-	fresh    map[*tab]bool   // protected by mu; tabs that want a snapshot
+	mu      sync.Mutex
+	changed map[store.OrganizationID]news // protected by mu
+	fresh   map[*tab]bool                 // protected by mu; tabs that want a snapshot
 }
+
+// news are the ids of what changed in one organization.
+type news struct{ computers, sessions map[string]bool }
 
 func newFeed() *feed {
-	return &feed{wake: make(chan struct{}, 1), changed: make(map[string]bool), sessions: make(map[string]bool), fresh: make(map[*tab]bool)}
+	return &feed{wake: make(chan struct{}, 1), changed: make(map[store.OrganizationID]news), fresh: make(map[*tab]bool)}
 }
 
-func (f *feed) computers(ids ...string) {
+// of is what changed in an organization; mu is held.
+func (f *feed) of(o store.OrganizationID) news {
+	n, known := f.changed[o]
+	if !known {
+		n = news{make(map[string]bool), make(map[string]bool)}
+		f.changed[o] = n
+	}
+	return n
+}
+
+func (f *feed) computers(o store.OrganizationID, ids ...string) {
 	f.add(func() {
 		for _, id := range ids {
-			f.changed[id] = true
+			f.of(o).computers[id] = true
 		}
 	})
 }
 
-func (f *feed) session(id, computer string) {
-	f.add(func() { f.sessions[id], f.changed[computer] = true, true }) // "in session" shows at the computer
+func (f *feed) session(o store.OrganizationID, id, computer string) {
+	f.add(func() { f.of(o).sessions[id], f.of(o).computers[computer] = true, true }) // "in session" shows at the computer
 }
 
 func (f *feed) snapshot(t *tab) { f.add(func() { f.fresh[t] = true }) }
@@ -68,18 +81,12 @@ func (f *feed) takeFresh() map[*tab]bool {
 	return fresh
 }
 
-func (f *feed) takeChanges() (computers, sessions []string) {
+func (f *feed) takeChanges() map[store.OrganizationID]news {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for id := range f.changed {
-		computers = append(computers, id)
-	}
-	for id := range f.sessions {
-		sessions = append(sessions, id)
-	}
-	clear(f.changed)
-	clear(f.sessions)
-	return computers, sessions
+	changed := f.changed
+	f.changed = make(map[store.OrganizationID]news)
+	return changed
 }
 
 func (h *Hub) runFeed(ctx context.Context) {
@@ -112,14 +119,14 @@ func (h *Hub) snapshots(ctx context.Context, tabs map[*tab]bool) {
 	ctx, cancel := context.WithTimeout(ctx, dbWithin)
 	defer cancel()
 	lists := h.listed()
-	var entries []*orielv1.JournalEntry
+	entries := map[store.OrganizationID][]*orielv1.JournalEntry{}
 	for t := range tabs {
 		a := t.audience()
 		if a.computers {
 			list, err := lists(ctx, a)
 			if err == nil && t.shown.Key() != a.see.Key() {
 				var before []*orielv1.Computer
-				if before, err = lists(ctx, audience{see: t.shown}); err == nil {
+				if before, err = lists(ctx, audience{organization: a.organization, see: t.shown}); err == nil {
 					t.removed(missing(idsOf(before), list))
 				}
 			}
@@ -130,30 +137,35 @@ func (h *Hub) snapshots(ctx context.Context, tabs map[*tab]bool) {
 			t.shown = a.see
 			sendComputers(t, list)
 		}
-		if a.journal && entries == nil {
-			newest, _, err := h.o.Journal.Page(ctx, store.SessionFilter{}, "", page.Max)
-			if err != nil {
+		if !a.journal {
+			continue
+		}
+		newest, known := entries[a.organization]
+		if !known {
+			var err error
+			if newest, _, err = h.o.Journal.Page(ctx, a.organization, store.SessionFilter{}, "", page.Max); err != nil {
 				h.retry(ctx, tabs, err)
 				return
 			}
-			entries = append([]*orielv1.JournalEntry{}, newest...)
+			entries[a.organization] = newest
 		}
-		if a.journal {
-			t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_Journal{Journal: &orielv1.JournalSnapshot{Entries: entries}}})
-		}
+		t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_Journal{Journal: &orielv1.JournalSnapshot{Entries: newest}}})
 	}
 }
 
 // listed looks computers up as audiences see them, once for each audience.
 func (h *Hub) listed(ids ...string) func(context.Context, audience) ([]*orielv1.Computer, error) {
-	type key struct{ see, control string }
+	type key struct {
+		organization store.OrganizationID
+		see, control string
+	}
 	known := map[key][]*orielv1.Computer{}
 	return func(ctx context.Context, a audience) ([]*orielv1.Computer, error) {
-		k := key{a.see.Key(), a.control.Key()}
+		k := key{a.organization, a.see.Key(), a.control.Key()}
 		if all, ok := known[k]; ok || a.see.None() {
 			return all, nil
 		}
-		all, err := h.o.Fleet.Lookup(ctx, a.see, ids...)
+		all, err := h.o.Fleet.Lookup(ctx, a.organization, a.see, ids...)
 		if err != nil {
 			return nil, err
 		}
@@ -227,42 +239,50 @@ func sendComputers(t *tab, all []*orielv1.Computer) {
 func (h *Hub) deltas(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, dbWithin)
 	defer cancel()
+	tabs := make(map[store.OrganizationID][]*tab)
 	h.mu.Lock()
-	tabs := make([]*tab, 0, len(h.tabs))
 	for t := range h.tabs {
-		tabs = append(tabs, t)
+		tabs[t.who.Organization] = append(tabs[t.who.Organization], t)
 	}
 	h.mu.Unlock()
-	changed, sessions := h.feed.takeChanges()
-	lists := h.listed(changed...)
+	for o, changed := range h.feed.takeChanges() {
+		if err := h.tell(ctx, o, changed, tabs[o]); err != nil {
+			h.later(ctx, o, changed, err)
+		}
+	}
+}
+
+// tell tells tabs of one organization what changed there. Its error is the database's,
+// which did not answer.
+func (h *Hub) tell(ctx context.Context, o store.OrganizationID, changed news, tabs []*tab) error {
+	computers, sessions := slices.Collect(maps.Keys(changed.computers)), slices.Collect(maps.Keys(changed.sessions))
+	lists := h.listed(computers...)
 	var entries []*orielv1.JournalEntry
 	for _, t := range tabs { // all is read before anybody is told
 		a := t.audience()
 		var err error
-		if a.computers && len(changed) > 0 {
+		if a.computers && len(computers) > 0 {
 			_, err = lists(ctx, a)
 		}
 		if a.journal && len(sessions) > 0 && entries == nil && err == nil {
-			entries, err = h.o.Journal.Lookup(ctx, sessions...)
+			entries, err = h.o.Journal.Lookup(ctx, o, sessions...)
 		}
 		if err != nil {
-			h.later(ctx, changed, sessions, err)
-			return
+			return err
 		}
 	}
 	for _, t := range tabs {
 		a := t.audience()
-		if a.computers && len(changed) > 0 {
+		if a.computers && len(computers) > 0 {
 			all, err := lists(ctx, a) // known, unless what it may see has just changed
 			if err != nil {
-				h.later(ctx, changed, sessions, err)
-				return
+				return err
 			}
 			for _, one := range all {
 				t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_Computer{Computer: one}})
 			}
 			// Of what it never might see it is not told that it is gone.
-			t.removed(slices.DeleteFunc(missing(changed, all), func(id string) bool { return !a.see.Includes(id) }))
+			t.removed(slices.DeleteFunc(missing(computers, all), func(id string) bool { return !a.see.Includes(id) }))
 		}
 		if a.journal {
 			for _, e := range entries {
@@ -270,20 +290,18 @@ func (h *Hub) deltas(ctx context.Context) {
 			}
 		}
 	}
+	return nil
 }
 
 // later puts changes back: the database did not answer.
-func (h *Hub) later(ctx context.Context, computers, sessions []string, err error) {
+func (h *Hub) later(ctx context.Context, o store.OrganizationID, changed news, err error) {
 	if ctx.Err() == nil {
 		h.o.Log.Warn("changes for tabs", "err", err)
 	}
 	h.feed.put(func() {
-		for _, id := range computers {
-			h.feed.changed[id] = true
-		}
-		for _, id := range sessions {
-			h.feed.sessions[id] = true
-		}
+		n := h.feed.of(o)
+		maps.Copy(n.computers, changed.computers)
+		maps.Copy(n.sessions, changed.sessions)
 	})
 	time.AfterFunc(retryAfter, h.feed.poke)
 }

@@ -18,7 +18,7 @@
 // snapshot, then what changed, collected for Gather, so that a change shows
 // within two seconds and many changes cost one message each. It is closed when
 // its sign-in ends (SignedOut, close code 4002): at once when that is said,
-// within RecheckEvery otherwise.
+// within RecheckEvery otherwise. Of other organizations than its person's it hears nothing.
 //
 // # Bounds
 //
@@ -53,6 +53,7 @@ import (
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/journal"
 	"oriel/relay/internal/share"
+	"oriel/relay/internal/store"
 )
 
 // Bounds and times.
@@ -162,10 +163,12 @@ func (h *Hub) Run(ctx context.Context) error {
 		fn      func(*orielv1.BusMessage)
 	}{
 		{bus.FleetChanged, func(m *orielv1.BusMessage) {
-			h.feed.computers(m.GetFleetChanged().GetComputerIds()...)
+			c := m.GetFleetChanged()
+			h.feed.computers(store.OrganizationID(c.GetOrganization()), c.GetComputerIds()...)
 		}},
 		{bus.JournalChanged, func(m *orielv1.BusMessage) {
-			h.feed.session(m.GetJournalChanged().GetSessionId(), m.GetJournalChanged().GetComputerId())
+			c := m.GetJournalChanged()
+			h.feed.session(store.OrganizationID(c.GetOrganization()), c.GetSessionId(), c.GetComputerId())
 		}},
 	} {
 		sub, err := h.o.Bus.Subscribe(s.subject, func(m *orielv1.BusMessage, _ bus.Reply) { s.fn(m) })

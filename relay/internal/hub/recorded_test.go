@@ -245,7 +245,7 @@ func (p play) session(name string) {
 		return m.GetSessionEndedAck().GetSessionId() == id
 	}))
 	whole(t, p.saw.toTab("session_ended"), &orielv1.ToConsole{Body: &orielv1.ToConsole_SessionEnded{SessionEnded: tab.Ended(id)}})
-	e, err := p.n.Journal.Get(t.Context(), id)
+	e, err := p.n.Journal.Get(t.Context(), relaytest.Own(id))
 	if err != nil || e.GetEndedAt() == 0 || e.GetEndReason() != ended.GetSessionEnded().GetReason() {
 		t.Errorf("the journal has %v, %v", e, err)
 	}

@@ -217,6 +217,7 @@ func (t *tab) permissions(ctx context.Context) error {
 
 // audience is what a tab asked for and may see; those with the same are told the same.
 type audience struct {
+	organization       store.OrganizationID
 	computers, journal bool
 	see, control       access.Visibility
 }
@@ -224,7 +225,7 @@ type audience struct {
 func (t *tab) audience() audience {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return audience{t.watch.computers, t.watch.journal && t.read, t.see, t.control}
+	return audience{t.who.Organization, t.watch.computers, t.watch.journal && t.read, t.see, t.control}
 }
 
 func (t *tab) tellHealth(health *orielv1.RelayHealth) {

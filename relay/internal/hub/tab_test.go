@@ -48,13 +48,13 @@ func TestSnapshotThenDeltas(t *testing.T) {
 		second := relaytest.NewMachine("second").Connect(t, n, n.Token(t, 1))
 		id := second.Welcome.GetComputerId()
 		tab.Computer(id, orielv1.Computer_STATUS_ONLINE)
-		if err := n.Fleet.Rename(t.Context(), audit.Command, id, "named"); err != nil {
+		if err := n.Fleet.Rename(t.Context(), audit.Command, relaytest.Own(id), "named"); err != nil {
 			t.Fatal(err)
 		}
 		tab.Take("the new name", func(m *orielv1.ToConsole) bool { return m.GetComputer().GetName() == "named" })
 		_ = second.Conn.Close()
 		tab.Computer(id, orielv1.Computer_STATUS_OFFLINE)
-		if err := n.Fleet.Remove(t.Context(), audit.Command, id); err != nil {
+		if err := n.Fleet.Remove(t.Context(), audit.Command, relaytest.Own(id)); err != nil {
 			t.Fatal(err)
 		}
 		tab.Take("removal", func(m *orielv1.ToConsole) bool { return m.GetComputerRemoved().GetId() == id })
@@ -92,7 +92,7 @@ func TestRestartClearsOwnPresence(t *testing.T) {
 		id := a.Welcome.GetComputerId()
 		_ = a.Conn.Close()
 		relaytest.Until(t, "offline", func() bool {
-			c, err := n.Fleet.Get(ctx, id)
+			c, err := n.Fleet.Get(ctx, relaytest.Own(id))
 			return err == nil && c.GetStatus() == orielv1.Computer_STATUS_OFFLINE
 		})
 		earlier := store.NodeRun("node") // which was killed a moment ago

@@ -78,10 +78,10 @@ func TestTwoMachinesWithOneKey(t *testing.T) {
 				t.Fatal(p)
 			}
 
-			if err := n2.Fleet.Split(t.Context(), audit.Command, id, "i:00"); !errors.Is(err, store.ErrNotFound) {
+			if err := n2.Fleet.Split(t.Context(), audit.Command, relaytest.Own(id), "i:00"); !errors.Is(err, store.ErrNotFound) {
 				t.Fatal("a mark of nobody's:", err)
 			}
-			if err := n2.Fleet.Split(t.Context(), audit.Command, id, shown[1].GetMark()); err != nil {
+			if err := n2.Fleet.Split(t.Context(), audit.Command, relaytest.Own(id), shown[1].GetMark()); err != nil {
 				t.Fatal(err)
 			}
 			_ = first.Closed() // it may have been meant
@@ -100,14 +100,14 @@ func TestTwoMachinesWithOneKey(t *testing.T) {
 				t.Fatal(second.Welcome)
 			}
 			tab.Take("the mark goes", twins(id, false))
-			c, err := n1.Fleet.Get(t.Context(), second.Welcome.GetComputerId())
+			c, err := n1.Fleet.Get(t.Context(), relaytest.Own(second.Welcome.GetComputerId()))
 			if err != nil || c.GetSameMachineAs() != "" {
 				t.Fatal("those who were said to be two are called one machine:", c, err)
 			}
 			attempt := tab.Open(id, relaytest.Watching, "")
 			tab.Opened(attempt)
 			first.Offer()
-			if all, err := n1.Fleet.Tokens(t.Context()); err != nil || len(all) != 1 {
+			if all, err := n1.Fleet.Tokens(t.Context(), store.FirstOrganization); err != nil || len(all) != 1 {
 				t.Fatal("the relay's own token is listed among people's:", all, err)
 			}
 		})
@@ -122,11 +122,11 @@ func TestNewIdentityIsSigned(t *testing.T) {
 	id := m.Connect(t, n, n.Token(t, 1)).Welcome.GetComputerId()
 	copied := m.Twin(true)
 	refused(t, copied, n, "")
-	c, err := n.Fleet.Get(t.Context(), id)
+	c, err := n.Fleet.Get(t.Context(), relaytest.Own(id))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := n.Fleet.Split(t.Context(), audit.Command, id, c.GetTwins().GetMachines()[1].GetMark()); err != nil {
+	if err := n.Fleet.Split(t.Context(), audit.Command, relaytest.Own(id), c.GetTwins().GetMachines()[1].GetMark()); err != nil {
 		t.Fatal(err)
 	}
 	said := refused(t, copied, n, "").GetNewIdentity()
@@ -152,11 +152,11 @@ func TestOneSplitLetsOneMachineIn(t *testing.T) {
 		split := func() (first, second string) {
 			t.Helper()
 			refused(t, copied, n, "")
-			c, err := n.Fleet.Get(t.Context(), id)
+			c, err := n.Fleet.Get(t.Context(), relaytest.Own(id))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := n.Fleet.Split(t.Context(), audit.Command, id, c.GetTwins().GetMachines()[1].GetMark()); err != nil {
+			if err := n.Fleet.Split(t.Context(), audit.Command, relaytest.Own(id), c.GetTwins().GetMachines()[1].GetMark()); err != nil {
 				t.Fatal(err)
 			}
 			return refused(t, copied, n, "").GetNewIdentity().GetToken(), refused(t, copied, n, "").GetNewIdentity().GetToken()
@@ -175,7 +175,7 @@ func TestOneSplitLetsOneMachineIn(t *testing.T) {
 
 		m.Connect(t, n, "")
 		one, two = split()
-		if err := n.Fleet.Settle(t.Context(), audit.Command, id); err != nil {
+		if err := n.Fleet.Settle(t.Context(), audit.Command, relaytest.Own(id)); err != nil {
 			t.Fatal(err)
 		}
 		closed(one)
@@ -194,11 +194,11 @@ func TestSplitSaysWhySessionsEnd(t *testing.T) {
 	session := tab.Opened(tab.Open(id, relaytest.Watching, "")).GetSessionId()
 	first.Offer()
 	refused(t, m.Twin(true), n, "")
-	c, err := n.Fleet.Get(t.Context(), id)
+	c, err := n.Fleet.Get(t.Context(), relaytest.Own(id))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := n.Fleet.Split(t.Context(), audit.Command, id, c.GetTwins().GetMachines()[1].GetMark()); err != nil {
+	if err := n.Fleet.Split(t.Context(), audit.Command, relaytest.Own(id), c.GetTwins().GetMachines()[1].GetMark()); err != nil {
 		t.Fatal(err)
 	}
 	if got := tab.Ended(session); got.GetDetail() != fleet.ErrTwoMachines.Error() {
@@ -214,7 +214,7 @@ func TestOneMachineThatComesBack(t *testing.T) {
 	id := first.Welcome.GetComputerId()
 	plain := func(what string) {
 		t.Helper()
-		if c, err := n1.Fleet.Get(t.Context(), id); err != nil || c.GetTwins() != nil {
+		if c, err := n1.Fleet.Get(t.Context(), relaytest.Own(id)); err != nil || c.GetTwins() != nil {
 			t.Fatal(what, c, err)
 		}
 	}
@@ -244,17 +244,17 @@ func TestTwinsAreSettled(t *testing.T) {
 		if r := refused(t, silent, n, ""); r.GetCode() != orielv1.Code_CODE_TWO_MACHINES {
 			t.Fatal(r)
 		}
-		if _, err := n.Fleet.Opening(t.Context(), id, ""); err == nil {
+		if _, err := n.Fleet.Opening(t.Context(), relaytest.Own(id), ""); err == nil {
 			t.Fatal("no mark")
 		}
-		if err := n.Fleet.Settle(t.Context(), audit.Command, id); err != nil {
+		if err := n.Fleet.Settle(t.Context(), audit.Command, relaytest.Own(id)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := n.Fleet.Opening(t.Context(), id, ""); err != nil {
+		if _, err := n.Fleet.Opening(t.Context(), relaytest.Own(id), ""); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := n.Fleet.Settle(t.Context(), audit.Command, id); !errors.Is(err, store.ErrNotFound) {
+	if err := n.Fleet.Settle(t.Context(), audit.Command, relaytest.Own(id)); !errors.Is(err, store.ErrNotFound) {
 		t.Fatal(err)
 	}
 }
@@ -268,7 +268,7 @@ func TestMachineEnrolledTwice(t *testing.T) {
 			again := relaytest.NewMachine("pc")
 			again.Hello = hello
 			id := again.Connect(t, n, n.Token(t, 1)).Welcome.GetComputerId()
-			c, err := n.Fleet.Get(t.Context(), id)
+			c, err := n.Fleet.Get(t.Context(), relaytest.Own(id))
 			if err != nil {
 				t.Fatal(err)
 			}

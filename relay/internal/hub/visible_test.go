@@ -46,12 +46,12 @@ func TestATabIsShownWhatIsVisible(t *testing.T) {
 	snapshot("what is left", 1)
 	rename := func(id, name string) {
 		t.Helper()
-		if err := n.Fleet.Rename(t.Context(), audit.Command, id, name); err != nil {
+		if err := n.Fleet.Rename(t.Context(), audit.Command, relaytest.Own(id), name); err != nil {
 			t.Fatal(err)
 		}
 	}
 	rename(others, "secret")
-	if err := n.Fleet.Remove(t.Context(), audit.Command, others); err != nil {
+	if err := n.Fleet.Remove(t.Context(), audit.Command, relaytest.Own(others)); err != nil {
 		t.Fatal(err)
 	}
 	rename(mine, "renamed")
@@ -65,7 +65,7 @@ func TestATabIsShownWhatIsVisible(t *testing.T) {
 	snapshot("nothing", 0)
 	sees.Store(&all)
 	snapshot("all again", 1)
-	if err := n.Fleet.Remove(t.Context(), audit.Command, mine); err != nil {
+	if err := n.Fleet.Remove(t.Context(), audit.Command, relaytest.Own(mine)); err != nil {
 		t.Fatal(err)
 	}
 	tab.Take("removed", gone(mine))

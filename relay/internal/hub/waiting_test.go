@@ -40,11 +40,11 @@ func TestComputerNewerThanTheDatabaseIsTakenBack(t *testing.T) {
 	}
 	// What a page that shows the list hears, so that it looks who waits.
 	tab.Take("word of it", func(m *orielv1.ToConsole) bool { return m.GetComputerRemoved().GetId() == id })
-	all, err := n.Fleet.Waiting(t.Context())
+	all, err := n.Fleet.Waiting(t.Context(), store.FirstOrganization)
 	if err != nil || len(all) != 1 || all[0].ComputerID != id || all[0].HostName != "pc" {
 		t.Fatal(all, err)
 	}
-	if err := n.Fleet.TakeBack(t.Context(), audit.Command, id); err != nil {
+	if err := n.Fleet.TakeBack(t.Context(), audit.Command, relaytest.Own(id)); err != nil {
 		t.Fatal(err)
 	}
 	back := m.Connect(t, n, "")
@@ -54,10 +54,10 @@ func TestComputerNewerThanTheDatabaseIsTakenBack(t *testing.T) {
 	if c, err := n.Store.Computers(store.FirstOrganization).Get(t.Context(), id); err != nil || string(c.MachineKey) != string(m.Public()) {
 		t.Fatal("another key:", err)
 	}
-	if all, err := n.Fleet.Waiting(t.Context()); err != nil || len(all) != 0 {
+	if all, err := n.Fleet.Waiting(t.Context(), store.FirstOrganization); err != nil || len(all) != 0 {
 		t.Fatal("it waits still:", all, err)
 	}
-	if err := n.Fleet.TakeBack(t.Context(), audit.Command, id); !errors.Is(err, store.ErrNotFound) {
+	if err := n.Fleet.TakeBack(t.Context(), audit.Command, relaytest.Own(id)); !errors.Is(err, store.ErrNotFound) {
 		t.Fatal(err)
 	}
 }
@@ -72,7 +72,7 @@ func TestTokenTakesBack(t *testing.T) {
 	if back := m.Connect(t, n, n.Token(t, 1)); back.Welcome.GetComputerId() != id || !back.Welcome.GetEnrolled() {
 		t.Fatal(back.Welcome)
 	}
-	if all, err := n.Fleet.Waiting(t.Context()); err != nil || len(all) != 0 {
+	if all, err := n.Fleet.Waiting(t.Context(), store.FirstOrganization); err != nil || len(all) != 0 {
 		t.Fatal("it waits still:", all, err)
 	}
 }
@@ -83,7 +83,7 @@ func TestOnlyFormerComputersWait(t *testing.T) {
 	m, other, removed := relaytest.NewMachine("pc"), relaytest.NewMachine("other"), relaytest.NewMachine("removed")
 	n := older(t, func(n *relaytest.Node) { m.Connect(t, n, n.Token(t, 1)) })
 	id := removed.Connect(t, n, n.Token(t, 1)).Welcome.GetComputerId()
-	if err := n.Fleet.Remove(t.Context(), audit.Command, id); err != nil {
+	if err := n.Fleet.Remove(t.Context(), audit.Command, relaytest.Own(id)); err != nil {
 		t.Fatal(err)
 	}
 	door := func(what string, m *relaytest.Machine) {
@@ -103,11 +103,11 @@ func TestOnlyFormerComputersWait(t *testing.T) {
 	door("removed", removed)
 	m.Member = m.Welcomed
 	refused(t, m, n, "")
-	if err := n.Fleet.ForgetWaiting(t.Context(), audit.Command, m.Welcomed.Computer); err != nil {
+	if err := n.Fleet.ForgetWaiting(t.Context(), audit.Command, relaytest.Own(m.Welcomed.Computer)); err != nil {
 		t.Fatal(err)
 	}
 	door("forgotten", m)
-	if all, err := n.Fleet.Waiting(t.Context()); err != nil || len(all) != 0 {
+	if all, err := n.Fleet.Waiting(t.Context(), store.FirstOrganization); err != nil || len(all) != 0 {
 		t.Fatal(all, err)
 	}
 	m.Connect(t, n, n.Token(t, 1)) // a token is a person's word

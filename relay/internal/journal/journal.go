@@ -18,7 +18,9 @@
 // that order, so that pages stay right while rows arrive.
 //
 // Each change is announced on the bus (journal.changed) with the session's and
-// the computer's id. Agents' text is bounded and made plain before it is kept.
+// the computer's id, and whose they are. Agents' text is bounded and made plain before
+// it is kept. A session is an organization's, its computer's and its operator's; who asks
+// names theirs (store.Ref), and one of another is as one that does not exist.
 // Whether a person may read the journal is asked of access by whoever speaks
 // for one.
 package journal
@@ -51,14 +53,13 @@ const ConnectWithin = 2 * time.Minute
 // ErrEnded: the session has ended.
 var ErrEnded = store.ErrEnded
 
-// Options of New; all are needed but Organization, Lease, Log and Now.
+// Options of New; all are needed but Lease, Log and Now.
 type Options struct {
-	Store        *store.Store
-	Organization store.OrganizationID // whose sessions these are; empty: the first
-	Bus          *bus.Bus
-	Lease        time.Duration // of sessions, which agents end without the relay; 0: 15 min
-	Log          *slog.Logger
-	Now          func() time.Time
+	Store *store.Store
+	Bus   *bus.Bus
+	Lease time.Duration // of sessions, which agents end without the relay; 0: 15 min
+	Log   *slog.Logger
+	Now   func() time.Time
 }
 
 // Journal is the record. Its methods may be called from any goroutine.
@@ -79,27 +80,27 @@ func New(o Options) *Journal {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Organization == "" {
-		o.Organization = store.FirstOrganization
-	}
 	return &Journal{o: o}
 }
 
-func (j *Journal) sessions() store.Sessions { return j.o.Store.Sessions(j.o.Organization) }
+// of are the sessions of the organization of one of its things.
+func (j *Journal) of(r store.Ref) store.Sessions { return j.o.Store.Sessions(r.Organization) }
 
 // Start is what is known of a session before it begins.
 type Start struct {
-	ComputerID, ComputerName string
-	Operator                 access.Identity
-	Scopes                   []orielv1.Scope
+	Computer     store.Ref // of the operator's organization
+	ComputerName string
+	Operator     access.Identity
+	Scopes       []orielv1.Scope
 }
 
 // Begin writes the row of a new session.
-func (j *Journal) Begin(ctx context.Context, s Start) (*orielv1.JournalEntry, error) {
+func (j *Journal) Begin(ctx context.Context, s Start) (Carried, error) {
 	now := j.o.Now().UnixMilli()
 	row := store.Session{
 		ID:              store.NewID(),
-		ComputerID:      s.ComputerID,
+		Organization:    s.Computer.Organization,
+		ComputerID:      s.Computer.ID,
 		ComputerName:    sanitize.Line(s.ComputerName, 256),
 		OperatorID:      s.Operator.PersonID,
 		OperatorName:    sanitize.Line(s.Operator.Name, 256),
@@ -112,25 +113,25 @@ func (j *Journal) Begin(ctx context.Context, s Start) (*orielv1.JournalEntry, er
 		SeenAt:          now,
 	}
 	opened := s.Operator.Actor().Did(audit.SessionOpened, "session", row.ID, "computer", row.ComputerID, "scopes", row.Scopes)
-	if err := j.sessions().Add(ctx, opened, row); err != nil {
-		return nil, fmt.Errorf("begin a session: %w", err)
+	if err := j.of(s.Computer).Add(ctx, opened, row); err != nil {
+		return Carried{}, fmt.Errorf("begin a session: %w", err)
 	}
 	j.o.Log.Info("session begins", "session", row.ID, "computer", row.ComputerID, "person", row.OperatorID)
 	j.changed(row)
-	return entry(row), nil
+	return carried(row), nil
 }
 
 // Report takes a computer's word on a running session. Errors: ErrEnded when
 // it has ended otherwise, store.ErrNotFound when it is none of this computer's.
-func (j *Journal) Report(ctx context.Context, computer string, r *orielv1.SessionReport) (Carried, error) {
+func (j *Journal) Report(ctx context.Context, computer store.Ref, r *orielv1.SessionReport) (Carried, error) {
 	now := j.o.Now().UnixMilli()
 	connected := r.GetConnectedAt()
 	if connected > now || connected < now-int64(365*24*time.Hour/time.Millisecond) {
 		connected = now // a clock that cannot be believed
 	}
-	row, err := j.sessions().Report(ctx, store.Session{
+	row, err := j.of(computer).Report(ctx, store.Session{
 		ID:            r.GetSessionId(),
-		ComputerID:    computer,
+		ComputerID:    computer.ID,
 		ConnectedAt:   connected,
 		SeenAt:        now,
 		Path:          orielv1.Word(r.GetPath()),
@@ -150,7 +151,7 @@ func (j *Journal) Report(ctx context.Context, computer string, r *orielv1.Sessio
 // EndedByAgent takes a computer's word that a session ended. first is false
 // when the row had ended before. Errors: store.ErrNotFound when it is none of
 // this computer's.
-func (j *Journal) EndedByAgent(ctx context.Context, computer string, e *orielv1.SessionEnded) (_ *orielv1.JournalEntry, first bool, err error) {
+func (j *Journal) EndedByAgent(ctx context.Context, computer store.Ref, e *orielv1.SessionEnded) (_ Carried, first bool, err error) {
 	now := j.o.Now().UnixMilli()
 	at := e.GetEndedAt()
 	if at <= 0 || at > now {
@@ -161,10 +162,10 @@ func (j *Journal) EndedByAgent(ctx context.Context, computer string, e *orielv1.
 		reason = orielv1.EndReason_END_REASON_FAILED
 	}
 	row := ended(e.GetSessionId(), at, reason, e.GetCode(), e.GetDetail())
-	row.ComputerID, row.SeenAt = computer, now
+	row.ComputerID, row.SeenAt = computer.ID, now
 	row.BytesSent, row.BytesReceived = count(e.GetBytesSent()), count(e.GetBytesReceived())
 	row.Delays = kept(e.GetDelays())
-	row, first, err = j.sessions().EndByAgent(ctx, audit.Agent(computer, "").Did(audit.SessionEnded, "session", row.ID, "reason", row.EndReason), row, j.silence())
+	row, first, err = j.of(computer).EndByAgent(ctx, audit.Agent(computer.ID, "").Did(audit.SessionEnded, "session", row.ID, "reason", row.EndReason), row, j.silence())
 	return j.afterEnd(row, first, err)
 }
 
@@ -188,13 +189,13 @@ func (j *Journal) silence() int64 { return (j.o.Lease + LostAfter).Milliseconds(
 
 // End ends a session on the relay's own word. first is false when it had ended
 // before. Errors: store.ErrNotFound.
-func (j *Journal) End(ctx context.Context, id string, reason orielv1.EndReason, code orielv1.Code, detail string) (_ *orielv1.JournalEntry, first bool, err error) {
-	return j.EndBy(ctx, audit.Relay, id, reason, code, detail)
+func (j *Journal) End(ctx context.Context, session store.Ref, reason orielv1.EndReason, code orielv1.Code, detail string) (_ Carried, first bool, err error) {
+	return j.EndBy(ctx, audit.Relay, session, reason, code, detail)
 }
 
 // EndBy is End on somebody's word.
-func (j *Journal) EndBy(ctx context.Context, by audit.Actor, id string, reason orielv1.EndReason, code orielv1.Code, detail string) (_ *orielv1.JournalEntry, first bool, err error) {
-	row, first, err := j.sessions().End(ctx, by.Did(audit.SessionEnded, "session", id, "reason", orielv1.Word(reason)), ended(id, j.o.Now().UnixMilli(), reason, code, detail))
+func (j *Journal) EndBy(ctx context.Context, by audit.Actor, session store.Ref, reason orielv1.EndReason, code orielv1.Code, detail string) (_ Carried, first bool, err error) {
+	row, first, err := j.of(session).End(ctx, by.Did(audit.SessionEnded, "session", session.ID, "reason", orielv1.Word(reason)), ended(session.ID, j.o.Now().UnixMilli(), reason, code, detail))
 	return j.afterEnd(row, first, err)
 }
 
@@ -203,37 +204,37 @@ func ended(id string, at int64, reason orielv1.EndReason, code orielv1.Code, det
 		EndCode: orielv1.Word(code), EndDetail: sanitize.Line(detail, 1024)}
 }
 
-func (j *Journal) afterEnd(row store.Session, first bool, err error) (*orielv1.JournalEntry, bool, error) {
+func (j *Journal) afterEnd(row store.Session, first bool, err error) (Carried, bool, error) {
 	if err != nil {
-		return nil, false, fmt.Errorf("end a session: %w", err)
+		return Carried{}, false, fmt.Errorf("end a session: %w", err)
 	}
 	if first {
 		j.o.Log.Info("session ended", "session", row.ID, "computer", row.ComputerID, "reason", row.EndReason, "code", row.EndCode)
 	}
 	j.changed(row) // also when only its counts were corrected
-	return entry(row), first, nil
+	return carried(row), first, nil
 }
 
 // Keep notes that a computer says it runs these sessions, of which tabs have those
 // that are attended. It returns those that it should not run: they have ended, or
 // are none of its own.
-func (j *Journal) Keep(ctx context.Context, computer string, ids, attended []string) (over []string, err error) {
+func (j *Journal) Keep(ctx context.Context, computer store.Ref, ids, attended []string) (over []string, err error) {
 	now := j.o.Now().UnixMilli()
-	again, over, err := j.sessions().Keep(ctx, store.Kept{ComputerID: computer, IDs: ids, Attended: attended, Since: now - j.silence()}, now)
+	again, over, err := j.of(computer).Keep(ctx, store.Kept{ComputerID: computer.ID, IDs: ids, Attended: attended, Since: now - j.silence()}, now)
 	if err != nil {
 		j.unwritten(err, now)
 		return nil, fmt.Errorf("keep sessions: %w", err)
 	}
 	for _, id := range again {
-		j.o.Log.Info("session goes on", "session", id, "computer", computer)
-		j.changed(store.Session{ID: id, ComputerID: computer})
+		j.o.Log.Info("session goes on", "session", id, "computer", computer.ID)
+		j.changed(store.Session{ID: id, Organization: computer.Organization, ComputerID: computer.ID})
 	}
 	return over, nil
 }
 
 // Attend notes whether a tab has a session.
-func (j *Journal) Attend(ctx context.Context, id string, attended bool) error {
-	if err := j.sessions().Attend(ctx, id, attended); err != nil {
+func (j *Journal) Attend(ctx context.Context, session store.Ref, attended bool) error {
+	if err := j.of(session).Attend(ctx, session.ID, attended); err != nil {
 		return fmt.Errorf("attend a session: %w", err)
 	}
 	return nil
@@ -241,10 +242,10 @@ func (j *Journal) Attend(ctx context.Context, id string, attended bool) error {
 
 // Standing is a running session of a computer as it was last written. Errors:
 // ErrEnded, store.ErrNotFound.
-func (j *Journal) Standing(ctx context.Context, computer, id string) (Carried, error) {
-	row, err := j.sessions().Get(ctx, id)
+func (j *Journal) Standing(ctx context.Context, computer store.Ref, id string) (Carried, error) {
+	row, err := j.of(computer).Get(ctx, id)
 	switch {
-	case err == nil && row.ComputerID != computer:
+	case err == nil && row.ComputerID != computer.ID:
 		err = store.ErrNotFound
 	case err == nil && row.EndedAt != 0:
 		err = ErrEnded
@@ -257,24 +258,41 @@ func (j *Journal) Standing(ctx context.Context, computer, id string) (Carried, e
 
 // Carry notes that a session's connection is now that of another sign-in of the
 // same person. Errors: ErrEnded, store.ErrNotFound.
-func (j *Journal) Carry(ctx context.Context, id, signIn string) error {
-	if err := j.sessions().Carry(ctx, id, signIn); err != nil {
+func (j *Journal) Carry(ctx context.Context, session store.Ref, signIn string) error {
+	if err := j.of(session).Carry(ctx, session.ID, signIn); err != nil {
 		return fmt.Errorf("bind a session to its sign-in: %w", err)
 	}
 	return nil
 }
 
-// Carried is a session with what it rests on while it runs: the sign-in that carries
-// it, and what it may do now.
+// Carried is a session with whose it is, and what it rests on while it runs: the
+// sign-in that carries it, and what it may do now.
 type Carried struct {
 	*orielv1.JournalEntry
-	SignInID string
-	Now      []orielv1.Scope // sorted
+	Organization store.OrganizationID
+	SignInID     string
+	Now          []orielv1.Scope // sorted
 }
 
+// Ref names the session.
+func (c Carried) Ref() store.Ref { return c.Organization.Ref(c.GetSessionId()) }
+
+// Computer names the session's.
+func (c Carried) Computer() store.Ref { return c.Organization.Ref(c.GetComputerId()) }
+
 // Find is one session with what it rests on. Errors: store.ErrNotFound.
-func (j *Journal) Find(ctx context.Context, id string) (Carried, error) {
-	row, err := j.sessions().Get(ctx, id)
+func (j *Journal) Find(ctx context.Context, session store.Ref) (Carried, error) {
+	row, err := j.of(session).Get(ctx, session.ID)
+	if err != nil {
+		return Carried{}, fmt.Errorf("session %.64q: %w", session.ID, err)
+	}
+	return carried(row), nil
+}
+
+// Anyones is the session of that id, whosever it is: for what no person asks. Errors:
+// store.ErrNotFound.
+func (j *Journal) Anyones(ctx context.Context, id string) (Carried, error) {
+	row, err := j.o.Store.Upkeep().Session(ctx, id)
 	if err != nil {
 		return Carried{}, fmt.Errorf("session %.64q: %w", id, err)
 	}
@@ -283,19 +301,27 @@ func (j *Journal) Find(ctx context.Context, id string) (Carried, error) {
 
 // SetScopes notes what a running session may do from now on. Errors: ErrEnded,
 // store.ErrNotFound.
-func (j *Journal) SetScopes(ctx context.Context, id string, scopes []orielv1.Scope) error {
-	row, err := j.sessions().SetScopes(ctx, id, orielv1.Words(orielv1.SortScopes(scopes)))
+func (j *Journal) SetScopes(ctx context.Context, session store.Ref, scopes []orielv1.Scope) error {
+	row, err := j.of(session).SetScopes(ctx, session.ID, orielv1.Words(orielv1.SortScopes(scopes)))
 	if err != nil {
 		return fmt.Errorf("scopes of a session: %w", err)
 	}
-	j.o.Log.Info("session may do other things", "session", id, "scopes", row.ScopesNow)
+	j.o.Log.Info("session may do other things", "session", session.ID, "scopes", row.ScopesNow)
 	j.changed(row)
 	return nil
 }
 
-// AllRunning are all running sessions with what carries them.
+// AllRunning are all running sessions, of all organizations.
 func (j *Journal) AllRunning(ctx context.Context) ([]Carried, error) {
-	rows, err := j.sessions().Running(ctx, store.Running{})
+	return running(j.o.Store.Upkeep().Running(ctx, store.Running{}))
+}
+
+// Running are the running sessions of an organization that r names.
+func (j *Journal) Running(ctx context.Context, o store.OrganizationID, r store.Running) ([]Carried, error) {
+	return running(j.o.Store.Sessions(o).Running(ctx, r))
+}
+
+func running(rows []store.Session, err error) ([]Carried, error) {
 	if err != nil {
 		return nil, fmt.Errorf("running sessions: %w", err)
 	}
@@ -304,15 +330,6 @@ func (j *Journal) AllRunning(ctx context.Context) ([]Carried, error) {
 		all[i] = carried(row)
 	}
 	return all, nil
-}
-
-// Running are the running sessions that r names.
-func (j *Journal) Running(ctx context.Context, r store.Running) ([]*orielv1.JournalEntry, error) {
-	rows, err := j.sessions().Running(ctx, r)
-	if err != nil {
-		return nil, fmt.Errorf("running sessions: %w", err)
-	}
-	return entries(rows), nil
 }
 
 // unwritten notes that a word on a session got lost here: the disk is full, or
@@ -325,9 +342,9 @@ func (j *Journal) unwritten(err error, now int64) {
 
 // Sweep ends what nothing was heard of for too long, and returns it. As long
 // after what was heard could not be written, silence says nothing.
-func (j *Journal) Sweep(ctx context.Context) ([]*orielv1.JournalEntry, error) {
+func (j *Journal) Sweep(ctx context.Context) ([]Carried, error) {
 	now := j.o.Now()
-	var all []*orielv1.JournalEntry
+	var all []Carried
 	if now.UnixMilli()-j.unheard.Load() < LostAfter.Milliseconds() {
 		return nil, nil
 	}
@@ -339,12 +356,12 @@ func (j *Journal) Sweep(ctx context.Context) ([]*orielv1.JournalEntry, error) {
 		{store.Running{SeenBefore: now.Add(-LostAfter).UnixMilli()}, orielv1.EndReason_END_REASON_LOST, "nothing was heard of it any more"},
 		{store.Running{Unconnected: true, Before: now.Add(-ConnectWithin).UnixMilli()}, orielv1.EndReason_END_REASON_TIMEOUT, "no connection came about"},
 	} {
-		rows, err := j.sessions().Running(ctx, kind.r)
+		rows, err := j.o.Store.Upkeep().Running(ctx, kind.r)
 		if err != nil {
 			return all, fmt.Errorf("sweep sessions: %w", err)
 		}
 		for _, row := range rows {
-			e, first, err := j.End(ctx, row.ID, kind.reason, 0, kind.detail)
+			e, first, err := j.End(ctx, row.Ref(), kind.reason, 0, kind.detail)
 			if err != nil {
 				j.unwritten(err, now.UnixMilli())
 				return all, err
@@ -357,9 +374,9 @@ func (j *Journal) Sweep(ctx context.Context) ([]*orielv1.JournalEntry, error) {
 	return all, nil
 }
 
-// Lookup are the rows with those ids that exist, newest first.
-func (j *Journal) Lookup(ctx context.Context, ids ...string) ([]*orielv1.JournalEntry, error) {
-	rows, err := j.sessions().List(ctx, ids...)
+// Lookup are an organization's rows with those ids that exist, newest first.
+func (j *Journal) Lookup(ctx context.Context, o store.OrganizationID, ids ...string) ([]*orielv1.JournalEntry, error) {
+	rows, err := j.o.Store.Sessions(o).List(ctx, ids...)
 	if err != nil {
 		return nil, fmt.Errorf("look up sessions: %w", err)
 	}
@@ -367,18 +384,18 @@ func (j *Journal) Lookup(ctx context.Context, ids ...string) ([]*orielv1.Journal
 }
 
 // Get is one row. Errors: store.ErrNotFound.
-func (j *Journal) Get(ctx context.Context, id string) (*orielv1.JournalEntry, error) {
-	row, err := j.sessions().Get(ctx, id)
+func (j *Journal) Get(ctx context.Context, session store.Ref) (*orielv1.JournalEntry, error) {
+	row, err := j.of(session).Get(ctx, session.ID)
 	if err != nil {
-		return nil, fmt.Errorf("session %.64q: %w", id, err)
+		return nil, fmt.Errorf("session %.64q: %w", session.ID, err)
 	}
 	return entry(row), nil
 }
 
-// Page is at most limit rows (0: page.Default) that f names after cursor (empty:
+// Page is at most limit rows (0: page.Default) of an organization that f names after cursor (empty:
 // from the top; f's own place is not looked at), and the cursor of the next page,
 // empty when there is none. Errors: page.ErrCursor.
-func (j *Journal) Page(ctx context.Context, f store.SessionFilter, cursor string, limit int) (_ []*orielv1.JournalEntry, next string, err error) {
+func (j *Journal) Page(ctx context.Context, o store.OrganizationID, f store.SessionFilter, cursor string, limit int) (_ []*orielv1.JournalEntry, next string, err error) {
 	r := page.Request{Limit: limit, Cursor: cursor, Sort: "-started_at"}
 	if f.OldestFirst {
 		r.Sort = "started_at"
@@ -393,7 +410,7 @@ func (j *Journal) Page(ctx context.Context, f store.SessionFilter, cursor string
 	if err != nil {
 		return nil, "", err
 	}
-	rows, err := j.sessions().Page(ctx, f, int64(r.Size())+1)
+	rows, err := j.o.Store.Sessions(o).Page(ctx, f, int64(r.Size())+1)
 	if err != nil {
 		return nil, "", fmt.Errorf("journal: %w", err)
 	}
@@ -407,7 +424,7 @@ func (j *Journal) Page(ctx context.Context, f store.SessionFilter, cursor string
 
 func (j *Journal) changed(row store.Session) {
 	err := j.o.Bus.Publish(bus.JournalChanged, &orielv1.BusMessage{Body: &orielv1.BusMessage_JournalChanged{
-		JournalChanged: &orielv1.BusJournalChanged{SessionId: row.ID, ComputerId: row.ComputerID}}})
+		JournalChanged: &orielv1.BusJournalChanged{Organization: string(row.Organization), SessionId: row.ID, ComputerId: row.ComputerID}}})
 	if err != nil {
 		j.o.Log.Warn("journal change not announced", "session", row.ID, "err", err)
 	}

@@ -66,9 +66,12 @@ func each(t *testing.T, fn func(t *testing.T, j *journal.Journal, s *store.Store
 	})
 }
 
+// of names a thing of the organization that all of it is about.
+func of(id string) store.Ref { return store.FirstOrganization.Ref(id) }
+
 func begin(t *testing.T, j *journal.Journal, computer string) string {
 	t.Helper()
-	e, err := j.Begin(t.Context(), journal.Start{ComputerID: computer, ComputerName: "pc", Scopes: []orielv1.Scope{orielv1.Scope_SCOPE_VIEW},
+	e, err := j.Begin(t.Context(), journal.Start{Computer: of(computer), ComputerName: "pc", Scopes: []orielv1.Scope{orielv1.Scope_SCOPE_VIEW},
 		Operator: access.Identity{PersonID: "p", Name: "Pat\u202e<b>", SignInID: "s", Client: access.Client{Address: "192.0.2.1", Browser: "B\x00"}}})
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +83,7 @@ func TestWhatIsKept(t *testing.T) {
 	each(t, func(t *testing.T, j *journal.Journal, _ *store.Store, c *clock, changed func() []string) {
 		ctx := t.Context()
 		id := begin(t, j, "c")
-		e, err := j.Report(ctx, "c", &orielv1.SessionReport{SessionId: id, ConnectedAt: math.MaxInt64, BytesSent: math.MaxUint64,
+		e, err := j.Report(ctx, of("c"), &orielv1.SessionReport{SessionId: id, ConnectedAt: math.MaxInt64, BytesSent: math.MaxUint64,
 			BytesReceived: math.MaxUint64, Codec: "AV1\n\x1b[31m", Path: 99})
 		if err != nil {
 			t.Fatal(err)
@@ -89,22 +92,22 @@ func TestWhatIsKept(t *testing.T) {
 			e.GetConnectedAt() != c.Now().UnixMilli() || e.GetBytes() > math.MaxInt64 || e.GetMode() != orielv1.Mode_MODE_VIEW || len(e.GetScopes()) != 1 {
 			t.Fatal(e)
 		}
-		end, first, err := j.EndedByAgent(ctx, "c", &orielv1.SessionEnded{SessionId: id, Reason: orielv1.EndReason_END_REASON_LOST,
+		end, first, err := j.EndedByAgent(ctx, of("c"), &orielv1.SessionEnded{SessionId: id, Reason: orielv1.EndReason_END_REASON_LOST,
 			Code: orielv1.Code_CODE_NO_DISPLAY, Detail: "a\r\nb\u2066", EndedAt: -5})
 		if err != nil || !first || end.GetEndReason() != orielv1.EndReason_END_REASON_FAILED || end.GetEndCode() != orielv1.Code_CODE_NO_DISPLAY ||
 			end.GetEndDetail() != "a b" || end.GetEndedAt() != c.Now().UnixMilli() {
 			t.Fatal(end, first, err)
 		}
-		if _, err := j.Report(ctx, "c", &orielv1.SessionReport{SessionId: id}); !errors.Is(err, journal.ErrEnded) {
+		if _, err := j.Report(ctx, of("c"), &orielv1.SessionReport{SessionId: id}); !errors.Is(err, journal.ErrEnded) {
 			t.Fatal(err)
 		}
-		if _, _, err := j.EndedByAgent(ctx, "d", &orielv1.SessionEnded{SessionId: id}); !errors.Is(err, store.ErrNotFound) {
+		if _, _, err := j.EndedByAgent(ctx, of("d"), &orielv1.SessionEnded{SessionId: id}); !errors.Is(err, store.ErrNotFound) {
 			t.Fatal(err)
 		}
-		if got, err := j.Get(ctx, id); err != nil || got.GetComputerName() != "pc" {
+		if got, err := j.Get(ctx, of(id)); err != nil || got.GetComputerName() != "pc" {
 			t.Fatal(got, err)
 		}
-		if got, err := j.Lookup(ctx, id, "?"); err != nil || len(got) != 1 {
+		if got, err := j.Lookup(ctx, store.FirstOrganization, id, "?"); err != nil || len(got) != 1 {
 			t.Fatal(got, err)
 		}
 		deadline := time.After(20 * time.Second)
@@ -123,21 +126,21 @@ func TestDelaysAreKept(t *testing.T) {
 		ctx := t.Context()
 		id := begin(t, j, "c")
 		for _, none := range []*orielv1.Delays{nil, {}, {CaptureUs: 5}} { // an old agent's, and before the first picture
-			if e, err := j.Report(ctx, "c", &orielv1.SessionReport{SessionId: id, Delays: none}); err != nil || e.GetDelays() != nil {
+			if e, err := j.Report(ctx, of("c"), &orielv1.SessionReport{SessionId: id, Delays: none}); err != nil || e.GetDelays() != nil {
 				t.Fatal(e, err)
 			}
 		}
-		e, err := j.Report(ctx, "c", &orielv1.SessionReport{SessionId: id, Delays: &orielv1.Delays{Frames: math.MaxUint64,
+		e, err := j.Report(ctx, of("c"), &orielv1.SessionReport{SessionId: id, Delays: &orielv1.Delays{Frames: math.MaxUint64,
 			EncodeUs: math.MaxUint32, ShownUs: 9, LossPpm: math.MaxUint32}})
 		if d := e.GetDelays(); err != nil || d.GetFrames() > math.MaxInt64 || d.GetEncodeUs() != 60_000_000 || d.GetShownUs() != 9 || d.GetLossPpm() != 1_000_000 {
 			t.Fatal(e, err)
 		}
 		end := &orielv1.SessionEnded{SessionId: id, Reason: orielv1.EndReason_END_REASON_OPERATOR}
-		if e, _, err := j.EndedByAgent(ctx, "c", end); err != nil || e.GetDelays().GetShownUs() != 9 {
+		if e, _, err := j.EndedByAgent(ctx, of("c"), end); err != nil || e.GetDelays().GetShownUs() != 9 {
 			t.Fatal(e, err)
 		}
 		end.BytesSent, end.Delays = 1, &orielv1.Delays{Frames: 2, ShownUs: 7}
-		if e, _, err := j.EndedByAgent(ctx, "c", end); err != nil || e.GetDelays().GetShownUs() != 7 {
+		if e, _, err := j.EndedByAgent(ctx, of("c"), end); err != nil || e.GetDelays().GetShownUs() != 7 {
 			t.Fatal(e, err)
 		}
 	})
@@ -147,13 +150,13 @@ func TestEveryReasonAndCodeComesBack(t *testing.T) {
 	each(t, func(t *testing.T, j *journal.Journal, _ *store.Store, _ *clock, _ func() []string) {
 		for n := range orielv1.EndReason_name {
 			id := begin(t, j, "c")
-			if e, _, err := j.End(t.Context(), id, orielv1.EndReason(n), 0, ""); err != nil || e.GetEndReason() != orielv1.EndReason(n) {
+			if e, _, err := j.End(t.Context(), of(id), orielv1.EndReason(n), 0, ""); err != nil || e.GetEndReason() != orielv1.EndReason(n) {
 				t.Error(n, e, err)
 			}
 		}
 		for n := range orielv1.Code_name {
 			id := begin(t, j, "c")
-			if e, _, err := j.End(t.Context(), id, orielv1.EndReason_END_REASON_FAILED, orielv1.Code(n), ""); err != nil || e.GetEndCode() != orielv1.Code(n) {
+			if e, _, err := j.End(t.Context(), of(id), orielv1.EndReason_END_REASON_FAILED, orielv1.Code(n), ""); err != nil || e.GetEndCode() != orielv1.Code(n) {
 				t.Error(n, e, err)
 			}
 		}
@@ -165,7 +168,7 @@ func TestSweep(t *testing.T) {
 		ctx := t.Context()
 		connected, opening, alive := begin(t, j, "c"), begin(t, j, "c"), begin(t, j, "c")
 		for _, id := range []string{connected, alive} {
-			if _, err := j.Report(ctx, "c", &orielv1.SessionReport{SessionId: id, ConnectedAt: c.Now().UnixMilli()}); err != nil {
+			if _, err := j.Report(ctx, of("c"), &orielv1.SessionReport{SessionId: id, ConnectedAt: c.Now().UnixMilli()}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -178,7 +181,7 @@ func TestSweep(t *testing.T) {
 			t.Fatal(over, err)
 		}
 		c.add(journal.LostAfter)
-		if over, err := j.Keep(ctx, "c", []string{alive, opening}, nil); err != nil || !slices.Equal(over, []string{opening}) {
+		if over, err := j.Keep(ctx, of("c"), []string{alive, opening}, nil); err != nil || !slices.Equal(over, []string{opening}) {
 			t.Fatal(over, err)
 		}
 		over, err = j.Sweep(ctx)
@@ -186,10 +189,10 @@ func TestSweep(t *testing.T) {
 			t.Fatal(over, err)
 		}
 		// The agent comes back and runs it still: the same row goes on.
-		if over, err := j.Keep(ctx, "c", []string{connected}, nil); err != nil || len(over) != 0 {
+		if over, err := j.Keep(ctx, of("c"), []string{connected}, nil); err != nil || len(over) != 0 {
 			t.Fatal(over, err)
 		}
-		if e, err := j.Get(ctx, connected); err != nil || e.GetEndedAt() != 0 {
+		if e, err := j.Get(ctx, of(connected)); err != nil || e.GetEndedAt() != 0 {
 			t.Fatal(e, err)
 		}
 	})
@@ -209,7 +212,7 @@ func TestPages(t *testing.T) {
 		var got []string
 		cursor, pages := "", 0
 		for {
-			rows, next, err := j.Page(ctx, store.SessionFilter{OperatorID: "p"}, cursor, 1000)
+			rows, next, err := j.Page(ctx, store.FirstOrganization, store.SessionFilter{OperatorID: "p"}, cursor, 1000)
 			if err != nil || len(rows) > page.Max {
 				t.Fatal(len(rows), err)
 			}
@@ -225,28 +228,28 @@ func TestPages(t *testing.T) {
 		if !slices.Equal(got, want) || pages != 2 {
 			t.Fatal("wrong order or rows:", len(got), pages)
 		}
-		if rows, next, err := j.Page(ctx, store.SessionFilter{ComputerID: "other"}, "", 0); err != nil || len(rows) != 0 || next != "" {
+		if rows, next, err := j.Page(ctx, store.FirstOrganization, store.SessionFilter{ComputerID: "other"}, "", 0); err != nil || len(rows) != 0 || next != "" {
 			t.Fatal(rows, next, err)
 		}
 		oldest := store.SessionFilter{OldestFirst: true}
-		first, next, err := j.Page(ctx, oldest, "", 3)
-		second, _, err2 := j.Page(ctx, oldest, next, 1)
+		first, next, err := j.Page(ctx, store.FirstOrganization, oldest, "", 3)
+		second, _, err2 := j.Page(ctx, store.FirstOrganization, oldest, next, 1)
 		slices.Reverse(want)
 		if err != nil || err2 != nil || len(first) != 3 || first[0].GetSessionId() != want[0] || second[0].GetSessionId() != want[3] {
 			t.Fatal("oldest first:", err, err2, len(first), len(second))
 		}
-		if _, _, err := j.Page(ctx, store.SessionFilter{}, next, 1); !errors.Is(err, page.ErrCursor) {
+		if _, _, err := j.Page(ctx, store.FirstOrganization, store.SessionFilter{}, next, 1); !errors.Is(err, page.ErrCursor) {
 			t.Errorf("the cursor of another sort: %v", err)
 		}
 		name := first[0].GetComputerName()
 		for words, some := range map[string]bool{strings.ToUpper(name): true, name + " " + first[0].GetOperatorName(): true, "%": false, "_": false, "nobody's": false} {
-			if rows, _, err := j.Page(ctx, store.SessionFilter{Words: words}, "", 0); err != nil || len(rows) > 0 != some {
+			if rows, _, err := j.Page(ctx, store.FirstOrganization, store.SessionFilter{Words: words}, "", 0); err != nil || len(rows) > 0 != some {
 				t.Errorf("%q: %d rows, %v", words, len(rows), err)
 			}
 		}
 		for _, bad := range []string{"x", "!", base64.RawURLEncoding.EncodeToString([]byte("1")), base64.RawURLEncoding.EncodeToString([]byte("a.b")),
 			base64.RawURLEncoding.EncodeToString([]byte("1.")), strings.Repeat("A", 1000), page.Place{Sort: "-started_at", Key: "x", ID: "1"}.Cursor()} {
-			if _, _, err := j.Page(ctx, store.SessionFilter{}, bad, 0); !errors.Is(err, page.ErrCursor) {
+			if _, _, err := j.Page(ctx, store.FirstOrganization, store.SessionFilter{}, bad, 0); !errors.Is(err, page.ErrCursor) {
 				t.Errorf("%.20q: %v", bad, err)
 			}
 		}
@@ -278,17 +281,17 @@ func TestHostileTimesAreClamped(t *testing.T) {
 			if said > 0 && said < tc.silent { // else it is said at once, and not true
 				c.add(said)
 			}
-			e, err := j.Report(ctx, "c", &orielv1.SessionReport{SessionId: id, ConnectedAt: start.Add(said).UnixMilli()})
+			e, err := j.Report(ctx, of("c"), &orielv1.SessionReport{SessionId: id, ConnectedAt: start.Add(said).UnixMilli()})
 			if err != nil || e.GetConnectedAt() != start.Add(tc.from).UnixMilli() {
 				t.Errorf("%s: connected at %d, began at %d (%v)", name, e.GetConnectedAt(), start.UnixMilli(), err)
 			}
 			c.add(start.Add(tc.silent).Sub(c.Now()))
 			if tc.lost {
-				if _, _, err := j.End(ctx, id, orielv1.EndReason_END_REASON_LOST, 0, ""); err != nil {
+				if _, _, err := j.End(ctx, of(id), orielv1.EndReason_END_REASON_LOST, 0, ""); err != nil {
 					t.Fatal(err)
 				}
 			}
-			end, first, err := j.EndedByAgent(ctx, "c", &orielv1.SessionEnded{SessionId: id, Reason: orielv1.EndReason_END_REASON_OPERATOR,
+			end, first, err := j.EndedByAgent(ctx, of("c"), &orielv1.SessionEnded{SessionId: id, Reason: orielv1.EndReason_END_REASON_OPERATOR,
 				EndedAt: start.Add(tc.ended).UnixMilli()})
 			if err != nil || !first || end.GetEndedAt() != start.Add(tc.to).UnixMilli() {
 				t.Errorf("%s: ended after %v, want %v (%v)", name, time.Duration(end.GetEndedAt()-start.UnixMilli())*time.Millisecond, tc.to, err)
@@ -313,7 +316,7 @@ func TestOnlyAgentsReasonsAreTakenFromAgents(t *testing.T) {
 			if slices.Contains(relays, reason) {
 				want = orielv1.EndReason_END_REASON_FAILED
 			}
-			e, _, err := j.EndedByAgent(t.Context(), "c", &orielv1.SessionEnded{SessionId: id, Reason: reason})
+			e, _, err := j.EndedByAgent(t.Context(), of("c"), &orielv1.SessionEnded{SessionId: id, Reason: reason})
 			if err != nil || e.GetEndReason() != want {
 				t.Errorf("%v was taken as %v (%v)", reason, e.GetEndReason(), err)
 			}

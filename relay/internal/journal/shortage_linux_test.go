@@ -26,7 +26,7 @@ func TestSweepAfterFullDisk(t *testing.T) {
 	j := journal.New(journal.Options{Store: s, Bus: b, Now: c.Now})
 	id := begin(t, j, "pc")
 	report := func() error {
-		_, err := j.Report(t.Context(), "pc", &orielv1.SessionReport{SessionId: id, Path: orielv1.Path_PATH_DIRECT})
+		_, err := j.Report(t.Context(), of("pc"), &orielv1.SessionReport{SessionId: id, Path: orielv1.Path_PATH_DIRECT})
 		return err
 	}
 	disk.Fill()

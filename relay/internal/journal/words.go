@@ -76,7 +76,7 @@ func entry(row store.Session) *orielv1.JournalEntry {
 }
 
 func carried(row store.Session) Carried {
-	return Carried{entry(row), row.SignInID, scopes(row.ScopesNow)}
+	return Carried{entry(row), row.Organization, row.SignInID, scopes(row.ScopesNow)}
 }
 
 func scopes(words string) []orielv1.Scope { return orielv1.FromWords[orielv1.Scope](words) }

@@ -16,7 +16,6 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/trust"
 	"oriel/protocol/wire"
-	"oriel/relay/internal/store"
 )
 
 // Machine is what makes a computer itself: it outlives its connections.
@@ -221,7 +220,7 @@ func (m *Machine) Connect(t testing.TB, n *Node, token string) *Agent {
 	}()
 	t.Cleanup(func() { _ = conn.Close(); <-done })
 	Until(t, "the computer is online", func() bool {
-		c, err := n.Store.Computers(store.FirstOrganization).Get(t.Context(), w.GetComputerId())
+		c, err := n.Store.Agents().ByKey(t.Context(), m.Public())
 		return err == nil && c.Online
 	})
 	return a

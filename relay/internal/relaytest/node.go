@@ -203,10 +203,19 @@ func (n *Node) Owner(t testing.TB) (access.Identity, *http.Cookie) {
 	return who, cookie
 }
 
-// Token is a new enrollment token.
+// Own names a thing of that id in the organization that a relay begins with.
+func Own(id string) store.Ref { return store.FirstOrganization.Ref(id) }
+
+// Token is a new enrollment token of the organization that a relay begins with.
 func (n *Node) Token(t testing.TB, uses int) string {
 	t.Helper()
-	text, _, err := n.Fleet.CreateToken(t.Context(), audit.Person("somebody", "", "", ""), "", uses, time.Hour)
+	return n.TokenOf(t, store.FirstOrganization, uses)
+}
+
+// TokenOf is a new enrollment token of an organization.
+func (n *Node) TokenOf(t testing.TB, o store.OrganizationID, uses int) string {
+	t.Helper()
+	text, _, err := n.Fleet.CreateToken(t.Context(), o, audit.Person("somebody", "", "", ""), "", uses, time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}

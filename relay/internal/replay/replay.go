@@ -28,6 +28,7 @@ import (
 	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -57,21 +58,17 @@ var (
 
 // Options of New; Store and Secret are needed.
 type Options struct {
-	Store        *store.Store
-	Organization store.OrganizationID // empty: the first
-	Secret       []byte               // all nodes' the same
-	Log          *slog.Logger
-	Now          func() time.Time
+	Store  *store.Store
+	Secret []byte // all nodes' the same
+	Log    *slog.Logger
+	Now    func() time.Time
 }
 
-// Answers are those of one organization. Its methods may be called from any goroutine.
+// Answers are those of all organizations. Its methods may be called from any goroutine.
 type Answers struct{ o Options }
 
 // New makes the Answers that are in the store.
 func New(o Options) *Answers {
-	if o.Organization == "" {
-		o.Organization = store.FirstOrganization
-	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -81,11 +78,11 @@ func New(o Options) *Answers {
 	return &Answers{o}
 }
 
-// Once is what do answers, or what it answered when the person asked for the same with
-// that key before: then again is true. Errors: ErrKeyReused, ErrKeyInUse, and do's.
-func (a *Answers) Once(ctx context.Context, person, key string, request []byte, do func(context.Context) ([]byte, error)) (answer []byte, again bool, err error) {
+// Once is what do answers, or what it answered when the person, in that organization,
+// asked for the same with that key before: then again is true. Errors: ErrKeyReused, ErrKeyInUse, and do's.
+func (a *Answers) Once(ctx context.Context, person store.Ref, key string, request []byte, do func(context.Context) ([]byte, error)) (answer []byte, again bool, err error) {
 	asked := sha256.Sum256(request)
-	k := store.IdempotencyKey{PersonID: person, Run: store.NewID()}
+	k := store.IdempotencyKey{Organization: person.Organization, PersonID: person.ID, Run: store.NewID()}
 	if k.Name, err = a.derive(person, key, "name"); err != nil {
 		return nil, false, err
 	}
@@ -94,7 +91,7 @@ func (a *Answers) Once(ctx context.Context, person, key string, request []byte, 
 	}
 	now := a.o.Now()
 	k.StartedAt = now.UnixMilli()
-	there, began, err := a.answers().Begin(ctx, k, now.Add(-Lost).UnixMilli(), now.Add(-Lifetime).UnixMilli())
+	there, began, err := a.of(k).Begin(ctx, k, now.Add(-Lost).UnixMilli(), now.Add(-Lifetime).UnixMilli())
 	switch {
 	case err != nil:
 		return nil, false, fmt.Errorf("look up an idempotency key: %w", err)
@@ -119,7 +116,7 @@ func (a *Answers) run(ctx context.Context, k store.IdempotencyKey, key string, d
 	ctx, cancel = context.WithTimeout(ctx, settling)
 	defer cancel()
 	if err != nil || len(answer) > maxAnswer {
-		if err := a.answers().Drop(ctx, k); err != nil {
+		if err := a.of(k).Drop(ctx, k); err != nil {
 			a.o.Log.Warn("idempotency key of what failed not dropped", "err", err)
 		}
 		return answer, err
@@ -128,7 +125,7 @@ func (a *Answers) run(ctx context.Context, k store.IdempotencyKey, key string, d
 	if err != nil {
 		return nil, err
 	}
-	if err := a.answers().Keep(ctx, k, sealed); err != nil {
+	if err := a.of(k).Keep(ctx, k, sealed); err != nil {
 		a.o.Log.Warn("answer not kept for its idempotency key", "err", err) // it was made, and that is the answer
 	}
 	return answer, nil
@@ -136,20 +133,25 @@ func (a *Answers) run(ctx context.Context, k store.IdempotencyKey, key string, d
 
 // Sweep forgets what is older than Lifetime.
 func (a *Answers) Sweep(ctx context.Context) error {
-	return a.answers().Sweep(ctx, a.o.Now().Add(-Lifetime).UnixMilli())
+	all, err := a.o.Store.Upkeep().Organizations(ctx)
+	for _, o := range all {
+		err = errors.Join(err, a.o.Store.Answers(o).Sweep(ctx, a.o.Now().Add(-Lifetime).UnixMilli()))
+	}
+	return err
 }
 
-func (a *Answers) answers() store.Answers { return a.o.Store.Answers(a.o.Organization) }
+// of are those of k's organization.
+func (a *Answers) of(k store.IdempotencyKey) store.Answers { return a.o.Store.Answers(k.Organization) }
 
 // derive makes 32 bytes of the client's key, for one purpose and person.
-func (a *Answers) derive(person, key, purpose string) ([]byte, error) {
-	info := fmt.Sprintf("oriel idempotency v1 %q %q %q", a.o.Organization, person, purpose)
+func (a *Answers) derive(person store.Ref, key, purpose string) ([]byte, error) {
+	info := fmt.Sprintf("oriel idempotency v1 %q %q %q", person.Organization, person.ID, purpose)
 	return hkdf.Key(sha256.New, []byte(key), a.o.Secret, info, sha256.Size)
 }
 
 // sealing is the cipher of one row.
 func (a *Answers) sealing(k store.IdempotencyKey, key string) (cipher.AEAD, error) {
-	secret, err := a.derive(k.PersonID, key, "answer "+strconv.FormatInt(k.StartedAt, 10)+" "+string(k.Request))
+	secret, err := a.derive(k.Organization.Ref(k.PersonID), key, "answer "+strconv.FormatInt(k.StartedAt, 10)+" "+string(k.Request))
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,9 @@ import (
 
 func TestMain(m *testing.M) { storetest.Main(m) }
 
+// of names a person of the organization that all of it is about.
+func of(person string) store.Ref { return store.FirstOrganization.Ref(person) }
+
 // asked counts what was done, on two nodes with one database and one clock.
 type asked struct {
 	t     *testing.T
@@ -38,7 +41,7 @@ const answer = "the token is hush-hush"
 // ask wants an answer, and that it was made by so many runs in all.
 func (a *asked) ask(node int, person, key, request string, again bool, done int) {
 	a.t.Helper()
-	got, isAgain, err := a.nodes[node].Once(a.t.Context(), person, key, []byte(request), a.do)
+	got, isAgain, err := a.nodes[node].Once(a.t.Context(), of(person), key, []byte(request), a.do)
 	if err != nil || string(got) != answer || isAgain != again || a.done != done {
 		a.t.Fatalf("%q, again %v, %v; %d were done, want %d", got, isAgain, err, a.done, done)
 	}
@@ -53,7 +56,7 @@ func (a *asked) do(context.Context) ([]byte, error) {
 func (a *asked) refused(key, request string, want error) {
 	a.t.Helper()
 	done := a.done
-	got, _, err := a.nodes[1].Once(a.t.Context(), "ada", key, []byte(request), a.do)
+	got, _, err := a.nodes[1].Once(a.t.Context(), of("ada"), key, []byte(request), a.do)
 	if !errors.Is(err, want) || got != nil || a.done != done {
 		a.t.Fatalf("%q, %v, want %v; done %d times", got, err, want, a.done-done)
 	}
@@ -88,7 +91,7 @@ func TestOnce(t *testing.T) {
 func TestInUse(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		a := setup(t, s)
-		got, again, err := a.nodes[0].Once(t.Context(), "ada", "k", []byte("make one"), func(context.Context) ([]byte, error) {
+		got, again, err := a.nodes[0].Once(t.Context(), of("ada"), "k", []byte("make one"), func(context.Context) ([]byte, error) {
 			a.refused("k", "make one", replay.ErrKeyInUse)
 			a.refused("k", "make two", replay.ErrKeyReused)
 			a.now = a.now.Add(replay.Lost)
@@ -108,11 +111,11 @@ func TestFailedAndGone(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		a := setup(t, s)
 		wrong := errors.New("it failed")
-		if _, _, err := a.nodes[0].Once(t.Context(), "ada", "k", []byte("make one"), func(context.Context) ([]byte, error) { return nil, wrong }); !errors.Is(err, wrong) {
+		if _, _, err := a.nodes[0].Once(t.Context(), of("ada"), "k", []byte("make one"), func(context.Context) ([]byte, error) { return nil, wrong }); !errors.Is(err, wrong) {
 			t.Fatal(err)
 		}
 		ctx, gone := context.WithCancel(t.Context())
-		_, _, err := a.nodes[0].Once(ctx, "ada", "k", []byte("make another"), func(ctx context.Context) ([]byte, error) {
+		_, _, err := a.nodes[0].Once(ctx, of("ada"), "k", []byte("make another"), func(ctx context.Context) ([]byte, error) {
 			gone()
 			if _, limited := ctx.Deadline(); ctx.Err() != nil || !limited {
 				t.Errorf("%v; it has an end: %v", ctx.Err(), limited)
@@ -152,8 +155,24 @@ func TestSealed(t *testing.T) {
 			t.Errorf("whose it is, is not in what the database is told: %.200s", text)
 		}
 		other := replay.New(replay.Options{Store: s, Secret: []byte("another relay's"), Now: func() time.Time { return a.now }})
-		if _, again, err := other.Once(t.Context(), "ada", "a key of hers", []byte("the request"), a.do); err != nil || again {
+		if _, again, err := other.Once(t.Context(), of("ada"), "a key of hers", []byte("the request"), a.do); err != nil || again {
 			t.Fatalf("found with another relay's secret: %v, %v", again, err)
 		}
+	})
+}
+
+// Rule: a key is a person's in one organization; the same one in another is new there.
+func TestAKeyIsOfOneOrganization(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		a := setup(t, s)
+		a.ask(0, "ada", "k", "make one", false, 1)
+		elsewhere := store.OrganizationID("another").Ref("ada")
+		for time, again := range []bool{false, true} {
+			got, isAgain, err := a.nodes[0].Once(t.Context(), elsewhere, "k", []byte("make two"), a.do)
+			if err != nil || string(got) != answer || isAgain != again || a.done != 2 {
+				t.Fatalf("time %d: %q, again %v, %v; %d were done", time, got, isAgain, err, a.done)
+			}
+		}
+		a.ask(0, "ada", "k", "make one", true, 2)
 	})
 }

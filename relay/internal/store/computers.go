@@ -113,6 +113,12 @@ func (s Agents) ByKey(ctx context.Context, key []byte) (Computer, error) {
 	return c, mapped(s.computers(s.db, &c).Where("c.machine_key = ?", key).Scan(ctx))
 }
 
+// Taken reports whether a computer of any organization has that id.
+func (s Agents) Taken(ctx context.Context, id string) (bool, error) {
+	yes, err := s.db.NewSelect().Model((*Computer)(nil)).Where("id = ?", id).Exists(ctx)
+	return yes, mapped(err)
+}
+
 // Enroll adds c to the organization of the token of that key, and uses the token
 // once, both or neither. It fills in c.Organization, c.AddedWith, c.SameMachineAs
 // and, where the token is for the second of two machines, c.SplitFrom; it is then

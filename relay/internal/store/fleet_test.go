@@ -177,7 +177,7 @@ func TestPresence(t *testing.T) {
 		if online() {
 			t.Fatal("online on a dead node")
 		}
-		if got, err := s.Nodes().Bury(ctx); err != nil || !slices.Equal(got, []string{c.ID}) {
+		if got, err := s.Nodes().Bury(ctx); err != nil || !slices.Equal(got, []store.Ref{c.Ref()}) {
 			t.Fatal(got, err)
 		}
 		if got, err := s.Nodes().Bury(ctx); err != nil || len(got) != 0 {
@@ -198,7 +198,7 @@ func TestPresence(t *testing.T) {
 		if err := s.Nodes().Connect(ctx, c.ID, n1, "c3", 95); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := s.Nodes().Clear(ctx, store.NodeRun("n1")); err != nil || !slices.Equal(got, []string{c.ID}) {
+		if got, err := s.Nodes().Clear(ctx, store.NodeRun("n1")); err != nil || !slices.Equal(got, []store.Ref{c.Ref()}) {
 			t.Fatal(got, err)
 		}
 		if got, _ := s.Computers(store.FirstOrganization).Get(ctx, c.ID); got.Online || got.LastSeen != 95 {

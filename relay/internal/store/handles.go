@@ -14,6 +14,8 @@ type (
 	Nodes struct{ *database }
 	// Agents are those who come with a key or a token, which say whose they are.
 	Agents struct{ *database }
+	// Upkeep is what the relay looks after by itself, for all organizations at once.
+	Upkeep struct{ *database }
 )
 
 // What an organization owns.
@@ -49,6 +51,9 @@ func (s *Store) Nodes() Nodes { return Nodes{s.database} }
 
 // Agents of all organizations.
 func (s *Store) Agents() Agents { return Agents{s.database} }
+
+// Upkeep of all organizations.
+func (s *Store) Upkeep() Upkeep { return Upkeep{s.database} }
 
 // Computers of an organization.
 func (s *Store) Computers(o OrganizationID) Computers { return Computers{owned{s.database, o}} }

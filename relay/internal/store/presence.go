@@ -33,7 +33,7 @@ func NodeRun(node string) string { return node + "/" + NewID() }
 // Clear forgets what earlier runs of this node left behind; on SQLite,
 // where there is one node only, what any left. It returns the computers that
 // were connected.
-func (s Nodes) Clear(ctx context.Context, run string) (computers []string, err error) {
+func (s Nodes) Clear(ctx context.Context, run string) (computers []Ref, err error) {
 	earlier := func(column string) (string, []any) {
 		if s.kind != PostgreSQL {
 			return column + " <> ?", []any{run}
@@ -44,7 +44,11 @@ func (s Nodes) Clear(ctx context.Context, run string) (computers []string, err e
 	}
 	err = s.volatileTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		where, args := earlier("node_id")
-		err := tx.NewDelete().Model((*presence)(nil)).Where(where, args...).Returning("computer_id").Scan(ctx, &computers)
+		var ids []string
+		err := tx.NewDelete().Model((*presence)(nil)).Where(where, args...).Returning("computer_id").Scan(ctx, &ids)
+		if err == nil {
+			computers, err = refs(ctx, tx, ids)
+		}
 		if err != nil {
 			return err
 		}
@@ -67,12 +71,16 @@ func (s Nodes) Heartbeat(ctx context.Context, id string, lifetime time.Duration)
 
 // Bury forgets nodes whose heartbeat stopped, and returns the computers
 // that were connected to them.
-func (s Nodes) Bury(ctx context.Context) (computers []string, err error) {
+func (s Nodes) Bury(ctx context.Context) (computers []Ref, err error) {
 	err = s.volatileTx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		dead := "alive_until <= " + s.clock()
+		var ids []string
 		err := tx.NewDelete().Model((*presence)(nil)).
 			Where("node_id IN (SELECT id FROM nodes WHERE "+dead+")").
-			Returning("computer_id").Scan(ctx, &computers)
+			Returning("computer_id").Scan(ctx, &ids)
+		if err == nil {
+			computers, err = refs(ctx, tx, ids)
+		}
 		if err != nil {
 			return err
 		}

@@ -73,6 +73,13 @@ func (s Waiting) Save(ctx context.Context, w WaitingComputer) (isNew bool, err e
 	return isNew, err
 }
 
+// Wait is Waiting.Save for a machine of which the database has nothing that says whose
+// it was: the first organization, whose people look after the relay, are to know it.
+func (s Agents) Wait(ctx context.Context, w WaitingComputer) (computer Ref, isNew bool, err error) {
+	isNew, err = Waiting{owned{s.database, FirstOrganization}}.Save(ctx, w)
+	return FirstOrganization.Ref(w.ComputerID), isNew, err
+}
+
 // TakeBack makes a computer of one that waits, with the id and the key that it had.
 // Errors: ErrNotFound; ErrConflict when there is a computer with that id or key.
 func (s Waiting) TakeBack(ctx context.Context, by Entry, computer string, now int64) error {
