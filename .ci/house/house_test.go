@@ -59,7 +59,7 @@ var bedrock = []string{"protocol/sanitize", "relay/internal/fault", "relay/inter
 
 var leaves = append([]string{
 	"agent/internal/bwe", "agent/internal/desktop", "agent/internal/encode", "agent/internal/host",
-	"relay/internal/blob", "relay/internal/store", "relay/internal/turn",
+	"relay/internal/blob", "relay/internal/rights", "relay/internal/store", "relay/internal/turn",
 }, bedrock...)
 
 // walls says what the packages under a folder must not import, beyond what the
