@@ -16,6 +16,7 @@ import (
 
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/fault"
+	"oriel/relay/internal/rights"
 	"oriel/relay/internal/store"
 	"oriel/relay/internal/store/storetest"
 )
@@ -97,7 +98,7 @@ func TestSignInAndOut(t *testing.T) {
 		if _, err := a.Identify(request(second)); !errors.Is(err, access.ErrSignedOut) {
 			t.Fatalf("a cookie that was signed out: %v", err)
 		}
-		if err := a.Require(ctx, who, access.Connect, access.Computer("x")); !errors.Is(err, access.ErrSignedOut) {
+		if err := a.Require(ctx, who, rights.Connect, access.Computer("x")); !errors.Is(err, access.ErrSignedOut) {
 			t.Fatalf("Require after signing out: %v", err)
 		}
 		if _, err := a.Identify(request(first)); err != nil {
@@ -329,7 +330,7 @@ func TestComposedAndDecomposedAreOne(t *testing.T) {
 // attempts is an auditor that keeps what it is told.
 type attempts struct{ all []string }
 
-func (l *attempts) Attempted(_ context.Context, who access.Identity, what access.Permission, on access.Object, err error) {
+func (l *attempts) Attempted(_ context.Context, who access.Identity, what rights.Permission, on access.Object, err error) {
 	l.all = append(l.all, fmt.Sprint(who.PersonID, " ", what, " ", on.Kind, " ", on.ID, " ", err == nil))
 }
 
@@ -341,7 +342,7 @@ func TestRequireAndMay(t *testing.T) {
 		owner, _ := own(t, a)
 		other := owner
 		other.PersonID = "somebody"
-		ask := func(name string, who access.Identity, what access.Permission, on access.Object, want error) {
+		ask := func(name string, who access.Identity, what rights.Permission, on access.Object, want error) {
 			t.Helper()
 			log.all = nil
 			if err := a.May(ctx, who, what, on); !errors.Is(err, want) {
@@ -358,19 +359,19 @@ func TestRequireAndMay(t *testing.T) {
 				t.Errorf("%s: the auditor was told %q, want %q", name, log.all, told)
 			}
 		}
-		for _, p := range []access.Permission{access.See, access.Connect, access.Control, access.Manage, access.Enroll,
-			access.Journal, access.EndSession, access.Operate, access.About, access.Connect | access.Control} {
+		for _, p := range []rights.Permission{rights.See, rights.Connect, rights.Control, rights.ComputersManage, rights.Enroll,
+			rights.Journal, rights.SessionsEnd, rights.RelayOperate, rights.About, rights.Connect | rights.Control} {
 			ask("the owner", owner, p, access.Computer("x"), nil)
 		}
-		ask("one's own account", owner, access.Account, access.Person(owner.PersonID), nil)
-		ask("another's account", owner, access.Account, access.Person("somebody"), access.ErrForbidden)
+		ask("one's own account", owner, rights.Account, access.Person(owner.PersonID), nil)
+		ask("another's account", owner, rights.Account, access.Person("somebody"), access.ErrForbidden)
 		ask("a permission that nobody defined", owner, 1<<31, access.Relay, access.ErrForbidden)
-		ask("one that nobody defined beside another", owner, access.See|1<<31, access.Relay, access.ErrForbidden)
+		ask("one that nobody defined beside another", owner, rights.See|1<<31, access.Relay, access.ErrForbidden)
 		ask("nothing", owner, 0, access.Relay, access.ErrForbidden)
-		ask("with another's sign-in", other, access.See, access.Relay, access.ErrForbidden)
-		ask("with no sign-in", access.Identity{Role: store.RoleOwner}, access.See, access.Relay, access.ErrSignedOut)
+		ask("with another's sign-in", other, rights.See, access.Relay, access.ErrForbidden)
+		ask("with no sign-in", access.Identity{Role: store.RoleOwner}, rights.See, access.Relay, access.ErrSignedOut)
 		c.pass(31 * 24 * time.Hour)
-		ask("with an old one", owner, access.See, access.Relay, access.ErrSignedOut)
+		ask("with an old one", owner, rights.See, access.Relay, access.ErrSignedOut)
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/relay/internal/bus"
+	"oriel/relay/internal/rights"
 	"oriel/relay/internal/store"
 )
 
@@ -36,21 +37,27 @@ type authority struct {
 	organization        store.OrganizationID
 	person, name, email string
 	role                string
-	may                 Permission // on everything
+	may                 rights.Permission // on everything
 	created, seen       int64
 	read                time.Time
 }
 
 func authorityOf(in store.SignIn, p store.Person, read time.Time) authority {
 	return authority{signIn: in.ID, token: string(in.TokenHash), organization: store.FirstOrganization, person: p.ID, name: p.Name, email: p.Email, role: p.Role,
-		may: roles[p.Role] | About, created: in.CreatedAt, seen: in.SeenAt, read: read}
+		may: permissions(p.Role), created: in.CreatedAt, seen: in.SeenAt, read: read}
+}
+
+// permissions of a role on everything the relay has.
+func permissions(role string) rights.Permission {
+	r, _ := rights.BuiltIn(role)
+	return r.Permissions&^rights.Account | rights.About
 }
 
 // allows reports whether g may do all of what on it.
-func (g authority) allows(what Permission, on Object) bool {
+func (g authority) allows(what rights.Permission, on Object) bool {
 	may := g.may
 	if on == Person(g.person) {
-		may |= Account
+		may |= rights.Account
 	}
 	return what != 0 && what&^may == 0
 }

@@ -11,6 +11,7 @@ import (
 	"oriel/relay/internal/audit"
 	"oriel/relay/internal/bus"
 	"oriel/relay/internal/relaytest"
+	"oriel/relay/internal/rights"
 	"oriel/relay/internal/store"
 	"oriel/relay/internal/store/storetest"
 )
@@ -23,7 +24,7 @@ func TestAuthoritiesAreRememberedForAWhile(t *testing.T) {
 		who, cookie := own(t, a)
 		ask := func() []error {
 			_, err := a.Identify(request(cookie))
-			return []error{err, a.Require(ctx, who, access.Connect, access.Computer("x"))}
+			return []error{err, a.Require(ctx, who, rights.Connect, access.Computer("x"))}
 		}
 		ask()
 		// As somebody at the database would, or a node that cannot be heard.
@@ -110,7 +111,7 @@ func TestChangesAreRightAtOnceOnEveryNode(t *testing.T) {
 		}
 		relaytest.Until(t, what+": on the other node", func() bool {
 			_, err := there.Identify(request(cookie))
-			return errors.Is(err, access.ErrSignedOut) && errors.Is(there.May(t.Context(), who, access.See, access.Relay), access.ErrSignedOut)
+			return errors.Is(err, access.ErrSignedOut) && errors.Is(there.May(t.Context(), who, rights.See, access.Relay), access.ErrSignedOut)
 		})
 	}
 	must := func(err error) {

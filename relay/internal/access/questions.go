@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"oriel/relay/internal/audit"
+	"oriel/relay/internal/rights"
 	"oriel/relay/internal/store"
 )
 
@@ -26,7 +27,7 @@ func Person(id string) Object { return Object{"person", id} }
 
 // Auditor is told of each attempt, once it is decided. It must not block.
 type Auditor interface {
-	Attempted(ctx context.Context, who Identity, what Permission, on Object, err error)
+	Attempted(ctx context.Context, who Identity, what rights.Permission, on Object, err error)
 }
 
 // Refusals is the Auditor that has log keep what was refused.
@@ -34,7 +35,7 @@ func Refusals(log *audit.Log) Auditor { return refusals{log} }
 
 type refusals struct{ log *audit.Log }
 
-func (r refusals) Attempted(_ context.Context, who Identity, what Permission, on Object, err error) {
+func (r refusals) Attempted(_ context.Context, who Identity, what rights.Permission, on Object, err error) {
 	if errors.Is(err, ErrForbidden) {
 		r.log.Refused(who.Organization, who.Actor(), what.String(), on.Kind, on.ID)
 	}
@@ -43,7 +44,7 @@ func (r refusals) Attempted(_ context.Context, who Identity, what Permission, on
 // Require is the question of an attempt, asked once for each: nil, ErrForbidden,
 // or ErrSignedOut when the sign-in behind who has ended meanwhile, which a
 // WebSocket that lives for days would not notice by itself. The auditor is told.
-func (a *Access) Require(ctx context.Context, who Identity, what Permission, on Object) error {
+func (a *Access) Require(ctx context.Context, who Identity, what rights.Permission, on Object) error {
 	err := a.May(ctx, who, what, on)
 	if err != nil {
 		a.o.Log.Warn("refused", "person", who.PersonID, "permission", what, "on", on, "error", err)
@@ -56,7 +57,7 @@ func (a *Access) Require(ctx context.Context, who Identity, what Permission, on 
 
 // May is Require where nobody attempts anything: what to offer, and whether what
 // was begun may go on. It is answered alike, and nobody is told.
-func (a *Access) May(ctx context.Context, who Identity, what Permission, on Object) error {
+func (a *Access) May(ctx context.Context, who Identity, what rights.Permission, on Object) error {
 	if who.SignInID == "" {
 		return ErrSignedOut
 	}
@@ -76,7 +77,7 @@ type Visibility = store.Visibility
 // Visible is the question of a list and of what is told by and by: on which computers
 // who may do what, for the store to look for no others. Nobody is told that it was
 // asked. Errors: ErrSignedOut; who may nothing sees nothing.
-func (a *Access) Visible(ctx context.Context, who Identity, what Permission) (Visibility, error) {
+func (a *Access) Visible(ctx context.Context, who Identity, what rights.Permission) (Visibility, error) {
 	if who.SignInID == "" {
 		return Visibility{}, ErrSignedOut
 	}

@@ -28,6 +28,7 @@ import (
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/audit"
 	"oriel/relay/internal/fault"
+	"oriel/relay/internal/rights"
 	"oriel/relay/internal/store"
 )
 
@@ -199,17 +200,17 @@ func (a *API) refuse(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // require asks access whether the caller may do what the operation does.
-func (a *API) require(ctx context.Context, what access.Permission, on access.Object) error {
+func (a *API) require(ctx context.Context, what rights.Permission, on access.Object) error {
 	return a.o.Access.Require(ctx, callerOf(ctx).who, what, on)
 }
 
 // may asks access whether the caller may do something else.
-func (a *API) may(ctx context.Context, what access.Permission, on access.Object) bool {
+func (a *API) may(ctx context.Context, what rights.Permission, on access.Object) bool {
 	return a.o.Access.May(ctx, callerOf(ctx).who, what, on) == nil
 }
 
 // requireOwn is require for the caller's own account.
 func (a *API) requireOwn(ctx context.Context) (access.Identity, error) {
 	who := callerOf(ctx).who
-	return who, a.require(ctx, access.Account, access.Person(who.PersonID))
+	return who, a.require(ctx, rights.Account, access.Person(who.PersonID))
 }

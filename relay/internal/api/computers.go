@@ -13,6 +13,7 @@ import (
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/fault"
 	"oriel/relay/internal/page"
+	"oriel/relay/internal/rights"
 )
 
 // Computer is one row of the list.
@@ -179,17 +180,17 @@ func (a *API) computer(ctx context.Context, id string) (Computer, error) {
 		return Computer{}, err
 	}
 	out := computerOf(c)
-	out.MayControl = a.may(ctx, access.Control, access.Computer(id))
+	out.MayControl = a.may(ctx, rights.Control, access.Computer(id))
 	return out, nil
 }
 
 func (a *API) listComputers(ctx context.Context, in *computersIn) (*listOut[Computer], error) {
 	who := callerOf(ctx).who
-	see, err := a.o.Access.Visible(ctx, who, access.See)
+	see, err := a.o.Access.Visible(ctx, who, rights.See)
 	if err != nil {
 		return nil, err
 	}
-	control, err := a.o.Access.Visible(ctx, who, access.Control)
+	control, err := a.o.Access.Visible(ctx, who, rights.Control)
 	if err != nil {
 		return nil, err
 	}
@@ -209,7 +210,7 @@ func (a *API) listComputers(ctx context.Context, in *computersIn) (*listOut[Comp
 }
 
 func (a *API) getComputer(ctx context.Context, in *idIn) (*computerOut, error) {
-	if err := a.require(ctx, access.See, access.Computer(in.ID)); err != nil {
+	if err := a.require(ctx, rights.See, access.Computer(in.ID)); err != nil {
 		return nil, err
 	}
 	c, err := a.computer(ctx, in.ID)
@@ -217,7 +218,7 @@ func (a *API) getComputer(ctx context.Context, in *idIn) (*computerOut, error) {
 }
 
 func (a *API) updateComputer(ctx context.Context, in *updateComputerIn) (*computerOut, error) {
-	if err := a.require(ctx, access.Manage, access.Computer(in.ID)); err != nil {
+	if err := a.require(ctx, rights.ComputersManage, access.Computer(in.ID)); err != nil {
 		return nil, err
 	}
 	if in.Body.Name != nil {
@@ -234,14 +235,14 @@ func (a *API) updateComputer(ctx context.Context, in *updateComputerIn) (*comput
 }
 
 func (a *API) removeComputer(ctx context.Context, in *idIn) (*struct{}, error) {
-	if err := a.require(ctx, access.Manage, access.Computer(in.ID)); err != nil {
+	if err := a.require(ctx, rights.ComputersManage, access.Computer(in.ID)); err != nil {
 		return nil, err
 	}
 	return nil, a.o.Fleet.Remove(ctx, actor(ctx), own(ctx, in.ID))
 }
 
 func (a *API) splitComputer(ctx context.Context, in *splitIn) (*created[Computer], error) {
-	if err := a.require(ctx, access.Manage, access.Computer(in.ID)); err != nil {
+	if err := a.require(ctx, rights.ComputersManage, access.Computer(in.ID)); err != nil {
 		return nil, err
 	}
 	return once(ctx, a, in.Key, in.Body, func(ctx context.Context) (Computer, error) {
@@ -253,7 +254,7 @@ func (a *API) splitComputer(ctx context.Context, in *splitIn) (*created[Computer
 }
 
 func (a *API) settleComputer(ctx context.Context, in *idIn) (*struct{}, error) {
-	if err := a.require(ctx, access.Manage, access.Computer(in.ID)); err != nil {
+	if err := a.require(ctx, rights.ComputersManage, access.Computer(in.ID)); err != nil {
 		return nil, err
 	}
 	return nil, a.o.Fleet.Settle(ctx, actor(ctx), own(ctx, in.ID))
@@ -261,7 +262,7 @@ func (a *API) settleComputer(ctx context.Context, in *idIn) (*struct{}, error) {
 
 func (a *API) preview(ctx context.Context, in *previewIn) (*previewOut, error) {
 	// Never shown to who may not connect.
-	if err := a.require(ctx, access.Connect, access.Computer(in.ID)); err != nil {
+	if err := a.require(ctx, rights.Connect, access.Computer(in.ID)); err != nil {
 		return nil, err
 	}
 	data, kind, tag, err := a.o.Fleet.Preview(ctx, own(ctx, in.ID))

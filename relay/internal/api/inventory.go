@@ -6,6 +6,7 @@ import (
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/relay/internal/access"
+	"oriel/relay/internal/rights"
 )
 
 // Inventory is everything known of a machine (feature F6).
@@ -105,14 +106,14 @@ type Software struct {
 type inventoryOut struct{ Body Inventory }
 
 func (a *API) inventory(ctx context.Context, in *idIn) (*inventoryOut, error) {
-	if err := a.require(ctx, access.See, access.Computer(in.ID)); err != nil {
+	if err := a.require(ctx, rights.See, access.Computer(in.ID)); err != nil {
 		return nil, err
 	}
 	return a.known(ctx, in.ID)
 }
 
 func (a *API) refresh(ctx context.Context, in *idIn) (*inventoryOut, error) {
-	if err := a.require(ctx, access.See, access.Computer(in.ID)); err != nil {
+	if err := a.require(ctx, rights.See, access.Computer(in.ID)); err != nil {
 		return nil, err
 	}
 	if err := a.o.Fleet.Refresh(ctx, own(ctx, in.ID)); err != nil {

@@ -9,6 +9,7 @@ import (
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/fault"
 	"oriel/relay/internal/page"
+	"oriel/relay/internal/rights"
 	"oriel/relay/internal/store"
 )
 
@@ -64,7 +65,7 @@ func (a *API) knownKeys(ctx context.Context, in *knownKeysIn) (*listOut[KnownKey
 }
 
 func (a *API) rememberKey(ctx context.Context, in *rememberIn) (*struct{}, error) {
-	if err := a.require(ctx, access.Connect, access.Computer(in.ID)); err != nil {
+	if err := a.require(ctx, rights.Connect, access.Computer(in.ID)); err != nil {
 		return nil, err
 	}
 	if len(in.Body.Key) != ed25519.PublicKeySize {

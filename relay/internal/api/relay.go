@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"oriel/relay/internal/access"
+	"oriel/relay/internal/rights"
 )
 
 // RelayInfo is what the console shows of the relay and offers to install.
@@ -32,7 +33,7 @@ func (a *API) relay() {
 }
 
 func (a *API) relayInfo(ctx context.Context, _ *nothingIn) (*relayOut, error) {
-	if err := a.require(ctx, access.About, access.Relay); err != nil {
+	if err := a.require(ctx, rights.About, access.Relay); err != nil {
 		return nil, err
 	}
 	files := a.o.Relay.AgentFiles()

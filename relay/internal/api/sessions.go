@@ -8,6 +8,7 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/page"
+	"oriel/relay/internal/rights"
 	"oriel/relay/internal/store"
 )
 
@@ -95,7 +96,7 @@ func (a *API) sessions() {
 }
 
 func (a *API) listSessions(ctx context.Context, in *sessionsIn) (*listOut[Session], error) {
-	if err := a.require(ctx, access.Journal, access.Relay); err != nil {
+	if err := a.require(ctx, rights.Journal, access.Relay); err != nil {
 		return nil, err
 	}
 	f := store.SessionFilter{ComputerID: in.Computer, OperatorID: in.Operator, Words: in.Words, OldestFirst: in.Sort == "started_at"}
@@ -111,7 +112,7 @@ func (a *API) listSessions(ctx context.Context, in *sessionsIn) (*listOut[Sessio
 }
 
 func (a *API) getSession(ctx context.Context, in *idIn) (*sessionOut, error) {
-	if err := a.require(ctx, access.Journal, access.Session(in.ID)); err != nil {
+	if err := a.require(ctx, rights.Journal, access.Session(in.ID)); err != nil {
 		return nil, err
 	}
 	e, err := a.o.Journal.Get(ctx, own(ctx, in.ID))

@@ -14,6 +14,7 @@ import (
 	"oriel/relay/internal/bus"
 	"oriel/relay/internal/journal"
 	"oriel/relay/internal/page"
+	"oriel/relay/internal/rights"
 	"oriel/relay/internal/store"
 )
 
@@ -201,7 +202,7 @@ func (b *Broker) begun(l *live, attempt uint32) bool {
 // End ends a session on a person's word, on both sides; one that has ended is
 // no error. Errors: store.ErrNotFound, those of access.Require.
 func (b *Broker) End(ctx context.Context, who access.Identity, session string) error {
-	if err := b.o.Access.Require(ctx, who, access.EndSession, access.Session(session)); err != nil {
+	if err := b.o.Access.Require(ctx, who, rights.SessionsEnd, access.Session(session)); err != nil {
 		return err
 	}
 	return b.endBy(ctx, who.Actor(), who.Of(session), orielv1.EndReason_END_REASON_ENDED, 0, "ended by "+who.Name)

@@ -11,6 +11,7 @@ import (
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/bus"
 	"oriel/relay/internal/journal"
+	"oriel/relay/internal/rights"
 	"oriel/relay/internal/store"
 )
 
@@ -96,7 +97,7 @@ func (q *question) over(ctx context.Context, c Credit) error {
 func (q *question) signIn(ctx context.Context, who access.Identity) error {
 	err, asked := q.signIns[who]
 	if !asked {
-		err = q.b.o.Access.May(ctx, who, access.Connect, access.Computer(""))
+		err = q.b.o.Access.May(ctx, who, rights.Connect, access.Computer(""))
 		if errors.Is(err, access.ErrSignedOut) || errors.Is(err, access.ErrForbidden) {
 			err = errCreditOver
 		}

@@ -18,6 +18,7 @@ import (
 	"oriel/relay/internal/fault"
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/journal"
+	"oriel/relay/internal/rights"
 	"oriel/relay/internal/store"
 )
 
@@ -28,7 +29,7 @@ type request struct {
 	computer    store.Ref
 	ask         uint32 // FromConsole.id
 	scopes      []orielv1.Scope
-	needs       access.Permission
+	needs       rights.Permission
 	sdp         string
 	fingerprint []byte
 	session     string         // to go on with; empty: a new one
@@ -72,7 +73,7 @@ func (s *Seat) sendICE() {
 // opened, if it may be. What is wrong the tab is told when it opens one.
 func (s *Seat) Prepare(ctx context.Context, computer string) {
 	who := s.tab.Who()
-	if s.b.o.Access.May(ctx, who, access.Connect, access.Computer(computer)) != nil {
+	if s.b.o.Access.May(ctx, who, rights.Connect, access.Computer(computer)) != nil {
 		return
 	}
 	if _, err := s.b.o.Fleet.Record(ctx, who.Of(computer)); err != nil {

@@ -11,6 +11,7 @@ import (
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/journal"
+	"oriel/relay/internal/rights"
 )
 
 // # Scopes
@@ -23,15 +24,15 @@ import (
 // is opened.
 
 // permissions are what each scope needs. One that is not here this relay does not know.
-var permissions = map[orielv1.Scope]access.Permission{
-	orielv1.Scope_SCOPE_VIEW:    access.Connect,
-	orielv1.Scope_SCOPE_CONTROL: access.Control,
+var permissions = map[orielv1.Scope]rights.Permission{
+	orielv1.Scope_SCOPE_VIEW:    rights.Connect,
+	orielv1.Scope_SCOPE_CONTROL: rights.Control,
 }
 
 // needs are the permissions for a session with those scopes; whatever it is for, its
 // operator has to be allowed to connect. Errors: errScopes, errUnknownScope.
-func needs(scopes []orielv1.Scope) (access.Permission, error) {
-	all := access.Connect
+func needs(scopes []orielv1.Scope) (rights.Permission, error) {
+	all := rights.Connect
 	for _, s := range scopes {
 		p, known := permissions[s]
 		if !known {

@@ -12,6 +12,7 @@ import (
 	"oriel/relay/internal/bus"
 	"oriel/relay/internal/fault"
 	"oriel/relay/internal/journal"
+	"oriel/relay/internal/rights"
 	"oriel/relay/internal/store"
 )
 
@@ -163,7 +164,7 @@ func (s *Seat) Attach(ctx context.Context, session string, ask uint32) {
 		return
 	}
 	if err == nil {
-		err = s.b.o.Access.Require(ctx, s.tab.Who(), access.Connect, access.Computer(e.GetComputerId()))
+		err = s.b.o.Access.Require(ctx, s.tab.Who(), rights.Connect, access.Computer(e.GetComputerId()))
 	}
 	if err == nil {
 		_, err = s.b.hold(s, e, held{any: true})

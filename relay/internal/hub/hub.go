@@ -52,6 +52,7 @@ import (
 	"oriel/relay/internal/fault"
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/journal"
+	"oriel/relay/internal/rights"
 	"oriel/relay/internal/share"
 	"oriel/relay/internal/store"
 )
@@ -106,7 +107,7 @@ type Hub struct {
 	greetings *share.Places
 	sockets   *share.Places
 	feed      *feed
-	visible   func(context.Context, access.Identity, access.Permission) (access.Visibility, error) // access.Visible
+	visible   func(context.Context, access.Identity, rights.Permission) (access.Visibility, error) // access.Visible
 	wait      sync.WaitGroup                                                                       // of connections and what they started
 
 	mu       sync.Mutex

@@ -13,6 +13,7 @@ import (
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/broker"
 	"oriel/relay/internal/fleet"
+	"oriel/relay/internal/rights"
 	"oriel/relay/internal/share"
 	"oriel/relay/internal/store"
 )
@@ -190,19 +191,19 @@ func topics(all []orielv1.Topic) (w watched) {
 // access.ErrSignedOut, or the database's.
 func (t *tab) permissions(ctx context.Context) error {
 	var failed error
-	visible := func(what access.Permission) access.Visibility {
+	visible := func(what rights.Permission) access.Visibility {
 		v, err := t.h.visible(ctx, t.who, what)
 		failed = errors.Join(failed, err)
 		return v
 	}
-	may := func(what access.Permission) bool {
+	may := func(what rights.Permission) bool {
 		err := t.h.o.Access.May(ctx, t.who, what, access.Relay)
 		if err != nil && !errors.Is(err, access.ErrForbidden) {
 			failed = errors.Join(failed, err)
 		}
 		return err == nil
 	}
-	see, control, read, operate := visible(access.See), visible(access.Control), may(access.Journal), may(access.Operate)
+	see, control, read, operate := visible(rights.See), visible(rights.Control), may(rights.Journal), may(rights.RelayOperate)
 	if failed != nil {
 		return failed
 	}

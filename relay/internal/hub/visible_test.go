@@ -10,6 +10,7 @@ import (
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/audit"
 	"oriel/relay/internal/relaytest"
+	"oriel/relay/internal/rights"
 )
 
 // Rule: a tab is shown only what its person may see; what they may see no more is gone for it, what they may see
@@ -19,7 +20,7 @@ func TestATabIsShownWhatIsVisible(t *testing.T) {
 	var sees atomic.Pointer[access.Visibility]
 	all := access.Visibility{All: true}
 	sees.Store(&all)
-	n.Hub.SetVisible(func(context.Context, access.Identity, access.Permission) (access.Visibility, error) {
+	n.Hub.SetVisible(func(context.Context, access.Identity, rights.Permission) (access.Visibility, error) {
 		return *sees.Load(), nil
 	})
 	_, cookie := n.Owner(t)
