@@ -35,6 +35,8 @@ type Entry struct {
 	ObjectID     string
 	Outcome      string
 	Details      Details
+
+	mails []Mail // queued with it
 }
 
 // Details are few and small.
@@ -96,7 +98,7 @@ func (s *database) change(ctx context.Context, o OrganizationID, e Entry, fn fun
 		return nil
 	}
 	if err == nil {
-		s.announce(e.Organization)
+		s.announce(e)
 	}
 	return err
 }
@@ -111,7 +113,7 @@ func (s *database) changeAtOnce(ctx context.Context, o OrganizationID, e Entry, 
 	}
 	err = s.inLine(ctx, func() error { return s.together(ctx, text+"; "+entry) })
 	if err == nil {
-		s.announce(o)
+		s.announce(e)
 		err = mapped(s.log.wait())
 	}
 	return err
@@ -136,8 +138,8 @@ func (s *database) together(ctx context.Context, text string) error {
 	return err
 }
 
-// recording is the SQL that writes e: it takes the next number and holds it until
-// the transaction ends. It is one round trip.
+// recording is the SQL that writes e and queues its mails: it takes the next number
+// and holds it until the transaction ends. It is one round trip.
 func (s *database) recording(e Entry) (string, error) {
 	if err := e.bounded(); err != nil {
 		return "", err
@@ -159,13 +161,25 @@ func (s *database) recording(e Entry) (string, error) {
 		"action, object_kind, object_id, outcome, details) SELECT organization, sequence, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? "+
 		"FROM audit_heads WHERE organization = ?", e.At, e.ActorKind, e.ActorID, e.ActorName, e.SignInID, e.Address,
 		e.Action, e.ObjectKind, e.ObjectID, e.Outcome, string(details), e.Organization)
-	return next + "; " + row, nil
+	text := next + "; " + row
+	for _, m := range e.mails {
+		m.Organization = e.Organization
+		queued, err := s.queueing(m)
+		if err != nil {
+			return "", err
+		}
+		text = queued + "; " + text
+	}
+	return text, nil
 }
 
-// announce says that an organization's audit has grown.
-func (s *database) announce(o OrganizationID) {
+// announce says that an organization's audit has grown, and that mails wait.
+func (s *database) announce(e Entry) {
 	if fn := s.recorded.Load(); fn != nil {
-		(*fn)(o)
+		(*fn)(e.Organization)
+	}
+	if fn := s.mailed.Load(); fn != nil && len(e.mails) > 0 {
+		(*fn)()
 	}
 }
 

@@ -16,6 +16,8 @@ type (
 	Agents struct{ *database }
 	// Upkeep is what the relay looks after by itself, for all organizations at once.
 	Upkeep struct{ *database }
+	// Outbox is the mails of all organizations, for who sends them.
+	Outbox struct{ *database }
 )
 
 // What an organization owns.
@@ -32,6 +34,8 @@ type (
 	Audit struct{ owned }
 	// Answers are what creations asked with a key were answered.
 	Answers struct{ owned }
+	// Mails are those that its changes sent.
+	Mails struct{ owned }
 )
 
 // People of this relay.
@@ -55,6 +59,9 @@ func (s *Store) Agents() Agents { return Agents{s.database} }
 // Upkeep of all organizations.
 func (s *Store) Upkeep() Upkeep { return Upkeep{s.database} }
 
+// Outbox of this relay.
+func (s *Store) Outbox() Outbox { return Outbox{s.database} }
+
 // Computers of an organization.
 func (s *Store) Computers(o OrganizationID) Computers { return Computers{owned{s.database, o}} }
 
@@ -69,6 +76,9 @@ func (s *Store) Audit(o OrganizationID) Audit { return Audit{owned{s.database, o
 
 // Answers of an organization.
 func (s *Store) Answers(o OrganizationID) Answers { return Answers{owned{s.database, o}} }
+
+// Mails of an organization.
+func (s *Store) Mails(o OrganizationID) Mails { return Mails{owned{s.database, o}} }
 
 // Sessions of an organization.
 func (s *Store) Sessions(o OrganizationID) Sessions { return Sessions{owned{s.database, o}} }

@@ -38,7 +38,7 @@ func fill(t *testing.T, s *store.Store, o store.OrganizationID) belongings {
 	gone := store.Computer{ID: "removed from " + name, MachineKey: key("removed"), AddedAt: 1}
 	must(t, s.Agents().Enroll(ctx, entry("x"), &gone, key("token")))
 	must(t, s.Computers(o).Remove(ctx, entry("x"), gone.ID))
-	must(t, s.Audit(o).Record(ctx, entry(name)))
+	must(t, s.Audit(o).Record(ctx, entry(name).Sending(store.Mail{ID: "mail of " + name, Recipient: name + "@example.com", Kind: "x", Data: []byte("x"), CreatedAt: 1})))
 	if _, began, err := s.Answers(o).Begin(ctx, answerOf(b), 0, 0); err != nil || !began {
 		t.Fatal(began, err)
 	}
@@ -168,6 +168,9 @@ var reaches = map[string]reach{
 	},
 	"Audit.Release": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return nil, s.Audit(o).Release(ctx, "reader", "holder")
+	},
+	"Mails.Page": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return s.Mails(o).Page(ctx, store.MailFilter{}, 9)
 	},
 	"Sessions.Add": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return nil, s.Sessions(o).Add(ctx, entry("x"), store.Session{ID: "new " + of.session + string(o)})

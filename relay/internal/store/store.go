@@ -11,9 +11,9 @@
 //   - Times are Unix milliseconds in BIGINT columns, int64 in Go; 0 is never.
 //   - Enumerations are short words in TEXT columns, flags are BOOLEAN, bytes
 //     are {{.Bytes}} in a migration (BLOB or BYTEA).
-//   - A secret is stored as its SHA-256, never as itself. The one exception is
-//     the table of the relay's own keys, secrets, whose values are sealed with
-//     a key that is not in the database (UseSealingKey).
+//   - A secret is stored as its SHA-256, never as itself. The exceptions are the
+//     table of the relay's own keys, secrets, and what mails that wait will say:
+//     both are sealed with a key that is not in the database (UseSealingKey).
 //   - Errors: ErrNotFound, ErrConflict and ErrUnavailable can be told apart by errors.Is;
 //     everything else is a fault of the database.
 //   - A change is on the disk before its method returns, so that what somebody
@@ -109,6 +109,8 @@ type database struct {
 	seal SealingKey
 	// Called after each commit that wrote an entry of the audit; nil: nobody listens.
 	recorded atomic.Pointer[func(OrganizationID)]
+	// Called after each commit that queued a mail; nil: nobody listens.
+	mailed atomic.Pointer[func()]
 }
 
 // Open connects to the database at address, makes it if it is a new file, and
