@@ -35,6 +35,7 @@ func (f *flags) check(p *Problems) *Config {
 	f.checkTURN(c, p, host)
 	f.checkLease(c, p)
 	f.checkAudit(c, p)
+	f.checkSMTP(c, p, loopback)
 	c.AgentRelays = nil
 	for _, text := range f.AgentRelays {
 		if u := p.relay("agent-relays", text); u != nil {

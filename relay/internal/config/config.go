@@ -7,7 +7,7 @@
 // environment, the environment over the file, the file over the default. JSON
 // is YAML and works too. Secrets (metrics-token, sealing-key, a password in database or
 // nats) belong in the environment or the file, not on a command line that
-// others can list.
+// others can list; smtp-password is refused there.
 //
 // All problems are reported at once, each with what to do: Parse returns
 // *Problems. Values are therefore text to kong, and are understood here.
@@ -66,6 +66,8 @@ type Config struct {
 
 	AuditKeep time.Duration // entries of the audit that are older go
 
+	SMTP SMTP
+
 	AgentRelays []string // where agents shall connect, in order; empty: PublicURL
 
 	MetricsListen  string // empty: /metrics on Listen, with MetricsToken
@@ -114,6 +116,28 @@ type TURN struct {
 	Connections      int   // TCP and TLS, at once per address; 0: turn's default
 	BytesPerSecond   int64 // per allocation; 0: turn's default
 }
+
+// SMTP is the server that takes the relay's mail.
+type SMTP struct {
+	Host     string // empty: no mail is sent
+	Port     int
+	TLS      string // StartTLS, ImplicitTLS, NoTLS
+	CA       string // file with the root of its certificate; empty: the system's
+	User     string // empty: without authentication
+	Password string
+	From     string // address
+	FromName string
+}
+
+// Values of SMTP.TLS.
+const (
+	StartTLS    = "starttls"
+	ImplicitTLS = "tls"
+	NoTLS       = "none"
+)
+
+// On reports whether mail is sent at all.
+func (s SMTP) On() bool { return s.Host != "" }
 
 // Bounds are what one address may hold at once; 0: the default of the room
 // concerned. Of IPv6 it is a /64, and its /56 and /48 may hold two and four

@@ -101,6 +101,7 @@ func TestAllProblemsAtOnce(t *testing.T) {
 	_, c, err := run(t, "serve", "--config", file, "--listen", "nonsense", "--database", "mysql://x", "--tls-cert", "/no/such.pem",
 		"--turn-udp", "1:2:3", "--turn-allow-peers", "10.0.0.0/8,ten", "--trusted-proxies", "x", "--public-url", "ftp://x",
 		"--agent-relays", "https://a.example,b", "--metrics-token", "short", "--node", "a b", "--log-format", "xml",
+		"--smtp-host", "mail:25", "--smtp-tls", "ssl", "--smtp-port", "x", "--smtp-from", "x", "--smtp-user", "u", "--smtp-ca", "/no/such.pem", "--smtp-from-name", "a\nb",
 		"--turn-allocations=-1", "--lease-minutes=1", "--audit-days=0", "--nats", "http://x", "--blobs", "gs://x", "--name", " ", "--turn-public-address", "0.0.0.0")
 	var p *Problems
 	if !errors.As(err, &p) || c != nil {
@@ -108,7 +109,8 @@ func TestAllProblemsAtOnce(t *testing.T) {
 	}
 	for _, name := range []string{"nmae", "turn-colour", "turn-ports", "log-level", "listen", "database", "tls-cert, tls-key", "tls-cert",
 		"turn-udp", "turn-allow-peers", "trusted-proxies", "public-url", "agent-relays", "metrics-token", "node", "log-format",
-		"turn-allocations", "lease-minutes", "audit-days", "nats", "blobs", "name", "turn-public-address"} {
+		"turn-allocations", "lease-minutes", "audit-days", "nats", "blobs", "name", "turn-public-address",
+		"smtp-host", "smtp-tls", "smtp-port", "smtp-from", "smtp-user, smtp-password", "smtp-ca", "smtp-from-name"} {
 		found := 0
 		for _, line := range p.List {
 			if strings.HasPrefix(line, name+": ") {
@@ -119,14 +121,14 @@ func TestAllProblemsAtOnce(t *testing.T) {
 			t.Errorf("%d problems about %s in\n%v", found, name, err)
 		}
 	}
-	if len(p.List) != 23 {
-		t.Errorf("%d problems, want 23:\n%v", len(p.List), err)
+	if len(p.List) != 30 {
+		t.Errorf("%d problems, want 30:\n%v", len(p.List), err)
 	}
 }
 
 func TestOneProblem(t *testing.T) {
 	clean(t)
-	pem := write(t, "certificate")
+	pem, secret := write(t, "certificate"), write(t, "a secret\n")
 	for _, c := range []struct {
 		args string
 		want string // how the only problem begins; empty: none
@@ -161,12 +163,25 @@ func TestOneProblem(t *testing.T) {
 		{"--nats tls://a:4222", "nats: a:4222: beyond loopback"},
 		{"--blobs s3://bucket?region=x", ""},
 		{"--node node_1-a", ""},
+		{"--smtp-host mail.example.com --smtp-from oriel@example.com", ""},
+		{"--smtp-host mail.example.com", "smtp-from: "},
+		{"--smtp-from oriel@example.com", "smtp-from: there is no mail server"},
+		{"--smtp-host 127.0.0.1 --smtp-tls none --smtp-from oriel@example.com", ""},
+		{"--smtp-host mail.example.com --smtp-tls none --smtp-from oriel@example.com", "smtp-tls: without TLS"},
+		{"--smtp-host mail.example.com --smtp-tls insecure --smtp-from oriel@example.com", ""},
+		{"--smtp-host mail.example.com --smtp-tls insecure --smtp-from oriel@example.com --smtp-user u --smtp-password-file SECRET", "smtp-user: without TLS"},
+		{"--smtp-host 127.0.0.1 --smtp-tls none --smtp-from oriel@example.com --smtp-user u --smtp-password-file SECRET", ""},
+		{"--smtp-host mail.example.com --smtp-from oriel@example.com --smtp-password-file SECRET", "smtp-user, smtp-password: give both"},
+		{"--smtp-host mail.example.com --smtp-from oriel@example.com --smtp-user u --smtp-password-file /no/such", "smtp-password-file: "},
+		{"--smtp-host mail.example.com --smtp-from oriel@example.com --smtp-user u --smtp-password p", "smtp-password: others on this machine"},
+		{"--smtp-host mail.example.com --smtp-from oriel@example.com --smtp-user u --smtp-password=p", "smtp-password: others on this machine"},
+		{"--smtp-host mail.example.com --smtp-from oriel@example.com --public-url http://oriel.lan", "smtp-host: mails carry links"},
 	} {
 		if strings.HasPrefix(c.args, "--listen :0") {
 			c.want = "public-url: "
 			c.args += " --turn-udp off --turn-tcp off"
 		}
-		_, got, err := run(t, append([]string{"serve"}, strings.Fields(strings.ReplaceAll(c.args, "PEM", pem))...)...)
+		_, got, err := run(t, append([]string{"serve"}, strings.Fields(strings.NewReplacer("PEM", pem, "SECRET", secret).Replace(c.args))...)...)
 		var p *Problems
 		switch {
 		case c.want == "" && err != nil:
@@ -199,6 +214,35 @@ func TestAnyPort(t *testing.T) {
 	clean(t)
 	if c := good(t, "serve", "--listen", "127.0.0.1:0"); c.TURN.UDP != "127.0.0.1:0" || c.TURN.TCP != "127.0.0.1:0" {
 		t.Errorf("%+v", c.TURN)
+	}
+}
+
+// Rule: the password of the mail server comes from a file, the environment or the
+// configuration, and not from a command line.
+func TestMailPassword(t *testing.T) {
+	clean(t)
+	args := []string{"serve", "--smtp-host", "mail.example.com", "--smtp-from", "oriel@example.com", "--smtp-user", "u"}
+	want := SMTP{Host: "mail.example.com", Port: 587, TLS: StartTLS, User: "u", Password: "a secret", From: "oriel@example.com", FromName: "Oriel"}
+	if c := good(t, append(args, "--smtp-password-file", write(t, "a secret\n"))...); c.SMTP != want || !c.SMTP.On() {
+		t.Errorf("from a file: %+v", c.SMTP)
+	}
+	if c := good(t, append(args, "--config", write(t, "smtp: {password: a secret, tls: tls}"))...); c.SMTP.Password != want.Password || c.SMTP.Port != 465 {
+		t.Errorf("from the configuration: %+v", c.SMTP)
+	}
+	t.Setenv("ORIEL_SMTP_PASSWORD", "a secret")
+	if c := good(t, args...); c.SMTP != want {
+		t.Errorf("from the environment: %+v", c.SMTP)
+	}
+	if _, _, err := run(t, append(args, "--smtp-password-file", write(t, "another"))...); err == nil || !strings.Contains(err.Error(), "give one of them") {
+		t.Errorf("two passwords: %v", err)
+	}
+	open := write(t, "a secret")
+	if err := os.Chmod(open, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	clean(t)
+	if _, _, err := run(t, append(args, "--smtp-password-file", open)...); err == nil {
+		t.Error("a file that others can read is taken")
 	}
 }
 

@@ -53,6 +53,16 @@ type flags struct {
 
 	AuditDays string `name:"audit-days" help:"How long the audit is kept: who did what to what; 1 to 36500." default:"400" placeholder:"N"`
 
+	SMTPHost         string `name:"smtp-host" help:"Mail server that takes invitations and confirmations (default: none, and admins hand links over themselves)." placeholder:"HOST" group:"Mail"`
+	SMTPPort         string `name:"smtp-port" help:"Its port (default: 587, with tls 465, without 25)." placeholder:"N" group:"Mail"`
+	SMTPTLS          string `name:"smtp-tls" help:"starttls, tls, none (to loopback only) or insecure (none, to anywhere: whoever listens can use the links)." default:"starttls" placeholder:"WORD" group:"Mail"`
+	SMTPCA           string `name:"smtp-ca" help:"Root certificate of the mail server, PEM (default: the system's)." placeholder:"FILE" group:"Mail"`
+	SMTPUser         string `name:"smtp-user" help:"Whom to sign in as (default: nobody)." placeholder:"NAME" group:"Mail"`
+	SMTPPassword     string `name:"smtp-password" help:"The password, in the environment or the configuration file only." placeholder:"PASSWORD" group:"Mail"`
+	SMTPPasswordFile string `name:"smtp-password-file" help:"File with nothing but the password, which only the relay's user may read." placeholder:"FILE" group:"Mail"`
+	SMTPFrom         string `name:"smtp-from" help:"Sender's address. Needed with smtp-host." placeholder:"ADDRESS" group:"Mail"`
+	SMTPFromName     string `name:"smtp-from-name" help:"Sender's name (default: the relay's)." placeholder:"TEXT" group:"Mail"`
+
 	MetricsListen  string   `name:"metrics-listen" help:"Own address of /metrics, without token." placeholder:"HOST:PORT" group:"Watching"`
 	MetricsToken   string   `name:"metrics-token" help:"Bearer token of /metrics." placeholder:"TOKEN" group:"Watching"`
 	TrustedProxies []string `name:"trusted-proxies" help:"Networks whose X-Forwarded-For, -Proto, -Host and Forwarded are believed." placeholder:"NET,…" group:"Watching"`
@@ -130,6 +140,11 @@ func parse(args []string, stdout, stderr io.Writer, defaultFile string) (command
 	}
 	if ctx.Command() == Version || ctx.Command() == OpenAPI {
 		return ctx.Command(), nil, nil // need no settings
+	}
+	for _, part := range ctx.Path {
+		if part.Flag != nil && part.Flag.Name == "smtp-password" && !part.Resolved {
+			problems.add("smtp-password: others on this machine can read a command line; name a file with --smtp-password-file, or set ORIEL_SMTP_PASSWORD")
+		}
 	}
 	c = f.check(problems)
 	c.File = f.Backup.File + f.Restore.File // one of them, by the command

@@ -30,6 +30,7 @@ import (
 	"oriel/relay/internal/bus"
 	"oriel/relay/internal/config"
 	"oriel/relay/internal/node"
+	"oriel/relay/internal/notify/mail"
 	"oriel/relay/internal/seal"
 	"oriel/relay/internal/store"
 	"oriel/relay/internal/turn"
@@ -71,6 +72,7 @@ func Examine(ctx context.Context, c *config.Config, w io.Writer) bool {
 		{"turn udp", d.turnUDP},
 		{"turn tcp", d.turnTCP},
 		{"metrics", d.metrics},
+		{"mail", d.mail},
 		{"downloads", d.downloads},
 	} {
 		ctx, cancel := context.WithTimeout(ctx, 2*answerWithin)
@@ -323,6 +325,14 @@ func (d *doctor) metrics(context.Context) (string, error) {
 		return d.c.MetricsListen + ": metrics are served", res.Body.Close()
 	}
 	return d.c.MetricsListen + " is free", l.Close()
+}
+
+// mail asks the mail server whether it would take mails.
+func (d *doctor) mail(ctx context.Context) (string, error) {
+	if !d.c.SMTP.On() {
+		return "none is sent: admins hand links over themselves; set smtp-host and smtp-from to change that", nil
+	}
+	return mail.Check(ctx, mail.Server(d.c.SMTP), d.public.Hostname())
 }
 
 func (d *doctor) address(ctx context.Context) (string, error) {

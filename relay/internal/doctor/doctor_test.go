@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"math/big"
 	"net"
@@ -20,6 +21,7 @@ import (
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/config"
 	"oriel/relay/internal/node"
+	"oriel/relay/internal/notify/mailtest"
 	"oriel/relay/internal/relaytest"
 	"oriel/relay/internal/seal"
 	"oriel/relay/internal/store/storetest"
@@ -78,6 +80,24 @@ func TestNothingThereYet(t *testing.T) {
 	if _, said := examine(t, c); said["certificate"] != "" || said["metrics"] != "" {
 		t.Errorf("it speaks of what is not asked for: %v", said)
 	}
+}
+
+// Rule: doctor asks the mail server whether it takes mails, and says what to do.
+func TestMail(t *testing.T) {
+	pit := mailtest.Start(t, mailtest.Options{TLS: "starttls", User: "relay", Password: "s3cret"})
+	file := func(password string) string {
+		path := filepath.Join(t.TempDir(), "password")
+		if err := os.WriteFile(path, []byte(password), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	args := []string{"--smtp-host", pit.Host, "--smtp-port", fmt.Sprint(pit.Port), "--smtp-from", "oriel@example.com", "--smtp-user", "relay", "--smtp-ca", pit.CA}
+	expect(t, settings(t), true, map[string]string{"mail": "ok none is sent"})
+	expect(t, settings(t, append(args, "--smtp-password-file", file("s3cret"))...), true, map[string]string{"mail": "ok takes mail over TLS, signed in as relay"})
+	expect(t, settings(t, append(args, "--smtp-password-file", file("another"))...), false, map[string]string{"mail": "FAIL check smtp-user and the password"})
+	pit.Stop()
+	expect(t, settings(t, append(args, "--smtp-password-file", file("s3cret"))...), false, map[string]string{"mail": "FAIL does not answer"})
 }
 
 // Rule: doctor says where the sealing key is.

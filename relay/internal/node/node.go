@@ -43,6 +43,7 @@ import (
 	"oriel/relay/internal/hub"
 	"oriel/relay/internal/journal"
 	"oriel/relay/internal/listen"
+	"oriel/relay/internal/notify/mail"
 	"oriel/relay/internal/replay"
 	"oriel/relay/internal/server"
 	"oriel/relay/internal/share"
@@ -80,6 +81,7 @@ type Node struct {
 
 	store   *store.Store
 	audit   *audit.Log
+	mail    *mail.Mailer
 	bus     *bus.Bus
 	turn    *turn.Server
 	others  *otherTURN
@@ -201,6 +203,7 @@ func (n *Node) open(ctx context.Context) error {
 	}
 	n.closing(func() error { n.bus.Close(); return nil })
 	n.audit = audit.New(audit.Options{Store: n.store, Bus: n.bus, Keep: c.AuditKeep, Log: log})
+	n.mail = mail.New(mail.Options{Store: n.store, Server: mail.Server(c.SMTP), PublicURL: n.publicURL, Name: c.Name, Log: log})
 	n.Access, err = access.New(ctx, n.store, access.Options{Auditor: access.Refusals(n.audit), Secure: n.publicURL.Scheme == "https",
 		Proxies: c.TrustedProxies, Limits: access.Limits{Address: c.Bounds.WrongPasswords}, Bus: n.bus, Hash: n.o.Hash, Log: log})
 	if err != nil {
