@@ -9,7 +9,9 @@
 // folder above, links followed step by step as the kernel does, the same holds;
 // a sticky one (/tmp) passes, since what lies in it is checked in its turn. A
 // folder above may be writable by a group that holds nobody but its owner, as
-// systems with a umask of 002 make them.
+// systems with a umask of 002 make them. On Linux an access list (POSIX ACL) lets
+// in nobody beyond the group's bits of the mode, which are its mask; so it counts
+// where those are passed. Lists of NFSv4 and of macOS are not read.
 //
 // On Windows the owner must be SYSTEM, the administrators, TrustedInstaller or
 // the user that runs, nobody else may change the file or folder, and it must be

@@ -41,6 +41,10 @@ func checkAbove(path string, info fs.FileInfo) error {
 		return &Error{path, fmt.Sprintf("can be written to by others (mode %04o), who could exchange what is in it", mode.Perm()),
 			"if nobody else has, run: chmod go-w " + quoted(path)}
 	}
+	if mode&0o020 != 0 && listed(path) {
+		return &Error{path, "can be written to by others by its access list, who could exchange what is in it",
+			"if nobody else has, run: setfacl -b " + quoted(path) + " and chmod go-w " + quoted(path)}
+	}
 	return nil
 }
 
