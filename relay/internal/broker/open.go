@@ -52,7 +52,7 @@ type request struct {
 func (s *Seat) Open(ctx context.Context, m *orielv1.OpenSession, ask uint32) {
 	r := &request{seat: s, ask: ask, attempt: m.GetAttempt(), computer: s.tab.Who().Of(m.GetComputerId()), scopes: m.Asks(),
 		sdp: m.GetSdp(), session: m.GetSessionId()}
-	if c, ok := ticketOf(s.tab.Who(), m.GetIceUserName(), s.b.o.Now()); ok {
+	if c, ok := s.ticketFor(m); ok {
 		r.ticket = c
 		defer s.sendICE() // for the next
 	}
@@ -65,7 +65,7 @@ func (s *Seat) Open(ctx context.Context, m *orielv1.OpenSession, ask uint32) {
 
 // sendICE names the servers anew, after the ticket before was used.
 func (s *Seat) sendICE() {
-	servers, expires := s.b.ICE(s.tab.Who())
+	servers, expires := s.ICE()
 	s.tab.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_IceServers{IceServers: &orielv1.IceServers{IceServers: servers, IceExpiresAt: expires}}})
 }
 

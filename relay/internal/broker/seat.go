@@ -35,6 +35,7 @@ type Tab interface {
 type Seat struct {
 	b        *Broker
 	tab      Tab
+	ticket   Credit              // that it was told last
 	requests map[uint32]*request // protected by b.mu; by attempt, as long as their session is this seat's
 	left     bool                // protected by b.mu
 }

@@ -185,14 +185,26 @@ func (b *Broker) Loose(c Credit) bool {
 	return !known
 }
 
-// ICE are servers and new credentials for a tab of one who is signed in.
-func (b *Broker) ICE(who access.Identity) (servers []*orielv1.IceServer, expiresAt int64) {
-	expires := b.o.Now().Add(TicketLife)
-	servers = b.o.ICE(who.PersonID, TicketScope+who.SignInID+"/"+newTicket(expires), expires)
+// ICE are servers and new credentials for the tab.
+func (s *Seat) ICE() (servers []*orielv1.IceServer, expiresAt int64) {
+	who := s.tab.Who()
+	expires := s.b.o.Now().Add(TicketLife)
+	c := Credit{ID: who.PersonID, Scope: TicketScope + who.SignInID + "/" + newTicket(expires)}
+	servers = s.b.o.ICE(c.ID, c.Scope, expires)
 	if len(servers) == 0 {
 		return nil, 0
 	}
+	s.ticket = c
 	return servers, expires.UnixMilli()
+}
+
+// ticketFor is the ticket of the connection that m offers. A page from before
+// 2026-11-30 does not name it, and uses the one that it was told last.
+func (s *Seat) ticketFor(m *orielv1.OpenSession) (Credit, bool) {
+	if m.GetIceUserName() == "" {
+		return s.ticket, s.ticket != (Credit{})
+	}
+	return ticketOf(s.tab.Who(), m.GetIceUserName(), s.b.o.Now())
 }
 
 // holdTicket notes, here and on the other nodes, that r's ticket is of session, or that r

@@ -121,13 +121,38 @@ func TestTicketsAreUsedOnce(t *testing.T) {
 		w.over(t, "over with its own session", []broker.Credit{credit(user)}, credit(user))
 
 		// What is no ticket is none.
-		for _, user := range []string{"", "turn:" + w.who.PersonID, "1:a:" + broker.TicketScope, "1:a:" + broker.TicketScope + "s/9-x/y",
+		for _, user := range []string{"turn:" + w.who.PersonID, "1:a:" + broker.TicketScope, "1:a:" + broker.TicketScope + "s/9-x/y",
 			"1:a:" + broker.TicketScope + "s/x-y", "1:a:" + broker.SessionScope + id} {
 			w.openAs(t, w.tab, user)
-			if w.tab.Has(func(m *orielv1.ToConsole) bool { return m.GetIceServers() != nil }) && user == "" {
+			if w.tab.Has(func(m *orielv1.ToConsole) bool { return m.GetIceServers() != nil }) {
 				t.Errorf("%q was taken for a ticket", user)
 			}
 		}
+	})
+}
+
+// Rule: a page from before tickets, which names none, opens its session with the one
+// that it was told last, so that the session is not cut off when that expires.
+func TestTicketsOfOlderPages(t *testing.T) {
+	var later atomic.Int64
+	o := relaytest.NodeOptions{ICE: namedICE, Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }}
+	each(t, o, func(t *testing.T, w *world) {
+		defer later.Store(0) // the next world begins by the right time
+		one := w.tab.Welcome.GetIceServers()[0].GetUsername()
+		first := w.openAs(t, w.tab, "")
+		two := w.iceUser()
+		w.openAs(t, w.tab, "")
+		w.iceUser()
+		all := []broker.Credit{credit(one), credit(two)}
+		for _, n := range []*relaytest.Node{w.tabs, w.agents} {
+			relaytest.Until(t, "all nodes to know whose they are", func() bool {
+				return !n.Broker.Loose(credit(one)) && !n.Broker.Loose(credit(two))
+			})
+		}
+		later.Store(int64(broker.TicketLife + time.Minute))
+		w.over(t, "none over", all)
+		w.tab.Close(first)
+		w.over(t, "the first over", all, credit(one))
 	})
 }
 

@@ -78,12 +78,12 @@ func (h *Hub) Live(w http.ResponseWriter, r *http.Request, who access.Identity) 
 		t.signOut()
 		return
 	}
-	servers, expires := h.o.Broker.ICE(who)
+	t.seat = h.o.Broker.Join(t)
+	defer t.seat.Leave()
+	servers, expires := t.seat.ICE()
 	t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_Welcome{Welcome: &orielv1.LiveWelcome{PersonId: who.PersonID,
 		RelayVersion: h.o.Version, IceServers: servers, IceExpiresAt: expires, Now: h.o.Now().UnixMilli(),
 		Capabilities: []orielv1.Capability{orielv1.Capability_CAPABILITY_CHANGE_SCOPES, orielv1.Capability_CAPABILITY_TOPICS}}}})
-	t.seat = h.o.Broker.Join(t)
-	defer t.seat.Leave()
 	h.mu.Lock()
 	h.tabs[t] = true
 	if len(h.health.GetFailing()) > 0 {
@@ -152,7 +152,7 @@ func (t *tab) dispatch(ctx context.Context, m *orielv1.FromConsole) {
 		if err := t.permissions(ctx); err != nil {
 			return // the next recheck closes it
 		}
-		servers, expires := t.h.o.Broker.ICE(t.who)
+		servers, expires := t.seat.ICE()
 		t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_IceServers{IceServers: &orielv1.IceServers{
 			IceServers: servers, IceExpiresAt: expires}}})
 	default:
