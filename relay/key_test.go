@@ -49,6 +49,14 @@ func TestKeyCommands(t *testing.T) {
 	if err := turn(string(slip)); err == nil || !strings.Contains(err.Error(), "not a succession key") {
 		t.Errorf("a slip of the pen: %v", err)
 	}
+	// Rule: whoever restores a back-up with a key that may be an old one by now reads so.
+	file := filepath.Join(t.TempDir(), "back-up")
+	if code, _, said := command(t, "backup", file, "--data", data); code != 0 {
+		t.Fatal(code, said)
+	}
+	if code, _, said := command(t, "restore", file, "--data", filepath.Join(t.TempDir(), "data")); code != 0 || !strings.Contains(said, "computers that followed refuse") {
+		t.Errorf("restore: %d %q", code, said)
+	}
 	before := public(t, data)
 	if err := turn(strings.ToUpper(key)); err != nil {
 		t.Fatal(err)

@@ -251,10 +251,29 @@ func restore(ctx context.Context, c *config.Config, stderr io.Writer) error {
 	if err := errors.Join(backup.Restore(ctx, c, c.File), release()); err != nil {
 		return err
 	}
+	if err := sayKey(ctx, c, stderr); err != nil {
+		return err
+	}
 	_, place, err := seal.Find(c.SealingKey, c.Data)
 	if errors.Is(err, seal.ErrNoKey) {
 		fmt.Fprintf(stderr, "Before you start the relay, put its sealing key into %s.\n", place)
 		return nil
+	}
+	return err
+}
+
+// sayKey says how old the signing key of a restored relay is, where it can have
+// been changed since: the back-up cannot know.
+func sayKey(ctx context.Context, c *config.Config, w io.Writer) error {
+	s, err := store.Open(ctx, c.Database, store.Options{NoMigrate: true})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	since, changeable, err := access.SigningKeyOf(ctx, s)
+	if err == nil && changeable {
+		_, err = fmt.Fprintf(w, "The relay's signing key in this back-up is of %s. If it was changed after that, computers that followed refuse this relay: "+
+			"restore a back-up that was made since, or enroll them again.\n", since.UTC().Format("2006-01-02 15:04 MST"))
 	}
 	return err
 }

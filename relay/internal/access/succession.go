@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"time"
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/trust"
@@ -68,7 +69,7 @@ func (a *Access) NewSuccession(ctx context.Context) (trust.Succession, error) {
 // Rotate makes a new signing key, by the word of the succession key and of the
 // old one, and revokes open enrollment tokens, which name the old one. No relay may
 // run on the database: it would go on with the old key. Errors: ErrNoSuccession,
-// ErrOtherSuccession.
+// ErrOtherSuccession, store.ErrNodesRun.
 func (a *Access) Rotate(ctx context.Context, s trust.Succession) error {
 	switch {
 	case len(a.succession) == 0:
@@ -91,11 +92,17 @@ func (a *Access) Rotate(ctx context.Context, s trust.Succession) error {
 	return nil
 }
 
-// HasSuccession reports whether the relay of a database has a succession key.
-func HasSuccession(ctx context.Context, s *store.Store) (bool, error) {
-	found, err := s.Secrets().Has(ctx, successionKey)
-	if err != nil {
-		return false, fmt.Errorf("look for the succession key: %w", err)
+// SigningKeyOf says of the relay of a database since when it has its signing key,
+// and whether there is a succession key to change it with. No key is opened.
+func SigningKeyOf(ctx context.Context, s *store.Store) (since time.Time, changeable bool, err error) {
+	at, err := s.Secrets().Since(ctx, signingKey)
+	if err == nil {
+		since = time.UnixMilli(at)
+		_, err = s.Secrets().Since(ctx, successionKey)
+		changeable = err == nil
 	}
-	return found, nil
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return time.Time{}, false, fmt.Errorf("look for the relay's keys: %w", err)
+	}
+	return since, changeable, nil
 }

@@ -207,14 +207,15 @@ func (d *doctor) succession(ctx context.Context) (string, error) {
 	if n, err := s.Pending(ctx); err != nil || n != 0 {
 		return "", nil
 	}
-	found, err := access.HasSuccession(ctx, s)
+	since, found, err := access.SigningKeyOf(ctx, s)
 	switch {
 	case err != nil:
 		return "", err
 	case !found:
 		return "", warn("there is no succession key, without which the relay's signing key cannot be changed unless every computer enrolls again; make it with `oriel-relay key succession`")
 	}
-	return "the relay's signing key can be changed with the succession key", nil
+	return fmt.Sprintf("the relay's signing key, of %s, can be changed with the succession key; computers that follow then refuse a relay that is restored from an older back-up",
+		since.UTC().Format(time.DateOnly)), nil
 }
 
 // clock is compared with the database's, where that is another machine.

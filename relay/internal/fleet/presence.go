@@ -20,8 +20,11 @@ type connection struct {
 	unknown bool // to the database: the disk was full
 }
 
+// leaveWithin bounds how long a node that ends tries to say so.
+const leaveWithin = 2 * time.Second
+
 // Run keeps this node alive in the database, and buries nodes that died, until
-// ctx ends. It returns an error only when the first heartbeat fails, but a full
+// ctx ends; then it takes itself out. It returns an error only when the first heartbeat fails, but a full
 // disk is none: the node does what needs no writing until there is room.
 func (f *Fleet) Run(ctx context.Context) error {
 	cleared := false
@@ -47,6 +50,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 	early := slices.Collect(maps.Keys(f.here)) // came before this node counted as alive
 	f.mu.Unlock()
 	f.changed(early...)
+	defer f.leave(ctx)
 	beat := time.NewTicker(f.o.Lifetime / 4)
 	defer beat.Stop()
 	seen := time.NewTicker(time.Minute)
@@ -65,6 +69,18 @@ func (f *Fleet) Run(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// leave takes this run out of the database, so that nobody waits for its
+// heartbeat to run out.
+func (f *Fleet) leave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveWithin)
+	defer cancel()
+	left, err := f.o.Store.Nodes().Leave(ctx, f.run)
+	if err != nil {
+		f.o.Log.Warn("this node's end is not in the database", "err", err)
+	}
+	f.changed(left...)
 }
 
 // noted keeps whether err says that the disk is full.

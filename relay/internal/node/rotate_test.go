@@ -58,6 +58,13 @@ func TestRotation(t *testing.T) {
 		r = start(t, c)
 		again()
 		late := r.enroll(owner, "late")
+		// Rule: nothing is rotated while a relay runs on the database. The lock of a
+		// file says so itself.
+		if kind, _, err := store.ParseAddress(database); err != nil || kind == store.PostgreSQL {
+			if err := keys(t, c).Rotate(t.Context(), paper); !errors.Is(err, store.ErrNodesRun) {
+				t.Errorf("rotated beside a node that runs: %v, %v", kind, err)
+			}
+		}
 		first, _, err := early.Dial(t.Context(), r.wire, "")
 		must(t, err)
 		must(t, first.Close())

@@ -90,6 +90,24 @@ func (s Nodes) Bury(ctx context.Context) (computers []Ref, err error) {
 	return computers, err
 }
 
+// Leave forgets a run of a node that ends in good order, and returns the
+// computers that were still connected to it.
+func (s Nodes) Leave(ctx context.Context, run string) (computers []Ref, err error) {
+	err = s.volatileTx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		var ids []string
+		err := tx.NewDelete().Model((*presence)(nil)).Where("node_id = ?", run).Returning("computer_id").Scan(ctx, &ids)
+		if err == nil {
+			computers, err = refs(ctx, tx, ids)
+		}
+		if err != nil {
+			return err
+		}
+		_, err = tx.NewDelete().Model((*node)(nil)).Where("id = ?", run).Exec(ctx)
+		return err
+	})
+	return computers, err
+}
+
 // Connect notes a computer's new connection, in the place of any other.
 func (s Nodes) Connect(ctx context.Context, computer, node, conn string, now int64) error {
 	return s.volatileTx(ctx, func(ctx context.Context, tx bun.Tx) error {

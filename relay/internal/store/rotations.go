@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"errors"
 
 	"github.com/uptrace/bun"
 )
@@ -19,6 +20,9 @@ type KeyRotation struct {
 	OldSignature        []byte
 }
 
+// ErrNodesRun says that a relay on this database would go on with the old key.
+var ErrNodesRun = errors.New("another relay runs on this database, or was killed a moment ago; stop every node, wait a quarter of a minute, and try again")
+
 // Rotations are the newest limit ones, newest first.
 func (s Secrets) Rotations(ctx context.Context, limit int) ([]KeyRotation, error) {
 	var all []KeyRotation
@@ -34,10 +38,11 @@ func (s Secrets) Get(ctx context.Context, name string) ([]byte, error) {
 	return opened(s.seal, got)
 }
 
-// Has reports whether there is a secret of that name; it need not be opened.
-func (s Secrets) Has(ctx context.Context, name string) (bool, error) {
-	n, err := s.db.NewSelect().Model((*secret)(nil)).Where("name = ?", name).Count(ctx)
-	return n > 0, mapped(err)
+// Since is when the secret of that name was made; it need not be opened. Errors:
+// ErrNotFound.
+func (s Secrets) Since(ctx context.Context, name string) (at int64, err error) {
+	err = s.db.NewSelect().Model((*secret)(nil)).Column("created_at").Where("name = ?", name).Scan(ctx, &at)
+	return at, mapped(err)
 }
 
 // Add keeps a secret that is not there yet. Errors: ErrConflict.
@@ -52,10 +57,20 @@ func (s Secrets) Add(ctx context.Context, by Entry, name string, value []byte, n
 
 // Rotate puts next in the place of a secret that is old, keeps how that is proved,
 // and revokes the enrollment tokens that name the old key; all or nothing. Errors:
-// ErrConflict when the secret is another one by now.
+// ErrConflict when the secret is another one by now, ErrNodesRun while a node of
+// the database is alive. On SQLite there is one node, whose lock the caller has.
 func (s Secrets) Rotate(ctx context.Context, by Entry, name string, old, next []byte, r KeyRotation) error {
 	row := s.sealed(name, next)
 	return s.change(ctx, FirstOrganization, by, func(ctx context.Context, tx bun.Tx, by *Entry) error {
+		if s.kind == PostgreSQL {
+			n, err := tx.NewSelect().Model((*node)(nil)).Where("alive_until > " + s.clock()).Count(ctx)
+			if err != nil {
+				return err
+			}
+			if n > 0 {
+				return ErrNodesRun
+			}
+		}
 		got := secret{}
 		if err := mapped(tx.NewSelect().Model(&got).Where("name = ?", name).Scan(ctx)); err != nil {
 			return err
