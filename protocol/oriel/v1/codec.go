@@ -4,7 +4,9 @@
 // # History
 //
 // Each change of a .proto adds a line here, the newest last, and none is changed
-// afterwards. In brackets is what the .proto files are with it; history_test.go holds
+// afterwards. A field, or a value of an enumeration, that is only added says so
+// itself at the end of its line, as in `bool held = 4; // since 2026-12-01`, and needs
+// none here; it stays as it is, or goes with a line here. In brackets is what the .proto files are with it; history_test.go holds
 // them to it, and `go test ./protocol/oriel/v1 -update` fills it in.
 //
 //	version 1, 2026-11-22: first version; between nodes: BusMessage.

@@ -46,6 +46,34 @@ func changes(t *testing.T, codec string) []change {
 	return all
 }
 
+// added is the line of a field or a value that says itself since when it is there.
+var added = regexp.MustCompile(`(?m)^ +(?:(?:optional|repeated) )?(?:[\w.]+ )?\w+ = \d+(?: \[[^\n]*\])?; // since \d{4}-\d{2}-\d{2}\b[^\n]*\n`)
+
+// undated is the text of a .proto without what says itself when it was added.
+func undated(text string) string { return added.ReplaceAllString(text, "") }
+
+// Rule: a field that is only added needs its date and no line of the history; whatever
+// else changes does.
+func TestAddedFieldsDateThemselves(t *testing.T) {
+	const before = "message A {\n  string one = 1; // its name\n}\n"
+	with := func(line string) string { return strings.Replace(before, "}", line+"\n}", 1) }
+	for line, needs := range map[string]bool{
+		"  bool two = 2; // since 2026-12-01":                                        false,
+		"  repeated Scope two = 2 [(max_items) = 32]; // since 2026-12-01: what for": false,
+		"  CODE_TWO = 2; // since 2026-12-01":                                        false,
+		"  bool two = 2;":                                                            true,
+		"  bool two = 2; // of 2026-12-01":                                           true,
+		"  reserved 2; // since 2026-12-01":                                          true,
+		"  // two, since 2026-12-01":                                                 true,
+		"message B {} // since 2026-12-01":                                           true,
+		"  bool two = 2; } // since 2026-12-01":                                      true,
+	} {
+		if got := undated(with(line)) != before; got != needs {
+			t.Errorf("%q: a line is needed: %v", line, got)
+		}
+	}
+}
+
 // protosNow is what the .proto files are: eight digits of a hash over their text,
 // comments too, for they say what a number means.
 func protosNow(t *testing.T) string {
@@ -60,7 +88,8 @@ func protosNow(t *testing.T) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(sum, "%s %d\n%s", name, len(b), b)
+		text := undated(string(b))
+		fmt.Fprintf(sum, "%s %d\n%s", name, len(text), text)
 	}
 	return fmt.Sprintf("%x", sum.Sum(nil)[:4])
 }
@@ -123,6 +152,9 @@ func TestHistoryGrows(t *testing.T) {
 			continue
 		}
 		compared++
+		if len(changes(t, before)) == len(now) { // no line says that one went
+			sameFields(t, git, strings.TrimSpace(commit))
+		}
 		for i, old := range changes(t, before) {
 			if !slices.Contains(now, old) {
 				t.Errorf("line %d of the history was changed or is gone since %s; write a new line instead\n%s [%s]", i+1, name, old.text, old.protos)
@@ -130,4 +162,28 @@ func TestHistoryGrows(t *testing.T) {
 		}
 	}
 	t.Logf("compared with %d commits", compared)
+}
+
+// sameFields checks that what dated itself at a commit is as it was.
+func sameFields(t *testing.T, git func(...string) (string, error), commit string) {
+	t.Helper()
+	files, err := filepath.Glob("*.proto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		before, err := git("show", commit+":./"+name)
+		if err != nil {
+			continue // it is newer
+		}
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range added.FindAllString(before, -1) {
+			if !strings.Contains(string(b), line) {
+				t.Errorf("%s: changed or gone since %s, and no line of the history says so:\n%s", name, commit, line)
+			}
+		}
+	}
 }

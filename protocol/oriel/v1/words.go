@@ -14,21 +14,27 @@ type Enum interface {
 
 // Word is e as databases and the API write it: its name in the .proto without the
 // prefix, in lower case. Zero, and what this side does not know, is empty.
-func Word(e protoreflect.Enum) string {
-	v := e.Descriptor().Values().ByNumber(e.Number())
+func Word(e protoreflect.Enum) string { return WordOf(e.Descriptor(), e.Number()) }
+
+// WordOf is Word of a number.
+func WordOf(d protoreflect.EnumDescriptor, n protoreflect.EnumNumber) string {
+	v := d.Values().ByNumber(n)
 	if v == nil || v.Number() == 0 {
 		return ""
 	}
-	return strings.ToLower(strings.TrimPrefix(string(v.Name()), prefix(e.Descriptor())))
+	return strings.ToLower(strings.TrimPrefix(string(v.Name()), prefix(d)))
 }
 
 // FromWord is what Word wrote; zero for a word that this side does not know.
-func FromWord[E Enum](word string) (e E) {
-	v := e.Descriptor().Values().ByName(protoreflect.Name(prefix(e.Descriptor()) + strings.ToUpper(word)))
+func FromWord[E Enum](word string) (e E) { return E(NumberOf(e.Descriptor(), word)) }
+
+// NumberOf is the number that WordOf wrote.
+func NumberOf(d protoreflect.EnumDescriptor, word string) protoreflect.EnumNumber {
+	v := d.Values().ByName(protoreflect.Name(prefix(d) + strings.ToUpper(word)))
 	if v == nil {
 		return 0
 	}
-	return E(v.Number())
+	return v.Number()
 }
 
 // Words are several, with spaces between; those without a word are left out.

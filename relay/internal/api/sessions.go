@@ -3,7 +3,9 @@ package api
 import (
 	"context"
 	"net/http"
-	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/relay/internal/access"
@@ -12,70 +14,53 @@ import (
 	"oriel/relay/internal/store"
 )
 
-// Session is one row of the journal.
-type Session struct {
-	ID              string     `json:"id"`
-	ComputerID      string     `json:"computer_id"`
-	ComputerName    string     `json:"computer_name" doc:"As it was called then."`
-	OperatorID      string     `json:"operator_id"`
-	OperatorName    string     `json:"operator_name"`
-	OperatorAddress string     `json:"operator_address"`
-	Browser         string     `json:"browser"`
-	Scopes          []string   `json:"scopes" nullable:"false" doc:"All that it was allowed, such as view and control, also what was taken away meanwhile."`
-	StartedAt       time.Time  `json:"started_at"`
-	ConnectedAt     *time.Time `json:"connected_at,omitempty"`
-	EndedAt         *time.Time `json:"ended_at,omitempty" doc:"Absent: it runs."`
-	EndReason       string     `json:"end_reason" doc:"Empty while it runs."`
-	EndCode         string     `json:"end_code" doc:"Empty without a fault."`
-	EndDetail       string     `json:"end_detail"`
-	Path            string     `json:"path" doc:"direct, relayed; empty: not known"`
-	Bytes           uint64     `json:"bytes" doc:"Both ways."`
-	Codec           string     `json:"codec"`
-	Delays          *Delays    `json:"delays,omitempty" doc:"Absent: nobody measured, or there was no picture."`
+// Session is one row of the journal, as a JournalEntry has it: a field of that is
+// here without a word. What is said of one is optional.
+type Session struct{ entry *orielv1.JournalEntry }
+
+// MarshalJSON is for huma.
+func (s Session) MarshalJSON() ([]byte, error) {
+	return sessionShape.encode(s.entry.ProtoReflect())
 }
 
-// Delays is how long a session's pictures took, stage by stage, in the mean.
-type Delays struct {
-	Frames      uint64 `json:"frames" doc:"Sent."`
-	CaptureUS   uint32 `json:"capture_us,omitempty" doc:"Microseconds, as all of these; absent: not measured."`
-	ConvertUS   uint32 `json:"convert_us,omitempty"`
-	EncodeUS    uint32 `json:"encode_us,omitempty"`
-	QueueUS     uint32 `json:"queue_us,omitempty" doc:"In the network's queues."`
-	RoundTripUS uint32 `json:"round_trip_us,omitempty"`
-	LossPPM     uint32 `json:"loss_ppm" doc:"Lost of a million packets."`
-	WaitUS      uint32 `json:"wait_us,omitempty" doc:"At the viewer, from the first packet until the picture is decoded."`
-	DecodeUS    uint32 `json:"decode_us,omitempty"`
-	ShownUS     uint32 `json:"shown_us,omitempty" doc:"From there to the screen."`
+// Schema is for huma.
+func (Session) Schema(r huma.Registry) *huma.Schema { return sessionShape.schema(r) }
+
+func sessionOf(e *orielv1.JournalEntry) Session { return Session{e} }
+
+var sessionShape = &shape{
+	name:    "Session",
+	of:      (*orielv1.JournalEntry)(nil).ProtoReflect().Descriptor(),
+	renamed: map[protoreflect.Name]string{"session_id": "id"},
+	without: []protoreflect.Name{"mode"}, // scopes say it
+	always:  []protoreflect.Name{"started_at"},
+	within:  map[protoreflect.Name]*shape{"delays": delaysShape},
+	docs: map[protoreflect.Name]string{
+		"computer_name": "As it was called then.",
+		"scopes":        "All that it was allowed, such as view and control, also what was taken away meanwhile.",
+		"ended_at":      "Absent: it runs.",
+		"end_reason":    "Empty while it runs.",
+		"end_code":      "Empty without a fault.",
+		"path":          "direct, relayed; empty: not known",
+		"bytes":         "Both ways.",
+		"delays":        "Absent: nobody measured, or there was no picture.",
+	},
 }
 
-func delaysOf(d *orielv1.Delays) *Delays {
-	if d == nil {
-		return nil
-	}
-	return &Delays{
-		Frames: d.GetFrames(), CaptureUS: d.GetCaptureUs(), ConvertUS: d.GetConvertUs(), EncodeUS: d.GetEncodeUs(),
-		QueueUS: d.GetQueueUs(), RoundTripUS: d.GetRoundTripUs(), LossPPM: d.GetLossPpm(),
-		WaitUS: d.GetWaitUs(), DecodeUS: d.GetDecodeUs(), ShownUS: d.GetShownUs(),
-	}
-}
-
-func sessionOf(e *orielv1.JournalEntry) Session {
-	s := Session{
-		ID: e.GetSessionId(), ComputerID: e.GetComputerId(), ComputerName: e.GetComputerName(), OperatorID: e.GetOperatorId(),
-		OperatorName: e.GetOperatorName(), OperatorAddress: e.GetOperatorAddress(), Browser: e.GetBrowser(),
-		Scopes: each(e.GetScopes(), func(s orielv1.Scope) string { return orielv1.Word(s) }), StartedAt: when(e.GetStartedAt()), ConnectedAt: maybe(e.GetConnectedAt()),
-		EndedAt: maybe(e.GetEndedAt()), EndDetail: e.GetEndDetail(), Bytes: e.GetBytes(), Codec: e.GetCodec(), Delays: delaysOf(e.GetDelays()),
-	}
-	if e.GetEndReason() != orielv1.EndReason_END_REASON_UNSPECIFIED {
-		s.EndReason = word(e.GetEndReason(), "END_REASON_")
-	}
-	if e.GetEndCode() != orielv1.Code_CODE_UNSPECIFIED {
-		s.EndCode = word(e.GetEndCode(), "CODE_")
-	}
-	if e.GetPath() != orielv1.Path_PATH_UNSPECIFIED {
-		s.Path = word(e.GetPath(), "PATH_")
-	}
-	return s
+// delaysShape is how long a session's pictures took, stage by stage, in the mean.
+var delaysShape = &shape{
+	name:   "Delays",
+	of:     (*orielv1.Delays)(nil).ProtoReflect().Descriptor(),
+	sparse: true,
+	always: []protoreflect.Name{"loss_ppm"},
+	docs: map[protoreflect.Name]string{
+		"frames":     "Sent.",
+		"capture_us": "Microseconds, as all of these; absent: not measured.",
+		"queue_us":   "In the network's queues.",
+		"loss_ppm":   "Lost of a million packets.",
+		"wait_us":    "At the viewer, from the first packet until the picture is decoded.",
+		"shown_us":   "From there to the screen.",
+	},
 }
 
 type sessionsIn struct {

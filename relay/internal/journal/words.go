@@ -2,9 +2,11 @@ package journal
 
 import (
 	"math"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/relay/internal/store"
@@ -35,14 +37,6 @@ func kept(d *orielv1.Delays) []byte {
 	return b
 }
 
-func delays(kept []byte) *orielv1.Delays {
-	d := &orielv1.Delays{}
-	if len(kept) == 0 || proto.Unmarshal(kept, d) != nil {
-		return nil
-	}
-	return d
-}
-
 func entries(rows []store.Session) []*orielv1.JournalEntry {
 	all := make([]*orielv1.JournalEntry, len(rows))
 	for i, row := range rows {
@@ -51,28 +45,57 @@ func entries(rows []store.Session) []*orielv1.JournalEntry {
 	return all
 }
 
+// entry is a row as tabs and the API have it.
 func entry(row store.Session) *orielv1.JournalEntry {
-	e := &orielv1.JournalEntry{
-		SessionId:       row.ID,
-		ComputerId:      row.ComputerID,
-		ComputerName:    row.ComputerName,
-		OperatorId:      row.OperatorID,
-		OperatorName:    row.OperatorName,
-		OperatorAddress: row.OperatorAddress,
-		Browser:         row.Browser,
-		StartedAt:       row.StartedAt,
-		ConnectedAt:     row.ConnectedAt,
-		EndedAt:         row.EndedAt,
-		EndReason:       orielv1.FromWord[orielv1.EndReason](row.EndReason),
-		EndCode:         orielv1.FromWord[orielv1.Code](row.EndCode),
-		EndDetail:       row.EndDetail,
-		Path:            orielv1.FromWord[orielv1.Path](row.Path),
-		Bytes:           uint64(row.BytesSent) + uint64(row.BytesReceived),
-		Codec:           row.Codec,
-		Delays:          delays(row.Delays),
-	}
-	e.SetScopes(scopes(row.Scopes))
+	e := &orielv1.JournalEntry{SessionId: row.ID, Bytes: uint64(row.BytesSent) + uint64(row.BytesReceived)}
+	fill(e.ProtoReflect(), row.Column)
+	e.SetScopes(e.GetScopes()) // and the Mode of tabs from before them
 	return e
+}
+
+// fill sets each field of m that has a column of its name to what that holds, so that
+// a column that is added needs its field and no word here.
+func fill(m protoreflect.Message, column func(name string) any) {
+	fields := m.Descriptor().Fields()
+	for i := range fields.Len() {
+		f := fields.Get(i)
+		if v := told(m, f, column(string(f.Name()))); v.IsValid() {
+			m.Set(f, v)
+		}
+	}
+}
+
+// told is a column's value for the field f: words are enumerations, bytes a message.
+// It is invalid where nothing is to be said.
+func told(m protoreflect.Message, f protoreflect.FieldDescriptor, column any) protoreflect.Value {
+	switch v := column.(type) {
+	case string:
+		switch {
+		case f.Kind() != protoreflect.EnumKind:
+			return protoreflect.ValueOfString(v)
+		case !f.IsList():
+			return protoreflect.ValueOfEnum(orielv1.NumberOf(f.Enum(), v))
+		}
+		list := m.NewField(f)
+		for word := range strings.FieldsSeq(v) {
+			if n := orielv1.NumberOf(f.Enum(), word); n != 0 {
+				list.List().Append(protoreflect.ValueOfEnum(n))
+			}
+		}
+		return list
+	case int64:
+		if f.Kind() == protoreflect.Uint64Kind {
+			return protoreflect.ValueOfUint64(uint64(max(v, 0)))
+		}
+		return protoreflect.ValueOfInt64(v)
+	case bool:
+		return protoreflect.ValueOfBool(v)
+	case []byte:
+		if within := m.NewField(f); len(v) > 0 && proto.Unmarshal(v, within.Message().Interface()) == nil {
+			return within
+		}
+	}
+	return protoreflect.Value{}
 }
 
 func carried(row store.Session) Carried {

@@ -3,10 +3,12 @@ package store
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/sqlitedialect"
 
 	"oriel/relay/internal/fault"
 )
@@ -45,6 +47,24 @@ type Session struct {
 	Codec           string
 	Delays          []byte // a serialized Delays; nil: none
 	Unattended      bool   // no tab has it, as far as is known: only its computer says that it runs
+}
+
+// sessionTable is how bun reads a Session.
+var sessionTable = sqlitedialect.New().Tables().Get(reflect.TypeFor[*Session]())
+
+// Column is what row has in a column, as a string, int64, bool or []byte; nil: there
+// is none of that name.
+func (row Session) Column(name string) any {
+	f := sessionTable.LookupField(name)
+	if f == nil {
+		return nil
+	}
+	switch v := f.Value(reflect.ValueOf(&row).Elem()); v.Kind() {
+	case reflect.String:
+		return v.String()
+	default:
+		return v.Interface()
+	}
 }
 
 // told are the columns that an agent's word on row changes: Delays only if it
