@@ -7,12 +7,11 @@
 import { Tally } from './delays';
 import type { Peer } from './peer';
 import type { PresentationDelay } from './presentation';
-import { received, Silence } from './silence';
+import { answerWithin, received, Silence } from './silence';
 import { StatsReader, type ViewerStats } from './stats';
 import type { Stats as AgentStats } from '../wire/oriel/v1/channel_pb';
 
 const STATS_EVERY = 1_000; // ms
-const ALIVE_WITHIN = 700; // ms, or a few round trips
 const REPORT_EVERY = 10; // readings
 const REFRESH_LONGEST = 16; // readings
 
@@ -44,6 +43,7 @@ export class Monitor {
     this.#events = events;
     this.#silence = new Silence(
       (ping) => peer.send(ping),
+      () => peer.stats(),
       (silent) => events.unsteady(silent),
     );
     void this.#read();
@@ -73,8 +73,7 @@ export class Monitor {
   async alive(): Promise<boolean> {
     const before = received(await this.#peer.stats());
     this.#peer.send({ case: 'ping', value: { id: 1n } });
-    const within = Math.max(ALIVE_WITHIN, 3 * (this.#last?.roundTripMs ?? 0));
-    await new Promise((resolve) => setTimeout(resolve, within));
+    await new Promise((resolve) => setTimeout(resolve, answerWithin(this.#last?.roundTripMs)));
     return this.#closed || received(await this.#peer.stats()) !== before;
   }
 
@@ -97,6 +96,7 @@ export class Monitor {
 
   close(): void {
     this.#closed = true;
+    this.#silence.close();
     clearTimeout(this.#timer);
   }
 
@@ -106,7 +106,6 @@ export class Monitor {
     const stats = this.#reader.read(report, this.#agentStats, this.#delay.take());
     this.#last = stats;
     this.#silence.look(report, stats.decoded, stats.roundTripMs);
-    if (this.#closed) return; // whoever was told of the silence closed it
     if (!this.#pictured) this.#refresh(report);
     this.#tally.add(stats);
     if (this.#tally.lacksShown) this.#delay.next();

@@ -5,32 +5,38 @@
  */
 const BUSY = 10; // looks after a picture or input
 const ALIVE = 60; // looks between two pings that only date what is typed after them
-const AT_LEAST = 1; // looks that an answer may take, and twice the round trip
+const ANSWER_WITHIN = 700; // ms, or a few round trips
 
 type Send = (ping: { case: 'ping'; value: { id: bigint } }) => void;
 
+/** How long an answer may take, in ms. */
+export const answerWithin = (roundTripMs = 0): number => Math.max(ANSWER_WITHIN, 3 * roundTripMs);
+
 export class Silence {
   #send: Send;
+  #stats: () => Promise<RTCStatsReport>;
   #tell: (silent: boolean) => void;
   #bytes = 0;
   #looks = 0;
-  #quiet = 0; // looks since something came
-  #asked = -1; // looks since it was asked; -1: it was not
+  #asked = false; // since something came
+  #check: ReturnType<typeof setTimeout> | undefined;
   #busy = 0; // looks in which somebody would notice
   #broken = false; // as the browser says
+  #silent = false;
   #told = false;
 
   /** Send is given pings, the first now: they are answered at once. */
-  constructor(send: Send, tell: (silent: boolean) => void) {
+  constructor(send: Send, stats: () => Promise<RTCStatsReport>, tell: (silent: boolean) => void) {
     this.#send = send;
+    this.#stats = stats;
     this.#tell = tell;
-    this.#ask();
+    this.#ping();
   }
 
   /** Something came. */
   heard(): void {
-    this.#quiet = 0;
-    this.#asked = -1;
+    this.close();
+    this.#asked = this.#silent = false;
     this.#say();
   }
 
@@ -45,26 +51,45 @@ export class Silence {
   }
 
   /** Once a second, with the connection's figures. */
-  look(report: RTCStatsReport, pictures: number, roundTripMs = 0): void {
-    const bytes = received(report);
-    if (bytes !== this.#bytes) this.heard();
-    else this.#quiet++;
-    this.#bytes = bytes;
+  look(report: RTCStatsReport, pictures: number, roundTripMs?: number): void {
     this.#busy = pictures > 0 ? BUSY : Math.max(this.#busy - 1, 0);
-    if (this.#asked >= 0) this.#asked++;
-    else if (this.#quiet > 0 && this.#busy > 0) {
-      this.#asked = 0;
-      this.#ask();
-    } else if (++this.#looks % ALIVE === 0) this.#ask();
-    this.#say(this.#asked >= Math.max(AT_LEAST, Math.ceil((roundTripMs * 2) / 1000)));
+    const came = this.#came(report);
+    if (!came && this.#busy > 0 && !this.#asked) this.#ask(answerWithin(roundTripMs));
+    else if (!this.#asked && ++this.#looks % ALIVE === 0) this.#ping();
   }
 
-  #ask(): void {
+  close(): void {
+    clearTimeout(this.#check);
+    this.#check = undefined;
+  }
+
+  // What is silent has not until the next look to answer.
+  #ask(within: number): void {
+    this.#asked = true;
+    this.#ping();
+    const check = setTimeout(async () => {
+      const report = await this.#stats();
+      if (check !== this.#check || this.#came(report)) return;
+      this.#silent = true;
+      this.#say();
+    }, within);
+    this.#check = check;
+  }
+
+  #came(report: RTCStatsReport): boolean {
+    const bytes = received(report);
+    const came = bytes !== this.#bytes;
+    this.#bytes = bytes;
+    if (came) this.heard();
+    return came;
+  }
+
+  #ping(): void {
     this.#send({ case: 'ping', value: { id: 1n } });
   }
 
-  #say(silent = false): void {
-    const now = silent || this.#broken;
+  #say(): void {
+    const now = this.#silent || this.#broken;
     if (now === this.#told) return;
     this.#told = now;
     this.#tell(now);
