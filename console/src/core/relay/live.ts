@@ -47,8 +47,10 @@ export interface LiveOptions {
 const FIRST_PAUSE = 150;
 const LONGEST_PAUSE = 5_000;
 const OPEN_TIMEOUT = 10_000;
-const SILENCE = 30_000; // after this long we ask for a sign of life
-const ANSWER_TIMEOUT = 10_000;
+// Together as long as relay and agent wait for each other (protocol/wire): a machine that is
+// cut off says nothing, and a browser hides pings from its pages.
+const SILENCE = 10_000; // after this long we ask for a sign of life
+const ANSWER_TIMEOUT = 5_000;
 // TURN credentials that nobody uses are good for two minutes. A page nobody sees may be a minute late.
 const RENEW_EVERY = 60_000;
 const USABLE = 110_000;

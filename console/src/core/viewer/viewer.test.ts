@@ -29,7 +29,7 @@ describe('ending', () => {
       });
       expect(viewer.state).toEqual({ name: 'ended', reason, code: Code.NO_CODEC, detail: 'd' });
       expect(peer().closed).toBe(true);
-      await vi.advanceTimersByTimeAsync(25_000);
+      await vi.advanceTimersByTimeAsync(14_000);
       expect(opens()).toHaveLength(1);
       viewer.retry();
       await settle();
@@ -54,7 +54,7 @@ describe('ending', () => {
     peer().channel('control').onclose?.();
     expect(peer().closed).toBe(true);
     expect(relay().of('closeSession')).toHaveLength(1);
-    await vi.advanceTimersByTimeAsync(25_000);
+    await vi.advanceTimersByTimeAsync(14_000);
     expect(relay().of('closeSession')).toHaveLength(1);
   });
 
@@ -80,7 +80,7 @@ describe('ending', () => {
     expect(peer().closed).toBe(true);
     expect(target.childElementCount).toBe(0);
     expect(controls('leave')).toHaveLength(1);
-    await vi.advanceTimersByTimeAsync(25_000);
+    await vi.advanceTimersByTimeAsync(14_000);
     expect(FakePeerConnection.all).toHaveLength(1);
   });
 
