@@ -8,8 +8,8 @@ import { api } from '../relay/api';
 export interface Pins {
   /** The key this browser knows a computer by. */
   get(computerId: string): Uint8Array | undefined;
-  /** Whether this browser knows the key, of whichever computer. */
-  knows(key: Uint8Array): boolean;
+  /** The computer that this browser knows the key of. */
+  whose(key: Uint8Array): string | undefined;
   /** Remembers a key, with the account in the place of the one it has. */
   set(computerId: string, key: Uint8Array, accountHas?: Uint8Array): void;
 }
@@ -23,9 +23,9 @@ export class BrowserPins implements Pins {
     return text !== undefined && /^[0-9a-f]{64}$/.test(text) ? fromHex(text) : undefined;
   }
 
-  knows(key: Uint8Array): boolean {
+  whose(key: Uint8Array): string | undefined {
     const computerId = this.#read(computerName(key));
-    return computerId !== undefined && sameBytes(this.get(computerId), key);
+    return computerId !== undefined && sameBytes(this.get(computerId), key) ? computerId : undefined;
   }
 
   set(computerId: string, key: Uint8Array): void {

@@ -65,7 +65,7 @@ describe.each(['the browser', 'the library'])('verifyAnswer by %s agrees with th
 class MemoryPins implements Pins {
   keys = new Map<string, Uint8Array>();
   get = (id: string) => this.keys.get(id);
-  knows = (key: Uint8Array) => [...this.keys.values()].some((known) => sameBytes(known, key));
+  whose = (key: Uint8Array) => [...this.keys].find(([, known]) => sameBytes(known, key))?.[0];
   accountHad: (Uint8Array | undefined)[] = [];
   set = (id: string, key: Uint8Array, accountHas?: Uint8Array) => {
     this.keys.set(id, key);
@@ -94,9 +94,9 @@ describe('judge', () => {
     const pins = new MemoryPins();
     const good = { ok: true, fingerprint: hex(v.fingerprint), sdp: sdpOf(v.fingerprint) };
     // Rule: the first use of a computer's key is told apart from the next.
-    expect(await judge(claim(), pins)).toEqual({ ...good, first: true });
+    expect(await judge(claim(), pins)).toEqual({ ...good, first: { key, knownAs: undefined } });
     expect(pins.get('c1')).toEqual(key);
-    expect(await judge({ ...claim(), accountsKey: key }, pins)).toEqual({ ...good, first: false });
+    expect(await judge({ ...claim(), accountsKey: key }, pins)).toEqual({ ...good, first: undefined });
     expect(pins.accountHad).toEqual([undefined]);
   });
 
@@ -130,21 +130,25 @@ describe('judge', () => {
 
   // Rule: what the relay says of the account makes nobody trust: it is still the first use.
   it('is not talked out of a first use by the account', async () => {
-    expect(await judge({ ...claim(), accountsKey: key }, new MemoryPins())).toMatchObject({ first: true });
+    expect(await judge({ ...claim(), accountsKey: key }, new MemoryPins())).toMatchObject({ first: { key } });
   });
 
-  // Rule: pinned by key, not by id: a computer under another id with a known key is the same.
+  // Rule: pinned by key, not by id: a computer under another id with a known key is the
+  // same, and the operator is told which.
   it('knows a computer by its key under another id', async () => {
     const pins = new MemoryPins();
     pins.keys.set('before', key);
-    expect(await judge(claim(), pins)).toMatchObject({ ok: true, first: false });
+    expect(await judge(claim(), pins)).toMatchObject({ ok: true, first: { key, knownAs: 'before' } });
     expect(pins.get('c1')).toEqual(key);
+    expect(await judge(claim(), pins)).toMatchObject({ ok: true, first: undefined });
   });
 
   it('remembers with the account what the browser knew already', async () => {
     const pins = new MemoryPins();
     pins.keys.set('c1', key);
-    expect(await judge({ ...claim(), accountsKey: new Uint8Array() }, pins)).toMatchObject({ first: false });
+    expect(await judge({ ...claim(), accountsKey: new Uint8Array() }, pins)).toMatchObject({
+      first: undefined,
+    });
     expect(pins.accountHad).toEqual([undefined]);
   });
 
@@ -180,9 +184,9 @@ describe('BrowserPins', () => {
   it('know a key of whichever computer, unless that one has another by now', () => {
     const [a, b] = [new Uint8Array(32).fill(3), new Uint8Array(32).fill(4)];
     new BrowserPins().set('c1', a);
-    expect([new BrowserPins().knows(a), new BrowserPins().knows(b)]).toEqual([true, false]);
+    expect([new BrowserPins().whose(a), new BrowserPins().whose(b)]).toEqual(['c1', undefined]);
     new BrowserPins().set('c1', b);
-    expect([new BrowserPins().knows(a), new BrowserPins().knows(b)]).toEqual([false, true]);
+    expect([new BrowserPins().whose(a), new BrowserPins().whose(b)]).toEqual([undefined, 'c1']);
   });
 
   it('are said to the account, with what it has', async () => {

@@ -39,10 +39,17 @@ export function verifyAnswer(
 }
 
 export type Verdict =
-  /** The certificate that the computer has signed, and the answer sealed with it. first: this browser has not seen the key before. */
-  | { ok: true; fingerprint: Uint8Array; sdp: string; first: boolean }
+  /** The certificate that the computer has signed, and the answer sealed with it. */
+  | { ok: true; fingerprint: Uint8Array; sdp: string; first: FirstUse | undefined }
   | { ok: false; why: 'changed'; change: KeyChange }
   | { ok: false; why: 'forged' };
+
+/** A key that this browser has not seen from this computer before. */
+export interface FirstUse {
+  key: Uint8Array;
+  /** The computer that it was the key of until now; undefined: it was nobody's. */
+  knownAs: string | undefined;
+}
 
 /** A key that is another one than is known. */
 export interface KeyChange {
@@ -68,7 +75,7 @@ export interface Claim {
  * Judges an answer: 'changed' if the computer's key is not the one that this
  * browser knows, or not the one that the account remembers; 'forged' if anything
  * else does not fit. A key is remembered for the computer once its signature is
- * good. It is new to this browser if no computer had it, under whichever id.
+ * good. A key that another id had is the same computer's; which, is said.
  */
 export async function judge(claim: Claim, pins: Pins): Promise<Verdict> {
   const { answer, computerId } = claim;
@@ -88,7 +95,7 @@ export async function judge(claim: Claim, pins: Pins): Promise<Verdict> {
     sameBytes(answer.nonce, claim.nonce) &&
     (await verifyAnswer(answer.machineKey, claim.sessionId, claim.nonce, fingerprint, answer.signature));
   if (!good) return { ok: false, why: 'forged' };
-  const first = !known && !pins.knows(shown);
+  const first = known ? undefined : { key: shown, knownAs: pins.whose(shown) };
   if (!known || !accountsKey) pins.set(computerId, shown, accountsKey);
   return { ok: true, fingerprint, sdp, first };
 }

@@ -2,7 +2,7 @@
 import type { Offer, OfferOptions } from './offer';
 import type { ViewerStats } from './stats';
 import type { Pins } from './pins';
-import type { KeyChange } from './trust';
+import type { FirstUse, KeyChange } from './trust';
 import type { Lack } from '../wire/oriel/v1/channel_pb';
 import type { Code, EndReason, Scope } from '../wire/oriel/v1/session_pb';
 
@@ -65,8 +65,8 @@ export interface ViewerEvents {
   lacks: readonly Lack[];
   /** Whether the computer can send 4:4:4 to this browser, as soon as it says so. */
   fullChroma: boolean;
-  /** This browser has not seen the computer's key before. */
-  newKey: Uint8Array;
+  /** This browser has not seen the key from this computer before. */
+  newKey: FirstUse;
   /** The relay refused to relay more, so that a direct way is all there is to find. */
   crowded: boolean;
   /** The connection was lost with the node of the relay that carried it, and another is to carry it. */

@@ -41,7 +41,7 @@ export const controls = (name: string) =>
 export async function start(options: Partial<ViewerOptions> = {}) {
   const store: Pins = {
     get: (id) => pins.get(id),
-    knows: (key) => [...pins.values()].some((known) => sameBytes(known, key)),
+    whose: (key) => [...pins].find(([, known]) => sameBytes(known, key))?.[0],
     set: (id, key) => void pins.set(id, key),
   };
   viewer = new Viewer(live, { computerId: 'c1', pins: store, ...options });

@@ -181,16 +181,17 @@ describe('trust', () => {
   // Rule: the first use of a computer's key is shown to the operator, and only that.
   it('says a key that this browser sees for the first time, also to who listens later', async () => {
     await start();
-    const keys: Uint8Array[] = [];
+    const keys: object[] = [];
     viewer.on('newKey', (key) => keys.push(key));
     await answer(await introduce());
-    expect(keys).toEqual([machineKey]);
-    expect(viewer.snapshot.newKey).toEqual(machineKey);
+    const first = { key: machineKey, knownAs: undefined };
+    expect(keys).toEqual([first]);
+    expect(viewer.snapshot.newKey).toEqual(first);
     viewer.disconnect();
     viewer.retry();
     await settle();
     await answer(await introduce(undefined, 's2'), 's2');
-    expect(keys).toEqual([machineKey]);
+    expect(keys).toEqual([first]);
   });
 
   it.each([

@@ -270,7 +270,7 @@ export class Viewer extends RemoteScreen {
       return this.#distrust(
         verdict.why === 'changed' ? { name: 'changed', ...verdict.change } : { name: 'forged' },
       );
-    if (verdict.first) this.#publish('newKey', answer.machineKey);
+    if (verdict.first) this.#publish('newKey', verdict.first);
     try {
       await attempt.peer.answer(verdict.sdp, verdict.fingerprint);
     } catch (error) {

@@ -3,6 +3,7 @@ import { rememberedQuality, rememberQuality, type Quality } from '../../core/vie
 import { controlling } from '../../core/viewer/scopes';
 import type { ViewerStats } from '../../core/viewer/stats';
 import type { Scale } from '../../core/viewer/stage';
+import type { FirstUse } from '../../core/viewer/trust';
 import type { Viewer, ViewerState } from '../../core/viewer/viewer';
 import type { Lack } from '../../core/wire/oriel/v1/channel_pb';
 import { Scope } from '../../core/wire/oriel/v1/session_pb';
@@ -18,8 +19,8 @@ export class Session {
   lacks = $state.raw<readonly Lack[]>([]);
   crowded = $state(false);
   moving = $state(false);
-  /** The computer's key, when this browser had not seen it before; undefined: it had, or it was compared. */
-  newKey = $state.raw<Uint8Array>();
+  /** The computer's key, when this browser had not seen it of this computer; undefined: it had, or it was compared. */
+  newKey = $state.raw<FirstUse>();
   denied = $state(0); // counts, so that the same refusal twice is seen twice
   dropped = $state(0); // likewise: input that came too late
   percent = $state(100);
