@@ -117,7 +117,7 @@ var unasked = map[string]string{
 	"Seat.Close":            "ends only one's own session: who may nothing any more may still stop",
 	"Seat.Leave":            "the connection ended",
 	"Broker.Join":           "the tab can do nothing yet",
-	"Seat.ICE":            "the hub has just asked, and Over asks again for as long as they are used",
+	"Seat.ICE":              "the hub has just asked, and Over asks again for as long as they are used",
 	"Broker.AgentConnected": "no person's: an agent that proved its key",
 	"Broker.AgentLost":      "no person's: an agent that had proved its key",
 	"Broker.FromAgent":      "no person's: an agent that proved its key",

@@ -97,7 +97,7 @@ func TestAColumnIsWrittenInFourFiles(t *testing.T) {
 	slices.Sort(named)
 	want := []string{
 		"protocol/oriel/v1/live.proto",
-		"relay/internal/journal/journal.go", // where its value comes from
+		"relay/internal/journal/journal.go",                      // where its value comes from
 		"relay/internal/store/migrations/0003_journal.tx.up.sql", // down drops the table
 		"relay/internal/store/sessions.go",
 	}
