@@ -7,7 +7,7 @@ import { defineConfig } from 'vitest/config';
 // `npm run dev` speaks to a relay that runs elsewhere.
 const relay = process.env['ORIEL_RELAY'] ?? 'http://127.0.0.1:8080';
 const proxy = {
-  '/api': relay,
+  '^/api/(?!docs)': relay,
   '/download': relay,
   '/install.sh': relay,
   '/live': { target: relay, ws: true },

@@ -71,6 +71,15 @@ async function delays(page: Page): Promise<void> {
   await details.getByText('Encoding').waitFor();
 }
 
+/** Opens the API's page, and what is asked and answered by one operation. */
+async function docs(page: Page, relay: string): Promise<void> {
+  await page.goto(`${relay}/api/docs`);
+  await page.getByRole('searchbox').fill('enrollment token make');
+  const operation = page.getByTestId('operation').filter({ hasText: '/api/v1/enrollment-tokens' }).first();
+  await operation.getByText('Refusals').click();
+  await operation.getByText('Example').first().click();
+}
+
 describe('the pages', () => {
   let w: World;
   let id: string | null;
@@ -100,6 +109,7 @@ describe('the pages', () => {
       ['journal', () => page.goto(`${w.relay.url}/journal`)],
       ['account', () => page.goto(`${w.relay.url}/account`)],
       ['recover', () => page.goto(`${w.relay.url}/recover#a-token`)],
+      ['docs', () => docs(page, w.relay.url)],
       ['not-found', () => page.goto(`${w.relay.url}/nothing/here`)],
       ['viewer', () => page.goto(`${w.relay.url}/computers/${id}/view`).then(() => live(page))],
       ['picture', () => picture(page)],

@@ -7,7 +7,16 @@ import type { Handover } from './core/boot/handover';
 import type { Live } from './core/relay/live';
 
 export type PageName =
-  'computers' | 'computer' | 'view' | 'journal' | 'account' | 'sign-in' | 'owner' | 'recover' | 'unknown';
+  | 'computers'
+  | 'computer'
+  | 'view'
+  | 'journal'
+  | 'account'
+  | 'sign-in'
+  | 'owner'
+  | 'recover'
+  | 'docs'
+  | 'unknown';
 
 /**
  * What has to be there first: 'sign-in', somebody signed in; 'connection', the live socket
@@ -51,6 +60,7 @@ export const routes: Record<PageName, Page> = {
   'sign-in': { path: '/sign-in', needs: 'nobody', load: () => import('./pages/sign-in/SignIn.svelte') },
   owner: { path: '/owner', needs: 'nobody', load: () => import('./pages/sign-in/Owner.svelte') },
   recover: { path: '/recover', needs: 'nothing', load: () => import('./pages/sign-in/Recover.svelte') },
+  docs: { path: '/api/docs', needs: 'nothing', load: () => import('./pages/docs/Docs.svelte') },
   unknown: { needs: 'nothing', load: () => import('./pages/shell/NotFound.svelte') },
 };
 

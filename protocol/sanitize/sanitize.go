@@ -50,6 +50,12 @@ func Printable(text string) bool {
 	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return hidden(r) || blank(r) && !unicode.Is(unicode.Zs, r) })
 }
 
+// Readable is Printable for text that may have line breaks and tabs. It takes no
+// U+FFFD, which stands for what was no text.
+func Readable(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return hidden(r) || r == utf8.RuneError })
+}
+
 func blank(r rune) bool {
 	return unicode.IsSpace(r) || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Zs)
 }

@@ -23,6 +23,7 @@ export const PROBLEMS = {
   owner_token: said,
   recovery_token: said,
   too_many_tabs: m.problem_too_many_tabs,
+  too_many_requests: (error) => m.problem_too_many_requests({ seconds: error.retryAfter ?? 1 }),
   metrics_token: said,
 
   invalid: said,

@@ -47,6 +47,7 @@ class Router {
     if (other || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
     const link = event.target instanceof Element ? event.target.closest('a') : null;
     if (!link || link.target || link.hasAttribute('download') || link.origin !== location.origin) return;
+    if (link.hash && link.pathname === location.pathname) return; // a place on this page
     if (parse(link.pathname).page === 'unknown' && link.pathname !== '/') return;
     event.preventDefault();
     this.go(link.pathname + link.search);

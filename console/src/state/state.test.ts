@@ -22,6 +22,7 @@ describe('addresses', () => {
     ['/owner', { page: 'owner', id: '' }],
     ['/recover', { page: 'recover', id: '' }],
     ['/account', { page: 'account', id: '' }],
+    ['/api/docs', { page: 'docs', id: '' }],
     ['/journal/x', { page: 'unknown', id: '' }],
     ['/computers/a%2Fb/view', { page: 'unknown', id: '' }],
     ['/computers', { page: 'unknown', id: '' }],
@@ -39,6 +40,25 @@ describe('addresses', () => {
   ])('after signing in, %s leads to %s', (next, want) => {
     router.go(`/sign-in?next=${encodeURIComponent(next)}`);
     expect(router.next).toBe(want);
+  });
+
+  // Rule: a link to a place on the page that is open is the browser's own; others change the page.
+  it.each([
+    ['/api/docs#signIn', false],
+    ['#signIn', false],
+    ['/journal#top', true],
+  ])('%s on a page is followed by the console: %s', (href, followed) => {
+    router.go('/api/docs');
+    const link = document.createElement('a');
+    link.href = href;
+    document.body.append(link);
+    const click = new MouseEvent('click', { bubbles: true, cancelable: true, button: 0 });
+    link.dispatchEvent(click);
+    link.remove();
+    expect([click.defaultPrevented, location.pathname]).toEqual([
+      followed,
+      followed ? '/journal' : '/api/docs',
+    ]);
   });
 
   it('keep what is looked at', () => {

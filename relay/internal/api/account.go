@@ -36,24 +36,24 @@ var signInList = page.List[SignIn]{
 
 type passwordIn struct {
 	Body struct {
-		Current  string `json:"current" maxLength:"1024"`
-		Password string `json:"password" maxLength:"1024" doc:"The new one, at least 10 characters."`
+		Current  string `json:"current" format:"password" maxLength:"1024"`
+		Password string `json:"password" format:"password" maxLength:"1024" doc:"The new one, at least 10 characters."`
 	}
 }
 
 type recoverIn struct {
 	Body struct {
 		Token    string `json:"token" maxLength:"128" doc:"From the link that oriel-relay owner recover prints."`
-		Password string `json:"password" maxLength:"1024" doc:"The new one, at least 10 characters."`
+		Password string `json:"password" format:"password" maxLength:"1024" doc:"The new one, at least 10 characters."`
 	}
 }
 
 func (a *API) account() {
 	of := tag("people")
-	operation(a, "GET", "/sign-ins", "listSignIns", "Where the caller is signed in", a.signIns, of)
-	operation(a, "DELETE", "/sign-ins/{id}", "endSignIn", "End a sign-in of the caller, and its sessions", a.endSignIn, of, status(http.StatusNoContent))
-	operation(a, "POST", "/password", "changePassword", "Change the caller's password and end all other sign-ins", a.changePassword, of)
-	operation(a, "POST", "/recover", "recoverOwner", "Set the owner's password anew with the one-time token and end all sign-ins", a.recover, of, open)
+	operation(a, "GET", "/sign-ins", "listSignIns", "List where the caller is signed in. One item for each browser, also the one that asks.", a.signIns, of)
+	operation(a, "DELETE", "/sign-ins/{id}", "endSignIn", "End a sign-in of the caller. Its live connections and sessions end with it.", a.endSignIn, of, status(http.StatusNoContent))
+	operation(a, "POST", "/password", "changePassword", "Change the caller's password. All other sign-ins of the caller end; this one stays.", a.changePassword, of)
+	operation(a, "POST", "/recover", "recoverOwner", "Set the owner's password anew. Takes the one-time token of the link that oriel-relay owner recover prints, ends all sign-ins of the owner, and signs in.", a.recover, of, open)
 }
 
 func (a *API) signIns(ctx context.Context, in *signInsIn) (*listOut[SignIn], error) {

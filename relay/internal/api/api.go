@@ -13,14 +13,21 @@
 // the console; a test holds every operation to it. Errors are RFC 9457
 // problems with a code for programs (package fault).
 //
+// What comes in is bounded and held to the description before a room sees it: bodies
+// by maxBody and strict, text by readable, requests by admit.
+//
 // This package is the only door to huma.
 package api
 
 import (
+	"cmp"
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -28,7 +35,9 @@ import (
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/audit"
 	"oriel/relay/internal/fault"
+	"oriel/relay/internal/ratelimit"
 	"oriel/relay/internal/rights"
+	"oriel/relay/internal/share"
 	"oriel/relay/internal/store"
 )
 
@@ -48,7 +57,15 @@ type Options struct {
 	Broker  Broker
 	Relay   Relay
 	Answers Answers
+	Limits  Limits
 	Log     *slog.Logger // nil: none
+}
+
+// Limits of requests in a minute, beyond which they are refused (package ratelimit).
+type Limits struct {
+	Address int              // of one address; 0: 60,000
+	SignIn  int              // of one sign-in; 0: 6,000
+	Now     func() time.Time // nil: time.Now
 }
 
 // Relay is what the API tells of the relay itself.
@@ -64,6 +81,8 @@ type API struct {
 	mux    *http.ServeMux
 	huma   huma.API
 	routes []Route
+
+	byAddress, bySignIn *ratelimit.Policy
 }
 
 // Route is one of the API's.
@@ -77,15 +96,10 @@ func New(o Options) *API {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	a := &API{o: o, mux: http.NewServeMux()}
-	c := huma.DefaultConfig("Oriel relay", o.Version)
-	c.OpenAPIPath, c.DocsPath, c.SchemasPath, c.CreateHooks = "", "", "", nil
-	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		"cookie": {Type: "apiKey", In: "cookie", Name: access.SecurePrefix + access.SessionCookie,
-			Description: "Set by signIn. On a relay without https, which is for loopback, it is called " + access.SessionCookie + "."},
-	}
-	c.Security = []map[string][]string{{"cookie": {}}}
-	a.huma = humago.New(a.mux, c)
+	a := &API{o: o, mux: http.NewServeMux(),
+		byAddress: ratelimit.New("address", cmp.Or(o.Limits.Address, 60_000), time.Minute, o.Limits.Now),
+		bySignIn:  ratelimit.New("sign-in", cmp.Or(o.Limits.SignIn, 6_000), time.Minute, o.Limits.Now)}
+	a.huma = humago.New(a.mux, config())
 	a.huma.UseMiddleware(a.identify)
 	a.people()
 	a.keys()
@@ -95,13 +109,32 @@ func New(o Options) *API {
 	a.tokens()
 	a.sessions()
 	a.relay()
-	a.nameCodes()
+	a.describe()
+	a.publish()
 	a.mux.HandleFunc("/", a.nothing)
 	return a
 }
 
 // Handler serves everything under /api/.
-func (a *API) Handler() http.Handler { return a.mux }
+func (a *API) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		from, _ := netip.ParseAddr(a.o.Access.Asked(r).Address) // without one it counts with all who have none
+		if err := a.byAddress.Take(w.Header(), share.Subjects(from, a.byAddress.Requests())); err != nil {
+			a.refuse(w, r, err)
+			return
+		}
+		a.mux.ServeHTTP(w, r)
+	})
+}
+
+// admit tells who sends r, and counts the request.
+func (a *API) admit(w http.ResponseWriter, r *http.Request) (access.Identity, error) {
+	who, err := a.o.Access.Identify(r)
+	if err != nil {
+		return who, err
+	}
+	return who, a.bySignIn.Take(w.Header(), map[string]int{who.SignInID: a.bySignIn.Requests()})
+}
 
 // Routes lists every operation.
 func (a *API) Routes() []Route { return a.routes }
@@ -113,16 +146,21 @@ type marker string
 
 const public marker = "public"
 
-// operation registers one operation. id is the name of the client's method.
-func operation[I, O any](a *API, method, path, id, summary string, fn func(context.Context, *I) (*O, error), more ...func(*huma.Operation)) {
-	op := huma.Operation{OperationID: id, Method: method, Path: Prefix + path, Summary: summary, MaxBodyBytes: maxBody}
+// operation registers one operation. id is the name of the client's method. The
+// first sentence of about is its summary in the description.
+func operation[I, O any](a *API, method, path, id, about string, fn func(context.Context, *I) (*O, error), more ...func(*huma.Operation)) {
+	op := huma.Operation{OperationID: id, Method: method, Path: Prefix + path, Summary: about, MaxBodyBytes: maxBody}
 	for _, m := range more {
 		m(&op)
 	}
 	_, open := op.Metadata[string(public)]
 	a.routes = append(a.routes, Route{Method: method, Path: op.Path, Public: open})
 	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
-		out, err := fn(ctx, in)
+		var out *O
+		err := readable(in)
+		if err == nil {
+			out, err = fn(ctx, in)
+		}
 		if err != nil {
 			a.note(ctx, op.OperationID, err)
 			return nil, fault.ProblemOf(err)
@@ -135,11 +173,6 @@ func operation[I, O any](a *API, method, path, id, summary string, fn func(conte
 func open(op *huma.Operation) {
 	op.Metadata = map[string]any{string(public): true}
 	op.Security = []map[string][]string{}
-}
-
-// tag groups operations in the description.
-func tag(name string) func(*huma.Operation) {
-	return func(op *huma.Operation) { op.Tags = []string{name} }
 }
 
 // status of success, where it is not 200 or 204.
@@ -173,17 +206,30 @@ func (a *API) identify(ctx huma.Context, next func(huma.Context)) {
 	c := caller{r: r}
 	if _, open := ctx.Operation().Metadata[string(public)]; !open {
 		var err error
-		if c.who, err = a.o.Access.Identify(r); err != nil {
+		if c.who, err = a.admit(w, r); err != nil {
 			a.refuse(w, r, err)
 			return
 		}
 	}
+	if ctx.Operation().RequestBody == nil && hasBody(r) {
+		a.refuse(w, r, errBody)
+		return
+	}
 	next(huma.WithValue(ctx, callerKey{}, c))
+}
+
+// hasBody reports whether r brings one; of one whose length nobody says it reads a byte.
+func hasBody(r *http.Request) bool {
+	if r.ContentLength >= 0 || r.Body == nil {
+		return r.ContentLength > 0
+	}
+	n, _ := io.ReadFull(r.Body, make([]byte, 1))
+	return n > 0
 }
 
 // nothing answers for routes that do not exist, and only to who is signed in.
 func (a *API) nothing(w http.ResponseWriter, r *http.Request) {
-	_, err := a.o.Access.Identify(r)
+	_, err := a.admit(w, r)
 	if err == nil {
 		err = errNoRoute
 		if allow := a.allowed(r); len(allow) > 0 {

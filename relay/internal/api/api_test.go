@@ -43,7 +43,7 @@ func TestPublicRoutes(t *testing.T) {
 			t.Errorf("%s is outside of %s", r.Path, api.Prefix)
 		}
 	}
-	if got := strings.Join(public, ", "); got != "POST /api/v1/sign-in, POST /api/v1/owner, POST /api/v1/recover" {
+	if got := strings.Join(public, ", "); got != "POST /api/v1/sign-in, POST /api/v1/owner, POST /api/v1/recover, GET /api/v1/openapi.yaml, GET /api/v1/openapi.json" {
 		t.Fatalf("public routes: %s", got)
 	}
 }
@@ -131,7 +131,7 @@ func TestPeople(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := c.problem(c.do("POST", "/api/v1/owner", `{"token":"`+token+`","name":" ","email":"ada","password":"secret-9c"}`), 422, "invalid")
-		if len(p.Errors) != 3 || p.Errors[0].Location != "body.name" || p.Errors[2].Location != "body.password" {
+		if len(p.Errors) != 3 || p.Errors[0].Pointer != "#/name" || p.Errors[2].Pointer != "#/password" {
 			t.Fatalf("three bad fields: %+v", p)
 		}
 		made := c.do("POST", "/api/v1/owner", `{"token":"`+token+`","name":"Ada","email":"ada@example.com","password":"correct horse"}`)

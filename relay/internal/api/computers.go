@@ -100,7 +100,7 @@ func list[T any](l []T) []T {
 }
 
 type idIn struct {
-	ID string `path:"id" maxLength:"64"`
+	ID string `path:"id" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" patternDescription:"an id"`
 }
 
 type computerOut struct{ Body Computer }
@@ -108,7 +108,7 @@ type computerOut struct{ Body Computer }
 type computersIn struct {
 	ListIn
 	Sort   string `query:"sort" enum:"name,-name,added_at,-added_at,last_seen,-last_seen" default:"name"`
-	Status string `query:"status" enum:"online,in_session,offline,never_seen,blocked"`
+	Status string `query:"status" enum:"online,in_session,offline,never_seen,blocked" doc:"Only those that are so."`
 }
 
 var computerList = page.List[Computer]{
@@ -124,7 +124,7 @@ var computerList = page.List[Computer]{
 }
 
 type updateComputerIn struct {
-	ID   string `path:"id" maxLength:"64"`
+	ID   string `path:"id" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" patternDescription:"an id"`
 	Body struct {
 		Name *string `json:"name,omitempty" maxLength:"256" doc:"Empty: the host's name. Absent: as it is."`
 	}
@@ -132,15 +132,16 @@ type updateComputerIn struct {
 
 type splitIn struct {
 	KeyIn
-	ID   string `path:"id" maxLength:"64"`
+	ID   string `path:"id" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" patternDescription:"an id"`
 	Body struct {
 		Mark string `json:"mark" minLength:"1" maxLength:"80" doc:"Of the machine that gets an identity of its own."`
 	}
 }
 
 type previewIn struct {
-	ID          string `path:"id" maxLength:"64"`
-	IfNoneMatch string `header:"If-None-Match"`
+	ID          string `path:"id" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" patternDescription:"an id"`
+	At          string `query:"at" maxLength:"32" doc:"Has no effect; a page puts the picture's time here, so that an address has one picture."`
+	IfNoneMatch string `header:"If-None-Match" maxLength:"1024" doc:"The ETag of the picture that is at hand."`
 }
 
 type previewOut struct {
@@ -154,15 +155,15 @@ type previewOut struct {
 
 func (a *API) computers() {
 	of := tag("computers")
-	operation(a, "GET", "/computers", "listComputers", "Computers that one may see", a.listComputers, of)
-	operation(a, "GET", "/computers/{id}", "getComputer", "One computer", a.getComputer, of)
-	operation(a, "PATCH", "/computers/{id}", "updateComputer", "Change what is named, and nothing else", a.updateComputer, of)
-	operation(a, "DELETE", "/computers/{id}", "removeComputer", "Remove a computer; its agent is refused from then on", a.removeComputer, of, status(http.StatusNoContent))
-	operation(a, "POST", "/computers/{id}/split", "splitComputer", "Say that two machines with one identity are two: one gets its own", a.splitComputer, of)
-	operation(a, "DELETE", "/computers/{id}/twins", "settleComputer", "Say that only one of two machines with one identity is left", a.settleComputer, of, status(http.StatusNoContent))
-	operation(a, "GET", "/computers/{id}/inventory", "getInventory", "What is known of the machine", a.inventory, of)
-	operation(a, "POST", "/computers/{id}/refresh", "refreshInventory", "Ask the agent for its inventory and wait for it", a.refresh, of)
-	operation(a, "GET", "/computers/{id}/preview", "getPreview", "The newest picture of the screen", a.preview, of, picture)
+	operation(a, "GET", "/computers", "listComputers", "List the computers that the caller may see.", a.listComputers, of)
+	operation(a, "GET", "/computers/{id}", "getComputer", "Get one computer.", a.getComputer, of)
+	operation(a, "PATCH", "/computers/{id}", "updateComputer", "Change a computer. What the body does not name stays as it is.", a.updateComputer, of)
+	operation(a, "DELETE", "/computers/{id}", "removeComputer", "Remove a computer. Its sessions end, and its agent is refused from then on until it enrolls anew.", a.removeComputer, of, status(http.StatusNoContent))
+	operation(a, "POST", "/computers/{id}/split", "splitComputer", "Say that two machines with one identity are two. The named one gets an identity of its own when it connects next, and is a computer of its own from then on.", a.splitComputer, of)
+	operation(a, "DELETE", "/computers/{id}/twins", "settleComputer", "Say that only one of two machines with one identity is left. The mark goes, and comes back when both do.", a.settleComputer, of, status(http.StatusNoContent))
+	operation(a, "GET", "/computers/{id}/inventory", "getInventory", "Get what is known of the machine. It is what the agent sent last.", a.inventory, of)
+	operation(a, "POST", "/computers/{id}/refresh", "refreshInventory", "Ask the agent for its inventory. The answer comes when the new one is there, or 504 when the agent does not send it in time.", a.refresh, of)
+	operation(a, "GET", "/computers/{id}/preview", "getPreview", "Get the newest picture of the screen. Ask again with If-None-Match to be sent it only when it has changed.", a.preview, of, picture)
 }
 
 // picture describes an answer that is no JSON.

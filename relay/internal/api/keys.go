@@ -39,7 +39,7 @@ func knownKeyOf(k store.KnownKey) KnownKey {
 }
 
 type rememberIn struct {
-	ID   string `path:"id" maxLength:"64"`
+	ID   string `path:"id" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" patternDescription:"an id"`
 	Body struct {
 		Key      []byte `json:"key" maxLength:"44" doc:"Ed25519, 32 bytes, as the computer proved it."`
 		Replaces []byte `json:"replaces,omitempty" maxLength:"44" doc:"The key that is no longer to be remembered; without it another key is a conflict."`
@@ -48,8 +48,8 @@ type rememberIn struct {
 
 func (a *API) keys() {
 	of := tag("people")
-	operation(a, "GET", "/me/keys", "knownKeys", "Keys of computers that the account remembers", a.knownKeys, of)
-	operation(a, "PUT", "/me/keys/{id}", "rememberKey", "Remember a computer's key with the account", a.rememberKey, of, status(http.StatusNoContent))
+	operation(a, "GET", "/me/keys", "knownKeys", "List the keys of computers that the account remembers. A viewer compares them with what a computer proves.", a.knownKeys, of)
+	operation(a, "PUT", "/me/keys/{id}", "rememberKey", "Remember a computer's key with the account. Another key than the remembered one is a conflict, unless it is said to be replaced.", a.rememberKey, of, status(http.StatusNoContent))
 }
 
 func (a *API) knownKeys(ctx context.Context, in *knownKeysIn) (*listOut[KnownKey], error) {

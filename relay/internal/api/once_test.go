@@ -194,7 +194,7 @@ func TestKeysThatKeepNothing(t *testing.T) {
 		for _, key := range []string{strings.Repeat("k", 129), "a\tb", "schlüssel", "a\x7f"} {
 			c.key = key
 			p := c.problem(c.do("POST", path, body), 422, "invalid")
-			if len(p.Errors) != 1 || p.Errors[0].Location != "header.Idempotency-Key" {
+			if len(p.Errors) != 1 || p.Errors[0].Parameter != "Idempotency-Key" {
 				t.Errorf("%q: %+v", key, p)
 			}
 		}

@@ -42,7 +42,7 @@ type signedInOut struct {
 type signInIn struct {
 	Body struct {
 		Login    string `json:"login" maxLength:"254" doc:"The e-mail address."`
-		Password string `json:"password" maxLength:"1024"`
+		Password string `json:"password" format:"password" maxLength:"1024"`
 	}
 }
 
@@ -51,16 +51,16 @@ type ownerIn struct {
 		Token    string `json:"token" maxLength:"128" doc:"From the owner's link."`
 		Name     string `json:"name" maxLength:"128"`
 		Email    string `json:"email" maxLength:"254"`
-		Password string `json:"password" maxLength:"1024" doc:"At least 10 characters."`
+		Password string `json:"password" format:"password" maxLength:"1024" doc:"At least 10 characters."`
 	}
 }
 
 func (a *API) people() {
 	of := tag("people")
-	operation(a, "POST", "/sign-in", "signIn", "Sign in", a.signIn, of, open)
-	operation(a, "POST", "/sign-out", "signOut", "Sign out", a.signOut, of)
-	operation(a, "GET", "/me", "me", "Who is signed in", a.me, of)
-	operation(a, "POST", "/owner", "createOwner", "Make the first owner with the one-time token", a.createOwner, of, open)
+	operation(a, "POST", "/sign-in", "signIn", "Sign in. Sets the cookie that names the sign-in, and one by which the relay knows this browser later. Wrong passwords are counted for the account and for the address; too many are answered 429 with the time to wait.", a.signIn, of, open)
+	operation(a, "POST", "/sign-out", "signOut", "Sign out. Ends the sign-in that asks, and the live connections and sessions of it.", a.signOut, of)
+	operation(a, "GET", "/me", "me", "Tell who is signed in.", a.me, of)
+	operation(a, "POST", "/owner", "createOwner", "Make the first owner. Takes the one-time token of the link that the relay prints at its first start, and signs the owner in.", a.createOwner, of, open)
 }
 
 func (a *API) signIn(ctx context.Context, in *signInIn) (*signedInOut, error) {

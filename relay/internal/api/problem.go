@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -15,6 +17,7 @@ import (
 // Faults of requests that reach no room.
 var (
 	errMalformed  = fault.New(fault.Malformed, "this request cannot be read; send the JSON that the description of the API names")
+	errBody       = errMalformed.Saying("this operation takes no body; send none")
 	errNoRoute    = fault.New(fault.NoRoute, "this API has no such address")
 	errMethod     = fault.New(fault.MethodNotAllowed, "this address does not take this method; the header Allow names those that it takes")
 	errAccept     = fault.New(fault.NotAcceptable, "this answer comes in JSON only; ask for application/json")
@@ -45,21 +48,37 @@ func init() {
 			var d huma.ErrorDetailer
 			switch {
 			case errors.As(err, &d):
-				p.Errors = append(p.Errors, fault.FieldProblem{Location: d.ErrorDetail().Location, Message: d.ErrorDetail().Message})
+				p.Errors = append(p.Errors, fieldProblem(d.ErrorDetail()))
 			case err != nil && f != fault.ErrInternal:
-				p.Errors = append(p.Errors, fault.FieldProblem{Message: fmt.Sprint(err)})
+				p.Errors = append(p.Errors, fault.FieldProblem{Detail: fmt.Sprint(err)})
 			}
 		}
 		return p
 	}
 }
 
-// nameCodes has the description list every code that a problem may have.
-func (a *API) nameCodes() {
-	of := a.huma.OpenAPI().Components.Schemas.Map()["Problem"].Properties["code"]
-	for _, code := range fault.Codes() {
-		of.Enum = append(of.Enum, string(code))
+// missing is what huma says of the object that lacks a property.
+var missing = regexp.MustCompile(`^expected required property (\S+) to be present$`)
+
+// fieldProblem is what huma says of body.hosts[0].name, as a JSON pointer, or of a
+// parameter such as query.limit.
+func fieldProblem(d *huma.ErrorDetail) fault.FieldProblem {
+	in, path, _ := strings.Cut(d.Location, ".")
+	switch in {
+	case "query", "path", "header", "cookie":
+		return fault.FieldProblem{Parameter: path, Detail: d.Message}
 	}
+	if pointer, detail, ok := strings.Cut(d.Message, ": "); ok && strings.HasPrefix(pointer, "#/") { // from strict
+		return fault.FieldProblem{Pointer: pointer, Detail: detail}
+	}
+	p := fault.FieldProblem{Pointer: "#", Detail: d.Message}
+	if path = strings.TrimPrefix(strings.TrimPrefix(d.Location, "body"), "."); path != "" {
+		p.Pointer += "/" + strings.NewReplacer("~", "~0", "/", "~1", ".", "/", "[", "/", "]", "").Replace(path)
+	}
+	if lacks := missing.FindStringSubmatch(d.Message); lacks != nil {
+		p.Pointer += "/" + lacks[1]
+	}
+	return p
 }
 
 // methods that the API has.

@@ -29,7 +29,7 @@ type AgentFile struct {
 type relayOut struct{ Body RelayInfo }
 
 func (a *API) relay() {
-	operation(a, "GET", "/relay", "relay", "The relay itself", a.relayInfo, tag("relay"))
+	operation(a, "GET", "/relay", "relay", "Tell what this relay is. Its name, version and public address, and the packages of the agent that it offers.", a.relayInfo, tag("relay"))
 }
 
 func (a *API) relayInfo(ctx context.Context, _ *nothingIn) (*relayOut, error) {

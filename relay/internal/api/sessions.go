@@ -66,18 +66,18 @@ var delaysShape = &shape{
 type sessionsIn struct {
 	ListIn
 	Sort     string `query:"sort" enum:"started_at,-started_at" default:"-started_at"`
-	Computer string `query:"computer" maxLength:"64"`
-	Operator string `query:"operator" maxLength:"64"`
-	Running  string `query:"running" enum:"true,false"`
+	Computer string `query:"computer" maxLength:"64" doc:"Only those with this computer, by its id."`
+	Operator string `query:"operator" maxLength:"64" doc:"Only those of this person, by their id."`
+	Running  string `query:"running" enum:"true,false" doc:"true: only those that run; false: only those that have ended."`
 }
 
 type sessionOut struct{ Body Session }
 
 func (a *API) sessions() {
 	of := tag("sessions")
-	operation(a, "GET", "/sessions", "listSessions", "The journal of sessions", a.listSessions, of)
-	operation(a, "GET", "/sessions/{id}", "getSession", "One session", a.getSession, of)
-	operation(a, "POST", "/sessions/{id}/end", "endSession", "End a session on both sides", a.endSession, of, status(http.StatusNoContent))
+	operation(a, "GET", "/sessions", "listSessions", "List the journal of sessions. Those that run are in it as well.", a.listSessions, of)
+	operation(a, "GET", "/sessions/{id}", "getSession", "Get one session of the journal.", a.getSession, of)
+	operation(a, "POST", "/sessions/{id}/end", "endSession", "End a session on both sides. One that has ended already is no error.", a.endSession, of, status(http.StatusNoContent))
 }
 
 func (a *API) listSessions(ctx context.Context, in *sessionsIn) (*listOut[Session], error) {

@@ -65,9 +65,9 @@ type newTokenIn struct {
 
 func (a *API) tokens() {
 	of := tag("enrollment")
-	operation(a, "GET", "/enrollment-tokens", "listEnrollmentTokens", "Enrollment tokens", a.listTokens, of)
-	operation(a, "POST", "/enrollment-tokens", "createEnrollmentToken", "Make one", a.createToken, of, status(http.StatusCreated))
-	operation(a, "DELETE", "/enrollment-tokens/{id}", "revokeEnrollmentToken", "Make one useless from now on", a.revokeToken, of, status(http.StatusNoContent))
+	operation(a, "GET", "/enrollment-tokens", "listEnrollmentTokens", "List the enrollment tokens. What a token says is told only when it is made.", a.listTokens, of)
+	operation(a, "POST", "/enrollment-tokens", "createEnrollmentToken", "Make an enrollment token. The answer has the token, this once, and the command that enrolls a computer with it.", a.createToken, of, status(http.StatusCreated))
+	operation(a, "DELETE", "/enrollment-tokens/{id}", "revokeEnrollmentToken", "Revoke an enrollment token. Computers that enrolled with it stay.", a.revokeToken, of, status(http.StatusNoContent))
 }
 
 func (a *API) listTokens(ctx context.Context, in *tokensIn) (*listOut[EnrollmentToken], error) {

@@ -26,7 +26,7 @@ type WaitingComputer struct {
 
 type takeBackIn struct {
 	KeyIn
-	ID string `path:"id" maxLength:"64"`
+	ID string `path:"id" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" patternDescription:"an id"`
 }
 
 type waitingIn struct {
@@ -49,9 +49,9 @@ func waitingOf(w store.WaitingComputer) WaitingComputer {
 
 func (a *API) waiting() {
 	of := tag("computers")
-	operation(a, "GET", "/waiting-computers", "waitingComputers", "Computers that wait to be taken back", a.listWaiting, of)
-	operation(a, "POST", "/waiting-computers/{id}/take-back", "takeBackComputer", "Take a computer back with its identity and history", a.takeBack, of)
-	operation(a, "DELETE", "/waiting-computers/{id}", "forgetWaitingComputer", "Have a computer wait no longer; it needs a new token from then on", a.forgetWaiting, of, status(http.StatusNoContent))
+	operation(a, "GET", "/waiting-computers", "waitingComputers", "List the computers that wait to be taken back. The relay enrolled them once and has lost what it knew, as after the restore of an older back-up.", a.listWaiting, of)
+	operation(a, "POST", "/waiting-computers/{id}/take-back", "takeBackComputer", "Take a computer back. It keeps its id, its key and its sessions in the journal.", a.takeBack, of)
+	operation(a, "DELETE", "/waiting-computers/{id}", "forgetWaitingComputer", "Have a computer wait no longer. It needs a new token from then on.", a.forgetWaiting, of, status(http.StatusNoContent))
 }
 
 func (a *API) listWaiting(ctx context.Context, in *waitingIn) (*listOut[WaitingComputer], error) {

@@ -31,6 +31,7 @@ const (
 	ReadOnly         Code = "read_only"
 	KeyReused        Code = "idempotency_key_reused"
 	KeyInUse         Code = "idempotency_key_in_use"
+	TooMany          Code = "too_many_requests"
 )
 
 // Codes of people and what they may.
@@ -119,6 +120,7 @@ var table = map[Code]row{
 	ReadOnly:         {status: http.StatusMethodNotAllowed, wire: orielv1.Code_CODE_UNIMPLEMENTED},
 	KeyReused:        {status: http.StatusUnprocessableEntity, wire: orielv1.Code_CODE_INVALID},
 	KeyInUse:         {status: http.StatusConflict, wire: orielv1.Code_CODE_BUSY},
+	TooMany:          {status: http.StatusTooManyRequests, wire: orielv1.Code_CODE_BUSY},
 
 	SignedOut:      {status: http.StatusUnauthorized, wire: orielv1.Code_CODE_FORBIDDEN},
 	Forbidden:      {status: http.StatusForbidden, wire: orielv1.Code_CODE_FORBIDDEN},

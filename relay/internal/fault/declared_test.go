@@ -115,7 +115,7 @@ func TestDeclaredFaults(t *testing.T) {
 					t.Errorf("%s and %s both declare the fault %s", file, declared[code], code)
 				}
 				declared[code] = file
-			case "Field":
+			case "Field", "Parameter":
 			default:
 				return true
 			}

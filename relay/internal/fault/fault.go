@@ -30,6 +30,7 @@ type Fault struct {
 	code       Code
 	sentence   string
 	field      string
+	parameter  bool // field is a parameter of the request, not of its body
 	retryAfter time.Duration
 	declared   *Fault // that this is a copy of; nil: itself
 }
@@ -49,11 +50,19 @@ func New(code Code, sentence string) *Fault {
 	return &Fault{code: code, sentence: sentence}
 }
 
-// Field says what is wrong with one thing that a person typed. Several are
-// joined with errors.Join. It is an ErrInvalid.
+// Field says what is wrong with one thing that a person typed: a field of the
+// body, by its name, or by the way to it with slashes. Several are joined with
+// errors.Join. It is an ErrInvalid.
 func Field(name, sentence string) *Fault {
 	f := ErrInvalid.Saying(sentence)
 	f.field = name
+	return f
+}
+
+// Parameter is Field for a parameter in the query, the path or a header.
+func Parameter(name, sentence string) *Fault {
+	f := Field(name, sentence)
+	f.parameter = true
 	return f
 }
 

@@ -69,9 +69,9 @@ func TestCopies(t *testing.T) {
 
 // Rule: every field that was typed wrongly is named, also when several are joined and wrapped.
 func TestFields(t *testing.T) {
-	err := fmt.Errorf("make the owner: %w", errors.Join(fault.Field("name", "write your name"), nil, fault.Field("email", "write an address")))
+	err := fmt.Errorf("make the owner: %w", errors.Join(fault.Field("name", "write your name"), nil, fault.Field("email", "write an address"), fault.Parameter("limit", "ask for less")))
 	p := fault.ProblemOf(err)
-	want := []fault.FieldProblem{{Location: "body.name", Message: "write your name"}, {Location: "body.email", Message: "write an address"}}
+	want := []fault.FieldProblem{{Pointer: "#/name", Detail: "write your name"}, {Pointer: "#/email", Detail: "write an address"}, {Parameter: "limit", Detail: "ask for less"}}
 	if p.Code != fault.Invalid || p.Detail != "write your name" || fmt.Sprint(p.Errors) != fmt.Sprint(want) || !errors.Is(err, fault.ErrInvalid) {
 		t.Fatalf("%+v", p)
 	}

@@ -20,10 +20,11 @@ type Problem struct {
 	retryAfter time.Duration
 }
 
-// FieldProblem is what is wrong with one field.
+// FieldProblem is what is wrong with one field of the body, or one parameter.
 type FieldProblem struct {
-	Location string `json:"location" doc:"Such as body.email."`
-	Message  string `json:"message"`
+	Pointer   string `json:"pointer,omitempty" doc:"JSON pointer (RFC 6901) into the body, such as #/email."`
+	Parameter string `json:"parameter,omitempty" doc:"Name of the parameter in the query, the path or a header, where it is no field of the body."`
+	Detail    string `json:"detail" doc:"One line for people, saying what to do."`
 }
 
 // ProblemOf is what is told of err.
@@ -34,7 +35,11 @@ func ProblemOf(err error) *Problem {
 		p.retryAfter = 2 * time.Second
 	}
 	for _, one := range fields(err) {
-		p.Errors = append(p.Errors, FieldProblem{Location: "body." + one.field, Message: one.sentence})
+		field := FieldProblem{Parameter: one.field, Detail: one.sentence}
+		if !one.parameter {
+			field.Pointer, field.Parameter = "#/"+one.field, ""
+		}
+		p.Errors = append(p.Errors, field)
 	}
 	return p
 }

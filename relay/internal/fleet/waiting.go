@@ -58,12 +58,26 @@ func (f *Fleet) wait(ctx context.Context, row store.Computer, computer string) e
 	return ErrWaiting
 }
 
+// WaitingComputer is one that waits to be taken back.
+type WaitingComputer struct {
+	ComputerID           string // that it had, and gets back
+	HostName, OS, OSName string
+	Address              string // as the relay sees it
+	MachineKey           []byte
+	Since, SeenAt        int64 // Unix milliseconds
+}
+
 // Waiting are the computers that wait for an organization to take them back, the longest
 // first.
-func (f *Fleet) Waiting(ctx context.Context, o store.OrganizationID) ([]store.WaitingComputer, error) {
-	all, err := f.o.Store.Waiting(o).List(ctx)
+func (f *Fleet) Waiting(ctx context.Context, o store.OrganizationID) ([]WaitingComputer, error) {
+	rows, err := f.o.Store.Waiting(o).List(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list waiting computers: %w", err)
+	}
+	all := make([]WaitingComputer, len(rows))
+	for i, w := range rows {
+		all[i] = WaitingComputer{ComputerID: w.ComputerID, HostName: w.HostName, OS: w.OS, OSName: w.OSName,
+			Address: w.Address, MachineKey: w.MachineKey, Since: w.Since, SeenAt: w.SeenAt}
 	}
 	return all, nil
 }

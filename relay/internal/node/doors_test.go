@@ -18,7 +18,7 @@ func TestEveryDoor(t *testing.T) {
 	nobody, owner := r.browser(), r.owner()
 
 	public := map[string]bool{}
-	for _, one := range strings.Split("GET /, GET /healthz, GET /readyz, GET /install.sh, GET /download/{name}, POST /api/v1/sign-in, POST /api/v1/owner, POST /api/v1/recover", ", ") {
+	for _, one := range strings.Split("GET /, GET /healthz, GET /readyz, GET /install.sh, GET /download/{name}, POST /api/v1/sign-in, POST /api/v1/owner, POST /api/v1/recover, GET /api/v1/openapi.yaml, GET /api/v1/openapi.json, GET /api/docs", ", ") {
 		public[one] = true
 	}
 	sockets, closed := 0, 0

@@ -94,7 +94,7 @@ func (l List[T]) Page(all []T, r Request) (Page[T], error) {
 	name, backwards := strings.CutPrefix(r.Sort, "-")
 	key := l.Keys[name]
 	if err == nil && key == nil {
-		err = fault.Field("sort", "this list cannot be sorted in this way")
+		err = fault.Parameter("sort", "this list cannot be sorted in this way")
 	}
 	if err != nil {
 		return Page[T]{}, err

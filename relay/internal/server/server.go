@@ -3,6 +3,7 @@
 //
 //	/                 the console: public files, the SPA's index.html for its pages
 //	/api/…            REST, see package api
+//	/api/docs         a page of the console that shows its description (public)
 //	/live/v1          WebSocket of a console's tab: needs a sign-in
 //	/agent/v1         WebSocket of an agent: needs a machine key or a token
 //	/install.sh       the script for `curl … | sh`      (public)
@@ -155,7 +156,8 @@ func (s *Server) build() error {
 	if err != nil {
 		return fmt.Errorf("read the console's files: %w", err)
 	}
-	s.mux.Handle("/", console) // without a method: it would conflict with /api/
+	s.handle("GET", "/api/docs", true, false, console) // the console's page that shows the API's description
+	s.mux.Handle("/", console)                         // without a method: it would conflict with /api/
 	s.routes = append(s.routes, Route{Method: "GET", Path: "/", Public: true})
 
 	s.handler = s.outermost(s.bodies(s.headers(s.protect(s.mux))))

@@ -11,7 +11,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Computers that one may see */
+        /**
+         * List the computers that the caller may see
+         * @description List the computers that the caller may see.
+         */
         get: operations["listComputers"];
         put?: never;
         post?: never;
@@ -28,15 +31,24 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One computer */
+        /**
+         * Get one computer
+         * @description Get one computer.
+         */
         get: operations["getComputer"];
         put?: never;
         post?: never;
-        /** Remove a computer; its agent is refused from then on */
+        /**
+         * Remove a computer
+         * @description Remove a computer. Its sessions end, and its agent is refused from then on until it enrolls anew.
+         */
         delete: operations["removeComputer"];
         options?: never;
         head?: never;
-        /** Change what is named, and nothing else */
+        /**
+         * Change a computer
+         * @description Change a computer. What the body does not name stays as it is.
+         */
         patch: operations["updateComputer"];
         trace?: never;
     };
@@ -47,7 +59,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What is known of the machine */
+        /**
+         * Get what is known of the machine
+         * @description Get what is known of the machine. It is what the agent sent last.
+         */
         get: operations["getInventory"];
         put?: never;
         post?: never;
@@ -64,7 +79,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The newest picture of the screen */
+        /**
+         * Get the newest picture of the screen
+         * @description Get the newest picture of the screen. Ask again with If-None-Match to be sent it only when it has changed.
+         */
         get: operations["getPreview"];
         put?: never;
         post?: never;
@@ -83,7 +101,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Ask the agent for its inventory and wait for it */
+        /**
+         * Ask the agent for its inventory
+         * @description Ask the agent for its inventory. The answer comes when the new one is there, or 504 when the agent does not send it in time.
+         */
         post: operations["refreshInventory"];
         delete?: never;
         options?: never;
@@ -100,7 +121,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Say that two machines with one identity are two: one gets its own */
+        /**
+         * Say that two machines with one identity are two
+         * @description Say that two machines with one identity are two. The named one gets an identity of its own when it connects next, and is a computer of its own from then on.
+         */
         post: operations["splitComputer"];
         delete?: never;
         options?: never;
@@ -118,7 +142,10 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Say that only one of two machines with one identity is left */
+        /**
+         * Say that only one of two machines with one identity is left
+         * @description Say that only one of two machines with one identity is left. The mark goes, and comes back when both do.
+         */
         delete: operations["settleComputer"];
         options?: never;
         head?: never;
@@ -132,10 +159,16 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Enrollment tokens */
+        /**
+         * List the enrollment tokens
+         * @description List the enrollment tokens. What a token says is told only when it is made.
+         */
         get: operations["listEnrollmentTokens"];
         put?: never;
-        /** Make one */
+        /**
+         * Make an enrollment token
+         * @description Make an enrollment token. The answer has the token, this once, and the command that enrolls a computer with it.
+         */
         post: operations["createEnrollmentToken"];
         delete?: never;
         options?: never;
@@ -153,7 +186,10 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Make one useless from now on */
+        /**
+         * Revoke an enrollment token
+         * @description Revoke an enrollment token. Computers that enrolled with it stay.
+         */
         delete: operations["revokeEnrollmentToken"];
         options?: never;
         head?: never;
@@ -167,7 +203,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Who is signed in */
+        /**
+         * Tell who is signed in
+         * @description Tell who is signed in.
+         */
         get: operations["me"];
         put?: never;
         post?: never;
@@ -184,7 +223,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Keys of computers that the account remembers */
+        /**
+         * List the keys of computers that the account remembers
+         * @description List the keys of computers that the account remembers. A viewer compares them with what a computer proves.
+         */
         get: operations["knownKeys"];
         put?: never;
         post?: never;
@@ -202,7 +244,10 @@ export interface paths {
             cookie?: never;
         };
         get?: never;
-        /** Remember a computer's key with the account */
+        /**
+         * Remember a computer's key with the account
+         * @description Remember a computer's key with the account. Another key than the remembered one is a conflict, unless it is said to be replaced.
+         */
         put: operations["rememberKey"];
         post?: never;
         delete?: never;
@@ -220,7 +265,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Make the first owner with the one-time token */
+        /**
+         * Make the first owner
+         * @description Make the first owner. Takes the one-time token of the link that the relay prints at its first start, and signs the owner in.
+         */
         post: operations["createOwner"];
         delete?: never;
         options?: never;
@@ -237,7 +285,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Change the caller's password and end all other sign-ins */
+        /**
+         * Change the caller's password
+         * @description Change the caller's password. All other sign-ins of the caller end; this one stays.
+         */
         post: operations["changePassword"];
         delete?: never;
         options?: never;
@@ -254,7 +305,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Set the owner's password anew with the one-time token and end all sign-ins */
+        /**
+         * Set the owner's password anew
+         * @description Set the owner's password anew. Takes the one-time token of the link that oriel-relay owner recover prints, ends all sign-ins of the owner, and signs in.
+         */
         post: operations["recoverOwner"];
         delete?: never;
         options?: never;
@@ -269,7 +323,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The relay itself */
+        /**
+         * Tell what this relay is
+         * @description Tell what this relay is. Its name, version and public address, and the packages of the agent that it offers.
+         */
         get: operations["relay"];
         put?: never;
         post?: never;
@@ -286,7 +343,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The journal of sessions */
+        /**
+         * List the journal of sessions
+         * @description List the journal of sessions. Those that run are in it as well.
+         */
         get: operations["listSessions"];
         put?: never;
         post?: never;
@@ -303,7 +363,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** One session */
+        /**
+         * Get one session of the journal
+         * @description Get one session of the journal.
+         */
         get: operations["getSession"];
         put?: never;
         post?: never;
@@ -322,7 +385,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** End a session on both sides */
+        /**
+         * End a session on both sides
+         * @description End a session on both sides. One that has ended already is no error.
+         */
         post: operations["endSession"];
         delete?: never;
         options?: never;
@@ -339,7 +405,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Sign in */
+        /**
+         * Sign in
+         * @description Sign in. Sets the cookie that names the sign-in, and one by which the relay knows this browser later. Wrong passwords are counted for the account and for the address; too many are answered 429 with the time to wait.
+         */
         post: operations["signIn"];
         delete?: never;
         options?: never;
@@ -354,7 +423,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Where the caller is signed in */
+        /**
+         * List where the caller is signed in
+         * @description List where the caller is signed in. One item for each browser, also the one that asks.
+         */
         get: operations["listSignIns"];
         put?: never;
         post?: never;
@@ -374,7 +446,10 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** End a sign-in of the caller, and its sessions */
+        /**
+         * End a sign-in of the caller
+         * @description End a sign-in of the caller. Its live connections and sessions end with it.
+         */
         delete: operations["endSignIn"];
         options?: never;
         head?: never;
@@ -390,7 +465,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Sign out */
+        /**
+         * Sign out
+         * @description Sign out. Ends the sign-in that asks, and the live connections and sessions of it.
+         */
         post: operations["signOut"];
         delete?: never;
         options?: never;
@@ -405,7 +483,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Computers that wait to be taken back */
+        /**
+         * List the computers that wait to be taken back
+         * @description List the computers that wait to be taken back. The relay enrolled them once and has lost what it knew, as after the restore of an older back-up.
+         */
         get: operations["waitingComputers"];
         put?: never;
         post?: never;
@@ -425,7 +506,10 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Have a computer wait no longer; it needs a new token from then on */
+        /**
+         * Have a computer wait no longer
+         * @description Have a computer wait no longer. It needs a new token from then on.
+         */
         delete: operations["forgetWaitingComputer"];
         options?: never;
         head?: never;
@@ -441,7 +525,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Take a computer back with its identity and history */
+        /**
+         * Take a computer back
+         * @description Take a computer back. It keeps its id, its key and its sessions in the journal.
+         */
         post: operations["takeBackComputer"];
         delete?: never;
         options?: never;
@@ -578,9 +665,12 @@ export interface components {
             uses_left: number;
         };
         FieldProblem: {
-            /** @description Such as body.email. */
-            location: string;
-            message: string;
+            /** @description One line for people, saying what to do. */
+            detail: string;
+            /** @description Name of the parameter in the query, the path or a header, where it is no field of the body. */
+            parameter?: string;
+            /** @description JSON pointer (RFC 6901) into the body, such as #/email. */
+            pointer?: string;
         };
         General: {
             addresses: string[];
@@ -699,7 +789,10 @@ export interface components {
         OwnerInBody: {
             email: string;
             name: string;
-            /** @description At least 10 characters. */
+            /**
+             * Format: password
+             * @description At least 10 characters.
+             */
             password: string;
             /** @description From the owner's link. */
             token: string;
@@ -735,8 +828,12 @@ export interface components {
             next: string;
         };
         PasswordInBody: {
+            /** Format: password */
             current: string;
-            /** @description The new one, at least 10 characters. */
+            /**
+             * Format: password
+             * @description The new one, at least 10 characters.
+             */
             password: string;
         };
         Person: {
@@ -751,7 +848,7 @@ export interface components {
              * @description For programs.
              * @enum {string}
              */
-            code: "agent" | "bad_credentials" | "blocked" | "busy" | "conflict" | "cross_origin" | "cursor" | "disk_full" | "draining" | "ended" | "forbidden" | "idempotency_key_in_use" | "idempotency_key_reused" | "internal" | "invalid" | "malformed" | "method_not_allowed" | "metrics_token" | "no_answer" | "no_file" | "no_preview" | "no_route" | "no_upgrade" | "nodes_apart" | "not_acceptable" | "not_found" | "offer" | "offline" | "overloaded" | "owner_exists" | "owner_token" | "read_only" | "recovery_token" | "session_moved" | "session_scopes" | "ticket_used" | "timeout" | "too_large" | "too_many_sessions" | "too_many_tabs" | "too_many_tries" | "two_machines" | "unauthorized" | "unavailable" | "unimplemented" | "unsupported_media_type";
+            code: "agent" | "bad_credentials" | "blocked" | "busy" | "conflict" | "cross_origin" | "cursor" | "disk_full" | "draining" | "ended" | "forbidden" | "idempotency_key_in_use" | "idempotency_key_reused" | "internal" | "invalid" | "malformed" | "method_not_allowed" | "metrics_token" | "no_answer" | "no_file" | "no_preview" | "no_route" | "no_upgrade" | "nodes_apart" | "not_acceptable" | "not_found" | "offer" | "offline" | "overloaded" | "owner_exists" | "owner_token" | "read_only" | "recovery_token" | "session_moved" | "session_scopes" | "ticket_used" | "timeout" | "too_large" | "too_many_requests" | "too_many_sessions" | "too_many_tabs" | "too_many_tries" | "two_machines" | "unauthorized" | "unavailable" | "unimplemented" | "unsupported_media_type";
             /** @description One line for people, saying what to do. */
             detail: string;
             /** @description What is wrong with single fields. */
@@ -771,7 +868,10 @@ export interface components {
             model: string;
         };
         RecoverInBody: {
-            /** @description The new one, at least 10 characters. */
+            /**
+             * Format: password
+             * @description The new one, at least 10 characters.
+             */
             password: string;
             /** @description From the link that oriel-relay owner recover prints. */
             token: string;
@@ -842,6 +942,7 @@ export interface components {
         SignInInBody: {
             /** @description The e-mail address. */
             login: string;
+            /** Format: password */
             password: string;
         };
         SignedIn: {
@@ -910,10 +1011,253 @@ export interface components {
             since: string;
         };
     };
-    responses: never;
+    responses: {
+        /** @description It is not in a state in which this can be done. */
+        Conflict: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                "Retry-After": components["headers"]["Retry-After"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "code": "conflict",
+                 *       "detail": "something else is there already; reload the page",
+                 *       "status": 409,
+                 *       "title": "Conflict"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Any other refusal; status and code say which. */
+        Failed: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                "Retry-After": components["headers"]["Retry-After"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "code": "internal",
+                 *       "detail": "something went wrong on the relay; its log says what",
+                 *       "status": 500,
+                 *       "title": "Internal Server Error"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Who asks may not do this. */
+        Forbidden: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                "Retry-After": components["headers"]["Retry-After"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "code": "forbidden",
+                 *       "detail": "you are not allowed to do this; ask the relay's owner",
+                 *       "status": 403,
+                 *       "title": "Forbidden"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Single fields are wrong; errors names them. */
+        Invalid: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                "Retry-After": components["headers"]["Retry-After"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "code": "invalid",
+                 *       "detail": "something in this request is not as it has to be; correct it and try again",
+                 *       "errors": [
+                 *         {
+                 *           "detail": "write a name",
+                 *           "pointer": "#/name"
+                 *         }
+                 *       ],
+                 *       "status": 422,
+                 *       "title": "Unprocessable Entity"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The request cannot be read, or the cursor is of another list. */
+        Malformed: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                "Retry-After": components["headers"]["Retry-After"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "code": "malformed",
+                 *       "detail": "this request cannot be read; send the JSON that the description of the API names",
+                 *       "status": 400,
+                 *       "title": "Bad Request"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The body is not application/json. */
+        MediaType: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                "Retry-After": components["headers"]["Retry-After"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "code": "unsupported_media_type",
+                 *       "detail": "this content cannot be read; send application/json",
+                 *       "status": 415,
+                 *       "title": "Unsupported Media Type"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description There is no such thing, or who asks may not know of it. */
+        NotFound: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                "Retry-After": components["headers"]["Retry-After"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "code": "not_found",
+                 *       "detail": "this is not here, or not here any more; reload the page",
+                 *       "status": 404,
+                 *       "title": "Not Found"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Nobody is signed in, or what was given to sign in with is wrong. */
+        SignedOut: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                "Retry-After": components["headers"]["Retry-After"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "code": "unauthorized",
+                 *       "detail": "sign in first",
+                 *       "status": 401,
+                 *       "title": "Unauthorized"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The body is larger than 64 KiB. */
+        TooLarge: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                "Retry-After": components["headers"]["Retry-After"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "code": "too_large",
+                 *       "detail": "this request is too large; send less at once",
+                 *       "status": 413,
+                 *       "title": "Request Entity Too Large"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Too many requests or tries; Retry-After says when to go on. */
+        TooMany: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                "Retry-After": components["headers"]["Retry-After"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "code": "too_many_requests",
+                 *       "detail": "too many requests; wait a moment and go on more slowly",
+                 *       "status": 429,
+                 *       "title": "Too Many Requests"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The relay or its database cannot answer now; Retry-After says when to ask again. */
+        Unavailable: {
+            headers: {
+                RateLimit: components["headers"]["RateLimit"];
+                "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                "Retry-After": components["headers"]["Retry-After"];
+                [name: string]: unknown;
+            };
+            content: {
+                /**
+                 * @example {
+                 *       "code": "overloaded",
+                 *       "detail": "the relay is too busy; try again in a moment",
+                 *       "status": 503,
+                 *       "title": "Service Unavailable"
+                 *     }
+                 */
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+    };
     parameters: never;
     requestBodies: never;
-    headers: never;
+    headers: {
+        /**
+         * @description How many requests are left, and in how many seconds all are again: "sign-in";r=5990;t=1, "address";r=59990;t=1.
+         * @example "sign-in";r=5990;t=1, "address";r=59990;t=1
+         */
+        RateLimit: string;
+        /**
+         * @description How many requests there may be in how many seconds: "sign-in";q=6000;w=60, "address";q=60000;w=60.
+         * @example "sign-in";q=6000;w=60, "address";q=60000;w=60
+         */
+        "RateLimit-Policy": string;
+        /**
+         * @description Seconds after which to ask again.
+         * @example 5
+         */
+        "Retry-After": number;
+    };
     pathItems: never;
 }
 export type $defs = Record<string, never>;
@@ -921,12 +1265,15 @@ export interface operations {
     listComputers: {
         parameters: {
             query?: {
+                /** @description How many items there are on a page at most. */
                 limit?: number;
                 /** @description next of the page before, which was asked with the same sort and filters. */
                 cursor?: string;
                 /** @description Words that each item has to have, whatever their case. */
                 q?: string;
+                /** @description By what the items are sorted; with - before it, from the greatest. */
                 sort?: "name" | "-name" | "added_at" | "-added_at" | "last_seen" | "-last_seen";
+                /** @description Only those that are so. */
                 status?: "online" | "in_session" | "offline" | "never_seen" | "blocked";
             };
             header?: never;
@@ -938,21 +1285,64 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "added_at": "2026-11-30T09:00:00Z",
+                     *           "address": "192.0.2.7",
+                     *           "addresses": [
+                     *             "192.0.2.7"
+                     *           ],
+                     *           "agent_version": "1.4.0",
+                     *           "arch": "amd64",
+                     *           "display": "unknown",
+                     *           "display_detail": "",
+                     *           "host_name": "reception-pc",
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "last_seen": "2026-11-30T09:00:00Z",
+                     *           "may_control": false,
+                     *           "name": "Reception",
+                     *           "operators": [
+                     *             "Ada"
+                     *           ],
+                     *           "os": "linux",
+                     *           "os_name": "Debian GNU/Linux 13",
+                     *           "preview_at": "2026-11-30T09:00:00Z",
+                     *           "same_machine_as": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "status": "online",
+                     *           "twins": {
+                     *             "machines": [
+                     *               {
+                     *                 "address": "192.0.2.7",
+                     *                 "host_name": "reception-pc",
+                     *                 "mark": "i:4f2a",
+                     *                 "renews": false
+                     *               }
+                     *             ],
+                     *             "seen_at": "2026-11-30T09:00:00Z"
+                     *           },
+                     *           "user": "ada"
+                     *         }
+                     *       ],
+                     *       "next": ""
+                     *     }
+                     */
                     "application/json": components["schemas"]["PageComputer"];
                 };
             };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
         };
     };
     getComputer: {
@@ -960,6 +1350,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
                 id: string;
             };
             cookie?: never;
@@ -969,21 +1363,60 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "added_at": "2026-11-30T09:00:00Z",
+                     *       "address": "192.0.2.7",
+                     *       "addresses": [
+                     *         "192.0.2.7"
+                     *       ],
+                     *       "agent_version": "1.4.0",
+                     *       "arch": "amd64",
+                     *       "display": "unknown",
+                     *       "display_detail": "",
+                     *       "host_name": "reception-pc",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "last_seen": "2026-11-30T09:00:00Z",
+                     *       "may_control": false,
+                     *       "name": "Reception",
+                     *       "operators": [
+                     *         "Ada"
+                     *       ],
+                     *       "os": "linux",
+                     *       "os_name": "Debian GNU/Linux 13",
+                     *       "preview_at": "2026-11-30T09:00:00Z",
+                     *       "same_machine_as": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "status": "online",
+                     *       "twins": {
+                     *         "machines": [
+                     *           {
+                     *             "address": "192.0.2.7",
+                     *             "host_name": "reception-pc",
+                     *             "mark": "i:4f2a",
+                     *             "renews": false
+                     *           }
+                     *         ],
+                     *         "seen_at": "2026-11-30T09:00:00Z"
+                     *       },
+                     *       "user": "ada"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Computer"];
                 };
             };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
         };
     };
     removeComputer: {
@@ -991,6 +1424,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
                 id: string;
             };
             cookie?: never;
@@ -1000,19 +1437,21 @@ export interface operations {
             /** @description No Content */
             204: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
         };
     };
     updateComputer: {
@@ -1020,12 +1459,21 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "name": "Reception"
+                 *     }
+                 */
                 "application/json": components["schemas"]["UpdateComputerInBody"];
             };
         };
@@ -1033,21 +1481,63 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "added_at": "2026-11-30T09:00:00Z",
+                     *       "address": "192.0.2.7",
+                     *       "addresses": [
+                     *         "192.0.2.7"
+                     *       ],
+                     *       "agent_version": "1.4.0",
+                     *       "arch": "amd64",
+                     *       "display": "unknown",
+                     *       "display_detail": "",
+                     *       "host_name": "reception-pc",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "last_seen": "2026-11-30T09:00:00Z",
+                     *       "may_control": false,
+                     *       "name": "Reception",
+                     *       "operators": [
+                     *         "Ada"
+                     *       ],
+                     *       "os": "linux",
+                     *       "os_name": "Debian GNU/Linux 13",
+                     *       "preview_at": "2026-11-30T09:00:00Z",
+                     *       "same_machine_as": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "status": "online",
+                     *       "twins": {
+                     *         "machines": [
+                     *           {
+                     *             "address": "192.0.2.7",
+                     *             "host_name": "reception-pc",
+                     *             "mark": "i:4f2a",
+                     *             "renews": false
+                     *           }
+                     *         ],
+                     *         "seen_at": "2026-11-30T09:00:00Z"
+                     *       },
+                     *       "user": "ada"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Computer"];
                 };
             };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
         };
     };
     getInventory: {
@@ -1055,6 +1545,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
                 id: string;
             };
             cookie?: never;
@@ -1064,30 +1558,141 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "general": {
+                     *         "addresses": [
+                     *           "192.0.2.7"
+                     *         ],
+                     *         "agent_version": "1.4.0",
+                     *         "arch": "amd64",
+                     *         "booted_at": "2026-11-30T09:00:00Z",
+                     *         "cpu": "AMD Ryzen 7",
+                     *         "cpus": 1,
+                     *         "domain": "domain",
+                     *         "host_name": "reception-pc",
+                     *         "kernel": "6.12.0",
+                     *         "memory_total": 1,
+                     *         "memory_used": 1,
+                     *         "os": "linux",
+                     *         "os_name": "Debian GNU/Linux 13",
+                     *         "os_version": "os version",
+                     *         "time_zone": "Europe/Lisbon",
+                     *         "users": [
+                     *           "ada"
+                     *         ],
+                     *         "virtualization": "virtualization",
+                     *         "volumes": [
+                     *           {
+                     *             "device": "device",
+                     *             "file_system": "file system",
+                     *             "path": "direct",
+                     *             "total": 1,
+                     *             "used": 1
+                     *           }
+                     *         ]
+                     *       },
+                     *       "hardware": {
+                     *         "adapters": [
+                     *           {
+                     *             "addresses": [
+                     *               "192.0.2.7"
+                     *             ],
+                     *             "mac": "mac",
+                     *             "mtu": 1,
+                     *             "name": "Reception",
+                     *             "up": false
+                     *           }
+                     *         ],
+                     *         "batteries": [
+                     *           "batteries"
+                     *         ],
+                     *         "bios": "bios",
+                     *         "board": "board",
+                     *         "disks": [
+                     *           {
+                     *             "model": "model",
+                     *             "name": "Reception",
+                     *             "size": 1
+                     *           }
+                     *         ],
+                     *         "gpus": [
+                     *           "gpus"
+                     *         ],
+                     *         "memory_total": 1,
+                     *         "monitors": [
+                     *           {
+                     *             "height": 1,
+                     *             "name": "Reception",
+                     *             "primary": false,
+                     *             "width": 1
+                     *           }
+                     *         ],
+                     *         "printers": [
+                     *           "printers"
+                     *         ],
+                     *         "processors": [
+                     *           {
+                     *             "cores": 1,
+                     *             "mhz": 1,
+                     *             "model": "model"
+                     *           }
+                     *         ],
+                     *         "serial": "serial",
+                     *         "software": [
+                     *           {
+                     *             "name": "Reception",
+                     *             "version": "1.4.0"
+                     *           }
+                     *         ],
+                     *         "swap_total": 1,
+                     *         "system": "system",
+                     *         "volumes": [
+                     *           {
+                     *             "device": "device",
+                     *             "file_system": "file system",
+                     *             "path": "direct",
+                     *             "total": 1,
+                     *             "used": 1
+                     *           }
+                     *         ]
+                     *       },
+                     *       "taken_at": "2026-11-30T09:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Inventory"];
                 };
             };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
         };
     };
     getPreview: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Has no effect; a page puts the picture's time here, so that an address has one picture. */
+                at?: string;
+            };
             header?: {
+                /** @description The ETag of the picture that is at hand. */
                 "If-None-Match"?: string;
             };
             path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
                 id: string;
             };
             cookie?: never;
@@ -1101,6 +1706,8 @@ export interface operations {
                     "Content-Security-Policy"?: string;
                     "Content-Type"?: string;
                     ETag?: string;
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     [name: string]: unknown;
                 };
                 content: {
@@ -1110,10 +1717,20 @@ export interface operations {
             /** @description The picture has not changed */
             304: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
         };
     };
     refreshInventory: {
@@ -1121,6 +1738,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
                 id: string;
             };
             cookie?: never;
@@ -1130,21 +1751,125 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "general": {
+                     *         "addresses": [
+                     *           "192.0.2.7"
+                     *         ],
+                     *         "agent_version": "1.4.0",
+                     *         "arch": "amd64",
+                     *         "booted_at": "2026-11-30T09:00:00Z",
+                     *         "cpu": "AMD Ryzen 7",
+                     *         "cpus": 1,
+                     *         "domain": "domain",
+                     *         "host_name": "reception-pc",
+                     *         "kernel": "6.12.0",
+                     *         "memory_total": 1,
+                     *         "memory_used": 1,
+                     *         "os": "linux",
+                     *         "os_name": "Debian GNU/Linux 13",
+                     *         "os_version": "os version",
+                     *         "time_zone": "Europe/Lisbon",
+                     *         "users": [
+                     *           "ada"
+                     *         ],
+                     *         "virtualization": "virtualization",
+                     *         "volumes": [
+                     *           {
+                     *             "device": "device",
+                     *             "file_system": "file system",
+                     *             "path": "direct",
+                     *             "total": 1,
+                     *             "used": 1
+                     *           }
+                     *         ]
+                     *       },
+                     *       "hardware": {
+                     *         "adapters": [
+                     *           {
+                     *             "addresses": [
+                     *               "192.0.2.7"
+                     *             ],
+                     *             "mac": "mac",
+                     *             "mtu": 1,
+                     *             "name": "Reception",
+                     *             "up": false
+                     *           }
+                     *         ],
+                     *         "batteries": [
+                     *           "batteries"
+                     *         ],
+                     *         "bios": "bios",
+                     *         "board": "board",
+                     *         "disks": [
+                     *           {
+                     *             "model": "model",
+                     *             "name": "Reception",
+                     *             "size": 1
+                     *           }
+                     *         ],
+                     *         "gpus": [
+                     *           "gpus"
+                     *         ],
+                     *         "memory_total": 1,
+                     *         "monitors": [
+                     *           {
+                     *             "height": 1,
+                     *             "name": "Reception",
+                     *             "primary": false,
+                     *             "width": 1
+                     *           }
+                     *         ],
+                     *         "printers": [
+                     *           "printers"
+                     *         ],
+                     *         "processors": [
+                     *           {
+                     *             "cores": 1,
+                     *             "mhz": 1,
+                     *             "model": "model"
+                     *           }
+                     *         ],
+                     *         "serial": "serial",
+                     *         "software": [
+                     *           {
+                     *             "name": "Reception",
+                     *             "version": "1.4.0"
+                     *           }
+                     *         ],
+                     *         "swap_total": 1,
+                     *         "system": "system",
+                     *         "volumes": [
+                     *           {
+                     *             "device": "device",
+                     *             "file_system": "file system",
+                     *             "path": "direct",
+                     *             "total": 1,
+                     *             "used": 1
+                     *           }
+                     *         ]
+                     *       },
+                     *       "taken_at": "2026-11-30T09:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Inventory"];
                 };
             };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
         };
     };
     splitComputer: {
@@ -1155,12 +1880,21 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "mark": "i:4f2a"
+                 *     }
+                 */
                 "application/json": components["schemas"]["SplitInBody"];
             };
         };
@@ -1169,21 +1903,63 @@ export interface operations {
             200: {
                 headers: {
                     "Idempotency-Replayed"?: string;
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "added_at": "2026-11-30T09:00:00Z",
+                     *       "address": "192.0.2.7",
+                     *       "addresses": [
+                     *         "192.0.2.7"
+                     *       ],
+                     *       "agent_version": "1.4.0",
+                     *       "arch": "amd64",
+                     *       "display": "unknown",
+                     *       "display_detail": "",
+                     *       "host_name": "reception-pc",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "last_seen": "2026-11-30T09:00:00Z",
+                     *       "may_control": false,
+                     *       "name": "Reception",
+                     *       "operators": [
+                     *         "Ada"
+                     *       ],
+                     *       "os": "linux",
+                     *       "os_name": "Debian GNU/Linux 13",
+                     *       "preview_at": "2026-11-30T09:00:00Z",
+                     *       "same_machine_as": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "status": "online",
+                     *       "twins": {
+                     *         "machines": [
+                     *           {
+                     *             "address": "192.0.2.7",
+                     *             "host_name": "reception-pc",
+                     *             "mark": "i:4f2a",
+                     *             "renews": false
+                     *           }
+                     *         ],
+                     *         "seen_at": "2026-11-30T09:00:00Z"
+                     *       },
+                     *       "user": "ada"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Computer"];
                 };
             };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
         };
     };
     settleComputer: {
@@ -1191,6 +1967,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
                 id: string;
             };
             cookie?: never;
@@ -1200,29 +1980,33 @@ export interface operations {
             /** @description No Content */
             204: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
         };
     };
     listEnrollmentTokens: {
         parameters: {
             query?: {
+                /** @description How many items there are on a page at most. */
                 limit?: number;
                 /** @description next of the page before, which was asked with the same sort and filters. */
                 cursor?: string;
                 /** @description Words that each item has to have, whatever their case. */
                 q?: string;
+                /** @description By what the items are sorted; with - before it, from the greatest. */
                 sort?: "created_at" | "-created_at" | "expires_at" | "-expires_at";
             };
             header?: never;
@@ -1234,21 +2018,37 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "created_at": "2026-11-30T09:00:00Z",
+                     *           "expires_at": "2026-11-30T09:00:00Z",
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "note": "for the office",
+                     *           "revoked_at": "2026-11-30T09:00:00Z",
+                     *           "used": 1,
+                     *           "uses_left": 1
+                     *         }
+                     *       ],
+                     *       "next": ""
+                     *     }
+                     */
                     "application/json": components["schemas"]["PageEnrollmentToken"];
                 };
             };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
         };
     };
     createEnrollmentToken: {
@@ -1263,6 +2063,14 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "allow_http": false,
+                 *       "expires_in_hours": 24,
+                 *       "note": "for the office",
+                 *       "uses": 1
+                 *     }
+                 */
                 "application/json": components["schemas"]["NewTokenInBody"];
             };
         };
@@ -1271,21 +2079,37 @@ export interface operations {
             201: {
                 headers: {
                     "Idempotency-Replayed"?: string;
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "command": "oriel-agent run --relay https://relay.example --token oriel-…",
+                     *       "created_at": "2026-11-30T09:00:00Z",
+                     *       "expires_at": "2026-11-30T09:00:00Z",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "note": "for the office",
+                     *       "revoked_at": "2026-11-30T09:00:00Z",
+                     *       "token": "oriel-…",
+                     *       "used": 1,
+                     *       "uses_left": 1
+                     *     }
+                     */
                     "application/json": components["schemas"]["NewEnrollmentToken"];
                 };
             };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
         };
     };
     revokeEnrollmentToken: {
@@ -1293,6 +2117,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
                 id: string;
             };
             cookie?: never;
@@ -1302,19 +2130,21 @@ export interface operations {
             /** @description No Content */
             204: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
         };
     };
     me: {
@@ -1329,31 +2159,39 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "email": "ada@example.com",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "name": "Reception",
+                     *       "role": "owner"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Person"];
                 };
             };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
         };
     };
     knownKeys: {
         parameters: {
             query?: {
+                /** @description How many items there are on a page at most. */
                 limit?: number;
                 /** @description next of the page before, which was asked with the same sort and filters. */
                 cursor?: string;
                 /** @description Words that each item has to have, whatever their case. */
                 q?: string;
+                /** @description By what the items are sorted; with - before it, from the greatest. */
                 sort?: "computer_id" | "-computer_id" | "since" | "-since";
             };
             header?: never;
@@ -1365,21 +2203,33 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "computer_id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "key": "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+                     *           "since": "2026-11-30T09:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next": ""
+                     *     }
+                     */
                     "application/json": components["schemas"]["PageKnownKey"];
                 };
             };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
         };
     };
     rememberKey: {
@@ -1387,12 +2237,22 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
                 id: string;
             };
             cookie?: never;
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "key": "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+                 *       "replaces": "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
+                 *     }
+                 */
                 "application/json": components["schemas"]["RememberInBody"];
             };
         };
@@ -1400,19 +2260,23 @@ export interface operations {
             /** @description No Content */
             204: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
         };
     };
     createOwner: {
@@ -1424,6 +2288,14 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "email": "ada@example.com",
+                 *       "name": "Reception",
+                 *       "password": "correct horse battery",
+                 *       "token": "oriel-…"
+                 *     }
+                 */
                 "application/json": components["schemas"]["OwnerInBody"];
             };
         };
@@ -1431,22 +2303,34 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     "Set-Cookie"?: string;
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "email": "ada@example.com",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "name": "Reception",
+                     *       "public_url": "https://relay.example",
+                     *       "role": "owner"
+                     *     }
+                     */
                     "application/json": components["schemas"]["SignedIn"];
                 };
             };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
         };
     };
     changePassword: {
@@ -1458,6 +2342,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "current": "the one until now",
+                 *       "password": "correct horse battery"
+                 *     }
+                 */
                 "application/json": components["schemas"]["PasswordInBody"];
             };
         };
@@ -1465,20 +2355,23 @@ export interface operations {
             /** @description No Content */
             204: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     "Set-Cookie"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
         };
     };
     recoverOwner: {
@@ -1490,6 +2383,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "password": "correct horse battery",
+                 *       "token": "oriel-…"
+                 *     }
+                 */
                 "application/json": components["schemas"]["RecoverInBody"];
             };
         };
@@ -1497,22 +2396,34 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     "Set-Cookie"?: string;
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "email": "ada@example.com",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "name": "Reception",
+                     *       "public_url": "https://relay.example",
+                     *       "role": "owner"
+                     *     }
+                     */
                     "application/json": components["schemas"]["SignedIn"];
                 };
             };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
         };
     };
     relay: {
@@ -1527,34 +2438,55 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "agent_files": [
+                     *         {
+                     *           "arch": "amd64",
+                     *           "kind": "deb",
+                     *           "name": "Reception",
+                     *           "os": "linux",
+                     *           "sha256": "0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f",
+                     *           "size": 1,
+                     *           "url": "https://relay.example/download/oriel-agent.deb"
+                     *         }
+                     *       ],
+                     *       "name": "Reception",
+                     *       "public_url": "https://relay.example",
+                     *       "version": "1.4.0"
+                     *     }
+                     */
                     "application/json": components["schemas"]["RelayInfo"];
                 };
             };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
         };
     };
     listSessions: {
         parameters: {
             query?: {
+                /** @description How many items there are on a page at most. */
                 limit?: number;
                 /** @description next of the page before, which was asked with the same sort and filters. */
                 cursor?: string;
                 /** @description Words that each item has to have, whatever their case. */
                 q?: string;
+                /** @description By what the items are sorted; with - before it, from the greatest. */
                 sort?: "started_at" | "-started_at";
+                /** @description Only those with this computer, by its id. */
                 computer?: string;
+                /** @description Only those of this person, by their id. */
                 operator?: string;
+                /** @description true: only those that run; false: only those that have ended. */
                 running?: "true" | "false";
             };
             header?: never;
@@ -1566,21 +2498,61 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "browser": "Mozilla/5.0 (X11; Linux x86_64)",
+                     *           "bytes": 1,
+                     *           "codec": "AV1",
+                     *           "computer_id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "computer_name": "Reception",
+                     *           "connected_at": "2026-11-30T09:00:00Z",
+                     *           "delays": {
+                     *             "capture_us": 1,
+                     *             "convert_us": 1,
+                     *             "decode_us": 1,
+                     *             "encode_us": 1,
+                     *             "frames": 1,
+                     *             "loss_ppm": 1,
+                     *             "queue_us": 1,
+                     *             "round_trip_us": 1,
+                     *             "shown_us": 1,
+                     *             "wait_us": 1
+                     *           },
+                     *           "end_code": "",
+                     *           "end_detail": "",
+                     *           "end_reason": "",
+                     *           "ended_at": "2026-11-30T09:00:00Z",
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "operator_address": "192.0.2.7",
+                     *           "operator_id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "operator_name": "Ada",
+                     *           "path": "direct",
+                     *           "scopes": [
+                     *             "view"
+                     *           ],
+                     *           "started_at": "2026-11-30T09:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next": ""
+                     *     }
+                     */
                     "application/json": components["schemas"]["PageSession"];
                 };
             };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
         };
     };
     getSession: {
@@ -1588,6 +2560,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
                 id: string;
             };
             cookie?: never;
@@ -1597,21 +2573,57 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "browser": "Mozilla/5.0 (X11; Linux x86_64)",
+                     *       "bytes": 1,
+                     *       "codec": "AV1",
+                     *       "computer_id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "computer_name": "Reception",
+                     *       "connected_at": "2026-11-30T09:00:00Z",
+                     *       "delays": {
+                     *         "capture_us": 1,
+                     *         "convert_us": 1,
+                     *         "decode_us": 1,
+                     *         "encode_us": 1,
+                     *         "frames": 1,
+                     *         "loss_ppm": 1,
+                     *         "queue_us": 1,
+                     *         "round_trip_us": 1,
+                     *         "shown_us": 1,
+                     *         "wait_us": 1
+                     *       },
+                     *       "end_code": "",
+                     *       "end_detail": "",
+                     *       "end_reason": "",
+                     *       "ended_at": "2026-11-30T09:00:00Z",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "operator_address": "192.0.2.7",
+                     *       "operator_id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "operator_name": "Ada",
+                     *       "path": "direct",
+                     *       "scopes": [
+                     *         "view"
+                     *       ],
+                     *       "started_at": "2026-11-30T09:00:00Z"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Session"];
                 };
             };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
         };
     };
     endSession: {
@@ -1619,6 +2631,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
                 id: string;
             };
             cookie?: never;
@@ -1628,19 +2644,21 @@ export interface operations {
             /** @description No Content */
             204: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
         };
     };
     signIn: {
@@ -1652,6 +2670,12 @@ export interface operations {
         };
         requestBody: {
             content: {
+                /**
+                 * @example {
+                 *       "login": "ada@example.com",
+                 *       "password": "correct horse battery"
+                 *     }
+                 */
                 "application/json": components["schemas"]["SignInInBody"];
             };
         };
@@ -1659,32 +2683,46 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     "Set-Cookie"?: string;
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "email": "ada@example.com",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "name": "Reception",
+                     *       "public_url": "https://relay.example",
+                     *       "role": "owner"
+                     *     }
+                     */
                     "application/json": components["schemas"]["SignedIn"];
                 };
             };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
         };
     };
     listSignIns: {
         parameters: {
             query?: {
+                /** @description How many items there are on a page at most. */
                 limit?: number;
                 /** @description next of the page before, which was asked with the same sort and filters. */
                 cursor?: string;
                 /** @description Words that each item has to have, whatever their case. */
                 q?: string;
+                /** @description By what the items are sorted; with - before it, from the greatest. */
                 sort?: "seen_at" | "-seen_at" | "created_at" | "-created_at";
             };
             header?: never;
@@ -1696,21 +2734,36 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "address": "192.0.2.7",
+                     *           "browser": "Mozilla/5.0 (X11; Linux x86_64)",
+                     *           "created_at": "2026-11-30T09:00:00Z",
+                     *           "current": false,
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "seen_at": "2026-11-30T09:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next": ""
+                     *     }
+                     */
                     "application/json": components["schemas"]["PageSignIn"];
                 };
             };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
         };
     };
     endSignIn: {
@@ -1718,6 +2771,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
                 id: string;
             };
             cookie?: never;
@@ -1727,19 +2784,21 @@ export interface operations {
             /** @description No Content */
             204: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
         };
     };
     signOut: {
@@ -1754,30 +2813,31 @@ export interface operations {
             /** @description No Content */
             204: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     "Set-Cookie"?: string;
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
         };
     };
     waitingComputers: {
         parameters: {
             query?: {
+                /** @description How many items there are on a page at most. */
                 limit?: number;
                 /** @description next of the page before, which was asked with the same sort and filters. */
                 cursor?: string;
                 /** @description Words that each item has to have, whatever their case. */
                 q?: string;
+                /** @description By what the items are sorted; with - before it, from the greatest. */
                 sort?: "since" | "-since" | "seen_at" | "-seen_at";
             };
             header?: never;
@@ -1789,21 +2849,38 @@ export interface operations {
             /** @description OK */
             200: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "address": "192.0.2.7",
+                     *           "host_name": "reception-pc",
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "key": "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+                     *           "os": "linux",
+                     *           "os_name": "Debian GNU/Linux 13",
+                     *           "seen_at": "2026-11-30T09:00:00Z",
+                     *           "since": "2026-11-30T09:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next": ""
+                     *     }
+                     */
                     "application/json": components["schemas"]["PageWaitingComputer"];
                 };
             };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
         };
     };
     forgetWaitingComputer: {
@@ -1811,6 +2888,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
                 id: string;
             };
             cookie?: never;
@@ -1820,19 +2901,21 @@ export interface operations {
             /** @description No Content */
             204: {
                 headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     [name: string]: unknown;
                 };
                 content?: never;
             };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
         };
     };
     takeBackComputer: {
@@ -1843,6 +2926,10 @@ export interface operations {
                 "Idempotency-Key"?: string;
             };
             path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
                 id: string;
             };
             cookie?: never;
@@ -1853,21 +2940,61 @@ export interface operations {
             200: {
                 headers: {
                     "Idempotency-Replayed"?: string;
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "added_at": "2026-11-30T09:00:00Z",
+                     *       "address": "192.0.2.7",
+                     *       "addresses": [
+                     *         "192.0.2.7"
+                     *       ],
+                     *       "agent_version": "1.4.0",
+                     *       "arch": "amd64",
+                     *       "display": "unknown",
+                     *       "display_detail": "",
+                     *       "host_name": "reception-pc",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "last_seen": "2026-11-30T09:00:00Z",
+                     *       "may_control": false,
+                     *       "name": "Reception",
+                     *       "operators": [
+                     *         "Ada"
+                     *       ],
+                     *       "os": "linux",
+                     *       "os_name": "Debian GNU/Linux 13",
+                     *       "preview_at": "2026-11-30T09:00:00Z",
+                     *       "same_machine_as": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "status": "online",
+                     *       "twins": {
+                     *         "machines": [
+                     *           {
+                     *             "address": "192.0.2.7",
+                     *             "host_name": "reception-pc",
+                     *             "mark": "i:4f2a",
+                     *             "renews": false
+                     *           }
+                     *         ],
+                     *         "seen_at": "2026-11-30T09:00:00Z"
+                     *       },
+                     *       "user": "ada"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Computer"];
                 };
             };
-            /** @description Error */
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                };
-            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
         };
     };
 }
