@@ -2,10 +2,7 @@ package house
 
 import (
 	"go/ast"
-	"go/parser"
-	"go/token"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,19 +13,8 @@ type functions map[string]*ast.FuncDecl
 
 func functionsOf(t *testing.T, dir string) functions {
 	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(root, dir, "*.go"))
-	if err != nil || len(paths) == 0 {
-		t.Fatal("no files in", dir, err)
-	}
 	all := functions{}
-	for _, path := range paths {
-		if strings.HasSuffix(path, "_test.go") {
-			continue
-		}
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
+	for _, file := range parsed(t, dir) {
 		for _, d := range file.Decls {
 			if f, ok := d.(*ast.FuncDecl); ok {
 				all[receiver(f)+f.Name.Name] = f

@@ -11,16 +11,23 @@ import (
 	"oriel/relay/internal/store"
 )
 
+// SignIn is one browser in which a person is signed in.
+type SignIn struct {
+	ID                string // names it without giving the token away
+	Address, Browser  string
+	CreatedAt, SeenAt int64 // Unix milliseconds; seen is exact to a minute
+}
+
 // SignIns are the live ones of a person, the last seen first.
-func (a *Access) SignIns(ctx context.Context, who Identity) ([]store.SignIn, error) {
+func (a *Access) SignIns(ctx context.Context, who Identity) ([]SignIn, error) {
 	all, err := a.store.SignIns().Of(ctx, who.PersonID)
 	if err != nil {
 		return nil, fmt.Errorf("list sign-ins: %w", err)
 	}
-	var live []store.SignIn
+	var live []SignIn
 	for _, in := range all {
 		if !a.over(in.CreatedAt, in.SeenAt) {
-			live = append(live, in)
+			live = append(live, SignIn{in.ID, in.Address, in.Browser, in.CreatedAt, in.SeenAt})
 		}
 	}
 	return live, nil

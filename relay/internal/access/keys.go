@@ -12,11 +12,22 @@ import (
 // MaxKnownKeys that an account remembers.
 const MaxKnownKeys = 10_000
 
+// KnownKey is a computer's key as an account remembers it.
+type KnownKey struct {
+	ComputerID string
+	MachineKey ed25519.PublicKey
+	Since      int64 // Unix milliseconds
+}
+
 // KnownKeys are all that who's account remembers.
-func (a *Access) KnownKeys(ctx context.Context, who Identity) ([]store.KnownKey, error) {
-	all, err := a.store.People().KnownKeys(ctx, who.PersonID)
+func (a *Access) KnownKeys(ctx context.Context, who Identity) ([]KnownKey, error) {
+	rows, err := a.store.People().KnownKeys(ctx, who.PersonID)
 	if err != nil {
 		return nil, fmt.Errorf("list known keys: %w", err)
+	}
+	all := make([]KnownKey, len(rows))
+	for i, k := range rows {
+		all[i] = KnownKey{k.ComputerID, k.MachineKey, k.Since}
 	}
 	return all, nil
 }

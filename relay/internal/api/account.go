@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"oriel/protocol/sanitize"
+	"oriel/relay/internal/access"
 	"oriel/relay/internal/page"
-	"oriel/relay/internal/store"
 )
 
 // SignIn is one browser in which the caller is signed in.
@@ -65,7 +65,7 @@ func (a *API) signIns(ctx context.Context, in *signInsIn) (*listOut[SignIn], err
 	if err != nil {
 		return nil, err
 	}
-	return answer(signInList, each(all, func(in store.SignIn) SignIn {
+	return answer(signInList, each(all, func(in access.SignIn) SignIn {
 		return SignIn{ID: in.ID, CreatedAt: when(in.CreatedAt), SeenAt: when(in.SeenAt), Address: in.Address,
 			Browser: sanitize.Line(in.Browser, 256), Current: in.ID == who.SignInID}
 	}), in.request(in.Sort))

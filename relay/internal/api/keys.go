@@ -10,7 +10,6 @@ import (
 	"oriel/relay/internal/fault"
 	"oriel/relay/internal/page"
 	"oriel/relay/internal/rights"
-	"oriel/relay/internal/store"
 )
 
 // KnownKey is a computer's key as the account remembers it.
@@ -34,7 +33,7 @@ var knownKeyList = page.List[KnownKey]{
 	Text: func(k KnownKey) []string { return []string{k.ComputerID} },
 }
 
-func knownKeyOf(k store.KnownKey) KnownKey {
+func knownKeyOf(k access.KnownKey) KnownKey {
 	return KnownKey{k.ComputerID, k.MachineKey, when(k.Since)}
 }
 

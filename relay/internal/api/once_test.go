@@ -14,6 +14,7 @@ import (
 	"oriel/protocol/trust"
 	"oriel/relay/internal/api"
 	"oriel/relay/internal/audit"
+	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/relaytest"
 	"oriel/relay/internal/replay"
 	"oriel/relay/internal/store"
@@ -207,7 +208,7 @@ type slow struct {
 	started, finish chan struct{}
 }
 
-func (s slow) CreateToken(ctx context.Context, o store.OrganizationID, by audit.Actor, note string, uses int, lifetime time.Duration) (string, store.EnrollmentToken, error) {
+func (s slow) CreateToken(ctx context.Context, o store.OrganizationID, by audit.Actor, note string, uses int, lifetime time.Duration) (string, fleet.Token, error) {
 	close(s.started)
 	<-s.finish
 	return s.Fleet.CreateToken(ctx, o, by, note, uses, lifetime)

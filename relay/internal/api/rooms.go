@@ -7,6 +7,8 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/audit"
+	"oriel/relay/internal/fleet"
+	"oriel/relay/internal/journal"
 	"oriel/relay/internal/store"
 )
 
@@ -18,7 +20,7 @@ type Fleet interface {
 	Rename(ctx context.Context, by audit.Actor, computer store.Ref, name string) error
 	Remove(ctx context.Context, by audit.Actor, computer store.Ref) error
 	// Waiting are computers that the database has lost.
-	Waiting(ctx context.Context, o store.OrganizationID) ([]store.WaitingComputer, error)
+	Waiting(ctx context.Context, o store.OrganizationID) ([]fleet.WaitingComputer, error)
 	TakeBack(ctx context.Context, by audit.Actor, computer store.Ref) error
 	ForgetWaiting(ctx context.Context, by audit.Actor, computer store.Ref) error
 	// Split gives one of two machines with one identity its own.
@@ -29,15 +31,15 @@ type Fleet interface {
 	// Refresh has the agent send its inventory and waits until it is there.
 	Refresh(ctx context.Context, computer store.Ref) error
 	Preview(ctx context.Context, computer store.Ref) (data []byte, kind, tag string, err error)
-	CreateToken(ctx context.Context, o store.OrganizationID, by audit.Actor, note string, uses int, lifetime time.Duration) (text string, t store.EnrollmentToken, err error)
-	Tokens(ctx context.Context, o store.OrganizationID) ([]store.EnrollmentToken, error)
+	CreateToken(ctx context.Context, o store.OrganizationID, by audit.Actor, note string, uses int, lifetime time.Duration) (text string, t fleet.Token, err error)
+	Tokens(ctx context.Context, o store.OrganizationID) ([]fleet.Token, error)
 	RevokeToken(ctx context.Context, by audit.Actor, token store.Ref) error
 }
 
 // Journal is what the API asks of the record of sessions.
 type Journal interface {
 	// Page is at most limit entries, newest first, after cursor; next is empty at the end.
-	Page(ctx context.Context, o store.OrganizationID, f store.SessionFilter, cursor string, limit int) (page []*orielv1.JournalEntry, next string, err error)
+	Page(ctx context.Context, o store.OrganizationID, f journal.Filter, cursor string, limit int) (page []*orielv1.JournalEntry, next string, err error)
 	Get(ctx context.Context, session store.Ref) (*orielv1.JournalEntry, error)
 }
 

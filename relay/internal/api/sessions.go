@@ -9,9 +9,9 @@ import (
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/relay/internal/access"
+	"oriel/relay/internal/journal"
 	"oriel/relay/internal/page"
 	"oriel/relay/internal/rights"
-	"oriel/relay/internal/store"
 )
 
 // Session is one row of the journal, as a JournalEntry has it: a field of that is
@@ -84,7 +84,7 @@ func (a *API) listSessions(ctx context.Context, in *sessionsIn) (*listOut[Sessio
 	if err := a.require(ctx, rights.Journal, access.Relay); err != nil {
 		return nil, err
 	}
-	f := store.SessionFilter{ComputerID: in.Computer, OperatorID: in.Operator, Words: in.Words, OldestFirst: in.Sort == "started_at"}
+	f := journal.Filter{ComputerID: in.Computer, OperatorID: in.Operator, Words: in.Words, OldestFirst: in.Sort == "started_at"}
 	if in.Running != "" {
 		running := in.Running == "true"
 		f.Running = &running

@@ -11,9 +11,9 @@ import (
 	"oriel/protocol/sanitize"
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/fault"
+	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/page"
 	"oriel/relay/internal/rights"
-	"oriel/relay/internal/store"
 )
 
 // EnrollmentToken lets computers in.
@@ -34,7 +34,7 @@ type NewEnrollmentToken struct {
 	Command string `json:"command" doc:"Installs the agent and enrolls it, on the command line of the new computer."`
 }
 
-func tokenOf(t store.EnrollmentToken) EnrollmentToken {
+func tokenOf(t fleet.Token) EnrollmentToken {
 	return EnrollmentToken{ID: t.ID, Note: t.Note, CreatedAt: when(t.CreatedAt), ExpiresAt: when(t.ExpiresAt),
 		UsesLeft: t.UsesLeft, Used: t.Used, RevokedAt: maybe(t.RevokedAt)}
 }

@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"oriel/relay/internal/access"
+	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/page"
 	"oriel/relay/internal/rights"
-	"oriel/relay/internal/store"
 )
 
 // WaitingComputer is one that this relay once enrolled and has lost, as after the
@@ -43,7 +43,7 @@ var waitingList = page.List[WaitingComputer]{
 	Text: func(w WaitingComputer) []string { return []string{w.HostName, w.OSName, w.Address} },
 }
 
-func waitingOf(w store.WaitingComputer) WaitingComputer {
+func waitingOf(w fleet.WaitingComputer) WaitingComputer {
 	return WaitingComputer{w.ComputerID, w.HostName, w.OS, w.OSName, w.Address, w.MachineKey, when(w.Since), when(w.SeenAt)}
 }
 

@@ -32,7 +32,7 @@ func (b *Broker) AgentConnected(ctx context.Context, computer store.Ref, session
 	for _, id := range over {
 		b.tell(computer.ID, endMessage(id, orielv1.EndReason_END_REASON_ENDED))
 	}
-	lost, err := b.o.Journal.Running(ctx, computer.Organization, store.Running{ComputerID: computer.ID, Except: sessions,
+	lost, err := b.o.Journal.Running(ctx, computer.Organization, journal.Selection{ComputerID: computer.ID, Except: sessions,
 		Before: at.Add(-recent).UnixMilli()})
 	if err != nil {
 		return err
@@ -211,9 +211,9 @@ func (b *Broker) End(ctx context.Context, who access.Identity, session string) e
 // EndComputer ends all sessions of a computer that is dropped; detail says why.
 // toAgent, if not nil, is its connection, which is about to be closed.
 func (b *Broker) EndComputer(ctx context.Context, computer store.Ref, detail string, toAgent func(*orielv1.ToAgent)) error {
-	running, err := b.o.Journal.Running(ctx, computer.Organization, store.Running{ComputerID: computer.ID})
+	running, err := b.o.Journal.Running(ctx, computer.Organization, journal.Selection{ComputerID: computer.ID})
 	if toAgent != nil { // what ended a moment ago it may not have heard, and will not any more
-		page, _, perr := b.o.Journal.Page(ctx, computer.Organization, store.SessionFilter{ComputerID: computer.ID}, "", page.Max)
+		page, _, perr := b.o.Journal.Page(ctx, computer.Organization, journal.Filter{ComputerID: computer.ID}, "", page.Max)
 		err = errors.Join(err, perr)
 		for _, e := range page {
 			if e.GetEndedAt() > b.o.Now().Add(-time.Minute).UnixMilli() {

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/relay/internal/journal"
 	"oriel/relay/internal/relaytest"
 	"oriel/relay/internal/store"
 )
@@ -23,7 +24,7 @@ func TestPrepare(t *testing.T) {
 			t.Error("another computer's came here")
 		}
 		// It is no promise, and nothing that is written down.
-		running, err := w.agents.Journal.Running(t.Context(), store.FirstOrganization, store.Running{ComputerID: w.computer})
+		running, err := w.agents.Journal.Running(t.Context(), store.FirstOrganization, journal.Selection{ComputerID: w.computer})
 		if err != nil || len(running) != 0 {
 			t.Error(running, err)
 		}

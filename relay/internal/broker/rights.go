@@ -122,7 +122,7 @@ func (b *Broker) endForbidden(ctx context.Context) error {
 // endIfCarried ends a session, unless another sign-in than the one that was
 // asked about has come to carry it meanwhile.
 func (b *Broker) endIfCarried(ctx context.Context, e journal.Carried, reason orielv1.EndReason, detail string) error {
-	running, err := b.o.Journal.Running(ctx, e.Organization, store.Running{SignInID: e.SignInID, ComputerID: e.GetComputerId()})
+	running, err := b.o.Journal.Running(ctx, e.Organization, journal.Selection{SignInID: e.SignInID, ComputerID: e.GetComputerId()})
 	if err != nil || !slices.ContainsFunc(running, func(r journal.Carried) bool { return r.GetSessionId() == e.GetSessionId() }) {
 		return err
 	}

@@ -22,26 +22,42 @@ const (
 	MaxTokenLifetime = 365 * 24 * time.Hour
 )
 
+// Token lets computers in; its text is told only by CreateToken.
+type Token struct {
+	ID, Note             string
+	CreatedAt, ExpiresAt int64 // Unix milliseconds
+	UsesLeft, Used       int64
+	RevokedAt            int64 // 0: not
+}
+
+func tokenOf(t store.EnrollmentToken) Token {
+	return Token{ID: t.ID, Note: t.Note, CreatedAt: t.CreatedAt, ExpiresAt: t.ExpiresAt, UsesLeft: t.UsesLeft, Used: t.Used, RevokedAt: t.RevokedAt}
+}
+
 // CreateToken makes a token that lets computers into an organization, so often and so
 // long, both clamped to the bounds. Its text is returned here and never again.
-func (f *Fleet) CreateToken(ctx context.Context, o store.OrganizationID, by audit.Actor, note string, uses int, lifetime time.Duration) (text string, t store.EnrollmentToken, err error) {
+func (f *Fleet) CreateToken(ctx context.Context, o store.OrganizationID, by audit.Actor, note string, uses int, lifetime time.Duration) (text string, t Token, err error) {
 	made := trust.NewToken(f.o.RelayKey)
 	now := f.o.Now()
-	t = store.EnrollmentToken{ID: store.NewID(), TokenKey: made.Public(), Note: sanitize.Line(note, 256), CreatedBy: by.ID,
+	row := store.EnrollmentToken{ID: store.NewID(), TokenKey: made.Public(), Note: sanitize.Line(note, 256), CreatedBy: by.ID,
 		CreatedAt: now.UnixMilli(), ExpiresAt: now.Add(min(lifetime, MaxTokenLifetime)).UnixMilli(),
 		UsesLeft: int64(min(max(uses, 1), MaxTokenUses))}
-	if err := f.o.Store.Tokens(o).Add(ctx, by.Did(audit.TokenMade, "token", t.ID, "note", t.Note, "uses", strconv.FormatInt(t.UsesLeft, 10)), t); err != nil {
-		return "", store.EnrollmentToken{}, fmt.Errorf("create enrollment token: %w", err)
+	if err := f.o.Store.Tokens(o).Add(ctx, by.Did(audit.TokenMade, "token", row.ID, "note", row.Note, "uses", strconv.FormatInt(row.UsesLeft, 10)), row); err != nil {
+		return "", Token{}, fmt.Errorf("create enrollment token: %w", err)
 	}
-	f.o.Log.Info("enrollment token made", "token", t.ID, "person", by.ID, "uses", t.UsesLeft)
-	return made.String(), t, nil
+	f.o.Log.Info("enrollment token made", "token", row.ID, "person", by.ID, "uses", row.UsesLeft)
+	return made.String(), tokenOf(row), nil
 }
 
 // Tokens are all of an organization, newest first.
-func (f *Fleet) Tokens(ctx context.Context, o store.OrganizationID) ([]store.EnrollmentToken, error) {
-	all, err := f.o.Store.Tokens(o).List(ctx)
+func (f *Fleet) Tokens(ctx context.Context, o store.OrganizationID) ([]Token, error) {
+	rows, err := f.o.Store.Tokens(o).List(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list enrollment tokens: %w", err)
+	}
+	all := make([]Token, len(rows))
+	for i, row := range rows {
+		all[i] = tokenOf(row)
 	}
 	return all, nil
 }

@@ -60,8 +60,10 @@ func TestToken(t *testing.T) {
 		if !strings.HasPrefix(text, "oriel-") || !strings.HasSuffix(text, "-"+hex.EncodeToString(relay[:16])) {
 			t.Fatal(text)
 		}
-		if !public(t, text).Equal(ed25519.PublicKey(tok.TokenKey)) || tok.Note != "for the office" || tok.UsesLeft != 2 || tok.CreatedBy != "person" {
-			t.Fatal(tok)
+		rows, err := n.Store.Tokens(store.FirstOrganization).List(ctx)
+		if err != nil || len(rows) != 1 || rows[0].ID != tok.ID || !public(t, text).Equal(ed25519.PublicKey(rows[0].TokenKey)) || rows[0].CreatedBy != "person" ||
+			tok.Note != "for the office" || tok.UsesLeft != 2 {
+			t.Fatal(tok, rows, err)
 		}
 		k := key(t)
 		token := public(t, text)

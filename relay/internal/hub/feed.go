@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/relay/internal/journal"
 	"oriel/relay/internal/page"
 	"oriel/relay/internal/store"
 )
@@ -143,7 +144,7 @@ func (h *Hub) snapshots(ctx context.Context, tabs map[*tab]bool) {
 		newest, known := entries[a.organization]
 		if !known {
 			var err error
-			if newest, _, err = h.o.Journal.Page(ctx, a.organization, store.SessionFilter{}, "", page.Max); err != nil {
+			if newest, _, err = h.o.Journal.Page(ctx, a.organization, journal.Filter{}, "", page.Max); err != nil {
 				h.retry(ctx, tabs, err)
 				return
 			}

@@ -316,9 +316,16 @@ func (j *Journal) AllRunning(ctx context.Context) ([]Carried, error) {
 	return running(j.o.Store.Upkeep().Running(ctx, store.Running{}))
 }
 
+// Selection of running sessions; the zero one is of all.
+type Selection struct {
+	ComputerID, SignInID string
+	Before               int64    // started before, in Unix milliseconds; 0: whenever
+	Except               []string // ids
+}
+
 // Running are the running sessions of an organization that r names.
-func (j *Journal) Running(ctx context.Context, o store.OrganizationID, r store.Running) ([]Carried, error) {
-	return running(j.o.Store.Sessions(o).Running(ctx, r))
+func (j *Journal) Running(ctx context.Context, o store.OrganizationID, r Selection) ([]Carried, error) {
+	return running(j.o.Store.Sessions(o).Running(ctx, store.Running{ComputerID: r.ComputerID, SignInID: r.SignInID, Before: r.Before, Except: r.Except}))
 }
 
 func running(rows []store.Session, err error) ([]Carried, error) {
@@ -392,14 +399,23 @@ func (j *Journal) Get(ctx context.Context, session store.Ref) (*orielv1.JournalE
 	return entry(row), nil
 }
 
-// Page is at most limit rows (0: page.Default) of an organization that f names after cursor (empty:
-// from the top; f's own place is not looked at), and the cursor of the next page,
+// Filter of Page; the zero one names all sessions.
+type Filter struct {
+	ComputerID, OperatorID string
+	Running                *bool  // nil: either
+	Words                  string // that the computer's or the operator's name must have, each
+	OldestFirst            bool
+}
+
+// Page is at most limit rows (0: page.Default) of an organization that of names after cursor (empty:
+// from the top), and the cursor of the next page,
 // empty when there is none. Errors: page.ErrCursor.
-func (j *Journal) Page(ctx context.Context, o store.OrganizationID, f store.SessionFilter, cursor string, limit int) (_ []*orielv1.JournalEntry, next string, err error) {
+func (j *Journal) Page(ctx context.Context, o store.OrganizationID, of Filter, cursor string, limit int) (_ []*orielv1.JournalEntry, next string, err error) {
 	r := page.Request{Limit: limit, Cursor: cursor, Sort: "-started_at"}
-	if f.OldestFirst {
+	if of.OldestFirst {
 		r.Sort = "started_at"
 	}
+	f := store.SessionFilter{ComputerID: of.ComputerID, OperatorID: of.OperatorID, Running: of.Running, Words: of.Words, OldestFirst: of.OldestFirst}
 	at, err := r.Place()
 	if err == nil && at.ID != "" {
 		f.AfterID = at.ID
