@@ -55,7 +55,7 @@ func TestTopLevel(t *testing.T) {
 // leaves know no other room: they could be lifted out and used elsewhere. The
 // messages of protocol are no room but the language of all, and bedrock are rules
 // that have to be the same in all rooms; they are leaves themselves.
-var bedrock = []string{"protocol/sanitize", "relay/internal/fault", "relay/internal/share"}
+var bedrock = []string{"protocol/sanitize", "relay/internal/fault", "relay/internal/page", "relay/internal/share"}
 
 var leaves = append([]string{
 	"agent/internal/bwe", "agent/internal/desktop", "agent/internal/encode", "agent/internal/host",

@@ -54,7 +54,7 @@ func (a *Access) ChangePassword(ctx context.Context, who Identity, current, pass
 	if err != nil {
 		return fmt.Errorf("look up a sign-in: %w", err)
 	}
-	try, err := a.begin(ctx, p.EmailKey, p, who.Client)
+	try, err := a.begin(ctx, emailKey(who.Email), p, who.Client)
 	if err != nil {
 		return err
 	}

@@ -42,9 +42,14 @@ type authority struct {
 	read                time.Time
 }
 
-func authorityOf(in store.SignIn, p store.Person, read time.Time) authority {
-	return authority{signIn: in.ID, token: string(in.TokenHash), organization: store.FirstOrganization, person: p.ID, name: p.Name, email: p.Email, role: p.Role,
-		may: permissions(p.Role), created: in.CreatedAt, seen: in.SeenAt, read: read}
+func authorityOf(a store.Authority, read time.Time) authority {
+	g := authority{signIn: a.SignIn.ID, token: string(a.SignIn.TokenHash), organization: a.SignIn.Organization,
+		person: a.Person.ID, name: a.Person.Name, email: a.Email,
+		may: rights.About, created: a.SignIn.CreatedAt, seen: a.SignIn.SeenAt, read: read}
+	if a.Active() {
+		g.role, g.may = a.Role, permissions(a.Role)
+	}
+	return g
 }
 
 // permissions of a role on everything the relay has.
@@ -144,13 +149,12 @@ func (a *Access) resolve(ctx context.Context, signIn, token string) (authority, 
 	now := a.o.Now()
 	g, version, ok := a.known.find(signIn, token, now)
 	if !ok {
-		var in store.SignIn
-		var p store.Person
+		var read store.Authority
 		var err error
 		if signIn != "" {
-			in, p, err = a.store.SignIns().ByID(ctx, signIn)
+			read, err = a.store.SignIns().AuthorityOf(ctx, signIn, now.UnixMilli())
 		} else {
-			in, p, err = a.store.SignIns().ByToken(ctx, []byte(token))
+			read, err = a.store.SignIns().Authority(ctx, []byte(token), now.UnixMilli())
 		}
 		if errors.Is(err, store.ErrNotFound) {
 			return authority{}, ErrSignedOut
@@ -158,7 +162,7 @@ func (a *Access) resolve(ctx context.Context, signIn, token string) (authority, 
 		if err != nil {
 			return authority{}, fmt.Errorf("look up a sign-in: %w", err)
 		}
-		g = authorityOf(in, p, now)
+		g = authorityOf(read, now)
 		a.known.put(g, version)
 	}
 	if a.over(g.created, g.seen) {
@@ -182,12 +186,12 @@ func (a *Access) Recheck(ctx context.Context, signIns ...string) error {
 		// Forgotten first: of what cannot be read nothing is believed.
 		a.known.forget(func(g authority) bool { return ids[g.signIn] })
 		_, version, _ := a.known.find("", "", now)
-		all, err := a.store.SignIns().ByIDs(ctx, some...)
+		all, err := a.store.SignIns().Authorities(ctx, now.UnixMilli(), some...)
 		if err != nil {
 			return fmt.Errorf("look up sign-ins: %w", err)
 		}
 		for _, one := range all {
-			a.known.put(authorityOf(one, *one.Person, now), version)
+			a.known.put(authorityOf(one, now), version)
 		}
 	}
 	return nil

@@ -29,7 +29,7 @@ const (
 // cookie of a new sign-in. Errors: ErrCredentials, ErrTries, ErrBusy.
 func (a *Access) SignIn(ctx context.Context, login, password string, from Client) (Identity, *http.Cookie, error) {
 	key := emailKey(login)
-	p, err := a.store.People().ByEmail(ctx, key)
+	p, err := a.store.People().ByIdentifier(ctx, store.Email, "", key)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return Identity{}, nil, fmt.Errorf("look up an account: %w", err)
 	}
@@ -54,7 +54,7 @@ func (a *Access) SignIn(ctx context.Context, login, password string, from Client
 
 func (a *Access) letIn(ctx context.Context, p store.Person, from Client) (Identity, *http.Cookie, error) {
 	text, hash := token()
-	in := store.SignIn{TokenHash: hash, ID: store.NewID(), PersonID: p.ID, Address: from.Address,
+	in := store.SignIn{TokenHash: hash, ID: store.NewID(), PersonID: p.ID, Organization: store.FirstOrganization, Address: from.Address,
 		Browser: from.Browser, CreatedAt: a.now(), SeenAt: a.now()}
 	err := a.store.SignIns().Add(ctx, audit.Person(p.ID, p.Name, in.ID, from.Address).Did(audit.SignedIn, "sign_in", in.ID, "browser", from.Browser), in, p.PasswordHash)
 	if errors.Is(err, store.ErrNotFound) { // another password was set since this one was compared
@@ -64,7 +64,11 @@ func (a *Access) letIn(ctx context.Context, p store.Person, from Client) (Identi
 		return Identity{}, nil, fmt.Errorf("remember a sign-in: %w", err)
 	}
 	a.o.Log.Info("signed in", "person", p.ID, "address", from.Address)
-	return authorityOf(in, p, a.o.Now()).identity(from), a.cookie(SessionCookie, text, a.o.Absolute), nil
+	read, err := a.store.SignIns().AuthorityOf(ctx, in.ID, in.CreatedAt)
+	if err != nil {
+		return Identity{}, nil, fmt.Errorf("look up a sign-in: %w", err)
+	}
+	return authorityOf(read, a.o.Now()).identity(from), a.cookie(SessionCookie, text, a.o.Absolute), nil
 }
 
 // SignOut ends the sign-in of r and returns the cookie that removes it.
@@ -119,9 +123,11 @@ func (a *Access) CreateOwner(ctx context.Context, token, name, email, password s
 	if err != nil {
 		return Identity{}, nil, err
 	}
-	p := store.Person{ID: store.NewID(), Name: name, Email: email, EmailKey: emailKey(email),
-		Role: store.RoleOwner, PasswordHash: encoded, CreatedAt: a.now()}
-	if err := ownerError(a.store.People().CreateOwner(ctx, audit.Person(p.ID, p.Name, "", from.Address).Did(audit.OwnerMade, "person", p.ID), hash, a.now(), p)); err != nil {
+	now := a.now()
+	p := store.Person{ID: store.NewID(), Kind: store.PersonKind, Name: name, PasswordHash: encoded, State: store.Active, CreatedAt: now}
+	by := store.Identifier{Kind: store.Email, Key: emailKey(email), Text: email, VerifiedAt: now, CreatedAt: now}
+	made := audit.Person(p.ID, p.Name, "", from.Address).Did(audit.OwnerMade, "person", p.ID)
+	if err := ownerError(a.store.People().CreateOwner(ctx, made, hash, now, p, by)); err != nil {
 		return Identity{}, nil, err
 	}
 	a.o.Log.Info("the owner's account was made", "person", p.ID, "address", from.Address)

@@ -68,7 +68,7 @@ func computerOf(c *orielv1.Computer) Computer {
 		OSName: s.GetOsName(), Arch: s.GetArch(), User: s.GetUser(), Addresses: list(s.GetAddresses()), Address: c.GetAddress(),
 		AgentVersion: c.GetAgentVersion(), Display: word(c.GetDisplay(), "DISPLAY_"), DisplayDetail: c.GetDisplayDetail(),
 		Operators: list(c.GetOperators()), AddedAt: when(c.GetAddedAt()), LastSeen: maybe(c.GetLastSeen()), PreviewAt: maybe(c.GetPreviewAt()),
-		Twins: twins, SameMachineAs: c.GetSameMachineAs(),
+		Twins: twins, SameMachineAs: c.GetSameMachineAs(), MayControl: c.GetMayControl(),
 	}
 }
 
@@ -195,14 +195,13 @@ func (a *API) listComputers(ctx context.Context, in *computersIn) (*listOut[Comp
 	if err != nil {
 		return nil, err
 	}
-	all, err := a.o.Fleet.List(ctx, who.Organization, see)
+	all, err := a.o.Fleet.List(ctx, who.Organization, see, control)
 	if err != nil {
 		return nil, err
 	}
 	var shown []Computer
 	for _, c := range all {
 		one := computerOf(c)
-		one.MayControl = control.Includes(one.ID)
 		if in.Status == "" || one.Status == in.Status {
 			shown = append(shown, one)
 		}

@@ -49,12 +49,16 @@ const (
 
 // Codes of what is kept.
 const (
-	NotFound    Code = "not_found"
-	Conflict    Code = "conflict"
-	Ended       Code = "ended"
-	Unavailable Code = "unavailable"
-	DiskFull    Code = "disk_full"
-	NodesApart  Code = "nodes_apart"
+	NotFound     Code = "not_found"
+	Conflict     Code = "conflict"
+	Ended        Code = "ended"
+	Unavailable  Code = "unavailable"
+	DiskFull     Code = "disk_full"
+	NodesApart   Code = "nodes_apart"
+	LastOwner    Code = "last_owner"
+	LimitReached Code = "limit_reached"
+	InUse        Code = "in_use"
+	GroupTree    Code = "group_tree"
 )
 
 // Codes of computers and sessions on them.
@@ -132,12 +136,16 @@ var table = map[Code]row{
 	SignInsBusy:    {status: http.StatusServiceUnavailable, wire: orielv1.Code_CODE_BUSY},
 	TooManyTabs:    {status: http.StatusTooManyRequests, wire: orielv1.Code_CODE_BUSY},
 
-	NotFound:    {status: http.StatusNotFound, wire: orielv1.Code_CODE_NOT_FOUND},
-	Conflict:    {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
-	Ended:       {status: http.StatusConflict, wire: orielv1.Code_CODE_NOT_FOUND},
-	Unavailable: {status: http.StatusServiceUnavailable, wire: orielv1.Code_CODE_UNAVAILABLE},
-	DiskFull:    {status: http.StatusInsufficientStorage, wire: orielv1.Code_CODE_UNAVAILABLE},
-	NodesApart:  {status: http.StatusServiceUnavailable, wire: orielv1.Code_CODE_UNAVAILABLE},
+	NotFound:     {status: http.StatusNotFound, wire: orielv1.Code_CODE_NOT_FOUND},
+	Conflict:     {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
+	Ended:        {status: http.StatusConflict, wire: orielv1.Code_CODE_NOT_FOUND},
+	Unavailable:  {status: http.StatusServiceUnavailable, wire: orielv1.Code_CODE_UNAVAILABLE},
+	DiskFull:     {status: http.StatusInsufficientStorage, wire: orielv1.Code_CODE_UNAVAILABLE},
+	NodesApart:   {status: http.StatusServiceUnavailable, wire: orielv1.Code_CODE_UNAVAILABLE},
+	LastOwner:    {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
+	LimitReached: {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
+	InUse:        {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
+	GroupTree:    {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
 
 	Offline:         {status: http.StatusConflict, wire: orielv1.Code_CODE_UNAVAILABLE},
 	NoAnswer:        {status: http.StatusGatewayTimeout, wire: orielv1.Code_CODE_UNAVAILABLE},

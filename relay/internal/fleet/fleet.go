@@ -121,14 +121,14 @@ func (f *Fleet) now() int64 { return f.o.Now().UnixMilli() }
 // of are the computers of the organization of one of them.
 func (f *Fleet) of(c store.Ref) store.Computers { return f.o.Store.Computers(c.Organization) }
 
-// List is all computers of an organization that are visible, oldest first.
-func (f *Fleet) List(ctx context.Context, o store.OrganizationID, v store.Visibility) ([]*orielv1.Computer, error) {
-	return f.Lookup(ctx, o, v)
+// List is all computers of an organization that see includes, oldest first.
+func (f *Fleet) List(ctx context.Context, o store.OrganizationID, see, control store.Visibility) ([]*orielv1.Computer, error) {
+	return f.Lookup(ctx, o, see, control)
 }
 
 // Get is one computer. Errors: store.ErrNotFound.
 func (f *Fleet) Get(ctx context.Context, c store.Ref) (*orielv1.Computer, error) {
-	all, err := f.Lookup(ctx, c.Organization, store.Everything, c.ID)
+	all, err := f.Lookup(ctx, c.Organization, store.Everything, store.Visibility{}, c.ID)
 	if err == nil && len(all) == 0 {
 		err = store.ErrNotFound
 	}
@@ -139,9 +139,9 @@ func (f *Fleet) Get(ctx context.Context, c store.Ref) (*orielv1.Computer, error)
 }
 
 // Lookup is those of an organization's visible computers with the given ids that exist, or all
-// of them without any. MayControl is for the caller to fill in.
-func (f *Fleet) Lookup(ctx context.Context, o store.OrganizationID, v store.Visibility, ids ...string) ([]*orielv1.Computer, error) {
-	rows, err := f.o.Store.Computers(o).List(ctx, v, ids...)
+// of them without any. Those that control includes may be typed on.
+func (f *Fleet) Lookup(ctx context.Context, o store.OrganizationID, see, control store.Visibility, ids ...string) ([]*orielv1.Computer, error) {
+	rows, err := f.o.Store.Computers(o).List(ctx, see, ids...)
 	if err != nil {
 		return nil, fmt.Errorf("look up computers: %w", err)
 	}
@@ -161,6 +161,7 @@ func (f *Fleet) Lookup(ctx context.Context, o store.OrganizationID, v store.Visi
 	for i, row := range rows {
 		row.Online = f.online(row)
 		all[i] = shown(row, operators[row.ID], now)
+		all[i].MayControl = control.Includes(row.ID, row.GroupPath)
 		if t, yes := twins[row.ID]; yes {
 			all[i].Twins = shownTwins(t)
 		}

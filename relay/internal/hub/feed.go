@@ -166,12 +166,11 @@ func (h *Hub) listed(ids ...string) func(context.Context, audience) ([]*orielv1.
 		if all, ok := known[k]; ok || a.see.None() {
 			return all, nil
 		}
-		all, err := h.o.Fleet.Lookup(ctx, a.organization, a.see, ids...)
+		all, err := h.o.Fleet.Lookup(ctx, a.organization, a.see, a.control, ids...)
 		if err != nil {
 			return nil, err
 		}
 		for _, c := range all {
-			c.MayControl = a.control.Includes(c.GetId())
 			if addresses := c.GetSummary().GetAddresses(); len(addresses) > listAddresses {
 				c.Summary.Addresses = addresses[:listAddresses]
 			}
@@ -283,7 +282,7 @@ func (h *Hub) tell(ctx context.Context, o store.OrganizationID, changed news, ta
 				t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_Computer{Computer: one}})
 			}
 			// Of what it never might see it is not told that it is gone.
-			t.removed(slices.DeleteFunc(missing(computers, all), func(id string) bool { return !a.see.Includes(id) }))
+			t.removed(slices.DeleteFunc(missing(computers, all), func(id string) bool { return !a.see.Includes(id, "") }))
 		}
 		if a.journal {
 			for _, e := range entries {

@@ -426,7 +426,7 @@ func (j *Journal) Page(ctx context.Context, o store.OrganizationID, of Filter, c
 	if err != nil {
 		return nil, "", err
 	}
-	rows, err := j.o.Store.Sessions(o).Page(ctx, f, int64(r.Size())+1)
+	rows, err := j.o.Store.Sessions(o).Page(ctx, store.Everything, f, int64(r.Size())+1)
 	if err != nil {
 		return nil, "", fmt.Errorf("journal: %w", err)
 	}

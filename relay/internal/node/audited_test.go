@@ -101,7 +101,7 @@ func fragment(t *testing.T, link string, err error) string {
 // person is the owner's id.
 func (w *changing) person() string {
 	w.Helper()
-	p, err := w.wire.Store.People().ByEmail(w.Context(), "olivia@example.com")
+	p, err := w.wire.Store.People().ByIdentifier(w.Context(), store.Email, "", "olivia@example.com")
 	if err != nil {
 		w.Fatal(err)
 	}

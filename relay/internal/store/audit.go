@@ -58,6 +58,15 @@ func (e Entry) With(name, value string) Entry {
 	return e
 }
 
+// of is the organization that e names, or else the first: whose audit records a change
+// of what no organization owns.
+func (e Entry) of() OrganizationID {
+	if e.Organization == "" {
+		return FirstOrganization
+	}
+	return e.Organization
+}
+
 // bounded says what is too large. The text was cut where it came in.
 func (e Entry) bounded() error {
 	texts := []string{e.ActorKind, e.ActorID, e.ActorName, e.SignInID, e.Address, e.Action, e.ObjectKind, e.ObjectID, e.Outcome}

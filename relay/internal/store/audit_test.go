@@ -30,7 +30,7 @@ var relaysChanges = map[string]func(ctx context.Context, t *testing.T, s *store.
 	"People.CreateOwner": func(ctx context.Context, t *testing.T, s *store.Store, _ belongings) func() error {
 		must(t, s.People().PutOwnerToken(ctx, []byte("owner"), 1, 9))
 		return func() error {
-			return s.People().CreateOwner(ctx, entry("x"), []byte("owner"), 2, store.Person{ID: "p", Role: store.RoleOwner})
+			return s.People().CreateOwner(ctx, entry("x"), []byte("owner"), 2, store.Person{ID: "p"}, email(1))
 		}
 	},
 	"People.SaveKnownKey": func(ctx context.Context, t *testing.T, s *store.Store, of belongings) func() error {
@@ -49,7 +49,7 @@ var relaysChanges = map[string]func(ctx context.Context, t *testing.T, s *store.
 	"SignIns.Add": func(ctx context.Context, t *testing.T, s *store.Store, _ belongings) func() error {
 		ann(ctx, t, s)
 		return func() error {
-			return s.SignIns().Add(ctx, entry("x"), store.SignIn{TokenHash: []byte("two"), ID: "in two", PersonID: "ann"}, "hash")
+			return s.SignIns().Add(ctx, entry("x"), store.SignIn{TokenHash: []byte("two"), ID: "in two", PersonID: "ann", Organization: store.FirstOrganization}, "hash")
 		}
 	},
 	"SignIns.Remove": func(ctx context.Context, t *testing.T, s *store.Store, _ belongings) func() error {
@@ -62,6 +62,56 @@ var relaysChanges = map[string]func(ctx context.Context, t *testing.T, s *store.
 	"SignIns.End": func(ctx context.Context, t *testing.T, s *store.Store, _ belongings) func() error {
 		ann(ctx, t, s)
 		return func() error { return s.SignIns().End(ctx, entry("x"), "ann", "in one") }
+	},
+	"SignIns.Switch": func(ctx context.Context, t *testing.T, s *store.Store, of belongings) func() error {
+		ann(ctx, t, s)
+		must(t, s.Members(store.OrganizationID(of.name)).Add(ctx, entry("x"), store.Member{PersonID: "ann", Role: store.RoleViewer, State: store.Active}))
+		return func() error {
+			return s.SignIns().Switch(ctx, entry("x"), "ann", "in one", store.OrganizationID(of.name))
+		}
+	},
+	"People.Rename": func(ctx context.Context, _ *testing.T, s *store.Store, of belongings) func() error {
+		return func() error { return s.People().Rename(ctx, entry("x"), of.person, "another") }
+	},
+	"People.SetState": func(ctx context.Context, _ *testing.T, s *store.Store, of belongings) func() error {
+		return func() error {
+			_, err := s.People().SetState(ctx, entry("x"), of.person, store.Inactive)
+			return err
+		}
+	},
+	"People.Delete": func(ctx context.Context, _ *testing.T, s *store.Store, of belongings) func() error {
+		return func() error {
+			_, err := s.People().Delete(ctx, entry("x"), of.person)
+			return err
+		}
+	},
+	"People.AddIdentifier": func(ctx context.Context, _ *testing.T, s *store.Store, of belongings) func() error {
+		return func() error {
+			id := email(2)
+			id.PersonID = of.person
+			return s.People().AddIdentifier(ctx, entry("x"), id)
+		}
+	},
+	"People.RemoveIdentifier": func(ctx context.Context, _ *testing.T, s *store.Store, of belongings) func() error {
+		return func() error { return s.People().RemoveIdentifier(ctx, entry("x"), numberOf(of)) }
+	},
+	"People.VerifyIdentifier": func(ctx context.Context, _ *testing.T, s *store.Store, of belongings) func() error {
+		return func() error { return s.People().VerifyIdentifier(ctx, entry("x"), numberOf(of), 5) }
+	},
+	"Organizations.Create": func(ctx context.Context, _ *testing.T, s *store.Store, of belongings) func() error {
+		return func() error {
+			return s.Organizations().Create(ctx, entry("x"), store.Organization{ID: "another", Code: "another"}, store.Person{ID: of.person})
+		}
+	},
+	"Organizations.Rename": func(ctx context.Context, _ *testing.T, s *store.Store, of belongings) func() error {
+		return func() error {
+			return s.Organizations().Rename(ctx, entry("x"), store.OrganizationID(of.name), "another", "another-code")
+		}
+	},
+	"Organizations.SetSettings": func(ctx context.Context, _ *testing.T, s *store.Store, of belongings) func() error {
+		return func() error {
+			return s.Organizations().SetSettings(ctx, entry("x"), store.OrganizationID(of.name), "{}", "{ }")
+		}
 	},
 	"Secrets.Add": func(ctx context.Context, _ *testing.T, s *store.Store, _ belongings) func() error {
 		return func() error { return s.Secrets().Add(ctx, entry("x"), "key", []byte("value"), 1) }
@@ -80,11 +130,16 @@ var relaysChanges = map[string]func(ctx context.Context, t *testing.T, s *store.
 	},
 }
 
+// numberOf is the number by which an organization knows its person.
+func numberOf(of belongings) store.Identifier {
+	return store.Identifier{PersonID: of.person, Kind: store.Number, Organization: store.OrganizationID(of.name), Key: of.person}
+}
+
 // ann is the owner, who is signed in once.
 func ann(ctx context.Context, t *testing.T, s *store.Store) {
 	must(t, s.People().PutOwnerToken(ctx, []byte("owner"), 1, 9))
-	must(t, s.People().CreateOwner(ctx, entry("x"), []byte("owner"), 2, store.Person{ID: "ann", Role: store.RoleOwner, PasswordHash: "hash"}))
-	must(t, s.SignIns().Add(ctx, entry("x"), store.SignIn{TokenHash: []byte("one"), ID: "in one", PersonID: "ann"}, "hash"))
+	must(t, s.People().CreateOwner(ctx, entry("x"), []byte("owner"), 2, store.Person{ID: "ann", PasswordHash: "hash"}, email(1)))
+	must(t, s.SignIns().Add(ctx, entry("x"), store.SignIn{TokenHash: []byte("one"), ID: "in one", PersonID: "ann", Organization: store.FirstOrganization}, "hash"))
 }
 
 // Rule: where the entry of a change cannot be written, nothing changes and nobody is

@@ -26,6 +26,7 @@ type Computer struct {
 	// two, whatever their fingerprints say. Empty: none.
 	SplitFrom string
 	Name      string // given by people; empty: none
+	GroupID   string // empty: in none
 
 	HostName  string
 	OS        string `bun:"os"`
@@ -49,6 +50,8 @@ type Computer struct {
 
 	Online bool   `bun:",scanonly"` // connected to a node that is alive
 	Node   string `bun:",scanonly"` // run of the node that has its connection, alive or not; empty: none
+	// GroupPath is that of its group, by which Visibility knows it; empty: in none.
+	GroupPath string `bun:",scanonly"`
 }
 
 // clock is the database's time in Unix milliseconds, as SQL, so that nodes
@@ -65,6 +68,8 @@ func (s *database) computers(db bun.IDB, into any) *bun.SelectQuery {
 		ColumnExpr("c.*").
 		ColumnExpr("n.id IS NOT NULL AS online").
 		ColumnExpr("COALESCE(p.node_id, '') AS node").
+		ColumnExpr("COALESCE(g.path, '') AS group_path").
+		Join(`LEFT JOIN "groups" AS g ON g.organization = c.organization AND g.id = c.group_id`).
 		Join("LEFT JOIN presence AS p ON p.computer_id = c.id").
 		Join("LEFT JOIN nodes AS n ON n.id = p.node_id AND n.alive_until > " + s.clock())
 }
@@ -73,7 +78,7 @@ func (s *database) computers(db bun.IDB, into any) *bun.SelectQuery {
 // first. Ids that do not exist are left out.
 func (s Computers) List(ctx context.Context, v Visibility, ids ...string) ([]Computer, error) {
 	var all []Computer
-	q := v.where(s.computers(s.db, &all), "c.id").Where(ours, s.organization).OrderExpr("c.id")
+	q := v.computers(s.computers(s.db, &all), s.owned).Where(ours, s.organization).OrderExpr("c.id")
 	if len(ids) > 0 {
 		q = q.Where("c.id IN (?)", bun.List(ids))
 	}
@@ -242,6 +247,12 @@ func (s Computers) Remove(ctx context.Context, by Entry, id string) error {
 			return err
 		}
 		if _, err := s.unusedSplit(tx, id).Exec(ctx); err != nil {
+			return err
+		}
+		if err := s.forgetObject(ctx, tx, ObjectComputer, id); err != nil {
+			return err
+		}
+		if _, err := s.remove(tx, (*Approval)(nil)).Where("computer_id = ?", id).Exec(ctx); err != nil {
 			return err
 		}
 		_, err := s.update(tx, (*Computer)(nil)).

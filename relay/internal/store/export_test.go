@@ -59,7 +59,7 @@ func (s *Store) AddAnswers(t *testing.T, all []IdempotencyKey) {
 
 // AddOrganization makes another organization.
 func (s *Store) AddOrganization(t *testing.T, id OrganizationID) {
-	_, err := s.db.NewRaw("INSERT INTO organizations (id, name, created_at) VALUES (?, ?, 1)", id, string(id)).Exec(t.Context())
+	_, err := s.db.NewRaw("INSERT INTO organizations (id, name, code, created_at) VALUES (?, ?, ?, 1)", id, string(id), string(id)).Exec(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

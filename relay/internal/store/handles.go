@@ -2,8 +2,10 @@ package store
 
 // What the relay as a whole owns.
 type (
-	// People are those who can sign in, and what their accounts remember.
+	// People are accounts, what they are known by and what they remember.
 	People struct{ *database }
+	// Organizations are those who own everything else.
+	Organizations struct{ *database }
 	// SignIns are the browsers in which people are signed in.
 	SignIns struct{ *database }
 	// Tries are counts of what was tried, by subject.
@@ -30,6 +32,24 @@ type (
 	Waiting struct{ owned }
 	// Sessions are its journal.
 	Sessions struct{ owned }
+	// Members are its people.
+	Members struct{ owned }
+	// MemberInvitations are to those who are to become its people.
+	MemberInvitations struct{ owned }
+	// Roles are those that are not built in.
+	Roles struct{ owned }
+	// Teams are sets of its members.
+	Teams struct{ owned }
+	// Groups are sets of its computers, in a tree.
+	Groups struct{ owned }
+	// Grants give roles on its computers.
+	Grants struct{ owned }
+	// Approvals are what a second person has to agree to.
+	Approvals struct{ owned }
+	// Policies are what agents and people keep to.
+	Policies struct{ owned }
+	// Keys are those of its API.
+	Keys struct{ owned }
 	// Audit is the record of who did what to what.
 	Audit struct{ owned }
 	// Answers are what creations asked with a key were answered.
@@ -40,6 +60,9 @@ type (
 
 // People of this relay.
 func (s *Store) People() People { return People{s.database} }
+
+// Organizations of this relay.
+func (s *Store) Organizations() Organizations { return Organizations{s.database} }
 
 // SignIns of all people.
 func (s *Store) SignIns() SignIns { return SignIns{s.database} }
@@ -82,3 +105,32 @@ func (s *Store) Mails(o OrganizationID) Mails { return Mails{owned{s.database, o
 
 // Sessions of an organization.
 func (s *Store) Sessions(o OrganizationID) Sessions { return Sessions{owned{s.database, o}} }
+
+// Members of an organization.
+func (s *Store) Members(o OrganizationID) Members { return Members{owned{s.database, o}} }
+
+// MemberInvitations of an organization.
+func (s *Store) MemberInvitations(o OrganizationID) MemberInvitations {
+	return MemberInvitations{owned{s.database, o}}
+}
+
+// Roles of an organization.
+func (s *Store) Roles(o OrganizationID) Roles { return Roles{owned{s.database, o}} }
+
+// Teams of an organization.
+func (s *Store) Teams(o OrganizationID) Teams { return Teams{owned{s.database, o}} }
+
+// Groups of an organization.
+func (s *Store) Groups(o OrganizationID) Groups { return Groups{owned{s.database, o}} }
+
+// Grants of an organization.
+func (s *Store) Grants(o OrganizationID) Grants { return Grants{owned{s.database, o}} }
+
+// Approvals of an organization.
+func (s *Store) Approvals(o OrganizationID) Approvals { return Approvals{owned{s.database, o}} }
+
+// Policies of an organization.
+func (s *Store) Policies(o OrganizationID) Policies { return Policies{owned{s.database, o}} }
+
+// Keys of an organization.
+func (s *Store) Keys(o OrganizationID) Keys { return Keys{owned{s.database, o}} }

@@ -122,7 +122,7 @@ func TestPagesAreRightWhileRowsArrive(t *testing.T) {
 		var got []string
 		f := store.SessionFilter{ComputerID: "c"}
 		for {
-			rows, err := s.Sessions(store.FirstOrganization).Page(ctx, f, 7)
+			rows, err := s.Sessions(store.FirstOrganization).Page(ctx, store.Everything, f, 7)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -140,7 +140,7 @@ func TestPagesAreRightWhileRowsArrive(t *testing.T) {
 			t.Fatalf("got %d rows %v\nwant %v", len(got), got, want)
 		}
 		no := false
-		if rows, err := s.Sessions(store.FirstOrganization).Page(ctx, store.SessionFilter{Running: &no}, 7); err != nil || len(rows) != 0 {
+		if rows, err := s.Sessions(store.FirstOrganization).Page(ctx, store.Everything, store.SessionFilter{Running: &no}, 7); err != nil || len(rows) != 0 {
 			t.Fatal(rows, err)
 		}
 	})

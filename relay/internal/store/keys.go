@@ -27,7 +27,7 @@ func (s People) KnownKeys(ctx context.Context, person string) ([]KnownKey, error
 // SaveKnownKey remembers k; in the place of another key only where that is
 // replaces. At most most are kept for a person. Errors: ErrConflict.
 func (s People) SaveKnownKey(ctx context.Context, by Entry, k KnownKey, replaces []byte, most int64) error {
-	return s.change(ctx, FirstOrganization, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
+	return s.change(ctx, by.of(), by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
 		var old KnownKey
 		err := mapped(tx.NewSelect().Model(&old).Where("person_id = ? AND computer_id = ?", k.PersonID, k.ComputerID).Scan(ctx))
 		switch {

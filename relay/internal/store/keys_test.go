@@ -16,8 +16,8 @@ func TestKnownKeys(t *testing.T) {
 		if err := s.People().PutOwnerToken(t.Context(), hash("t"), 1, 1<<40); err != nil {
 			t.Fatal(err)
 		}
-		p := store.Person{ID: store.NewID(), Name: "A", Email: "a@example.com", EmailKey: "a@example.com", Role: store.RoleOwner, PasswordHash: "x"}
-		if err := s.People().CreateOwner(t.Context(), entry("x"), hash("t"), 2, p); err != nil {
+		p := owner(1)
+		if err := s.People().CreateOwner(t.Context(), entry("x"), hash("t"), 2, p, email(1)); err != nil {
 			t.Fatal(err)
 		}
 		a, b := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)

@@ -17,11 +17,35 @@ var migrationFiles embed.FS
 // A number of our own for PostgreSQL's advisory locks.
 const migrationLock = 0x6f7269656c // "oriel"
 
-func (s *Store) migrator() (*migrate.Migrator, error) {
-	ms := migrate.NewMigrations()
-	if err := ms.Discover(migrationFiles); err != nil {
+// migrations are all that this relay knows.
+func migrations() (*migrate.Migrations, error) {
+	files, all := migrate.NewMigrations(), migrate.NewMigrations()
+	if err := files.Discover(migrationFiles); err != nil {
 		return nil, fmt.Errorf("read migrations: %w", err)
 	}
+	for _, m := range files.Sorted() {
+		if refuse, down := losses[m.Name], m.Down; refuse != nil {
+			m.Down = func(ctx context.Context, by *migrate.Migrator, m *migrate.Migration) error {
+				if err := refuse(ctx, by.DB()); err != nil {
+					return err
+				}
+				return down(ctx, by, m)
+			}
+		}
+		all.Add(m)
+	}
+	return all, nil
+}
+
+func (s *Store) migrator() (*migrate.Migrator, error) {
+	ms, err := migrations()
+	if err != nil {
+		return nil, err
+	}
+	return s.migratorOf(ms), nil
+}
+
+func (s *Store) migratorOf(ms *migrate.Migrations) *migrate.Migrator {
 	types := map[string]string{"Bytes": "BLOB"}
 	if s.kind == PostgreSQL {
 		types["Bytes"] = "BYTEA"
@@ -30,7 +54,7 @@ func (s *Store) migrator() (*migrate.Migrator, error) {
 		migrate.WithTableName("schema_migrations"),
 		migrate.WithLocksTableName("schema_locks"),
 		migrate.WithMarkAppliedOnSuccess(true),
-		migrate.WithTemplateData(types)), nil
+		migrate.WithTemplateData(types))
 }
 
 // Migrate brings the schema up to date. Errors: ErrNewerSchema.

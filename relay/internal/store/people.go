@@ -2,159 +2,168 @@ package store
 
 import (
 	"context"
-	"errors"
-	"strconv"
 
 	"github.com/uptrace/bun"
 )
 
-// Role words of Person.
-const RoleOwner = "owner"
+// Kinds of Person.
+const (
+	PersonKind  = "person"
+	ServiceKind = "service" // has keys, and no sign-in
+)
 
-// Person is somebody who can sign in.
+// States of a Person and of a Member.
+const (
+	Active   = "active"
+	Inactive = "inactive"
+)
+
+// Person is an account: somebody who can sign in, or a service account.
 type Person struct {
-	bun.BaseModel `bun:"table:people"`
+	bun.BaseModel `bun:"table:people,alias:p"`
 
 	ID           string `bun:",pk"`
+	Kind         string
 	Name         string
-	Email        string // as its owner writes it
-	EmailKey     string // what is compared: normalized, unique
-	Role         string
-	PasswordHash string // Argon2id, encoded with its parameters
+	PasswordHash string // Argon2id, encoded with its parameters; empty: none
+	State        string
 	CreatedAt    int64
 }
 
-// ByEmail finds a person by the normalized address. Errors: ErrNotFound.
-func (s People) ByEmail(ctx context.Context, key string) (Person, error) {
+// emailOf is the oldest e-mail address of the person p, as SQL; empty: none.
+const emailOf = `COALESCE((SELECT i."text" FROM identifiers AS i WHERE i.person_id = p.id AND i.kind = 'email' ORDER BY i.created_at, i."key" LIMIT 1), '')`
+
+// Get is the one with that id. Errors: ErrNotFound.
+func (s People) Get(ctx context.Context, id string) (Person, error) {
 	var p Person
-	err := s.db.NewSelect().Model(&p).Where("email_key = ?", key).Scan(ctx)
-	return p, mapped(err)
+	return p, mapped(s.db.NewSelect().Model(&p).Where("p.id = ?", id).Scan(ctx))
 }
 
-// HasOwner reports whether the relay has an owner yet.
-func (s People) HasOwner(ctx context.Context) (bool, error) { return hasOwner(ctx, s.db) }
-
-func hasOwner(ctx context.Context, db bun.IDB) (bool, error) {
-	found, err := db.NewSelect().Model((*Person)(nil)).Where("role = ?", RoleOwner).Exists(ctx)
-	return found, mapped(err)
-}
-
-// The one token that makes the first owner, and the one that gives the owner a
-// new password; there is never more than one of each, so that two of them
-// cannot be used side by side.
-const (
-	ownerToken    = "owner"
-	recoveryToken = "recovery"
-)
-
-type oneTimeToken struct {
-	bun.BaseModel `bun:"table:one_time_tokens"`
-
-	Kind      string `bun:",pk"`
-	TokenHash []byte
-	CreatedAt int64
-	ExpiresAt int64
-}
-
-// PutOwnerToken replaces the token that makes the first owner. Errors:
-// ErrConflict when there is an owner.
-func (s People) PutOwnerToken(ctx context.Context, hash []byte, now, expires int64) error {
-	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		if found, err := hasOwner(ctx, tx); err != nil || found {
-			return conflictIf(found, err)
+// addPerson adds one with identifiers. Errors: ErrConflict when an identifier is
+// taken, ErrLimit, fault.Field.
+func (s *database) addPerson(ctx context.Context, tx bun.Tx, p Person, identifiers ...Identifier) error {
+	if p.Kind == "" {
+		p.Kind = PersonKind
+	}
+	if p.State == "" {
+		p.State = Active
+	}
+	err := bounded(text{"id", p.ID, MaxID}, text{"kind", p.Kind, maxWord}, text{"state", p.State, maxWord},
+		text{"name", p.Name, MaxNameText}, text{"password", p.PasswordHash, maxPassword})
+	if err == nil {
+		_, err = tx.NewInsert().Model(&p).Exec(ctx)
+	}
+	for _, id := range identifiers {
+		if err == nil {
+			id.PersonID = p.ID
+			err = s.addIdentifier(ctx, tx, id)
 		}
-		return putToken(ctx, tx, oneTimeToken{Kind: ownerToken, TokenHash: hash, CreatedAt: now, ExpiresAt: expires})
-	})
-}
-
-func putToken(ctx context.Context, tx bun.Tx, t oneTimeToken) error {
-	_, err := tx.NewInsert().Model(&t).
-		On("CONFLICT (kind) DO UPDATE").
-		Set("token_hash = EXCLUDED.token_hash, created_at = EXCLUDED.created_at, expires_at = EXCLUDED.expires_at").
-		Exec(ctx)
+	}
 	return err
 }
 
-// PutRecoveryToken replaces the token that gives the owner a new password.
-// Errors: ErrNotFound when there is no owner.
-func (s People) PutRecoveryToken(ctx context.Context, by Entry, hash []byte, now, expires int64) error {
-	return s.change(ctx, FirstOrganization, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
-		if found, err := hasOwner(ctx, tx); err != nil {
-			return err
-		} else if !found {
-			return ErrNotFound
-		}
-		return putToken(ctx, tx, oneTimeToken{Kind: recoveryToken, TokenHash: hash, CreatedAt: now, ExpiresAt: expires})
+// Rename gives a person another name. The entry is of the organization that it names,
+// or else of the first; so it is for all changes of a person. Errors: ErrNotFound,
+// fault.Field.
+func (s People) Rename(ctx context.Context, by Entry, person, name string) error {
+	if err := bounded(text{"name", name, MaxNameText}); err != nil {
+		return err
+	}
+	return s.change(ctx, by.of(), by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
+		return changed(tx.NewUpdate().Model((*Person)(nil)).Set("name = ?", name).Where("id = ?", person).Exec(ctx))
 	})
 }
 
-// CheckRecoveryToken reports whether Recover would take the token now. Errors:
-// ErrNotFound for a wrong, used or expired one.
-func (s People) CheckRecoveryToken(ctx context.Context, hash []byte, now int64) error {
-	found, err := s.db.NewSelect().Model((*oneTimeToken)(nil)).
-		Where("kind = ? AND token_hash = ? AND expires_at > ?", recoveryToken, hash, now).Exists(ctx)
-	if err == nil && !found {
-		return ErrNotFound
+// SetState makes a person active or inactive, in all organizations; an inactive one's
+// sign-ins end. It returns those. Errors: ErrNotFound, ErrLastOwner.
+func (s People) SetState(ctx context.Context, by Entry, person, state string) (ended []string, err error) {
+	if err := oneOf("state", state, Active, Inactive); err != nil {
+		return nil, err
 	}
-	return mapped(err)
-}
-
-// Recover uses the token up, gives the owner (the first of several) another
-// password and ends all their sign-ins, all or nothing. It returns the owner
-// and the sign-ins that ended. Errors as CheckRecoveryToken.
-func (s People) Recover(ctx context.Context, by Entry, hash []byte, now int64, passwordHash string) (p Person, ended []string, err error) {
-	err = s.change(ctx, FirstOrganization, by, func(ctx context.Context, tx bun.Tx, by *Entry) error {
-		if err := changed(tx.NewDelete().Model((*oneTimeToken)(nil)).
-			Where("kind = ? AND token_hash = ? AND expires_at > ?", recoveryToken, hash, now).Exec(ctx)); err != nil {
-			return err
+	err = s.ofPerson(ctx, by, person, func(ctx context.Context, tx bun.Tx) error {
+		err := changed(tx.NewUpdate().Model((*Person)(nil)).Set("state = ?", state).Where("id = ?", person).Exec(ctx))
+		if err == nil && state != Active {
+			ended, err = endSignIns(ctx, tx, person, "")
 		}
-		p = Person{}
-		if err := tx.NewSelect().Model(&p).Where("role = ?", RoleOwner).Order("created_at", "id").Limit(1).Scan(ctx); err != nil {
-			return mapped(err)
-		}
-		p.PasswordHash = passwordHash
-		ended, err = setPassword(ctx, tx, p.ID, passwordHash, "")
-		by.ActorID, by.ActorName, by.ObjectID = p.ID, p.Name, p.ID
-		*by = by.With("sign_ins_ended", strconv.Itoa(len(ended)))
 		return err
 	})
-	return p, ended, err
+	return ended, err
 }
 
-// CheckOwnerToken reports whether CreateOwner would take the token now, so
-// that no password is hashed for a token that is no good. Errors: ErrNotFound
-// for a wrong, used or expired token, ErrConflict when there is an owner.
-func (s People) CheckOwnerToken(ctx context.Context, hash []byte, now int64) error {
-	if found, err := hasOwner(ctx, s.db); err != nil || found {
-		return conflictIf(found, err)
-	}
-	found, err := s.db.NewSelect().Model((*oneTimeToken)(nil)).
-		Where("kind = ? AND token_hash = ? AND expires_at > ?", ownerToken, hash, now).Exists(ctx)
-	if err == nil && !found {
-		return ErrNotFound
-	}
-	return mapped(err)
+// Delete forgets a person with all that is theirs. It returns the sign-ins that ended.
+// Errors: ErrNotFound, ErrLastOwner.
+func (s People) Delete(ctx context.Context, by Entry, person string) (ended []string, err error) {
+	err = s.ofPerson(ctx, by, person, func(ctx context.Context, tx bun.Tx) error {
+		var in []OrganizationID
+		if err := tx.NewSelect().Model((*Member)(nil)).Column("organization").Where("person_id = ?", person).Scan(ctx, &in); err != nil {
+			return err
+		}
+		for _, o := range in {
+			if err := (Members{owned{s.database, o}}).leave(ctx, tx, person); err != nil {
+				return err
+			}
+		}
+		if ended, err = endSignIns(ctx, tx, person, ""); err != nil {
+			return err
+		}
+		return changed(tx.NewDelete().Model((*Person)(nil)).Where("id = ?", person).Exec(ctx))
+	})
+	return ended, err
 }
 
-// CreateOwner uses the token up and adds the first person, both or neither.
-// Errors as CheckOwnerToken; of many at once exactly one succeeds, because the
-// first to delete the token holds its row until the owner is there.
-func (s People) CreateOwner(ctx context.Context, by Entry, hash []byte, now int64, p Person) error {
-	return s.change(ctx, FirstOrganization, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
-		used := changed(tx.NewDelete().Model((*oneTimeToken)(nil)).
-			Where("kind = ? AND token_hash = ? AND expires_at > ?", ownerToken, hash, now).Exec(ctx))
-		if used != nil && !errors.Is(used, ErrNotFound) {
-			return used
+// ofPerson is change of a person as a whole: each organization that the person owns
+// keeps an owner.
+func (s People) ofPerson(ctx context.Context, by Entry, person string, fn func(ctx context.Context, tx bun.Tx) error) error {
+	return s.change(ctx, by.of(), by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
+		var in []OrganizationID
+		err := tx.NewSelect().Model((*Member)(nil)).Column("organization").Where("person_id = ?", person).Scan(ctx, &in)
+		if err == nil && len(in) > 0 {
+			err = s.hold(ctx, tx, in...)
 		}
-		if found, err := hasOwner(ctx, tx); err != nil || found {
-			return conflictIf(found, err)
+		if err != nil {
+			return err
 		}
-		if used != nil {
-			return used
+		var owner []OrganizationID // that were active: the rule is about no others
+		err = activeOwners(tx).Column("m.organization").Where("m.person_id = ?", person).Scan(ctx, &owner)
+		if err == nil {
+			err = fn(ctx, tx)
 		}
-		_, err := tx.NewInsert().Model(&p).Exec(ctx)
+		for _, o := range owner {
+			if err == nil {
+				err = owned{s.database, o}.keepsOwner(ctx, tx)
+			}
+		}
 		return err
 	})
+}
+
+// endSignIns ends those of a person, in one organization or in all.
+func endSignIns(ctx context.Context, tx bun.Tx, person string, o OrganizationID) (ended []string, err error) {
+	q := tx.NewDelete().Model((*SignIn)(nil)).Where("person_id = ?", person)
+	if o != "" {
+		q = q.Where("organization = ?", o)
+	}
+	_, err = q.Returning("id").Exec(ctx, &ended)
+	return ended, err
+}
+
+// Membership is one of a person's organizations.
+type Membership struct {
+	Organization OrganizationID
+	Name         string
+	Code         string
+	Role         string
+	State        string
+	CreatedAt    int64
+}
+
+// Memberships are all of a person's, by the organizations' names.
+func (s People) Memberships(ctx context.Context, person string) ([]Membership, error) {
+	var all []Membership
+	err := s.db.NewSelect().TableExpr("members AS m").Join("JOIN organizations AS o ON o.id = m.organization").
+		ColumnExpr("m.organization, o.name, o.code, m.role, m.state, m.created_at").
+		Where("m.person_id = ?", person).OrderExpr("LOWER(o.name), o.id").Limit(MaxMemberships).Scan(ctx, &all)
+	return all, mapped(err)
 }
 
 func conflictIf(found bool, err error) error {

@@ -378,10 +378,10 @@ func like(word string) string {
 	return "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(strings.ToLower(word)) + "%"
 }
 
-// Page is at most limit rows, newest first unless f says otherwise.
-func (s Sessions) Page(ctx context.Context, f SessionFilter, limit int64) ([]Session, error) {
+// Page is at most limit rows of visible computers, newest first unless f says otherwise.
+func (s Sessions) Page(ctx context.Context, v Visibility, f SessionFilter, limit int64) ([]Session, error) {
 	var rows []Session
-	q, after := s.rows(s.db, &rows).Limit(limit), ""
+	q, after := v.sessions(s.rows(s.db, &rows).Limit(limit), s.owned), ""
 	if f.OldestFirst {
 		q, after = q.Order("started_at", "id"), "(started_at, id) > (?, ?)"
 	} else {

@@ -13,24 +13,29 @@ import (
 type SignIn struct {
 	bun.BaseModel `bun:"table:sign_ins"`
 
-	TokenHash []byte `bun:",pk"` // SHA-256 of what the cookie holds
-	ID        string // names it without giving the token away
-	PersonID  string
-	Address   string
-	Browser   string
-	CreatedAt int64
-	SeenAt    int64 // not exact: written once a minute at most
+	TokenHash    []byte `bun:",pk"` // SHA-256 of what the cookie holds
+	ID           string // names it without giving the token away
+	PersonID     string
+	Organization OrganizationID // in which the person is there now
+	Address      string
+	Browser      string
+	CreatedAt    int64
+	SeenAt       int64 // not exact: written once a minute at most
 
 	Person *Person `bun:"rel:belongs-to,join:person_id=id"` // nil where it was not asked for
 }
 
 // Add remembers a sign-in by a password of that hash. Errors: ErrNotFound
-// when the person has another one by now, which ended the sign-ins by this one.
+// when the person has another one by now, which ended the sign-ins by this one, or
+// is no active member of the organization.
 func (s SignIns) Add(ctx context.Context, by Entry, in SignIn, passwordHash string) error {
-	return s.change(ctx, FirstOrganization, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
+	return s.change(ctx, in.Organization, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
 		// Written, not read: it keeps the row from being changed until the sign-in is there.
 		err := changed(tx.NewUpdate().Model((*Person)(nil)).Set("password_hash = password_hash").
-			Where("id = ? AND password_hash = ?", in.PersonID, passwordHash).Exec(ctx))
+			Where("id = ? AND password_hash = ? AND state = ?", in.PersonID, passwordHash, Active).Exec(ctx))
+		if err == nil {
+			err = owned{s.database, in.Organization}.lets(ctx, tx, in.PersonID)
+		}
 		if err != nil {
 			return err
 		}
@@ -39,30 +44,33 @@ func (s SignIns) Add(ctx context.Context, by Entry, in SignIn, passwordHash stri
 	})
 }
 
-// ByToken finds a sign-in and its person. Errors: ErrNotFound.
-func (s SignIns) ByToken(ctx context.Context, hash []byte) (SignIn, Person, error) {
-	return s.signIn(ctx, "?TableAlias.token_hash = ?", hash)
+// lets says ErrNotFound of who is no active member, and keeps an active one from being
+// changed until tx ends.
+func (s owned) lets(ctx context.Context, tx bun.Tx, person string) error {
+	return changed(s.update(tx, (*Member)(nil)).Set("state = state").Where("person_id = ? AND state = ?", person, Active).Exec(ctx))
 }
 
-// ByID is ByToken for who does not have the token.
+// Switch moves a person's sign-in to another organization of theirs. Errors: ErrNotFound,
+// also when they are no active member.
+func (s SignIns) Switch(ctx context.Context, by Entry, person, id string, o OrganizationID) error {
+	return s.change(ctx, o, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
+		if err := (owned{s.database, o}).lets(ctx, tx, person); err != nil {
+			return err
+		}
+		return changed(tx.NewUpdate().Model((*SignIn)(nil)).Set("organization = ?", o).Where("person_id = ? AND id = ?", person, id).Exec(ctx))
+	})
+}
+
+// ByID finds a sign-in and its person, with the hash of their password. Errors:
+// ErrNotFound.
 func (s SignIns) ByID(ctx context.Context, id string) (SignIn, Person, error) {
-	return s.signIn(ctx, "?TableAlias.id = ?", id)
-}
-
-func (s *database) signIn(ctx context.Context, where string, arg any) (SignIn, Person, error) {
 	var in SignIn
-	if err := s.db.NewSelect().Model(&in).Relation("Person").Where(where, arg).Scan(ctx); err != nil {
+	if err := s.db.NewSelect().Model(&in).Relation("Person").Where("?TableAlias.id = ?", id).Scan(ctx); err != nil {
 		return SignIn{}, Person{}, mapped(err)
 	}
 	p := *in.Person
 	in.Person = nil
 	return in, p, nil
-}
-
-// ByIDs are those of the sign-ins that exist, with their people.
-func (s SignIns) ByIDs(ctx context.Context, ids ...string) ([]SignIn, error) {
-	var all []SignIn
-	return all, mapped(s.db.NewSelect().Model(&all).Relation("Person").Where("?TableAlias.id IN (?)", bun.List(ids)).Scan(ctx))
 }
 
 // Touch moves the time a sign-in was last seen. Errors: ErrNotFound.
@@ -75,15 +83,15 @@ func (s SignIns) Touch(ctx context.Context, hash []byte, now int64) error {
 
 // Remove ends a sign-in and returns its id. Errors: ErrNotFound.
 func (s SignIns) Remove(ctx context.Context, by Entry, hash []byte) (id string, err error) {
-	err = s.change(ctx, FirstOrganization, by, func(ctx context.Context, tx bun.Tx, by *Entry) error {
+	err = s.change(ctx, "", by, func(ctx context.Context, tx bun.Tx, by *Entry) error {
 		var in SignIn
-		if _, err := tx.NewDelete().Model(&in).Where("token_hash = ?", hash).Returning("id, person_id").Exec(ctx); err != nil {
+		if _, err := tx.NewDelete().Model(&in).Where("token_hash = ?", hash).Returning("id, person_id, organization").Exec(ctx); err != nil {
 			return err
 		}
 		if id = in.ID; id == "" {
 			return ErrNotFound
 		}
-		by.ActorID, by.SignInID, by.ObjectID = in.PersonID, id, id
+		by.ActorID, by.SignInID, by.ObjectID, by.Organization = in.PersonID, id, id, in.Organization
 		return nil
 	})
 	return id, err
@@ -98,15 +106,23 @@ func (s SignIns) Of(ctx context.Context, person string) ([]SignIn, error) {
 
 // End ends a sign-in of a person. Errors: ErrNotFound.
 func (s SignIns) End(ctx context.Context, by Entry, person, id string) error {
-	return s.change(ctx, FirstOrganization, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
-		return changed(tx.NewDelete().Model((*SignIn)(nil)).Where("person_id = ? AND id = ?", person, id).Exec(ctx))
+	return s.change(ctx, "", by, func(ctx context.Context, tx bun.Tx, by *Entry) error {
+		var in SignIn
+		if _, err := tx.NewDelete().Model(&in).Where("person_id = ? AND id = ?", person, id).Returning("id, organization").Exec(ctx); err != nil {
+			return err
+		}
+		if in.ID == "" {
+			return ErrNotFound
+		}
+		by.Organization = in.Organization
+		return nil
 	})
 }
 
 // SetPassword gives a person another password and ends all sign-ins of theirs
 // but one, both or neither. It returns those that ended. Errors: ErrNotFound.
 func (s People) SetPassword(ctx context.Context, by Entry, person, passwordHash, except string) (ended []string, err error) {
-	err = s.change(ctx, FirstOrganization, by, func(ctx context.Context, tx bun.Tx, by *Entry) error {
+	err = s.change(ctx, by.of(), by, func(ctx context.Context, tx bun.Tx, by *Entry) error {
 		ended, err = setPassword(ctx, tx, person, passwordHash, except)
 		*by = by.With("sign_ins_ended", strconv.Itoa(len(ended)))
 		return err

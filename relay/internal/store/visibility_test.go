@@ -40,8 +40,8 @@ func TestVisibility(t *testing.T) {
 			if !slices.Equal(got, tc.want) {
 				t.Errorf("%s: %q, want %q", name, got, tc.want)
 			}
-			if tc.v.None() != (len(tc.v.Computers) == 0 && !tc.v.All) || tc.v.Includes(b.ID) != tc.v.All {
-				t.Errorf("%s: None %v, Includes %v", name, tc.v.None(), tc.v.Includes(b.ID))
+			if tc.v.None() != (len(tc.v.Computers) == 0 && !tc.v.All) || tc.v.Includes(b.ID, "") != tc.v.All {
+				t.Errorf("%s: None %v, Includes %v", name, tc.v.None(), tc.v.Includes(b.ID, ""))
 			}
 		}
 	})
