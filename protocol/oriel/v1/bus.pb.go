@@ -1123,11 +1123,13 @@ func (x *BusJournalChanged) GetOrganization() string {
 }
 
 // BusAccessChanged, on access.changed: a sign-in ended, or what a person may do or
-// be taken for changed. What nodes remember of either holds no longer.
+// be taken for changed. What nodes remember of either holds no longer. An organization
+// by itself means all of its people, and where its computers are.
 type BusAccessChanged struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	SignInId      string                 `protobuf:"bytes,1,opt,name=sign_in_id,json=signInId,proto3" json:"sign_in_id,omitempty"`
 	PersonId      string                 `protobuf:"bytes,2,opt,name=person_id,json=personId,proto3" json:"person_id,omitempty"`
+	Organization  string                 `protobuf:"bytes,3,opt,name=organization,proto3" json:"organization,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1172,6 +1174,13 @@ func (x *BusAccessChanged) GetSignInId() string {
 func (x *BusAccessChanged) GetPersonId() string {
 	if x != nil {
 		return x.PersonId
+	}
+	return ""
+}
+
+func (x *BusAccessChanged) GetOrganization() string {
+	if x != nil {
+		return x.Organization
 	}
 	return ""
 }
@@ -1302,11 +1311,12 @@ const file_oriel_v1_bus_proto_rawDesc = "" +
 	"session_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\x12%\n" +
 	"\vcomputer_id\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\n" +
 	"computerId\x12(\n" +
-	"\forganization\x18\x03 \x01(\tB\x04\xe0\xe0\x18@R\forganization\"Y\n" +
+	"\forganization\x18\x03 \x01(\tB\x04\xe0\xe0\x18@R\forganization\"\x83\x01\n" +
 	"\x10BusAccessChanged\x12\"\n" +
 	"\n" +
 	"sign_in_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\bsignInId\x12!\n" +
-	"\tperson_id\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\bpersonId\";\n" +
+	"\tperson_id\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\bpersonId\x12(\n" +
+	"\forganization\x18\x03 \x01(\tB\x04\xe0\xe0\x18@R\forganization\";\n" +
 	"\x0fBusAuditChanged\x12(\n" +
 	"\forganization\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\forganizationB!Z\x1foriel/protocol/oriel/v1;orielv1b\x06proto3"
 
