@@ -90,7 +90,7 @@ func asked(calls []string) (questions, attempts int) {
 		switch {
 		case strings.HasSuffix(c, ".Access.Require"):
 			questions, attempts = questions+1, attempts+1
-		case strings.HasSuffix(c, ".Access.May"), strings.HasSuffix(c, ".Access.Visible"):
+		case strings.HasSuffix(c, ".Access.May"), strings.HasSuffix(c, ".Access.MayUntil"), strings.HasSuffix(c, ".Access.Visible"):
 			questions++
 		}
 	}
@@ -109,7 +109,7 @@ var unasked = map[string]string{
 	"Broker.FromAgent":      "no person's: an agent that proved its key",
 	"Broker.EndComputer":    "no person's: the computer was dropped",
 	"Broker.Run":            "no person's",
-	"Broker.Over":           "no person's: TURN's, and its question asks May for each sign-in",
+	"Broker.Over":           "no person's: TURN's, and its question asks Visible for each sign-in",
 	"Broker.Loose":          "no person's: TURN's, of what is known here",
 	"Broker.Close":          "no person's",
 }

@@ -1,7 +1,8 @@
 // Package access knows people, lets them in, and answers the questions that
 // every room asks before it does something: Require for what a person attempts,
 // once, and audited; May for what is only asked, in silence; Visible for what a list
-// or a live feed may show.
+// or a live feed may show; Explain for why. What the answers are is decided by package
+// rights, of what the database says that somebody may.
 //
 // # Signing in
 //
@@ -37,6 +38,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -132,7 +134,7 @@ type Access struct {
 	succession ed25519.PublicKey // nil: none
 	rotations  []*orielv1.Rotation
 
-	known authorities
+	known *authorities
 
 	mu        sync.Mutex
 	listeners []func(Change) // protected by mu
@@ -158,7 +160,7 @@ func New(ctx context.Context, s *store.Store, o Options) (*Access, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Access{store: s, o: o, hasher: h, known: authorities{signIns: map[string]authority{}, tokens: map[string]string{}},
+	a := &Access{store: s, o: o, hasher: h, known: newAuthorities(),
 		slow: share.NewQueue("slowed sign-ins", slowAtOnce, share.Bound{All: 512, Address: 32}, o.Log)}
 	seed, err := a.Secret(ctx, signingKey, ed25519.SeedSize)
 	if err != nil {
@@ -232,6 +234,7 @@ type Client struct {
 type Identity struct {
 	PersonID, Name, Email, Role string
 	SignInID                    string
+	KeyID                       string               // of an API key, in the place of a sign-in
 	Organization                store.OrganizationID // in which they are at work
 	Client
 }
@@ -239,33 +242,53 @@ type Identity struct {
 // Of names a thing of that id in who's organization, if there is one.
 func (who Identity) Of(id string) store.Ref { return who.Organization.Ref(id) }
 
-// Actor is who, for the audit.
-func (who Identity) Actor() audit.Actor {
-	return audit.Person(who.PersonID, who.Name, who.SignInID, who.Address)
+func (who Identity) claim() claim {
+	return claim{signIn: who.SignInID, key: who.KeyID, organization: who.Organization}
 }
 
-// Identify tells who sends r. Errors: ErrSignedOut.
+// Actor is who, for the audit, with the sign-in or key that they came with.
+func (who Identity) Actor() audit.Actor {
+	return audit.Person(who.PersonID, who.Name, cmp.Or(who.SignInID, who.KeyID), who.Address)
+}
+
+// Identify tells who sends r: whose API key it brings or, where it brings none, whose
+// cookie. Errors: ErrSignedOut.
 func (a *Access) Identify(r *http.Request) (Identity, error) {
-	c, err := r.Cookie(a.cookieName(SessionCookie))
-	if err != nil || len(c.Value) > maxToken {
+	name, ok := a.tokenOf(r)
+	if !ok {
 		return Identity{}, ErrSignedOut
 	}
-	hash := hashOf(c.Value)
-	g, err := a.resolve(r.Context(), "", string(hash))
+	g, err := a.resolve(r.Context(), claim{}, name)
 	if err != nil {
 		return Identity{}, err
 	}
-	if now := a.now(); now-g.seen > time.Minute.Milliseconds() {
+	if now := a.now(); now-g.seen > time.Minute.Milliseconds() && a.known.touch(g.claim, now) {
 		// A sign-in is good whether or not its use can be noted: the disk may be full.
-		err := a.store.SignIns().Touch(r.Context(), hash, now)
-		switch {
-		case err == nil:
-			a.known.touch(g.signIn, now)
-		case !errors.Is(err, store.ErrNotFound) && r.Context().Err() == nil:
-			a.o.Log.Warn("use of a sign-in not noted", "person", g.person, "error", err)
+		if err := a.touch(r.Context(), g, now); err != nil && !errors.Is(err, store.ErrNotFound) && r.Context().Err() == nil {
+			a.o.Log.Warn("use of a sign-in not noted", "person", g.rights.Person, "error", err)
 		}
 	}
 	return g.identity(a.Client(r)), nil
+}
+
+// tokenOf is the kind and hash of the token that r brings.
+func (a *Access) tokenOf(r *http.Request) (name string, ok bool) {
+	if key, ok := bearer(r); ok {
+		return string(keyHash) + string(hashOf(key)), len(key) <= maxToken
+	}
+	c, err := r.Cookie(a.cookieName(SessionCookie))
+	if err != nil || len(c.Value) > maxToken {
+		return "", false
+	}
+	return string(signInHash) + string(hashOf(c.Value)), true
+}
+
+// touch notes the use of a sign-in or key.
+func (a *Access) touch(ctx context.Context, g authority, now int64) error {
+	if g.key != "" {
+		return a.store.Keys(g.organization).Touch(ctx, g.key, now)
+	}
+	return a.store.SignIns().Touch(ctx, []byte(g.token[1:]), now)
 }
 
 // over reports whether a sign-in of these times is too old.

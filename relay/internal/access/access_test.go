@@ -365,13 +365,13 @@ func TestRequireAndMay(t *testing.T) {
 		}
 		ask("one's own account", owner, rights.Account, access.Person(owner.PersonID), nil)
 		ask("another's account", owner, rights.Account, access.Person("somebody"), access.ErrForbidden)
-		ask("a permission that nobody defined", owner, 1<<31, access.Relay, access.ErrForbidden)
-		ask("one that nobody defined beside another", owner, rights.See|1<<31, access.Relay, access.ErrForbidden)
-		ask("nothing", owner, 0, access.Relay, access.ErrForbidden)
-		ask("with another's sign-in", other, rights.See, access.Relay, access.ErrForbidden)
-		ask("with no sign-in", access.Identity{Role: store.RoleOwner}, rights.See, access.Relay, access.ErrSignedOut)
+		ask("a permission that nobody defined", owner, 1<<31, access.Organization, access.ErrForbidden)
+		ask("one that nobody defined beside another", owner, rights.See|1<<31, access.Organization, access.ErrForbidden)
+		ask("nothing", owner, 0, access.Organization, access.ErrForbidden)
+		ask("with another's sign-in", other, rights.See, access.Organization, access.ErrForbidden)
+		ask("with no sign-in", access.Identity{Role: store.RoleOwner}, rights.See, access.Organization, access.ErrSignedOut)
 		c.pass(31 * 24 * time.Hour)
-		ask("with an old one", owner, rights.See, access.Relay, access.ErrSignedOut)
+		ask("with an old one", owner, rights.See, access.Organization, access.ErrSignedOut)
 	})
 }
 

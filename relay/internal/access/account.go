@@ -38,7 +38,7 @@ func (a *Access) EndSignIn(ctx context.Context, who Identity, id string) error {
 	if err := a.store.SignIns().End(ctx, who.Actor().Did(audit.SignInEnded, "sign_in", id), who.PersonID, id); err != nil {
 		return fmt.Errorf("end a sign-in: %w", err)
 	}
-	a.announce(Change{SignInID: id})
+	a.Announce(Change{SignInID: id})
 	a.o.Log.Info("a sign-in was ended", "person", who.PersonID, "sign-in", id, "address", who.Address)
 	return nil
 }
@@ -51,6 +51,9 @@ func (a *Access) ChangePassword(ctx context.Context, who Identity, current, pass
 		return err
 	}
 	_, p, err := a.store.SignIns().ByID(ctx, who.SignInID)
+	if errors.Is(err, store.ErrNotFound) { // it ended meanwhile, or is a key
+		return ErrSignedOut
+	}
 	if err != nil {
 		return fmt.Errorf("look up a sign-in: %w", err)
 	}
@@ -77,7 +80,7 @@ func (a *Access) ChangePassword(ctx context.Context, who Identity, current, pass
 	if err != nil {
 		return fmt.Errorf("change a password: %w", err)
 	}
-	a.announce(Change{PersonID: p.ID})
+	a.Announce(Change{PersonID: p.ID})
 	a.o.Log.Warn("a password was changed", "person", p.ID, "address", who.Address, "ended", len(ended))
 	return nil
 }
@@ -116,7 +119,7 @@ func (a *Access) Recover(ctx context.Context, token, password string, from Clien
 	if err := recoveryError(err); err != nil {
 		return Identity{}, nil, err
 	}
-	a.announce(Change{PersonID: p.ID})
+	a.Announce(Change{PersonID: p.ID})
 	a.o.Log.Warn("the owner's password was set anew with a link from the command line", "person", p.ID, "address", from.Address, "ended", len(ended))
 	return a.letIn(ctx, p, from)
 }

@@ -1,98 +1,149 @@
 package access
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
-	orielv1 "oriel/protocol/oriel/v1"
-	"oriel/relay/internal/bus"
 	"oriel/relay/internal/rights"
 	"oriel/relay/internal/store"
 )
 
 // # Authorities
 //
-// What a sign-in may is resolved once and remembered for Believed at most, in one
-// place for all rooms of a node. A change is announced on the bus (access.changed):
-// every node forgets what it remembers of that sign-in or person, and then tells its
-// rooms, so that what they ask next is read anew. What was being read as the
-// announcement came is not remembered. A node that hears no announcements, because
-// its bus is away or somebody changed the database by hand, is wrong for Believed at
-// most; what sessions rest on is read anew each time (Recheck).
+// What somebody may is resolved once and remembered for Believed at most, in one place
+// for all rooms of a node: for each sign-in or API key, in each organization that it is
+// used in. So are the groups that a computer is in. A change is announced on the bus
+// (access.changed): every node forgets what it remembers of that sign-in, person or
+// organization, and then tells its rooms, so that what they ask next is read anew. What
+// was being read as the announcement came is not remembered. A node that hears no
+// announcements, because its bus is away or somebody changed the database by hand, is
+// wrong for Believed at most; what sessions rest on is read anew each time (Recheck).
 
 // Bounds of what is remembered.
 const (
 	Believed       = 5 * time.Second
 	maxAuthorities = 4096
+	maxPlaces      = 16384
 )
 
-// authority is a sign-in, resolved: who it is, what they may, and until when.
-type authority struct {
-	signIn, token       string // ids: the sign-in's, and the hash of its token
-	organization        store.OrganizationID
-	person, name, email string
-	role                string
-	may                 rights.Permission // on everything
-	created, seen       int64
-	read                time.Time
+// claim is what somebody comes with, and where they are at work. Its zero value is none.
+type claim struct {
+	signIn, key  string // one of them; ids
+	organization store.OrganizationID
 }
 
+// authority is a claim, resolved: who it is, what they may, and until when.
+type authority struct {
+	claim
+	token         string // kind and hash of the token that names it; empty: none does
+	name, email   string
+	role          string
+	created, seen int64 // of a key seen is its last use
+	expires       int64 // of a key; 0: never
+	rights        *rights.Authority
+	read          time.Time
+}
+
+// authorityOf is what the database says, in terms of rights. What cannot be read there
+// gives nothing.
 func authorityOf(a store.Authority, read time.Time) authority {
-	g := authority{signIn: a.SignIn.ID, token: string(a.SignIn.TokenHash), organization: a.SignIn.Organization,
-		person: a.Person.ID, name: a.Person.Name, email: a.Email,
-		may: rights.About, created: a.SignIn.CreatedAt, seen: a.SignIn.SeenAt, read: read}
-	if a.Active() {
-		g.role, g.may = a.Role, permissions(a.Role)
+	o := a.SignIn.Organization
+	g := authority{claim: claim{signIn: a.SignIn.ID, organization: o}, token: string(signInHash) + string(a.SignIn.TokenHash),
+		name: a.Person.Name, email: a.Email, role: a.Role, created: a.SignIn.CreatedAt, seen: a.SignIn.SeenAt, read: read}
+	bound := rights.Everything
+	if k := a.Key; k.ID != "" {
+		g.claim, g.token = claim{key: k.ID, organization: o}, string(keyHash)+string(k.TokenHash)
+		g.created, g.seen, g.expires = k.CreatedAt, k.UsedAt, k.ExpiresAt
+		bound, _ = rights.Parse(k.Permissions)
+	}
+	g.rights = &rights.Authority{Organization: string(o), First: o.First(), Person: a.Person.ID,
+		Active: a.Active(), Role: roleOf(a.Role, a.Permissions), Bound: bound, Grants: make([]rights.Grant, 0, len(a.Grants))}
+	for _, given := range a.Grants {
+		if one, ok := grantOf(given); ok {
+			g.rights.Grants = append(g.rights.Grants, one)
+		}
 	}
 	return g
 }
 
-// permissions of a role on everything the relay has.
-func permissions(role string) rights.Permission {
-	r, _ := rights.BuiltIn(role)
-	return r.Permissions&^rights.Account | rights.About
+// roleOf is a role that every organization has, or one of an organization's own.
+func roleOf(id, permissions string) rights.Role {
+	if r, ok := rights.BuiltIn(id); ok {
+		return r
+	}
+	may, _ := rights.Parse(permissions) // words of a newer relay's give nothing here
+	return rights.Role{ID: id, Permissions: may}
 }
 
-// allows reports whether g may do all of what on it.
-func (g authority) allows(what rights.Permission, on Object) bool {
-	may := g.may
-	if on == Person(g.person) {
-		may |= rights.Account
+// grantOf is false for a grant whose hours this relay cannot read.
+func grantOf(g store.Given) (rights.Grant, bool) {
+	hours, err := rights.ParseHours(g.Hours)
+	one := rights.Grant{ID: g.ID, Role: roleOf(g.Role, g.Permissions), On: rights.Object{Kind: rights.Kind(g.ObjectKind), ID: g.ObjectID},
+		Hours: hours, From: moment(g.FromAt), Until: moment(g.UntilAt), Approval: g.Approval}
+	if g.SubjectKind == store.SubjectTeam {
+		one.Team = g.SubjectID
 	}
-	return what != 0 && what&^may == 0
+	for _, a := range g.Approved {
+		one.Approvals = append(one.Approvals, rights.Approval{Until: moment(a.UntilAt),
+			On: rights.Place{Organization: string(g.Organization), Object: rights.Object{Kind: rights.KindComputer, ID: a.ComputerID}, Groups: a.Groups}})
+	}
+	return one, err == nil
+}
+
+// moment of the database; 0 is none.
+func moment(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
 }
 
 func (g authority) identity(c Client) Identity {
-	return Identity{Organization: g.organization, PersonID: g.person, Name: g.name, Email: g.email, Role: g.role, SignInID: g.signIn, Client: c}
+	return Identity{Organization: g.organization, PersonID: g.rights.Person, Name: g.name, Email: g.email, Role: g.role,
+		SignInID: g.signIn, KeyID: g.key, Client: c}
 }
 
-// authorities are those that are remembered.
+// authorities are those that are remembered, with the places of computers.
 type authorities struct {
 	mu      sync.Mutex
-	signIns map[string]authority // protected by mu; by sign-in
-	tokens  map[string]string    // protected by mu; sign-ins by the hash of their token
-	version uint64               // protected by mu; counts what was forgotten
+	all     map[claim]authority      // protected by mu
+	named   map[string]claim         // protected by mu; by the hash of a token, and by a sign-in's id its own organization's
+	places  map[store.Ref]remembered // protected by mu
+	version uint64                   // protected by mu; counts what was forgotten
 }
 
-// find is the authority of a sign-in or, without one, of a token. The version is
-// for put, if there is none.
-func (c *authorities) find(signIn, token string, now time.Time) (g authority, version uint64, ok bool) {
+// remembered is the groups that a computer is in.
+type remembered struct {
+	groups []string
+	read   time.Time
+}
+
+func newAuthorities() *authorities {
+	return &authorities{all: make(map[claim]authority), named: make(map[string]claim), places: make(map[store.Ref]remembered)}
+}
+
+// find is the authority of a claim or, where that has no organization, of a name: the
+// hash of a token, or the id of a sign-in. The version is for put, if there is none.
+func (c *authorities) find(of claim, name string, now time.Time) (g authority, version uint64, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if signIn == "" {
-		signIn = c.tokens[token]
+	if of.organization == "" {
+		of = c.named[name]
 	}
-	g, ok = c.signIns[signIn]
-	return g, c.version, ok && g.believed(now)
+	g, ok = c.all[of]
+	return g, c.version, ok && believed(g.read, now)
 }
 
-func (g authority) believed(now time.Time) bool {
-	age := now.Sub(g.read)
+// place is the groups of a computer.
+func (c *authorities) place(of store.Ref, now time.Time) (groups []string, version uint64, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p, ok := c.places[of]
+	return p.groups, c.version, ok && believed(p.read, now)
+}
+
+func believed(read, now time.Time) bool {
+	age := now.Sub(read)
 	return age >= 0 && age < Believed
 }
 
@@ -103,16 +154,35 @@ func (c *authorities) put(g authority, version uint64) {
 	if c.version != version {
 		return
 	}
-	if len(c.signIns) >= maxAuthorities {
-		c.drop(func(old authority) bool { return !old.believed(g.read) })
+	if len(c.all) >= maxAuthorities {
+		c.drop(func(old authority) bool { return !believed(old.read, g.read) })
 	}
-	for id := range c.signIns { // any: it is only read again
-		if len(c.signIns) < maxAuthorities {
+	for of := range c.all { // any: it is only read again
+		if len(c.all) < maxAuthorities {
 			break
 		}
-		c.drop(func(old authority) bool { return old.signIn == id })
+		c.drop(func(old authority) bool { return old.claim == of })
 	}
-	c.signIns[g.signIn], c.tokens[g.token] = g, g.signIn
+	c.all[g.claim] = g
+	if g.token != "" {
+		c.named[g.token] = g.claim
+	}
+	if g.token != "" && g.signIn != "" {
+		c.named[g.signIn] = g.claim
+	}
+}
+
+// putPlace likewise remembers the groups of a computer.
+func (c *authorities) putPlace(of store.Ref, groups []string, now time.Time, version uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.version != version {
+		return
+	}
+	if len(c.places) >= maxPlaces {
+		clear(c.places) // they are only read again
+	}
+	c.places[of] = remembered{groups, now}
 }
 
 // forget forgets those for which is holds.
@@ -123,135 +193,41 @@ func (c *authorities) forget(is func(authority) bool) {
 	c.drop(is)
 }
 
-// drop takes authorities out; mu is held.
-func (c *authorities) drop(is func(authority) bool) {
-	for id, g := range c.signIns {
-		if is(g) {
-			delete(c.signIns, id)
-			delete(c.tokens, g.token)
-		}
-	}
-}
-
-// touch notes that a sign-in was seen.
-func (c *authorities) touch(signIn string, seen int64) {
+// forgetPlaces forgets where the computers of an organization are; of "" all.
+func (c *authorities) forgetPlaces(o store.OrganizationID) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if g, ok := c.signIns[signIn]; ok {
-		g.seen = max(g.seen, seen)
-		c.signIns[signIn] = g
-	}
-}
-
-// resolve is the authority of a sign-in or, without one, of a token that is not
-// over. Errors: ErrSignedOut.
-func (a *Access) resolve(ctx context.Context, signIn, token string) (authority, error) {
-	now := a.o.Now()
-	g, version, ok := a.known.find(signIn, token, now)
-	if !ok {
-		var read store.Authority
-		var err error
-		if signIn != "" {
-			read, err = a.store.SignIns().AuthorityOf(ctx, signIn, now.UnixMilli())
-		} else {
-			read, err = a.store.SignIns().Authority(ctx, []byte(token), now.UnixMilli())
-		}
-		if errors.Is(err, store.ErrNotFound) {
-			return authority{}, ErrSignedOut
-		}
-		if err != nil {
-			return authority{}, fmt.Errorf("look up a sign-in: %w", err)
-		}
-		g = authorityOf(read, now)
-		a.known.put(g, version)
-	}
-	if a.over(g.created, g.seen) {
-		return authority{}, ErrSignedOut
-	}
-	return g, nil
-}
-
-// recheckAtOnce is how many sign-ins one statement reads.
-const recheckAtOnce = 500
-
-// Recheck reads anew what these sign-ins may, so that the questions that follow are
-// answered by what holds now, whatever was remembered.
-func (a *Access) Recheck(ctx context.Context, signIns ...string) error {
-	ids := make(map[string]bool, len(signIns))
-	for _, id := range signIns {
-		ids[id] = true
-	}
-	for some := range slices.Chunk(slices.Collect(maps.Keys(ids)), recheckAtOnce) {
-		now := a.o.Now()
-		// Forgotten first: of what cannot be read nothing is believed.
-		a.known.forget(func(g authority) bool { return ids[g.signIn] })
-		_, version, _ := a.known.find("", "", now)
-		all, err := a.store.SignIns().Authorities(ctx, now.UnixMilli(), some...)
-		if err != nil {
-			return fmt.Errorf("look up sign-ins: %w", err)
-		}
-		for _, one := range all {
-			a.known.put(authorityOf(one, now), version)
+	c.version++
+	for of := range c.places {
+		if o == "" || of.Organization == o {
+			delete(c.places, of)
 		}
 	}
-	return nil
 }
 
-// Change is what holds no longer: what a sign-in was, or all of a person; of
-// neither, anything.
-type Change struct{ SignInID, PersonID string }
-
-// OnChange has fn called on this node after each change, wherever it was made.
-// fn must not block.
-func (a *Access) OnChange(fn func(Change)) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.listeners = append(a.listeners, fn)
-}
-
-// hear forgets what c concerns, and tells this node's rooms.
-func (a *Access) hear(c Change) {
-	a.forgetChanged(c)
-	a.mu.Lock()
-	listeners := slices.Clone(a.listeners)
-	a.mu.Unlock()
-	for _, fn := range listeners {
-		fn(c)
-	}
-}
-
-func (a *Access) forgetChanged(c Change) {
-	a.known.forget(func(g authority) bool {
-		return c == (Change{}) || c.SignInID != "" && g.signIn == c.SignInID || c.PersonID != "" && g.person == c.PersonID
-	})
-}
-
-// announce tells all nodes of a change that the database has.
-func (a *Access) announce(c Change) {
-	a.forgetChanged(c) // here at once, before whoever made the change asks again
-	var err error = bus.ErrUnavailable
-	if a.o.Bus != nil {
-		err = a.o.Bus.Publish(bus.AccessChanged, &orielv1.BusMessage{Body: &orielv1.BusMessage_AccessChanged{
-			AccessChanged: &orielv1.BusAccessChanged{SignInId: c.SignInID, PersonId: c.PersonID}}})
-		if err != nil {
-			a.o.Log.Warn("change of access not announced", "err", err)
+// drop takes authorities out; mu is held.
+func (c *authorities) drop(is func(authority) bool) {
+	for of, g := range c.all {
+		if is(g) {
+			delete(c.all, of)
+			for _, name := range []string{g.token, g.signIn} {
+				if c.named[name] == of {
+					delete(c.named, name)
+				}
+			}
 		}
 	}
-	if err != nil {
-		a.hear(c)
-	}
 }
 
-// Run hears what other nodes announce, until ctx ends.
-func (a *Access) Run(ctx context.Context) error {
-	sub, err := a.o.Bus.Subscribe(bus.AccessChanged, func(m *orielv1.BusMessage, _ bus.Reply) {
-		a.hear(Change{m.GetAccessChanged().GetSignInId(), m.GetAccessChanged().GetPersonId()})
-	})
-	if err != nil {
-		return err
+// touch notes that a sign-in or key was seen, and reports whether it was not for a minute.
+func (c *authorities) touch(of claim, now int64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	g, ok := c.all[of]
+	if !ok || now-g.seen <= time.Minute.Milliseconds() {
+		return false
 	}
-	defer sub.Close()
-	a.o.Bus.OnReconnect(func() { a.hear(Change{}) }) // what was announced meanwhile is lost
-	<-ctx.Done()
-	return nil
+	g.seen = now
+	c.all[of] = g
+	return true
 }

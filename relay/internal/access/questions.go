@@ -4,22 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"oriel/relay/internal/audit"
 	"oriel/relay/internal/rights"
 	"oriel/relay/internal/store"
 )
 
-// Object is what a permission is about.
+// Object is what a permission is about, in the organization of who asks.
 type Object struct{ Kind, ID string }
 
-// Relay is the object of permissions that are about no single thing.
-var Relay = Object{Kind: "relay"}
+// Organization is the object of permissions that are about no single thing.
+var Organization = Object{Kind: "organization"}
 
 // Computer is one computer.
 func Computer(id string) Object { return Object{"computer", id} }
 
-// Session is one session in the journal.
+// Group is one group of computers.
+func Group(id string) Object { return Object{"group", id} }
+
+// Session is one session in the journal; it is where its computer is.
 func Session(id string) Object { return Object{"session", id} }
 
 // Person is one person.
@@ -58,32 +63,128 @@ func (a *Access) Require(ctx context.Context, who Identity, what rights.Permissi
 // May is Require where nobody attempts anything: what to offer, and whether what
 // was begun may go on. It is answered alike, and nobody is told.
 func (a *Access) May(ctx context.Context, who Identity, what rights.Permission, on Object) error {
-	if who.SignInID == "" {
-		return ErrSignedOut
-	}
-	g, err := a.resolve(ctx, who.SignInID, "")
+	_, err := a.MayUntil(ctx, who, what, on)
+	return err
+}
+
+// MayUntil is May with the first moment at which the answer will be no, when hours close,
+// a grant ends or an approval runs out; zero: none is near (rights.Horizon). A change may
+// always bring it sooner, or later.
+func (a *Access) MayUntil(ctx context.Context, who Identity, what rights.Permission, on Object) (time.Time, error) {
+	g, err := a.of(ctx, who)
 	if err != nil {
-		return err
+		return time.Time{}, err
 	}
-	if g.person != who.PersonID || !g.allows(what, on) {
-		return fmt.Errorf("%w (%s)", ErrForbidden, what)
+	at, err := a.place(ctx, g, what, on)
+	if err != nil {
+		return time.Time{}, err
 	}
-	return nil
+	now := a.o.Now()
+	d := g.rights.Decide(what, at, now)
+	if !d.Allowed {
+		return time.Time{}, refuse(g.rights.Explain(what, at, now), what)
+	}
+	return d.Until, nil
+}
+
+// refusal is an ErrForbidden with what is missing.
+type refusal struct {
+	error
+	missing []rights.Missing
+}
+
+func (r refusal) Unwrap() error { return r.error }
+
+// refuse is ErrForbidden in the words of what is in the way of all of it.
+func refuse(why rights.Why, what rights.Permission) error {
+	err := ErrForbidden
+	if len(why.Missing) == 1 {
+		const layout = "2 January 2006 at 15:04 MST"
+		switch m := why.Missing[0]; {
+		case m.Reason == rights.ReasonApproval:
+			err = err.Saying("this needs the approval of a second person; ask for it, and try again once you have it")
+		case m.Reason == rights.ReasonOutsideHours && !m.From.IsZero():
+			err = err.Saying("you may do this within certain hours only; they begin again on " + m.From.Format(layout))
+		case m.Reason == rights.ReasonNotBegun && !m.From.IsZero():
+			err = err.Saying("you may not do this yet; your access begins on " + m.From.Format(layout))
+		case m.Reason == rights.ReasonEnded:
+			err = err.Saying("your access to this has ended; ask an admin of the organization to renew it")
+		}
+	}
+	return refusal{fmt.Errorf("%w (%s)", err, what), why.Missing}
+}
+
+// TimeIsUp reports whether err is an ErrForbidden of which the clock is the cause: hours
+// closed, a grant ended, an approval ran out.
+func TimeIsUp(err error) bool {
+	var r refusal
+	return errors.As(err, &r) && len(r.missing) > 0 && !slices.ContainsFunc(r.missing, func(m rights.Missing) bool {
+		return m.Reason != rights.ReasonOutsideHours && m.Reason != rights.ReasonEnded && m.Reason != rights.ReasonApproval
+	})
+}
+
+// of is the authority of who, in the organization where they are at work. An identity
+// that names somebody else than its sign-in does is nobody's. Errors: ErrSignedOut,
+// ErrForbidden.
+func (a *Access) of(ctx context.Context, who Identity) (authority, error) {
+	if who.SignInID == "" && who.KeyID == "" {
+		return authority{}, ErrSignedOut
+	}
+	g, err := a.resolve(ctx, who.claim(), "")
+	if err == nil && g.rights.Person != who.PersonID {
+		err = ErrForbidden
+	}
+	return g, err
 }
 
 // Visibility is of which computers somebody may know.
 type Visibility = store.Visibility
 
 // Visible is the question of a list and of what is told by and by: on which computers
-// who may do what, for the store to look for no others. Nobody is told that it was
-// asked. Errors: ErrSignedOut; who may nothing sees nothing.
+// who may do what, which is one permission, for the store to look for no others. Nobody
+// is told that it was asked. Errors: ErrSignedOut; who may nothing sees nothing.
 func (a *Access) Visible(ctx context.Context, who Identity, what rights.Permission) (Visibility, error) {
-	if who.SignInID == "" {
-		return Visibility{}, ErrSignedOut
+	g, err := a.of(ctx, who)
+	if errors.Is(err, ErrForbidden) {
+		return Visibility{}, nil
 	}
-	g, err := a.resolve(ctx, who.SignInID, "")
 	if err != nil {
 		return Visibility{}, err
 	}
-	return Visibility{All: g.person == who.PersonID && what&^g.may == 0 && what != 0}, nil
+	v := g.rights.Visible(what, a.o.Now())
+	return Visibility{All: v.All, Groups: v.Groups, Computers: v.Computers}, nil
+}
+
+// MayGive says ErrForbidden where who may not give what to others on that object, because
+// they lack some of it, or have it under a condition.
+func (a *Access) MayGive(ctx context.Context, who Identity, what rights.Permission, on Object) error {
+	g, err := a.of(ctx, who)
+	if err != nil {
+		return err
+	}
+	at, err := a.place(ctx, g, what, on)
+	if err != nil {
+		return err
+	}
+	if !g.rights.MayGive(what, at, a.o.Now()) {
+		return fmt.Errorf("%w (give %s)", ErrForbidden, what)
+	}
+	return nil
+}
+
+// Explain is the question why a member of who's organization may do what there, or what
+// is missing, as the database says now. Whether who may know is asked apart. Errors:
+// store.ErrNotFound where the organization has no such member.
+func (a *Access) Explain(ctx context.Context, who Identity, person string, what rights.Permission, on Object) (rights.Why, error) {
+	now := a.o.Now()
+	found, err := a.store.Members(who.Organization).Authority(ctx, person, now.UnixMilli())
+	if err != nil {
+		return rights.Why{}, fmt.Errorf("look up a member: %w", err)
+	}
+	g := authorityOf(found, now)
+	at, err := a.place(ctx, g, what, on)
+	if err != nil {
+		return rights.Why{}, err
+	}
+	return g.rights.Explain(what, at, now), nil
 }

@@ -26,7 +26,7 @@ func TestSignInWithFullDisk(t *testing.T) {
 	if got, err := a.Identify(request(cookie)); err != nil || got.PersonID != who.PersonID {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if err := a.Require(t.Context(), who, rights.See, access.Relay); err != nil {
+	if err := a.Require(t.Context(), who, rights.See, access.Organization); err != nil {
 		t.Error(err)
 	}
 }

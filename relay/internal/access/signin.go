@@ -83,7 +83,7 @@ func (a *Access) SignOut(r *http.Request) (*http.Cookie, error) {
 			return nil, fmt.Errorf("end a sign-in: %w", err)
 		}
 		if err == nil {
-			a.announce(Change{SignInID: id})
+			a.Announce(Change{SignInID: id})
 		}
 	}
 	return a.cookie(SessionCookie, "", 0), nil

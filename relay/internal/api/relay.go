@@ -33,7 +33,7 @@ func (a *API) relay() {
 }
 
 func (a *API) relayInfo(ctx context.Context, _ *nothingIn) (*relayOut, error) {
-	if err := a.require(ctx, rights.About, access.Relay); err != nil {
+	if err := a.require(ctx, rights.About, access.Organization); err != nil {
 		return nil, err
 	}
 	files := a.o.Relay.AgentFiles()

@@ -81,7 +81,7 @@ func (a *API) sessions() {
 }
 
 func (a *API) listSessions(ctx context.Context, in *sessionsIn) (*listOut[Session], error) {
-	if err := a.require(ctx, rights.Journal, access.Relay); err != nil {
+	if err := a.require(ctx, rights.Journal, access.Organization); err != nil {
 		return nil, err
 	}
 	f := journal.Filter{ComputerID: in.Computer, OperatorID: in.Operator, Words: in.Words, OldestFirst: in.Sort == "started_at"}

@@ -71,7 +71,7 @@ func (a *API) tokens() {
 }
 
 func (a *API) listTokens(ctx context.Context, in *tokensIn) (*listOut[EnrollmentToken], error) {
-	if err := a.require(ctx, rights.Enroll, access.Relay); err != nil {
+	if err := a.require(ctx, rights.Enroll, access.Organization); err != nil {
 		return nil, err
 	}
 	all, err := a.o.Fleet.Tokens(ctx, organization(ctx))
@@ -82,7 +82,7 @@ func (a *API) listTokens(ctx context.Context, in *tokensIn) (*listOut[Enrollment
 }
 
 func (a *API) createToken(ctx context.Context, in *newTokenIn) (*created[NewEnrollmentToken], error) {
-	if err := a.require(ctx, rights.Enroll, access.Relay); err != nil {
+	if err := a.require(ctx, rights.Enroll, access.Organization); err != nil {
 		return nil, err
 	}
 	note := strings.TrimSpace(in.Body.Note)
@@ -126,7 +126,7 @@ func (a *API) command(token string) (string, error) {
 }
 
 func (a *API) revokeToken(ctx context.Context, in *idIn) (*struct{}, error) {
-	if err := a.require(ctx, rights.Enroll, access.Relay); err != nil {
+	if err := a.require(ctx, rights.Enroll, access.Organization); err != nil {
 		return nil, err
 	}
 	return nil, a.o.Fleet.RevokeToken(ctx, actor(ctx), own(ctx, in.ID))

@@ -55,7 +55,7 @@ func (a *API) waiting() {
 }
 
 func (a *API) listWaiting(ctx context.Context, in *waitingIn) (*listOut[WaitingComputer], error) {
-	if err := a.require(ctx, rights.Enroll, access.Relay); err != nil {
+	if err := a.require(ctx, rights.Enroll, access.Organization); err != nil {
 		return nil, err
 	}
 	all, err := a.o.Fleet.Waiting(ctx, organization(ctx))
@@ -66,7 +66,7 @@ func (a *API) listWaiting(ctx context.Context, in *waitingIn) (*listOut[WaitingC
 }
 
 func (a *API) takeBack(ctx context.Context, in *takeBackIn) (*created[Computer], error) {
-	if err := a.require(ctx, rights.Enroll, access.Relay); err != nil {
+	if err := a.require(ctx, rights.Enroll, access.Organization); err != nil {
 		return nil, err
 	}
 	return once(ctx, a, in.Key, nil, func(ctx context.Context) (Computer, error) {
@@ -78,7 +78,7 @@ func (a *API) takeBack(ctx context.Context, in *takeBackIn) (*created[Computer],
 }
 
 func (a *API) forgetWaiting(ctx context.Context, in *idIn) (*struct{}, error) {
-	if err := a.require(ctx, rights.Enroll, access.Relay); err != nil {
+	if err := a.require(ctx, rights.Enroll, access.Organization); err != nil {
 		return nil, err
 	}
 	return nil, a.o.Fleet.ForgetWaiting(ctx, actor(ctx), own(ctx, in.ID))

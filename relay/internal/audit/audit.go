@@ -43,6 +43,7 @@ const (
 	OwnerMade         Action = "owner.made"
 	SignedIn          Action = "sign_in.made"
 	SignInEnded       Action = "sign_in.ended"
+	SignInSwitched    Action = "sign_in.switched"
 	PasswordChanged   Action = "password.changed"
 	PasswordRecovered Action = "password.recovered"
 	RecoveryMade      Action = "recovery.made"

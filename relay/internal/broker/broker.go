@@ -92,8 +92,9 @@ type Options struct {
 // Broker is the live sessions whose tabs are on this node. Its methods may be
 // called from any goroutine.
 type Broker struct {
-	o     Options
-	retry chan store.Ref // computers that came, for Run
+	o       Options
+	retry   chan store.Ref // computers that came, for Run
+	changed chan struct{}  // what sessions rest on did, for watch
 
 	tickets *tickets
 	united  atomic.Int64 // since when the bus is there, in Unix milliseconds
@@ -126,7 +127,7 @@ func New(o Options) *Broker {
 	if o.ICE == nil {
 		o.ICE = func(string, string, time.Time) []*orielv1.IceServer { return nil }
 	}
-	return &Broker{o: o, retry: make(chan store.Ref, 1024), tickets: newTickets(),
+	return &Broker{o: o, retry: make(chan store.Ref, 1024), changed: make(chan struct{}, 1), tickets: newTickets(),
 		waiting: make(map[*request]bool), sessions: make(map[string]*live), unwritten: make(map[string]journal.Carried)}
 }
 
@@ -159,13 +160,7 @@ func (b *Broker) Run(ctx context.Context) error {
 		return err
 	}
 	defer sub.Close()
-	changed := make(chan struct{}, 1)
-	b.o.Access.OnChange(func(access.Change) {
-		select {
-		case changed <- struct{}{}:
-		default:
-		}
-	})
+	b.o.Access.OnChange(func(access.Change) { b.nudge() })
 	lost, err := b.o.Bus.Subscribe(bus.AgentLost, func(m *orielv1.BusMessage, _ bus.Reply) { b.agentLost(m.GetAgentLost().GetComputerId()) })
 	if err != nil {
 		return err
@@ -178,7 +173,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	defer tickets.Close()
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	wg.Go(func() { b.watch(ctx, changed) })
+	wg.Go(func() { b.watch(ctx) })
 	back := make(chan struct{}, 1)
 	b.united.Store(b.o.Now().UnixMilli())
 	b.o.Bus.OnReconnect(func() {

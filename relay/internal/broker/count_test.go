@@ -54,7 +54,7 @@ func TestStatementsAndRequestsFromClickToOffer(t *testing.T) {
 			if tc.name == "forgotten" {
 				cancel() // as if the database had been away as the hub asked for its tabs
 			}
-			err := w.tabs.Access.Recheck(ctx, w.who.SignInID)
+			err := w.tabs.Access.Recheck(ctx, w.who)
 			cancel()
 			if (err != nil) != (tc.name == "forgotten") {
 				t.Fatal(err)

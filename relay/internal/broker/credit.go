@@ -34,10 +34,10 @@ func (b *Broker) Over(ctx context.Context, all []Credit) ([]Credit, error) {
 	q := &question{b: b, signIns: make(map[access.Identity]error), sessions: make(map[string]error)}
 	var over []Credit
 	var failed error
-	var signIns []string
+	var signIns []access.Identity
 	for _, c := range all {
 		if signIn, _, ok := c.ticket(); ok {
-			signIns = append(signIns, signIn)
+			signIns = append(signIns, access.Identity{SignInID: signIn})
 		}
 	}
 	if err := b.o.Access.Recheck(ctx, signIns...); err != nil {
@@ -97,8 +97,9 @@ func (q *question) over(ctx context.Context, c Credit) error {
 func (q *question) signIn(ctx context.Context, who access.Identity) error {
 	err, asked := q.signIns[who]
 	if !asked {
-		err = q.b.o.Access.May(ctx, who, rights.Connect, access.Computer(""))
-		if errors.Is(err, access.ErrSignedOut) || errors.Is(err, access.ErrForbidden) {
+		var to access.Visibility
+		to, err = q.b.o.Access.Visible(ctx, who, rights.Connect)
+		if errors.Is(err, access.ErrSignedOut) || err == nil && to.None() {
 			err = errCreditOver
 		}
 		q.signIns[who] = err

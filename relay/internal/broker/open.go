@@ -148,20 +148,21 @@ func (b *Broker) allowed(ctx context.Context, r *request) (fleet.Opening, error)
 	return o, err
 }
 
-// may is the question of every session while it runs.
-func (b *Broker) may(ctx context.Context, who access.Identity, computer store.Ref, scopes []orielv1.Scope) error {
+// may is the question of every session while it runs: until when it may go on, if no
+// change comes; zero: that is not near.
+func (b *Broker) may(ctx context.Context, who access.Identity, computer store.Ref, scopes []orielv1.Scope) (until time.Time, err error) {
 	permission, err := needs(scopes)
 	if err == nil {
-		err = b.o.Access.May(ctx, who, permission, access.Computer(computer.ID))
+		until, err = b.o.Access.MayUntil(ctx, who, permission, access.Computer(computer.ID))
 	}
 	if err != nil {
-		return err
+		return time.Time{}, err
 	}
 	c, err := b.o.Fleet.Record(ctx, computer)
 	if err == nil && c.Blocked {
 		err = fleet.ErrBlocked
 	}
-	return err
+	return until, err
 }
 
 // try forwards r if its computer is there, or leaves it waiting. One goroutine
@@ -248,7 +249,15 @@ func (b *Broker) attempt(ctx context.Context, r *request) error {
 	if err != nil {
 		return b.failed(ctx, r, e, nil, err)
 	}
+	until, err := b.o.Access.MayUntil(ctx, r.seat.tab.Who(), r.needs, access.Computer(r.computer.ID))
+	if err != nil {
+		return b.failed(ctx, r, e, l, err)
+	}
 	g := b.grant(r, e.JournalEntry, computer.Record, b.o.Now())
+	if !until.IsZero() {
+		g.EndsAt = until.UnixMilli()
+		b.nudge()
+	}
 	b.mu.Lock()
 	r.grant = g
 	b.mu.Unlock()

@@ -25,32 +25,50 @@ import (
 // announced (a sign-in gets too old; a row is removed on the command line). What the
 // relay cannot say, because it is away or its database is, the lease of the grant ends:
 // each report of an agent asks as well, and is answered with a renewal.
+//
+// What ends by the clock, because hours close or a grant runs out, the grant says to the
+// agent (ends_at), and watch asks at that moment, so that both sides end it.
 
 // watch asks whether running sessions may go on, each Options.Ask and whenever
 // something changed, until ctx ends.
-func (b *Broker) watch(ctx context.Context, changed <-chan struct{}) {
-	tick := time.NewTicker(b.o.Ask)
+func (b *Broker) watch(ctx context.Context) {
+	tick, due := time.NewTicker(b.o.Ask), time.NewTimer(0)
 	defer tick.Stop()
+	defer due.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		case <-changed:
+		case <-b.changed:
+		case <-due.C:
 		}
 		b.endAllUnwritten(ctx)
-		if err := b.endForbidden(ctx); err != nil && ctx.Err() == nil {
+		next, err := b.endForbidden(ctx)
+		if err != nil && ctx.Err() == nil {
 			b.o.Log.Warn("not asked whether sessions may go on", "err", err)
 		}
+		due.Stop()
+		if !next.IsZero() {
+			due.Reset(max(0, next.Sub(b.o.Now())))
+		}
+	}
+}
+
+// nudge has watch ask soon.
+func (b *Broker) nudge() {
+	select {
+	case b.changed <- struct{}{}:
+	default:
 	}
 }
 
 // renew answers a report of a running session with the renewal of its lease, if
 // it may go on, or ends it. While the database does not answer it does neither.
 func (b *Broker) renew(ctx context.Context, e journal.Carried, reply func(*orielv1.ToAgent)) error {
-	why := b.o.Access.Recheck(ctx, e.SignInID)
+	why := b.o.Access.Recheck(ctx, operator(e))
 	if why == nil {
-		why = b.may(ctx, operator(e), e.Computer(), e.Now)
+		_, why = b.may(ctx, operator(e), e.Computer(), e.Now)
 	}
 	if b.endUnwritten(ctx, e.Ref()) {
 		reply(endMessage(e.GetSessionId(), orielv1.EndReason_END_REASON_ENDED))
@@ -84,20 +102,21 @@ type basis struct {
 }
 
 // endForbidden ends the running sessions whose basis is gone. A database that does
-// not answer is no reason to end one.
-func (b *Broker) endForbidden(ctx context.Context) error {
+// not answer is no reason to end one. It returns the first moment at which one of the
+// others is to end; zero: none is near.
+func (b *Broker) endForbidden(ctx context.Context) (next time.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	running, err := b.o.Journal.AllRunning(ctx)
 	if err != nil {
-		return err
+		return time.Time{}, err
 	}
-	signIns := make([]string, len(running))
+	operators := make([]access.Identity, len(running))
 	for i, e := range running {
-		signIns[i] = e.SignInID
+		operators[i] = operator(e)
 	}
-	if err := b.o.Access.Recheck(ctx, signIns...); err != nil {
-		return err
+	if err := b.o.Access.Recheck(ctx, operators...); err != nil {
+		return time.Time{}, err
 	}
 	asked := make(map[basis]error)
 	var failed error
@@ -105,8 +124,12 @@ func (b *Broker) endForbidden(ctx context.Context) error {
 		on := basis{operator(e), e.Computer(), orielv1.Words(e.Now)}
 		why, known := asked[on]
 		if !known {
-			why = b.may(ctx, on.who, on.computer, e.Now)
+			var until time.Time
+			until, why = b.may(ctx, on.who, on.computer, e.Now)
 			asked[on] = why
+			if why == nil && !until.IsZero() && (next.IsZero() || until.Before(next)) {
+				next = until
+			}
 		}
 		reason, detail, over := verdict(why)
 		switch {
@@ -116,7 +139,7 @@ func (b *Broker) endForbidden(ctx context.Context) error {
 			failed = errors.Join(failed, why)
 		}
 	}
-	return failed
+	return next, failed
 }
 
 // endIfCarried ends a session, unless another sign-in than the one that was
@@ -137,6 +160,8 @@ func verdict(err error) (reason orielv1.EndReason, detail string, over bool) {
 	switch {
 	case errors.Is(err, access.ErrSignedOut):
 		return orielv1.EndReason_END_REASON_OPERATOR, "the operator signed out", true
+	case access.TimeIsUp(err):
+		return orielv1.EndReason_END_REASON_TIME_UP, "the time in which the operator may do this is over", true
 	case errors.Is(err, access.ErrForbidden):
 		return orielv1.EndReason_END_REASON_ENDED, "the operator may not do this on this computer any more", true
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, fleet.ErrBlocked):

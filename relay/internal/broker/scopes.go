@@ -25,8 +25,17 @@ import (
 
 // permissions are what each scope needs. One that is not here this relay does not know.
 var permissions = map[orielv1.Scope]rights.Permission{
-	orielv1.Scope_SCOPE_VIEW:    rights.Connect,
-	orielv1.Scope_SCOPE_CONTROL: rights.Control,
+	orielv1.Scope_SCOPE_VIEW:            rights.Connect,
+	orielv1.Scope_SCOPE_CONTROL:         rights.Control,
+	orielv1.Scope_SCOPE_CLIPBOARD_READ:  rights.ClipboardRead,
+	orielv1.Scope_SCOPE_CLIPBOARD_WRITE: rights.ClipboardWrite,
+	orielv1.Scope_SCOPE_FILES_READ:      rights.FilesRead,
+	orielv1.Scope_SCOPE_FILES_WRITE:     rights.FilesWrite,
+	orielv1.Scope_SCOPE_TERMINAL:        rights.Terminal,
+	orielv1.Scope_SCOPE_SOUND:           rights.Sound,
+	orielv1.Scope_SCOPE_POWER:           rights.Power,
+	orielv1.Scope_SCOPE_RECORDING:       rights.Recording,
+	orielv1.Scope_SCOPE_FORWARD:         rights.Forward,
 }
 
 // needs are the permissions for a session with those scopes; whatever it is for, its

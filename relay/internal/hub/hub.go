@@ -39,6 +39,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -109,6 +110,7 @@ type Hub struct {
 	feed      *feed
 	visible   func(context.Context, access.Identity, rights.Permission) (access.Visibility, error) // access.Visible
 	wait      sync.WaitGroup                                                                       // of connections and what they started
+	moved     atomic.Bool                                                                          // computers may be in other groups than before
 
 	mu       sync.Mutex
 	draining bool                  // protected by mu
@@ -189,7 +191,10 @@ func (h *Hub) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	changed := make(chan struct{}, 1)
-	h.o.Access.OnChange(func(access.Change) {
+	h.o.Access.OnChange(func(c access.Change) {
+		if c.SignInID == "" && c.PersonID == "" {
+			h.moved.Store(true)
+		}
 		select {
 		case changed <- struct{}{}:
 		default:
@@ -282,20 +287,24 @@ func (h *Hub) recheck(ctx context.Context, changed <-chan struct{}) {
 		case <-tick.C:
 		case <-changed:
 		}
+		moved := h.moved.Swap(false)
 		h.mu.Lock()
 		all := make([]*tab, 0, len(h.tabs))
-		signIns := make([]string, 0, len(h.tabs))
+		people := make([]access.Identity, 0, len(h.tabs))
 		for t := range h.tabs {
-			all, signIns = append(all, t), append(signIns, t.who.SignInID)
+			all, people = append(all, t), append(people, t.who)
 		}
 		h.mu.Unlock()
 		within, cancel := context.WithTimeout(ctx, dbWithin)
-		if err := h.o.Access.Recheck(within, signIns...); err != nil && ctx.Err() == nil {
+		if err := h.o.Access.Recheck(within, people...); err != nil && ctx.Err() == nil {
 			h.o.Log.Warn("not asked what tabs may", "err", err)
 		}
 		for _, t := range all {
 			if errors.Is(t.permissions(within), access.ErrSignedOut) {
 				h.wait.Go(t.signOut)
+			}
+			if moved && t.seesGroups() {
+				h.feed.snapshot(t)
 			}
 		}
 		cancel()
@@ -305,6 +314,7 @@ func (h *Hub) recheck(ctx context.Context, changed <-chan struct{}) {
 // Faults of connections.
 var (
 	errDraining = fault.New(fault.Draining, "the relay is shutting down; try again in a moment")
+	errKey      = access.ErrForbidden.Saying("an API key opens no sessions and watches nothing; sign in for that")
 	errTabs     = fault.New(fault.TooManyTabs, "too many windows at once; close some")
 	errUpgrade  = fault.New(fault.NoUpgrade, "only WebSockets are answered here; if a proxy stands in front of the relay, have it pass upgrades on")
 )

@@ -28,6 +28,7 @@ type tab struct {
 
 	place *share.Place
 	shown access.Visibility // the computers that it knows of; the feed's
+	has   map[string]bool   // their ids, unless it may know of all; the feed's
 
 	mu      sync.Mutex
 	watch   watched           // protected by mu; what it asked for
@@ -45,6 +46,10 @@ func (t *tab) Send(m *orielv1.ToConsole) { _ = t.conn.Send(m) }
 func (h *Hub) Live(w http.ResponseWriter, r *http.Request, who access.Identity) {
 	if h.isDraining() {
 		h.refuse(w, errDraining)
+		return
+	}
+	if who.KeyID != "" {
+		h.refuse(w, errKey)
 		return
 	}
 	if !h.sit(who.PersonID) {
@@ -197,7 +202,7 @@ func (t *tab) permissions(ctx context.Context) error {
 		return v
 	}
 	may := func(what rights.Permission) bool {
-		err := t.h.o.Access.May(ctx, t.who, what, access.Relay)
+		err := t.h.o.Access.May(ctx, t.who, what, access.Organization)
 		if err != nil && !errors.Is(err, access.ErrForbidden) {
 			failed = errors.Join(failed, err)
 		}
@@ -214,6 +219,13 @@ func (t *tab) permissions(ctx context.Context) error {
 	}
 	t.see, t.control, t.read, t.operate = see, control, read, operate
 	return nil
+}
+
+// seesGroups reports whether it matters to the tab which computers are in a group.
+func (t *tab) seesGroups() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.see.Groups)+len(t.control.Groups) > 0
 }
 
 // audience is what a tab asked for and may see; those with the same are told the same.

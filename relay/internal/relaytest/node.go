@@ -6,6 +6,8 @@ package relaytest
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -197,6 +199,38 @@ func (n *Node) Owner(t testing.TB) (access.Identity, *http.Cookie) {
 		return who, cookie
 	}
 	who, cookie, err := n.Access.SignIn(t.Context(), email, password, from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return who, cookie
+}
+
+// Member is somebody with that role in the organization that a relay begins with, and with
+// grants, at a browser of their own.
+func (n *Node) Member(t testing.TB, role string, grants ...store.Grant) (access.Identity, *http.Cookie) {
+	t.Helper()
+	by, o, now := audit.Command.Did("member.made", "person", ""), store.FirstOrganization, time.Now().UnixMilli()
+	p := store.Person{ID: store.NewID(), Kind: store.PersonKind, Name: "Mona Member", PasswordHash: "none", State: store.Active}
+	its := store.Identifier{Kind: store.Email, Key: p.ID + "@example.com", Text: p.ID + "@example.com", VerifiedAt: 1}
+	err := n.Store.Members(o).AddPerson(t.Context(), by, store.Member{Role: role, State: store.Active}, p, its)
+	for _, g := range grants {
+		if err == nil {
+			g.ID, g.SubjectKind, g.SubjectID = store.NewID(), store.SubjectPerson, p.ID
+			err = n.Store.Grants(o).Add(t.Context(), by, g)
+		}
+	}
+	cookie := &http.Cookie{Name: access.SessionCookie, Value: rand.Text()}
+	hash := sha256.Sum256([]byte(cookie.Value))
+	if err == nil {
+		err = n.Store.SignIns().Add(t.Context(), by, store.SignIn{TokenHash: hash[:], ID: store.NewID(), PersonID: p.ID, Organization: o,
+			Address: "192.0.2.8", Browser: "Test/1.0", CreatedAt: now, SeenAt: now}, p.PasswordHash)
+	}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+	r.AddCookie(cookie)
+	var who access.Identity
+	if err == nil {
+		who, err = n.Access.Identify(r)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

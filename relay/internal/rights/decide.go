@@ -74,6 +74,17 @@ func (a *Authority) lacking(what Permission, on *Place, now time.Time) Permissio
 	return what
 }
 
+// OnGroups reports whether some of what could be given by a grant on a group, so that it
+// matters in which groups a place is.
+func (a *Authority) OnGroups(what Permission) bool {
+	for i := range a.Grants {
+		if g := &a.Grants[i]; g.On.Kind == KindGroup && what&g.all() != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // always is what a has on that place without any condition.
 func (a *Authority) always(on *Place) Permission {
 	if !a.Active || on.Organization != a.Organization {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strings"
 
 	"github.com/uptrace/bun"
 )
@@ -57,20 +58,24 @@ type authorityRow struct {
 	MadeBy, GrantPermissions, Path string
 	ApprovedComputer               string
 	ApprovedUntil                  int64
+	ApprovedPath                   string
 }
 
 // Standing is an approval that holds, for one computer.
 type Standing struct {
 	ComputerID string
+	Groups     []string // that it is in, the innermost first
 	UntilAt    int64
 }
 
-// The columns of who comes, from sign-ins and from keys.
+// The columns of who comes, from sign-ins, from keys and from members.
 const (
 	fromSignIns = `SELECT si.token_hash, si.id AS sign_in_id, '' AS key_id, si.address, si.browser, si.created_at, si.seen_at,
 	'' AS key_name, '' AS key_permissions, 0 AS expires_at, 0 AS used_at, si.person_id, si.organization FROM sign_ins AS si WHERE `
 	fromKeys = `SELECT k.token_hash, '' AS sign_in_id, k.id AS key_id, '' AS address, '' AS browser, k.created_at, 0 AS seen_at,
 	k.name AS key_name, k.permissions AS key_permissions, k.expires_at, k.used_at, k.person_id, k.organization FROM api_keys AS k WHERE `
+	fromMembers = `SELECT c.person_id AS token_hash, '' AS sign_in_id, '' AS key_id, '' AS address, '' AS browser, c.created_at, 0 AS seen_at,
+	'' AS key_name, '' AS key_permissions, 0 AS expires_at, 0 AS used_at, c.person_id, c.organization FROM members AS c WHERE `
 )
 
 // authorities is one statement, each step of it by an index: who comes, their person and
@@ -86,7 +91,8 @@ subjects AS (SELECT token_hash, organization, 'person' AS subject_kind, person_i
 	JOIN team_members AS tm ON tm.organization = who.organization AND tm.person_id = who.person_id)
 SELECT who.*, s.subject_kind, s.subject_id, gr.id AS grant_id, gr.role AS grant_role, gr.object_kind, gr.object_id, gr.hours,
 	gr.from_at, gr.until_at, gr.created_at AS granted_at, gr.approval, gr.made_by, r.permissions AS grant_permissions,
-	COALESCE(og.path, cg.path, '') AS path, a.computer_id AS approved_computer, a.until_at AS approved_until
+	COALESCE(og.path, cg.path, '') AS path, a.computer_id AS approved_computer, a.until_at AS approved_until,
+	COALESCE(ag.path, '') AS approved_path
 FROM who JOIN subjects AS s ON s.token_hash = who.token_hash
 LEFT JOIN grants AS gr ON gr.organization = s.organization AND gr.subject_kind = s.subject_kind AND gr.subject_id = s.subject_id
 	AND who.state = 'active' AND who.person_state = 'active'
@@ -96,6 +102,8 @@ LEFT JOIN computers AS oc ON gr.object_kind = 'computer' AND oc.organization = g
 LEFT JOIN "groups" AS cg ON cg.organization = gr.organization AND cg.id = oc.group_id
 LEFT JOIN approvals AS a ON gr.approval AND a.organization = gr.organization AND a.grant_id = gr.id AND a.person_id = who.person_id
 	AND a.outcome = 'approved' AND a.until_at > ?
+LEFT JOIN computers AS ac ON ac.organization = a.organization AND ac.id = a.computer_id
+LEFT JOIN "groups" AS ag ON ag.organization = ac.organization AND ag.id = ac.group_id
 ORDER BY who.token_hash, s.subject_kind, s.subject_id, gr.id`
 
 // Authority of a sign-in by the hash of its token, at this time. Errors: ErrNotFound.
@@ -114,6 +122,22 @@ func (s SignIns) Authorities(ctx context.Context, now int64, ids ...string) ([]A
 		return nil, nil
 	}
 	return s.authorities(ctx, now, fromSignIns+"si.id IN (?)", bun.List(ids))
+}
+
+// AuthorityIn is AuthorityOf as if the person were in that organization with the sign-in.
+// Errors: ErrNotFound.
+func (s SignIns) AuthorityIn(ctx context.Context, id string, o OrganizationID, now int64) (Authority, error) {
+	return one(s.authorities(ctx, now, strings.Replace(fromSignIns, "si.organization FROM", "? AS organization FROM", 1)+"si.id = ?", string(o), id))
+}
+
+// Authority is that of a member, whatever they come with. Errors: ErrNotFound.
+func (s Members) Authority(ctx context.Context, person string, now int64) (Authority, error) {
+	return one(s.authorities(ctx, now, fromMembers+"c.organization = ? AND c.person_id = ?", s.organization, person))
+}
+
+// Authority is that of an API key that has not expired. Errors: ErrNotFound.
+func (s Keys) Authority(ctx context.Context, id string, now int64) (Authority, error) {
+	return one(s.authorities(ctx, now, fromKeys+"k.organization = ? AND k.id = ? AND (k.expires_at = 0 OR k.expires_at > ?)", s.organization, id, now))
 }
 
 // ByKey is the authority of who comes with an API key of that hash that has not expired.
@@ -154,7 +178,7 @@ func (s *database) authorities(ctx context.Context, now int64, came string, args
 		}
 		if row.ApprovedComputer != "" {
 			last := &a.Grants[len(a.Grants)-1]
-			last.Approved = append(last.Approved, Standing{row.ApprovedComputer, row.ApprovedUntil})
+			last.Approved = append(last.Approved, Standing{row.ApprovedComputer, upwards(row.ApprovedPath), row.ApprovedUntil})
 		}
 	}
 	return all, nil

@@ -18,3 +18,7 @@ func (row Session) Ref() Ref { return Ref{row.Organization, row.ID} }
 
 // Computer names the session's.
 func (row Session) Computer() Ref { return Ref{row.Organization, row.ComputerID} }
+
+// First reports whether o is the organization that a relay begins with, whose members may
+// be given what is about the relay itself.
+func (o OrganizationID) First() bool { return o == FirstOrganization }
