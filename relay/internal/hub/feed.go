@@ -125,17 +125,19 @@ func (h *Hub) snapshots(ctx context.Context, tabs map[*tab]bool) {
 		a := t.audience()
 		if a.computers {
 			list, err := lists(ctx, a)
-			if err == nil && t.shown.Key() != a.see.Key() {
-				var before []*orielv1.Computer
-				if before, err = lists(ctx, audience{organization: a.organization, see: t.shown}); err == nil {
-					t.removed(missing(idsOf(before), list))
-				}
+			before := slices.Collect(maps.Keys(t.has))
+			if err == nil && t.shown.All && !a.see.All {
+				var all []*orielv1.Computer
+				all, err = lists(ctx, audience{organization: a.organization, see: t.shown})
+				before = idsOf(all)
 			}
 			if err != nil {
 				h.retry(ctx, tabs, err)
 				return
 			}
-			t.shown = a.see
+			t.removed(missing(before, list))
+			t.shown, t.has = a.see, nil
+			t.knows(list)
 			sendComputers(t, list)
 		}
 		if !a.journal {
@@ -183,8 +185,22 @@ func (h *Hub) listed(ids ...string) func(context.Context, audience) ([]*orielv1.
 // listAddresses that a list shows of a computer.
 const listAddresses = 4
 
+// knows remembers that it was told of these, if it may not know of all.
+func (t *tab) knows(all []*orielv1.Computer) {
+	if t.shown.All {
+		return
+	}
+	if t.has == nil {
+		t.has = make(map[string]bool, len(all))
+	}
+	for _, c := range all {
+		t.has[c.GetId()] = true
+	}
+}
+
 func (t *tab) removed(ids []string) {
 	for _, id := range ids {
+		delete(t.has, id)
 		t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_ComputerRemoved{ComputerRemoved: &orielv1.ComputerRemoved{Id: id}}})
 	}
 }
@@ -282,7 +298,8 @@ func (h *Hub) tell(ctx context.Context, o store.OrganizationID, changed news, ta
 				t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_Computer{Computer: one}})
 			}
 			// Of what it never might see it is not told that it is gone.
-			t.removed(slices.DeleteFunc(missing(computers, all), func(id string) bool { return !a.see.Includes(id, "") }))
+			t.removed(slices.DeleteFunc(missing(computers, all), func(id string) bool { return !t.shown.All && !t.has[id] }))
+			t.knows(all)
 		}
 		if a.journal {
 			for _, e := range entries {
