@@ -166,3 +166,86 @@ func (s *Store) Break(t *testing.T, tables ...string) (mend func()) {
 		}
 	}
 }
+
+// MigrateTo takes the schema to the migration of that name, up or down.
+func (s *Store) MigrateTo(t *testing.T, name string) error {
+	ms, err := migrations()
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := migrate.NewMigrations()
+	for _, m := range ms.Sorted() {
+		if m.Name <= name {
+			known.Add(m)
+		}
+	}
+	return s.migrating(t.Context(), func(all *migrate.Migrator) error {
+		sorted, err := all.MigrationsWithStatus(t.Context())
+		if err != nil {
+			return err
+		}
+		for _, m := range slices.Backward(sorted) {
+			if m.Name > name && m.IsApplied() {
+				if err := m.Down(t.Context(), all, &m); err != nil {
+					return err
+				}
+				if err := all.MarkUnapplied(t.Context(), &m); err != nil {
+					return err
+				}
+			}
+		}
+		_, err = s.migratorOf(known).Migrate(t.Context())
+		return err
+	})
+}
+
+// PendingOf is Pending of a relay that knows the migrations up to that name.
+func (s *Store) PendingOf(t *testing.T, name string) (int, error) {
+	ms, err := migrations()
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := migrate.NewMigrations()
+	for _, m := range ms.Sorted() {
+		if m.Name <= name {
+			known.Add(m)
+		}
+	}
+	return pending(t.Context(), s.migratorOf(known))
+}
+
+// Load puts rows into an empty database, whatever they refer to.
+func (s *Store) Load(t *testing.T, rows map[string][]map[string]any) {
+	s.Empty(t)
+	err := s.tx(t.Context(), func(ctx context.Context, tx bun.Tx) error {
+		off := "PRAGMA defer_foreign_keys = ON"
+		if s.kind == PostgreSQL {
+			off = "SET LOCAL session_replication_role = replica"
+		}
+		if _, err := tx.ExecContext(ctx, off); err != nil {
+			return err
+		}
+		for table, all := range rows {
+			for _, row := range all {
+				q := tx.NewInsert().Model(&row).Table(table)
+				if table == "organizations" {
+					q = q.On("CONFLICT (id) DO NOTHING")
+				}
+				if _, err := q.Exec(ctx); err != nil {
+					return fmt.Errorf("%s: %w", table, err)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Run runs a statement.
+func (s *Store) Run(t *testing.T, text string, args ...any) {
+	if _, err := s.db.NewRaw(text, args...).Exec(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
