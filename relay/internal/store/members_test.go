@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -138,7 +139,7 @@ func TestAuthority(t *testing.T) {
 			own, team := a.Grants[0], a.Grants[1]
 			if own.ID != "own" || !slices.Equal(own.Groups, []string{b.inner, b.group}) || own.Permissions != "" ||
 				team.ID != b.grant || !slices.Equal(team.Groups, []string{b.group}) || team.Permissions != "see" ||
-				!slices.Equal(team.Approved, []store.Standing{{ComputerID: b.computer, UntilAt: 90}}) {
+				!reflect.DeepEqual(team.Approved, []store.Standing{{ComputerID: b.computer, Groups: []string{b.inner, b.group}, UntilAt: 90}}) {
 				t.Errorf("%s: %+v", name, a.Grants)
 			}
 		}
