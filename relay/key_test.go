@@ -37,6 +37,9 @@ func TestKeyCommands(t *testing.T) {
 	if code, again, said := command(t, "key", "succession", "--data", data); code != 1 || again != "" || !strings.Contains(said, "already") {
 		t.Errorf("a second one: %d %q %q", code, again, said)
 	}
+	if _, said, _ := command(t, "doctor", "--data", data); !strings.Contains(said, "restored from an older back-up") {
+		t.Errorf("doctor: %q", said)
+	}
 	_, _, _, stop = serving(t, data)
 	if err := turn(key); err == nil || !strings.Contains(err.Error(), "another relay runs") {
 		t.Errorf("beside a relay that runs: %v", err)
