@@ -99,15 +99,17 @@ describe('a node that dies with the session that it carries', () => {
       await note(view);
       await view.keyboard.press('s');
       const died = Date.now();
+      let noted: Seen[] = [];
       await carrier.crash();
       await until(
         'a new connection through the other node',
         async () => {
-          const all = await seen(view);
-          const anew = all.some((x) => x.state === 'resuming') && all.at(-1)?.state === 'live';
+          noted = await seen(view);
+          const anew = noted.some((x) => x.state === 'resuming') && noted.at(-1)?.state === 'live';
           return anew && (await wire(view)).localUrl.includes(`:${other.turn}`);
         },
         20_000,
+        () => noted.map((s) => `${s.at - died} ms ${s.state} ${s.sign}`).join('; '),
       );
       const d = cell(40);
       await view.keyboard.press('d');

@@ -149,7 +149,9 @@ describe('opening', () => {
   it('tries again when nobody answers', async () => {
     await start();
     await introduce();
-    await vi.advanceTimersByTimeAsync(16_000);
+    await vi.advanceTimersByTimeAsync(8_000);
+    relay().deliver({ case: 'iceServers', value: {} }); // the relay is there
+    await vi.advanceTimersByTimeAsync(8_000);
     expect(opens().at(-1)).toMatchObject({ attempt: 2, sessionId: 's1' });
     expect(FakePeerConnection.all[0]?.closed).toBe(true);
   });
@@ -168,7 +170,7 @@ describe('trust', () => {
         .of('closeSession')
         .map((b) => b.value.sessionId),
     ).toEqual(['s1']);
-    await vi.advanceTimersByTimeAsync(25_000);
+    await vi.advanceTimersByTimeAsync(14_000);
     expect(opens()).toHaveLength(1);
     viewer.trustNewKey();
     await settle();
