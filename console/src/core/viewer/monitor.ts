@@ -19,6 +19,8 @@ export interface MonitorEvents {
   stats(stats: ViewerStats): void;
   /** The network is silent, or no longer. */
   unsteady(silent: boolean): void;
+  /** Whether another node of the relay may carry the session, so that silence is looked for more often. */
+  movable(): boolean;
 }
 
 export class Monitor {
@@ -34,6 +36,7 @@ export class Monitor {
   #wait = 1; // readings until a picture is asked for
   #pause = 1;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #between: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
   #last: ViewerStats | undefined;
 
@@ -98,6 +101,7 @@ export class Monitor {
     this.#closed = true;
     this.#silence.close();
     clearTimeout(this.#timer);
+    clearTimeout(this.#between);
   }
 
   async #read(): Promise<void> {
@@ -112,6 +116,12 @@ export class Monitor {
     if (this.#tally.looks >= REPORT_EVERY) this.report();
     this.#events.stats(stats);
     this.#timer = setTimeout(() => void this.#read(), STATS_EVERY);
+    if (this.#events.movable()) this.#between = setTimeout(() => void this.#glance(), STATS_EVERY / 2);
+  }
+
+  async #glance(): Promise<void> {
+    const report = await this.#peer.stats();
+    if (!this.#closed) this.#silence.glance(report);
   }
 
   // A browser asks for what it knows to be missing. It knows nothing of a picture of which

@@ -45,6 +45,19 @@ it('says it 700 ms after the first look without anything, with pictures before',
   expect(said).toEqual([true, false]);
 });
 
+// Rule: where another node may carry the session, silence is seen between two looks as well.
+it('says it 700 ms after a glance without anything', async () => {
+  bytes = 5_000;
+  await look(30);
+  await wait(500);
+  silence.glance(report());
+  await wait(690);
+  silence.glance(report());
+  expect(said).toEqual([]);
+  await wait(10);
+  expect([said, asked]).toEqual([[true], 2]);
+});
+
 it('says it after something was typed on a screen that stood still', async () => {
   for (let i = 0; i < 30; i++) await look();
   silence.used();

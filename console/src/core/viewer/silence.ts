@@ -20,6 +20,7 @@ export class Silence {
   #looks = 0;
   #asked = false; // since something came
   #check: ReturnType<typeof setTimeout> | undefined;
+  #within = answerWithin(); // ms, at the last look
   #busy = 0; // looks in which somebody would notice
   #broken = false; // as the browser says
   #silent = false;
@@ -53,9 +54,15 @@ export class Silence {
   /** Once a second, with the connection's figures. */
   look(report: RTCStatsReport, pictures: number, roundTripMs?: number): void {
     this.#busy = pictures > 0 ? BUSY : Math.max(this.#busy - 1, 0);
+    this.#within = answerWithin(roundTripMs);
+    this.glance(report);
+    if (!this.#asked && ++this.#looks % ALIVE === 0) this.#ping();
+  }
+
+  /** Between two looks, where nobody waits for who is silent. */
+  glance(report: RTCStatsReport): void {
     const came = this.#came(report);
-    if (!came && this.#busy > 0 && !this.#asked) this.#ask(answerWithin(roundTripMs));
-    else if (!this.#asked && ++this.#looks % ALIVE === 0) this.#ping();
+    if (!came && this.#busy > 0 && !this.#asked) this.#ask();
   }
 
   close(): void {
@@ -64,7 +71,7 @@ export class Silence {
   }
 
   // What is silent has not until the next look to answer.
-  #ask(within: number): void {
+  #ask(): void {
     this.#asked = true;
     this.#ping();
     const check = setTimeout(async () => {
@@ -72,7 +79,7 @@ export class Silence {
       if (check !== this.#check || this.#came(report)) return;
       this.#silent = true;
       this.#say();
-    }, within);
+    }, this.#within);
     this.#check = check;
   }
 

@@ -78,7 +78,7 @@ describe('a relayed session that is silent', () => {
   const silent = async () => {
     peer().stats.set('v', { id: 'v', type: 'inbound-rtp', kind: 'video', framesDecoded: 30 });
     received(2000);
-    await vi.advanceTimersByTimeAsync(3_000); // two looks, 700 ms, and the pause before an attempt
+    await vi.advanceTimersByTimeAsync(2_500); // a look, half of one, 700 ms, and the pause before an attempt
   };
 
   it('moves to another node within three seconds', async () => {

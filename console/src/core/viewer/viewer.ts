@@ -182,7 +182,11 @@ export class Viewer extends RemoteScreen {
   // Nothing comes any more. Where another node may carry the session it is not waited for the one that did.
   #unsteady(silent: boolean): void {
     this.emit('unsteady', silent);
-    if (silent && this.#monitor?.relayed && this.#relay.carriers > 1) this.#move();
+    if (silent && this.#movable) this.#move();
+  }
+
+  get #movable(): boolean {
+    return (this.#monitor?.relayed ?? false) && this.#relay.carriers > 1;
   }
 
   #move(): void {
@@ -294,6 +298,7 @@ export class Viewer extends RemoteScreen {
       this.#monitor = new Monitor(this.#attempt.peer, this.delay, {
         stats: (stats) => this.emit('stats', stats),
         unsteady: (silent) => this.#unsteady(silent),
+        movable: () => this.#movable,
       });
     if (this.#attempt?.pictured || !this.#scopes.includes(Scope.VIEW)) return this.#goLive();
     // What is left of the connection before stays until the new picture is there.
