@@ -54,6 +54,8 @@ func (f *flags) check(p *Problems) *Config {
 		{"address-undecided", f.AddressUndecided, &c.Bounds.Undecided},
 		{"address-sockets", f.AddressSockets, &c.Bounds.Sockets},
 		{"address-wrong-passwords", f.AddressWrongPasswords, &c.Bounds.WrongPasswords},
+		{"address-requests", f.AddressRequests, &c.Bounds.Requests},
+		{"sign-in-requests", f.SignInRequests, &c.Bounds.SignInRequests},
 	} {
 		*one.to = int(p.number(one.name, one.text, 1<<20))
 	}

@@ -147,6 +147,8 @@ type Bounds struct {
 	Undecided      int // of new connections, greetings and bodies, each
 	Sockets        int // agents and tabs
 	WrongPasswords int // in a quarter of an hour
+	Requests       int // to the API in a minute
+	SignInRequests int // of one sign-in, wherever it comes from, to the API in a minute
 }
 
 // Problems is everything that is wrong, in one error.

@@ -237,7 +237,8 @@ func (n *Node) open(ctx context.Context) error {
 	}
 	n.answers = replay.New(replay.Options{Store: n.store, Secret: key, Log: log})
 	rest := api.New(api.Options{Version: n.o.Version, Name: c.Name, Access: n.Access, Fleet: n.fleet, Journal: record,
-		Broker: n.broker, Relay: n, Answers: n.answers, Log: log})
+		Broker: n.broker, Relay: n, Answers: n.answers, Log: log,
+		Limits: api.Limits{Address: c.Bounds.Requests, SignIn: c.Bounds.SignInRequests}})
 	n.server, err = server.New(server.Options{
 		PublicURL: n.publicURL, API: rest, Access: n.Access, Console: n.o.Console, Live: n.hub.Live, Agent: n.hub.Agent(),
 		Downloads: c.Downloads, MetricsToken: c.MetricsToken, TLS: secure, TURN: n.acceptTURN(),
