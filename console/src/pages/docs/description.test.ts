@@ -65,11 +65,11 @@ group('the description of the API', () => {
     expect(rows.slice(0, 3)).toEqual([
       { name: 'id', type: 'string', required: true, about: 'Its id.' },
       { name: 'parts', type: 'object[]', required: false, about: '' },
-      { name: 'parts[].size', type: 'integer', required: false, about: '1 – 9 · = 3' },
+      { name: 'parts[].size', type: 'integer', required: false, about: 'minimum 1 · maximum 9 · default 3' },
     ]);
     expect(rows.length).toBeLessThan(40);
     expect(operation?.parameters).toEqual([
-      { name: 'kind', type: 'query, string', required: false, about: '"a" | "b" · ≤ 5 ⌶' },
+      { name: 'kind', type: 'query, string', required: false, about: '"a" | "b" · maxLength 5' },
     ]);
   });
 

@@ -183,22 +183,13 @@ class Reader {
 
 const order = ({ method }: Operation) => METHODS.indexOf(method.toLowerCase());
 
-/** What a value may be, in a line. */
+/** What a value may be, in the keywords of JSON Schema. */
 function bounds(schema: Schema): string {
-  const range = (least: number | undefined, most: number | undefined) =>
-    most === undefined
-      ? least === undefined
-        ? ''
-        : `≥ ${least}`
-      : least === undefined
-        ? `≤ ${most}`
-        : `${least} – ${most}`;
-  const length = range(schema.minLength, schema.maxLength);
+  const names = ['minimum', 'maximum', 'minLength', 'maxLength', 'default'] as const;
+  const known = names.filter((name) => schema[name] !== undefined);
   return [
     schema.enum?.map((value) => JSON.stringify(value)).join(' | '),
-    range(schema.minimum, schema.maximum),
-    length && `${length} ⌶`,
-    schema.default === undefined ? '' : `= ${JSON.stringify(schema.default)}`,
+    ...known.map((name) => `${name} ${JSON.stringify(schema[name])}`),
   ]
     .filter(Boolean)
     .join(' · ');
