@@ -20,6 +20,12 @@
 // its sign-in ends (SignedOut, close code 4002): at once when that is said,
 // within RecheckEvery otherwise. Of other organizations than its person's it hears nothing.
 //
+// A tab is told of a thing in the messages of the .proto, and REST in JSON. Two shapes
+// stay because JSON costs a tab more than twice the bytes, and being told an id and
+// asking for the rest 200 times the relay's work (BenchmarkShapes in package api). The
+// message is the source of both: a room makes it of its row, and package api, which is
+// held to have each of its fields, fills its JSON from it.
+//
 // # Bounds
 //
 // Messages keep the bounds of the .proto; an agent sends at most AgentRate, a
