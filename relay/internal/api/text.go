@@ -18,8 +18,9 @@ import (
 const maxDepth = 32
 
 // strict is JSON as the API takes it: text in UTF-8, not deeper than maxDepth, and
-// every name of an object once, so that no two readers understand it differently. An
-// error about one field begins with its JSON pointer, which the library passes on.
+// every name of an object once and with a value, so that no two readers understand it
+// differently: what is not to change is left out, not null. An error about one field
+// begins with its JSON pointer, which the library passes on.
 func strict(data []byte, v any) error {
 	if !utf8.Valid(data) {
 		return errors.New("write text in UTF-8")
@@ -40,6 +41,9 @@ func scan(d *json.Decoder, pointer string, depth int) error {
 	begin, err := d.Token()
 	if err != nil {
 		return err
+	}
+	if begin == nil && depth > 0 {
+		return errors.New(pointer + ": write a value, or leave this out")
 	}
 	if _, opens := begin.(json.Delim); !opens {
 		return nil

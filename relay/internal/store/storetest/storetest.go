@@ -15,9 +15,12 @@ package storetest
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -115,4 +118,61 @@ func Stop() error {
 	err := shared.Stop(context.Background())
 	shared = nil
 	return err
+}
+
+// Rows are those of each table at address, as text and sorted: what differs between two
+// moments was written between them.
+func Rows(t testing.TB, address string) map[string]string {
+	t.Helper()
+	kind, rest, err := store.ParseAddress(address)
+	driver, tables := "sqlite", `SELECT name FROM sqlite_master WHERE type = 'table'`
+	if kind == store.PostgreSQL {
+		driver, tables = "pgx", `SELECT tablename FROM pg_tables WHERE schemaname = current_schema()`
+	}
+	var db *sql.DB
+	if err == nil {
+		db, err = sql.Open(driver, rest) // the store's own drivers
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	all := map[string]string{}
+	for _, table := range lines(t, db, tables) {
+		all[table] = strings.Join(lines(t, db, `SELECT * FROM "`+table+`"`), "")
+	}
+	return all
+}
+
+// lines are the rows of a query, sorted.
+func lines(t testing.TB, db *sql.DB, query string) (all []string) {
+	t.Helper()
+	rows, err := db.QueryContext(t.Context(), query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	columns, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rows.Next() {
+		values, to := make([]any, len(columns)), make([]any, len(columns))
+		for i := range values {
+			to[i] = &values[i]
+		}
+		if err := rows.Scan(to...); err != nil {
+			t.Fatal(err)
+		}
+		if len(columns) == 1 {
+			all = append(all, fmt.Sprint(values[0]))
+			continue
+		}
+		all = append(all, fmt.Sprintf("%v\n", values))
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(all)
+	return all
 }
