@@ -64,7 +64,7 @@ type Options struct {
 // Limits of requests in a minute, beyond which they are refused (package ratelimit).
 type Limits struct {
 	Address int              // of one address; 0: 60,000
-	SignIn  int              // of one sign-in; 0: 6,000
+	SignIn  int              // of one sign-in or API key; 0: 6,000
 	Now     func() time.Time // nil: time.Now
 }
 
@@ -133,7 +133,7 @@ func (a *API) admit(w http.ResponseWriter, r *http.Request) (access.Identity, er
 	if err != nil {
 		return who, err
 	}
-	return who, a.bySignIn.Take(w.Header(), map[string]int{who.SignInID: a.bySignIn.Requests()})
+	return who, a.bySignIn.Take(w.Header(), map[string]int{cmp.Or(who.KeyID, who.SignInID): a.bySignIn.Requests()})
 }
 
 // Routes lists every operation.

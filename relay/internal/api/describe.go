@@ -44,7 +44,7 @@ Creations take an Idempotency-Key: asked again with it within a day, the answer 
 
 Refusals are problems (RFC 9457) with a code for programs and a sentence for people; a field that is wrong is named by a JSON pointer.
 
-Limits. Each answer says in RateLimit and RateLimit-Policy how many requests are left, to the sign-in and to the address; beyond that, 429 with Retry-After.`
+Limits. Each answer says in RateLimit and RateLimit-Policy how many requests are left, to the sign-in or key and to the address; beyond that, 429 with Retry-After.`
 
 // config of the library, with what the description says of the whole.
 func config() huma.Config {
@@ -62,7 +62,9 @@ func config() huma.Config {
 		"cookie": {Type: "apiKey", In: "cookie", Name: access.SecurePrefix + access.SessionCookie,
 			Description: "Set by signIn. On a relay without https, which is for loopback, it is called " + access.SessionCookie + "."},
 	}
-	c.Security = []map[string][]string{{"cookie": {}}}
+	c.Components.SecuritySchemes["key"] = &huma.SecurityScheme{Type: "http", Scheme: "bearer", BearerFormat: access.KeyPrefix + "…",
+		Description: "An API key of a person or a service account, for programs. It is for one organization, and may what it was given of what they may."}
+	c.Security = []map[string][]string{{"cookie": {}}, {"key": {}}}
 	return c
 }
 

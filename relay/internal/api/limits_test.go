@@ -11,7 +11,10 @@ import (
 
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/api"
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/relaytest"
+	"oriel/relay/internal/rights"
+	"oriel/relay/internal/store"
 	"oriel/relay/internal/store/storetest"
 )
 
@@ -63,6 +66,36 @@ func TestRequestsOfASignInAreLimited(t *testing.T) {
 	*now = now.Add(20 * time.Second)
 	if me := c.do("GET", "/api/v1/me", ""); me.StatusCode != 200 {
 		t.Fatal("after the wait:", me.Status)
+	}
+}
+
+// Rule: of a person's keys each has a limit of its own, and none shares that of a sign-in.
+func TestRequestsOfAKeyAreLimited(t *testing.T) {
+	n := relaytest.StartNode(t, relaytest.NodeOptions{})
+	who, cookie := n.Owner(t)
+	h := api.New(api.Options{Access: n.Access, Relay: relay{}, Limits: api.Limits{SignIn: 2}}).Handler()
+	var keys []string
+	for _, id := range []string{"k1", "k2"} {
+		text, hash := access.NewKey()
+		if err := n.Store.Keys(store.FirstOrganization).Add(t.Context(), who.Actor().Did(audit.TokenMade, "key", id), store.APIKey{ID: id, PersonID: who.PersonID,
+			Name: id, TokenHash: hash, Permissions: rights.API.String(), ExpiresAt: time.Now().Add(time.Hour).UnixMilli()}); err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, "Bearer "+text)
+	}
+	for i, ask := range []struct {
+		header, value string
+		status        int
+	}{
+		{"Authorization", keys[0], 200}, {"Authorization", keys[0], 200}, {"Authorization", keys[0], 429},
+		{"Authorization", keys[1], 200}, {"Cookie", cookie.Name + "=" + cookie.Value, 200},
+	} {
+		r := httptest.NewRequest("GET", "http://127.0.0.1/api/v1/relay", nil)
+		r.Header.Set(ask.header, ask.value)
+		w := httptest.NewRecorder()
+		if h.ServeHTTP(w, r); w.Code != ask.status {
+			t.Errorf("%d: %d %s, want %d", i, w.Code, w.Body, ask.status)
+		}
 	}
 }
 

@@ -47,7 +47,7 @@ type flags struct {
 	AddressSockets        string `name:"address-sockets" help:"Computers and windows of the console connected from one address (default: 8192)." placeholder:"N" group:"Bounds of one address (IPv6: a /64; its /56 twice, its /48 four times as much)"`
 	AddressWrongPasswords string `name:"address-wrong-passwords" help:"Wrong passwords from one address in a quarter of an hour before only known browsers may sign in from there (default: 100)." placeholder:"N" group:"Bounds of one address (IPv6: a /64; its /56 twice, its /48 four times as much)"`
 	AddressRequests       string `name:"address-requests" help:"Requests to the API in a minute from one address (default: 60000)." placeholder:"N" group:"Bounds of one address (IPv6: a /64; its /56 twice, its /48 four times as much)"`
-	SignInRequests        string `name:"sign-in-requests" help:"Requests to the API in a minute from one sign-in (default: 6000)." placeholder:"N"`
+	SignInRequests        string `name:"sign-in-requests" help:"Requests to the API in a minute from one sign-in or API key (default: 6000)." placeholder:"N"`
 
 	AgentRelays []string `name:"agent-relays" help:"Addresses that agents connect to, in order (default: the public one)." placeholder:"URL,…"`
 
