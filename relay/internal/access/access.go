@@ -56,6 +56,7 @@ import (
 	"oriel/relay/internal/audit"
 	"oriel/relay/internal/bus"
 	"oriel/relay/internal/fault"
+	"oriel/relay/internal/notify/mail"
 	"oriel/relay/internal/share"
 	"oriel/relay/internal/store"
 )
@@ -110,6 +111,8 @@ type Options struct {
 	Log      *slog.Logger     // nil: none
 	Auditor  Auditor          // nil: none
 	Bus      *bus.Bus         // nil: there are no other nodes, and no Run
+	// Mailer tells people what happened to their account; nil: nobody is told.
+	Mailer *mail.Mailer
 }
 
 // Limits of wrong passwords in a Window. The zero value is 10 a quarter of an

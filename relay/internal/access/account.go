@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"oriel/relay/internal/audit"
 	"oriel/relay/internal/fault"
+	"oriel/relay/internal/notify/mail"
 	"oriel/relay/internal/store"
 )
 
@@ -76,13 +78,28 @@ func (a *Access) ChangePassword(ctx context.Context, who Identity, current, pass
 	if err != nil {
 		return err
 	}
-	ended, err := a.store.People().SetPassword(ctx, who.Actor().Did(audit.PasswordChanged, "person", p.ID), p.ID, encoded, who.SignInID)
+	told := a.telling(who.Actor().Did(audit.PasswordChanged, "person", p.ID), who.Email, mail.PasswordChanged{At: time.UnixMilli(a.now()), From: who.Address})
+	ended, err := a.store.People().SetPassword(ctx, told, p.ID, encoded, who.SignInID)
 	if err != nil {
 		return fmt.Errorf("change a password: %w", err)
 	}
 	a.Announce(Change{PersonID: p.ID})
 	a.o.Log.Warn("a password was changed", "person", p.ID, "address", who.Address, "ended", len(ended))
 	return nil
+}
+
+// telling is the entry with a mail to who is concerned, where mail is sent. An address
+// that no mail can be sent to keeps nobody from changing anything.
+func (a *Access) telling(e store.Entry, address string, what mail.Message) store.Entry {
+	if a.o.Mailer == nil || !a.o.Mailer.Enabled() || address == "" {
+		return e
+	}
+	m, err := a.o.Mailer.Compose(mail.To{Address: address}, what)
+	if err != nil {
+		a.o.Log.Warn("nobody is told by mail", "action", e.Action, "err", err)
+		return e
+	}
+	return e.Sending(m)
 }
 
 // NewRecoveryToken makes the token that gives the owner a new password; one

@@ -58,6 +58,7 @@ type Options struct {
 	Relay   Relay
 	Answers Answers
 	Limits  Limits
+	Mails   Mails
 	Log     *slog.Logger // nil: none
 }
 
@@ -108,6 +109,7 @@ func New(o Options) *API {
 	a.waiting()
 	a.tokens()
 	a.sessions()
+	a.mails()
 	a.relay()
 	a.describe()
 	a.publish()

@@ -253,8 +253,8 @@ func TestListsAreAlike(t *testing.T) {
 			t.Errorf("%s (%s) takes %v and answers %v", path, get.OperationID, names, properties)
 		}
 	}
-	if lists != 6 {
-		t.Errorf("%d lists; there are computers, sessions, tokens, sign-ins, those that wait, and known keys", lists)
+	if lists != 7 {
+		t.Errorf("%d lists; there are computers, sessions, tokens, sign-ins, those that wait, known keys, and mails", lists)
 	}
 }
 

@@ -221,7 +221,7 @@ func (a *API) exemplify(content map[string]*huma.MediaType) {
 var examples = map[string]any{
 	"address": "192.0.2.7", "addresses": "192.0.2.7", "arch": "amd64", "agent_version": "1.4.0", "version": "1.4.0", "browser": "Mozilla/5.0 (X11; Linux x86_64)",
 	"codec": "AV1", "command": "oriel-agent run --relay https://relay.example --token oriel-…", "cpu": "AMD Ryzen 7", "cursor": "", "next": "",
-	"email": "ada@example.com", "host_name": "reception-pc", "kernel": "6.12.0", "kind": "deb", "login": "ada@example.com", "mark": "i:4f2a", "name": "Reception",
+	"email": "ada@example.com", "host_name": "reception-pc", "kernel": "6.12.0", "kind": "deb", "language": "en", "to": "ada@example.com", "error": "", "login": "ada@example.com", "mark": "i:4f2a", "name": "Reception",
 	"note": "for the office", "operator_address": "192.0.2.7", "operator_name": "Ada", "computer_name": "Reception", "operators": "Ada", "os": "linux",
 	"os_name": "Debian GNU/Linux 13", "password": "correct horse battery", "current": "the one until now", "path": "direct", "public_url": "https://relay.example",
 	"scopes": "view", "sha256": strings.Repeat("0f", 32), "time_zone": "Europe/Lisbon", "token": "oriel-…", "url": "https://relay.example/download/oriel-agent.deb", "user": "ada", "users": "ada",

@@ -9,6 +9,7 @@ import (
 	"oriel/relay/internal/audit"
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/journal"
+	"oriel/relay/internal/notify/mail"
 	"oriel/relay/internal/store"
 )
 
@@ -41,6 +42,12 @@ type Journal interface {
 	// Page is at most limit entries, newest first, after cursor; next is empty at the end.
 	Page(ctx context.Context, o store.OrganizationID, f journal.Filter, cursor string, limit int) (page []*orielv1.JournalEntry, next string, err error)
 	Get(ctx context.Context, session store.Ref) (*orielv1.JournalEntry, error)
+}
+
+// Mails are what the API asks of those that were sent.
+type Mails interface {
+	// Page is at most limit mails, newest first unless f says otherwise, after cursor; next is empty at the end.
+	Page(ctx context.Context, o store.OrganizationID, f mail.Filter, cursor string, limit int) (page []mail.Mail, next string, err error)
 }
 
 // Answers are those to creations that were asked with a key.

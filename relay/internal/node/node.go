@@ -205,7 +205,7 @@ func (n *Node) open(ctx context.Context) error {
 	n.audit = audit.New(audit.Options{Store: n.store, Bus: n.bus, Keep: c.AuditKeep, Log: log})
 	n.mail = mail.New(mail.Options{Store: n.store, Server: mail.Server(c.SMTP), PublicURL: n.publicURL, Name: c.Name, Log: log})
 	n.Access, err = access.New(ctx, n.store, access.Options{Auditor: access.Refusals(n.audit), Secure: n.publicURL.Scheme == "https",
-		Proxies: c.TrustedProxies, Limits: access.Limits{Address: c.Bounds.WrongPasswords}, Bus: n.bus, Hash: n.o.Hash, Log: log})
+		Proxies: c.TrustedProxies, Limits: access.Limits{Address: c.Bounds.WrongPasswords}, Bus: n.bus, Mailer: n.mail, Hash: n.o.Hash, Log: log})
 	if err != nil {
 		return err
 	}
@@ -237,7 +237,7 @@ func (n *Node) open(ctx context.Context) error {
 	}
 	n.answers = replay.New(replay.Options{Store: n.store, Secret: key, Log: log})
 	rest := api.New(api.Options{Version: n.o.Version, Name: c.Name, Access: n.Access, Fleet: n.fleet, Journal: record,
-		Broker: n.broker, Relay: n, Answers: n.answers, Log: log,
+		Broker: n.broker, Relay: n, Answers: n.answers, Mails: n.mail, Log: log,
 		Limits: api.Limits{Address: c.Bounds.Requests, SignIn: c.Bounds.SignInRequests}})
 	n.server, err = server.New(server.Options{
 		PublicURL: n.publicURL, API: rest, Access: n.Access, Console: n.o.Console, Live: n.hub.Live, Agent: n.hub.Agent(),

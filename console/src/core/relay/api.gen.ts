@@ -196,6 +196,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/mails": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the mails that the organization's changes sent
+         * @description List the mails that the organization's changes sent. They are kept for 30 days.
+         */
+        get: operations["listMails"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/me": {
         parameters: {
             query?: never;
@@ -744,6 +764,39 @@ export interface components {
             /** Format: date-time */
             since: string;
         };
+        Mail: {
+            /**
+             * Format: int64
+             * @description To hand it to the mail server.
+             */
+            attempts: number;
+            /** Format: date-time */
+            created_at: string;
+            /** @description Why it was not sent, in the mail server's words where it said something; empty: nothing went wrong. */
+            error: string;
+            id: string;
+            /** @description What it is about, such as member.invited. */
+            kind: string;
+            /** @description As BCP 47 has it. */
+            language: string;
+            /**
+             * Format: date-time
+             * @description Next attempt of one that is queued.
+             */
+            next_at?: string;
+            /**
+             * Format: date-time
+             * @description When the mail server took it.
+             */
+            sent_at?: string;
+            /**
+             * @description failed: given up. bounced: the mail server refused it for good.
+             * @enum {string}
+             */
+            state: "queued" | "sent" | "failed" | "bounced";
+            /** @description The recipient's address. */
+            to: string;
+        };
         Monitor: {
             /** Format: int32 */
             height: number;
@@ -809,6 +862,11 @@ export interface components {
         };
         PageKnownKey: {
             items: components["schemas"]["KnownKey"][];
+            /** @description Cursor of the next page; empty: this is the last. */
+            next: string;
+        };
+        PageMail: {
+            items: components["schemas"]["Mail"][];
             /** @description Cursor of the next page; empty: this is the last. */
             next: string;
         };
@@ -2141,6 +2199,65 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    listMails: {
+        parameters: {
+            query?: {
+                /** @description How many items there are on a page at most. */
+                limit?: number;
+                /** @description next of the page before, which was asked with the same sort and filters. */
+                cursor?: string;
+                /** @description Words that each item has to have, whatever their case. */
+                q?: string;
+                /** @description By what the items are sorted; with - before it, from the greatest. */
+                sort?: "created_at" | "-created_at";
+                /** @description Only those. */
+                state?: "queued" | "sent" | "failed" | "bounced";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "attempts": 1,
+                     *           "created_at": "2026-11-30T09:00:00Z",
+                     *           "error": "",
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "kind": "deb",
+                     *           "language": "en",
+                     *           "next_at": "2026-11-30T09:00:00Z",
+                     *           "sent_at": "2026-11-30T09:00:00Z",
+                     *           "state": "queued",
+                     *           "to": "ada@example.com"
+                     *         }
+                     *       ],
+                     *       "next": ""
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PageMail"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];

@@ -3,7 +3,7 @@
 //
 // # A mail and its change
 //
-// A room that changes something asks Mail for the message, and hands it to the store
+// A room that changes something asks Compose for the message, and hands it to the store
 // with the entry of the change (Entry.Sending): the mail is queued in the change's
 // own transaction, so that neither is there without the other. Where no mail server
 // is set, Enabled says no and nothing is queued: the room then shows the link to who
@@ -119,8 +119,8 @@ type To struct {
 	Language string // as BCP 47 has it; empty, or one without words here: English
 }
 
-// Mail is a message for a change to carry. Errors: ErrOff, fault.Field("email").
-func (m *Mailer) Mail(to To, what Message) (store.Mail, error) {
+// Compose is a message for a change to carry. Errors: ErrOff, fault.Field("email").
+func (m *Mailer) Compose(to To, what Message) (store.Mail, error) {
 	if !m.Enabled() {
 		return store.Mail{}, ErrOff
 	}
@@ -155,24 +155,54 @@ func (m *Mailer) checkLink(link string) error {
 	return nil
 }
 
+// Mail is one of the list.
+type Mail struct {
+	ID        string
+	To        string
+	Kind      Kind
+	Language  string
+	State     string // Queued …
+	Attempts  int64
+	Error     string // why it was not sent; empty: nothing went wrong
+	CreatedAt int64  // Unix milliseconds, as all of these
+	NextAt    int64  // of one that is queued
+	SentAt    int64  // 0: it was not
+}
+
+// States of a Mail.
+const (
+	Queued  = store.MailQueued
+	Sent    = store.MailSent
+	Failed  = store.MailFailed
+	Bounced = store.MailBounced
+)
+
+// Filter says which mails; its zero value means all.
+type Filter struct {
+	State       string // empty: any
+	Words       string // that the recipient must have, each
+	OldestFirst bool
+}
+
 // Page is at most limit mails of an organization, newest first unless f says
 // otherwise, after cursor; next is empty at the end. Errors: page.ErrCursor.
-func (m *Mailer) Page(ctx context.Context, o store.OrganizationID, f store.MailFilter, cursor string, limit int) (_ []store.Mail, next string, err error) {
+func (m *Mailer) Page(ctx context.Context, o store.OrganizationID, f Filter, cursor string, limit int) (_ []Mail, next string, err error) {
 	r := page.Request{Limit: limit, Cursor: cursor, Sort: "-created_at"}
 	if f.OldestFirst {
 		r.Sort = "created_at"
 	}
+	which := store.MailFilter{State: f.State, Words: f.Words, OldestFirst: f.OldestFirst}
 	at, err := r.Place()
 	if err == nil && at.ID != "" {
-		f.AfterID = at.ID
-		if f.AfterCreated, err = strconv.ParseInt(at.Key, 10, 64); err != nil {
+		which.AfterID = at.ID
+		if which.AfterCreated, err = strconv.ParseInt(at.Key, 10, 64); err != nil {
 			err = page.ErrCursor
 		}
 	}
 	if err != nil {
 		return nil, "", err
 	}
-	rows, err := m.o.Store.Mails(o).Page(ctx, f, int64(r.Size())+1)
+	rows, err := m.o.Store.Mails(o).Page(ctx, which, int64(r.Size())+1)
 	if err != nil {
 		return nil, "", fmt.Errorf("list mails: %w", err)
 	}
@@ -181,7 +211,12 @@ func (m *Mailer) Page(ctx context.Context, o store.OrganizationID, f store.MailF
 		last := rows[len(rows)-1]
 		next = page.Place{Sort: r.Sort, Key: strconv.FormatInt(last.CreatedAt, 10), ID: last.ID}.Cursor()
 	}
-	return rows, next, nil
+	all := make([]Mail, len(rows))
+	for i, row := range rows {
+		all[i] = Mail{ID: row.ID, To: row.Recipient, Kind: Kind(row.Kind), Language: row.Language, State: row.State, Attempts: row.Attempts,
+			Error: row.LastError, CreatedAt: row.CreatedAt, NextAt: row.NextAt, SentAt: row.SentAt}
+	}
+	return all, next, nil
 }
 
 // plainName is somebody's name as it stands in a mail.

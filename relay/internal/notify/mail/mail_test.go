@@ -95,7 +95,7 @@ func invitation(until time.Time) MemberInvited {
 // change records something that carries the mail.
 func change(t *testing.T, m *Mailer, to string, what Message) store.Mail {
 	t.Helper()
-	mail, err := m.Mail(To{Address: to}, what)
+	mail, err := m.Compose(To{Address: to}, what)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,7 +252,7 @@ func TestHeadersCannotBeMadeOfText(t *testing.T) {
 		"ann@-example.com", "ann@example.com.", "ann@exam_ple.com", strings.Repeat("a", 65) + "@example.com", "ann@" + strings.Repeat("a.", 130) + "com", "ann\u202e@example.com",
 		"ann@\u2024example.com", "ann@example.com\u2028x", "ann:x@example.com", "ann;@example.com",
 	} {
-		if got, err := m.Mail(To{Address: address}, invitation(c.read())); err == nil {
+		if got, err := m.Compose(To{Address: address}, invitation(c.read())); err == nil {
 			t.Errorf("%q is taken as %q", address, got.Recipient)
 		}
 	}
@@ -321,7 +321,7 @@ func TestLinksAreOfThisRelay(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := New(Options{Store: s, Server: Server{Host: "x"}, PublicURL: u})
-		if _, err := m.Mail(To{Address: "a@example.com"}, EmailConfirm{Link: c.link}); (err == nil) != c.good {
+		if _, err := m.Compose(To{Address: "a@example.com"}, EmailConfirm{Link: c.link}); (err == nil) != c.good {
 			t.Errorf("%s of %s: %v", c.link, c.public, err)
 		}
 	}
@@ -335,7 +335,7 @@ func TestWithoutAMailServer(t *testing.T) {
 		if !on.Enabled() || off.Enabled() {
 			t.Error("who sends mails?")
 		}
-		if _, err := off.Mail(To{Address: "ann@example.com"}, invitation(c.read())); !errors.Is(err, ErrOff) {
+		if _, err := off.Compose(To{Address: "ann@example.com"}, invitation(c.read())); !errors.Is(err, ErrOff) {
 			t.Error(err)
 		}
 		// What waits when the server is taken out of the settings ends by itself.
@@ -505,12 +505,12 @@ func TestPage(t *testing.T) {
 	}
 	got, cursor := []string{}, ""
 	for {
-		rows, next, err := m.Page(t.Context(), first, store.MailFilter{}, cursor, 2)
+		rows, next, err := m.Page(t.Context(), first, Filter{}, cursor, 2)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, r := range rows {
-			got = append(got, r.Recipient[:2])
+			got = append(got, r.To[:2])
 		}
 		if cursor = next; next == "" {
 			break
@@ -519,7 +519,7 @@ func TestPage(t *testing.T) {
 	if strings.Join(got, " ") != "p4 p3 p2 p1 p0" {
 		t.Error(got)
 	}
-	if _, _, err := m.Page(t.Context(), first, store.MailFilter{}, "x", 2); !errors.Is(err, page.ErrCursor) {
+	if _, _, err := m.Page(t.Context(), first, Filter{}, "x", 2); !errors.Is(err, page.ErrCursor) {
 		t.Error(err)
 	}
 }
