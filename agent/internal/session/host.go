@@ -184,7 +184,12 @@ func (h *Host) take(offer *orielv1.Offer, grant *orielv1.Grant) (refused *orielv
 		h.sessions[id] = s
 		h.ended.Go(s.run)
 	}
-	s.offer(offer, grant)
+	if err := s.offer(offer, grant); err != nil {
+		// For its time: the relay signs it anew, with what holds by then.
+		refused = refuse(orielv1.Code_CODE_GRANT_EXPIRED, err.Error())
+		refused.Attempt = max(1, offer.GetAttempt())
+		return refused
+	}
 	return nil
 }
 

@@ -47,7 +47,8 @@ var (
 
 // Supplement puts other scopes in force for a running session: all at once, whichever of
 // its peer connections is meant. Keys and buttons that may not be held any more are
-// released, and 300 ms are waited for that at most. Whoever calls has verified it; what comes of it is sent in reply to ask.
+// released, and 300 ms are waited for that at most. Whoever calls has verified it; what
+// comes of it is sent in reply to ask.
 func (h *Host) Supplement(ask uint64, m *orielv1.Supplement) {
 	out := &orielv1.FromAgent{ReplyTo: ask}
 	if err := h.supplement(m); err != nil {

@@ -119,6 +119,33 @@ func TestSupplementsThatAreNotTaken(t *testing.T) {
 	}
 }
 
+// Rule: a grant that is older than a supplement that was taken, or than a newer grant, is
+// not taken: control that was taken away does not come back with it. Only its attempt is
+// over, and for its time, so that the relay signs another.
+func TestAGrantOlderThanWhatIsInForceIsNotTaken(t *testing.T) {
+	r := start(t, Options{}, on(newFakeDesktop(t)))
+	v := r.ready(look{issued: 10})
+	if err := r.now("s1", viewing); err != nil {
+		t.Fatal(err)
+	}
+	v.inForceNow(viewing)
+	old := func(attempt uint32, issued int64) {
+		t.Helper()
+		before := r.host.session("s1").current()
+		r.join(look{attempt: attempt, issued: issued})
+		eventually(t, "the attempt is over", func() bool { return r.attemptEnded("s1", attempt) == orielv1.Code_CODE_GRANT_EXPIRED })
+		if s := r.host.session("s1"); s.current() != before || s.current().may(typing) {
+			t.Errorf("a grant of %d is taken after %d", issued, s.newest())
+		}
+	}
+	old(2, 10)
+	r.ready(look{attempt: 3, issued: 20, viewOnly: true})
+	old(4, 19)
+	if s := r.host.session("s1"); s.newest() != 20 {
+		t.Errorf("the newest is of %d", s.newest())
+	}
+}
+
 // Rule: the local policy counts whatever a supplement says, and a scope that this agent
 // does not know is not in force.
 func TestSupplementsDoNotLoosenThePolicy(t *testing.T) {

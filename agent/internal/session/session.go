@@ -46,17 +46,22 @@ func newSession(h *Host, id string, g *orielv1.Grant) *session {
 }
 
 // offer begins to answer an offer, in a goroutine of its own. A newer offer
-// overtakes one that is still being answered.
-func (s *session) offer(o *orielv1.Offer, g *orielv1.Grant) {
+// overtakes one that is still being answered. Errors: errStale, of a grant that is
+// older than what is in force.
+func (s *session) offer(o *orielv1.Offer, g *orielv1.Grant) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ending != nil {
-		return
+	switch {
+	case s.ending != nil:
+		return nil
+	case g.GetIssuedAt() < s.issued:
+		return errStale
 	}
-	s.issued = max(s.issued, g.GetIssuedAt())
+	s.issued = g.GetIssuedAt()
 	p := newPeer(s, o.GetAttempt(), g)
 	s.next = p
 	s.wg.Go(func() { s.answer(p, o) })
+	return nil
 }
 
 func (s *session) answer(p *peer, o *orielv1.Offer) {

@@ -160,6 +160,7 @@ type look struct {
 	operator string
 	viewOnly bool
 	scopes   []orielv1.Scope // overrides viewOnly
+	issued   int64           // when the grant was, by the relay's clock
 	codec    string          // offer this one only
 	noVideo  bool
 	mute     bool // send no candidates
@@ -244,7 +245,7 @@ func (r *rig) join(l look) *viewer {
 		}
 	}
 	grant := &orielv1.Grant{
-		SessionId: l.id, Nonce: []byte(fmt.Sprintf("nonce of %-7d", l.attempt))[:16], Scopes: scopes,
+		SessionId: l.id, Nonce: []byte(fmt.Sprintf("nonce of %-7d", l.attempt))[:16], Scopes: scopes, IssuedAt: l.issued,
 		Operator: &orielv1.Operator{Id: "operator" + l.operator}, Fingerprint: l.certificate,
 	}
 	if grant.Fingerprint == nil {
