@@ -57,6 +57,8 @@ type timing struct {
 	previewIn  time.Duration    // one preview_second
 	previewMin time.Duration    // between two previews
 	slowWay    int              // bits per second
+	mostHeld   int              // previews in a row
+	held       func()           // is called for each of them
 	closing    time.Duration    // between looks at the hours of the policy
 	clock      func() time.Time // this machine's, for these
 	prestart   time.Duration    // of a first picture for a session that was announced
@@ -65,6 +67,12 @@ type timing struct {
 func (t *timing) fill() {
 	if t.slowWay == 0 {
 		t.slowWay = slowWay
+	}
+	if t.mostHeld == 0 {
+		t.mostHeld = mostHeld
+	}
+	if t.held == nil {
+		t.held = func() {}
 	}
 	if t.clock == nil {
 		t.clock = time.Now

@@ -160,8 +160,9 @@ func (h *Host) previews(ctx context.Context, s *display) {
 		select {
 		case <-waiting.Done():
 		case <-time.After(time.Until(due)):
-			if held < mostHeld && h.slow() {
+			if held < h.o.timing.mostHeld && h.slow() {
 				held++
+				h.o.timing.held()
 				taken = time.Now()
 			} else {
 				img, _ = s.preview(waiting)

@@ -10,6 +10,7 @@ import (
 	"image/color"
 	"image/jpeg"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -251,27 +252,33 @@ func TestPreviews(t *testing.T) {
 // A preview does not share a slow way with a session, but for one now and then.
 func TestPreviewsWaitWhileASlowWayIsUsed(t *testing.T) {
 	green, red := color.RGBA{1, 200, 1, 255}, color.RGBA{200, 20, 20, 255}
-	watched := func(every time.Duration) (*fakeDesktop, *rig, *viewer) {
+	var held atomic.Int32
+	watched := func(most int) (*fakeDesktop, *rig, *viewer) {
 		p := newFakeDesktop(t)
-		r := start(t, Options{timing: timing{previewIn: every, previewMin: 1, slowWay: 1 << 30}}, on(p))
+		r := start(t, Options{timing: timing{previewIn: 5 * time.Millisecond, previewMin: 1, slowWay: 1 << 30,
+			mostHeld: most, held: func() { held.Add(1) }}}, on(p))
 		r.host.Apply(&orielv1.Settings{PreviewSeconds: 1})
 		eventually(t, "the first preview", func() bool { return r.shots() == 1 })
 		v := r.ready(look{})
 		eventually(t, "the picture, and that the way is known", func() bool {
 			return v.luma(image.Rect(0, 0, 99, 99)) > 0 && r.host.slow()
 		})
+		held.Store(0)
+		p.paint(color.RGBA{20, 20, 200, 255}) // one may wait for a change since before the way was known
+		eventually(t, "the first is held back", func() bool { return held.Load() > 0 })
 		return p, r, v
 	}
-	p, r, v := watched(time.Second)
+	p, r, v := watched(1 << 30)
 	before := r.shots()
 	p.paint(green)
-	if time.Sleep(1500 * time.Millisecond); r.shots() != before {
+	held.Store(0)
+	if eventually(t, "some are held back", func() bool { return held.Load() > 2 }); r.shots() != before {
 		t.Error("a preview while a viewer watches over a slow way")
 	}
 	v.leave()
 	eventually(t, "a preview after the viewer left", func() bool { return r.shots() > before })
 
-	p, r, _ = watched(5 * time.Millisecond)
+	p, r, _ = watched(mostHeld)
 	before = r.shots()
 	p.paint(red)
 	eventually(t, "a preview in spite of the viewer", func() bool { return r.shots() > before })
