@@ -52,6 +52,7 @@ export const PROBLEMS = {
   ticket_used: m.problem_ticket_used,
   offer: said,
   session_scopes: said,
+  session_changing: said,
 
   internal: m.problem_internal,
   overloaded: m.problem_busy,

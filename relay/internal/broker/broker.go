@@ -101,8 +101,9 @@ type Broker struct {
 	issued  issue
 
 	mu       sync.Mutex
-	waiting  map[*request]bool // protected by mu; true while it is being tried
-	sessions map[string]*live  // protected by mu; by session id
+	waiting  map[*request]bool  // protected by mu; true while it is being tried
+	sessions map[string]*live   // protected by mu; by session id
+	changing map[string]*change // protected by mu; what is under way, by session id
 	// Ends that both sides know, but for which the disk had no room; by session id.
 	unwritten map[string]journal.Carried // protected by mu
 }
@@ -128,7 +129,8 @@ func New(o Options) *Broker {
 		o.ICE = func(string, string, time.Time) []*orielv1.IceServer { return nil }
 	}
 	return &Broker{o: o, retry: make(chan store.Ref, 1024), changed: make(chan struct{}, 1), tickets: newTickets(),
-		waiting: make(map[*request]bool), sessions: make(map[string]*live), unwritten: make(map[string]journal.Carried)}
+		waiting: make(map[*request]bool), sessions: make(map[string]*live), changing: make(map[string]*change),
+		unwritten: make(map[string]journal.Carried)}
 }
 
 // How often Run looks by itself, besides being told.
@@ -264,6 +266,7 @@ var (
 	errBusy         = fault.New(fault.TooManySessions, "too many sessions at once; end one and try again")
 	errScopes       = fault.New(fault.SessionScopes, "say what the session is for: to view, to control")
 	errMore         = access.ErrForbidden.Saying("this session may not do that; ask for it while it runs, or open another")
+	errChanging     = fault.New(fault.SessionChanging, "something else was asked of this session meanwhile")
 	errPicture      = errScopes.Saying("the picture cannot be given or taken away while a session runs; open another")
 	errUnknownScope = fleet.ErrUnknownAsk.Saying("this relay cannot do that yet; update it")
 	errOldAgent     = fleet.ErrUnknownAsk.Saying("this computer's agent cannot do that yet; update the agent")

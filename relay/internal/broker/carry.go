@@ -237,7 +237,11 @@ func (b *Broker) EndComputer(ctx context.Context, computer store.Ref, detail str
 // returns false when nobody may have the answer.
 func (b *Broker) carried(l *live, attempt uint32) bool {
 	b.mu.Lock()
-	seat, changes, r := l.seat, l.resumed() && l.attempt == attempt, l.request
+	seat, changes := l.seat, l.resumed() && l.attempt == attempt
+	var fewer []orielv1.Scope
+	if changes && l.request.fewer {
+		fewer = l.request.scopes
+	}
 	b.mu.Unlock()
 	if seat == nil || !changes {
 		return seat != nil
@@ -245,8 +249,8 @@ func (b *Broker) carried(l *live, attempt uint32) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	err := b.o.Journal.Carry(ctx, l.Ref, seat.tab.Who().SignInID)
-	if err == nil && r != nil && r.fewer {
-		err = b.o.Journal.SetScopes(ctx, l.Ref, r.scopes)
+	if err == nil && fewer != nil {
+		err = b.o.Journal.SetScopes(ctx, l.Ref, fewer)
 	}
 	if err != nil {
 		seat.problem(0, attempt, l.ID, err)

@@ -253,7 +253,7 @@ func (b *Broker) attempt(ctx context.Context, r *request) error {
 	if err != nil {
 		return b.failed(ctx, r, e, l, err)
 	}
-	g := b.grant(r, e.JournalEntry, computer.Record, b.o.Now())
+	g := b.grant(r, e.JournalEntry, computer.Record, b.issued.next(b.o.Now()))
 	if !until.IsZero() {
 		g.EndsAt = until.UnixMilli()
 		b.nudge()
@@ -321,8 +321,9 @@ func (b *Broker) offer(ctx context.Context, r *request, session string, g *oriel
 
 // untimely answers an agent that refused l's grant for its times, which it had
 // in a suspend, or by a clock that it has set right meanwhile: once, the same
-// grant is signed again, with fresh times, before a person hears of it. The nonce
-// stays, so that only one of the two can be used. It reports whether it was.
+// grant is signed again, with fresh times and without what the session has not any
+// more, before a person hears of it. The nonce stays, so that only one of the two can
+// be used. It reports whether it was.
 func (b *Broker) untimely(l *live, attempt uint32) bool {
 	b.mu.Lock()
 	r := l.request
@@ -337,7 +338,10 @@ func (b *Broker) untimely(l *live, attempt uint32) bool {
 	defer cancel()
 	_, err := b.allowed(ctx, r)
 	if err == nil {
-		now := b.o.Now()
+		err = b.narrow(ctx, r, g)
+	}
+	if err == nil {
+		now := b.issued.next(b.o.Now())
 		g.IssuedAt, g.ExpiresAt = now.UnixMilli(), now.Add(trust.GrantLifetime).UnixMilli()
 		err = b.offer(ctx, r, l.ID, g)
 	}
@@ -352,6 +356,24 @@ func (b *Broker) untimely(l *live, attempt uint32) bool {
 	return true
 }
 
+// narrow takes out of g what the session does not have any more. Errors: those of
+// Seat.own, errMore where nothing is left.
+func (b *Broker) narrow(ctx context.Context, r *request, g *orielv1.Grant) error {
+	e, err := r.seat.own(ctx, g.GetSessionId())
+	if err != nil {
+		return err
+	}
+	scopes := b.left(e, g.GetScopes())
+	if len(scopes) == 0 {
+		return errMore
+	}
+	g.SetScopes(scopes)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r.scopes, r.fewer = scopes, r.session != "" && len(scopes) < len(e.Now)
+	return nil
+}
+
 // begin is the session's row: a new one, or the one to go on with.
 func (b *Broker) begin(ctx context.Context, r *request, c fleet.Record) (journal.Carried, error) {
 	if r.session == "" {
@@ -364,10 +386,8 @@ func (b *Broker) begin(ctx context.Context, r *request, c fleet.Record) (journal
 	if e.Computer() != r.computer {
 		return journal.Carried{}, store.ErrNotFound
 	}
-	for _, s := range r.scopes {
-		if !slices.Contains(e.Now, s) {
-			return journal.Carried{}, errMore
-		}
+	if len(b.left(e, r.scopes)) < len(r.scopes) {
+		return journal.Carried{}, errMore
 	}
 	r.fewer = len(r.scopes) < len(e.Now)
 	return e, nil

@@ -22,6 +22,12 @@ import (
 // agent, which enforces it. Before more is done the row says so; of less it says so once
 // the agent has answered. Whether there is a picture at all is settled when the session
 // is opened.
+//
+// A computer may take long to answer, and its tab's other words do not wait for that: one
+// change is under way for each session, which only the tab that has it may begin, and the
+// newest of those that it asks for meanwhile follows. A grant
+// that is signed meanwhile gives nothing that the change takes away. Grants and supplements
+// of a node are all issued at different times, so that an agent knows which is the newer.
 
 // permissions are what each scope needs. One that is not here this relay does not know.
 var permissions = map[orielv1.Scope]rights.Permission{
@@ -66,29 +72,110 @@ func served(c fleet.Record, scopes []orielv1.Scope) error {
 	return nil
 }
 
-// Change gives a running session of this person other scopes. What comes of it the agent
-// tells the viewer; what is wrong is a Problem.
-func (s *Seat) Change(ctx context.Context, m *orielv1.ChangeScopes, ask uint32) {
-	if err := s.change(ctx, m.GetSessionId(), orielv1.SortScopes(m.GetWanted())); err != nil {
-		s.problem(ask, 0, m.GetSessionId(), err)
+// changeWithin bounds a change of scopes: what an agent may take to answer, and the rows.
+const changeWithin = 30 * time.Second
+
+// change is one ChangeScopes.
+type change struct {
+	seat   *Seat
+	ask    uint32
+	wanted []orielv1.Scope
+	needs  rights.Permission
+	next   *change // protected by Broker.mu; what is to follow it, the newest only
+}
+
+// Change gives a running session of this tab other scopes. What comes of it the agent
+// tells the viewer; what is wrong is a Problem. What it returns does the work, waits for
+// the computer and is to be called elsewhere, once; nil: nothing is left to do.
+func (s *Seat) Change(ctx context.Context, m *orielv1.ChangeScopes, ask uint32) (work func(context.Context)) {
+	session := m.GetSessionId()
+	c := &change{seat: s, ask: ask, wanted: orielv1.SortScopes(m.GetWanted())}
+	var err error
+	first := false
+	if c.needs, err = needs(c.wanted); err == nil {
+		first, err = s.b.beginChange(ctx, session, c)
+	}
+	if err != nil {
+		s.problem(ask, 0, session, err)
+	}
+	if !first {
+		return nil
+	}
+	return func(ctx context.Context) {
+		for ; c != nil; c = s.b.endChange(session, c) {
+			within, cancel := context.WithTimeout(ctx, changeWithin)
+			if err := s.change(within, session, c); err != nil {
+				s.problem(c.ask, 0, session, err)
+			}
+			cancel()
+		}
 	}
 }
 
-func (s *Seat) change(ctx context.Context, session string, wanted []orielv1.Scope) error {
-	permission, err := needs(wanted)
-	if err != nil {
-		return err
+// beginChange notes that a session is about to have other scopes, or lets c follow the
+// change of it that is under way. Errors: errChanging, and those of a session that is not
+// its tab's.
+func (b *Broker) beginChange(ctx context.Context, session string, c *change) (first bool, err error) {
+	b.mu.Lock()
+	l, before := b.sessions[session], b.changing[session]
+	mine := l != nil && l.seat == c.seat
+	var instead *change // of which c is done
+	switch {
+	case !mine:
+	case before == nil:
+		b.changing[session] = c
+	case before.seat == c.seat:
+		instead, before.next = before.next, c
 	}
+	b.mu.Unlock()
+	switch {
+	case instead != nil:
+		c.seat.problem(instead.ask, 0, session, errChanging)
+		return false, nil
+	case mine && before != nil && before.seat != c.seat:
+		return false, errChanging
+	case mine:
+		return before == nil, nil
+	}
+	if _, err := c.seat.own(ctx, session); err != nil {
+		return false, err
+	}
+	return false, errMoved
+}
+
+// endChange is what follows c, nil where nothing does.
+func (b *Broker) endChange(session string, c *change) (next *change) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.changing[session] = c.next; c.next == nil {
+		delete(b.changing, session)
+	}
+	return c.next
+}
+
+// left are those of scopes that a session has, and goes on to have after the change of it
+// that is under way.
+func (b *Broker) left(e journal.Carried, scopes []orielv1.Scope) []orielv1.Scope {
+	b.mu.Lock()
+	c := b.changing[e.GetSessionId()]
+	b.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(scopes), func(s orielv1.Scope) bool {
+		return !slices.Contains(e.Now, s) || c != nil && !slices.Contains(c.wanted, s)
+	})
+}
+
+func (s *Seat) change(ctx context.Context, session string, c *change) error {
+	wanted := c.wanted
 	e, err := s.own(ctx, session)
 	if err != nil {
 		return err
 	}
-	if err := s.b.o.Access.Require(ctx, s.tab.Who(), permission, access.Computer(e.GetComputerId())); err != nil {
+	if err := s.b.o.Access.Require(ctx, s.tab.Who(), c.needs, access.Computer(e.GetComputerId())); err != nil {
 		return err
 	}
-	c, err := s.b.o.Fleet.Record(ctx, e.Computer())
+	record, err := s.b.o.Fleet.Record(ctx, e.Computer())
 	if err == nil {
-		err = served(c, wanted)
+		err = served(record, wanted)
 	}
 	if err != nil {
 		return err
@@ -97,20 +184,18 @@ func (s *Seat) change(ctx context.Context, session string, wanted []orielv1.Scop
 	switch {
 	case slices.Contains(wanted, view) != slices.Contains(e.Now, view):
 		return errPicture
-	case !slices.Contains(c.Capabilities, orielv1.Capability_CAPABILITY_SUPPLEMENTS):
+	case !slices.Contains(record.Capabilities, orielv1.Capability_CAPABILITY_SUPPLEMENTS):
 		return errOldAgent
 	}
 	// Also where the row says so already: the agent may never have heard of it.
-	return s.b.supplement(ctx, e, wanted)
+	return s.supplement(ctx, e, wanted)
 }
 
 // supplement has the agent take other scopes for a session.
-func (b *Broker) supplement(ctx context.Context, e journal.Carried, wanted []orielv1.Scope) error {
-	both := orielv1.SortScopes(slices.Concat(e.Now, wanted))
-	if !slices.Equal(both, e.Now) {
-		if err := b.o.Journal.SetScopes(ctx, e.Ref(), both); err != nil {
-			return err
-		}
+func (s *Seat) supplement(ctx context.Context, e journal.Carried, wanted []orielv1.Scope) error {
+	b := s.b
+	if err := b.o.Journal.AddScopes(ctx, e.Ref(), wanted); err != nil {
+		return err
 	}
 	now := b.issued.next(b.o.Now())
 	signed, err := trust.SignSupplement(b.o.Signer, &orielv1.Supplement{SessionId: e.GetSessionId(), ComputerId: e.GetComputerId(),
@@ -121,11 +206,31 @@ func (b *Broker) supplement(ctx context.Context, e journal.Carried, wanted []ori
 	if err != nil { // it may have got there: the row goes on to say what the session could have
 		return err
 	}
+	if !s.supplemented(e.GetSessionId(), wanted) {
+		return nil // another tab has it, whose change may be the newer one: the row says no less than is so
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
 	return b.o.Journal.SetScopes(ctx, e.Ref(), wanted)
 }
 
-// issue is the time of the newest supplement of this node, in Unix milliseconds: an
-// agent takes none that is not newer than the one before.
+// supplemented notes that those scopes are in force for a session, also on the connection
+// that is being made. It reports whether the session is still this tab's, or nobody's.
+func (s *Seat) supplemented(session string, wanted []orielv1.Scope) bool {
+	s.b.mu.Lock()
+	defer s.b.mu.Unlock()
+	l := s.b.sessions[session]
+	if l == nil || l.seat != nil && l.seat != s {
+		return false
+	}
+	if r := l.request; r != nil && r.grant != nil {
+		r.scopes, r.fewer = wanted, false
+	}
+	return true
+}
+
+// issue is the time of the newest grant or supplement of this node, in Unix milliseconds:
+// of a session an agent takes none that is older than the one before.
 type issue struct{ last atomic.Int64 }
 
 func (i *issue) next(now time.Time) time.Time {

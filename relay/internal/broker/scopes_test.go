@@ -164,3 +164,50 @@ func TestFewerScopesCountOnceAnswered(t *testing.T) {
 		}
 	})
 }
+
+// Rule: a computer that takes long to answer a change of scopes holds up nothing else of
+// its tab. One change of a session is under way; of those asked for meanwhile the newest
+// follows, and the others are refused.
+func TestAChangeHoldsUpNothingElse(t *testing.T) {
+	n := relaytest.StartNode(t, relaytest.NodeOptions{})
+	w := start(t, n, n)
+	w.able(t, today...)
+	id, attempt := w.session(t, relaytest.Watching)
+	other, _ := w.session(t, relaytest.Watching)
+	asked := func(m *orielv1.ToAgent) bool { return m.GetSupplement() != nil }
+	w.tab.Say(change(id, 1, relaytest.Controlling...))
+	hangs := w.agent.Take("supplement", asked)
+	w.tab.Say(change(id, 2, relaytest.Controlling...))
+	w.tab.Say(change(id, 3, relaytest.Watching...))
+	if p := w.tab.Problem(); p.GetReplyTo() != 2 || p.GetCode() != orielv1.Code_CODE_BUSY {
+		t.Errorf("the second one: %v", p)
+	}
+	w.tab.Candidate(attempt, id, "meanwhile")
+	if c := w.agent.Candidate(); c.GetCandidate() != "meanwhile" {
+		t.Error(c)
+	}
+	w.tab.Say(change(other, 4, relaytest.Controlling...)) // of another session
+	if s := w.supplemented(t, nil); s.GetSessionId() != other || w.agent.Has(asked) {
+		t.Errorf("asked for %v, or for two at once", s)
+	}
+	w.agent.Say(&orielv1.FromAgent{ReplyTo: hangs.GetId()})
+	if s := w.supplemented(t, nil); s.GetSessionId() != id || !slices.Equal(s.GetScopes(), relaytest.Watching) {
+		t.Errorf("then came %v", s)
+	}
+}
+
+// Rule: only the tab that has a session changes its scopes.
+func TestScopesAreChangedByTheTabThatHasTheSession(t *testing.T) {
+	n := relaytest.StartNode(t, relaytest.NodeOptions{})
+	w := start(t, n, n)
+	w.able(t, today...)
+	id, _ := w.session(t, relaytest.Watching)
+	second := relaytest.OpenTab(t, n, w.cookie)
+	second.Say(change(id, 1, relaytest.Controlling...))
+	if p := second.Problem(); p.GetReplyTo() != 1 || p.GetCode() != orielv1.Code_CODE_BUSY || p.GetSessionId() != id {
+		t.Errorf("another tab: %v", p)
+	}
+	second.Say(&orielv1.FromConsole{Body: &orielv1.FromConsole_AttachSession{AttachSession: &orielv1.AttachSession{SessionId: id}}})
+	second.Say(change(id, 2, relaytest.Controlling...))
+	w.supplemented(t, nil)
+}

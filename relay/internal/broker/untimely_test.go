@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"slices"
 	"testing"
 
 	orielv1 "oriel/protocol/oriel/v1"
@@ -61,4 +62,56 @@ func TestUntimelyGrantIsMadeAnewOnce(t *testing.T) {
 			t.Error("offered for the third time")
 		}
 	})
+}
+
+// Rule: a grant that is signed anew gives only what the session has by then: what was
+// given back, or taken away, meanwhile does not come back with it.
+func TestUntimelyGrantDoesNotGiveBackWhatWasTakenAway(t *testing.T) {
+	each(t, relaytest.NodeOptions{}, func(t *testing.T, w *world) {
+		w.able(t, today...)
+		id, _ := w.session(t, relaytest.Controlling)
+		attempt := w.tab.Open(w.computer, relaytest.Controlling, id)
+		w.tab.Opened(attempt)
+		first := offered(t, w.agent)
+		w.tab.Say(change(id, 1, relaytest.Watching...))
+		s := w.supplemented(t, nil)
+		relaytest.Until(t, "the row says so", func() bool {
+			e, err := w.tabs.Journal.Find(t.Context(), w.who.Of(id))
+			return err == nil && slices.Equal(e.Now, relaytest.Watching)
+		})
+		untimely(w.agent, first)
+		o, g := w.agent.Offer()
+		if !slices.Equal(g.GetScopes(), relaytest.Watching) || g.GetMode() != orielv1.Mode_MODE_VIEW || g.GetIssuedAt() <= s.GetIssuedAt() {
+			t.Fatalf("signed anew: %v after %v", g, s)
+		}
+		w.agent.Answer(o, g)
+		w.tab.Answer()
+		e, err := w.tabs.Journal.Find(t.Context(), w.who.Of(id))
+		if err != nil || !slices.Equal(e.Now, relaytest.Watching) {
+			t.Errorf("the row says %v (%v)", e.Now, err)
+		}
+	})
+}
+
+// Rule: a grant that is signed while a change of scopes is under way gives nothing that
+// the change takes away, first or anew, and is newer than the change's supplement.
+func TestGrantsSignedDuringAChange(t *testing.T) {
+	n := relaytest.StartNode(t, relaytest.NodeOptions{})
+	w := start(t, n, n)
+	w.able(t, today...)
+	id, _ := w.session(t, relaytest.Controlling)
+	attempt := w.tab.Open(w.computer, relaytest.Controlling, id)
+	w.tab.Opened(attempt)
+	first := offered(t, w.agent)
+	w.tab.Say(change(id, 1, relaytest.Watching...))
+	ask := w.agent.Take("supplement", func(m *orielv1.ToAgent) bool { return m.GetSupplement() != nil })
+	untimely(w.agent, first)
+	if _, g := w.agent.Offer(); !slices.Equal(g.GetScopes(), relaytest.Watching) {
+		t.Errorf("signed anew: %v", g)
+	}
+	more := w.tab.Open(w.computer, relaytest.Controlling, id)
+	if p := w.tab.Problem(); p.GetAttempt() != more || p.GetCode() != orielv1.Code_CODE_FORBIDDEN {
+		t.Errorf("asked for once more: %v", p)
+	}
+	w.agent.Say(&orielv1.FromAgent{ReplyTo: ask.GetId()})
 }

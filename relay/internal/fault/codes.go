@@ -75,6 +75,7 @@ const (
 	SessionScopes   Code = "session_scopes"
 	SessionMoved    Code = "session_moved"
 	TicketUsed      Code = "ticket_used"
+	SessionChanging Code = "session_changing"
 )
 
 // Codes that only agents are told.
@@ -159,6 +160,7 @@ var table = map[Code]row{
 	SessionScopes:   {status: http.StatusUnprocessableEntity, wire: orielv1.Code_CODE_INVALID},
 	SessionMoved:    {status: http.StatusConflict, wire: orielv1.Code_CODE_BUSY},
 	TicketUsed:      {status: http.StatusConflict, wire: orielv1.Code_CODE_BUSY},
+	SessionChanging: {status: http.StatusConflict, wire: orielv1.Code_CODE_BUSY},
 
 	Unnamed:      {status: http.StatusUnauthorized, wire: orielv1.Code_CODE_FORBIDDEN, final: true, agents: true},
 	NotEnrolled:  {status: http.StatusUnauthorized, wire: orielv1.Code_CODE_FORBIDDEN, final: true, agents: true},

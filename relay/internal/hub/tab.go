@@ -123,13 +123,17 @@ func (t *tab) serve(ctx context.Context) {
 			_ = t.conn.CloseWith(wire.ClosePolicy, "too many messages")
 			return
 		}
-		ctx, cancel := context.WithTimeout(ctx, dbWithin)
-		t.dispatch(ctx, m)
+		within, cancel := context.WithTimeout(ctx, dbWithin)
+		if work := t.dispatch(within, m); work != nil {
+			t.h.wait.Go(func() { work(ctx) })
+		}
 		cancel()
 	}
 }
 
-func (t *tab) dispatch(ctx context.Context, m *orielv1.FromConsole) {
+// dispatch hands m to its room. work, if not nil, waits for a computer, and what the tab
+// says next does not wait for that.
+func (t *tab) dispatch(ctx context.Context, m *orielv1.FromConsole) (work func(context.Context)) {
 	switch body := m.GetBody().(type) {
 	case *orielv1.FromConsole_Watch:
 		_ = t.permissions(ctx) // else those of before hold until the next recheck
@@ -152,10 +156,10 @@ func (t *tab) dispatch(ctx context.Context, m *orielv1.FromConsole) {
 	case *orielv1.FromConsole_AttachSession:
 		t.seat.Attach(ctx, body.AttachSession.GetSessionId(), m.GetId())
 	case *orielv1.FromConsole_ChangeScopes:
-		t.seat.Change(ctx, body.ChangeScopes, m.GetId())
+		return t.seat.Change(ctx, body.ChangeScopes, m.GetId())
 	case *orielv1.FromConsole_RenewIce:
 		if err := t.permissions(ctx); err != nil {
-			return // the next recheck closes it
+			return nil // the next recheck closes it
 		}
 		servers, expires := t.seat.ICE()
 		t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_IceServers{IceServers: &orielv1.IceServers{
@@ -163,6 +167,7 @@ func (t *tab) dispatch(ctx context.Context, m *orielv1.FromConsole) {
 	default:
 		t.unimplemented(m.GetId())
 	}
+	return nil
 }
 
 // unimplemented answers what this relay does not know, of a tab that is newer than it:

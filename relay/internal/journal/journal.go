@@ -302,7 +302,16 @@ func (j *Journal) Anyones(ctx context.Context, id string) (Carried, error) {
 // SetScopes notes what a running session may do from now on. Errors: ErrEnded,
 // store.ErrNotFound.
 func (j *Journal) SetScopes(ctx context.Context, session store.Ref, scopes []orielv1.Scope) error {
-	row, err := j.of(session).SetScopes(ctx, session.ID, orielv1.Words(orielv1.SortScopes(scopes)))
+	return j.setScopes(ctx, session, scopes, false)
+}
+
+// AddScopes is SetScopes of what the session may do now and scopes.
+func (j *Journal) AddScopes(ctx context.Context, session store.Ref, scopes []orielv1.Scope) error {
+	return j.setScopes(ctx, session, scopes, true)
+}
+
+func (j *Journal) setScopes(ctx context.Context, session store.Ref, scopes []orielv1.Scope, add bool) error {
+	row, err := j.of(session).SetScopes(ctx, session.ID, orielv1.Words(orielv1.SortScopes(scopes)), add)
 	if err != nil {
 		return fmt.Errorf("scopes of a session: %w", err)
 	}

@@ -99,7 +99,7 @@ func told(m protoreflect.Message, f protoreflect.FieldDescriptor, column any) pr
 }
 
 func carried(row store.Session) Carried {
-	return Carried{entry(row), row.Organization, row.SignInID, scopes(row.ScopesNow)}
+	return Carried{entry(row), row.Organization, row.SignInID, orielv1.SortScopes(scopes(row.ScopesNow))}
 }
 
 func scopes(words string) []orielv1.Scope { return orielv1.FromWords[orielv1.Scope](words) }

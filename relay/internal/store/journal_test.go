@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 
 	"oriel/relay/internal/store"
@@ -142,6 +144,41 @@ func TestPagesAreRightWhileRowsArrive(t *testing.T) {
 		no := false
 		if rows, err := s.Sessions(store.FirstOrganization).Page(ctx, store.Everything, store.SessionFilter{Running: &no}, 7); err != nil || len(rows) != 0 {
 			t.Fatal(rows, err)
+		}
+	})
+}
+
+// Rule: of two changes of a session's scopes at once none is lost: all that it could do
+// stays in its row, and what is added is added to what the other left.
+func TestScopesChangeAtOnce(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		sessions := s.Sessions(store.FirstOrganization)
+		for range 20 {
+			row := session(t, s, "c", 100)
+			begin := make(chan struct{})
+			var wg sync.WaitGroup
+			words := []string{"files.read", "files.write", "terminal", "sound"}
+			for _, word := range words {
+				wg.Go(func() {
+					<-begin
+					if _, err := sessions.SetScopes(t.Context(), row.ID, word, true); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			close(begin)
+			wg.Wait()
+			got, err := sessions.Get(t.Context(), row.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, all := range []string{got.Scopes, got.ScopesNow} {
+				has := strings.Fields(all)
+				slices.Sort(has)
+				if !slices.Equal(has, []string{"control", "files.read", "files.write", "sound", "terminal", "view"}) {
+					t.Fatalf("of all at once the row has %q", all)
+				}
+			}
 		}
 	})
 }

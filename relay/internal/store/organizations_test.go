@@ -412,7 +412,7 @@ var reaches = map[string]reach{
 		return nil, s.Sessions(o).Carry(ctx, of.session, "changed")
 	},
 	"Sessions.SetScopes": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
-		return s.Sessions(o).SetScopes(ctx, of.session, "view")
+		return s.Sessions(o).SetScopes(ctx, of.session, "view", false)
 	},
 	"Sessions.Attend": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return nil, s.Sessions(o).Attend(ctx, of.session, false)

@@ -183,9 +183,9 @@ func (s Sessions) Carry(ctx context.Context, id, signIn string) error {
 	})
 }
 
-// SetScopes notes what a running session may do from now on. What it could do before
-// stays in Scopes. Errors: ErrNotFound, ErrEnded.
-func (s Sessions) SetScopes(ctx context.Context, id, scopes string) (now Session, err error) {
+// SetScopes notes what a running session may do from now on; add: beside what it may do
+// already. What it could do before stays in Scopes. Errors: ErrNotFound, ErrEnded.
+func (s Sessions) SetScopes(ctx context.Context, id, scopes string, add bool) (now Session, err error) {
 	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		var row Session
 		q := s.rows(tx, &row).Where("id = ?", id)
@@ -195,16 +195,25 @@ func (s Sessions) SetScopes(ctx context.Context, id, scopes string) (now Session
 		if err := q.Scan(ctx); err != nil {
 			return err
 		}
-		row.ScopesNow = scopes
-		for word := range strings.FieldsSeq(scopes) {
-			if !slices.Contains(strings.Fields(row.Scopes), word) {
-				row.Scopes = strings.TrimSpace(row.Scopes + " " + word)
-			}
+		if row.Scopes = withWords(row.Scopes, scopes); add {
+			scopes = withWords(row.ScopesNow, scopes)
 		}
+		row.ScopesNow = scopes
 		err := changed(s.update(tx, &row).Column("scopes", "scopes_now").Where("id = ? AND ended_at = 0", id).Exec(ctx))
 		return s.after(ctx, tx, Session{ID: id}, err, &now)
 	})
 	return now, err
+}
+
+// withWords are the words of a list, and those of another that it does not have.
+func withWords(list, more string) string {
+	all := strings.Fields(list)
+	for word := range strings.FieldsSeq(more) {
+		if !slices.Contains(all, word) {
+			all = append(all, word)
+		}
+	}
+	return strings.Join(all, " ")
 }
 
 // Attend notes whether a tab has a running session. One that has ended is
