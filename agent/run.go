@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 
+	"oriel/agent/internal/channel"
 	"oriel/agent/internal/daemon"
 	"oriel/agent/internal/desktop"
 	"oriel/agent/internal/identity"
@@ -138,10 +139,9 @@ func (c *runCommand) Run(ctx context.Context, log *slog.Logger) error {
 	defer id.Close()
 	host := hostOptions{desktopFlags: c.desktopFlags, policy: limits, display: c.Display, loopback: id.State().OnLoopback()}
 	log.Info("this computer's policy", "policy", limits.String())
-	n := node.New(id, node.Options{Version: version, Logger: log, Policy: limits, Capabilities: session.Capabilities(nil), Desktop: func(out node.Outlet) node.Desktop {
-		return newHost(host, out, log)
-	}})
-	return n.Run(ctx)
+	o := nodeOptions(limits, log)
+	o.Desktop = func(out node.Outlet) node.Desktop { return newHost(host, out, log) }
+	return node.New(id, o).Run(ctx)
 }
 
 // open opens the data directory, takes over what the command line says, and
@@ -209,6 +209,15 @@ func configure(id *identity.Identity, given identity.Given, said policy.Policy) 
 	return limits, nil
 }
 
+// channels are the kinds of data channel that this agent has beside the session's own.
+// Both what is announced to the relay and what is served come from here.
+var channels []channel.Channel
+
+// nodeOptions are those of every node; Desktop is to be added.
+func nodeOptions(limits policy.Set, log *slog.Logger) node.Options {
+	return node.Options{Version: version, Logger: log, Policy: limits, Capabilities: session.Capabilities(channels)}
+}
+
 // hostOptions are what a session.Host needs beyond its outlet.
 type hostOptions struct {
 	desktopFlags
@@ -219,7 +228,11 @@ type hostOptions struct {
 }
 
 func newHost(o hostOptions, out node.Outlet, log *slog.Logger) node.Desktop {
-	return session.NewHost(session.Options{
+	return session.NewHost(o.session(out, log))
+}
+
+func (o hostOptions) session(out node.Outlet, log *slog.Logger) session.Options {
+	return session.Options{
 		Open: func(context.Context) (desktop.Desktop, error) {
 			if o.Demo {
 				return desktop.Demo(demoSize), nil
@@ -227,8 +240,8 @@ func newHost(o hostOptions, out node.Outlet, log *slog.Logger) node.Desktop {
 			return desktop.Open(desktop.Options{Display: o.display, OwnServer: o.found, Portable: o.Portable, Logger: log})
 		},
 		Sign: out.Sign, Send: out.Send, Logger: log, AgentVersion: version,
-		Loopback: o.loopback, RelayOnly: o.RelayOnly, Policy: o.policy,
-	})
+		Loopback: o.loopback, RelayOnly: o.RelayOnly, Policy: o.policy, Channels: channels,
+	}
 }
 
 type helperCommand struct {

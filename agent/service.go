@@ -14,7 +14,6 @@ import (
 	"oriel/agent/internal/identity"
 	"oriel/agent/internal/link"
 	"oriel/agent/internal/node"
-	"oriel/agent/internal/session"
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/trust"
 )
@@ -240,8 +239,10 @@ func (c *serviceCommand) serve(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	log.Info("this computer's policy", "policy", limits.String())
-	n := node.New(id, node.Options{Version: version, Logger: log, KeepTrying: true, Policy: limits, Capabilities: session.Capabilities(nil), Desktop: func(out node.Outlet) node.Desktop {
+	o := nodeOptions(limits, log)
+	o.KeepTrying = true
+	o.Desktop = func(out node.Outlet) node.Desktop {
 		return daemon.NewHelper(daemon.HelperOptions{Outlet: out, Command: command, Version: version, Demo: c.Demo, Logger: log})
-	}})
-	return n.Run(ctx)
+	}
+	return node.New(id, o).Run(ctx)
 }

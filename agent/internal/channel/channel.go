@@ -23,8 +23,10 @@
 //     in a queue of MaxUnread bytes; one that overflows ends its channel. So a kind of
 //     channel whose viewer may be faster than itself has acknowledgements of its own,
 //     and lets no more than MaxUnread bytes be without one.
-//   - What is sent waits while more than Options.Room bytes are under way (sent and not
-//     acknowledged by SCTP), so that a message on control is never behind much.
+//   - What is sent waits while more than Room bytes of the channel are under way, so that a
+//     message on control is never behind much: MaxRoom for each channel, and MaxTogether
+//     for all that are open. At 1 Mbit/s that is 2 s. A message may always go alone. The
+//     viewer keeps to the same (console/src/core/channels), by protocol/testdata/channels.json.
 //
 // A channel counts as open until both sides have closed it: a viewer that does not
 // close its side holds its own place and nobody else's.
@@ -47,6 +49,16 @@ const (
 	MaxUnread         = 512 << 10 // bytes
 	maxUnreadMessages = 1024
 )
+
+// Bounds of what one side has under way: sent and, as far as it can tell, not
+// acknowledged by SCTP.
+const (
+	MaxRoom     = 64 << 10  // bytes of one channel
+	MaxTogether = 256 << 10 // bytes of all that are open, which share it evenly
+)
+
+// Room is how many bytes each of so many open channels may have under way.
+func Room(open int) uint64 { return uint64(min(MaxRoom, MaxTogether/max(1, open))) }
 
 // maxDetail is the bound of ChannelEnd.detail, in bytes.
 const maxDetail = 1024

@@ -24,10 +24,6 @@ const (
 	maxLabel   = 64 // bytes
 )
 
-// underWay is how many bytes all channels of a viewer together may have sent and not
-// acknowledged. They go out in one line with control: at 1 Mbit/s this much is 2 s.
-const underWay = 256 << 10
-
 // The channels that are the session's own. They are no kinds of package channel: a move
 // replaces an older one instead of waiting for it, a burst of keys slows its viewer down
 // instead of ending the channel, and the end of control releases what is held.
@@ -102,7 +98,7 @@ func lacking(s orielv1.Scope) *channel.Fault {
 func (c *channels) room() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return underWay / uint64(max(1, len(c.serving)))
+	return channel.Room(len(c.serving))
 }
 
 // logRefused writes one line about all that were refused: a viewer may open many.
@@ -125,24 +121,11 @@ type pipe struct {
 func (p pipe) ReadDataChannel(b []byte) (int, bool, error) { return p.reader.ReadDataChannel(b) }
 
 // channel takes a data channel that the viewer opened. Its label is whatever the viewer
-// likes: it is looked up and nothing else.
+// likes: it is looked up and nothing else. A channel counts, and has a place, from when it
+// is open.
 func (p *peer) channel(dc *webrtc.DataChannel) {
 	if !p.authenticated() {
 		return
-	}
-	c := &p.channels
-	c.mu.Lock()
-	c.streams++
-	n := c.streams
-	c.mu.Unlock()
-	if n > maxStreams {
-		p.releaseAll(true)
-		p.s.end(orielv1.EndReason_END_REASON_FAILED, orielv1.Code_CODE_INVALID, "the viewer opened too many channels")
-		return
-	}
-	serve := p.own(dc)
-	if serve == nil {
-		serve = p.kind(dc)
 	}
 	dc.OnOpen(func() { // before, it cannot be detached
 		p.mu.Lock()
@@ -155,13 +138,32 @@ func (p *peer) channel(dc *webrtc.DataChannel) {
 			p.s.log.Error("data channel not taken", "attempt", p.attempt, "error", err)
 			return
 		}
-		p.wg.Go(func() {
-			p.guard(func() { serve(pipe{dc, raw}) })
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			c.streams--
-		})
+		p.wg.Go(func() { p.guard(func() { p.serve(pipe{dc, raw}) }) })
 	})
+}
+
+// serve serves an open channel until the viewer has closed it.
+func (p *peer) serve(d pipe) {
+	c := &p.channels
+	c.mu.Lock()
+	c.streams++
+	n := c.streams
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.streams--
+	}()
+	if n > maxStreams {
+		p.releaseAll(true)
+		p.s.end(orielv1.EndReason_END_REASON_FAILED, orielv1.Code_CODE_INVALID, "the viewer opened too many channels")
+		return
+	}
+	serve := p.own(d.DataChannel)
+	if serve == nil {
+		serve = p.kind(d.DataChannel)
+	}
+	serve(d)
 }
 
 // own is how one of the session's own channels is served, nil where it is none.

@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -384,8 +386,8 @@ func TestPouringChannelWaits(t *testing.T) {
 	if err := v.pc.SCTP().Transport().ICETransport().Stop(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it waits", func() bool { return amount() > underWay/2 })
-	if n := amount(); n > underWay {
+	eventually(t, "it waits", func() bool { return amount() > channel.MaxRoom/2 })
+	if n := amount(); n > channel.MaxRoom {
 		t.Errorf("%d bytes under way", n)
 	}
 	r.expectEnd("s1", orielv1.EndReason_END_REASON_NETWORK, orielv1.Code_CODE_UNAVAILABLE)
@@ -455,5 +457,39 @@ func TestRegistryRefusesLabels(t *testing.T) {
 			}
 			newRegistry(all)
 		}()
+	}
+}
+
+// Rule: a channel has a place, and counts, only once it is open: one that never opens
+// holds nobody's.
+func TestAChannelThatDoesNotOpenHasNoPlace(t *testing.T) {
+	r := start(t, Options{Channels: []channel.Channel{&kind{label: "files", scopes: []orielv1.Scope{files}}}}, on(newFakeDesktop(t)))
+	r.ready(look{scopes: []orielv1.Scope{viewing, files}})
+	eventually(t, "the session's own are open", func() bool { all, _ := r.streams(); return all == 2 })
+	elsewhere, err := webrtc.NewPeerConnection(webrtc.Configuration{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = elsewhere.Close() }()
+	protocol := channelProtocol
+	dc, err := elsewhere.CreateDataChannel("files", &webrtc.DataChannelInit{Protocol: &protocol})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.host.session("s1").current().channel(dc)
+	if all, kinds := r.streams(); all != 2 || kinds != 0 {
+		t.Errorf("%d channels, %d of kinds", all, kinds)
+	}
+}
+
+// Rule: a viewer may have as many channels open as the console's contract says.
+func TestAsManyChannelsAsTheViewerOpens(t *testing.T) {
+	b, err := os.ReadFile("../../../protocol/testdata/channels.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want struct{ MaxChannels int }
+	if err := json.Unmarshal(b, &want); err != nil || want.MaxChannels != maxChannels {
+		t.Errorf("%d, want %d (%v)", maxChannels, want.MaxChannels, err)
 	}
 }

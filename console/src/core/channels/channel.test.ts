@@ -1,10 +1,12 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { create } from '@bufbuild/protobuf';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { FakeChannel } from '../fakes';
 import { encode } from '../frames';
 import { ChannelEndSchema } from '../wire/oriel/v1/channel_pb';
 import { Code, Scope } from '../wire/oriel/v1/session_pb';
-import { Channel, MAX_MESSAGE, MAX_UNREAD, ROOM } from './channel';
+import { Channel, MAX_CHANNELS, MAX_MESSAGE, MAX_ROOM, MAX_TOGETHER, MAX_UNREAD, room } from './channel';
 
 let pipe: FakeChannel;
 let channel: Channel;
@@ -28,6 +30,22 @@ beforeEach(() => {
   channel = new Channel(pipe as unknown as RTCDataChannel, () => ended++);
 });
 
+// Rule: viewer and agent keep to the same bounds of a channel. The agent's test reads the
+// same file.
+it('has the bounds of the agent', () => {
+  const file = join(import.meta.dirname, '../../../../protocol/testdata/channels.json');
+  const { room: rooms, ...bounds } = JSON.parse(readFileSync(file, 'utf8'));
+  expect(bounds).toEqual({
+    maxMessage: MAX_MESSAGE,
+    maxUnread: MAX_UNREAD,
+    maxRoom: MAX_ROOM,
+    maxTogether: MAX_TOGETHER,
+    maxChannels: MAX_CHANNELS,
+  });
+  expect(rooms.length).toBeGreaterThan(0);
+  for (const { open, bytes } of rooms) expect(room(open), `${open} open`).toBe(bytes);
+});
+
 describe('a channel', () => {
   it('sends what was given before it was open, in order', async () => {
     const sent = Promise.all([channel.send(bytes(1)), channel.send(bytes(2))]);
@@ -38,19 +56,34 @@ describe('a channel', () => {
     expect(pipe.sent.map((m) => m.length)).toEqual([1, 2]);
   });
 
-  // Rule: a channel lets no more than ROOM bytes wait for the network, or one message alone.
+  // Rule: a channel lets no more than MAX_ROOM bytes wait for the network, or one message alone.
   it('waits for room', async () => {
     pipe.open();
     await channel.send(bytes(MAX_MESSAGE));
     pipe.bufferedAmount = MAX_MESSAGE;
-    void channel.send(bytes(ROOM - MAX_MESSAGE + 1));
+    void channel.send(bytes(MAX_ROOM - MAX_MESSAGE + 1));
     await settle();
     expect(pipe.sent).toHaveLength(1);
-    expect(pipe.bufferedAmountLowThreshold).toBeLessThan(ROOM);
+    expect(pipe.bufferedAmountLowThreshold).toBeLessThan(MAX_ROOM);
     pipe.bufferedAmount = pipe.bufferedAmountLowThreshold;
     pipe.onbufferedamountlow?.();
     await settle();
     expect(pipe.sent).toHaveLength(2);
+  });
+
+  it('has less room beside others', async () => {
+    let open = 1;
+    channel = new Channel(pipe as unknown as RTCDataChannel, undefined, () => open);
+    pipe.open();
+    pipe.bufferedAmount = room(16);
+    open = 16;
+    void channel.send(bytes(1));
+    await settle();
+    expect(pipe.sent).toHaveLength(0);
+    open = 1;
+    pipe.onbufferedamountlow?.();
+    await settle();
+    expect(pipe.sent).toHaveLength(1);
   });
 
   it('does not send what is too long', async () => {
@@ -73,7 +106,7 @@ describe('a channel', () => {
 
   it("tells the agent's reason, after what came before it", async () => {
     pipe.open();
-    pipe.bufferedAmount = ROOM;
+    pipe.bufferedAmount = MAX_ROOM;
     const waits = channel.send(bytes(1));
     waits.catch(() => undefined);
     deliver(bytes(3));

@@ -2,22 +2,28 @@
  * Channel is one data channel on a session, beside the picture and the input: the other
  * end of what agent/internal/channel serves. viewer.channel(label) opens it.
  *
- * Messages are binary, of at most MAX_MESSAGE bytes. `send` waits while more than ROOM
- * bytes wait for the network, so that a key is never behind much. What came waits to be
+ * Messages are binary, of at most MAX_MESSAGE bytes. `send` waits while more than room()
+ * bytes wait for the network, so that a key is never behind much: MAX_ROOM for each channel,
+ * MAX_TOGETHER for all that are open, as the agent does. What came waits to be
  * read in MAX_UNREAD bytes; one whose agent may be faster than its reader acknowledges
  * in its own words. A channel ends when either side closes it, with its connection, or
  * with a reason that the agent tells in its last message: the only one that is text, a
  * ChannelEnd in base64.
  */
-import { decode } from '../frames';
+import { decodePlain } from '../sanitize';
 import { ChannelEndSchema } from '../wire/oriel/v1/channel_pb';
 import { Code, Scope } from '../wire/oriel/v1/session_pb';
 
 export const MAX_MESSAGE = 65_535;
-export const ROOM = 64 << 10;
+export const MAX_CHANNELS = 16; // open at a time: as many as agents serve
+export const MAX_ROOM = 64 << 10;
+export const MAX_TOGETHER = 256 << 10;
 export const MAX_UNREAD = 512 << 10;
 const MAX_UNREAD_MESSAGES = 1_024;
 const MAX_END = 2_048; // characters of base64: a detail of 1024 bytes, and what is about it
+
+/** How many bytes each of so many open channels may have waiting. */
+export const room = (open: number) => Math.min(MAX_ROOM, Math.floor(MAX_TOGETHER / Math.max(1, open)));
 
 /** Why a channel ended, or could not be opened. The detail is the agent's text. */
 export class ChannelError extends Error {
@@ -52,6 +58,7 @@ type Pipe = Pick<
 export class Channel implements AsyncIterable<Uint8Array> {
   readonly #pipe: Pipe;
   readonly #ended: () => void;
+  readonly #open: () => number;
   #unread: Uint8Array[] = [];
   #bytes = 0; // of them
   #over = false;
@@ -59,12 +66,12 @@ export class Channel implements AsyncIterable<Uint8Array> {
   #waiting: (() => void)[] = []; // for any change
   #sending: Promise<void> = Promise.resolve();
 
-  /** ended is called once. */
-  constructor(pipe: Pipe, ended: () => void = () => undefined) {
+  /** ended is called once; open says how many channels of the connection there are. */
+  constructor(pipe: Pipe, ended: () => void = () => undefined, open: () => number = () => 1) {
     this.#pipe = pipe;
     this.#ended = ended;
+    this.#open = open;
     pipe.binaryType = 'arraybuffer';
-    pipe.bufferedAmountLowThreshold = ROOM / 2;
     pipe.onopen = pipe.onbufferedamountlow = () => this.#wake();
     pipe.onclose = () => this.#end();
     pipe.onmessage = ({ data }) => this.#receive(data);
@@ -115,7 +122,9 @@ export class Channel implements AsyncIterable<Uint8Array> {
   // A message may always go alone.
   #roomFor(bytes: number): boolean {
     const { readyState, bufferedAmount } = this.#pipe;
-    return readyState === 'open' && (bufferedAmount === 0 || bufferedAmount + bytes <= ROOM);
+    const most = room(this.#open());
+    this.#pipe.bufferedAmountLowThreshold = Math.min(most / 2, Math.max(0, most - bytes));
+    return readyState === 'open' && (bufferedAmount === 0 || bufferedAmount + bytes <= most);
   }
 
   #receive(data: unknown): void {
@@ -152,7 +161,7 @@ function reason(text: string): ChannelError {
   try {
     if (text.length > MAX_END) throw new RangeError(`${text.length} characters`);
     const bytes = Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
-    const { code, detail, scope } = decode(ChannelEndSchema, bytes);
+    const { code, detail, scope } = decodePlain(ChannelEndSchema, bytes);
     return new ChannelError(code, detail, scope);
   } catch (error) {
     console.error('channel: bad reason', error);
