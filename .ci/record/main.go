@@ -18,9 +18,8 @@
 // Hello.machine_id, which becomes "machine"; the cookie. No signature covers them. The
 // keys and the tokens were made for the recording and open nothing.
 //
-// What later tests do with it, and what of it they must make anew (nonces, signatures,
-// times, certificates), is said where they are: relay/internal/hub/recorded_test.go and
-// agent/internal/node/recorded_test.go.
+// Later tests must make some of it anew (nonces, signatures, times, certificates):
+// relay/internal/hub/recorded_test.go and agent/internal/node/recorded_test.go say which.
 package main
 
 import (

@@ -297,7 +297,7 @@ func (e *Estimator) observe(now time.Duration) {
 		}
 	}
 	// A frame that the link needs long for overflows short queues at any rate:
-	// what is lost of it, and behind it, says nothing.
+	// its losses, and those behind it, say nothing.
 	lost, all := 0, 0
 	for i := len(e.trains) - 1; i >= 0 && all < 200 && e.trains[i].startedAt > e.lastDecrease && now-e.trains[i].startedAt < 3*time.Second; i-- {
 		if t := &e.trains[i]; t.busy+time.Duration(t.bits/max(e.rate, e.capacity)*float64(time.Second)) < 150*time.Millisecond {

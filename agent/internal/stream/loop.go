@@ -28,7 +28,7 @@ type loop struct {
 	img        *encode.Image // and what of it is encoded: all, or half
 	downscaler downscaler
 	rate       *rate
-	auto       qualityAdapter
+	quality    qualityAdapter
 	fps        int // the cap
 	pace       frameRateLimiter
 	refinement refinementMap
@@ -36,16 +36,17 @@ type loop struct {
 
 	took struct{ change, refine time.Duration } // encoding the last of each
 
-	sent     time.Time // when the last frame was
-	changed  time.Time // when the last frame with a change was
-	stamp    time.Time // Frame.At of the last
-	key      keyState
-	encoded  bool      // the encoder has a picture
-	soft     bool      // and some of it is soft
-	stale    staleness // or was left as it was
-	blurred  float64   // how much detail the last soft frame left out
-	torn     time.Time // when a picture was last sent in parts
-	failures int
+	sent    time.Time // when the last frame was
+	changed time.Time // when the last frame with a change was
+	stamp   time.Time // Frame.At of the last
+	key     keyState
+	encoded bool // the encoder has a picture
+	// Some of it was low-passed before it was encoded (encode.Params.Soft).
+	prefiltered bool
+	stale       staleness // or was left as it was
+	lostDetail  float64   // of the last prefiltered frame
+	torn        time.Time // when a picture was last sent in parts
+	failures    int
 }
 
 // keyState remembers the last key frame, to answer a loss with less.
@@ -145,7 +146,7 @@ func (l *loop) wait(ctx context.Context) error {
 func (l *loop) applySettings(now time.Time, target int) {
 	var preset Preset
 	preset, l.fps = l.s.effectiveSettings()
-	if saving := l.auto.decide(now, target); preset == Auto {
+	if saving := l.quality.decide(now, target); preset == Auto {
 		preset = Balanced
 		if saving {
 			preset = Speed
@@ -240,7 +241,7 @@ func (l *loop) step() error {
 	default:
 		if l.overtaken(start, got) {
 			p.Dirty, p.Soft, known, l.rest = append(got.dirty, l.rest...), softness, false, nil
-			if l.soft { // else what moved was shown in parts, if at all
+			if l.prefiltered { // else what moved was shown in parts, if at all
 				p.Moved = got.moved
 			}
 			break
@@ -310,7 +311,7 @@ func (l *loop) step() error {
 		if since := start.Sub(l.changed); !p.Key && since < pauseAfter {
 			link := l.rate.airtime(8 * len(pkt.Data))
 			took := l.downscaler.took(l.sent, l.sent.Sub(start), link, share(p.Dirty, l.img.Size))
-			l.auto.frame(l.sent, took, max(motion, time.Second/time.Duration(l.fps)))
+			l.quality.frame(l.sent, took, max(motion, time.Second/time.Duration(l.fps)))
 		}
 		l.changed = l.sent
 	}
@@ -351,7 +352,7 @@ func (l *loop) nextRefinement() (part []image.Rectangle, quantizer int, only boo
 			coarse = append(coarse, p.where)
 		}
 	}
-	q := l.rate.refine(l.blurred, worst)
+	q := l.rate.refine(l.lostDetail, worst)
 	if l.s.codec == encode.VP8 {
 		return []image.Rectangle{l.img.Bounds()}, q, false, refining(worst)
 	}
@@ -371,7 +372,7 @@ func (l *loop) nextRefinement() (part []image.Rectangle, quantizer int, only boo
 // cheap. Parts of a picture that moves do not fit each other, and each is as large as
 // the one before. Whoever wants Sharp waits instead.
 func (l *loop) overtaken(now time.Time, got snapshot) bool {
-	if l.rate.preset == Sharp || len(got.dirty) == 0 || !covers(got.dirty, l.rest) || !l.soft && now.Sub(l.torn) > tornFor {
+	if l.rate.preset == Sharp || len(got.dirty) == 0 || !covers(got.dirty, l.rest) || !l.prefiltered && now.Sub(l.torn) > tornFor {
 		return false
 	}
 	detail := got.fresh
@@ -521,11 +522,11 @@ func (l *loop) finish(f Frame, p encode.Params, pkt encode.Packet, kind class, d
 	if p.Soft == 0 {
 		l.rate.learn(kind, detail, max(p.Quantizer, pkt.Quantizer), bits)
 	} else {
-		l.blurred = l.img.Detail(p.Dirty)
+		l.lostDetail = l.img.Detail(p.Dirty)
 	}
 	l.refinement.after(l.img.Bounds(), p, pkt, f.Refined)
 	l.stale.after(l.img.Bounds(), p, pkt)
-	l.soft = pkt.Soft
+	l.prefiltered = pkt.Soft
 	l.sent = now
 	l.s.stats.add(now, f)
 	l.s.send(f)
