@@ -80,6 +80,24 @@ describe('core/', () => {
   });
 });
 
+// Rule: what an agent says is read in one way, which leaves no text of it as it was sent;
+// nothing else decodes a message that it may send.
+describe('messages of agents', () => {
+  const schemas = ['FromDesktopSchema', 'ChannelEndSchema', 'SessionEndedSchema', 'ProblemSchema'];
+  it('are made plain where they are read', () => {
+    const uses = product.flatMap((path) =>
+      (sources.get(path) ?? '')
+        .split('\n')
+        .filter((text) => schemas.some((name) => new RegExp(`\\b${name}\\b`).test(text)))
+        .filter(
+          (text) => !/^\s*\w+,$|^import /.test(text) && !/\b(?:decodePlain|plain)\(\w+Schema,/.test(text),
+        )
+        .map((text) => `${path}: ${text.trim()}`),
+    );
+    expect(uses).toEqual([]);
+  });
+});
+
 // Rule: ui/ knows no state and no page: what it shows is given to it.
 describe('ui/', () => {
   it('imports nothing of state/, pages/ or the live data of core/', () => {
@@ -97,11 +115,12 @@ describe('a component', () => {
     expect(long).toEqual([]);
   });
 
-  // Rule: forms, tables, lists of definitions and buttons of toolbars are made once, in ui/.
+  // Rule: forms, fields, tables, lists of definitions and buttons of toolbars are made once, in ui/.
   it.each([
     ['table', /<table\b/],
     ['dl', /<dl\b/],
     ['tool', /class="tool\b/],
+    ['input', /<(?:input|select|textarea)\b/],
   ])('takes %s from ui/', (_name, element) => {
     const own = product.filter((path) => path.endsWith('.svelte') && !path.startsWith('ui/'));
     expect(own.filter((path) => element.test(sources.get(path) ?? ''))).toEqual([]);

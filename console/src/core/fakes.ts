@@ -15,6 +15,7 @@ import {
   type FromConsole,
   type ToConsole,
 } from './wire/oriel/v1/live_pb';
+import { Capability } from './wire/oriel/v1/session_pb';
 
 type ToConsoleBody = Exclude<MessageInitShape<typeof ToConsoleSchema>['body'], undefined>;
 type FromDesktopBody = Exclude<MessageInitShape<typeof FromDesktopSchema>['body'], undefined>;
@@ -34,6 +35,7 @@ export class FakeSocket {
   binaryType = '';
   closed = false;
   sent: FromConsole['body'][] = [];
+  #ids = new Map<FromConsole['body'], number>(); // of what was sent with one
   onopen: (() => void) | null = null;
   onmessage: ((event: { data: unknown }) => void) | null = null;
   onclose: (() => void) | null = null;
@@ -44,7 +46,9 @@ export class FakeSocket {
   }
 
   send(bytes: Uint8Array): void {
-    this.sent.push(decode(FromConsoleSchema, bytes).body);
+    const { body, id } = decode(FromConsoleSchema, bytes);
+    this.sent.push(body);
+    if (id) this.#ids.set(body, id);
   }
 
   close(): void {
@@ -57,15 +61,20 @@ export class FakeSocket {
     return this.sent.filter((b): b is Extract<FromConsole['body'], { case: C }> => b.case === name);
   }
 
+  /** What was asked of one kind, with the numbers of the asks. */
+  asked<C extends Exclude<FromConsole['body']['case'], undefined>>(name: C) {
+    return this.of(name).map((body) => ({ ...body, id: this.#ids.get(body) ?? 0 }));
+  }
+
   deliver(body: ToConsoleBody): void {
     const bytes = toConsole(body);
     this.onmessage?.({ data: bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length) });
   }
 
-  greet(iceServers: Servers[] = []): void {
+  greet(iceServers: Servers[] = [], capabilities = [Capability.CHANGE_SCOPES, Capability.TOPICS]): void {
     this.readyState = this.OPEN;
     this.onopen?.();
-    this.deliver({ case: 'welcome', value: { personId: 'p', iceServers } });
+    this.deliver({ case: 'welcome', value: { personId: 'p', iceServers, capabilities } });
   }
 
   /** The other side or the network closes it. */

@@ -98,6 +98,13 @@ export function lackWords(lack: Lack): string {
   }
 }
 
+/** Why a running session cannot do other things, and what to do next. */
+export function unchangedWords({ why, detail }: { why: string; detail: string }): string {
+  if (why === 'relay-away') return m.unchanged_relay_away();
+  if (why === 'relay-old') return m.unchanged_relay_old();
+  return detail ? m.problem_detail({ detail }) : m.unchanged();
+}
+
 /** How a session ended, in a word or two: for the journal. */
 export function reasonWords(reason: EndReason): string {
   switch (reason) {

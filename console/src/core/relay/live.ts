@@ -13,17 +13,19 @@
  */
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { decode, encode } from '../frames';
+import { plain } from '../sanitize';
 import { Emitter } from '../emitter';
 import type { SocketHandoff } from './handoff';
 import {
   FromConsoleSchema,
+  ProblemSchema,
   ToConsoleSchema,
   type Topic,
   type FromConsole,
   type LiveWelcome,
   type ToConsole,
 } from '../wire/oriel/v1/live_pb';
-import type { IceServer } from '../wire/oriel/v1/session_pb';
+import { SessionEndedSchema, type Capability, type IceServer } from '../wire/oriel/v1/session_pb';
 
 export type LiveState = 'connecting' | 'open' | 'lost' | 'signed-out' | 'closed';
 
@@ -55,6 +57,7 @@ const ANSWER_TIMEOUT = 5_000;
 const RENEW_EVERY = 60_000;
 const USABLE = 110_000;
 const HANDOFF_ANSWER_TIMEOUT = 2_000; // a new one is a matter of less
+const LAST_ASK = 0x7fff_ffff;
 const HANDOFF_LONGEST = 10_000; // on another page's socket, however the session does
 
 export class Live extends Emitter<LiveEvents> {
@@ -69,6 +72,8 @@ export class Live extends Emitter<LiveEvents> {
   #topics: Topic[] = [];
   #pause = FIRST_PAUSE;
   #iceAt = 0; // when the servers were named
+  // Of the last ask that is numbered. A socket may have been another page's, which has its own.
+  #asks = Math.floor(Math.random() * LAST_ASK);
   #heard = 0; // when; by the clock, which a sleeping computer's runs on
   #retry: Timer;
   #opening: Timer; // the end of patience with #next
@@ -108,10 +113,21 @@ export class Live extends Emitter<LiveEvents> {
   }
 
   /** Sends if the connection is open, and reports whether it is. */
-  send(body: Outgoing): boolean {
+  send(body: Outgoing, id = 0): boolean {
     if (!this.#socket) return false;
-    this.#socket.send(encode(FromConsoleSchema, create(FromConsoleSchema, { body }) as FromConsole));
+    this.#socket.send(encode(FromConsoleSchema, create(FromConsoleSchema, { id, body }) as FromConsole));
     return true;
+  }
+
+  /** Sends with a number, which the Problem names that says that this ask failed; 0: there is no connection. */
+  ask(body: Outgoing): number {
+    const id = (this.#asks = (this.#asks % LAST_ASK) + 1);
+    return this.send(body, id) ? id : 0;
+  }
+
+  /** Whether the relay, as it is connected to now, can do this. */
+  can(capability: Capability): boolean {
+    return this.welcome?.capabilities.includes(capability) ?? false;
   }
 
   /** Keeps the socket for a session, which runs on it until the returned function is called. */
@@ -197,6 +213,9 @@ export class Live extends Emitter<LiveEvents> {
       return this.#lost(socket, true);
     }
     const { body } = message;
+    // Their details are the agent's where it refused something.
+    if (body.case === 'sessionEnded') plain(SessionEndedSchema, body.value);
+    if (body.case === 'problem') plain(ProblemSchema, body.value);
     if (body.case === 'welcome') this.#welcomed(socket, body.value);
     this.#awaitSign();
     if (body.case === undefined) return; // of a newer relay

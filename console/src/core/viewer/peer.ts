@@ -10,11 +10,12 @@
  * part of it.
  */
 import { create } from '@bufbuild/protobuf';
-import { decode, encode } from '../frames';
+import { encode } from '../frames';
+import { decodePlain } from '../sanitize';
 import { Again } from './again';
 import { Held } from './held';
 import { authenticated } from './certificate';
-import { Channel, ChannelError } from '../channels/channel';
+import { Channel, ChannelError, MAX_CHANNELS } from '../channels/channel';
 import type { DesktopMessage } from './desktop-message';
 import { PROTOCOL, type Offer } from './offer';
 import { rtcServers } from '../relay/ice';
@@ -47,7 +48,6 @@ const GATHER_ALONE = 250; // ms without any candidate where there is no network;
 // Moves are worth nothing when they are late: better none than a queue.
 const POINTER_BACKLOG = 4_096;
 const ALLOCATION_QUOTA = 486; // RFC 8656
-const MAX_CHANNELS = 16; // as many as agents serve
 const MAX_UNREAD = 64; // messages before the other end is authenticated
 
 export class Peer {
@@ -156,7 +156,11 @@ export class Peer {
     if (this.#channels.size >= MAX_CHANNELS)
       throw new ChannelError(Code.BUSY, `${MAX_CHANNELS} channels are open; close one first`);
     const pipe = this.#pc.createDataChannel(label, { protocol: PROTOCOL });
-    const channel = new Channel(pipe, () => this.#channels.delete(channel));
+    const channel = new Channel(
+      pipe,
+      () => this.#channels.delete(channel),
+      () => this.#channels.size,
+    );
     this.#channels.add(channel);
     return channel;
   }
@@ -281,7 +285,7 @@ export class Peer {
     }
     let message: FromDesktop;
     try {
-      message = decode(FromDesktopSchema, new Uint8Array(data));
+      message = decodePlain(FromDesktopSchema, new Uint8Array(data));
     } catch (error) {
       console.error('control: bad message', error);
       return this.#lose();

@@ -21,7 +21,6 @@ export abstract class RemoteScreen extends Emitter<ViewerEvents> {
   protected readonly delay = new PresentationDelay(this.stage.video);
   readonly #keyboard: Keyboard;
   readonly #pointer: Pointer;
-  #viewOnly = false;
   #seq = 0; // of moves and presses, which go on two channels
 
   constructor() {
@@ -51,17 +50,6 @@ export abstract class RemoteScreen extends Emitter<ViewerEvents> {
   protected abstract get mayControl(): boolean;
   protected abstract sendInput(body: DesktopMessage): void;
   protected abstract sendMove(seq: number, place: Place): void;
-
-  /** Keeps this page from sending input; what may be done at all is the grant's and the agent's matter. */
-  get viewOnly(): boolean {
-    return this.#viewOnly;
-  }
-
-  set viewOnly(on: boolean) {
-    if (on) this.releaseAll();
-    this.#viewOnly = on;
-    this.allowInput();
-  }
 
   /** Shows the picture in an element, once there is one; label is what a screen reader calls it. */
   moveTo(target: HTMLElement, label: string): void {
@@ -142,7 +130,7 @@ export abstract class RemoteScreen extends Emitter<ViewerEvents> {
 
   /** After every change of what may be sent. */
   protected allowInput(): void {
-    const may = this.#maySend;
+    const may = this.takesInput;
     this.#keyboard.enabled = this.#pointer.enabled = may;
     this.cursor.controls = may && this.mayControl;
     this.cursor.draw();
@@ -156,18 +144,14 @@ export abstract class RemoteScreen extends Emitter<ViewerEvents> {
     this.stage.close();
   }
 
-  get #maySend(): boolean {
-    return this.takesInput && !this.#viewOnly;
-  }
-
   #move(place: Place): void {
-    if (!this.#maySend || !this.mayControl) return;
+    if (!this.takesInput || !this.mayControl) return;
     this.cursor.follow(place);
     this.sendMove(++this.#seq, place);
   }
 
   // Keys and buttons go out even without the scope: the agent's refusal is what the operator is told.
   #input(body: DesktopMessage): void {
-    if (this.#maySend) this.sendInput(body);
+    if (this.takesInput) this.sendInput(body);
   }
 }

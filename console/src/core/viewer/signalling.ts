@@ -1,11 +1,13 @@
 /**
  * Signalling is one viewer's part of the live socket: what it asks the relay for, and what
  * it hears of its own session and of its attempt of this moment. What belongs to an older
- * attempt, or to another viewer, is not handed on.
+ * attempt, or to another viewer, is not handed on. A Problem answers what it names: an
+ * attempt, an ask by its number, or else the session.
  */
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { Live } from '../relay/live';
 import type { OpenSession, Problem, SessionOpened } from '../wire/oriel/v1/live_pb';
+import { Capability, Code, type Scope } from '../wire/oriel/v1/session_pb';
 import type { Answer, Candidate, CandidateSchema, SessionEnded } from '../wire/oriel/v1/session_pb';
 
 export interface SignallingEvents {
@@ -18,7 +20,10 @@ export interface SignallingEvents {
   opened(opened: SessionOpened): void;
   answered(answer: Answer): void;
   candidate(candidate: Candidate): void;
+  /** Of the attempt, or of the session, which the relay does not have for this tab. */
   problem(problem: Problem): void;
+  /** The change of scopes that was asked for last does not come about. */
+  unchanged(problem: Pick<Problem, 'code' | 'detail'>): void;
   /** The relay has lost the session's agent. */
   agentLost(): void;
   ended(ended: SessionEnded): void;
@@ -32,6 +37,8 @@ export class Signalling {
   attempt = 0;
   /** The session of this moment; '': none. */
   sessionId = '';
+  #attach = 0; // the last such ask
+  #change = 0;
   readonly #live: Live;
   readonly #computerId: string;
   readonly #stop: (() => void)[];
@@ -52,7 +59,11 @@ export class Signalling {
       live.on('answer', (v) => ours(v.attempt) && v.sessionId === this.sessionId && events.answered(v)),
       live.on('candidate', (v) => ours(v.attempt) && events.candidate(v)),
       live.on('problem', (v) => {
-        if (ours(v.attempt) || (v.attempt === 0 && session(v.sessionId))) events.problem(v);
+        if (v.attempt !== 0) return ours(v.attempt) && events.problem(v);
+        if (v.replyTo !== 0 && v.replyTo === this.#change) return events.unchanged(v);
+        // A session that runs on directly needs no tab; one that the relay does not know is over.
+        const attach = v.replyTo !== 0 && v.replyTo === this.#attach && v.code === Code.NOT_FOUND;
+        if (session(v.sessionId) && (v.replyTo === 0 || attach)) events.problem(v);
       }),
       live.on('agentLost', (v) => session(v.sessionId) && events.agentLost()),
       live.on('sessionEnded', (v) => session(v.sessionId) && events.ended(v)),
@@ -82,7 +93,18 @@ export class Signalling {
 
   /** Says on a new socket whose session it is. */
   attachSession(): void {
-    this.#live.send({ case: 'attachSession', value: { sessionId: this.sessionId } });
+    this.#attach = this.#live.ask({ case: 'attachSession', value: { sessionId: this.sessionId } });
+  }
+
+  /** Whether the relay can change what a running session may do; undefined: it is away. */
+  get changesScopes(): boolean | undefined {
+    return this.open ? this.#live.can(Capability.CHANGE_SCOPES) : undefined;
+  }
+
+  /** Asks for other scopes in the running session. */
+  changeScopes(wanted: readonly Scope[]): void {
+    const value = { sessionId: this.sessionId, wanted: [...wanted] };
+    this.#change = this.#live.ask({ case: 'changeScopes', value });
   }
 
   /** Ends the session, or another that was the viewer's; without one, a request that may wait. */

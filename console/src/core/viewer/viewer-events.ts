@@ -51,6 +51,8 @@ export interface ViewerEvents {
   stats: ViewerStats;
   /** The agent refused something that the grant does not allow. */
   denied: { scope: Scope; detail: string };
+  /** Scopes that were asked for in the running session did not come, or those given back are still there. */
+  unchanged: { why: 'relay-away' | 'relay-old' | 'refused'; detail: string };
   /** Input came too late and was not carried out. */
   dropped: undefined;
   /** The computer's display went away (with the reason) or came back (undefined). */

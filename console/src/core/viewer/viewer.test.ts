@@ -15,7 +15,6 @@ import {
   viewer,
 } from './viewer-fixture';
 import { Preset } from '../wire/oriel/v1/channel_pb';
-import { controlling } from './scopes';
 import { Code, EndReason, Scope } from '../wire/oriel/v1/session_pb';
 
 describe('ending', () => {
@@ -153,18 +152,6 @@ describe('input', () => {
     expect(controls('key')).toHaveLength(1);
   });
 
-  it('stops with view only, and everything is released first', async () => {
-    await connect();
-    press('KeyA');
-    viewer.viewOnly = true;
-    press('KeyB');
-    expect(controls('key').map((b) => b.value)).toMatchObject([
-      { usage: 4, down: true },
-      { usage: 4, down: false },
-    ]);
-    expect(controls('releaseAll')).toHaveLength(1);
-  });
-
   it('without the scope is for the agent to refuse, which is told', async () => {
     await connect({ viewOnly: true }, [Scope.VIEW]);
     const denied: string[] = [];
@@ -175,21 +162,6 @@ describe('input', () => {
     expect(denied).toEqual(['view only']);
     peer().say({ case: 'dropped', value: { number: 3 } }); // Rule: what came too late is dropped and said.
     expect(controls('heard').map((b) => b.value)).toMatchObject([{ number: 3 }]);
-  });
-
-  it('for more is another session', async () => {
-    await connect({ viewOnly: true }, [Scope.VIEW]);
-    const before = peer();
-    viewer.wanted = controlling;
-    before.channel('control').onclose?.();
-    await settle();
-    expect(opens().at(-1)).toMatchObject({ attempt: 2, wanted: [Scope.VIEW, Scope.CONTROL], sessionId: '' });
-    expect(
-      relay()
-        .of('closeSession')
-        .map((b) => b.value.sessionId),
-    ).toEqual(['s1']);
-    expect(controls('leave')).toHaveLength(1);
   });
 
   it('of long text is cut between characters', async () => {

@@ -50,7 +50,9 @@ export class Viewer extends RemoteScreen {
   readonly #pins: Pins;
   readonly #relay: Signalling;
   #state: ViewerState = { name: 'relay' };
-  #wanted: readonly Scope[];
+  #chosen: readonly Scope[]; // by the person, last
+  #before: readonly Scope[]; // the last choice that has not failed
+  #had: readonly Scope[] | undefined; // what the agent said last that the session has
   #attempt: Attempt | undefined;
   #ready: Attempt | undefined; // the first, while the relay is still being reached
   #attempts = 0;
@@ -66,7 +68,7 @@ export class Viewer extends RemoteScreen {
   constructor(live: Live, options: ViewerOptions) {
     super();
     this.#options = options;
-    this.#wanted = options.viewOnly ? watching : controlling;
+    this.#chosen = this.#before = options.viewOnly ? watching : controlling;
     this.#pins = options.pins ?? new AccountPins();
     this.stage.video.addEventListener('loadeddata', () => this.#firstPicture());
     this.#relay = new Signalling(live, options.computerId, {
@@ -77,6 +79,7 @@ export class Viewer extends RemoteScreen {
       answered: (answer) => void this.#answered(answer),
       candidate: (candidate) => this.#attempt?.add(candidate),
       problem: (problem) => this.#problem(problem),
+      unchanged: ({ detail }) => this.#unchanged('refused', detail),
       agentLost: () => void this.#doubtAgent(),
       ended: (ended) => this.#sessionEnded(ended),
       iceServers: () => waitsForComputer(this.#state) && this.#attempt?.old && this.#open(),
@@ -103,18 +106,17 @@ export class Viewer extends RemoteScreen {
     return this.#snapshot;
   }
 
-  /** What the session is asked for: all of it is granted, or nothing. */
-  get wanted(): readonly Scope[] {
-    return this.#wanted;
-  }
-
-  /** Control that was not asked for is asked for in another session. */
-  set wanted(scopes: readonly Scope[]) {
-    if (scopes === this.#wanted) return;
-    this.#wanted = scopes;
-    if (final(this.#state)) return;
-    this.#leave(false);
-    this.retry();
+  /**
+   * Asks for other scopes in the running session, all or nothing. 'scopes' says once they are
+   * in force, 'unchanged' that they will not be.
+   */
+  change(scopes: readonly Scope[]): void {
+    if (final(this.#state) || !this.#relay.sessionId) return;
+    if (!scopes.includes(Scope.CONTROL)) this.releaseAll();
+    this.#chosen = scopes;
+    const can = this.#relay.changesScopes;
+    if (!can) return this.#unchanged(can === undefined ? 'relay-away' : 'relay-old', '');
+    this.#relay.changeScopes(scopes);
   }
 
   /** What the picture is to be like, on this connection and on those after it. */
@@ -139,8 +141,9 @@ export class Viewer extends RemoteScreen {
     this.#end({ name: 'ended', reason: EndReason.OPERATOR, code: Code.UNSPECIFIED, detail: '' });
   }
 
-  /** Opens a new session after an end. */
+  /** Opens a new session after an end, with what the person chose last. */
   retry(): void {
+    this.#had = undefined;
     [this.#relay.sessionId, this.#pause, this.#gone] = ['', RETRY_FIRST, undefined];
     this.#open();
   }
@@ -240,7 +243,7 @@ export class Viewer extends RemoteScreen {
     }
     if (attempt !== this.#attempt) return;
     this.#timer = setTimeout(() => this.#lost(), ASK_TIMEOUT);
-    this.#relay.openSession({ wanted: [...this.#wanted], sdp, iceUserName: attempt.peer.iceUserName });
+    this.#relay.openSession({ wanted: this.#asks, sdp, iceUserName: attempt.peer.iceUserName });
   }
 
   #waiting(unreachable: boolean): void {
@@ -328,15 +331,13 @@ export class Viewer extends RemoteScreen {
     this.#monitor?.heard();
     switch (body.case) {
       case 'ready':
-        this.emit('scopes', (this.#scopes = body.value.scopes));
-        this.allowInput();
+        this.#inForce(body.value.scopes);
         this.stage.setScreen(body.value.screen);
         this.#publish('lacks', body.value.lacks);
         if (this.#snapshot.display !== undefined) this.#publish('display', undefined); // or it is said again
         return this.#publish('fullChroma', body.value.fullChroma);
       case 'scopesInForce':
-        this.emit('scopes', (this.#scopes = body.value.scopes));
-        return this.allowInput();
+        return this.#inForce(body.value.scopes);
       case 'screen':
         return this.stage.setScreen(body.value);
       case 'cursorShape':
@@ -358,6 +359,24 @@ export class Viewer extends RemoteScreen {
       case 'bye':
         return this.#over(body.value.reason, body.value.code, body.value.detail);
     }
+  }
+
+  #inForce(scopes: readonly Scope[]): void {
+    this.#scopes = this.#had = scopes;
+    if (this.#chosen.every((scope) => scopes.includes(scope))) this.#before = this.#chosen;
+    this.emit('scopes', scopes);
+    this.allowInput();
+  }
+
+  #unchanged(why: ViewerEvents['unchanged']['why'], detail: string): void {
+    this.#chosen = this.#before;
+    this.emit('unchanged', { why, detail });
+  }
+
+  // What a connection is asked for: what the person chose last, without what was taken away since.
+  get #asks(): Scope[] {
+    const had = this.#had;
+    return this.#chosen.filter((scope) => !had || scope === Scope.VIEW || had.includes(scope));
   }
 
   // For whoever begins to listen later, too.

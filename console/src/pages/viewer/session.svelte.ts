@@ -1,10 +1,10 @@
 /** One viewer as the page sees it: core/viewer/viewer.ts in runes. */
 import { rememberedQuality, rememberQuality, type Quality } from '../../core/viewer/quality';
-import { controlling } from '../../core/viewer/scopes';
+import { controlling, watching } from '../../core/viewer/scopes';
 import type { ViewerStats } from '../../core/viewer/stats';
 import type { Scale } from '../../core/viewer/stage';
 import type { FirstUse } from '../../core/viewer/trust';
-import type { Viewer, ViewerState } from '../../core/viewer/viewer';
+import type { Viewer, ViewerEvents, ViewerState } from '../../core/viewer/viewer';
 import type { Lack } from '../../core/wire/oriel/v1/channel_pb';
 import { Scope } from '../../core/wire/oriel/v1/session_pb';
 
@@ -22,6 +22,8 @@ export class Session {
   /** The computer's key, when this browser had not seen it of this computer; undefined: it had, or it was compared. */
   newKey = $state.raw<FirstUse>();
   denied = $state(0); // counts, so that the same refusal twice is seen twice
+  /** Why the session may do what it could before, and no other; a new object each time. */
+  unchanged = $state.raw<ViewerEvents['unchanged']>();
   dropped = $state(0); // likewise: input that came too late
   percent = $state(100);
   /** Whether the computer can send 4:4:4 to this browser; undefined: it has not said. */
@@ -29,7 +31,6 @@ export class Session {
   pressed = $state.raw<ReadonlySet<string>>(new Set());
   #quality = $state.raw(rememberedQuality());
   #scale = $state<Scale>('fit');
-  #viewOnly = $state(false);
   #textMode = $state(false);
 
   /** onescape: the operator asked for the toolbar by keyboard. */
@@ -53,6 +54,7 @@ export class Session {
     viewer.on('lacks', (lacks) => (this.lacks = lacks));
     viewer.on('newKey', (key) => (this.newKey = key));
     viewer.on('denied', () => this.denied++);
+    viewer.on('unchanged', (why) => (this.unchanged = why));
     viewer.on('dropped', () => this.dropped++);
     viewer.on('layout', () => (this.percent = viewer.percent));
     viewer.on('escape', onescape);
@@ -81,15 +83,9 @@ export class Session {
     this.#scale = this.viewer.scale;
   }
 
-  get viewOnly(): boolean {
-    return this.#viewOnly || !this.viewer.wanted.includes(Scope.CONTROL);
-  }
-
-  /** Control that this session was not opened with is asked for anew. */
-  set viewOnly(on: boolean) {
-    this.viewer.viewOnly = on;
-    this.#viewOnly = on;
-    if (!on && !this.mayControl) this.viewer.wanted = controlling;
+  /** Gives control back, or asks for it, in the running session. */
+  toggleControl(): void {
+    this.viewer.change(this.mayControl ? watching : controlling);
   }
 
   get textMode(): boolean {
