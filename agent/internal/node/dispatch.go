@@ -106,6 +106,7 @@ func (n *Node) supplement(ask uint64, signed *orielv1.SignedSupplement) {
 		return
 	}
 	n.log.Info("session is to do other things", "session", s.GetSessionId(), "scopes", orielv1.Words(s.GetScopes()))
+	n.supplemented(s)
 	n.desktop.Supplement(ask, s)
 }
 

@@ -14,6 +14,7 @@ type lease struct {
 	issued int64         // the newest word of the relay, by its clock
 	until  time.Duration // of Clock.Elapsed
 	ends   time.Duration // of Clock.Elapsed; the session ends whatever is renewed; 0: it does not
+	endsBy int64         // the word that said so, by the relay's clock
 }
 
 // over is why a session ends at that moment of Clock.Elapsed; unspecified: it goes on.
@@ -31,17 +32,38 @@ func (l *lease) over(now time.Duration) orielv1.EndReason {
 func (n *Node) lends(g *orielv1.Grant) {
 	length := n.o.Policy.Lease(time.Duration(g.GetLeaseSeconds()) * time.Second)
 	n.mu.Lock()
-	if length > 0 || g.GetEndsAt() != 0 {
+	before := n.leases[g.GetSessionId()]
+	switch {
+	case before != nil && g.GetIssuedAt() < before.endsBy: // the session does not take it either
+	case length > 0 || g.GetEndsAt() != 0:
 		l, elapsed := &lease{length: length}, n.o.Clock.Elapsed()
 		l.renew(g.GetIssuedAt(), n.link.Now(), elapsed)
-		if at := g.GetEndsAt(); at != 0 {
-			l.ends = max(1, elapsed+time.UnixMilli(at).Sub(n.link.Now()))
-		}
+		l.end(g.GetIssuedAt(), g.GetEndsAt(), n.link.Now(), elapsed)
 		n.leases[g.GetSessionId()] = l
-	} else {
+	default:
 		delete(n.leases, g.GetSessionId())
 	}
 	n.mu.Unlock()
+	n.lookAtLeases()
+}
+
+// supplemented takes the end of a session from a supplement.
+func (n *Node) supplemented(s *orielv1.Supplement) {
+	if s.GetEndsAt() == 0 {
+		return
+	}
+	n.mu.Lock()
+	l := n.leases[s.GetSessionId()]
+	if l == nil {
+		l = &lease{}
+		n.leases[s.GetSessionId()] = l
+	}
+	l.end(s.GetIssuedAt(), s.GetEndsAt(), n.link.Now(), n.o.Clock.Elapsed())
+	n.mu.Unlock()
+	n.lookAtLeases()
+}
+
+func (n *Node) lookAtLeases() {
 	select {
 	case n.leased <- struct{}{}:
 	default:
@@ -59,6 +81,19 @@ func (l *lease) renew(issued int64, relay time.Time, elapsed time.Duration) {
 	l.issued, l.until = issued, max(l.until, elapsed+l.length-age)
 }
 
+// farOff is longer than any session, and short enough to be added to a time.
+const farOff = 100 * 365 * 24 * time.Hour
+
+// end has the session end at that time of the relay's clock, in Unix milliseconds; 0: as
+// was said before. The newest word of the relay counts, whether it is later or earlier.
+// It ends up to LeaseEvery late, and is as far off as the link's idea of the relay's time.
+func (l *lease) end(issued, at int64, relay time.Time, elapsed time.Duration) {
+	if at == 0 || issued < l.endsBy {
+		return
+	}
+	l.endsBy, l.ends = issued, max(1, elapsed+min(farOff, time.UnixMilli(at).Sub(relay)))
+}
+
 // renewed takes a renewal, if it is the relay's.
 func (n *Node) renewed(signed *orielv1.SignedRenewal) {
 	n.mu.Lock()
@@ -70,6 +105,7 @@ func (n *Node) renewed(signed *orielv1.SignedRenewal) {
 	}
 	if l := n.leases[r.GetSessionId()]; l != nil {
 		l.renew(r.GetIssuedAt(), n.link.Now(), n.o.Clock.Elapsed())
+		l.end(r.GetIssuedAt(), r.GetEndsAt(), n.link.Now(), n.o.Clock.Elapsed())
 	}
 }
 

@@ -210,6 +210,69 @@ func TestSessionEndsWithoutRenewal(t *testing.T) {
 	})
 }
 
+// Rule: a session ends at the time that its grant says, however often it is renewed. The
+// relay's newest word on that counts: a renewal or a supplement may say a later time or an
+// earlier one, an older word says nothing, and one without a time changes nothing.
+func TestTheEndOfASessionIsTheNewestWords(t *testing.T) {
+	const quarter = 900
+	at := func(l *lent, d time.Duration) int64 { return l.Now().Add(d).UnixMilli() }
+	renew := func(l *lent, id string, issued time.Time, ends int64) {
+		r, err := trust.SignRenewal(trust.Key(l.Key), &orielv1.Renewal{SessionId: id, ComputerId: l.Computer, IssuedAt: issued.UnixMilli(), EndsAt: ends})
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		l.say(r)
+	}
+	for name, c := range map[string]struct {
+		after func(l *lent, id string) // five minutes
+		until time.Duration            // it runs
+	}{
+		"as granted":             {func(*lent, string) {}, 10 * time.Minute},
+		"renewed without a time": {func(l *lent, id string) { renew(l, id, l.Now(), 0) }, 10 * time.Minute},
+		"later":                  {func(l *lent, id string) { renew(l, id, l.Now(), at(l, 9*time.Minute)) }, 14 * time.Minute},
+		"earlier":                {func(l *lent, id string) { renew(l, id, l.Now(), at(l, 2*time.Minute)) }, 7 * time.Minute},
+		"an older word": {func(l *lent, id string) {
+			renew(l, id, l.Now().Add(-10*time.Minute), at(l, 9*time.Minute))
+		}, 10 * time.Minute},
+		"by a supplement": {func(l *lent, id string) {
+			now := l.Now()
+			s, err := trust.SignSupplement(trust.Key(l.Key), &orielv1.Supplement{SessionId: id, ComputerId: l.Computer, IssuedAt: now.UnixMilli(),
+				Scopes: []orielv1.Scope{orielv1.Scope_SCOPE_VIEW}, ExpiresAt: now.Add(trust.GrantLifetime).UnixMilli(), EndsAt: at(l, 9*time.Minute)})
+			if err != nil {
+				l.t.Fatal(err)
+			}
+			l.last().Send(&orielv1.ToAgent{Id: 8888, Body: &orielv1.ToAgent_Supplement{Supplement: s}})
+			l.last().Wait(l.t, "what comes of it", func(m *orielv1.FromAgent) bool { return m.GetReplyTo() == 8888 })
+		}, 14 * time.Minute},
+		"never, as good as": {func(l *lent, id string) { renew(l, id, l.Now(), 1<<62) }, 19 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := lend(t, nil)
+			g := nodetest.Grant(t, l.Relay, l.machine, l.viewer)
+			g.LeaseSeconds, g.EndsAt = quarter, at(l, 10*time.Minute)
+			id := g.GetSessionId()
+			l.last().Send(nodetest.Offer(t, l.Key, g, l.viewer, 1))
+			l.Until("it runs", func() bool { return l.desktop.runs(id) })
+			l.pass(5 * time.Minute)
+			c.after(l, id)
+			l.pass(c.until - 5*time.Minute - 3*time.Second)
+			l.looked()
+			if !l.desktop.runs(id) {
+				t.Fatalf("ended before %v", c.until)
+			}
+			if name == "never, as good as" {
+				return
+			}
+			l.pass(30 * time.Second)
+			e := l.last().Wait(t, "the end", endedWith(id)).GetSessionEnded()
+			if e.GetReason() != orielv1.EndReason_END_REASON_TIME_UP {
+				t.Errorf("ended with %v", e)
+			}
+		})
+	}
+}
+
 // Rule: a lease that is over ends the session itself, and its sentence is said.
 func TestUnrenewedSessionEndsWithASentence(t *testing.T) {
 	relay := linktest.Start(t)

@@ -12,7 +12,7 @@ import {
   ToDesktopSchema,
 } from './wire/oriel/v1/channel_pb';
 import { FromConsoleSchema, ToConsoleSchema } from './wire/oriel/v1/live_pb';
-import { CandidateSchema, GrantSchema } from './wire/oriel/v1/session_pb';
+import { CandidateSchema, GrantSchema, RenewalSchema, SupplementSchema } from './wire/oriel/v1/session_pb';
 
 const folder = join(import.meta.dirname, '../../../protocol/testdata/messages');
 const types: Record<string, DescMessage> = {
@@ -20,6 +20,8 @@ const types: Record<string, DescMessage> = {
   FromConsole: FromConsoleSchema,
   FromDesktop: FromDesktopSchema,
   Grant: GrantSchema,
+  Renewal: RenewalSchema,
+  Supplement: SupplementSchema,
   PointerMove: PointerMoveSchema,
   Again: AgainSchema,
   ChannelEnd: ChannelEndSchema,

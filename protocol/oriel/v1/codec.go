@@ -42,6 +42,7 @@
 //	           2026-11-30: HelperSupplement: what Supplement says goes on to a helper. [61fa6b87]
 //	           2026-11-30: between nodes: BusFleetChanged.organization, BusJournalChanged.organization. [f29aa554]
 //	           2026-11-30: between nodes: BusAccessChanged.organization. [642aa034]
+//	           2026-11-30: Supplement.ends_at, Renewal.ends_at. [b290165b]
 //
 // A message from a newer side is understood by an older one: unknown fields
 // are dropped, so that no bound is got round by them and nobody passes on what

@@ -73,6 +73,8 @@ var golden = map[string]proto.Message{
 	"capabilities.FromAgent": &FromAgent{Body: &FromAgent_Hello{Hello: &Hello{Version: 1, Capabilities: []Capability{Capability_CAPABILITY_VIEW, Capability_CAPABILITY_SUPPLEMENTS}}}},
 	"policy.Grant": &Grant{SessionId: "s-1", Scopes: []Scope{Scope_SCOPE_VIEW}, EndsAt: 1795305600000,
 		Organization: &Organization{Id: "o-1", Name: "Ada's"}, Policy: &Policy{Consent: Consent_CONSENT_ALWAYS, Recording: true, Banner: true}},
+	"ends.Supplement":     &Supplement{SessionId: "s-1", ComputerId: "c-1", Scopes: []Scope{Scope_SCOPE_VIEW}, IssuedAt: 1, ExpiresAt: 2, EndsAt: 1795305600000},
+	"ends.Renewal":        &Renewal{SessionId: "s-1", ComputerId: "c-1", IssuedAt: 1, EndsAt: 1795305600000},
 	"inforce.FromDesktop": &FromDesktop{Body: &FromDesktop_ScopesInForce{ScopesInForce: &ScopesInForce{Scopes: []Scope{Scope_SCOPE_VIEW}}}},
 	"prepare.FromConsole": &FromConsole{Body: &FromConsole_PrepareSession{PrepareSession: &PrepareSession{ComputerId: "c-1"}}},
 	"challenge.ToAgent":   &ToAgent{Body: &ToAgent_Challenge{Challenge: &Challenge{Version: 1, Nonce: seq(32), RelayKey: seq(32), BindTls: true, Signature: seq(64)}}},

@@ -661,7 +661,8 @@ type Grant struct {
 	LeaseSeconds uint32        `protobuf:"varint,11,opt,name=lease_seconds,json=leaseSeconds,proto3" json:"lease_seconds,omitempty"`
 	Organization *Organization `protobuf:"bytes,12,opt,name=organization,proto3" json:"organization,omitempty"`
 	// When the session ends at the latest, in Unix milliseconds by the relay's clock; 0:
-	// nothing is set. A later grant for the session sets it anew.
+	// nothing is set. A later grant for the session sets it anew, as do a later Supplement
+	// and Renewal that name another. The agent looks each second, by a clock that nobody sets.
 	EndsAt        int64   `protobuf:"varint,13,opt,name=ends_at,json=endsAt,proto3" json:"ends_at,omitempty"`
 	Policy        *Policy `protobuf:"bytes,14,opt,name=policy,proto3" json:"policy,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -807,6 +808,7 @@ type Supplement struct {
 	Scopes        []Scope                `protobuf:"varint,3,rep,packed,name=scopes,proto3,enum=oriel.v1.Scope" json:"scopes,omitempty"` // all that the session has from now on
 	IssuedAt      int64                  `protobuf:"varint,4,opt,name=issued_at,json=issuedAt,proto3" json:"issued_at,omitempty"`        // Unix milliseconds, the relay's clock; rises in a session
 	ExpiresAt     int64                  `protobuf:"varint,5,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`     // Unix milliseconds, the relay's clock
+	EndsAt        int64                  `protobuf:"varint,6,opt,name=ends_at,json=endsAt,proto3" json:"ends_at,omitempty"`              // as in Grant; 0: as it was
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -872,6 +874,13 @@ func (x *Supplement) GetIssuedAt() int64 {
 func (x *Supplement) GetExpiresAt() int64 {
 	if x != nil {
 		return x.ExpiresAt
+	}
+	return 0
+}
+
+func (x *Supplement) GetEndsAt() int64 {
+	if x != nil {
+		return x.EndsAt
 	}
 	return 0
 }
@@ -946,6 +955,7 @@ type Renewal struct {
 	SessionId     string                 `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	ComputerId    string                 `protobuf:"bytes,2,opt,name=computer_id,json=computerId,proto3" json:"computer_id,omitempty"`
 	IssuedAt      int64                  `protobuf:"varint,3,opt,name=issued_at,json=issuedAt,proto3" json:"issued_at,omitempty"` // Unix milliseconds, the relay's clock
+	EndsAt        int64                  `protobuf:"varint,4,opt,name=ends_at,json=endsAt,proto3" json:"ends_at,omitempty"`       // as in Grant; 0: as it was
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -997,6 +1007,13 @@ func (x *Renewal) GetComputerId() string {
 func (x *Renewal) GetIssuedAt() int64 {
 	if x != nil {
 		return x.IssuedAt
+	}
+	return 0
+}
+
+func (x *Renewal) GetEndsAt() int64 {
+	if x != nil {
+		return x.EndsAt
 	}
 	return 0
 }
@@ -1908,7 +1925,7 @@ const file_oriel_v1_session_proto_rawDesc = "" +
 	"\rlease_seconds\x18\v \x01(\rR\fleaseSeconds\x12:\n" +
 	"\forganization\x18\f \x01(\v2\x16.oriel.v1.OrganizationR\forganization\x12\x17\n" +
 	"\aends_at\x18\r \x01(\x03R\x06endsAt\x12(\n" +
-	"\x06policy\x18\x0e \x01(\v2\x10.oriel.v1.PolicyR\x06policy\"\xc3\x01\n" +
+	"\x06policy\x18\x0e \x01(\v2\x10.oriel.v1.PolicyR\x06policy\"\xdc\x01\n" +
 	"\n" +
 	"Supplement\x12#\n" +
 	"\n" +
@@ -1918,19 +1935,21 @@ const file_oriel_v1_session_proto_rawDesc = "" +
 	"\x06scopes\x18\x03 \x03(\x0e2\x0f.oriel.v1.ScopeB\x04\xe8\xe0\x18 R\x06scopes\x12\x1b\n" +
 	"\tissued_at\x18\x04 \x01(\x03R\bissuedAt\x12\x1d\n" +
 	"\n" +
-	"expires_at\x18\x05 \x01(\x03R\texpiresAt\"\xa5\x01\n" +
+	"expires_at\x18\x05 \x01(\x03R\texpiresAt\x12\x17\n" +
+	"\aends_at\x18\x06 \x01(\x03R\x06endsAt\"\xa5\x01\n" +
 	"\x10SignedSupplement\x12%\n" +
 	"\n" +
 	"supplement\x18\x01 \x01(\fB\x05\xe0\xe0\x18\x80\bR\n" +
 	"supplement\x12-\n" +
 	"\x0frelay_signature\x18\x02 \x01(\fB\x04\xe0\xe0\x18@R\x0erelaySignature\x12;\n" +
-	"\x16organization_signature\x18\x03 \x01(\fB\x04\xe0\xe0\x18@R\x15organizationSignature\"r\n" +
+	"\x16organization_signature\x18\x03 \x01(\fB\x04\xe0\xe0\x18@R\x15organizationSignature\"\x8b\x01\n" +
 	"\aRenewal\x12#\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\x12%\n" +
 	"\vcomputer_id\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\n" +
 	"computerId\x12\x1b\n" +
-	"\tissued_at\x18\x03 \x01(\x03R\bissuedAt\"_\n" +
+	"\tissued_at\x18\x03 \x01(\x03R\bissuedAt\x12\x17\n" +
+	"\aends_at\x18\x04 \x01(\x03R\x06endsAt\"_\n" +
 	"\rSignedRenewal\x12\x1f\n" +
 	"\arenewal\x18\x01 \x01(\fB\x05\xe0\xe0\x18\x80\x02R\arenewal\x12-\n" +
 	"\x0frelay_signature\x18\x02 \x01(\fB\x04\xe0\xe0\x18@R\x0erelaySignature\"[\n" +
