@@ -213,4 +213,23 @@ describe('journal', () => {
       stages: { shown: undefined },
     });
   });
+
+  // Rule: what an open page has of the journal is gone when its person may read something else.
+  it('forgets what it had, also older pages, when its audience is another', async () => {
+    vi.stubGlobal('fetch', async () => answer({ items: [row('old', '2026-01-01T00:00:00Z')], next: '' }));
+    const snapshot = (audience: string, ...ids: string[]) =>
+      FakeSocket.last.deliver({
+        case: 'journal',
+        value: { audience, entries: ids.map((sessionId) => ({ sessionId })) },
+      });
+    const shown = () => journal.entries.map((e) => e.id).sort();
+    snapshot('a', 's1');
+    await vi.waitFor(() => expect(journal.loaded).toBe(true));
+    snapshot('a', 's2');
+    expect(shown()).toEqual(['old', 's1', 's2']);
+    vi.stubGlobal('fetch', async () => answer({ items: [], next: '' }));
+    snapshot('b', 's2');
+    expect(shown()).toEqual(['s2']);
+    await vi.waitFor(() => expect(journal.loaded).toBe(true));
+  });
 });

@@ -43,6 +43,7 @@
 //	           2026-11-30: between nodes: BusFleetChanged.organization, BusJournalChanged.organization. [f29aa554]
 //	           2026-11-30: between nodes: BusAccessChanged.organization. [642aa034]
 //	           2026-11-30: Supplement.ends_at, Renewal.ends_at. [b290165b]
+//	           2026-11-30: JournalSnapshot.audience. [4d8c0bfb]
 //
 // A message from a newer side is understood by an older one: unknown fields
 // are dropped, so that no bound is got round by them and nobody passes on what

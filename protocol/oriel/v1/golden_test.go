@@ -52,6 +52,7 @@ var golden = map[string]proto.Message{
 		StartedAt: 1795305600000, EndedAt: 1795305660000, EndReason: EndReason_END_REASON_ENDED,
 		Path: Path_PATH_RELAYED, Bytes: 123456789012, Codec: "AV1", Delays: &Delays{Frames: 1 << 33, CaptureUs: 700, ConvertUs: 300,
 			EncodeUs: 9000, QueueUs: 1500, RoundTripUs: 40000, LossPpm: 10000, WaitUs: 3000, DecodeUs: 2000, ShownUs: 12000}}}},
+	"sessions.ToConsole": &ToConsole{Body: &ToConsole_Journal{Journal: &JournalSnapshot{Audience: "0a1b", Entries: []*JournalEntry{{SessionId: "s-1"}}}}},
 	"health.ToConsole": &ToConsole{Body: &ToConsole_RelayHealth{RelayHealth: &RelayHealth{Node: "a",
 		Failing: []*Failing{{Part: "bus"}, {Part: "database", DiskFull: true}}}}},
 	"lost.ToConsole":     &ToConsole{Body: &ToConsole_AgentLost{AgentLost: &AgentLost{SessionId: "s-1"}}},

@@ -2072,8 +2072,11 @@ func (x *JournalEntry) GetScopes() []Scope {
 
 // JournalSnapshot is the newest entries, newest first; older pages come by REST.
 type JournalSnapshot struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Entries       []*JournalEntry        `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Entries []*JournalEntry        `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
+	// The same for those who may read the same. With another one than before, what the page
+	// had, also older pages, is gone.
+	Audience      string `protobuf:"bytes,2,opt,name=audience,proto3" json:"audience,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2113,6 +2116,13 @@ func (x *JournalSnapshot) GetEntries() []*JournalEntry {
 		return x.Entries
 	}
 	return nil
+}
+
+func (x *JournalSnapshot) GetAudience() string {
+	if x != nil {
+		return x.Audience
+	}
+	return ""
 }
 
 type Twins_Machine struct {
@@ -2359,9 +2369,10 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"\n" +
 	"end_detail\x18\x11 \x01(\tB\x05\xe0\xe0\x18\x80\bR\tendDetail\x12(\n" +
 	"\x06delays\x18\x12 \x01(\v2\x10.oriel.v1.DelaysR\x06delays\x12-\n" +
-	"\x06scopes\x18\x13 \x03(\x0e2\x0f.oriel.v1.ScopeB\x04\xe8\xe0\x18 R\x06scopes\"I\n" +
+	"\x06scopes\x18\x13 \x03(\x0e2\x0f.oriel.v1.ScopeB\x04\xe8\xe0\x18 R\x06scopes\"k\n" +
 	"\x0fJournalSnapshot\x126\n" +
-	"\aentries\x18\x01 \x03(\v2\x16.oriel.v1.JournalEntryB\x04\xe8\xe0\x18dR\aentries*F\n" +
+	"\aentries\x18\x01 \x03(\v2\x16.oriel.v1.JournalEntryB\x04\xe8\xe0\x18dR\aentries\x12 \n" +
+	"\baudience\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\baudience*F\n" +
 	"\x05Topic\x12\x15\n" +
 	"\x11TOPIC_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fTOPIC_COMPUTERS\x10\x01\x12\x11\n" +

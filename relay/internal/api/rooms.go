@@ -39,8 +39,8 @@ type Fleet interface {
 
 // Journal is what the API asks of the record of sessions.
 type Journal interface {
-	// Page is at most limit entries, newest first, after cursor; next is empty at the end.
-	Page(ctx context.Context, o store.OrganizationID, f journal.Filter, cursor string, limit int) (page []*orielv1.JournalEntry, next string, err error)
+	// Page is at most limit visible entries, newest first, after cursor; next is empty at the end.
+	Page(ctx context.Context, o store.OrganizationID, v access.Visibility, f journal.Filter, cursor string, limit int) (page []*orielv1.JournalEntry, next string, err error)
 	Get(ctx context.Context, session store.Ref) (*orielv1.JournalEntry, error)
 }
 

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -12,6 +13,7 @@ import (
 	"oriel/relay/internal/journal"
 	"oriel/relay/internal/page"
 	"oriel/relay/internal/rights"
+	"oriel/relay/internal/store"
 )
 
 // Session is one row of the journal, as a JournalEntry has it: a field of that is
@@ -81,7 +83,8 @@ func (a *API) sessions() {
 }
 
 func (a *API) listSessions(ctx context.Context, in *sessionsIn) (*listOut[Session], error) {
-	if err := a.require(ctx, rights.Journal, access.Organization); err != nil {
+	read, err := a.o.Access.Visible(ctx, callerOf(ctx).who, rights.Journal)
+	if err != nil {
 		return nil, err
 	}
 	f := journal.Filter{ComputerID: in.Computer, OperatorID: in.Operator, Words: in.Words, OldestFirst: in.Sort == "started_at"}
@@ -89,7 +92,7 @@ func (a *API) listSessions(ctx context.Context, in *sessionsIn) (*listOut[Sessio
 		running := in.Running == "true"
 		f.Running = &running
 	}
-	rows, next, err := a.o.Journal.Page(ctx, organization(ctx), f, in.Cursor, in.Limit)
+	rows, next, err := a.o.Journal.Page(ctx, organization(ctx), read, f, in.Cursor, in.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -97,12 +100,13 @@ func (a *API) listSessions(ctx context.Context, in *sessionsIn) (*listOut[Sessio
 }
 
 func (a *API) getSession(ctx context.Context, in *idIn) (*sessionOut, error) {
-	if err := a.require(ctx, rights.Journal, access.Session(in.ID)); err != nil {
+	e, err := a.o.Journal.Get(ctx, own(ctx, in.ID))
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, err
 	}
-	e, err := a.o.Journal.Get(ctx, own(ctx, in.ID))
-	if err != nil {
-		return nil, err
+	// Who may not read of all computers is refused also what does not exist.
+	if refused := a.require(ctx, rights.Journal, access.Computer(e.GetComputerId())); refused != nil || err != nil {
+		return nil, errors.Join(refused, err)
 	}
 	return &sessionOut{sessionOf(e)}, nil
 }

@@ -176,7 +176,7 @@ func TestWaitsForAnOfflineComputer(t *testing.T) {
 		attempt := w.tab.Open(w.computer, relaytest.Watching, "")
 		w.tab.Candidate(attempt, "", "kept")
 		w.tab.Waiting(attempt)
-		if page, _, err := w.tabs.Journal.Page(t.Context(), store.FirstOrganization, journal.Filter{}, "", 0); err != nil || len(page) != 0 {
+		if page, _, err := w.tabs.Journal.Page(t.Context(), store.FirstOrganization, store.Everything, journal.Filter{}, "", 0); err != nil || len(page) != 0 {
 			t.Fatal("a row for what was not forwarded:", page, err)
 		}
 		w.agent = w.machine.Connect(t, w.agents, "")
@@ -205,7 +205,7 @@ func TestRequestGoesWithItsTab(t *testing.T) {
 	agent := w.machine.Connect(t, n, "")
 	stays.Opened(attempt)
 	agent.Offer()
-	page, _, err := n.Journal.Page(t.Context(), store.FirstOrganization, journal.Filter{}, "", 0)
+	page, _, err := n.Journal.Page(t.Context(), store.FirstOrganization, store.Everything, journal.Filter{}, "", 0)
 	if err != nil || len(page) != 1 || agent.Has(func(m *orielv1.ToAgent) bool { return m.GetOffer() != nil }) {
 		t.Fatal("the request of a tab that left was forwarded:", page, err)
 	}
@@ -267,7 +267,7 @@ func TestResume(t *testing.T) {
 		w.agent.Say(&orielv1.FromAgent{Body: &orielv1.FromAgent_SessionEnded{SessionEnded: &orielv1.SessionEnded{SessionId: id, Attempt: second,
 			Reason: orielv1.EndReason_END_REASON_NETWORK}}})
 		w.tab.Ended(id)
-		page, _, err := w.tabs.Journal.Page(t.Context(), store.FirstOrganization, journal.Filter{}, "", 0)
+		page, _, err := w.tabs.Journal.Page(t.Context(), store.FirstOrganization, store.Everything, journal.Filter{}, "", 0)
 		if err != nil || len(page) != 1 || page[0].GetEndedAt() != 0 {
 			t.Fatal(page, err)
 		}
@@ -431,7 +431,7 @@ func TestAgentComesBack(t *testing.T) {
 		// A report of what is over is answered with its end.
 		w.agent.Report(ended, 7)
 		w.agent.EndSession(ended)
-		page, _, err := w.tabs.Journal.Page(t.Context(), store.FirstOrganization, journal.Filter{}, "", 0)
+		page, _, err := w.tabs.Journal.Page(t.Context(), store.FirstOrganization, store.Everything, journal.Filter{}, "", 0)
 		if err != nil || len(page) != 3 {
 			t.Fatal(page, err)
 		}

@@ -200,10 +200,15 @@ func (b *Broker) begun(l *live, attempt uint32) bool {
 }
 
 // End ends a session on a person's word, on both sides; one that has ended is
-// no error. Errors: store.ErrNotFound, those of access.Require.
+// no error. Errors: store.ErrNotFound, those of access.Require: who may not end all
+// sessions is refused also what does not exist.
 func (b *Broker) End(ctx context.Context, who access.Identity, session string) error {
-	if err := b.o.Access.Require(ctx, who, rights.SessionsEnd, access.Session(session)); err != nil {
+	e, err := b.o.Journal.Find(ctx, who.Of(session))
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
+	}
+	if refused := b.o.Access.Require(ctx, who, rights.SessionsEnd, access.Computer(e.GetComputerId())); refused != nil || err != nil {
+		return errors.Join(refused, err)
 	}
 	return b.endBy(ctx, who.Actor(), who.Of(session), orielv1.EndReason_END_REASON_ENDED, 0, "ended by "+who.Name)
 }
@@ -213,7 +218,7 @@ func (b *Broker) End(ctx context.Context, who access.Identity, session string) e
 func (b *Broker) EndComputer(ctx context.Context, computer store.Ref, detail string, toAgent func(*orielv1.ToAgent)) error {
 	running, err := b.o.Journal.Running(ctx, computer.Organization, journal.Selection{ComputerID: computer.ID})
 	if toAgent != nil { // what ended a moment ago it may not have heard, and will not any more
-		page, _, perr := b.o.Journal.Page(ctx, computer.Organization, journal.Filter{ComputerID: computer.ID}, "", page.Max)
+		page, _, perr := b.o.Journal.Page(ctx, computer.Organization, store.Everything, journal.Filter{ComputerID: computer.ID}, "", page.Max)
 		err = errors.Join(err, perr)
 		for _, e := range page {
 			if e.GetEndedAt() > b.o.Now().Add(-time.Minute).UnixMilli() {

@@ -2,6 +2,9 @@ package hub
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -26,7 +29,10 @@ type feed struct {
 }
 
 // news are the ids of what changed in one organization.
-type news struct{ computers, sessions map[string]bool }
+type news struct {
+	computers map[string]bool // true: it was removed, too
+	sessions  map[string]bool
+}
 
 func newFeed() *feed {
 	return &feed{wake: make(chan struct{}, 1), changed: make(map[store.OrganizationID]news), fresh: make(map[*tab]bool)}
@@ -42,16 +48,17 @@ func (f *feed) of(o store.OrganizationID) news {
 	return n
 }
 
-func (f *feed) computers(o store.OrganizationID, ids ...string) {
+func (f *feed) computers(o store.OrganizationID, removed bool, ids ...string) {
 	f.add(func() {
 		for _, id := range ids {
-			f.of(o).computers[id] = true
+			f.of(o).computers[id] = f.of(o).computers[id] || removed
 		}
 	})
 }
 
 func (f *feed) session(o store.OrganizationID, id, computer string) {
-	f.add(func() { f.of(o).sessions[id], f.of(o).computers[computer] = true, true }) // "in session" shows at the computer
+	f.computers(o, false, computer) // "in session" shows there
+	f.add(func() { f.of(o).sessions[id] = true })
 }
 
 func (f *feed) snapshot(t *tab) { f.add(func() { f.fresh[t] = true }) }
@@ -120,7 +127,7 @@ func (h *Hub) snapshots(ctx context.Context, tabs map[*tab]bool) {
 	ctx, cancel := context.WithTimeout(ctx, dbWithin)
 	defer cancel()
 	lists := h.listed()
-	entries := map[store.OrganizationID][]*orielv1.JournalEntry{}
+	entries := map[reader][]*orielv1.JournalEntry{}
 	for t := range tabs {
 		a := t.audience()
 		if a.computers {
@@ -143,17 +150,32 @@ func (h *Hub) snapshots(ctx context.Context, tabs map[*tab]bool) {
 		if !a.journal {
 			continue
 		}
-		newest, known := entries[a.organization]
+		newest, known := entries[a.reader()]
 		if !known {
 			var err error
-			if newest, _, err = h.o.Journal.Page(ctx, a.organization, journal.Filter{}, "", page.Max); err != nil {
+			if newest, _, err = h.o.Journal.Page(ctx, a.organization, a.read, journal.Filter{}, "", page.Max); err != nil {
 				h.retry(ctx, tabs, err)
 				return
 			}
-			entries[a.organization] = newest
+			entries[a.reader()] = newest
 		}
-		t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_Journal{Journal: &orielv1.JournalSnapshot{Entries: newest}}})
+		t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_Journal{Journal: &orielv1.JournalSnapshot{Entries: newest, Audience: a.reader().name(t.gone)}}})
 	}
+}
+
+// reader is one of those who read the same sessions.
+type reader struct {
+	organization store.OrganizationID
+	read         string
+}
+
+func (a audience) reader() reader { return reader{a.organization, a.read.Key()} }
+
+// name is the same for those who read the same; gone is how often sessions went out of
+// their sight otherwise.
+func (r reader) name(gone int) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %d", r.organization, r.read, gone))
+	return hex.EncodeToString(sum[:8])
 }
 
 // listed looks computers up as audiences see them, once for each audience.
@@ -273,15 +295,25 @@ func (h *Hub) deltas(ctx context.Context) {
 func (h *Hub) tell(ctx context.Context, o store.OrganizationID, changed news, tabs []*tab) error {
 	computers, sessions := slices.Collect(maps.Keys(changed.computers)), slices.Collect(maps.Keys(changed.sessions))
 	lists := h.listed(computers...)
-	var entries []*orielv1.JournalEntry
+	known := map[reader][]*orielv1.JournalEntry{}
+	entries := func(a audience) (all []*orielv1.JournalEntry, err error) {
+		all, found := known[a.reader()]
+		if !found {
+			if all, err = h.o.Journal.Lookup(ctx, o, a.read, sessions...); err == nil {
+				known[a.reader()] = all
+			}
+		}
+		return all, err
+	}
+	removed := slices.Contains(slices.Collect(maps.Values(changed.computers)), true)
 	for _, t := range tabs { // all is read before anybody is told
 		a := t.audience()
 		var err error
 		if a.computers && len(computers) > 0 {
 			_, err = lists(ctx, a)
 		}
-		if a.journal && len(sessions) > 0 && entries == nil && err == nil {
-			entries, err = h.o.Journal.Lookup(ctx, o, sessions...)
+		if a.journal && len(sessions) > 0 && err == nil {
+			_, err = entries(a)
 		}
 		if err != nil {
 			return err
@@ -301,10 +333,18 @@ func (h *Hub) tell(ctx context.Context, o store.OrganizationID, changed news, ta
 			t.removed(slices.DeleteFunc(missing(computers, all), func(id string) bool { return !t.shown.All && !t.has[id] }))
 			t.knows(all)
 		}
-		if a.journal {
-			for _, e := range entries {
+		if a.journal && len(sessions) > 0 {
+			all, err := entries(a)
+			if err != nil {
+				return err
+			}
+			for _, e := range all {
 				t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_JournalEntry{JournalEntry: e}})
 			}
+		}
+		if a.journal && removed && !a.read.All { // with its computer a session went out of sight
+			t.gone++
+			h.feed.snapshot(t)
 		}
 	}
 	return nil

@@ -173,7 +173,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	}{
 		{bus.FleetChanged, func(m *orielv1.BusMessage) {
 			c := m.GetFleetChanged()
-			h.feed.computers(store.OrganizationID(c.GetOrganization()), c.GetComputerIds()...)
+			h.feed.computers(store.OrganizationID(c.GetOrganization()), c.GetRemoved(), c.GetComputerIds()...)
 		}},
 		{bus.JournalChanged, func(m *orielv1.BusMessage) {
 			c := m.GetJournalChanged()
@@ -222,6 +222,23 @@ func (h *Hub) SetHealth(health *orielv1.RelayHealth) {
 	for t := range h.tabs {
 		t.tellHealth(health)
 	}
+}
+
+// retellHealth tells t what it may know by now of what this node lacks: all, or nothing.
+func (h *Hub) retellHealth(t *tab) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.tabs[t] {
+		return // it is told as it comes
+	}
+	t.mu.Lock()
+	operate := t.operate
+	t.mu.Unlock()
+	health := h.health
+	if !operate {
+		health = &orielv1.RelayHealth{}
+	}
+	t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_RelayHealth{RelayHealth: health}})
 }
 
 // Stats are plain numbers for metrics.

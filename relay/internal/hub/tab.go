@@ -12,6 +12,7 @@ import (
 	"oriel/protocol/wire"
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/broker"
+	"oriel/relay/internal/fault"
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/rights"
 	"oriel/relay/internal/share"
@@ -29,12 +30,13 @@ type tab struct {
 	place *share.Place
 	shown access.Visibility // the computers that it knows of; the feed's
 	has   map[string]bool   // their ids, unless it may know of all; the feed's
+	gone  int               // how often sessions went out of sight with their computer; the feed's
 
 	mu      sync.Mutex
 	watch   watched           // protected by mu; what it asked for
 	see     access.Visibility // protected by mu; computers that it may watch
 	control access.Visibility // protected by mu; and type on
-	read    bool              // protected by mu; may watch the journal
+	read    access.Visibility // protected by mu; and watch the sessions of
 	operate bool              // protected by mu; may know what the relay lacks
 }
 
@@ -158,8 +160,10 @@ func (t *tab) dispatch(ctx context.Context, m *orielv1.FromConsole) (work func(c
 	case *orielv1.FromConsole_ChangeScopes:
 		return t.seat.Change(ctx, body.ChangeScopes, m.GetId())
 	case *orielv1.FromConsole_RenewIce:
-		if err := t.permissions(ctx); err != nil {
+		if err := t.permissions(ctx); errors.Is(err, access.ErrSignedOut) {
 			return nil // the next recheck closes it
+		} else if err != nil {
+			return err
 		}
 		servers, expires := t.seat.ICE()
 		t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_IceServers{IceServers: &orielv1.IceServers{
@@ -173,8 +177,16 @@ func (t *tab) dispatch(ctx context.Context, m *orielv1.FromConsole) (work func(c
 // unimplemented answers what this relay does not know, of a tab that is newer than it:
 // served by another node, or from before the relay was put back.
 func (t *tab) unimplemented(ask uint32) {
+	t.problem(ask, errUnknownAsk)
+}
+
+func (t *tab) problem(ask uint32, err error) {
+	why := fault.Of(err)
+	if why == fault.ErrInternal {
+		t.h.o.Log.Error("tab", "err", err)
+	}
 	t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_Problem{Problem: &orielv1.Problem{
-		Code: errUnknownAsk.Wire(), Detail: errUnknownAsk.Error(), ReplyTo: ask}}})
+		Code: why.Wire(), Detail: why.Error(), ReplyTo: ask}}})
 }
 
 var errUnknownAsk = fleet.ErrUnknownAsk.Saying("this relay does not know that; reload the page, or update the relay")
@@ -213,16 +225,20 @@ func (t *tab) permissions(ctx context.Context) error {
 		}
 		return err == nil
 	}
-	see, control, read, operate := visible(rights.See), visible(rights.Control), may(rights.Journal), may(rights.RelayOperate)
+	see, control, read, operate := visible(rights.See), visible(rights.Control), visible(rights.Journal), may(rights.RelayOperate)
 	if failed != nil {
 		return failed
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if (t.watch.computers || t.watch.journal) && (t.see.Key() != see.Key() || t.control.Key() != control.Key() || t.read != read) {
+	if (t.watch.computers || t.watch.journal) && (t.see.Key() != see.Key() || t.control.Key() != control.Key() || t.read.Key() != read.Key()) {
 		t.h.feed.snapshot(t)
 	}
+	retell := t.operate != operate
 	t.see, t.control, t.read, t.operate = see, control, read, operate
+	t.mu.Unlock()
+	if retell {
+		t.h.retellHealth(t)
+	}
 	return nil
 }
 
@@ -237,13 +253,13 @@ func (t *tab) seesGroups() bool {
 type audience struct {
 	organization       store.OrganizationID
 	computers, journal bool
-	see, control       access.Visibility
+	see, control, read access.Visibility
 }
 
 func (t *tab) audience() audience {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return audience{t.who.Organization, t.watch.computers, t.watch.journal && t.read, t.see, t.control}
+	return audience{t.who.Organization, t.watch.computers, t.watch.journal, t.see, t.control, t.read}
 }
 
 func (t *tab) tellHealth(health *orielv1.RelayHealth) {

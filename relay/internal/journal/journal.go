@@ -21,8 +21,9 @@
 // the computer's id, and whose they are. Agents' text is bounded and made plain before
 // it is kept. A session is an organization's, its computer's and its operator's; who asks
 // names theirs (store.Ref), and one of another is as one that does not exist.
-// Whether a person may read the journal is asked of access by whoever speaks
-// for one.
+// A person may read of the sessions with those computers on which they may read the
+// journal; of a computer that is gone, who may on all. That is asked of access by whoever
+// speaks for one.
 package journal
 
 import (
@@ -390,9 +391,9 @@ func (j *Journal) Sweep(ctx context.Context) ([]Carried, error) {
 	return all, nil
 }
 
-// Lookup are an organization's rows with those ids that exist, newest first.
-func (j *Journal) Lookup(ctx context.Context, o store.OrganizationID, ids ...string) ([]*orielv1.JournalEntry, error) {
-	rows, err := j.o.Store.Sessions(o).List(ctx, ids...)
+// Lookup are an organization's visible rows with those ids, newest first.
+func (j *Journal) Lookup(ctx context.Context, o store.OrganizationID, v store.Visibility, ids ...string) ([]*orielv1.JournalEntry, error) {
+	rows, err := j.o.Store.Sessions(o).List(ctx, v, ids...)
 	if err != nil {
 		return nil, fmt.Errorf("look up sessions: %w", err)
 	}
@@ -416,10 +417,10 @@ type Filter struct {
 	OldestFirst            bool
 }
 
-// Page is at most limit rows (0: page.Default) of an organization that of names after cursor (empty:
+// Page is at most limit visible rows (0: page.Default) of an organization that of names after cursor (empty:
 // from the top), and the cursor of the next page,
 // empty when there is none. Errors: page.ErrCursor.
-func (j *Journal) Page(ctx context.Context, o store.OrganizationID, of Filter, cursor string, limit int) (_ []*orielv1.JournalEntry, next string, err error) {
+func (j *Journal) Page(ctx context.Context, o store.OrganizationID, v store.Visibility, of Filter, cursor string, limit int) (_ []*orielv1.JournalEntry, next string, err error) {
 	r := page.Request{Limit: limit, Cursor: cursor, Sort: "-started_at"}
 	if of.OldestFirst {
 		r.Sort = "started_at"
@@ -435,7 +436,7 @@ func (j *Journal) Page(ctx context.Context, o store.OrganizationID, of Filter, c
 	if err != nil {
 		return nil, "", err
 	}
-	rows, err := j.o.Store.Sessions(o).Page(ctx, store.Everything, f, int64(r.Size())+1)
+	rows, err := j.o.Store.Sessions(o).Page(ctx, v, f, int64(r.Size())+1)
 	if err != nil {
 		return nil, "", fmt.Errorf("journal: %w", err)
 	}

@@ -107,7 +107,7 @@ func TestWhatIsKept(t *testing.T) {
 		if got, err := j.Get(ctx, of(id)); err != nil || got.GetComputerName() != "pc" {
 			t.Fatal(got, err)
 		}
-		if got, err := j.Lookup(ctx, store.FirstOrganization, id, "?"); err != nil || len(got) != 1 {
+		if got, err := j.Lookup(ctx, store.FirstOrganization, store.Everything, id, "?"); err != nil || len(got) != 1 {
 			t.Fatal(got, err)
 		}
 		deadline := time.After(20 * time.Second)
@@ -212,7 +212,7 @@ func TestPages(t *testing.T) {
 		var got []string
 		cursor, pages := "", 0
 		for {
-			rows, next, err := j.Page(ctx, store.FirstOrganization, journal.Filter{OperatorID: "p"}, cursor, 1000)
+			rows, next, err := j.Page(ctx, store.FirstOrganization, store.Everything, journal.Filter{OperatorID: "p"}, cursor, 1000)
 			if err != nil || len(rows) > page.Max {
 				t.Fatal(len(rows), err)
 			}
@@ -228,28 +228,28 @@ func TestPages(t *testing.T) {
 		if !slices.Equal(got, want) || pages != 2 {
 			t.Fatal("wrong order or rows:", len(got), pages)
 		}
-		if rows, next, err := j.Page(ctx, store.FirstOrganization, journal.Filter{ComputerID: "other"}, "", 0); err != nil || len(rows) != 0 || next != "" {
+		if rows, next, err := j.Page(ctx, store.FirstOrganization, store.Everything, journal.Filter{ComputerID: "other"}, "", 0); err != nil || len(rows) != 0 || next != "" {
 			t.Fatal(rows, next, err)
 		}
 		oldest := journal.Filter{OldestFirst: true}
-		first, next, err := j.Page(ctx, store.FirstOrganization, oldest, "", 3)
-		second, _, err2 := j.Page(ctx, store.FirstOrganization, oldest, next, 1)
+		first, next, err := j.Page(ctx, store.FirstOrganization, store.Everything, oldest, "", 3)
+		second, _, err2 := j.Page(ctx, store.FirstOrganization, store.Everything, oldest, next, 1)
 		slices.Reverse(want)
 		if err != nil || err2 != nil || len(first) != 3 || first[0].GetSessionId() != want[0] || second[0].GetSessionId() != want[3] {
 			t.Fatal("oldest first:", err, err2, len(first), len(second))
 		}
-		if _, _, err := j.Page(ctx, store.FirstOrganization, journal.Filter{}, next, 1); !errors.Is(err, page.ErrCursor) {
+		if _, _, err := j.Page(ctx, store.FirstOrganization, store.Everything, journal.Filter{}, next, 1); !errors.Is(err, page.ErrCursor) {
 			t.Errorf("the cursor of another sort: %v", err)
 		}
 		name := first[0].GetComputerName()
 		for words, some := range map[string]bool{strings.ToUpper(name): true, name + " " + first[0].GetOperatorName(): true, "%": false, "_": false, "nobody's": false} {
-			if rows, _, err := j.Page(ctx, store.FirstOrganization, journal.Filter{Words: words}, "", 0); err != nil || len(rows) > 0 != some {
+			if rows, _, err := j.Page(ctx, store.FirstOrganization, store.Everything, journal.Filter{Words: words}, "", 0); err != nil || len(rows) > 0 != some {
 				t.Errorf("%q: %d rows, %v", words, len(rows), err)
 			}
 		}
 		for _, bad := range []string{"x", "!", base64.RawURLEncoding.EncodeToString([]byte("1")), base64.RawURLEncoding.EncodeToString([]byte("a.b")),
 			base64.RawURLEncoding.EncodeToString([]byte("1.")), strings.Repeat("A", 1000), page.Place{Sort: "-started_at", Key: "x", ID: "1"}.Cursor()} {
-			if _, _, err := j.Page(ctx, store.FirstOrganization, journal.Filter{}, bad, 0); !errors.Is(err, page.ErrCursor) {
+			if _, _, err := j.Page(ctx, store.FirstOrganization, store.Everything, journal.Filter{}, bad, 0); !errors.Is(err, page.ErrCursor) {
 				t.Errorf("%.20q: %v", bad, err)
 			}
 		}

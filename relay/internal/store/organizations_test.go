@@ -399,7 +399,7 @@ var reaches = map[string]reach{
 		return s.Sessions(o).Get(ctx, of.session)
 	},
 	"Sessions.List": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
-		return s.Sessions(o).List(ctx, of.session)
+		return s.Sessions(o).List(ctx, store.Everything, of.session)
 	},
 	"Sessions.Report": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return s.Sessions(o).Report(ctx, store.Session{ID: of.session, ComputerID: of.computer, BytesSent: 7}, 0)

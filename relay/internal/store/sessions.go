@@ -88,13 +88,13 @@ func (s Sessions) Get(ctx context.Context, id string) (Session, error) {
 	return row, mapped(s.rows(s.db, &row).Where("id = ?", id).Scan(ctx))
 }
 
-// List are the rows with those ids, newest first.
-func (s Sessions) List(ctx context.Context, ids ...string) ([]Session, error) {
+// List are the visible rows with those ids, newest first.
+func (s Sessions) List(ctx context.Context, v Visibility, ids ...string) ([]Session, error) {
 	var rows []Session
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	return rows, mapped(s.rows(s.db, &rows).Where("id IN (?)", bun.List(ids)).
+	return rows, mapped(v.sessions(s.rows(s.db, &rows), s.owned).Where("id IN (?)", bun.List(ids)).
 		Order("started_at DESC", "id DESC").Scan(ctx))
 }
 

@@ -40,25 +40,13 @@ func (v Visibility) computers(q *bun.SelectQuery, of owned) *bun.SelectQuery {
 const within = `WITH RECURSIVE seen AS (SELECT top.id FROM "groups" AS top WHERE top.organization = ? AND top.id IN (?)
 	UNION SELECT sub.id FROM "groups" AS sub JOIN seen ON sub.parent_id = seen.id WHERE sub.organization = ?) SELECT id FROM seen`
 
-// sessions keeps the rows whose computer is visible. Those of one that is gone are so
-// for who sees all, or sees it by its id.
+// sessions keeps the rows whose computer is visible. Those of one that is gone are for
+// who sees all.
 func (v Visibility) sessions(q *bun.SelectQuery, of owned) *bun.SelectQuery {
-	switch {
-	case v.All:
+	if v.All {
 		return q
-	case v.None():
-		return q.Where("1 = 0")
-	case len(v.Groups) == 0:
-		return q.Where("computer_id IN (?)", bun.List(v.Computers))
 	}
-	return q.WhereGroup(" AND ", func(q *bun.SelectQuery) *bun.SelectQuery {
-		if len(v.Computers) > 0 {
-			q = q.WhereOr("computer_id IN (?)", bun.List(v.Computers))
-		}
-		in := of.rows(of.db, (*Computer)(nil)).Column("id").
-			Where("c.group_id IN (?)", bun.SafeQuery(within, of.organization, bun.List(v.Groups), of.organization))
-		return q.WhereOr("computer_id IN (?)", in)
-	})
+	return q.Where("computer_id IN (?)", v.computers(of.rows(of.db, (*Computer)(nil)).Column("id"), of))
 }
 
 // None reports whether nothing is visible.

@@ -46,3 +46,43 @@ func TestVisibility(t *testing.T) {
 		}
 	})
 }
+
+// Rule: the journal has the sessions with visible computers and no others, whichever ids are asked for; those of a
+// computer that is gone are only for who sees all.
+func TestVisibilityOfSessions(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		tok := token(t, s, "x", 3, 1<<40)
+		sessions := s.Sessions(store.FirstOrganization)
+		a, b, gone := computer("a", ""), computer("b", ""), computer("gone", "")
+		for _, c := range []*store.Computer{a, b, gone} {
+			must(t, s.Agents().Enroll(t.Context(), entry("x"), c, tok.TokenKey))
+			must(t, sessions.Add(t.Context(), entry("x"), store.Session{ID: "with " + c.ID, ComputerID: c.ID, StartedAt: 1}))
+		}
+		must(t, s.Computers(store.FirstOrganization).Remove(t.Context(), entry("x"), gone.ID))
+		for name, tc := range map[string]struct {
+			v    store.Visibility
+			want []string
+		}{
+			"everything":  {store.Everything, []string{a.ID, b.ID, gone.ID}},
+			"nothing":     {store.Visibility{}, nil},
+			"one":         {store.Visibility{Computers: []string{b.ID}}, []string{b.ID}},
+			"one is gone": {store.Visibility{Computers: []string{a.ID, gone.ID}}, []string{a.ID}},
+		} {
+			page, err := sessions.Page(t.Context(), tc.v, store.SessionFilter{}, 9)
+			must(t, err)
+			list, err := sessions.List(t.Context(), tc.v, "with "+a.ID, "with "+b.ID, "with "+gone.ID, "?")
+			must(t, err)
+			for _, rows := range [][]store.Session{page, list} {
+				var got []string
+				for _, row := range rows {
+					got = append(got, row.ComputerID)
+				}
+				slices.Sort(got)
+				want := slices.Sorted(slices.Values(tc.want))
+				if !slices.Equal(got, want) {
+					t.Errorf("%s: sessions with %q, want %q", name, got, want)
+				}
+			}
+		}
+	})
+}

@@ -45,6 +45,7 @@ export class Journal {
   #cursor = $state<string>();
   #live: Live | undefined;
   #paged = false; // the cursor is that of a page, and not of the first look
+  #audience = ''; // who reads the same; empty: not said yet
 
   entries = $derived(
     [...this.#byId.values()].sort((a, b) => b.startedAt - a.startedAt || (a.id < b.id ? 1 : -1)),
@@ -59,7 +60,7 @@ export class Journal {
     if (live !== this.#live) this.#forget();
     this.#live = live;
     const off = [
-      live.on('journal', ({ entries }) => void this.#begin(entries.map(fromLive))),
+      live.on('journal', ({ entries, audience }) => void this.#begin(entries.map(fromLive), audience)),
       live.on('journalEntry', (entry) => this.#put(fromLive(entry))),
     ];
     return () => off.forEach((stop) => stop());
@@ -70,6 +71,7 @@ export class Journal {
     this.loaded = false;
     this.#cursor = undefined;
     this.#paged = false;
+    this.#audience = '';
   }
 
   async loadOlder(): Promise<void> {
@@ -90,8 +92,11 @@ export class Journal {
     await api.POST('/api/v1/sessions/{id}/end', { params: { path: { id } } });
   }
 
-  // After a reconnect the snapshot renews what it names; older pages stay.
-  async #begin(entries: Entry[]): Promise<void> {
+  // After a reconnect the snapshot renews what it names; older pages stay, unless their
+  // reader may by now read others.
+  async #begin(entries: Entry[], audience: string): Promise<void> {
+    if (this.#audience && audience !== this.#audience) this.#forget();
+    this.#audience = audience;
     for (const entry of entries) this.#put(entry);
     if (!this.#paged) await this.loadOlder().catch(() => undefined);
     this.loaded = true;
