@@ -165,3 +165,34 @@ func TestRenewalIsAnsweredWithoutADatabase(t *testing.T) {
 		t.Error(p)
 	}
 }
+
+// Rule: what the relay lacks is told who may operate it; who may no longer is told that nothing more is said, and who may
+// from now on is told what there is.
+func TestHealthIsForWhoOperatesTheRelay(t *testing.T) {
+	n := relaytest.StartNode(t, relaytest.NodeOptions{Recheck: 20 * time.Millisecond})
+	n.Owner(t) // an organization keeps one
+	who, cookie := n.MemberOf(t, store.FirstOrganization, store.RoleAdmin)
+	tab := relaytest.OpenTab(t, n, cookie)
+	told := func(what string, parts int) {
+		t.Helper()
+		tab.Take(what, func(m *orielv1.ToConsole) bool {
+			return m.GetRelayHealth() != nil && len(m.GetRelayHealth().GetFailing()) == parts
+		})
+	}
+	role := func(role string) {
+		t.Helper()
+		if err := n.Store.Members(store.FirstOrganization).SetRole(t.Context(), audit.Command.Did("test.done", "person", who.PersonID), who.PersonID, role); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.Hub.SetHealth(&orielv1.RelayHealth{Failing: []*orielv1.Failing{{Part: "bus"}}})
+	told("what is lacking", 1)
+	role(store.RoleOperator)
+	told("nothing more", 0)
+	n.Hub.SetHealth(&orielv1.RelayHealth{Failing: []*orielv1.Failing{{Part: "bus"}, {Part: "blobs"}}})
+	role(store.RoleAdmin)
+	told("what is lacking now", 2)
+	if tab.Has(func(m *orielv1.ToConsole) bool { return m.GetRelayHealth() != nil }) {
+		t.Error("told while it might not know")
+	}
+}

@@ -237,6 +237,24 @@ func (n *Node) Member(t testing.TB, role string, grants ...store.Grant) (access.
 	return who, cookie
 }
 
+// MemberOf is somebody with a role in an organization, signed in at a browser of their own.
+func (n *Node) MemberOf(t testing.TB, o store.OrganizationID, role string) (access.Identity, *http.Cookie) {
+	t.Helper()
+	who := access.Identity{Organization: o, PersonID: store.NewID(), SignInID: store.NewID(), Name: "Somebody", Role: role}
+	token, now := rand.Text(), time.Now().UnixMilli()
+	sum := sha256.Sum256([]byte(token))
+	by := audit.Command.Did("test.made", "person", who.PersonID)
+	err := n.Store.Members(o).AddPerson(t.Context(), by, store.Member{Role: role, State: store.Active, CreatedAt: 1},
+		store.Person{ID: who.PersonID, Name: who.Name, CreatedAt: 1})
+	if err == nil {
+		err = n.Store.SignIns().Add(t.Context(), by, store.SignIn{TokenHash: sum[:], ID: who.SignInID, PersonID: who.PersonID, Organization: o, CreatedAt: now, SeenAt: now}, "")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return who, &http.Cookie{Name: access.SessionCookie, Value: token}
+}
+
 // Own names a thing of that id in the organization that a relay begins with.
 func Own(id string) store.Ref { return store.FirstOrganization.Ref(id) }
 
