@@ -189,13 +189,29 @@ func newToken(ctx context.Context, c *config.Config, stdout io.Writer) error {
 		return err
 	}
 	defer s.Close()
+	o, err := organization(ctx, s, c.Token.Organization)
+	if err != nil {
+		return err
+	}
 	text, _, err := fleet.New(fleet.Options{Store: s, RelayKey: a.PublicKey()}).
-		CreateToken(ctx, store.FirstOrganization, audit.Command, c.Token.Note, c.Token.Uses, c.Token.Lifetime)
+		CreateToken(ctx, o, audit.Command, c.Token.Note, c.Token.Uses, c.Token.Lifetime)
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintln(stdout, text)
 	return err
+}
+
+// organization is the one with that code; without a code, the first.
+func organization(ctx context.Context, s *store.Store, code string) (store.OrganizationID, error) {
+	if code == "" {
+		return store.FirstOrganization, nil
+	}
+	o, err := s.Organizations().ByCode(ctx, code)
+	if errors.Is(err, store.ErrNotFound) {
+		return "", fmt.Errorf("this relay has no organization with the code %q; write the code of one that it has", code)
+	}
+	return o.ID, err
 }
 
 // succession prints a new succession key, alone on standard output.

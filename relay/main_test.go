@@ -123,6 +123,12 @@ func TestServe(t *testing.T) {
 	if code != 0 || !regexp.MustCompile(`^oriel-[a-z2-7]{26}-[0-9a-f]{32}\n$`).MatchString(token) {
 		t.Errorf("token create: %d %q", code, token)
 	}
+	if code, out, problem := command(t, "token", "create", "--data", data, "--organization", "main"); code != 0 || !strings.HasPrefix(out, "oriel-") {
+		t.Errorf("token create for the first organization by its code: %d %q %q", code, out, problem)
+	}
+	if code, out, problem := command(t, "token", "create", "--data", data, "--organization", "elsewhere"); code != 1 || out != "" || !strings.Contains(problem, `no organization with the code "elsewhere"`) {
+		t.Errorf("token create for no organization: %d %q %q", code, out, problem)
+	}
 	owner := func(token string) int {
 		body := fmt.Sprintf(`{"token":%q,"name":"Ada","email":"ada@example.com","password":"correct horse"}`, token)
 		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}

@@ -59,7 +59,7 @@ func (f *flags) check(p *Problems) *Config {
 	} {
 		*one.to = int(p.number(one.name, one.text, 1<<20))
 	}
-	c.Token = Token{Note: f.Token.Create.Note, Uses: int(p.number("uses", f.Token.Create.Uses, 100_000)),
+	c.Token = Token{Organization: f.Token.Create.Organization, Note: f.Token.Create.Note, Uses: int(p.number("uses", f.Token.Create.Uses, 100_000)),
 		Lifetime: time.Duration(p.number("hours", f.Token.Create.Hours, 365*24)) * time.Hour}
 	return c
 }

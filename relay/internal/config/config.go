@@ -83,9 +83,10 @@ type Config struct {
 
 // Token is the enrollment token that NewToken shall make.
 type Token struct {
-	Note     string
-	Uses     int
-	Lifetime time.Duration
+	Note         string
+	Uses         int
+	Lifetime     time.Duration
+	Organization string // its code; empty: the first
 }
 
 // TLS of the listener: none, files, or ACME.

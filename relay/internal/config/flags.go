@@ -79,6 +79,8 @@ type flags struct {
 	} `cmd:"" help:"The owner."`
 	Token struct {
 		Create struct {
+			Organization string `help:"Code of the organization whose computers they become (default: the relay's first)." placeholder:"CODE"`
+
 			Note  string `help:"What it is for, shown in the list." placeholder:"TEXT"`
 			Uses  string `help:"How many computers may enroll with it." default:"1" placeholder:"N"`
 			Hours string `help:"How long it is good." default:"24" placeholder:"N"`
