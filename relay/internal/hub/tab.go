@@ -163,7 +163,8 @@ func (t *tab) dispatch(ctx context.Context, m *orielv1.FromConsole) (work func(c
 		if err := t.permissions(ctx); errors.Is(err, access.ErrSignedOut) {
 			return nil // the next recheck closes it
 		} else if err != nil {
-			return err
+			t.problem(m.GetId(), err)
+			return nil
 		}
 		servers, expires := t.seat.ICE()
 		t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_IceServers{IceServers: &orielv1.IceServers{
