@@ -67,6 +67,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = succession(ctx, c, stdout, stderr)
 	case config.KeyRotate:
 		err = rotate(ctx, c, os.Stdin, stderr)
+	case config.AuditVerify:
+		sound, failed := verifyAudit(ctx, c, stdout)
+		if err = failed; err == nil && !sound {
+			return 1
+		}
+	case config.AuditExport:
+		err = exportAudit(ctx, c, stdout)
 	case config.Doctor:
 		if !doctor.Examine(ctx, c, stdout) {
 			return 1

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"oriel/relay/internal/store/storetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -149,6 +151,23 @@ func TestServe(t *testing.T) {
 	}
 	if code, out, err := command(t, "owner", "link", "--data", data); code != 1 || out != "" || !strings.Contains(err, "has an owner") {
 		t.Errorf("a link beside an owner: %d %q %q", code, out, err)
+	}
+	// Rule: the audit is verified and exported on the command line, beside a relay that runs; the exit code says whether it is whole.
+	if code, said, _ := command(t, "audit", "verify", "--data", data, "--organization", "main"); code != 0 || !strings.Contains(said, "nothing was altered or lost") {
+		t.Errorf("audit verify: %d %q", code, said)
+	}
+	if code, all, _ := command(t, "audit", "export", "--data", data); code != 0 || !strings.Contains(all, `"action":"owner.made"`) || !strings.Contains(all, `"action":"audit.exported"`) {
+		t.Errorf("audit export: %d %q", code, all)
+	}
+	if code, all, _ := command(t, "audit", "export", "--data", data, "--format", "csv"); code != 0 || !strings.HasPrefix(all, "sequence,at,actor_kind,") {
+		t.Errorf("audit export as CSV: %d %q", code, all)
+	}
+	if code, _, said := command(t, "audit", "verify", "--data", data, "--organization", "nobody"); code != 1 || !strings.Contains(said, "no organization") {
+		t.Errorf("audit verify of nobody: %d %q", code, said)
+	}
+	storetest.Exec(t, "sqlite:"+filepath.Join(data, "relay.db"), "UPDATE audit SET actor_name = 'Eve' WHERE sequence = 2")
+	if code, said, _ := command(t, "audit", "verify", "--data", data); code != 1 || !strings.Contains(said, "entry 2 is not as it was written") {
+		t.Errorf("audit verify of what was altered: %d %q", code, said)
 	}
 	// Rule: the owner's recovery is on the command line, beside a relay that runs and without one.
 	code, recovery, said := command(t, "owner", "recover", "--data", data, "--listen", listen)

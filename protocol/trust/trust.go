@@ -19,6 +19,7 @@
 //	oriel renewal v1   serialized Renewal                                                       relay key
 //	oriel supplement v1 serialized Supplement                                                   relay key
 //	oriel clock v1     agent's nonce, computer id, now (8 bytes, big endian ms)                 relay key
+//	oriel audit v1     organization, base, its hash, sequence, its hash, time (numbers in 8 bytes)  relay key
 //	oriel answer v1    session id, grant's nonce, SHA-256 of the agent's DTLS certificate       machine key
 //
 // The answer binds the agent's certificate to the grant, and the grant binds

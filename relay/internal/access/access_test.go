@@ -334,6 +334,10 @@ func (l *attempts) Attempted(_ context.Context, who access.Identity, what rights
 	l.all = append(l.all, fmt.Sprint(who.PersonID, " ", what, " ", on.Kind, " ", on.ID, " ", err == nil))
 }
 
+func (l *attempts) WrongPassword(_ context.Context, person string, from access.Client, err error) {
+	l.all = append(l.all, fmt.Sprint("password ", person, " ", from.Address, " ", err))
+}
+
 // Rule: Require and May answer alike; of what was required the auditor is told, of what was only asked nobody.
 func TestRequireAndMay(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {

@@ -61,6 +61,7 @@ func (a *Access) ChangePassword(ctx context.Context, who Identity, current, pass
 	}
 	try, err := a.begin(ctx, emailKey(who.Email), p, who.Client)
 	if err != nil {
+		a.wrongPassword(ctx, p, who.Client, err)
 		return err
 	}
 	ok, err := a.hasher.check(ctx, normalize(current), p.PasswordHash, who.IP(), try.known)
@@ -69,6 +70,7 @@ func (a *Access) ChangePassword(ctx context.Context, who Identity, current, pass
 	}
 	if !ok {
 		a.o.Log.Info("change of a password refused", "person", p.ID, "address", who.Address)
+		a.wrongPassword(ctx, p, who.Client, ErrCredentials)
 		return fault.Field("current", "this is not your current password")
 	}
 	if err := a.store.Tries().TakeBack(ctx, try.back); err != nil {

@@ -33,6 +33,10 @@ func Person(id string) Object { return Object{"person", id} }
 // Auditor is told of each attempt, once it is decided. It must not block.
 type Auditor interface {
 	Attempted(ctx context.Context, who Identity, what rights.Permission, on Object, err error)
+	// WrongPassword is told of a password that was refused: of the person of that id,
+	// or of nobody there is. err is ErrCredentials, or ErrTries where it was not
+	// looked at any more.
+	WrongPassword(ctx context.Context, person string, from Client, err error)
 }
 
 // Refusals is the Auditor that has log keep what was refused.
@@ -43,6 +47,21 @@ type refusals struct{ log *audit.Log }
 func (r refusals) Attempted(_ context.Context, who Identity, what rights.Permission, on Object, err error) {
 	if errors.Is(err, ErrForbidden) {
 		r.log.Refused(who.Organization, who.Actor(), what.String(), on.Kind, on.ID)
+	}
+}
+
+func (r refusals) WrongPassword(_ context.Context, person string, from Client, err error) {
+	why := audit.Wrong
+	if errors.Is(err, ErrTries) {
+		why = audit.TooMany
+	}
+	r.log.SignInRefused(store.FirstOrganization, person, from.Address, why)
+}
+
+// wrongPassword tells the auditor of a password that err refused.
+func (a *Access) wrongPassword(ctx context.Context, p store.Person, from Client, err error) {
+	if a.o.Auditor != nil && (errors.Is(err, ErrCredentials) || errors.Is(err, ErrTries)) {
+		a.o.Auditor.WrongPassword(ctx, p.ID, from, err)
 	}
 }
 

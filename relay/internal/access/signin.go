@@ -35,6 +35,7 @@ func (a *Access) SignIn(ctx context.Context, login, password string, from Client
 	}
 	try, err := a.begin(ctx, key, p, from)
 	if err != nil {
+		a.wrongPassword(ctx, p, from, err)
 		return Identity{}, nil, err
 	}
 	// p.PasswordHash is empty for an unknown account: hashed all the same.
@@ -44,6 +45,7 @@ func (a *Access) SignIn(ctx context.Context, login, password string, from Client
 	}
 	if !ok {
 		a.o.Log.Info("sign-in refused", "address", from.Address)
+		a.wrongPassword(ctx, p, from, ErrCredentials)
 		return Identity{}, nil, ErrCredentials
 	}
 	if err := a.store.Tries().TakeBack(ctx, try.back); err != nil {
@@ -94,7 +96,7 @@ func (a *Access) SignOut(r *http.Request) (*http.Cookie, error) {
 func (a *Access) NewOwnerToken(ctx context.Context) (string, error) {
 	text, hash := token()
 	now := a.now()
-	err := a.store.People().PutOwnerToken(ctx, hash, now, now+OwnerTokenLifetime.Milliseconds())
+	err := a.store.People().PutOwnerToken(ctx, audit.Command.Did(audit.OwnerLinkMade, "relay", ""), hash, now, now+OwnerTokenLifetime.Milliseconds())
 	if errors.Is(err, store.ErrConflict) {
 		return "", ErrOwnerExists
 	}

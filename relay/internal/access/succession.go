@@ -50,6 +50,12 @@ func (a *Access) Succession() ed25519.PublicKey { return a.succession }
 // Rotations say how the relay's key follows older ones.
 func (a *Access) Rotations() []*orielv1.Rotation { return a.rotations }
 
+// Signed reports whether a key is this relay's, or was before the succession key said
+// that another follows it.
+func (a *Access) Signed(key ed25519.PublicKey) bool {
+	return a.PublicKey().Equal(key) || trust.Follow(a.succession, key, a.PublicKey(), a.rotations) == nil
+}
+
 // NewSuccession makes the succession key, of which the relay keeps the public
 // half only. A running relay tells agents after its next start. Errors:
 // ErrSuccessionExists.

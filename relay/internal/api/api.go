@@ -59,6 +59,7 @@ type Options struct {
 	Answers Answers
 	Limits  Limits
 	Mails   Mails
+	Audit   Audit
 	Log     *slog.Logger // nil: none
 }
 
@@ -110,6 +111,7 @@ func New(o Options) *API {
 	a.tokens()
 	a.sessions()
 	a.mails()
+	a.auditing()
 	a.relay()
 	a.describe()
 	a.publish()

@@ -254,7 +254,7 @@ func TestListsAreAlike(t *testing.T) {
 		}
 	}
 	if lists != 7 {
-		t.Errorf("%d lists; there are computers, sessions, tokens, sign-ins, those that wait, known keys, and mails", lists)
+		t.Errorf("%d lists; there are the audit, computers, sessions, tokens, sign-ins, those that wait, known keys, and mails", lists)
 	}
 }
 

@@ -31,6 +31,7 @@ var tags = []*huma.Tag{
 	{Name: "computers", Description: "Computers, their pictures and inventories, and those that wait to come back."},
 	{Name: "enrollment", Description: "Tokens with which new computers come in."},
 	{Name: "sessions", Description: "The journal of sessions, and the end of one."},
+	{Name: "audit", Description: "Who did what to what, and whether anything of it was altered."},
 	{Name: "relay", Description: "The relay itself."},
 }
 

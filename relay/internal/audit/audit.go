@@ -11,7 +11,10 @@
 //
 // A refused attempt changes nothing. Log is access's Auditor: it counts refusals
 // and writes them a moment later, the same ones as one entry, so that somebody who
-// tries a thousand times does not fill the disk.
+// tries a thousand times does not fill the disk. Wrong passwords, which anybody can
+// send from anywhere, are written once a minute and have a budget of entries beyond
+// which only their number is told. Of a person who exists their entry names the
+// person, and nothing that was typed; of others it names nobody.
 //
 // # Outbox
 //
@@ -24,7 +27,7 @@
 //
 // # Bounds
 //
-// Entries older than Options.Keep are swept once an hour.
+// A Keeper signs what was written, and sweeps what is older than KeeperOptions.Keep.
 package audit
 
 import (
@@ -40,10 +43,12 @@ type Action string
 
 // Actions.
 const (
+	OwnerLinkMade     Action = "owner_link.made"
 	OwnerMade         Action = "owner.made"
 	SignedIn          Action = "sign_in.made"
 	SignInEnded       Action = "sign_in.ended"
 	SignInSwitched    Action = "sign_in.switched"
+	SignInRefused     Action = "sign_in.refused" // a wrong password, or too many of them
 	PasswordChanged   Action = "password.changed"
 	PasswordRecovered Action = "password.recovered"
 	RecoveryMade      Action = "recovery.made"
@@ -60,11 +65,22 @@ const (
 	ComputerTakenBack Action = "computer.taken_back"
 	ComputerForgotten Action = "computer.forgotten"
 	SessionOpened     Action = "session.opened"
+	SessionCarried    Action = "session.carried" // by another sign-in of the same person
+	SessionScopes     Action = "session.scopes_changed"
 	SessionEnded      Action = "session.ended"
 	KeyRotated        Action = "key.rotated"
 	SuccessionMade    Action = "succession.made"
+	AuditExported     Action = "audit.exported"
 	Attempt           Action = "attempt" // refused
 )
+
+// Actions are all of them.
+var Actions = []Action{
+	OwnerLinkMade, OwnerMade, SignedIn, SignInEnded, SignInSwitched, SignInRefused, PasswordChanged, PasswordRecovered, RecoveryMade, KeyRemembered,
+	TokenMade, TokenRevoked, ComputerEnrolled, ComputerRenamed, ComputerBlocked, ComputerUnblocked, ComputerRemoved, ComputerSplit,
+	ComputerSettled, ComputerTakenBack, ComputerForgotten, SessionOpened, SessionCarried, SessionScopes, SessionEnded,
+	KeyRotated, SuccessionMade, AuditExported, Attempt,
+}
 
 // Actor is who does something.
 type Actor struct {

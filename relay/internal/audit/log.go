@@ -15,7 +15,6 @@ import (
 
 // Times of a Log.
 const (
-	Keep = 400 * 24 * time.Hour
 	// Poll is after how long a reader looks although nobody announced anything.
 	Poll = 15 * time.Second
 
@@ -32,19 +31,19 @@ type Options struct {
 	Store *store.Store
 	Bus   *bus.Bus
 	Node  string        // run of this node, told from all others
-	Keep  time.Duration // 0: Keep
 	Poll  time.Duration // 0: Poll
 	Log   *slog.Logger
 	Now   func() time.Time
 }
 
-// Log is the audit of this node: what is refused, announced, read and swept. Its
-// methods may be called from any goroutine.
+// Log is the audit of this node: what is refused, announced and read. Its methods may
+// be called from any goroutine.
 type Log struct {
 	o Options
 
 	mu      sync.Mutex
 	refused map[store.OrganizationID]refused       // protected by mu; what is not written yet
+	sign    signIns                                // protected by mu
 	readers map[chan struct{}]store.OrganizationID // protected by mu; whose entries each reads
 }
 
@@ -78,9 +77,6 @@ func New(o Options) *Log {
 	if o.Node == "" {
 		o.Node = store.NewID()
 	}
-	if o.Keep == 0 {
-		o.Keep = Keep
-	}
 	if o.Poll == 0 {
 		o.Poll = Poll
 	}
@@ -90,7 +86,8 @@ func New(o Options) *Log {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	l := &Log{o: o, refused: make(map[store.OrganizationID]refused), readers: make(map[chan struct{}]store.OrganizationID)}
+	l := &Log{o: o, refused: make(map[store.OrganizationID]refused), sign: signIns{refused: map[signInRefusal]times{}},
+		readers: make(map[chan struct{}]store.OrganizationID)}
 	o.Store.OnEntry(l.announce)
 	return l
 }
@@ -124,6 +121,10 @@ func (l *Log) count(o store.OrganizationID, key refusal, t times) {
 
 // Flush writes the refusals that were counted. What cannot be written counts on.
 func (l *Log) Flush(ctx context.Context) error {
+	return errors.Join(l.flushRefused(ctx), l.flushSignIns(ctx))
+}
+
+func (l *Log) flushRefused(ctx context.Context) error {
 	l.mu.Lock()
 	all := l.refused
 	l.refused = make(map[store.OrganizationID]refused)
@@ -144,20 +145,7 @@ func (l *Log) Flush(ctx context.Context) error {
 	return failed
 }
 
-// Sweep forgets what is older than Options.Keep, of each organization.
-func (l *Log) Sweep(ctx context.Context) error {
-	all, err := l.o.Store.Upkeep().Organizations(ctx)
-	for _, o := range all {
-		n, failed := l.o.Store.Audit(o).Sweep(ctx, l.o.Now().Add(-l.o.Keep).UnixMilli())
-		if n > 0 {
-			l.o.Log.Info("old entries of the audit forgotten", "organization", o, "entries", n)
-		}
-		err = errors.Join(err, failed)
-	}
-	return err
-}
-
-// Run writes refusals, wakes readers and sweeps until ctx ends.
+// Run writes refusals and wakes readers until ctx ends.
 func (l *Log) Run(ctx context.Context) error {
 	sub, err := l.o.Bus.Subscribe(bus.AuditChanged, func(m *orielv1.BusMessage, _ bus.Reply) {
 		l.wake(store.OrganizationID(m.GetAuditChanged().GetOrganization()))
@@ -169,14 +157,13 @@ func (l *Log) Run(ctx context.Context) error {
 	l.o.Bus.OnReconnect(func() { l.wake("") })
 	flush := time.NewTicker(refusalsEvery)
 	defer flush.Stop()
-	sweep := time.NewTicker(time.Hour)
-	defer sweep.Stop()
+	signIns := time.NewTicker(signInsEvery)
+	defer signIns.Stop()
 	said := func(err error) {
 		if err != nil && ctx.Err() == nil {
 			l.o.Log.Warn("audit", "err", err)
 		}
 	}
-	said(l.Sweep(ctx))
 	for {
 		select {
 		case <-ctx.Done():
@@ -188,9 +175,9 @@ func (l *Log) Run(ctx context.Context) error {
 			}
 			return nil
 		case <-flush.C:
-			said(l.Flush(ctx))
-		case <-sweep.C:
-			said(l.Sweep(ctx))
+			said(l.flushRefused(ctx))
+		case <-signIns.C:
+			said(l.flushSignIns(ctx))
 		}
 	}
 }

@@ -253,30 +253,51 @@ func TestRefusalsOutliveAnAbsentDatabase(t *testing.T) {
 	})
 }
 
-// Rule: entries are kept for Options.Keep, and their numbers are not given again.
-func TestOldEntriesAreSwept(t *testing.T) {
+// Rule: wrong passwords are counted for each person and address, and all the world
+// together does not fill the disk with them. Of an account that does not exist the
+// entry names nobody.
+func TestWrongPasswordsAreCounted(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
-		write(t, s, "old")
 		now := time.Now()
 		l := audit.New(audit.Options{Store: s, Now: func() time.Time { return now }})
-		count := func() int {
-			all, err := s.Audit(store.FirstOrganization).After(t.Context(), 0, 9)
-			if err != nil || len(all) > 0 && all[0].Sequence == 1 && len(all) > 1 {
-				t.Fatal(all, err)
+		for range 1000 {
+			l.SignInRefused(store.FirstOrganization, "p1", "192.0.2.7", audit.Wrong)
+		}
+		l.SignInRefused(store.FirstOrganization, "p1", "192.0.2.7", audit.TooMany)
+		l.SignInRefused(store.FirstOrganization, "", "192.0.2.8", audit.Wrong)
+		const minutes = 60
+		for minute := range minutes {
+			for i := range 500 {
+				l.SignInRefused(store.FirstOrganization, fmt.Sprint("p", i), fmt.Sprintf("2001:db8:%x::1", minute), audit.Wrong)
 			}
-			return len(all)
+			if err := l.Flush(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			now = now.Add(time.Minute)
 		}
-		now = now.Add(audit.Keep - time.Hour)
-		if err := l.Sweep(t.Context()); err != nil || count() != 1 {
-			t.Fatalf("%d left within its time, %v", count(), err)
+		all, err := s.Audit(store.FirstOrganization).After(t.Context(), 0, 100_000)
+		if err != nil {
+			t.Fatal(err)
 		}
-		now = now.Add(2 * time.Hour)
-		if err := l.Sweep(t.Context()); err != nil || count() != 0 {
-			t.Fatalf("%d left after its time, %v", count(), err)
+		times, ofAnn, ofNobody := 0, "", 0
+		for _, e := range all {
+			var n int
+			if _, err := fmt.Sscan(e.Details["times"], &n); err != nil || e.Outcome != store.Refused || e.Action != string(audit.SignInRefused) {
+				t.Fatalf("%+v: %v", e, err)
+			}
+			times += n
+			if e.ObjectID == "p1" && e.Address == "192.0.2.7" && e.ActorID == "" {
+				ofAnn += fmt.Sprintln(n, e.Details["why"])
+			}
+			if e.ObjectID == "" && e.Address == "192.0.2.8" {
+				ofNobody++
+			}
 		}
-		write(t, s, "new")
-		if all, err := s.Audit(store.FirstOrganization).After(t.Context(), 0, 9); err != nil || len(all) != 1 || all[0].Sequence != 2 {
-			t.Fatalf("%+v, %v", all, err)
+		if !strings.Contains(ofAnn, "1000 password\n") || !strings.Contains(ofAnn, "1 tries\n") || ofNobody != 1 {
+			t.Errorf("of Ann: %q, of nobody: %d", ofAnn, ofNobody)
+		}
+		if most := 64 + 2*minutes + minutes; times != 1002+500*minutes || len(all) > most {
+			t.Errorf("%d entries of %d refusals, want at most %d", len(all), times, most)
 		}
 	})
 }

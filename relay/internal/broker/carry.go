@@ -253,9 +253,10 @@ func (b *Broker) carried(l *live, attempt uint32) bool {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	err := b.o.Journal.Carry(ctx, l.Ref, seat.tab.Who().SignInID)
+	who := seat.tab.Who()
+	err := b.o.Journal.Carry(ctx, who.Actor(), l.Ref, who.SignInID)
 	if err == nil && fewer != nil {
-		err = b.o.Journal.SetScopes(ctx, l.Ref, fewer)
+		err = b.o.Journal.SetScopes(ctx, who.Actor(), l.Ref, fewer)
 	}
 	if err != nil {
 		seat.problem(0, attempt, l.ID, err)

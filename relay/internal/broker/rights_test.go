@@ -85,7 +85,7 @@ func TestSessionEndsWithWhatItRestsOn(t *testing.T) {
 	})
 }
 
-// Rule: every attempt is bound to its own sign-in, also when somebody else's sign-in resumed the session.
+// Rule: every attempt is bound to its own sign-in, also when somebody else's sign-in resumed the session, which the audit says.
 func TestAttemptsAreBoundToTheirSignIn(t *testing.T) {
 	each(t, relaytest.NodeOptions{Ask: 20 * time.Millisecond}, func(t *testing.T, w *world) {
 		resumed, _ := w.session(t, relaytest.Controlling)
@@ -110,6 +110,9 @@ func TestAttemptsAreBoundToTheirSignIn(t *testing.T) {
 		}
 		if e, err := w.tabs.Journal.Get(t.Context(), relaytest.Own(resumed)); err != nil || e.GetEndedAt() != 0 {
 			t.Fatal("what another sign-in carries now ended with the first:", e, err)
+		}
+		if all := w.audited(t, audit.SessionCarried, resumed); len(all) != 1 || all[0].SignInID == w.who.SignInID || all[0].Details["sign_in_before"] != w.who.SignInID {
+			t.Errorf("the audit says %+v of the session's new sign-in", all)
 		}
 		w.forget(t, other)
 		w.agent.EndSession(resumed)

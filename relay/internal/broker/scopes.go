@@ -9,6 +9,7 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/trust"
 	"oriel/relay/internal/access"
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/journal"
 	"oriel/relay/internal/rights"
@@ -193,8 +194,8 @@ func (s *Seat) change(ctx context.Context, session string, c *change) error {
 
 // supplement has the agent take other scopes for a session.
 func (s *Seat) supplement(ctx context.Context, e journal.Carried, wanted []orielv1.Scope) error {
-	b := s.b
-	if err := b.o.Journal.AddScopes(ctx, e.Ref(), wanted); err != nil {
+	b, by := s.b, s.tab.Who().Actor()
+	if err := b.o.Journal.AddScopes(ctx, by, e.Ref(), wanted); err != nil {
 		return err
 	}
 	now := b.issued.next(b.o.Now())
@@ -211,7 +212,7 @@ func (s *Seat) supplement(ctx context.Context, e journal.Carried, wanted []oriel
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	return b.o.Journal.SetScopes(ctx, e.Ref(), wanted)
+	return b.o.Journal.SetScopes(ctx, by, e.Ref(), wanted)
 }
 
 // supplemented notes that those scopes are in force for a session, also on the connection

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	orielv1 "oriel/protocol/oriel/v1"
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/relaytest"
 )
 
@@ -45,7 +46,7 @@ func (w *world) supplemented(t *testing.T, fault *orielv1.Fault) *orielv1.Supple
 
 // Rule: scopes are taken away from a running session and added to it by a supplement
 // that the relay signs, each newer than the one before; the journal keeps all that the
-// session had.
+// session had, the audit who added and took what.
 func TestScopesChangeInMidSession(t *testing.T) {
 	each(t, relaytest.NodeOptions{}, func(t *testing.T, w *world) {
 		w.able(t, today...)
@@ -67,6 +68,16 @@ func TestScopesChangeInMidSession(t *testing.T) {
 		e := w.row(t, id, "still there", func(*orielv1.JournalEntry) bool { return true })
 		if !slices.Equal(e.GetScopes(), both) || e.GetMode() != orielv1.Mode_MODE_CONTROL {
 			t.Errorf("the journal says %v", e)
+		}
+		all, said := w.audited(t, audit.SessionScopes, id), ""
+		for _, e := range all {
+			said += "+" + e.Details["added"] + " -" + e.Details["taken"] + " "
+			if e.ActorID != w.who.PersonID || e.Details["computer"] != w.computer {
+				t.Errorf("by %+v", e)
+			}
+		}
+		if said != "+ -control +control - + -control " {
+			t.Errorf("the audit says %q", said)
 		}
 		// What it has it goes on with over a new connection, and not with more.
 		more := w.tab.Open(w.computer, both, id)

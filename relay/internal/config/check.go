@@ -219,6 +219,10 @@ func (f *flags) checkAudit(c *Config, p *Problems) {
 		p.add("audit-days: %q is no number from 1 to 36500; entries of the audit that are older are forgotten", f.AuditDays)
 	}
 	c.AuditKeep = time.Duration(days) * 24 * time.Hour
+	c.Audit = Audit{Organization: f.Audit.Verify.Organization + f.Audit.Export.Organization, Format: f.Audit.Export.Format}
+	if c.Audit.Format != "csv" && c.Audit.Format != "jsonl" {
+		p.add("format: %q is neither csv nor jsonl", c.Audit.Format)
+	}
 }
 
 func (f *flags) checkWatching(c *Config, p *Problems) {

@@ -40,6 +40,9 @@ const (
 
 	KeySuccession = "key succession"
 	KeyRotate     = "key rotate"
+
+	AuditVerify = "audit verify"
+	AuditExport = "audit export"
 )
 
 // Config is checked and complete: no field needs a default any more.
@@ -79,6 +82,7 @@ type Config struct {
 
 	Token Token  // of NewToken
 	File  string // of Backup and Restore
+	Audit Audit  // of AuditVerify and AuditExport
 }
 
 // Token is the enrollment token that NewToken shall make.
@@ -87,6 +91,12 @@ type Token struct {
 	Uses         int
 	Lifetime     time.Duration
 	Organization string // its code; empty: the first
+}
+
+// Audit is what AuditVerify and AuditExport shall read.
+type Audit struct {
+	Organization string // its code or id; empty: see there
+	Format       string // csv or jsonl
 }
 
 // TLS of the listener: none, files, or ACME.

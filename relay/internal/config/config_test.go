@@ -53,7 +53,7 @@ func TestDefaults(t *testing.T) {
 	want := &Config{Name: "Oriel", Listen: "127.0.0.1:8080", Data: "/srv/oriel", Database: "sqlite:/srv/oriel/relay.db",
 		Downloads: "/srv/oriel/dist", LogLevel: "info", LogFormat: "text",
 		TLS:  TLS{ACME: ACME{Directory: "https://acme-v02.api.letsencrypt.org/directory"}},
-		TURN: TURN{UDP: "127.0.0.1:3478", TCP: "127.0.0.1:3478", Realm: "oriel"}, Lease: 15 * time.Minute, AuditKeep: 400 * 24 * time.Hour, Token: Token{Uses: 1, Lifetime: 24 * time.Hour}}
+		TURN: TURN{UDP: "127.0.0.1:3478", TCP: "127.0.0.1:3478", Realm: "oriel"}, Lease: 15 * time.Minute, AuditKeep: 400 * 24 * time.Hour, Token: Token{Uses: 1, Lifetime: 24 * time.Hour}, Audit: Audit{Format: "jsonl"}}
 	if !reflect.DeepEqual(c, want) {
 		t.Fatalf("got  %+v\nwant %+v", c, want)
 	}

@@ -96,6 +96,15 @@ type flags struct {
 		Succession struct{} `cmd:"" help:"Make the succession key, print it once, and keep its public half only. Put it on paper or a stick, away from the relay: with it, and nothing else, the signing key can be changed later without enrolling computers again. Restart the relay afterwards; computers learn the public half when they connect."`
 		Rotate     struct{} `cmd:"" help:"Change the relay's signing key, with the succession key from standard input. Stop the relay first, every node of it. Computers that know the succession key follow at their next connection and refuse what the old key signed; open enrollment tokens are revoked."`
 	} `cmd:"" help:"The relay's signing key."`
+	Audit struct {
+		Verify struct {
+			Organization string `help:"Code or id of the organization (default: all)." placeholder:"CODE"`
+		} `cmd:"" help:"Read the whole audit and say whether anything in it was altered, put in between or taken out; the exit code is 1 then. The relay may run."`
+		Export struct {
+			Organization string `help:"Code or id of the organization (default: the first)." placeholder:"CODE"`
+			Format       string `help:"csv, for spreadsheets, or jsonl, which is exact." default:"jsonl" placeholder:"FORMAT"`
+		} `cmd:"" help:"Print all entries, the oldest first. The relay may run."`
+	} `cmd:"" help:"Who did what to what."`
 	OpenAPI struct{} `cmd:"" name:"openapi" help:"Print the description of the REST API."`
 	Version struct{} `cmd:"" help:"Print the version."`
 }

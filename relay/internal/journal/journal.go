@@ -259,8 +259,8 @@ func (j *Journal) Standing(ctx context.Context, computer store.Ref, id string) (
 
 // Carry notes that a session's connection is now that of another sign-in of the
 // same person. Errors: ErrEnded, store.ErrNotFound.
-func (j *Journal) Carry(ctx context.Context, session store.Ref, signIn string) error {
-	if err := j.of(session).Carry(ctx, session.ID, signIn); err != nil {
+func (j *Journal) Carry(ctx context.Context, by audit.Actor, session store.Ref, signIn string) error {
+	if err := j.of(session).Carry(ctx, by.Did(audit.SessionCarried, "session", session.ID), session.ID, signIn); err != nil {
 		return fmt.Errorf("bind a session to its sign-in: %w", err)
 	}
 	return nil
@@ -300,19 +300,19 @@ func (j *Journal) Anyones(ctx context.Context, id string) (Carried, error) {
 	return carried(row), nil
 }
 
-// SetScopes notes what a running session may do from now on. Errors: ErrEnded,
-// store.ErrNotFound.
-func (j *Journal) SetScopes(ctx context.Context, session store.Ref, scopes []orielv1.Scope) error {
-	return j.setScopes(ctx, session, scopes, false)
+// SetScopes notes what a running session may do from now on, on somebody's word.
+// Errors: ErrEnded, store.ErrNotFound.
+func (j *Journal) SetScopes(ctx context.Context, by audit.Actor, session store.Ref, scopes []orielv1.Scope) error {
+	return j.setScopes(ctx, by, session, scopes, false)
 }
 
 // AddScopes is SetScopes of what the session may do now and scopes.
-func (j *Journal) AddScopes(ctx context.Context, session store.Ref, scopes []orielv1.Scope) error {
-	return j.setScopes(ctx, session, scopes, true)
+func (j *Journal) AddScopes(ctx context.Context, by audit.Actor, session store.Ref, scopes []orielv1.Scope) error {
+	return j.setScopes(ctx, by, session, scopes, true)
 }
 
-func (j *Journal) setScopes(ctx context.Context, session store.Ref, scopes []orielv1.Scope, add bool) error {
-	row, err := j.of(session).SetScopes(ctx, session.ID, orielv1.Words(orielv1.SortScopes(scopes)), add)
+func (j *Journal) setScopes(ctx context.Context, by audit.Actor, session store.Ref, scopes []orielv1.Scope, add bool) error {
+	row, err := j.of(session).SetScopes(ctx, by.Did(audit.SessionScopes, "session", session.ID), session.ID, orielv1.Words(orielv1.SortScopes(scopes)), add)
 	if err != nil {
 		return fmt.Errorf("scopes of a session: %w", err)
 	}

@@ -2,21 +2,26 @@ package node_test
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/backup"
 	"oriel/relay/internal/blob"
 	"oriel/relay/internal/node"
 	"oriel/relay/internal/seal"
+	"oriel/relay/internal/store"
 	"oriel/relay/internal/store/storetest"
 )
 
 // Rule: back-up is a command on a running relay (database, keys sealed, blobs)
-// and restore brings the relay back after its data folder is gone.
+// and restore brings the relay back after its data folder is gone. Its audit is whole
+// and signed all the while.
 func TestBackupAndRestore(t *testing.T) {
 	c := settings(t)
 	file := filepath.Join(t.TempDir(), "oriel.backup")
@@ -76,6 +81,21 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Error("restore would have the folder beside the relay")
 	}
 	r.end()
+	verified := func(what string) audit.Report {
+		s, err := store.Open(t.Context(), c.Database, store.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		r, err := audit.Verify(t.Context(), s, store.FirstOrganization, func(k ed25519.PublicKey) bool { return key.Equal(k) }, time.Now())
+		if err != nil || len(r.Faults) > 0 || r.Sealed == 0 {
+			t.Errorf("%s: the audit is %+v, %v", what, r, err)
+		}
+		return r
+	}
+	if r := verified("ended"); r.Sealed != r.Last {
+		t.Errorf("a relay that ended has signed up to %d of %d", r.Sealed, r.Last)
+	}
 	if err := os.RemoveAll(c.Data); err != nil {
 		t.Fatal(err)
 	}
@@ -111,6 +131,7 @@ func TestBackupAndRestore(t *testing.T) {
 	if err := restore(); err != nil {
 		t.Fatal(err)
 	}
+	verified("restored")
 	refused(t, c, "no sealing key", filepath.Join(c.Data, seal.File))
 	if err := os.WriteFile(filepath.Join(c.Data, seal.File), sealing, 0o600); err != nil {
 		t.Fatal(err)

@@ -82,6 +82,7 @@ type Node struct {
 	store   *store.Store
 	audit   *audit.Log
 	mail    *mail.Mailer
+	keeper  *audit.Keeper
 	bus     *bus.Bus
 	turn    *turn.Server
 	others  *otherTURN
@@ -202,13 +203,15 @@ func (n *Node) open(ctx context.Context) error {
 		return err
 	}
 	n.closing(func() error { n.bus.Close(); return nil })
-	n.audit = audit.New(audit.Options{Store: n.store, Bus: n.bus, Keep: c.AuditKeep, Log: log})
+	n.audit = audit.New(audit.Options{Store: n.store, Bus: n.bus, Log: log})
 	n.mail = mail.New(mail.Options{Store: n.store, Server: mail.Server(c.SMTP), PublicURL: n.publicURL, Name: c.Name, Log: log})
 	n.Access, err = access.New(ctx, n.store, access.Options{Auditor: access.Refusals(n.audit), Secure: n.publicURL.Scheme == "https",
 		Proxies: c.TrustedProxies, Limits: access.Limits{Address: c.Bounds.WrongPasswords}, Bus: n.bus, Mailer: n.mail, Hash: n.o.Hash, Log: log})
 	if err != nil {
 		return err
 	}
+	n.keeper = audit.NewKeeper(audit.KeeperOptions{Store: n.store, Signer: n.Access.Signer(), Key: n.Access.PublicKey(), Trusted: n.Access.Signed,
+		Keep: c.AuditKeep, Log: log})
 	blobs, err := blob.Open(ctx, c.Blobs, filepath.Join(c.Data, "blobs"))
 	if err != nil {
 		return fmt.Errorf("open blobs: %w", err)
@@ -237,7 +240,7 @@ func (n *Node) open(ctx context.Context) error {
 	}
 	n.answers = replay.New(replay.Options{Store: n.store, Secret: key, Log: log})
 	rest := api.New(api.Options{Version: n.o.Version, Name: c.Name, Access: n.Access, Fleet: n.fleet, Journal: record,
-		Broker: n.broker, Relay: n, Answers: n.answers, Mails: n.mail, Log: log,
+		Broker: n.broker, Relay: n, Answers: n.answers, Mails: n.mail, Audit: auditing{n.audit, n.keeper}, Log: log,
 		Limits: api.Limits{Address: c.Bounds.Requests, SignIn: c.Bounds.SignInRequests}})
 	n.server, err = server.New(server.Options{
 		PublicURL: n.publicURL, API: rest, Access: n.Access, Console: n.o.Console, Live: n.hub.Live, Agent: n.hub.Agent(),
@@ -257,6 +260,14 @@ func (n *Node) open(ctx context.Context) error {
 	n.measure()
 	return nil
 }
+
+// auditing is the audit for the API.
+type auditing struct {
+	*audit.Log
+	keeper *audit.Keeper
+}
+
+func (a auditing) State(o store.OrganizationID) audit.State { return a.keeper.State(o) }
 
 // maxConnections leaves a quarter of the files that this process may open for
 // the database, the bus and TURN; 0: the server's default.

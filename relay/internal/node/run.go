@@ -40,6 +40,7 @@ func (n *Node) Run(ctx context.Context) error {
 	run("health", func() error { return n.watchHealth(rooms) })
 	run("audit", func() error { return n.audit.Run(rooms) })
 	run("mail", func() error { return n.mail.Run(rooms) })
+	run("keeper of the audit", func() error { return n.keeper.Run(rooms) })
 	run("access", func() error { return n.Access.Run(rooms) })
 	run("turn", func() error { return n.announceTURN(rooms) })
 	run("sweep", func() error { return n.sweep(rooms) })

@@ -3,9 +3,9 @@ package store
 import (
 	"context"
 	"database/sql/driver"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -35,6 +35,7 @@ type Entry struct {
 	ObjectID     string
 	Outcome      string
 	Details      Details
+	Hash         string // of it and all before it, see Link; written by the database
 
 	mails []Mail // queued with it
 }
@@ -148,7 +149,7 @@ func (s *database) together(ctx context.Context, text string) error {
 }
 
 // recording is the SQL that writes e and queues its mails: it takes the next number
-// and holds it until the transaction ends. It is one round trip.
+// and the hash before, and holds both until the transaction ends. It is one round trip.
 func (s *database) recording(e Entry) (string, error) {
 	if err := e.bounded(); err != nil {
 		return "", err
@@ -156,20 +157,18 @@ func (s *database) recording(e Entry) (string, error) {
 	if e.At == 0 {
 		e.At = time.Now().UnixMilli()
 	}
-	if e.Details == nil {
-		e.Details = Details{}
-	}
-	details, err := json.Marshal(e.Details)
+	l, err := e.link()
 	if err != nil {
-		return "", fmt.Errorf("entry of the audit: %w", err)
+		return "", err
 	}
-	f := s.db.QueryGen()
-	next := f.FormatQuery("INSERT INTO audit_heads (organization, sequence) VALUES (?, 1) "+
-		"ON CONFLICT (organization) DO UPDATE SET sequence = audit_heads.sequence + 1", e.Organization)
-	row := f.FormatQuery("INSERT INTO audit (organization, sequence, at, actor_kind, actor_id, actor_name, sign_in_id, address, "+
-		"action, object_kind, object_id, outcome, details) SELECT organization, sequence, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? "+
-		"FROM audit_heads WHERE organization = ?", e.At, e.ActorKind, e.ActorID, e.ActorName, e.SignInID, e.Address,
-		e.Action, e.ObjectKind, e.ObjectID, e.Outcome, string(details), e.Organization)
+	digest, f := l.digest(), s.db.QueryGen()
+	next := f.FormatQuery("INSERT INTO audit_heads (organization, sequence, hash) VALUES (?, 1, ?) "+
+		"ON CONFLICT (organization) DO UPDATE SET sequence = audit_heads.sequence + 1, hash = "+
+		s.hashOf("audit_heads.hash || ':' || (audit_heads.sequence + 1) || ?"), l.Organization, chained("", 1, digest), ":"+digest)
+	row := f.FormatQuery("INSERT INTO audit (organization, sequence, hash, at, actor_kind, actor_id, actor_name, sign_in_id, address, "+
+		"action, object_kind, object_id, outcome, details) SELECT organization, sequence, hash, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? "+
+		"FROM audit_heads WHERE organization = ?", e.At, l.ActorKind, l.ActorID, l.ActorName, l.SignInID, l.Address,
+		l.Action, l.ObjectKind, l.ObjectID, l.Outcome, l.Details, l.Organization)
 	text := next + "; " + row
 	for _, m := range e.mails {
 		m.Organization = e.Organization
@@ -206,16 +205,51 @@ func (s Audit) After(ctx context.Context, sequence, limit int64) ([]Entry, error
 	return all, mapped(s.rows(s.db, &all).Where("sequence > ?", sequence).Order("sequence").Limit(limit).Scan(ctx))
 }
 
-// Sweep forgets what is older than that.
-func (s Audit) Sweep(ctx context.Context, before int64) (n int64, err error) {
-	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		r, err := s.remove(tx, (*Entry)(nil)).Where("at < ?", before).Exec(ctx)
-		if err == nil {
-			n, err = r.RowsAffected()
+// AuditFilter says which entries; its zero value means all.
+type AuditFilter struct {
+	ActorID    string
+	Action     string
+	ObjectKind string
+	ObjectID   string
+	Outcome    string
+	From       int64 // not before; 0: whenever
+	Until      int64 // before; 0: whenever
+	// Words that the names and ids of the actor and the object, the address or the
+	// details must have, each.
+	Words       string
+	OldestFirst bool
+	After       int64 // entries that follow the one of that number in the order asked for; 0: from the beginning
+}
+
+// Page is at most limit entries that f names.
+func (s Audit) Page(ctx context.Context, f AuditFilter, limit int64) ([]Entry, error) {
+	var all []Entry
+	q := s.rows(s.db, &all).Limit(limit)
+	for _, eq := range []struct{ column, value string }{
+		{"actor_id", f.ActorID}, {"action", f.Action}, {"object_kind", f.ObjectKind}, {"object_id", f.ObjectID}, {"outcome", f.Outcome},
+	} {
+		if eq.value != "" {
+			q = q.Where("? = ?", bun.Ident(eq.column), eq.value)
 		}
-		return err
-	})
-	return n, err
+	}
+	if f.From != 0 {
+		q = q.Where("at >= ?", f.From)
+	}
+	if f.Until != 0 {
+		q = q.Where("at < ?", f.Until)
+	}
+	for _, word := range strings.Fields(f.Words) {
+		q = q.Where(`LOWER(actor_name || ' ' || actor_id || ' ' || address || ' ' || object_id || ' ' || details) LIKE ? ESCAPE '\'`, like(word))
+	}
+	switch {
+	case f.OldestFirst:
+		q = q.Where("sequence > ?", f.After).Order("sequence")
+	case f.After != 0:
+		q = q.Where("sequence < ?", f.After).Order("sequence DESC")
+	default:
+		q = q.Order("sequence DESC")
+	}
+	return all, mapped(q.Scan(ctx))
 }
 
 type auditReader struct {

@@ -19,6 +19,9 @@ var relaysChanges = map[string]func(ctx context.Context, t *testing.T, s *store.
 		ann(ctx, t, s)
 		return func() error { return s.People().PutRecoveryToken(ctx, entry("x"), []byte("recovery"), 1, 9) }
 	},
+	"People.PutOwnerToken": func(ctx context.Context, _ *testing.T, s *store.Store, _ belongings) func() error {
+		return func() error { return s.People().PutOwnerToken(ctx, entry("x"), []byte("owner"), 1, 9) }
+	},
 	"People.Recover": func(ctx context.Context, t *testing.T, s *store.Store, _ belongings) func() error {
 		ann(ctx, t, s)
 		must(t, s.People().PutRecoveryToken(ctx, entry("x"), []byte("recovery"), 1, 9))
@@ -28,7 +31,7 @@ var relaysChanges = map[string]func(ctx context.Context, t *testing.T, s *store.
 		}
 	},
 	"People.CreateOwner": func(ctx context.Context, t *testing.T, s *store.Store, _ belongings) func() error {
-		must(t, s.People().PutOwnerToken(ctx, []byte("owner"), 1, 9))
+		must(t, s.People().PutOwnerToken(ctx, entry("x"), []byte("owner"), 1, 9))
 		return func() error {
 			return s.People().CreateOwner(ctx, entry("x"), []byte("owner"), 2, store.Person{ID: "p"}, email(1))
 		}
@@ -137,7 +140,7 @@ func numberOf(of belongings) store.Identifier {
 
 // ann is the owner, who is signed in once.
 func ann(ctx context.Context, t *testing.T, s *store.Store) {
-	must(t, s.People().PutOwnerToken(ctx, []byte("owner"), 1, 9))
+	must(t, s.People().PutOwnerToken(ctx, entry("x"), []byte("owner"), 1, 9))
 	must(t, s.People().CreateOwner(ctx, entry("x"), []byte("owner"), 2, store.Person{ID: "ann", PasswordHash: "hash"}, email(1)))
 	must(t, s.SignIns().Add(ctx, entry("x"), store.SignIn{TokenHash: []byte("one"), ID: "in one", PersonID: "ann", Organization: store.FirstOrganization}, "hash"))
 }

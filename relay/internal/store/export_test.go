@@ -243,6 +243,20 @@ func (s *Store) Load(t *testing.T, rows map[string][]map[string]any) {
 	}
 }
 
+// Unchain has the migration that chains the audit never have run.
+func (s *Store) Unchain(t *testing.T) {
+	m, err := s.migrator()
+	if err == nil {
+		err = chaining.Down(t.Context(), m, nil)
+	}
+	if err == nil {
+		_, err = s.db.NewRaw("DELETE FROM schema_migrations WHERE name = ?", chaining.Name).Exec(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Run runs a statement.
 func (s *Store) Run(t *testing.T, text string, args ...any) {
 	if _, err := s.db.NewRaw(text, args...).Exec(t.Context()); err != nil {

@@ -161,7 +161,7 @@ func TestScopesChangeAtOnce(t *testing.T) {
 			for _, word := range words {
 				wg.Go(func() {
 					<-begin
-					if _, err := sessions.SetScopes(t.Context(), row.ID, word, true); err != nil {
+					if _, err := sessions.SetScopes(t.Context(), entry("x"), row.ID, word, true); err != nil {
 						t.Error(err)
 					}
 				})

@@ -13,7 +13,7 @@ import (
 // that no browser overwrites what another one knew; and an account is bounded.
 func TestKnownKeys(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
-		if err := s.People().PutOwnerToken(t.Context(), hash("t"), 1, 1<<40); err != nil {
+		if err := s.People().PutOwnerToken(t.Context(), entry("x"), hash("t"), 1, 1<<40); err != nil {
 			t.Fatal(err)
 		}
 		p := owner(1)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -28,4 +29,15 @@ func (name lasting) Connect(context.Context) (driver.Conn, error) {
 }
 
 // Driver is for database/sql.
-func (lasting) Driver() driver.Driver { return &sqlite.Driver{} }
+func (lasting) Driver() driver.Driver { return registered }
+
+// registered is the driver that knows the functions of chain.go; one that is made
+// here would not.
+var registered = func() driver.Driver {
+	db, err := sql.Open("sqlite", "")
+	if err != nil {
+		panic(err) // the import above registers it
+	}
+	defer db.Close()
+	return db.Driver()
+}()

@@ -23,6 +23,7 @@ func migrations() (*migrate.Migrations, error) {
 	if err := files.Discover(migrationFiles); err != nil {
 		return nil, fmt.Errorf("read migrations: %w", err)
 	}
+	all.Add(chaining)
 	for _, m := range files.Sorted() {
 		if refuse, down := losses[m.Name], m.Down; refuse != nil {
 			m.Down = func(ctx context.Context, by *migrate.Migrator, m *migrate.Migration) error {

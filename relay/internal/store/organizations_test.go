@@ -48,8 +48,16 @@ func fill(t *testing.T, s *store.Store, o store.OrganizationID) belongings {
 	if _, err := s.Audit(o).Claim(ctx, "reader", "holder", time.Hour); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := s.Audit(o).PutSeal(ctx, sealOf(b), store.Seal{}); err != nil {
+		t.Fatal(err)
+	}
 	people(t, s, o, b)
 	return b
+}
+
+// sealOf is the seal of an organization's audit.
+func sealOf(of belongings) store.Seal {
+	return store.Seal{Sequence: 1, Hash: of.person, Key: []byte("k"), Signature: []byte("s")}
 }
 
 // people gives an organization an owner and two who are not, and what people have.
@@ -377,8 +385,23 @@ var reaches = map[string]reach{
 	"Audit.After": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return s.Audit(o).After(ctx, 0, 9)
 	},
-	"Audit.Sweep": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
-		return s.Audit(o).Sweep(ctx, 1<<60)
+	"Audit.Page": func(ctx context.Context, s *store.Store, o store.OrganizationID, _ belongings) (any, error) {
+		return s.Audit(o).Page(ctx, store.AuditFilter{}, 9)
+	},
+	"Audit.Links": func(ctx context.Context, s *store.Store, o store.OrganizationID, _ belongings) (any, error) {
+		return s.Audit(o).Links(ctx, 0, 9)
+	},
+	"Audit.Head": func(ctx context.Context, s *store.Store, o store.OrganizationID, _ belongings) (any, error) {
+		return s.Audit(o).Head(ctx)
+	},
+	"Audit.Expired": func(ctx context.Context, s *store.Store, o store.OrganizationID, _ belongings) (any, error) {
+		return s.Audit(o).Expired(ctx, 1<<60)
+	},
+	"Audit.Seal": func(ctx context.Context, s *store.Store, o store.OrganizationID, _ belongings) (any, error) {
+		return s.Audit(o).Seal(ctx)
+	},
+	"Audit.PutSeal": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return s.Audit(o).PutSeal(ctx, store.Seal{Base: 1, Sequence: 2, Hash: "changed", Key: []byte("k"), Signature: []byte("s")}, sealOf(of))
 	},
 	"Audit.Claim": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return s.Audit(o).Claim(ctx, "reader", "holder", 2*time.Hour)
@@ -409,10 +432,10 @@ var reaches = map[string]reach{
 		return again, err
 	},
 	"Sessions.Carry": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
-		return nil, s.Sessions(o).Carry(ctx, of.session, "changed")
+		return nil, s.Sessions(o).Carry(ctx, entry("x"), of.session, "changed")
 	},
 	"Sessions.SetScopes": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
-		return s.Sessions(o).SetScopes(ctx, of.session, "view", false)
+		return s.Sessions(o).SetScopes(ctx, entry("x"), of.session, "view control", false)
 	},
 	"Sessions.Attend": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return nil, s.Sessions(o).Attend(ctx, of.session, false)

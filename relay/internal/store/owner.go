@@ -36,8 +36,8 @@ type oneTimeToken struct {
 
 // PutOwnerToken replaces the token that makes the first owner. Errors:
 // ErrConflict when there is an owner.
-func (s People) PutOwnerToken(ctx context.Context, hash []byte, now, expires int64) error {
-	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+func (s People) PutOwnerToken(ctx context.Context, by Entry, hash []byte, now, expires int64) error {
+	return s.change(ctx, FirstOrganization, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
 		if found, err := s.hasOwner(ctx, tx); err != nil || found {
 			return conflictIf(found, err)
 		}

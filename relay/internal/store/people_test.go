@@ -27,8 +27,8 @@ func TestOwnerToken(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		ctx := t.Context()
 		first, second := []byte("first\x00hash"), []byte("second hash")
-		must(t, s.People().PutOwnerToken(ctx, first, 10, 100))
-		must(t, s.People().PutOwnerToken(ctx, second, 20, 200))
+		must(t, s.People().PutOwnerToken(ctx, entry("x"), first, 10, 100))
+		must(t, s.People().PutOwnerToken(ctx, entry("x"), second, 20, 200))
 		for _, c := range []struct {
 			what string
 			hash []byte
@@ -51,7 +51,7 @@ func TestOwnerToken(t *testing.T) {
 		if err != nil || got != want {
 			t.Fatalf("stored %+v, %v; want %+v", got, err, want)
 		}
-		if err := s.People().PutOwnerToken(ctx, first, 210, 300); !errors.Is(err, store.ErrConflict) {
+		if err := s.People().PutOwnerToken(ctx, entry("x"), first, 210, 300); !errors.Is(err, store.ErrConflict) {
 			t.Errorf("a second token beside an owner: %v", err)
 		}
 		if err := s.People().CreateOwner(ctx, entry("x"), second, 199, owner(3), email(3)); !errors.Is(err, store.ErrConflict) {
@@ -68,13 +68,13 @@ func TestOneOwnerOfMany(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		ctx := t.Context()
 		hash := []byte("the token")
-		must(t, s.People().PutOwnerToken(ctx, hash, 1, 100))
+		must(t, s.People().PutOwnerToken(ctx, entry("x"), hash, 1, 100))
 		var made atomic.Int64
 		var wg sync.WaitGroup
 		for i := range 12 {
 			wg.Go(func() {
 				if i%3 == 2 {
-					if err := s.People().PutOwnerToken(ctx, hash, 1, 100); err != nil && !errors.Is(err, store.ErrConflict) {
+					if err := s.People().PutOwnerToken(ctx, entry("x"), hash, 1, 100); err != nil && !errors.Is(err, store.ErrConflict) {
 						t.Error(err)
 					}
 					return
@@ -98,7 +98,7 @@ func TestOneOwnerOfMany(t *testing.T) {
 func TestNoSignInByAnOldPassword(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		ctx := t.Context()
-		must(t, s.People().PutOwnerToken(ctx, []byte("t"), 1, 100))
+		must(t, s.People().PutOwnerToken(ctx, entry("x"), []byte("t"), 1, 100))
 		p := owner(1)
 		must(t, s.People().CreateOwner(ctx, entry("x"), []byte("t"), 2, p, email(1)))
 		if _, err := s.People().SetPassword(ctx, entry("x"), p.ID, "$new$", ""); err != nil {
@@ -115,7 +115,7 @@ func TestNoSignInByAnOldPassword(t *testing.T) {
 func TestSignIns(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		ctx := t.Context()
-		must(t, s.People().PutOwnerToken(ctx, []byte("t"), 1, 100))
+		must(t, s.People().PutOwnerToken(ctx, entry("x"), []byte("t"), 1, 100))
 		p := owner(1)
 		must(t, s.People().CreateOwner(ctx, entry("x"), []byte("t"), 2, p, email(1)))
 		in := store.SignIn{TokenHash: []byte{0, 1, 255, '\''}, ID: store.NewID(), PersonID: p.ID,
@@ -224,7 +224,7 @@ func TestSecretIsMadeOnce(t *testing.T) {
 // database keeps.
 func TestHostileText(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
-		must(t, s.People().PutOwnerToken(t.Context(), []byte("t"), 1, 100))
+		must(t, s.People().PutOwnerToken(t.Context(), entry("x"), []byte("t"), 1, 100))
 		p := owner(1)
 		p.Name = `'"; DROP TABLE people; -- \ \' \\ ? ?0 ?TableAlias $1 :x {{.Bytes}} %s ` + "\u202e\U0001F600\r\n\x1b\x00\xff end"
 		must(t, s.People().CreateOwner(t.Context(), entry("x"), []byte("t"), 2, p, email(1)))

@@ -172,48 +172,65 @@ func (s Sessions) Keep(ctx context.Context, k Kept, now int64) (again, over []st
 	return again, over, err
 }
 
+// running reads a row for a change, and keeps others from changing it meanwhile.
+// Errors: ErrNotFound, ErrEnded.
+func (s Sessions) running(ctx context.Context, tx bun.Tx, id string) (row Session, err error) {
+	q := s.rows(tx, &row).Where("id = ?", id)
+	if s.kind == PostgreSQL { // SQLite has one writer at a time
+		q = q.For("UPDATE")
+	}
+	if err = q.Scan(ctx); err == nil && row.EndedAt != 0 {
+		err = ErrEnded
+	}
+	return row, err
+}
+
 // Carry binds a running row to another sign-in. Errors: ErrNotFound,
 // ErrEnded.
-func (s Sessions) Carry(ctx context.Context, id, signIn string) error {
-	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		err := changed(s.update(tx, (*Session)(nil)).Set("sign_in_id = ?", signIn).
-			Where("id = ? AND ended_at = 0", id).Exec(ctx))
-		var now Session
-		return s.after(ctx, tx, Session{ID: id}, err, &now)
+func (s Sessions) Carry(ctx context.Context, by Entry, id, signIn string) error {
+	return s.change(ctx, s.organization, by, func(ctx context.Context, tx bun.Tx, by *Entry) error {
+		row, err := s.running(ctx, tx, id)
+		if err != nil {
+			return err
+		}
+		if row.SignInID == signIn {
+			return errUnchanged
+		}
+		*by = by.With("computer", row.ComputerID).With("sign_in_before", row.SignInID)
+		row.SignInID = signIn
+		_, err = s.update(tx, &row).Column("sign_in_id").Where("id = ?", id).Exec(ctx)
+		return err
 	})
 }
 
 // SetScopes notes what a running session may do from now on; add: beside what it may do
 // already. What it could do before stays in Scopes. Errors: ErrNotFound, ErrEnded.
-func (s Sessions) SetScopes(ctx context.Context, id, scopes string, add bool) (now Session, err error) {
-	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		var row Session
-		q := s.rows(tx, &row).Where("id = ?", id)
-		if s.kind == PostgreSQL { // SQLite has one writer at a time
-			q = q.For("UPDATE")
-		}
-		if err := q.Scan(ctx); err != nil {
+func (s Sessions) SetScopes(ctx context.Context, by Entry, id, scopes string, add bool) (now Session, err error) {
+	err = s.change(ctx, s.organization, by, func(ctx context.Context, tx bun.Tx, by *Entry) error {
+		if now, err = s.running(ctx, tx, id); err != nil {
 			return err
 		}
-		if row.Scopes = withWords(row.Scopes, scopes); add {
-			scopes = withWords(row.ScopesNow, scopes)
+		wanted := scopes
+		if add {
+			wanted = strings.TrimSpace(now.ScopesNow + " " + without(scopes, now.ScopesNow))
 		}
-		row.ScopesNow = scopes
-		err := changed(s.update(tx, &row).Column("scopes", "scopes_now").Where("id = ? AND ended_at = 0", id).Exec(ctx))
-		return s.after(ctx, tx, Session{ID: id}, err, &now)
+		added, taken := without(wanted, now.ScopesNow), without(now.ScopesNow, wanted)
+		if added == "" && taken == "" {
+			return errUnchanged
+		}
+		*by = by.With("computer", now.ComputerID).With("added", added).With("taken", taken)
+		now.ScopesNow = wanted
+		now.Scopes = strings.TrimSpace(now.Scopes + " " + without(wanted, now.Scopes))
+		_, err := s.update(tx, &now).Column("scopes", "scopes_now").Where("id = ?", id).Exec(ctx)
+		return err
 	})
 	return now, err
 }
 
-// withWords are the words of a list, and those of another that it does not have.
-func withWords(list, more string) string {
-	all := strings.Fields(list)
-	for word := range strings.FieldsSeq(more) {
-		if !slices.Contains(all, word) {
-			all = append(all, word)
-		}
-	}
-	return strings.Join(all, " ")
+// without are the words of all that others do not have.
+func without(all, others string) string {
+	there := strings.Fields(others)
+	return strings.Join(slices.DeleteFunc(strings.Fields(all), func(word string) bool { return slices.Contains(there, word) }), " ")
 }
 
 // Attend notes whether a tab has a running session. One that has ended is
