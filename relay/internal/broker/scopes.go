@@ -9,7 +9,6 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/trust"
 	"oriel/relay/internal/access"
-	"oriel/relay/internal/audit"
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/journal"
 	"oriel/relay/internal/rights"
