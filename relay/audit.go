@@ -14,7 +14,7 @@ import (
 
 // verifyAudit says of each organization's audit, or of one, whether it is whole.
 func verifyAudit(ctx context.Context, c *config.Config, stdout io.Writer) (sound bool, err error) {
-	s, a, err := people(ctx, c)
+	s, a, err := openPeople(ctx, c)
 	if err != nil {
 		return false, err
 	}
@@ -74,7 +74,7 @@ func audited(ctx context.Context, s *store.Store, name string) (store.Organizati
 
 // exportAudit prints an organization's audit.
 func exportAudit(ctx context.Context, c *config.Config, stdout io.Writer) error {
-	s, _, err := people(ctx, c)
+	s, _, err := openPeople(ctx, c)
 	if err != nil {
 		return err
 	}

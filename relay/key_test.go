@@ -79,7 +79,7 @@ func public(t *testing.T, data string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, a, err := people(t.Context(), c)
+	s, a, err := openPeople(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -82,6 +82,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		_, err = fmt.Fprintln(stdout, "oriel-relay", version)
 	case config.OpenAPI:
 		err = openAPI(stdout)
+	default:
+		err = administer(ctx, command, c, stdout)
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "oriel-relay:", err)
@@ -133,9 +135,9 @@ func greet(ctx context.Context, n *node.Node, w io.Writer) error {
 
 const ownerHint = "This relay has no owner yet. Open this link to become it (good once, for 24 hours):"
 
-// people opens what the commands beside a relay need of it; one that runs may
+// openPeople opens what the commands beside a relay need of it; one that runs may
 // go on running.
-func people(ctx context.Context, c *config.Config) (*store.Store, *access.Access, error) {
+func openPeople(ctx context.Context, c *config.Config) (*store.Store, *access.Access, error) {
 	if err := node.MakeData(c); err != nil {
 		return nil, nil, err
 	}
@@ -155,7 +157,7 @@ func people(ctx context.Context, c *config.Config) (*store.Store, *access.Access
 
 // ownerLink prints a new link, alone on standard output.
 func ownerLink(ctx context.Context, c *config.Config, stdout, stderr io.Writer) error {
-	s, a, err := people(ctx, c)
+	s, a, err := openPeople(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -172,7 +174,7 @@ func ownerLink(ctx context.Context, c *config.Config, stdout, stderr io.Writer) 
 // recovery prints a link to a new password, alone on standard output. Whoever
 // may read the database may do that, so that it is said where they can see it.
 func recovery(ctx context.Context, c *config.Config, stdout, stderr io.Writer) error {
-	s, a, err := people(ctx, c)
+	s, a, err := openPeople(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -191,7 +193,7 @@ const recoveryHint = "The owner sets a new password with this link (good once, f
 
 // newToken prints a new enrollment token, alone on standard output.
 func newToken(ctx context.Context, c *config.Config, stdout io.Writer) error {
-	s, a, err := people(ctx, c)
+	s, a, err := openPeople(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -223,7 +225,7 @@ func organization(ctx context.Context, s *store.Store, code string) (store.Organ
 
 // succession prints a new succession key, alone on standard output.
 func succession(ctx context.Context, c *config.Config, stdout, stderr io.Writer) error {
-	s, a, err := people(ctx, c)
+	s, a, err := openPeople(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -244,7 +246,7 @@ func rotate(ctx context.Context, c *config.Config, stdin io.Reader, stderr io.Wr
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
-	s, a, err := people(ctx, c)
+	s, a, err := openPeople(ctx, c)
 	if err != nil {
 		return err
 	}

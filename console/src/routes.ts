@@ -12,6 +12,14 @@ export type PageName =
   | 'view'
   | 'journal'
   | 'account'
+  | 'people'
+  | 'teams'
+  | 'roles'
+  | 'grants'
+  | 'approvals'
+  | 'groups'
+  | 'keys'
+  | 'organization'
   | 'sign-in'
   | 'owner'
   | 'recover'
@@ -57,6 +65,22 @@ export const routes: Record<PageName, Page> = {
   },
   journal: { path: '/journal', needs: 'sign-in', load: () => import('./pages/journal/Journal.svelte') },
   account: { path: '/account', needs: 'sign-in', load: () => import('./pages/account/Account.svelte') },
+  people: { path: '/people', needs: 'sign-in', load: () => import('./pages/people/People.svelte') },
+  teams: { path: '/people/teams', needs: 'sign-in', load: () => import('./pages/people/Teams.svelte') },
+  roles: { path: '/people/roles', needs: 'sign-in', load: () => import('./pages/people/Roles.svelte') },
+  grants: { path: '/people/access', needs: 'sign-in', load: () => import('./pages/people/Grants.svelte') },
+  approvals: {
+    path: '/people/approvals',
+    needs: 'sign-in',
+    load: () => import('./pages/people/Approvals.svelte'),
+  },
+  groups: { path: '/people/groups', needs: 'sign-in', load: () => import('./pages/people/Groups.svelte') },
+  keys: { path: '/people/keys', needs: 'sign-in', load: () => import('./pages/people/Keys.svelte') },
+  organization: {
+    path: '/organization',
+    needs: 'sign-in',
+    load: () => import('./pages/people/Organization.svelte'),
+  },
   'sign-in': { path: '/sign-in', needs: 'nobody', load: () => import('./pages/sign-in/SignIn.svelte') },
   owner: { path: '/owner', needs: 'nobody', load: () => import('./pages/sign-in/Owner.svelte') },
   recover: { path: '/recover', needs: 'nothing', load: () => import('./pages/sign-in/Recover.svelte') },

@@ -38,8 +38,10 @@ class Account {
     }
   }
 
-  async signIn(login: string, password: string): Promise<void> {
-    await this.#kept(await take(api.POST('/api/v1/sign-in', { body: { login, password } })));
+  /** The organization is a code, where a login is somebody's in several; '' where not. */
+  async signIn(login: string, password: string, organization = ''): Promise<void> {
+    const body = { login, password, ...(organization && { organization }) };
+    await this.#kept(await take(api.POST('/api/v1/sign-in', { body })));
   }
 
   /** Makes the relay's first account with the token of its one-time link. */
@@ -50,6 +52,22 @@ class Account {
   /** Sets the owner's password anew with the token of a recovery link. */
   async recover(token: string, password: string): Promise<void> {
     await this.#kept(await take(api.POST('/api/v1/recover', { body: { token, password } })));
+  }
+
+  /** Whether to offer what needs that permission on the whole organization; the relay decides. */
+  may(permission: string): boolean {
+    return this.person?.permissions.includes(permission) ?? false;
+  }
+
+  /** Reads anew who is signed in, after their name, role or organization changed. */
+  async reload(): Promise<void> {
+    this.person = await take(api.GET('/api/v1/me'));
+  }
+
+  /** Has this browser be in another organization: everything on its pages is another's. */
+  async enter(organization: string): Promise<void> {
+    await api.POST('/api/v1/me/organization', { body: { id: organization } });
+    location.assign('/');
   }
 
   async signOut(): Promise<void> {

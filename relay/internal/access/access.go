@@ -249,8 +249,15 @@ func (who Identity) claim() claim {
 	return claim{signIn: who.SignInID, key: who.KeyID, organization: who.Organization}
 }
 
+// CommandLine is whoever may run the relay's command line, at work in an organization.
+// It has no sign-in, so that Access lets it do nothing: it asks no question.
+func CommandLine(o store.OrganizationID) Identity { return Identity{Organization: o} }
+
 // Actor is who, for the audit, with the sign-in or key that they came with.
 func (who Identity) Actor() audit.Actor {
+	if who.PersonID == "" && who.Address == "" {
+		return audit.Command
+	}
 	return audit.Person(who.PersonID, who.Name, cmp.Or(who.SignInID, who.KeyID), who.Address)
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"oriel/relay/internal/audit"
 	"oriel/relay/internal/fault"
+	"oriel/relay/internal/identifier"
 	"oriel/relay/internal/notify/mail"
 	"oriel/relay/internal/store"
 )
@@ -59,7 +60,7 @@ func (a *Access) ChangePassword(ctx context.Context, who Identity, current, pass
 	if err != nil {
 		return fmt.Errorf("look up a sign-in: %w", err)
 	}
-	try, err := a.begin(ctx, emailKey(who.Email), p, who.Client)
+	try, err := a.begin(ctx, identifier.ParseLogin(who.Email).Subject(), []store.Login{{Person: p}}, who.Client)
 	if err != nil {
 		a.wrongPassword(ctx, p, who.Client, err)
 		return err
@@ -140,7 +141,7 @@ func (a *Access) Recover(ctx context.Context, token, password string, from Clien
 	}
 	a.Announce(Change{PersonID: p.ID})
 	a.o.Log.Warn("the owner's password was set anew with a link from the command line", "person", p.ID, "address", from.Address, "ended", len(ended))
-	return a.letIn(ctx, p, from)
+	return a.letIn(ctx, p, store.FirstOrganization, from)
 }
 
 func recoveryError(err error) error {

@@ -207,3 +207,14 @@ func (a *Access) Explain(ctx context.Context, who Identity, person string, what 
 	}
 	return g.rights.Explain(what, at, now), nil
 }
+
+// Permissions are all that who may on the whole organization, as a page offers what they
+// may. Nobody is told that it was asked. Errors: ErrSignedOut.
+func (a *Access) Permissions(ctx context.Context, who Identity) (rights.Permission, error) {
+	g, err := a.of(ctx, who)
+	if err != nil {
+		return 0, err
+	}
+	d := g.rights.Decide(rights.Everything, rights.InOrganization(string(who.Organization)), a.o.Now())
+	return rights.Everything &^ d.Lacking, nil
+}

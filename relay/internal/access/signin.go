@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/mail"
 	"strings"
 	"unicode/utf8"
 
@@ -14,6 +13,7 @@ import (
 	"oriel/protocol/sanitize"
 	"oriel/relay/internal/audit"
 	"oriel/relay/internal/fault"
+	"oriel/relay/internal/identifier"
 	"oriel/relay/internal/store"
 )
 
@@ -21,42 +21,13 @@ import (
 const (
 	MinPassword = 10   // characters
 	MaxPassword = 1024 // bytes
-	MaxEmail    = 254  // bytes, RFC 5321
 	MaxName     = 128  // bytes
 )
 
-// SignIn checks a login (an e-mail address) and a password and returns the
-// cookie of a new sign-in. Errors: ErrCredentials, ErrTries, ErrBusy.
-func (a *Access) SignIn(ctx context.Context, login, password string, from Client) (Identity, *http.Cookie, error) {
-	key := emailKey(login)
-	p, err := a.store.People().ByIdentifier(ctx, store.Email, "", key)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return Identity{}, nil, fmt.Errorf("look up an account: %w", err)
-	}
-	try, err := a.begin(ctx, key, p, from)
-	if err != nil {
-		a.wrongPassword(ctx, p, from, err)
-		return Identity{}, nil, err
-	}
-	// p.PasswordHash is empty for an unknown account: hashed all the same.
-	ok, err := a.hasher.check(ctx, normalize(password), p.PasswordHash, from.IP(), try.known)
-	if err != nil {
-		return Identity{}, nil, err
-	}
-	if !ok {
-		a.o.Log.Info("sign-in refused", "address", from.Address)
-		a.wrongPassword(ctx, p, from, ErrCredentials)
-		return Identity{}, nil, ErrCredentials
-	}
-	if err := a.store.Tries().TakeBack(ctx, try.back); err != nil {
-		return Identity{}, nil, fmt.Errorf("take back tries: %w", err)
-	}
-	return a.letIn(ctx, p, from)
-}
-
-func (a *Access) letIn(ctx context.Context, p store.Person, from Client) (Identity, *http.Cookie, error) {
+// letIn makes a sign-in of p in an organization.
+func (a *Access) letIn(ctx context.Context, p store.Person, o store.OrganizationID, from Client) (Identity, *http.Cookie, error) {
 	text, hash := token()
-	in := store.SignIn{TokenHash: hash, ID: store.NewID(), PersonID: p.ID, Organization: store.FirstOrganization, Address: from.Address,
+	in := store.SignIn{TokenHash: hash, ID: store.NewID(), PersonID: p.ID, Organization: o, Address: from.Address,
 		Browser: from.Browser, CreatedAt: a.now(), SeenAt: a.now()}
 	err := a.store.SignIns().Add(ctx, audit.Person(p.ID, p.Name, in.ID, from.Address).Did(audit.SignedIn, "sign_in", in.ID, "browser", from.Browser), in, p.PasswordHash)
 	if errors.Is(err, store.ErrNotFound) { // another password was set since this one was compared
@@ -127,13 +98,13 @@ func (a *Access) CreateOwner(ctx context.Context, token, name, email, password s
 	}
 	now := a.now()
 	p := store.Person{ID: store.NewID(), Kind: store.PersonKind, Name: name, PasswordHash: encoded, State: store.Active, CreatedAt: now}
-	by := store.Identifier{Kind: store.Email, Key: emailKey(email), Text: email, VerifiedAt: now, CreatedAt: now}
+	by := store.Identifier{Kind: store.Email, Key: identifier.Key(identifier.Email, email), Text: email, VerifiedAt: now, CreatedAt: now}
 	made := audit.Person(p.ID, p.Name, "", from.Address).Did(audit.OwnerMade, "person", p.ID)
 	if err := ownerError(a.store.People().CreateOwner(ctx, made, hash, now, p, by)); err != nil {
 		return Identity{}, nil, err
 	}
 	a.o.Log.Info("the owner's account was made", "person", p.ID, "address", from.Address)
-	return a.letIn(ctx, p, from)
+	return a.letIn(ctx, p, store.FirstOrganization, from)
 }
 
 func ownerError(err error) error {
@@ -146,14 +117,6 @@ func ownerError(err error) error {
 		return fmt.Errorf("make the owner: %w", err)
 	}
 	return nil
-}
-
-// emailKey is the form in which addresses are compared.
-func emailKey(email string) string {
-	if len(email) > MaxEmail {
-		return "" // nobody's
-	}
-	return norm.NFC.String(strings.ToLower(strings.TrimSpace(email)))
 }
 
 // normalize makes the same password of what different keyboards send for it.
@@ -177,11 +140,8 @@ func checkName(name string) error {
 }
 
 func checkEmail(email string) error {
-	a, err := mail.ParseAddress(email)
-	if err != nil || a.Address != email || len(email) > MaxEmail || !sanitize.Printable(email) {
-		return fault.Field("email", "this is not an e-mail address; write it as name@example.com")
-	}
-	return nil
+	_, err := identifier.Check(identifier.Email, "email", email)
+	return err
 }
 
 func checkPassword(password string) error {

@@ -25,10 +25,14 @@ type try struct {
 	back  map[string]int64 // tries to take back when the password is right
 }
 
-// begin counts a try of an account (p has no ID where there is none) and waits
-// as long as it has to. Errors: ErrTries, ErrBusy.
-func (a *Access) begin(ctx context.Context, key string, p store.Person, from Client) (try, error) {
-	if device, ok := a.device(from.Device, p); ok {
+// begin counts a try of a login, which may mean any of these people, and waits as long as
+// it has to. Errors: ErrTries, ErrBusy.
+func (a *Access) begin(ctx context.Context, login string, all []store.Login, from Client) (try, error) {
+	for _, one := range all {
+		device, ok := a.device(from.Device, one.Person)
+		if !ok {
+			continue
+		}
 		subject := "device:" + device
 		_, err := a.count(ctx, map[string]int{subject: a.o.Limits.Account})
 		if err == nil || !errors.Is(err, ErrTries) {
@@ -36,7 +40,7 @@ func (a *Access) begin(ctx context.Context, key string, p store.Person, from Cli
 		}
 		// The cookie may be stolen: from here it is a browser like any other.
 	}
-	account := "account:" + hex.EncodeToString(hashOf(key))
+	account := "account:" + hex.EncodeToString(hashOf(login))
 	addresses, t := a.addressLimits(from), try{back: map[string]int64{account: 1}}
 	for subject := range addresses {
 		t.back[subject] = 1 // its own try only: it must not wipe out what else this address tried

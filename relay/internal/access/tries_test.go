@@ -13,6 +13,7 @@ import (
 
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/fault"
+	"oriel/relay/internal/identifier"
 	"oriel/relay/internal/store"
 	"oriel/relay/internal/store/storetest"
 )
@@ -230,7 +231,7 @@ func TestLockedNetworkWritesNothingOfAccounts(t *testing.T) {
 		a := open(t, s, access.Options{Limits: access.Limits{Address: 2, Slow: time.Nanosecond}})
 		tries := func(login string) int64 {
 			t.Helper()
-			subject := fmt.Sprintf("account:%x", sha256.Sum256([]byte(login)))
+			subject := fmt.Sprintf("account:%x", sha256.Sum256([]byte(identifier.ParseLogin(login).Subject())))
 			counts, err := s.Tries().Count(t.Context(), []string{subject}, 0, 1)
 			if err != nil {
 				t.Fatal(err)

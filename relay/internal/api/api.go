@@ -35,6 +35,7 @@ import (
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/audit"
 	"oriel/relay/internal/fault"
+	"oriel/relay/internal/people"
 	"oriel/relay/internal/ratelimit"
 	"oriel/relay/internal/rights"
 	"oriel/relay/internal/share"
@@ -52,6 +53,7 @@ type Options struct {
 	Version string
 	Name    string
 	Access  *access.Access
+	People  *people.People
 	Fleet   Fleet
 	Journal Journal
 	Broker  Broker
@@ -106,6 +108,14 @@ func New(o Options) *API {
 	a.people()
 	a.keys()
 	a.account()
+	a.members()
+	a.roles()
+	a.teams()
+	a.groups()
+	a.grants()
+	a.approvals()
+	a.apiKeys()
+	a.organizations()
 	a.computers()
 	a.waiting()
 	a.tokens()

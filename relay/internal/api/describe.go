@@ -32,6 +32,8 @@ var tags = []*huma.Tag{
 	{Name: "enrollment", Description: "Tokens with which new computers come in."},
 	{Name: "sessions", Description: "The journal of sessions, and the end of one."},
 	{Name: "audit", Description: "Who did what to what, and whether anything of it was altered."},
+	{Name: "keys", Description: "Keys with which programs use this API."},
+	{Name: "organization", Description: "The organization that the caller is in, and the way to another one."},
 	{Name: "relay", Description: "The relay itself."},
 }
 

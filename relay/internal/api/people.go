@@ -5,18 +5,28 @@ import (
 	"net/http"
 
 	"oriel/relay/internal/access"
+	"oriel/relay/internal/identifier"
+	"oriel/relay/internal/people"
 )
 
 // Person is who is signed in.
 type Person struct {
-	ID    string `json:"id"`
-	Name  string `json:"name"`
-	Email string `json:"email"`
-	Role  string `json:"role" enum:"owner"`
+	ID           string              `json:"id"`
+	Name         string              `json:"name"`
+	Email        string              `json:"email" doc:"Empty where there is none."`
+	Role         string              `json:"role" doc:"Id of the role in this organization."`
+	Organization people.Organization `json:"organization" doc:"That the sign-in is in."`
+	Permissions  []string            `json:"permissions" nullable:"false" doc:"On the whole organization; grants may give more on parts of it."`
 }
 
-func personOf(who access.Identity) Person {
-	return Person{ID: who.PersonID, Name: who.Name, Email: who.Email, Role: who.Role}
+// person is the answer to who asks.
+func (a *API) person(ctx context.Context, who access.Identity) (*personOut, error) {
+	o, err := a.o.People.Organization(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	may, err := a.o.Access.Permissions(ctx, who)
+	return &personOut{Person{ID: who.PersonID, Name: who.Name, Email: who.Email, Role: who.Role, Organization: o, Permissions: may.Words()}}, err
 }
 
 type nothingIn struct{}
@@ -41,8 +51,9 @@ type signedInOut struct {
 
 type signInIn struct {
 	Body struct {
-		Login    string `json:"login" maxLength:"254" doc:"The e-mail address."`
-		Password string `json:"password" format:"password" maxLength:"1024"`
+		Login        string `json:"login" maxLength:"287" doc:"An e-mail address, a user name or a number of the organization's; also as login:organization."`
+		Organization string `json:"organization,omitempty" maxLength:"32" doc:"Code of the organization that is meant."`
+		Password     string `json:"password" format:"password" maxLength:"1024"`
 	}
 }
 
@@ -65,7 +76,7 @@ func (a *API) people() {
 
 func (a *API) signIn(ctx context.Context, in *signInIn) (*signedInOut, error) {
 	from := a.o.Access.Client(callerOf(ctx).r)
-	who, c, err := a.o.Access.SignIn(ctx, in.Body.Login, in.Body.Password, from)
+	who, c, err := a.o.Access.SignIn(ctx, identifier.In(in.Body.Login, in.Body.Organization), in.Body.Password, from)
 	return a.signedIn(ctx, who, c, err)
 }
 
@@ -85,7 +96,11 @@ func (a *API) signedIn(ctx context.Context, who access.Identity, session *http.C
 	if err != nil {
 		return nil, err
 	}
-	return &signedInOut{[]http.Cookie{*session, *device}, SignedIn{personOf(who), a.o.Relay.PublicURL()}}, nil
+	p, err := a.person(ctx, who)
+	if err != nil {
+		return nil, err
+	}
+	return &signedInOut{[]http.Cookie{*session, *device}, SignedIn{p.Body, a.o.Relay.PublicURL()}}, nil
 }
 
 func (a *API) signOut(ctx context.Context, _ *nothingIn) (*cookieOut, error) {
@@ -101,5 +116,8 @@ func (a *API) signOut(ctx context.Context, _ *nothingIn) (*cookieOut, error) {
 
 func (a *API) me(ctx context.Context, _ *nothingIn) (*personOut, error) {
 	who, err := a.requireOwn(ctx)
-	return &personOut{personOf(who)}, err
+	if err != nil {
+		return nil, err
+	}
+	return a.person(ctx, who)
 }

@@ -83,6 +83,7 @@ type Config struct {
 	Token Token  // of NewToken
 	File  string // of Backup and Restore
 	Audit Audit  // of AuditVerify and AuditExport
+	Admin Admin  // of the commands about people
 }
 
 // Token is the enrollment token that NewToken shall make.

@@ -105,6 +105,7 @@ type flags struct {
 			Format       string `help:"csv, for spreadsheets, or jsonl, which is exact." default:"jsonl" placeholder:"FORMAT"`
 		} `cmd:"" help:"Print all entries, the oldest first. The relay may run."`
 	} `cmd:"" help:"Who did what to what."`
+	adminFlags
 	OpenAPI struct{} `cmd:"" name:"openapi" help:"Print the description of the REST API."`
 	Version struct{} `cmd:"" help:"Print the version."`
 }
@@ -161,6 +162,7 @@ func parse(args []string, stdout, stderr io.Writer, defaultFile string) (command
 	}
 	c = f.check(problems)
 	c.File = f.Backup.File + f.Restore.File // one of them, by the command
+	c.Admin = f.admin(ctx.Command(), problems)
 	if err := problems.err(); err != nil {
 		return ctx.Command(), nil, err
 	}

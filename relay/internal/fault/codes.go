@@ -49,16 +49,20 @@ const (
 
 // Codes of what is kept.
 const (
-	NotFound     Code = "not_found"
-	Conflict     Code = "conflict"
-	Ended        Code = "ended"
-	Unavailable  Code = "unavailable"
-	DiskFull     Code = "disk_full"
-	NodesApart   Code = "nodes_apart"
-	LastOwner    Code = "last_owner"
-	LimitReached Code = "limit_reached"
-	InUse        Code = "in_use"
-	GroupTree    Code = "group_tree"
+	NotFound          Code = "not_found"
+	Conflict          Code = "conflict"
+	Ended             Code = "ended"
+	Unavailable       Code = "unavailable"
+	DiskFull          Code = "disk_full"
+	NodesApart        Code = "nodes_apart"
+	LastOwner         Code = "last_owner"
+	LimitReached      Code = "limit_reached"
+	InUse             Code = "in_use"
+	GroupTree         Code = "group_tree"
+	Gives             Code = "gives"
+	OwnAccess         Code = "own_access"
+	NoApproval        Code = "no_approval"
+	WhichOrganization Code = "which_organization"
 )
 
 // Codes of computers and sessions on them.
@@ -137,16 +141,20 @@ var table = map[Code]row{
 	SignInsBusy:    {status: http.StatusServiceUnavailable, wire: orielv1.Code_CODE_BUSY},
 	TooManyTabs:    {status: http.StatusTooManyRequests, wire: orielv1.Code_CODE_BUSY},
 
-	NotFound:     {status: http.StatusNotFound, wire: orielv1.Code_CODE_NOT_FOUND},
-	Conflict:     {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
-	Ended:        {status: http.StatusConflict, wire: orielv1.Code_CODE_NOT_FOUND},
-	Unavailable:  {status: http.StatusServiceUnavailable, wire: orielv1.Code_CODE_UNAVAILABLE},
-	DiskFull:     {status: http.StatusInsufficientStorage, wire: orielv1.Code_CODE_UNAVAILABLE},
-	NodesApart:   {status: http.StatusServiceUnavailable, wire: orielv1.Code_CODE_UNAVAILABLE},
-	LastOwner:    {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
-	LimitReached: {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
-	InUse:        {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
-	GroupTree:    {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
+	NotFound:          {status: http.StatusNotFound, wire: orielv1.Code_CODE_NOT_FOUND},
+	Conflict:          {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
+	Ended:             {status: http.StatusConflict, wire: orielv1.Code_CODE_NOT_FOUND},
+	Unavailable:       {status: http.StatusServiceUnavailable, wire: orielv1.Code_CODE_UNAVAILABLE},
+	DiskFull:          {status: http.StatusInsufficientStorage, wire: orielv1.Code_CODE_UNAVAILABLE},
+	NodesApart:        {status: http.StatusServiceUnavailable, wire: orielv1.Code_CODE_UNAVAILABLE},
+	LastOwner:         {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
+	LimitReached:      {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
+	InUse:             {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
+	Gives:             {status: http.StatusForbidden, wire: orielv1.Code_CODE_FORBIDDEN},
+	OwnAccess:         {status: http.StatusForbidden, wire: orielv1.Code_CODE_FORBIDDEN},
+	NoApproval:        {status: http.StatusForbidden, wire: orielv1.Code_CODE_FORBIDDEN},
+	WhichOrganization: {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
+	GroupTree:         {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
 
 	Offline:         {status: http.StatusConflict, wire: orielv1.Code_CODE_UNAVAILABLE},
 	NoAnswer:        {status: http.StatusGatewayTimeout, wire: orielv1.Code_CODE_UNAVAILABLE},

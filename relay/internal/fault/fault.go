@@ -32,6 +32,7 @@ type Fault struct {
 	field      string
 	parameter  bool // field is a parameter of the request, not of its body
 	retryAfter time.Duration
+	choices    []Choice
 	declared   *Fault // that this is a copy of; nil: itself
 }
 
@@ -77,6 +78,19 @@ func (f *Fault) Saying(sentence string) *Fault {
 func (f *Fault) After(wait time.Duration) *Fault {
 	c := f.copy()
 	c.retryAfter = wait
+	return c
+}
+
+// Choice is one of what somebody is asked to choose from.
+type Choice struct {
+	Value string `json:"value"`
+	Label string `json:"label"`
+}
+
+// Offering is f with what to choose from.
+func (f *Fault) Offering(all ...Choice) *Fault {
+	c := f.copy()
+	c.choices = all
 	return c
 }
 

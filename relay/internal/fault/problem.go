@@ -10,12 +10,13 @@ import (
 
 // Problem is the body of every refusal (RFC 9457).
 type Problem struct {
-	Type   string         `json:"type,omitempty" doc:"Always about:blank; code tells problems apart."`
-	Title  string         `json:"title" doc:"The HTTP status in words."`
-	Status int            `json:"status"`
-	Code   Code           `json:"code" doc:"For programs."`
-	Detail string         `json:"detail" doc:"One line for people, saying what to do."`
-	Errors []FieldProblem `json:"errors,omitempty" doc:"What is wrong with single fields."`
+	Type    string         `json:"type,omitempty" doc:"Always about:blank; code tells problems apart."`
+	Title   string         `json:"title" doc:"The HTTP status in words."`
+	Status  int            `json:"status"`
+	Code    Code           `json:"code" doc:"For programs."`
+	Detail  string         `json:"detail" doc:"One line for people, saying what to do."`
+	Errors  []FieldProblem `json:"errors,omitempty" doc:"What is wrong with single fields."`
+	Choices []Choice       `json:"choices,omitempty" doc:"What to choose from, where that is asked."`
 
 	retryAfter time.Duration
 }
@@ -30,7 +31,7 @@ type FieldProblem struct {
 // ProblemOf is what is told of err.
 func ProblemOf(err error) *Problem {
 	f := Of(err)
-	p := &Problem{Title: http.StatusText(f.Status()), Status: f.Status(), Code: f.code, Detail: f.sentence, retryAfter: f.retryAfter}
+	p := &Problem{Title: http.StatusText(f.Status()), Status: f.Status(), Code: f.code, Detail: f.sentence, retryAfter: f.retryAfter, Choices: f.choices}
 	if p.retryAfter == 0 && p.Status == http.StatusServiceUnavailable {
 		p.retryAfter = 2 * time.Second
 	}

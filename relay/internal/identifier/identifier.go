@@ -4,8 +4,7 @@
 //
 // Each has a key, which is what is stored as unique and compared:
 //
-//   - An e-mail address: lower case, NFC. Its domain is in ASCII (RFC 5891), so that
-//     an address typed either way is one. It is unique in the relay.
+//   - An e-mail address: lower case, NFC. It is unique in the relay.
 //   - A user name: PRECIS UsernameCaseMapped (RFC 8265), without '@' and ':'. It
 //     is unique in its organization, and has a letter.
 //   - A number: what is left without spaces, dots, hyphens and slashes, upper case. So
@@ -24,10 +23,10 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/net/idna"
 	"golang.org/x/text/secure/precis"
 	"golang.org/x/text/unicode/norm"
 
+	"oriel/protocol/sanitize"
 	"oriel/relay/internal/fault"
 )
 
@@ -76,14 +75,10 @@ func emailKey(text string) string {
 	}
 	text = norm.NFC.String(strings.ToLower(text))
 	at := strings.LastIndexByte(text, '@')
-	if at < 1 || at == len(text)-1 {
+	if at < 1 || at == len(text)-1 || strings.ContainsFunc(text, unicode.IsSpace) {
 		return ""
 	}
-	domain, err := idna.Lookup.ToASCII(text[at+1:])
-	if err != nil || domain == "" {
-		return ""
-	}
-	return text[:at+1] + domain
+	return text
 }
 
 func userNameKey(text string) string {
@@ -144,7 +139,7 @@ func Check(kind Kind, field, text string) (string, error) {
 // address reports whether text is an e-mail address and nothing else.
 func address(text string) bool {
 	a, err := mail.ParseAddress(text)
-	return err == nil && a.Name == "" && a.Address == text && len(text) <= MaxEmail
+	return err == nil && a.Name == "" && a.Address == text && len(text) <= MaxEmail && sanitize.Printable(text)
 }
 
 // CheckCode is the code of an organization as it is kept: 2 to 32 letters a to z, digits
@@ -212,4 +207,12 @@ func (l Login) Subject() string {
 		}
 	}
 	return ""
+}
+
+// In is the text of a login in the organization with that code; empty: as it is.
+func In(login, code string) string {
+	if code == "" {
+		return login
+	}
+	return ParseLogin(login).Text + ":" + code
 }

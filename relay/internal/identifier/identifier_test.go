@@ -22,8 +22,7 @@ func TestKey(t *testing.T) {
 		text, key string
 	}{
 		{email, " Ada@Example.COM ", "ada@example.com"},
-		{email, "ada@bücher.example", "ada@xn--bcher-kva.example"},
-		{email, "ada@XN--BCHER-KVA.example", "ada@xn--bcher-kva.example"},
+		{email, "ada@Bücher.example", "ada@bücher.example"},
 		{email, "jose\u0301@example.com", "jos\u00e9@example.com"},
 		{email, "ada", ""},
 		{email, "@example.com", ""},

@@ -4,7 +4,7 @@
  */
 
 export interface paths {
-    "/api/v1/audit": {
+    "/api/v1/api-keys": {
         parameters: {
             query?: never;
             header?: never;
@@ -12,19 +12,43 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Lists who did what to what
-         * @description Lists who did what to what. The newest entries come first.
+         * All keys of the organization
+         * @description All keys of the organization
          */
-        get: operations["listAudit"];
+        get: operations["listAPIKeys"];
         put?: never;
-        post?: never;
+        /**
+         * Make a key for a service account
+         * @description Make a key for a service account
+         */
+        post: operations["createAPIKey"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/api/v1/audit/export": {
+    "/api/v1/api-keys/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Make anybody's key worthless at once
+         * @description Make anybody's key worthless at once
+         */
+        delete: operations["revokeAPIKey"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/approvals": {
         parameters: {
             query?: never;
             header?: never;
@@ -32,32 +56,56 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Exports the audit as a file
-         * @description Exports the audit as a file. The oldest entries come first, and that it was exported is an entry of its own.
+         * Who asks to be let in by a second person
+         * @description Who asks to be let in by a second person
          */
-        get: operations["exportAudit"];
+        get: operations["listApprovals"];
         put?: never;
-        post?: never;
+        /**
+         * Ask a second person to be let in to a computer
+         * @description Ask a second person to be let in to a computer
+         */
+        post: operations["askApproval"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/api/v1/audit/state": {
+    "/api/v1/approvals/{id}/approve": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        /**
-         * Says whether the audit is whole
-         * @description Says whether the audit is whole. The relay signs it every few seconds, and reads all of it once a day.
-         */
-        get: operations["getAuditState"];
+        get?: never;
         put?: never;
-        post?: never;
+        /**
+         * Let somebody in for a time
+         * @description Let somebody in for a time
+         */
+        post: operations["approve"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/approvals/{id}/refuse": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Do not let somebody in
+         * @description Do not let somebody in
+         */
+        post: operations["refuseApproval"];
         delete?: never;
         options?: never;
         head?: never;
@@ -256,7 +304,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/mails": {
+    "/api/v1/grants": {
         parameters: {
             query?: never;
             header?: never;
@@ -264,16 +312,88 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List the mails that the organization's changes sent
-         * @description List the mails that the organization's changes sent. They are kept for 30 days.
+         * Who has which role on what
+         * @description Who has which role on what
          */
-        get: operations["listMails"];
+        get: operations["listGrants"];
         put?: never;
-        post?: never;
+        /**
+         * Give a person or a team a role on something
+         * @description Give a person or a team a role on something
+         */
+        post: operations["createGrant"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/v1/grants/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Take it back; what rests on it ends at once
+         * @description Take it back; what rests on it ends at once
+         */
+        delete: operations["revokeGrant"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Groups of computers
+         * @description Groups of computers
+         */
+        get: operations["listGroups"];
+        put?: never;
+        /**
+         * Make a group
+         * @description Make a group
+         */
+        post: operations["createGroup"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/groups/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove an empty group with its grants and policy
+         * @description Remove an empty group with its grants and policy
+         */
+        delete: operations["removeGroup"];
+        options?: never;
+        head?: never;
+        /**
+         * Give a group another name or place
+         * @description Give a group another name or place
+         */
+        patch: operations["updateGroup"];
         trace?: never;
     };
     "/api/v1/me": {
@@ -291,6 +411,50 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/api-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The caller's keys for this API, in this organization
+         * @description The caller's keys for this API, in this organization
+         */
+        get: operations["listOwnAPIKeys"];
+        put?: never;
+        /**
+         * Make a key of one's own
+         * @description Make a key of one's own
+         */
+        post: operations["createOwnAPIKey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/api-keys/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Make a key of one's own worthless at once
+         * @description Make a key of one's own worthless at once
+         */
+        delete: operations["revokeOwnAPIKey"];
         options?: never;
         head?: never;
         patch?: never;
@@ -330,6 +494,114 @@ export interface paths {
          */
         put: operations["rememberKey"];
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/organization": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Have this sign-in be in another organization of the caller's
+         * @description Have this sign-in be in another organization of the caller's
+         */
+        post: operations["switchOrganization"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/organizations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Organizations that the caller is a member of
+         * @description Organizations that the caller is a member of
+         */
+        get: operations["listOwnOrganizations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/organizations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End one's own membership
+         * @description End one's own membership
+         */
+        delete: operations["leaveOrganization"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/organization": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The organization that the caller is in
+         * @description The organization that the caller is in
+         */
+        get: operations["getOrganization"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Give it another name or code
+         * @description Give it another name or code
+         */
+        patch: operations["updateOrganization"];
+        trace?: never;
+    };
+    "/api/v1/organizations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * All organizations of the relay, for who operates it
+         * @description All organizations of the relay, for who operates it
+         */
+        get: operations["listOrganizations"];
+        put?: never;
+        /**
+         * Make an organization that the caller owns
+         * @description Make an organization that the caller owns
+         */
+        post: operations["createOrganization"];
         delete?: never;
         options?: never;
         head?: never;
@@ -376,6 +648,118 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/people": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Members of the organization
+         * @description Members of the organization
+         */
+        get: operations["listPeople"];
+        put?: never;
+        /**
+         * Make a service account, which has keys and no sign-in
+         * @description Make a service account, which has keys and no sign-in
+         */
+        post: operations["createServiceAccount"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/people/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One member
+         * @description One member
+         */
+        get: operations["getPerson"];
+        put?: never;
+        post?: never;
+        /**
+         * End a membership with its grants, teams and keys
+         * @description End a membership with its grants, teams and keys
+         */
+        delete: operations["removePerson"];
+        options?: never;
+        head?: never;
+        /**
+         * Give a member another role, or another state
+         * @description Give a member another role, or another state
+         */
+        patch: operations["updatePerson"];
+        trace?: never;
+    };
+    "/api/v1/people/{id}/access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a member may, and why
+         * @description What a member may, and why
+         */
+        get: operations["explainAccess"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/people/{id}/identifiers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Give a member a user name or a number to sign in with
+         * @description Give a member a user name or a number to sign in with
+         */
+        post: operations["addIdentifier"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/people/{id}/identifiers/{kind}/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Take a user name or a number away
+         * @description Take a user name or a number away
+         */
+        delete: operations["removeIdentifier"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/recover": {
         parameters: {
             query?: never;
@@ -414,6 +798,54 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/v1/roles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The organization's own roles; the first page has the built-in ones before them
+         * @description The organization's own roles; the first page has the built-in ones before them
+         */
+        get: operations["listRoles"];
+        put?: never;
+        /**
+         * Make a role
+         * @description Make a role
+         */
+        post: operations["createRole"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/roles/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove a role that nobody has
+         * @description Remove a role that nobody has
+         */
+        delete: operations["removeRole"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a role, for everybody who has it
+         * @description Change a role, for everybody who has it
+         */
+        patch: operations["updateRole"];
         trace?: never;
     };
     "/api/v1/sessions": {
@@ -556,6 +988,98 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/teams": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Teams of the organization
+         * @description Teams of the organization
+         */
+        get: operations["listTeams"];
+        put?: never;
+        /**
+         * Make an empty team
+         * @description Make an empty team
+         */
+        post: operations["createTeam"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/teams/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove a team with its grants
+         * @description Remove a team with its grants
+         */
+        delete: operations["removeTeam"];
+        options?: never;
+        head?: never;
+        /**
+         * Give a team another name
+         * @description Give a team another name
+         */
+        patch: operations["renameTeam"];
+        trace?: never;
+    };
+    "/api/v1/teams/{id}/members": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Members of a team
+         * @description Members of a team
+         */
+        get: operations["listTeamMembers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/teams/{id}/members/{person}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Put a member into a team
+         * @description Put a member into a team
+         */
+        put: operations["joinTeam"];
+        post?: never;
+        /**
+         * Take a member out of a team
+         * @description Take a member out of a team
+         */
+        delete: operations["leaveTeam"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/waiting-computers": {
         parameters: {
             query?: never;
@@ -620,6 +1144,41 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        APIKey: {
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            expires_at?: string;
+            id: string;
+            name: string;
+            /** @description It is good for what is here and its owner has. */
+            permissions: string[];
+            person: components["schemas"]["Ref"];
+            /**
+             * Format: date-time
+             * @description Exact to a minute.
+             */
+            used_at?: string;
+        };
+        APIKeyWish: {
+            /**
+             * Format: int64
+             * @description 0: never.
+             * @default 2160
+             */
+            expires_in_hours: number;
+            name: string;
+            /** @description What it is good for, as far as its owner has it. */
+            permissions: string[] | null;
+        };
+        Access: {
+            allowed: string[];
+            /** @description What gives it. */
+            by: components["schemas"]["Because"][];
+            missing: components["schemas"]["WhyNot"][];
+            object: components["schemas"]["Ref"];
+            person: components["schemas"]["Ref"];
+        };
         Adapter: {
             addresses: string[];
             mac: string;
@@ -641,66 +1200,48 @@ export interface components {
             size: number;
             url: string;
         };
-        AuditEntry: {
-            /**
-             * @description What was done.
-             * @enum {string}
-             */
-            action: "owner_link.made" | "owner.made" | "sign_in.made" | "sign_in.ended" | "sign_in.switched" | "sign_in.refused" | "password.changed" | "password.recovered" | "recovery.made" | "known_key.saved" | "token.made" | "token.revoked" | "computer.enrolled" | "computer.renamed" | "computer.blocked" | "computer.unblocked" | "computer.removed" | "computer.split" | "computer.settled" | "computer.taken_back" | "computer.forgotten" | "session.opened" | "session.carried" | "session.scopes_changed" | "session.ended" | "key.rotated" | "succession.made" | "audit.exported" | "attempt";
-            /** @description Of the person or the computer; empty where it is not known who. */
-            actor_id: string;
-            /** @description person, agent (of a computer), command (the relay's command line) or relay (by its own rules). */
-            actor_kind: string;
-            /** @description As they were called then. */
-            actor_name: string;
-            /** @description IP address that they did it from; empty: at the relay itself. */
-            address: string;
+        Approval: {
+            /** Format: date-time */
+            asked_at: string;
+            computer: components["schemas"]["Ref"];
+            /** Format: date-time */
+            decided_at?: string;
+            decided_by?: string;
+            id: string;
+            /** @enum {string} */
+            outcome: "asked" | "approved" | "refused";
+            /** @description Who asks. */
+            person: components["schemas"]["Ref"];
+            reason: string;
             /**
              * Format: date-time
-             * @description When it happened; of several refusals that are one entry, the first.
+             * @description Until when it is asked for, or holds.
              */
-            at: string;
-            /** @description What else there is to say, by name. */
-            details: {
-                [key: string]: string;
-            };
-            /** @description Hexadecimal SHA-256 over this entry and the hash of the one before. */
-            hash: string;
-            object_id: string;
-            /** @description What it was done to: person, computer, session, sign_in, token, relay … */
-            object_kind: string;
-            /** @description Id of the organization whose audit it is in. */
-            organization: string;
-            /**
-             * @description refused: nothing was changed.
-             * @enum {string}
-             */
-            outcome: "done" | "refused";
-            /**
-             * Format: int64
-             * @description Number within the organization, without gaps, in the order in which the changes were made.
-             */
-            sequence: number;
-            /** @description Of a person: the sign-in that they did it with. */
-            sign_in_id: string;
+            until: string;
         };
-        AuditState: {
-            /** @description What is wrong with it, in a sentence; empty: nothing. */
-            fault: string;
+        ApproveInBody: {
             /**
              * Format: int64
-             * @description Number up to which the relay has signed; 0: not yet.
+             * @description How long it holds.
+             * @default 60
              */
-            signed: number;
-            /** Format: date-time */
-            signed_at?: string;
-            /**
-             * Format: int64
-             * @description Number up to which the relay has found nothing altered or lost; 0: it has not looked yet.
-             */
-            verified: number;
-            /** Format: date-time */
-            verified_at?: string;
+            minutes: number;
+        };
+        AskInBody: {
+            computer: string;
+            /** @description Read by who decides. */
+            reason?: string;
+        };
+        Because: {
+            /** @description Id; empty: the role as a member. */
+            grant: string;
+            permissions: string[];
+            /** @description Id of the team that has the grant; empty: the person. */
+            team: string;
+        };
+        Choice: {
+            label: string;
+            value: string;
         };
         Computer: {
             /** Format: date-time */
@@ -782,6 +1323,24 @@ export interface components {
              */
             wait_us?: number;
         };
+        Details: {
+            /** Format: date-time */
+            created_at: string;
+            /** @description Empty where there is none. */
+            email: string;
+            /** @description Of the person. */
+            id: string;
+            /** @description E-mail addresses, and those of this organization. */
+            identifiers: components["schemas"]["Identifier"][];
+            /** @enum {string} */
+            kind: "person" | "service";
+            name: string;
+            /** @description Id of a role. */
+            role: string;
+            /** @enum {string} */
+            state: "active" | "inactive";
+            teams: components["schemas"]["Team"][];
+        };
         Disk: {
             model: string;
             name: string;
@@ -846,6 +1405,49 @@ export interface components {
             virtualization: string;
             volumes: components["schemas"]["Volume"][];
         };
+        Grant: {
+            /** @description A second person has to agree each time. */
+            approval: boolean;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            from?: string;
+            /** @description Of the week; absent: always. */
+            hours?: components["schemas"]["Hours"];
+            id: string;
+            made_by: string;
+            /** @description An organization (without id), a group or a computer. */
+            object: components["schemas"]["Ref"];
+            /** @description Id of a role. */
+            role: string;
+            /** @description A person or a team. */
+            subject: components["schemas"]["Ref"];
+            /**
+             * Format: date-time
+             * @description It is over then.
+             */
+            until?: string;
+        };
+        Group: {
+            /**
+             * Format: int64
+             * @description How many are in it, without those of its own groups.
+             */
+            computers: number;
+            /** Format: date-time */
+            created_at: string;
+            id: string;
+            name: string;
+            /** @description Empty: at the top. */
+            parent_id: string;
+            /** @description Ids from the top to its own. */
+            path: string[];
+        };
+        GroupInBody: {
+            name?: string;
+            /** @description Empty: to the top; absent: where it is. */
+            parent_id?: string;
+        };
         Hardware: {
             adapters: components["schemas"]["Adapter"][];
             batteries: string[];
@@ -872,6 +1474,20 @@ export interface components {
             system: string;
             volumes: components["schemas"]["Volume"][];
         };
+        Hours: {
+            windows: components["schemas"]["Window"][];
+            /** @description Of the IANA: Europe/Berlin. */
+            zone: string;
+        };
+        Identifier: {
+            /** @description What is compared; names it in addresses. */
+            key: string;
+            /** @enum {string} */
+            kind: "email" | "user_name" | "number";
+            /** @description As it was written. */
+            text: string;
+            verified: boolean;
+        };
         Inventory: {
             general: components["schemas"]["General"];
             hardware: components["schemas"]["Hardware"];
@@ -885,38 +1501,43 @@ export interface components {
             /** Format: date-time */
             since: string;
         };
-        Mail: {
-            /**
-             * Format: int64
-             * @description To hand it to the mail server.
-             */
-            attempts: number;
+        Member: {
             /** Format: date-time */
             created_at: string;
-            /** @description Why it was not sent, in the mail server's words where it said something; empty: nothing went wrong. */
-            error: string;
+            /** @description Empty where there is none. */
+            email: string;
+            /** @description Of the person. */
             id: string;
-            /** @description What it is about, such as member.invited. */
-            kind: string;
-            /** @description As BCP 47 has it. */
-            language: string;
+            /** @enum {string} */
+            kind: "person" | "service";
+            name: string;
+            /** @description Id of a role. */
+            role: string;
+            /** @enum {string} */
+            state: "active" | "inactive";
+        };
+        MemberInBody: {
+            /** @description Id of a role; absent: as it is. */
+            role?: string;
             /**
-             * Format: date-time
-             * @description Next attempt of one that is queued.
-             */
-            next_at?: string;
-            /**
-             * Format: date-time
-             * @description When the mail server took it.
-             */
-            sent_at?: string;
-            /**
-             * @description failed: given up. bounced: the mail server refused it for good.
+             * @description Absent: as it is. Who becomes inactive is signed out of the organization at once.
              * @enum {string}
              */
-            state: "queued" | "sent" | "failed" | "bounced";
-            /** @description The recipient's address. */
-            to: string;
+            state?: "active" | "inactive";
+        };
+        Membership: {
+            code: string;
+            /** @description The sign-in is in it. */
+            current: boolean;
+            /** @description Of the organization. */
+            id: string;
+            name: string;
+            role: string;
+            /** @enum {string} */
+            state: "active" | "inactive";
+        };
+        MembershipsOutBody: {
+            items: components["schemas"]["Membership"][];
         };
         Monitor: {
             /** Format: int32 */
@@ -925,6 +1546,27 @@ export interface components {
             primary: boolean;
             /** Format: int32 */
             width: number;
+        };
+        NameBody: {
+            name: string;
+        };
+        NewAPIKey: {
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            expires_at?: string;
+            id: string;
+            /** @description Told this once. Sent as Authorization: Bearer KEY. */
+            key: string;
+            name: string;
+            /** @description It is good for what is here and its owner has. */
+            permissions: string[];
+            person: components["schemas"]["Ref"];
+            /**
+             * Format: date-time
+             * @description Exact to a minute.
+             */
+            used_at?: string;
         };
         NewEnrollmentToken: {
             /** @description Installs the agent and enrolls it, on the command line of the new computer. */
@@ -944,6 +1586,45 @@ export interface components {
             /** Format: int64 */
             uses_left: number;
         };
+        NewGrantInBody: {
+            /** @description A second person has to agree each time. */
+            approval?: boolean;
+            /** Format: date-time */
+            from?: string;
+            /** @description Absent: always. */
+            hours?: components["schemas"]["Hours"];
+            object: components["schemas"]["ObjectStruct"];
+            /** @description Id of a role. */
+            role: string;
+            subject: components["schemas"]["SubjectStruct"];
+            /** Format: date-time */
+            until?: string;
+        };
+        NewGroupInBody: {
+            name: string;
+            /** @description Absent: at the top. */
+            parent_id?: string;
+        };
+        NewIdentifierInBody: {
+            /** @enum {string} */
+            kind: "user_name" | "number";
+            /** @description A user name, or a number that the organization gave, such as a tax or employee number. */
+            text: string;
+        };
+        NewOrganizationInBody: {
+            /** @description 2 to 32 letters a to z, digits and hyphens. */
+            code: string;
+            name: string;
+        };
+        NewRoleInBody: {
+            name: string;
+            permissions: string[] | null;
+        };
+        NewServiceInBody: {
+            name: string;
+            /** @description Id of a role. */
+            role: string;
+        };
         NewTokenInBody: {
             /** @description Where the public address is http beyond the relay's own machine: make a token all the same. */
             allow_http?: boolean;
@@ -960,6 +1641,25 @@ export interface components {
              */
             uses: number;
         };
+        ObjectStruct: {
+            /** @description Absent for the organization. */
+            id?: string;
+            /** @enum {string} */
+            kind: "organization" | "group" | "computer";
+        };
+        Organization: {
+            /** @description What people write behind their login: login:code. */
+            code: string;
+            /** Format: date-time */
+            created_at: string;
+            id: string;
+            /** @description Empty for the first one, until somebody names it. */
+            name: string;
+        };
+        OrganizationInBody: {
+            code?: string;
+            name?: string;
+        };
         OwnerInBody: {
             email: string;
             name: string;
@@ -971,8 +1671,13 @@ export interface components {
             /** @description From the owner's link. */
             token: string;
         };
-        PageAuditEntry: {
-            items: components["schemas"]["AuditEntry"][];
+        PageAPIKey: {
+            items: components["schemas"]["APIKey"][];
+            /** @description Cursor of the next page; empty: this is the last. */
+            next: string;
+        };
+        PageApproval: {
+            items: components["schemas"]["Approval"][];
             /** @description Cursor of the next page; empty: this is the last. */
             next: string;
         };
@@ -986,13 +1691,33 @@ export interface components {
             /** @description Cursor of the next page; empty: this is the last. */
             next: string;
         };
+        PageGrant: {
+            items: components["schemas"]["Grant"][];
+            /** @description Cursor of the next page; empty: this is the last. */
+            next: string;
+        };
+        PageGroup: {
+            items: components["schemas"]["Group"][];
+            /** @description Cursor of the next page; empty: this is the last. */
+            next: string;
+        };
         PageKnownKey: {
             items: components["schemas"]["KnownKey"][];
             /** @description Cursor of the next page; empty: this is the last. */
             next: string;
         };
-        PageMail: {
-            items: components["schemas"]["Mail"][];
+        PageMember: {
+            items: components["schemas"]["Member"][];
+            /** @description Cursor of the next page; empty: this is the last. */
+            next: string;
+        };
+        PageOrganization: {
+            items: components["schemas"]["Organization"][];
+            /** @description Cursor of the next page; empty: this is the last. */
+            next: string;
+        };
+        PageRole: {
+            items: components["schemas"]["Role"][];
             /** @description Cursor of the next page; empty: this is the last. */
             next: string;
         };
@@ -1003,6 +1728,11 @@ export interface components {
         };
         PageSignIn: {
             items: components["schemas"]["SignIn"][];
+            /** @description Cursor of the next page; empty: this is the last. */
+            next: string;
+        };
+        PageTeam: {
+            items: components["schemas"]["Team"][];
             /** @description Cursor of the next page; empty: this is the last. */
             next: string;
         };
@@ -1021,18 +1751,25 @@ export interface components {
             password: string;
         };
         Person: {
+            /** @description Empty where there is none. */
             email: string;
             id: string;
             name: string;
-            /** @enum {string} */
-            role: "owner";
+            /** @description That the sign-in is in. */
+            organization: components["schemas"]["Organization"];
+            /** @description On the whole organization; grants may give more on parts of it. */
+            permissions: string[];
+            /** @description Id of the role in this organization. */
+            role: string;
         };
         Problem: {
+            /** @description What to choose from, where that is asked. */
+            choices?: components["schemas"]["Choice"][] | null;
             /**
              * @description For programs.
              * @enum {string}
              */
-            code: "agent" | "bad_credentials" | "blocked" | "busy" | "conflict" | "cross_origin" | "cursor" | "disk_full" | "draining" | "ended" | "forbidden" | "group_tree" | "idempotency_key_in_use" | "idempotency_key_reused" | "in_use" | "internal" | "invalid" | "last_owner" | "limit_reached" | "malformed" | "method_not_allowed" | "metrics_token" | "no_answer" | "no_file" | "no_preview" | "no_route" | "no_upgrade" | "nodes_apart" | "not_acceptable" | "not_found" | "offer" | "offline" | "overloaded" | "owner_exists" | "owner_token" | "read_only" | "recovery_token" | "session_changing" | "session_moved" | "session_scopes" | "ticket_used" | "timeout" | "too_large" | "too_many_requests" | "too_many_sessions" | "too_many_tabs" | "too_many_tries" | "two_machines" | "unauthorized" | "unavailable" | "unimplemented" | "unsupported_media_type";
+            code: "agent" | "bad_credentials" | "blocked" | "busy" | "conflict" | "cross_origin" | "cursor" | "disk_full" | "draining" | "ended" | "forbidden" | "gives" | "group_tree" | "idempotency_key_in_use" | "idempotency_key_reused" | "in_use" | "internal" | "invalid" | "last_owner" | "limit_reached" | "malformed" | "method_not_allowed" | "metrics_token" | "no_answer" | "no_approval" | "no_file" | "no_preview" | "no_route" | "no_upgrade" | "nodes_apart" | "not_acceptable" | "not_found" | "offer" | "offline" | "overloaded" | "own_access" | "owner_exists" | "owner_token" | "read_only" | "recovery_token" | "session_moved" | "session_scopes" | "ticket_used" | "timeout" | "too_large" | "too_many_requests" | "too_many_sessions" | "too_many_tabs" | "too_many_tries" | "two_machines" | "unauthorized" | "unavailable" | "unimplemented" | "unsupported_media_type" | "which_organization";
             /** @description One line for people, saying what to do. */
             detail: string;
             /** @description What is wrong with single fields. */
@@ -1060,6 +1797,11 @@ export interface components {
             /** @description From the link that oriel-relay owner recover prints. */
             token: string;
         };
+        Ref: {
+            id: string;
+            kind: string;
+            readonly name?: string;
+        };
         RelayInfo: {
             agent_files: components["schemas"]["AgentFile"][];
             name: string;
@@ -1071,6 +1813,35 @@ export interface components {
             key: string;
             /** @description The key that is no longer to be remembered; without it another key is a conflict. */
             replaces?: string;
+        };
+        Role: {
+            /** @description Every organization has it, and nobody changes it. */
+            built_in: boolean;
+            /** Format: date-time */
+            created_at?: string;
+            /** @description A built-in one's is its word. */
+            id: string;
+            /** @description Empty for a built-in one, which each language calls its own name. */
+            name: string;
+            permissions: string[];
+        };
+        RoleInBody: {
+            name?: string;
+            /** @description All that it is to have; absent: as it is. */
+            permissions?: string[];
+        };
+        ServiceAPIKeyInBody: {
+            /**
+             * Format: int64
+             * @description 0: never.
+             * @default 2160
+             */
+            expires_in_hours: number;
+            name: string;
+            /** @description What it is good for, as far as its owner has it. */
+            permissions: string[] | null;
+            /** @description Id of a service account. */
+            person: string;
         };
         Session: {
             browser: string;
@@ -1124,19 +1895,26 @@ export interface components {
             seen_at: string;
         };
         SignInInBody: {
-            /** @description The e-mail address. */
+            /** @description An e-mail address, a user name or a number of the organization's; also as login:organization. */
             login: string;
+            /** @description Code of the organization that is meant. */
+            organization?: string;
             /** Format: password */
             password: string;
         };
         SignedIn: {
+            /** @description Empty where there is none. */
             email: string;
             id: string;
             name: string;
+            /** @description That the sign-in is in. */
+            organization: components["schemas"]["Organization"];
+            /** @description On the whole organization; grants may give more on parts of it. */
+            permissions: string[];
             /** @description The relay's public address; sign-ins are kept there. */
             public_url: string;
-            /** @enum {string} */
-            role: "owner";
+            /** @description Id of the role in this organization. */
+            role: string;
         };
         Software: {
             name: string;
@@ -1145,6 +1923,25 @@ export interface components {
         SplitInBody: {
             /** @description Of the machine that gets an identity of its own. */
             mark: string;
+        };
+        SubjectStruct: {
+            id: string;
+            /** @enum {string} */
+            kind: "person" | "team";
+        };
+        SwitchInBody: {
+            id: string;
+        };
+        Team: {
+            /** Format: date-time */
+            created_at: string;
+            id: string;
+            /**
+             * Format: int64
+             * @description How many.
+             */
+            members: number;
+            name: string;
         };
         Twin: {
             /** @description As the relay sees it. */
@@ -1193,6 +1990,20 @@ export interface components {
             seen_at: string;
             /** Format: date-time */
             since: string;
+        };
+        WhyNot: {
+            /** @description From when on it would; empty: not known. */
+            from: string;
+            /** @description Id of the one that would give it; empty: none. */
+            grant: string;
+            permissions: string[];
+            /** @enum {string} */
+            reason: "inactive" | "elsewhere" | "key" | "needs_approval" | "outside_hours" | "not_begun" | "ended" | "no_grant";
+        };
+        Window: {
+            days: string[] | null;
+            from: string;
+            to: string;
         };
     };
     responses: {
@@ -1446,7 +2257,7 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    listAudit: {
+    listAPIKeys: {
         parameters: {
             query?: {
                 /** @description How many items there are on a page at most. */
@@ -1455,20 +2266,8 @@ export interface operations {
                 cursor?: string;
                 /** @description Words that each item has to have, whatever their case. */
                 q?: string;
-                /** @description Id of the person or computer that did it. */
-                actor?: string;
-                /** @description What was done, such as session.opened. */
-                action?: string;
-                object_kind?: string;
-                /** @description Id of what it was done to. */
-                object?: string;
-                outcome?: "done" | "refused";
-                /** @description Not before this time. */
-                from?: string;
-                /** @description Before this time. */
-                until?: string;
                 /** @description By what the items are sorted; with - before it, from the greatest. */
-                sort?: "sequence" | "-sequence";
+                sort?: "name" | "-name" | "created_at" | "-created_at" | "used_at" | "-used_at";
             };
             header?: never;
             path?: never;
@@ -1488,26 +2287,25 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "action": "owner_link.made",
-                     *           "actor_id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
-                     *           "actor_kind": "actor kind",
-                     *           "actor_name": "actor name",
-                     *           "address": "192.0.2.7",
-                     *           "at": "2026-11-30T09:00:00Z",
-                     *           "details": {},
-                     *           "hash": "hash",
-                     *           "object_id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
-                     *           "object_kind": "object kind",
-                     *           "organization": "organization",
-                     *           "outcome": "done",
-                     *           "sequence": 1,
-                     *           "sign_in_id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11"
+                     *           "created_at": "2026-11-30T09:00:00Z",
+                     *           "expires_at": "2026-11-30T09:00:00Z",
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "name": "Reception",
+                     *           "permissions": [
+                     *             "permissions"
+                     *           ],
+                     *           "person": {
+                     *             "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *             "kind": "deb",
+                     *             "name": "Reception"
+                     *           },
+                     *           "used_at": "2026-11-30T09:00:00Z"
                      *         }
                      *       ],
                      *       "next": ""
                      *     }
                      */
-                    "application/json": components["schemas"]["PageAuditEntry"];
+                    "application/json": components["schemas"]["PageAPIKey"];
                 };
             };
             400: components["responses"]["Malformed"];
@@ -1519,56 +2317,123 @@ export interface operations {
             default: components["responses"]["Failed"];
         };
     };
-    exportAudit: {
+    createAPIKey: {
         parameters: {
-            query?: {
-                /** @description Id of the person or computer that did it. */
-                actor?: string;
-                /** @description What was done, such as session.opened. */
-                action?: string;
-                object_kind?: string;
-                /** @description Id of what it was done to. */
-                object?: string;
-                outcome?: "done" | "refused";
-                /** @description Not before this time. */
-                from?: string;
-                /** @description Before this time. */
-                until?: string;
-                /** @description Words that each item has to have, whatever their case. */
-                q?: string;
-                /** @description csv: for spreadsheets; jsonl: an entry of the list in each line, which is exact. */
-                format?: "csv" | "jsonl";
+            query?: never;
+            header?: {
+                /** @description One of your own for each creation, best a random UUID. Asked again with it within a day, the answer is the first one's. */
+                "Idempotency-Key"?: string;
             };
-            header?: never;
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "expires_in_hours": 2160,
+                 *       "name": "Reception",
+                 *       "permissions": [
+                 *         "permissions"
+                 *       ],
+                 *       "person": "person"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ServiceAPIKeyInBody"];
+            };
+        };
         responses: {
-            /** @description The entries */
-            200: {
+            /** @description Created */
+            201: {
                 headers: {
+                    "Idempotency-Replayed"?: string;
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/jsonl": string;
-                    "text/csv; charset=utf-8": string;
+                    /**
+                     * @example {
+                     *       "created_at": "2026-11-30T09:00:00Z",
+                     *       "expires_at": "2026-11-30T09:00:00Z",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "key": "key",
+                     *       "name": "Reception",
+                     *       "permissions": [
+                     *         "permissions"
+                     *       ],
+                     *       "person": {
+                     *         "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *         "kind": "deb",
+                     *         "name": "Reception"
+                     *       },
+                     *       "used_at": "2026-11-30T09:00:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NewAPIKey"];
                 };
             };
             400: components["responses"]["Malformed"];
             401: components["responses"]["SignedOut"];
             403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
             default: components["responses"]["Failed"];
         };
     };
-    getAuditState: {
+    revokeAPIKey: {
         parameters: {
             query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    listApprovals: {
+        parameters: {
+            query?: {
+                /** @description How many items there are on a page at most. */
+                limit?: number;
+                /** @description next of the page before, which was asked with the same sort and filters. */
+                cursor?: string;
+                /** @description Words that each item has to have, whatever their case. */
+                q?: string;
+                /** @description By what the items are sorted; with - before it, from the greatest. */
+                sort?: "asked_at" | "-asked_at";
+                /** @description One's own, also those that were answered; else all that wait for an answer. */
+                own?: boolean;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -1585,18 +2450,231 @@ export interface operations {
                 content: {
                     /**
                      * @example {
-                     *       "fault": "fault",
-                     *       "signed": 1,
-                     *       "signed_at": "2026-11-30T09:00:00Z",
-                     *       "verified": 1,
-                     *       "verified_at": "2026-11-30T09:00:00Z"
+                     *       "items": [
+                     *         {
+                     *           "asked_at": "2026-11-30T09:00:00Z",
+                     *           "computer": {
+                     *             "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *             "kind": "deb",
+                     *             "name": "Reception"
+                     *           },
+                     *           "decided_at": "2026-11-30T09:00:00Z",
+                     *           "decided_by": "decided by",
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "outcome": "asked",
+                     *           "person": {
+                     *             "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *             "kind": "deb",
+                     *             "name": "Reception"
+                     *           },
+                     *           "reason": "reason",
+                     *           "until": "2026-11-30T09:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next": ""
                      *     }
                      */
-                    "application/json": components["schemas"]["AuditState"];
+                    "application/json": components["schemas"]["PageApproval"];
                 };
             };
+            400: components["responses"]["Malformed"];
             401: components["responses"]["SignedOut"];
             403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    askApproval: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description One of your own for each creation, best a random UUID. Asked again with it within a day, the answer is the first one's. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "computer": "computer",
+                 *       "reason": "reason"
+                 *     }
+                 */
+                "application/json": components["schemas"]["AskInBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    "Idempotency-Replayed"?: string;
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "asked_at": "2026-11-30T09:00:00Z",
+                     *       "computer": {
+                     *         "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *         "kind": "deb",
+                     *         "name": "Reception"
+                     *       },
+                     *       "decided_at": "2026-11-30T09:00:00Z",
+                     *       "decided_by": "decided by",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "outcome": "asked",
+                     *       "person": {
+                     *         "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *         "kind": "deb",
+                     *         "name": "Reception"
+                     *       },
+                     *       "reason": "reason",
+                     *       "until": "2026-11-30T09:00:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Approval"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    approve: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "minutes": 60
+                 *     }
+                 */
+                "application/json": components["schemas"]["ApproveInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "asked_at": "2026-11-30T09:00:00Z",
+                     *       "computer": {
+                     *         "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *         "kind": "deb",
+                     *         "name": "Reception"
+                     *       },
+                     *       "decided_at": "2026-11-30T09:00:00Z",
+                     *       "decided_by": "decided by",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "outcome": "asked",
+                     *       "person": {
+                     *         "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *         "kind": "deb",
+                     *         "name": "Reception"
+                     *       },
+                     *       "reason": "reason",
+                     *       "until": "2026-11-30T09:00:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Approval"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    refuseApproval: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "asked_at": "2026-11-30T09:00:00Z",
+                     *       "computer": {
+                     *         "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *         "kind": "deb",
+                     *         "name": "Reception"
+                     *       },
+                     *       "decided_at": "2026-11-30T09:00:00Z",
+                     *       "decided_by": "decided by",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "outcome": "asked",
+                     *       "person": {
+                     *         "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *         "kind": "deb",
+                     *         "name": "Reception"
+                     *       },
+                     *       "reason": "reason",
+                     *       "until": "2026-11-30T09:00:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Approval"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
             default: components["responses"]["Failed"];
@@ -2487,7 +3565,7 @@ export interface operations {
             default: components["responses"]["Failed"];
         };
     };
-    listMails: {
+    listGrants: {
         parameters: {
             query?: {
                 /** @description How many items there are on a page at most. */
@@ -2498,8 +3576,14 @@ export interface operations {
                 q?: string;
                 /** @description By what the items are sorted; with - before it, from the greatest. */
                 sort?: "created_at" | "-created_at";
-                /** @description Only those. */
-                state?: "queued" | "sent" | "failed" | "bounced";
+                /** @description Only that person's own. */
+                person?: string;
+                /** @description Only that team's. */
+                team?: string;
+                /** @description Only those on that group itself. */
+                group?: string;
+                /** @description Only those that reach that computer. */
+                reaches?: string;
             };
             header?: never;
             path?: never;
@@ -2519,27 +3603,391 @@ export interface operations {
                      * @example {
                      *       "items": [
                      *         {
-                     *           "attempts": 1,
+                     *           "approval": false,
                      *           "created_at": "2026-11-30T09:00:00Z",
-                     *           "error": "",
+                     *           "from": "2026-11-30T09:00:00Z",
+                     *           "hours": {
+                     *             "windows": [
+                     *               {
+                     *                 "days": [
+                     *                   "days"
+                     *                 ],
+                     *                 "from": "from",
+                     *                 "to": "to"
+                     *               }
+                     *             ],
+                     *             "zone": "zone"
+                     *           },
                      *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
-                     *           "kind": "deb",
-                     *           "language": "en",
-                     *           "next_at": "2026-11-30T09:00:00Z",
-                     *           "sent_at": "2026-11-30T09:00:00Z",
-                     *           "state": "queued",
-                     *           "to": "ada@example.com"
+                     *           "made_by": "made by",
+                     *           "object": {
+                     *             "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *             "kind": "deb",
+                     *             "name": "Reception"
+                     *           },
+                     *           "role": "role",
+                     *           "subject": {
+                     *             "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *             "kind": "deb",
+                     *             "name": "Reception"
+                     *           },
+                     *           "until": "2026-11-30T09:00:00Z"
                      *         }
                      *       ],
                      *       "next": ""
                      *     }
                      */
-                    "application/json": components["schemas"]["PageMail"];
+                    "application/json": components["schemas"]["PageGrant"];
                 };
             };
             400: components["responses"]["Malformed"];
             401: components["responses"]["SignedOut"];
             403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    createGrant: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description One of your own for each creation, best a random UUID. Asked again with it within a day, the answer is the first one's. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "approval": false,
+                 *       "from": "2026-11-30T09:00:00Z",
+                 *       "hours": {
+                 *         "windows": [
+                 *           {
+                 *             "days": [
+                 *               "days"
+                 *             ],
+                 *             "from": "from",
+                 *             "to": "to"
+                 *           }
+                 *         ],
+                 *         "zone": "zone"
+                 *       },
+                 *       "object": {
+                 *         "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                 *         "kind": "organization"
+                 *       },
+                 *       "role": "role",
+                 *       "subject": {
+                 *         "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                 *         "kind": "person"
+                 *       },
+                 *       "until": "2026-11-30T09:00:00Z"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewGrantInBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    "Idempotency-Replayed"?: string;
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "approval": false,
+                     *       "created_at": "2026-11-30T09:00:00Z",
+                     *       "from": "2026-11-30T09:00:00Z",
+                     *       "hours": {
+                     *         "windows": [
+                     *           {
+                     *             "days": [
+                     *               "days"
+                     *             ],
+                     *             "from": "from",
+                     *             "to": "to"
+                     *           }
+                     *         ],
+                     *         "zone": "zone"
+                     *       },
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "made_by": "made by",
+                     *       "object": {
+                     *         "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *         "kind": "deb",
+                     *         "name": "Reception"
+                     *       },
+                     *       "role": "role",
+                     *       "subject": {
+                     *         "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *         "kind": "deb",
+                     *         "name": "Reception"
+                     *       },
+                     *       "until": "2026-11-30T09:00:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Grant"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    revokeGrant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    listGroups: {
+        parameters: {
+            query?: {
+                /** @description How many items there are on a page at most. */
+                limit?: number;
+                /** @description next of the page before, which was asked with the same sort and filters. */
+                cursor?: string;
+                /** @description Words that each item has to have, whatever their case. */
+                q?: string;
+                /** @description By path a group comes before those within it. */
+                sort?: "name" | "-name" | "path" | "-path" | "created_at" | "-created_at";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "computers": 1,
+                     *           "created_at": "2026-11-30T09:00:00Z",
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "name": "Reception",
+                     *           "parent_id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "path": [
+                     *             "direct"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "next": ""
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PageGroup"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    createGroup: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description One of your own for each creation, best a random UUID. Asked again with it within a day, the answer is the first one's. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Reception",
+                 *       "parent_id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewGroupInBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    "Idempotency-Replayed"?: string;
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "computers": 1,
+                     *       "created_at": "2026-11-30T09:00:00Z",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "name": "Reception",
+                     *       "parent_id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "path": [
+                     *         "direct"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Group"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    removeGroup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    updateGroup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Reception",
+                 *       "parent_id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11"
+                 *     }
+                 */
+                "application/json": components["schemas"]["GroupInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "computers": 1,
+                     *       "created_at": "2026-11-30T09:00:00Z",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "name": "Reception",
+                     *       "parent_id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "path": [
+                     *         "direct"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Group"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
@@ -2568,7 +4016,16 @@ export interface operations {
                      *       "email": "ada@example.com",
                      *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *       "name": "Reception",
-                     *       "role": "owner"
+                     *       "organization": {
+                     *         "code": "code",
+                     *         "created_at": "2026-11-30T09:00:00Z",
+                     *         "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *         "name": "Reception"
+                     *       },
+                     *       "permissions": [
+                     *         "permissions"
+                     *       ],
+                     *       "role": "role"
                      *     }
                      */
                     "application/json": components["schemas"]["Person"];
@@ -2576,6 +4033,168 @@ export interface operations {
             };
             401: components["responses"]["SignedOut"];
             403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    listOwnAPIKeys: {
+        parameters: {
+            query?: {
+                /** @description How many items there are on a page at most. */
+                limit?: number;
+                /** @description next of the page before, which was asked with the same sort and filters. */
+                cursor?: string;
+                /** @description Words that each item has to have, whatever their case. */
+                q?: string;
+                /** @description By what the items are sorted; with - before it, from the greatest. */
+                sort?: "name" | "-name" | "created_at" | "-created_at" | "used_at" | "-used_at";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "created_at": "2026-11-30T09:00:00Z",
+                     *           "expires_at": "2026-11-30T09:00:00Z",
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "name": "Reception",
+                     *           "permissions": [
+                     *             "permissions"
+                     *           ],
+                     *           "person": {
+                     *             "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *             "kind": "deb",
+                     *             "name": "Reception"
+                     *           },
+                     *           "used_at": "2026-11-30T09:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next": ""
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PageAPIKey"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    createOwnAPIKey: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description One of your own for each creation, best a random UUID. Asked again with it within a day, the answer is the first one's. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "expires_in_hours": 2160,
+                 *       "name": "Reception",
+                 *       "permissions": [
+                 *         "permissions"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["APIKeyWish"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    "Idempotency-Replayed"?: string;
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "created_at": "2026-11-30T09:00:00Z",
+                     *       "expires_at": "2026-11-30T09:00:00Z",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "key": "key",
+                     *       "name": "Reception",
+                     *       "permissions": [
+                     *         "permissions"
+                     *       ],
+                     *       "person": {
+                     *         "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *         "kind": "deb",
+                     *         "name": "Reception"
+                     *       },
+                     *       "used_at": "2026-11-30T09:00:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NewAPIKey"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    revokeOwnAPIKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
             default: components["responses"]["Failed"];
@@ -2678,6 +4297,330 @@ export interface operations {
             default: components["responses"]["Failed"];
         };
     };
+    switchOrganization: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SwitchInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "email": "ada@example.com",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "name": "Reception",
+                     *       "organization": {
+                     *         "code": "code",
+                     *         "created_at": "2026-11-30T09:00:00Z",
+                     *         "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *         "name": "Reception"
+                     *       },
+                     *       "permissions": [
+                     *         "permissions"
+                     *       ],
+                     *       "role": "role"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Person"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    listOwnOrganizations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "code": "code",
+                     *           "current": false,
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "name": "Reception",
+                     *           "role": "role",
+                     *           "state": "active"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["MembershipsOutBody"];
+                };
+            };
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    leaveOrganization: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    getOrganization: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "code",
+                     *       "created_at": "2026-11-30T09:00:00Z",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "name": "Reception"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Organization"];
+                };
+            };
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    updateOrganization: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "code": "code",
+                 *       "name": "Reception"
+                 *     }
+                 */
+                "application/json": components["schemas"]["OrganizationInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "code",
+                     *       "created_at": "2026-11-30T09:00:00Z",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "name": "Reception"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Organization"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    listOrganizations: {
+        parameters: {
+            query?: {
+                /** @description How many items there are on a page at most. */
+                limit?: number;
+                /** @description next of the page before, which was asked with the same sort and filters. */
+                cursor?: string;
+                /** @description Words that each item has to have, whatever their case. */
+                q?: string;
+                /** @description By what the items are sorted; with - before it, from the greatest. */
+                sort?: "name" | "-name" | "code" | "-code" | "created_at" | "-created_at";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "code": "code",
+                     *           "created_at": "2026-11-30T09:00:00Z",
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "name": "Reception"
+                     *         }
+                     *       ],
+                     *       "next": ""
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PageOrganization"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    createOrganization: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description One of your own for each creation, best a random UUID. Asked again with it within a day, the answer is the first one's. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "code": "code",
+                 *       "name": "Reception"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewOrganizationInBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    "Idempotency-Replayed"?: string;
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "code": "code",
+                     *       "created_at": "2026-11-30T09:00:00Z",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "name": "Reception"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Organization"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
     createOwner: {
         parameters: {
             query?: never;
@@ -2713,8 +4656,17 @@ export interface operations {
                      *       "email": "ada@example.com",
                      *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *       "name": "Reception",
+                     *       "organization": {
+                     *         "code": "code",
+                     *         "created_at": "2026-11-30T09:00:00Z",
+                     *         "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *         "name": "Reception"
+                     *       },
+                     *       "permissions": [
+                     *         "permissions"
+                     *       ],
                      *       "public_url": "https://relay.example",
-                     *       "role": "owner"
+                     *       "role": "role"
                      *     }
                      */
                     "application/json": components["schemas"]["SignedIn"];
@@ -2773,6 +4725,466 @@ export interface operations {
             default: components["responses"]["Failed"];
         };
     };
+    listPeople: {
+        parameters: {
+            query?: {
+                /** @description How many items there are on a page at most. */
+                limit?: number;
+                /** @description next of the page before, which was asked with the same sort and filters. */
+                cursor?: string;
+                /** @description Words that each item has to have, whatever their case. */
+                q?: string;
+                /** @description By what the items are sorted; with - before it, from the greatest. */
+                sort?: "name" | "-name" | "created_at" | "-created_at";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "created_at": "2026-11-30T09:00:00Z",
+                     *           "email": "ada@example.com",
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "kind": "person",
+                     *           "name": "Reception",
+                     *           "role": "role",
+                     *           "state": "active"
+                     *         }
+                     *       ],
+                     *       "next": ""
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PageMember"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    createServiceAccount: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description One of your own for each creation, best a random UUID. Asked again with it within a day, the answer is the first one's. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Reception",
+                 *       "role": "role"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewServiceInBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    "Idempotency-Replayed"?: string;
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "created_at": "2026-11-30T09:00:00Z",
+                     *       "email": "ada@example.com",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "kind": "person",
+                     *       "name": "Reception",
+                     *       "role": "role",
+                     *       "state": "active"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Member"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    getPerson: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "created_at": "2026-11-30T09:00:00Z",
+                     *       "email": "ada@example.com",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "identifiers": [
+                     *         {
+                     *           "key": "key",
+                     *           "kind": "email",
+                     *           "text": "text",
+                     *           "verified": false
+                     *         }
+                     *       ],
+                     *       "kind": "person",
+                     *       "name": "Reception",
+                     *       "role": "role",
+                     *       "state": "active",
+                     *       "teams": [
+                     *         {
+                     *           "created_at": "2026-11-30T09:00:00Z",
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "members": 1,
+                     *           "name": "Reception"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Details"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    removePerson: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    updatePerson: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "role": "role",
+                 *       "state": "active"
+                 *     }
+                 */
+                "application/json": components["schemas"]["MemberInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "created_at": "2026-11-30T09:00:00Z",
+                     *       "email": "ada@example.com",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "identifiers": [
+                     *         {
+                     *           "key": "key",
+                     *           "kind": "email",
+                     *           "text": "text",
+                     *           "verified": false
+                     *         }
+                     *       ],
+                     *       "kind": "person",
+                     *       "name": "Reception",
+                     *       "role": "role",
+                     *       "state": "active",
+                     *       "teams": [
+                     *         {
+                     *           "created_at": "2026-11-30T09:00:00Z",
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "members": 1,
+                     *           "name": "Reception"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Details"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    explainAccess: {
+        parameters: {
+            query?: {
+                /** @description On that computer; without it: on the organization. */
+                computer?: string;
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "allowed": [
+                     *         "allowed"
+                     *       ],
+                     *       "by": [
+                     *         {
+                     *           "grant": "grant",
+                     *           "permissions": [
+                     *             "permissions"
+                     *           ],
+                     *           "team": "team"
+                     *         }
+                     *       ],
+                     *       "missing": [
+                     *         {
+                     *           "from": "from",
+                     *           "grant": "grant",
+                     *           "permissions": [
+                     *             "permissions"
+                     *           ],
+                     *           "reason": "inactive"
+                     *         }
+                     *       ],
+                     *       "object": {
+                     *         "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *         "kind": "deb",
+                     *         "name": "Reception"
+                     *       },
+                     *       "person": {
+                     *         "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *         "kind": "deb",
+                     *         "name": "Reception"
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Access"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    addIdentifier: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description One of your own for each creation, best a random UUID. Asked again with it within a day, the answer is the first one's. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "kind": "user_name",
+                 *       "text": "text"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewIdentifierInBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    "Idempotency-Replayed"?: string;
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "key": "key",
+                     *       "kind": "email",
+                     *       "text": "text",
+                     *       "verified": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Identifier"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    removeIdentifier: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+                /** @example user_name */
+                kind: "user_name" | "number";
+                /** @example key */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
     recoverOwner: {
         parameters: {
             query?: never;
@@ -2806,8 +5218,17 @@ export interface operations {
                      *       "email": "ada@example.com",
                      *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *       "name": "Reception",
+                     *       "organization": {
+                     *         "code": "code",
+                     *         "created_at": "2026-11-30T09:00:00Z",
+                     *         "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *         "name": "Reception"
+                     *       },
+                     *       "permissions": [
+                     *         "permissions"
+                     *       ],
                      *       "public_url": "https://relay.example",
-                     *       "role": "owner"
+                     *       "role": "role"
                      *     }
                      */
                     "application/json": components["schemas"]["SignedIn"];
@@ -2865,6 +5286,216 @@ export interface operations {
             };
             401: components["responses"]["SignedOut"];
             403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    listRoles: {
+        parameters: {
+            query?: {
+                /** @description How many items there are on a page at most. */
+                limit?: number;
+                /** @description next of the page before, which was asked with the same sort and filters. */
+                cursor?: string;
+                /** @description Words that each item has to have, whatever their case. */
+                q?: string;
+                /** @description By what the items are sorted; with - before it, from the greatest. */
+                sort?: "name" | "-name" | "created_at" | "-created_at";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "built_in": false,
+                     *           "created_at": "2026-11-30T09:00:00Z",
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "name": "Reception",
+                     *           "permissions": [
+                     *             "permissions"
+                     *           ]
+                     *         }
+                     *       ],
+                     *       "next": ""
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PageRole"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    createRole: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description One of your own for each creation, best a random UUID. Asked again with it within a day, the answer is the first one's. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Reception",
+                 *       "permissions": [
+                 *         "permissions"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewRoleInBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    "Idempotency-Replayed"?: string;
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "built_in": false,
+                     *       "created_at": "2026-11-30T09:00:00Z",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "name": "Reception",
+                     *       "permissions": [
+                     *         "permissions"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Role"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    removeRole: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    updateRole: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Reception",
+                 *       "permissions": [
+                 *         "permissions"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["RoleInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "built_in": false,
+                     *       "created_at": "2026-11-30T09:00:00Z",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "name": "Reception",
+                     *       "permissions": [
+                     *         "permissions"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Role"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
             default: components["responses"]["Failed"];
@@ -3072,6 +5703,7 @@ export interface operations {
                 /**
                  * @example {
                  *       "login": "ada@example.com",
+                 *       "organization": "organization",
                  *       "password": "correct horse battery"
                  *     }
                  */
@@ -3093,8 +5725,17 @@ export interface operations {
                      *       "email": "ada@example.com",
                      *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *       "name": "Reception",
+                     *       "organization": {
+                     *         "code": "code",
+                     *         "created_at": "2026-11-30T09:00:00Z",
+                     *         "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *         "name": "Reception"
+                     *       },
+                     *       "permissions": [
+                     *         "permissions"
+                     *       ],
                      *       "public_url": "https://relay.example",
-                     *       "role": "owner"
+                     *       "role": "role"
                      *     }
                      */
                     "application/json": components["schemas"]["SignedIn"];
@@ -3222,6 +5863,326 @@ export interface operations {
             401: components["responses"]["SignedOut"];
             403: components["responses"]["Forbidden"];
             409: components["responses"]["Conflict"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    listTeams: {
+        parameters: {
+            query?: {
+                /** @description How many items there are on a page at most. */
+                limit?: number;
+                /** @description next of the page before, which was asked with the same sort and filters. */
+                cursor?: string;
+                /** @description Words that each item has to have, whatever their case. */
+                q?: string;
+                /** @description By what the items are sorted; with - before it, from the greatest. */
+                sort?: "name" | "-name" | "created_at" | "-created_at";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "created_at": "2026-11-30T09:00:00Z",
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "members": 1,
+                     *           "name": "Reception"
+                     *         }
+                     *       ],
+                     *       "next": ""
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PageTeam"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    createTeam: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description One of your own for each creation, best a random UUID. Asked again with it within a day, the answer is the first one's. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Reception"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NameBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    "Idempotency-Replayed"?: string;
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "created_at": "2026-11-30T09:00:00Z",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "members": 1,
+                     *       "name": "Reception"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Team"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    removeTeam: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    renameTeam: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Reception"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NameBody"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    listTeamMembers: {
+        parameters: {
+            query?: {
+                /** @description How many items there are on a page at most. */
+                limit?: number;
+                /** @description next of the page before, which was asked with the same sort and filters. */
+                cursor?: string;
+                /** @description Words that each item has to have, whatever their case. */
+                q?: string;
+                /** @description By what the items are sorted; with - before it, from the greatest. */
+                sort?: "name" | "-name" | "created_at" | "-created_at";
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "created_at": "2026-11-30T09:00:00Z",
+                     *           "email": "ada@example.com",
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "kind": "person",
+                     *           "name": "Reception",
+                     *           "role": "role",
+                     *           "state": "active"
+                     *         }
+                     *       ],
+                     *       "next": ""
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PageMember"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    joinTeam: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+                /** @example person */
+                person: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    leaveTeam: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+                /** @example person */
+                person: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
             default: components["responses"]["Failed"];

@@ -7,6 +7,7 @@ import createClient, { type Middleware } from 'openapi-fetch';
 import type { components, paths } from './api.gen';
 
 type Schemas = components['schemas'];
+export type Schema<Name extends keyof Schemas> = Schemas[Name];
 export type Person = Schemas['Person'];
 export type SignedIn = Schemas['SignedIn'];
 export type SignIn = Schemas['SignIn'];
@@ -18,11 +19,16 @@ export type WaitingComputer = Schemas['WaitingComputer'];
 export type AgentFile = Schemas['AgentFile'];
 export type ProblemCode = Schemas['Problem']['code'];
 
+/** One of what somebody is asked to choose from. */
+export type Choice = Schema<'Choice'>;
+
 export class ApiError extends Error {
   override readonly name = 'ApiError';
   readonly status: number; // 0: the relay was not reached
   readonly code: string;
   readonly retryAfter: number | undefined; // seconds
+  /** What to choose from, where the relay asks that. */
+  choices: readonly Choice[] = [];
 
   constructor(status: number, code: string, detail: string, retryAfter?: number) {
     super(detail);
@@ -30,6 +36,12 @@ export class ApiError extends Error {
     this.code = code;
     this.retryAfter = retryAfter;
   }
+}
+
+function choicesOf(problem: unknown): Choice[] {
+  const all: unknown = typeof problem === 'object' && problem ? Reflect.get(problem, 'choices') : undefined;
+  if (!Array.isArray(all)) return [];
+  return all.filter((one): one is Choice => typeof one?.value === 'string' && typeof one?.label === 'string');
 }
 
 const failures: Middleware = {
@@ -42,12 +54,14 @@ const failures: Middleware = {
       return typeof value === 'string' ? value : '';
     };
     const wait = Number(response.headers.get('Retry-After') ?? NaN);
-    throw new ApiError(
+    const error = new ApiError(
       response.status,
       text('code') || (response.status === 401 ? 'unauthorized' : ''),
       text('detail') || text('title'),
       Number.isFinite(wait) ? wait : undefined,
     );
+    error.choices = choicesOf(problem);
+    throw error;
   },
   onError({ error }) {
     return new ApiError(0, 'unreachable', error instanceof Error ? error.message : '');

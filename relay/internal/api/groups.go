@@ -1,0 +1,86 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"oriel/relay/internal/access"
+	"oriel/relay/internal/fault"
+	"oriel/relay/internal/people"
+	"oriel/relay/internal/rights"
+)
+
+type groupsIn struct {
+	ListIn
+	Sort string `query:"sort" enum:"name,-name,path,-path,created_at,-created_at" default:"path" doc:"By path a group comes before those within it."`
+}
+
+type groupOut struct{ Body people.Group }
+
+type newGroupIn struct {
+	KeyIn
+	Body struct {
+		Name     string `json:"name" maxLength:"128"`
+		ParentID string `json:"parent_id,omitempty" maxLength:"64" doc:"Absent: at the top."`
+	}
+}
+
+type groupIn struct {
+	ID   string `path:"id" maxLength:"64"`
+	Body struct {
+		Name     *string `json:"name,omitempty" maxLength:"128"`
+		ParentID *string `json:"parent_id,omitempty" maxLength:"64" doc:"Empty: to the top; absent: where it is."`
+	}
+}
+
+func (a *API) groups() {
+	of := tag("computers")
+	operation(a, "GET", "/groups", "listGroups", "Groups of computers", a.listGroups, of)
+	operation(a, "POST", "/groups", "createGroup", "Make a group", a.createGroup, of, status(http.StatusCreated))
+	operation(a, "PATCH", "/groups/{id}", "updateGroup", "Give a group another name or place", a.updateGroup, of)
+	operation(a, "DELETE", "/groups/{id}", "removeGroup", "Remove an empty group with its grants and policy", a.removeGroup, of, status(http.StatusNoContent))
+}
+
+func (a *API) listGroups(ctx context.Context, in *groupsIn) (*listOut[people.Group], error) {
+	who := callerOf(ctx).who
+	if err := a.require(ctx, rights.GroupsManage, access.Organization); err != nil {
+		return nil, err
+	}
+	return paged(a.o.People.Groups(ctx, who, in.request(in.Sort)))
+}
+
+// group is the object of one; of "", the organization.
+func group(id string) access.Object {
+	if id == "" {
+		return access.Organization
+	}
+	return access.Group(id)
+}
+
+func (a *API) createGroup(ctx context.Context, in *newGroupIn) (*created[people.Group], error) {
+	if err := a.require(ctx, rights.GroupsManage, group(in.Body.ParentID)); err != nil {
+		return nil, err
+	}
+	who := callerOf(ctx).who
+	return once(ctx, a, in.Key, in.Body, func(ctx context.Context) (people.Group, error) {
+		return a.o.People.CreateGroup(ctx, who, in.Body.ParentID, in.Body.Name)
+	})
+}
+
+func (a *API) updateGroup(ctx context.Context, in *groupIn) (*groupOut, error) {
+	if err := a.require(ctx, rights.GroupsManage, access.Group(in.ID)); err != nil {
+		return nil, err
+	}
+	if in.Body.Name == nil && in.Body.ParentID == nil {
+		return nil, fault.Field("name", "say what is to change: name, parent_id or both")
+	}
+	g, err := a.o.People.SaveGroup(ctx, callerOf(ctx).who, in.ID, in.Body.Name, in.Body.ParentID)
+	return &groupOut{g}, err
+}
+
+func (a *API) removeGroup(ctx context.Context, in *idIn) (*struct{}, error) {
+	if err := a.require(ctx, rights.GroupsManage, access.Group(in.ID)); err != nil {
+		return nil, err
+	}
+	return nil, a.o.People.RemoveGroup(ctx, callerOf(ctx).who, in.ID)
+}

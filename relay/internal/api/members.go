@@ -1,0 +1,211 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"oriel/relay/internal/access"
+	"oriel/relay/internal/fault"
+	"oriel/relay/internal/page"
+	"oriel/relay/internal/people"
+	"oriel/relay/internal/rights"
+)
+
+type membersIn struct {
+	ListIn
+	Sort string `query:"sort" enum:"name,-name,created_at,-created_at" default:"name"`
+}
+
+type memberOut struct{ Body people.Details }
+
+type newServiceIn struct {
+	KeyIn
+	Body struct {
+		Name string `json:"name" maxLength:"128"`
+		Role string `json:"role" maxLength:"64" doc:"Id of a role."`
+	}
+}
+
+type memberIn struct {
+	ID   string `path:"id" maxLength:"64"`
+	Body struct {
+		Role  *string `json:"role,omitempty" maxLength:"64" doc:"Id of a role; absent: as it is."`
+		State *string `json:"state,omitempty" enum:"active,inactive" doc:"Absent: as it is. Who becomes inactive is signed out of the organization at once."`
+	}
+}
+
+type identifierIn struct {
+	ID   string `path:"id" maxLength:"64"`
+	Kind string `path:"kind" enum:"user_name,number"`
+	Key  string `path:"key" maxLength:"254"`
+}
+
+type newIdentifierIn struct {
+	KeyIn
+	ID   string `path:"id" maxLength:"64"`
+	Body struct {
+		Kind string `json:"kind" enum:"user_name,number"`
+		Text string `json:"text" maxLength:"128" doc:"A user name, or a number that the organization gave, such as a tax or employee number."`
+	}
+}
+
+type explainIn struct {
+	ID       string `path:"id" maxLength:"64"`
+	Computer string `query:"computer" maxLength:"64" doc:"On that computer; without it: on the organization."`
+}
+
+// Access is what a member may there, and why not the rest.
+type Access struct {
+	Allowed []string   `json:"allowed" nullable:"false"`
+	By      []Because  `json:"by" nullable:"false" doc:"What gives it."`
+	Missing []WhyNot   `json:"missing" nullable:"false"`
+	Person  people.Ref `json:"person"`
+	Object  people.Ref `json:"object"`
+}
+
+// Because is what gives permissions.
+type Because struct {
+	Permissions []string `json:"permissions" nullable:"false"`
+	Grant       string   `json:"grant" doc:"Id; empty: the role as a member."`
+	Team        string   `json:"team" doc:"Id of the team that has the grant; empty: the person."`
+}
+
+// WhyNot is why permissions are lacking.
+type WhyNot struct {
+	Permissions []string `json:"permissions" nullable:"false"`
+	Reason      string   `json:"reason" enum:"inactive,elsewhere,key,needs_approval,outside_hours,not_begun,ended,no_grant"`
+	Grant       string   `json:"grant" doc:"Id of the one that would give it; empty: none."`
+	From        string   `json:"from" doc:"From when on it would; empty: not known."`
+}
+
+type accessOut struct{ Body Access }
+
+func (a *API) members() {
+	of := tag("people")
+	operation(a, "GET", "/people", "listPeople", "Members of the organization", a.listMembers, of)
+	operation(a, "POST", "/people", "createServiceAccount", "Make a service account, which has keys and no sign-in", a.createService, of, status(http.StatusCreated))
+	operation(a, "GET", "/people/{id}", "getPerson", "One member", a.getMember, of)
+	operation(a, "PATCH", "/people/{id}", "updatePerson", "Give a member another role, or another state", a.updateMember, of)
+	operation(a, "DELETE", "/people/{id}", "removePerson", "End a membership with its grants, teams and keys", a.removeMember, of, status(http.StatusNoContent))
+	operation(a, "POST", "/people/{id}/identifiers", "addIdentifier", "Give a member a user name or a number to sign in with", a.addIdentifier, of, status(http.StatusCreated))
+	operation(a, "DELETE", "/people/{id}/identifiers/{kind}/{key}", "removeIdentifier", "Take a user name or a number away", a.removeIdentifier, of, status(http.StatusNoContent))
+	operation(a, "GET", "/people/{id}/access", "explainAccess", "What a member may, and why", a.explain, of)
+}
+
+func (a *API) managesPeople(ctx context.Context) (access.Identity, error) {
+	return callerOf(ctx).who, a.require(ctx, rights.PeopleManage, access.Organization)
+}
+
+func (a *API) listMembers(ctx context.Context, in *membersIn) (*listOut[people.Member], error) {
+	who, err := a.managesPeople(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return paged(a.o.People.Members(ctx, who, in.request(in.Sort)))
+}
+
+// paged is a page that a room made.
+func paged[T any](p page.Page[T], err error) (*listOut[T], error) {
+	if err != nil {
+		return nil, err
+	}
+	return &listOut[T]{p}, nil
+}
+
+func (a *API) createService(ctx context.Context, in *newServiceIn) (*created[people.Member], error) {
+	who, err := a.managesPeople(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return once(ctx, a, in.Key, in.Body, func(ctx context.Context) (people.Member, error) {
+		return a.o.People.CreateService(ctx, who, in.Body.Name, in.Body.Role)
+	})
+}
+
+func (a *API) getMember(ctx context.Context, in *idIn) (*memberOut, error) {
+	who, err := a.managesPeople(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m, err := a.o.People.Member(ctx, who, in.ID)
+	return &memberOut{m}, err
+}
+
+func (a *API) updateMember(ctx context.Context, in *memberIn) (*memberOut, error) {
+	who, err := a.managesPeople(ctx)
+	if err == nil && in.Body.Role == nil && in.Body.State == nil {
+		err = fault.Field("role", "say what is to change: role, state or both")
+	}
+	if err == nil && in.Body.Role != nil {
+		err = a.o.People.SetRole(ctx, who, in.ID, *in.Body.Role)
+	}
+	if err == nil && in.Body.State != nil {
+		err = a.o.People.SetActive(ctx, who, in.ID, *in.Body.State == "active")
+	}
+	if err != nil {
+		return nil, err
+	}
+	m, err := a.o.People.Member(ctx, who, in.ID)
+	return &memberOut{m}, err
+}
+
+func (a *API) removeMember(ctx context.Context, in *idIn) (*struct{}, error) {
+	who, err := a.managesPeople(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return nil, a.o.People.Remove(ctx, who, in.ID)
+}
+
+func (a *API) addIdentifier(ctx context.Context, in *newIdentifierIn) (*created[people.Identifier], error) {
+	who, err := a.managesPeople(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return once(ctx, a, in.Key, in.Body, func(ctx context.Context) (people.Identifier, error) {
+		return a.o.People.AddIdentifier(ctx, who, in.ID, in.Body.Kind, in.Body.Text)
+	})
+}
+
+func (a *API) removeIdentifier(ctx context.Context, in *identifierIn) (*struct{}, error) {
+	who, err := a.managesPeople(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return nil, a.o.People.RemoveIdentifier(ctx, who, in.ID, in.Kind, in.Key)
+}
+
+func (a *API) explain(ctx context.Context, in *explainIn) (*accessOut, error) {
+	who, err := a.managesPeople(ctx)
+	if err != nil {
+		return nil, err
+	}
+	on := access.Organization
+	if in.Computer != "" {
+		on = access.Computer(in.Computer)
+	}
+	why, err := a.o.Access.Explain(ctx, who, in.ID, rights.Everything, on)
+	if err != nil {
+		return nil, err
+	}
+	out := Access{Allowed: (rights.Everything &^ why.Lacking).Words(), By: []Because{}, Missing: []WhyNot{},
+		Person: people.Ref{Kind: "person", ID: in.ID}, Object: people.Ref{Kind: string(on.Kind), ID: on.ID}}
+	for _, s := range why.By {
+		b := Because{Permissions: s.Gives.Words()}
+		if s.Grant != nil {
+			b.Grant, b.Team = s.Grant.ID, s.Grant.Team
+		}
+		out.By = append(out.By, b)
+	}
+	for _, m := range why.Missing {
+		n := WhyNot{Permissions: m.What.Words(), Reason: string(m.Reason)}
+		if m.Grant != nil {
+			n.Grant = m.Grant.ID
+		}
+		if !m.From.IsZero() {
+			n.From = inTime(m.From)
+		}
+		out.Missing = append(out.Missing, n)
+	}
+	return &accessOut{out}, nil
+}

@@ -1,0 +1,180 @@
+package config
+
+import (
+	"strings"
+	"time"
+)
+
+// Commands about people, as Parse returns them.
+const (
+	OrgList   = "org list"
+	OrgCreate = "org create <code> <name>"
+	OrgRename = "org rename <code>"
+
+	PersonList       = "person list"
+	PersonInvite     = "person invite <email>"
+	PersonRole       = "person role <login> <role>"
+	PersonActivate   = "person activate <login>"
+	PersonDeactivate = "person deactivate <login>"
+	PersonRemove     = "person remove <login>"
+
+	RoleList   = "role list"
+	RoleCreate = "role create <name> <permissions>"
+	RoleRemove = "role remove <id>"
+
+	GrantList   = "grant list"
+	GrantCreate = "grant create <role>"
+	GrantRevoke = "grant revoke <id>"
+
+	APIKeyList   = "api-key list"
+	APIKeyCreate = "api-key create <name> <permissions>"
+	APIKeyRevoke = "api-key revoke <id>"
+)
+
+// Admin is what a command about people was told. Names of things are as a person types
+// them: an organization's code, a login, the id or the name of a role.
+type Admin struct {
+	Organization string // code; empty: the first one
+	Code, Name   string // of an organization, a role or a key
+	NewCode      string
+	Owner        string // login of who owns a new organization
+	Login        string // of a person, or the name of a service account
+	Email        string
+	Role         string
+	Permissions  []string
+	ID           string
+	Team         string // name
+	Group        string // name, or names from the top with slashes between
+	Computer     string // id or name
+	Until        *time.Time
+	Approval     bool
+	Lifetime     time.Duration
+}
+
+type inOrganization struct {
+	Organization string `help:"Code of the organization (default: the first)." placeholder:"CODE"`
+}
+
+// adminFlags are the commands about people.
+type adminFlags struct {
+	Org struct {
+		List   struct{} `cmd:"" help:"List all organizations: code and name."`
+		Create struct {
+			Code  string `arg:"" help:"2 to 32 letters a to z, digits and hyphens."`
+			Name  string `arg:"" help:"Shown to people."`
+			Owner string `help:"Who owns it: a login." required:"" placeholder:"LOGIN"`
+		} `cmd:"" help:"Make an organization."`
+		Rename struct {
+			Code    string `arg:"" help:"As it is."`
+			Title   string `help:"Another name." placeholder:"NAME"`
+			NewCode string `name:"code" help:"Another code." placeholder:"CODE"`
+		} `cmd:"" help:"Give an organization another name or code."`
+	} `cmd:"" help:"Organizations."`
+	Person struct {
+		inOrganization
+		List   struct{} `cmd:"" help:"List members: id, kind, state, role, name and e-mail address."`
+		Invite struct {
+			Email  string `arg:""`
+			Role   string `help:"Id or name of a role." default:"member" placeholder:"ROLE"`
+			Called string `help:"How to address them." placeholder:"NAME"`
+		} `cmd:"" help:"Print a link with which somebody becomes a member, good once and for a week."`
+		Role struct {
+			Login string `arg:""`
+			Role  string `arg:""`
+		} `cmd:"" help:"Give a member another role."`
+		Activate   loginArg `cmd:"" help:"Let a member sign in again."`
+		Deactivate loginArg `cmd:"" help:"Sign a member out and let them in no more."`
+		Remove     loginArg `cmd:"" help:"End a membership, with its grants, teams and keys."`
+	} `cmd:"" help:"Members of an organization."`
+	Role struct {
+		inOrganization
+		List   struct{} `cmd:"" help:"List roles: id, name and permissions."`
+		Create struct {
+			Name        string   `arg:""`
+			Permissions []string `arg:"" help:"Words, such as: see connect control."`
+		} `cmd:"" help:"Make a role."`
+		Remove struct {
+			ID string `arg:""`
+		} `cmd:"" help:"Remove a role that nobody has."`
+	} `cmd:"" help:"Roles."`
+	Grant struct {
+		inOrganization
+		List   struct{} `cmd:"" help:"List grants: id, who, role and on what."`
+		Create struct {
+			Role     string `arg:""`
+			Person   string `help:"Who gets it: a login." placeholder:"LOGIN" xor:"who" required:""`
+			Team     string `help:"Or a team: its name." placeholder:"NAME" xor:"who" required:""`
+			Group    string `help:"On a group: its name, or names from the top with slashes between." placeholder:"NAME" xor:"what"`
+			Computer string `help:"On a computer: its id or name (default: on everything)." placeholder:"COMPUTER" xor:"what"`
+			Until    string `help:"Its end, such as 2027-01-31T18:00:00Z." placeholder:"TIME"`
+			Approval bool   `help:"A second person has to agree each time."`
+		} `cmd:"" help:"Give a role on something."`
+		Revoke struct {
+			ID string `arg:""`
+		} `cmd:"" help:"Take a grant back."`
+	} `cmd:"" help:"Who has which role on what."`
+	APIKey struct {
+		inOrganization
+		List   struct{} `cmd:"" help:"List keys: id, owner, name and permissions."`
+		Create struct {
+			Name        string   `arg:"" help:"What uses it."`
+			Permissions []string `arg:"" help:"Words, such as: see journal."`
+			Service     string   `help:"Name of the service account that owns it." required:"" placeholder:"NAME"`
+			Days        int      `help:"How long it is good; 0: for ever." default:"90" placeholder:"N"`
+		} `cmd:"" help:"Print a new key for the API."`
+		Revoke struct {
+			ID string `arg:""`
+		} `cmd:"" help:"Make a key worthless."`
+	} `cmd:"" name:"api-key" help:"Keys for the API."`
+}
+
+type loginArg struct {
+	Login string `arg:"" help:"E-mail address, user name or number, or a service account's name."`
+}
+
+// admin is what command was told.
+func (f *adminFlags) admin(command string, p *Problems) Admin {
+	switch command {
+	case OrgCreate:
+		return Admin{Code: f.Org.Create.Code, Name: f.Org.Create.Name, Owner: f.Org.Create.Owner}
+	case OrgRename:
+		return Admin{Code: f.Org.Rename.Code, Name: f.Org.Rename.Title, NewCode: f.Org.Rename.NewCode}
+	}
+	area, _, _ := strings.Cut(command, " ")
+	in := map[string]string{"person": f.Person.Organization, "role": f.Role.Organization, "grant": f.Grant.Organization, "api-key": f.APIKey.Organization}
+	a := Admin{Organization: in[area]}
+	switch command {
+	case PersonInvite:
+		a.Email, a.Role, a.Name = f.Person.Invite.Email, f.Person.Invite.Role, f.Person.Invite.Called
+	case PersonRole:
+		a.Login, a.Role = f.Person.Role.Login, f.Person.Role.Role
+	case PersonActivate:
+		a.Login = f.Person.Activate.Login
+	case PersonDeactivate:
+		a.Login = f.Person.Deactivate.Login
+	case PersonRemove:
+		a.Login = f.Person.Remove.Login
+	case RoleCreate:
+		a.Name, a.Permissions = f.Role.Create.Name, f.Role.Create.Permissions
+	case RoleRemove:
+		a.ID = f.Role.Remove.ID
+	case GrantCreate:
+		g := f.Grant.Create
+		a.Role, a.Login, a.Team, a.Group, a.Computer, a.Approval = g.Role, g.Person, g.Team, g.Group, g.Computer, g.Approval
+		if g.Until != "" {
+			t, err := time.Parse(time.RFC3339, g.Until)
+			if err != nil {
+				p.add("until: %q is no time; write it as 2027-01-31T18:00:00Z", g.Until)
+			}
+			a.Until = &t
+		}
+	case GrantRevoke:
+		a.ID = f.Grant.Revoke.ID
+	case APIKeyCreate:
+		k := f.APIKey.Create
+		a.Name, a.Permissions, a.Login, a.Lifetime = k.Name, k.Permissions, k.Service, time.Duration(k.Days)*24*time.Hour
+	case APIKeyRevoke:
+		a.ID = f.APIKey.Revoke.ID
+	}
+	return a
+}

@@ -1,0 +1,129 @@
+package people
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"oriel/relay/internal/access"
+	"oriel/relay/internal/audit"
+	"oriel/relay/internal/page"
+	"oriel/relay/internal/rights"
+	"oriel/relay/internal/store"
+)
+
+// Group is a named set of computers, in a tree.
+type Group struct {
+	ID        string    `json:"id"`
+	ParentID  string    `json:"parent_id" doc:"Empty: at the top."`
+	Name      string    `json:"name"`
+	Path      []string  `json:"path" nullable:"false" doc:"Ids from the top to its own."`
+	Computers int64     `json:"computers" doc:"How many are in it, without those of its own groups."`
+	CreatedAt time.Time `json:"created_at"`
+}
+
+func groupOf(g store.Group) Group {
+	path := g.Upwards()
+	for i, j := 0, len(path)-1; i < j; i, j = i+1, j-1 {
+		path[i], path[j] = path[j], path[i]
+	}
+	return Group{ID: g.ID, ParentID: g.ParentID, Name: g.Name, Path: path, Computers: g.Computers, CreatedAt: at(g.CreatedAt)}
+}
+
+// Groups are a page of those that who may see something of, and the groups around them,
+// without which there is no tree.
+func (p *People) Groups(ctx context.Context, who access.Identity, r page.Request) (page.Page[Group], error) {
+	rows, err := p.o.Store.Groups(who.Organization).List(ctx, r)
+	return each(rows, err, groupOf)
+}
+
+// Group is one. Errors: store.ErrNotFound.
+func (p *People) Group(ctx context.Context, who access.Identity, id string) (Group, error) {
+	g, err := p.o.Store.Groups(who.Organization).Get(ctx, id)
+	if err != nil {
+		return Group{}, fmt.Errorf("look up a group: %w", err)
+	}
+	return groupOf(g), nil
+}
+
+// CreateGroup makes one in another; of "", at the top. Errors: store.ErrNotFound,
+// store.ErrGroupTree, store.ErrLimit, fault.Field.
+func (p *People) CreateGroup(ctx context.Context, who access.Identity, parent, name string) (Group, error) {
+	name, err := nameOf("name", name)
+	if err != nil {
+		return Group{}, err
+	}
+	row := store.Group{ID: store.NewID(), ParentID: parent, Name: name, CreatedAt: p.now()}
+	groups := p.o.Store.Groups(who.Organization)
+	if err := groups.Add(ctx, who.Actor().Did(audit.GroupMade, "group", row.ID, "name", name, "parent", parent), row); err != nil {
+		return Group{}, fmt.Errorf("make a group: %w", err)
+	}
+	return p.Group(ctx, who, row.ID)
+}
+
+// SaveGroup gives one another name, another place, or both; nil: as it is. What is moved
+// gets the grants of its new place: who lacks those cannot give them, so that moving needs
+// all that is about computers at both places. Errors: ErrGives, store.ErrNotFound,
+// store.ErrGroupTree, fault.Field.
+func (p *People) SaveGroup(ctx context.Context, who access.Identity, id string, name, parent *string) (Group, error) {
+	groups := p.o.Store.Groups(who.Organization)
+	if _, err := groups.Get(ctx, id); err != nil {
+		return Group{}, fmt.Errorf("look up a group: %w", err)
+	}
+	if name != nil {
+		text, err := nameOf("name", *name)
+		if err != nil {
+			return Group{}, err
+		}
+		if err := groups.Rename(ctx, who.Actor().Did(audit.GroupRenamed, "group", id, "name", text), id, text); err != nil {
+			return Group{}, fmt.Errorf("rename a group: %w", err)
+		}
+	}
+	if parent != nil {
+		if err := p.mayMove(ctx, who, access.Group(id), *parent); err != nil {
+			return Group{}, err
+		}
+		if err := groups.Move(ctx, who.Actor().Did(audit.GroupMoved, "group", id, "parent", *parent), id, *parent); err != nil {
+			return Group{}, fmt.Errorf("move a group: %w", err)
+		}
+		p.done(who, "", audit.GroupMoved)
+	}
+	return p.Group(ctx, who, id)
+}
+
+// mayMove says ErrGives where who does not manage groups at both ends.
+func (p *People) mayMove(ctx context.Context, who access.Identity, what access.Object, parent string) error {
+	to := access.Organization
+	if parent != "" {
+		to = access.Group(parent)
+	}
+	err := p.mayGive(ctx, who, rights.GroupsManage, what)
+	if err == nil {
+		err = p.mayGive(ctx, who, rights.GroupsManage, to)
+	}
+	return err
+}
+
+// RemoveGroup forgets an empty one with its grants and policy. Errors:
+// store.ErrNotFound, store.ErrInUse.
+func (p *People) RemoveGroup(ctx context.Context, who access.Identity, id string) error {
+	if err := p.o.Store.Groups(who.Organization).Remove(ctx, who.Actor().Did(audit.GroupRemoved, "group", id), id); err != nil {
+		return fmt.Errorf("remove a group: %w", err)
+	}
+	p.done(who, "", audit.GroupRemoved)
+	return nil
+}
+
+// MoveComputer puts a computer into a group; of "", into none. Errors: ErrGives,
+// store.ErrNotFound.
+func (p *People) MoveComputer(ctx context.Context, who access.Identity, computer, group string) error {
+	if err := p.mayMove(ctx, who, access.Computer(computer), group); err != nil {
+		return err
+	}
+	err := p.o.Store.Computers(who.Organization).SetGroup(ctx, who.Actor().Did(audit.ComputerMoved, "computer", computer, "group", group), computer, group)
+	if err != nil {
+		return fmt.Errorf("move a computer: %w", err)
+	}
+	p.done(who, "", audit.ComputerMoved)
+	return nil
+}

@@ -1,0 +1,230 @@
+package people_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"oriel/relay/internal/access"
+	"oriel/relay/internal/audit"
+	"oriel/relay/internal/fault"
+	"oriel/relay/internal/page"
+	"oriel/relay/internal/people"
+	"oriel/relay/internal/relaytest"
+	"oriel/relay/internal/rights"
+	"oriel/relay/internal/store"
+	"oriel/relay/internal/store/storetest"
+)
+
+func TestMain(m *testing.M) { storetest.Main(m) }
+
+// office is a relay with its owner.
+type office struct {
+	*testing.T
+	*relaytest.Node
+	*people.People
+	owner access.Identity
+}
+
+func open(t *testing.T) office {
+	t.Helper()
+	n := relaytest.StartNode(t, relaytest.NodeOptions{})
+	owner, _ := n.Owner(t)
+	return office{t, n, people.New(people.Options{Store: n.Store, Access: n.Access}), owner}
+}
+
+func (o office) fails(what string, err, want error) {
+	o.Helper()
+	if !errors.Is(err, want) {
+		o.Errorf("%s: %v, want %v", what, err, want)
+	}
+}
+
+func must[T any](t *testing.T) func(T, error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// Rule: nobody gives what they lack, by a role, a member's role, a grant, a team or a key.
+func TestNobodyGivesWhatTheyLack(t *testing.T) {
+	o := open(t)
+	ctx := t.Context()
+	admin, _ := o.Node.Member(t, store.RoleAdmin)
+	viewer, _ := o.Node.Member(t, store.RoleViewer)
+	_, err := o.CreateRole(ctx, admin, "boss", []string{"organization"})
+	o.fails("a role with what an admin lacks", err, people.ErrGives)
+	o.fails("owner, by an admin", o.SetRole(ctx, admin, viewer.PersonID, store.RoleOwner), people.ErrGives)
+	o.fails("from an owner, by an admin", o.SetRole(ctx, admin, o.owner.PersonID, store.RoleViewer), people.ErrGives)
+	o.fails("an owner made inactive by an admin", o.SetActive(ctx, admin, o.owner.PersonID, false), people.ErrGives)
+	o.fails("an owner removed by an admin", o.Remove(ctx, admin, o.owner.PersonID), people.ErrGives)
+	_, err = o.CreateService(ctx, admin, "robot", store.RoleOwner)
+	o.fails("a service account that owns", err, people.ErrGives)
+	boss := must[people.Role](t)(o.CreateRole(ctx, o.owner, "boss", []string{"organization", "see"}))
+	_, err = o.SaveRole(ctx, admin, boss.ID, nil, &[]string{"see"})
+	o.fails("a role of more than an admin has, made less", err, people.ErrGives)
+	team := must[people.Team](t)(o.CreateTeam(ctx, o.owner, "bosses"))
+	must[people.Grant](t)(o.CreateGrant(ctx, o.owner, people.NewGrant{Subject: people.Ref{Kind: "team", ID: team.ID}, Object: people.Ref{Kind: "organization"}, Role: boss.ID}))
+	o.fails("into a team that has more", o.JoinTeam(ctx, admin, team.ID, viewer.PersonID), people.ErrGives)
+	robot := must[people.Member](t)(o.CreateService(ctx, admin, "robot", store.RoleViewer))
+	_, err = o.CreateKey(ctx, admin, robot.ID, "k", []string{"organization"}, time.Hour)
+	o.fails("a key of more than its maker has", err, people.ErrGives)
+	if err := o.SetRole(ctx, admin, viewer.PersonID, store.RoleOperator); err != nil {
+		t.Errorf("what an admin has: %v", err)
+	}
+}
+
+// Rule: who manages people in a group gives there what they have there, and nothing
+// anywhere else.
+func TestAGroupsAdminGivesInTheGroup(t *testing.T) {
+	o := open(t)
+	ctx := t.Context()
+	role := must[people.Role](t)(o.CreateRole(ctx, o.owner, "site admin", []string{"people.manage", "see", "connect", "control"}))
+	site := must[people.Group](t)(o.CreateGroup(ctx, o.owner, "", "site"))
+	inner := must[people.Group](t)(o.CreateGroup(ctx, o.owner, site.ID, "floor"))
+	other := must[people.Group](t)(o.CreateGroup(ctx, o.owner, "", "other"))
+	admin, _ := o.Node.Member(t, store.RoleMember, store.Grant{Role: role.ID, ObjectKind: store.ObjectGroup, ObjectID: site.ID})
+	guest, _ := o.Node.Member(t, store.RoleMember)
+	give := func(group, role string) error {
+		object := people.Ref{Kind: "organization"}
+		if group != "" {
+			object = people.Ref{Kind: "group", ID: group}
+		}
+		_, err := o.CreateGrant(ctx, admin, people.NewGrant{Subject: people.Ref{Kind: "person", ID: guest.PersonID}, Object: object, Role: role})
+		return err
+	}
+	if err := errors.Join(give(site.ID, store.RoleViewer), give(inner.ID, store.RoleViewer)); err != nil {
+		t.Errorf("within: %v", err)
+	}
+	o.fails("more than they have", give(site.ID, store.RoleOperator), people.ErrGives)
+	o.fails("in another group", give(other.ID, store.RoleViewer), people.ErrGives)
+	o.fails("on everything", give("", store.RoleViewer), people.ErrGives)
+}
+
+// Rule: nobody changes their own access, and the last owner stays.
+func TestTheLastOwnerStays(t *testing.T) {
+	o := open(t)
+	ctx := t.Context()
+	o.fails("one's own role", o.SetRole(ctx, o.owner, o.owner.PersonID, store.RoleViewer), people.ErrOwn)
+	o.fails("leaving as the last owner", o.Leave(ctx, o.owner, store.FirstOrganization), store.ErrLastOwner)
+	second, _ := o.Node.Member(t, store.RoleOwner)
+	if err := o.SetRole(ctx, second, o.owner.PersonID, store.RoleViewer); err != nil {
+		t.Fatal(err)
+	}
+	o.fails("the other one", o.Leave(ctx, second, store.FirstOrganization), store.ErrLastOwner)
+}
+
+// Rule: an approval lets in for its time, on the computer that was asked for, and is given
+// by somebody else who manages people there.
+func TestApprovals(t *testing.T) {
+	o := open(t)
+	ctx := t.Context()
+	agent := relaytest.NewMachine("pc").Connect(t, o.Node, o.Token(t, 1))
+	computer := agent.Welcome.GetComputerId()
+	guest, _ := o.Node.Member(t, store.RoleMember, store.Grant{Role: store.RoleOperator, ObjectKind: store.ObjectComputer, ObjectID: computer, Approval: true})
+	may := func() error { return o.Access.May(ctx, guest, rights.Connect, access.Computer(computer)) }
+	o.fails("before", may(), access.ErrForbidden)
+	asked := must[people.Approval](t)(o.Ask(ctx, guest, computer, "the printer\nagain"))
+	if asked.Reason != "the printer again" || asked.Outcome != "asked" {
+		t.Errorf("asked: %+v", asked)
+	}
+	o.fails("while it is open", may(), access.ErrForbidden)
+	_, err := o.Decide(ctx, guest, asked.ID, true, time.Hour)
+	o.fails("by oneself", err, people.ErrOwn)
+	_, err = o.Decide(ctx, o.owner, asked.ID, true, 48*time.Hour)
+	o.fails("for two days", err, fault.ErrInvalid)
+	if given := must[people.Approval](t)(o.Decide(ctx, o.owner, asked.ID, true, time.Hour)); given.Outcome != "approved" {
+		t.Errorf("given: %+v", given)
+	}
+	if err := may(); err != nil {
+		t.Errorf("after: %v", err)
+	}
+	_, err = o.Decide(ctx, o.owner, asked.ID, false, 0)
+	o.fails("answered twice", err, store.ErrConflict)
+	other, _ := o.Node.Member(t, store.RoleMember)
+	_, err = o.Ask(ctx, other, computer, "")
+	o.fails("who has no grant", err, people.ErrNoApproval)
+}
+
+// Rule: a key is good for what it holds and its owner has, until it is revoked.
+func TestKeys(t *testing.T) {
+	o := open(t)
+	ctx := t.Context()
+	robot := must[people.Member](t)(o.CreateService(ctx, o.owner, "nightly report", store.RoleViewer))
+	made := must[people.NewAPIKey](t)(o.CreateKey(ctx, o.owner, robot.ID, "report", []string{"connect", "journal"}, time.Hour))
+	come := func(key string) (access.Identity, error) {
+		r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
+		r.Header.Set("Authorization", "Bearer "+key)
+		return o.Access.Identify(r)
+	}
+	who, err := come(made.Key)
+	if err != nil || who.PersonID != robot.ID {
+		t.Fatalf("%+v, %v", who, err)
+	}
+	if may := must[rights.Permission](t)(o.Access.Permissions(ctx, who)); may&^rights.About != rights.See|rights.Connect {
+		t.Errorf("it may %s", may)
+	}
+	list := must[page.Page[people.APIKey]](t)(o.Keys(ctx, o.owner, "", page.Request{Sort: "name"}))
+	if len(list.Items) != 1 || list.Items[0].Person.Name != "nightly report" {
+		t.Errorf("listed: %+v", list.Items)
+	}
+	if err := o.RevokeKey(ctx, o.owner, "", made.ID); err != nil {
+		t.Fatal(err)
+	}
+	_, err = come(made.Key)
+	o.fails("revoked", err, access.ErrSignedOut)
+	_, err = come(access.KeyPrefix + "nonsense")
+	o.fails("made up", err, access.ErrSignedOut)
+	_, err = o.CreateKey(ctx, o.owner, o.owner.PersonID, "never", []string{"sea"}, 0)
+	o.fails("a permission that does not exist", err, fault.ErrInvalid)
+}
+
+// Rule: what is of another organization is as what does not exist.
+func TestOthersAreNotThere(t *testing.T) {
+	o := open(t)
+	ctx := t.Context()
+	theirs := store.OrganizationID(store.NewID())
+	boss := store.Person{ID: store.NewID(), Kind: store.PersonKind, Name: "Boss", State: store.Active}
+	err := o.Store.Organizations().Create(ctx, audit.Command.Did(audit.OrganizationMade, "organization", string(theirs)),
+		store.Organization{ID: theirs, Name: "Theirs", Code: "theirs", CreatedAt: 1}, boss, store.Identifier{Kind: store.Email, Key: "b@x.example", Text: "b@x.example", VerifiedAt: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	them := access.CommandLine(theirs)
+	group := store.Group{ID: store.NewID(), Name: "g", CreatedAt: 1}
+	team := store.Team{ID: store.NewID(), Name: "t", CreatedAt: 1}
+	by := them.Actor().Did(audit.TeamMade, "team", team.ID)
+	if err := errors.Join(o.Store.Groups(theirs).Add(ctx, by, group), o.Store.Teams(theirs).Add(ctx, by, team)); err != nil {
+		t.Fatal(err)
+	}
+	grant := func(subject, object people.Ref) error {
+		_, err := o.CreateGrant(ctx, o.owner, people.NewGrant{Subject: subject, Object: object, Role: store.RoleViewer})
+		return err
+	}
+	own := people.Ref{Kind: "person", ID: o.owner.PersonID}
+	for what, err := range map[string]error{
+		"a role for their boss":  o.SetRole(ctx, o.owner, boss.ID, store.RoleViewer),
+		"their boss removed":     o.Remove(ctx, o.owner, boss.ID),
+		"their team renamed":     o.RenameTeam(ctx, o.owner, team.ID, "ours"),
+		"into their team":        o.JoinTeam(ctx, o.owner, team.ID, o.owner.PersonID),
+		"a grant to their team":  grant(people.Ref{Kind: "team", ID: team.ID}, people.Ref{Kind: "organization"}),
+		"a grant to their boss":  grant(people.Ref{Kind: "person", ID: boss.ID}, people.Ref{Kind: "organization"}),
+		"their group removed":    o.RemoveGroup(ctx, o.owner, group.ID),
+		"an identifier for them": second(o.AddIdentifier(ctx, o.owner, boss.ID, "number", "1")),
+		"a key for their boss":   second(o.CreateKey(ctx, o.owner, boss.ID, "k", []string{"see"}, 0)),
+		"a group within theirs":  second(o.CreateGroup(ctx, o.owner, group.ID, "g")),
+	} {
+		o.fails(what, err, store.ErrNotFound)
+	}
+	if err := grant(own, people.Ref{Kind: "group", ID: group.ID}); !errors.Is(err, store.ErrNotFound) && !errors.Is(err, people.ErrGives) {
+		t.Errorf("a grant on their group: %v", err)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
