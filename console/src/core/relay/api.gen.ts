@@ -112,6 +112,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists who did what to what
+         * @description Lists who did what to what. The newest entries come first.
+         */
+        get: operations["listAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Exports the audit as a file
+         * @description Exports the audit as a file. The oldest entries come first, and that it was exported is an entry of its own.
+         */
+        get: operations["exportAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/state": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Says whether the audit is whole
+         * @description Says whether the audit is whole. The relay signs it every few seconds, and reads all of it once a day.
+         */
+        get: operations["getAuditState"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/computers": {
         parameters: {
             query?: never;
@@ -394,6 +454,26 @@ export interface paths {
          * @description Give a group another name or place
          */
         patch: operations["updateGroup"];
+        trace?: never;
+    };
+    "/api/v1/mails": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the mails that the organization's changes sent
+         * @description List the mails that the organization's changes sent. They are kept for 30 days.
+         */
+        get: operations["listMails"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/v1/me": {
@@ -1232,6 +1312,67 @@ export interface components {
             /** @description Read by who decides. */
             reason?: string;
         };
+        AuditEntry: {
+            /**
+             * @description What was done.
+             * @enum {string}
+             */
+            action: "owner_link.made" | "owner.made" | "sign_in.made" | "sign_in.ended" | "sign_in.switched" | "sign_in.refused" | "password.changed" | "password.recovered" | "recovery.made" | "known_key.saved" | "token.made" | "token.revoked" | "computer.enrolled" | "computer.renamed" | "computer.blocked" | "computer.unblocked" | "computer.removed" | "computer.split" | "computer.settled" | "computer.taken_back" | "computer.forgotten" | "session.opened" | "session.carried" | "session.scopes_changed" | "session.ended" | "key.rotated" | "succession.made" | "audit.exported" | "attempt";
+            /** @description Of the person or the computer; empty where it is not known who. */
+            actor_id: string;
+            /** @description person, agent (of a computer), command (the relay's command line) or relay (by its own rules). */
+            actor_kind: string;
+            /** @description As they were called then. */
+            actor_name: string;
+            /** @description IP address that they did it from; empty: at the relay itself. */
+            address: string;
+            /**
+             * Format: date-time
+             * @description When it happened; of several refusals that are one entry, the first.
+             */
+            at: string;
+            /** @description What else there is to say, by name. */
+            details: {
+                [key: string]: string;
+            };
+            /** @description Hexadecimal SHA-256 over this entry and the hash of the one before. */
+            hash: string;
+            object_id: string;
+            /** @description What it was done to: person, computer, session, sign_in, token, relay … */
+            object_kind: string;
+            /** @description Id of the organization whose audit it is in. */
+            organization: string;
+            /**
+             * @description refused: nothing was changed.
+             * @enum {string}
+             */
+            outcome: "done" | "refused";
+            /**
+             * Format: int64
+             * @description Number within the organization, without gaps, in the order in which the changes were made.
+             */
+            sequence: number;
+            /** @description Of a person: the sign-in that they did it with. */
+            sign_in_id: string;
+        };
+        AuditState: {
+            /** @description What is wrong with it, in a sentence; empty: nothing. */
+            fault: string;
+            /**
+             * Format: int64
+             * @description Number up to which the relay has signed; 0: not yet.
+             */
+            signed: number;
+            /** Format: date-time */
+            signed_at?: string;
+            /**
+             * Format: int64
+             * @description Number up to which the relay has found nothing altered or lost; 0: it has not looked yet.
+             */
+            verified: number;
+            /** Format: date-time */
+            verified_at?: string;
+        };
         Because: {
             /** @description Id; empty: the role as a member. */
             grant: string;
@@ -1501,6 +1642,39 @@ export interface components {
             /** Format: date-time */
             since: string;
         };
+        Mail: {
+            /**
+             * Format: int64
+             * @description To hand it to the mail server.
+             */
+            attempts: number;
+            /** Format: date-time */
+            created_at: string;
+            /** @description Why it was not sent, in the mail server's words where it said something; empty: nothing went wrong. */
+            error: string;
+            id: string;
+            /** @description What it is about, such as member.invited. */
+            kind: string;
+            /** @description As BCP 47 has it. */
+            language: string;
+            /**
+             * Format: date-time
+             * @description Next attempt of one that is queued.
+             */
+            next_at?: string;
+            /**
+             * Format: date-time
+             * @description When the mail server took it.
+             */
+            sent_at?: string;
+            /**
+             * @description failed: given up. bounced: the mail server refused it for good.
+             * @enum {string}
+             */
+            state: "queued" | "sent" | "failed" | "bounced";
+            /** @description The recipient's address. */
+            to: string;
+        };
         Member: {
             /** Format: date-time */
             created_at: string;
@@ -1681,6 +1855,11 @@ export interface components {
             /** @description Cursor of the next page; empty: this is the last. */
             next: string;
         };
+        PageAuditEntry: {
+            items: components["schemas"]["AuditEntry"][];
+            /** @description Cursor of the next page; empty: this is the last. */
+            next: string;
+        };
         PageComputer: {
             items: components["schemas"]["Computer"][];
             /** @description Cursor of the next page; empty: this is the last. */
@@ -1703,6 +1882,11 @@ export interface components {
         };
         PageKnownKey: {
             items: components["schemas"]["KnownKey"][];
+            /** @description Cursor of the next page; empty: this is the last. */
+            next: string;
+        };
+        PageMail: {
+            items: components["schemas"]["Mail"][];
             /** @description Cursor of the next page; empty: this is the last. */
             next: string;
         };
@@ -1769,7 +1953,7 @@ export interface components {
              * @description For programs.
              * @enum {string}
              */
-            code: "agent" | "bad_credentials" | "blocked" | "busy" | "conflict" | "cross_origin" | "cursor" | "disk_full" | "draining" | "ended" | "forbidden" | "gives" | "group_tree" | "idempotency_key_in_use" | "idempotency_key_reused" | "in_use" | "internal" | "invalid" | "last_owner" | "limit_reached" | "malformed" | "method_not_allowed" | "metrics_token" | "no_answer" | "no_approval" | "no_file" | "no_preview" | "no_route" | "no_upgrade" | "nodes_apart" | "not_acceptable" | "not_found" | "offer" | "offline" | "overloaded" | "own_access" | "owner_exists" | "owner_token" | "read_only" | "recovery_token" | "session_moved" | "session_scopes" | "ticket_used" | "timeout" | "too_large" | "too_many_requests" | "too_many_sessions" | "too_many_tabs" | "too_many_tries" | "two_machines" | "unauthorized" | "unavailable" | "unimplemented" | "unsupported_media_type" | "which_organization";
+            code: "agent" | "bad_credentials" | "blocked" | "busy" | "conflict" | "cross_origin" | "cursor" | "disk_full" | "draining" | "ended" | "forbidden" | "gives" | "group_tree" | "idempotency_key_in_use" | "idempotency_key_reused" | "in_use" | "internal" | "invalid" | "last_owner" | "limit_reached" | "malformed" | "method_not_allowed" | "metrics_token" | "no_answer" | "no_approval" | "no_file" | "no_preview" | "no_route" | "no_upgrade" | "nodes_apart" | "not_acceptable" | "not_found" | "offer" | "offline" | "overloaded" | "own_access" | "owner_exists" | "owner_token" | "read_only" | "recovery_token" | "session_changing" | "session_moved" | "session_scopes" | "ticket_used" | "timeout" | "too_large" | "too_many_requests" | "too_many_sessions" | "too_many_tabs" | "too_many_tries" | "two_machines" | "unauthorized" | "unavailable" | "unimplemented" | "unsupported_media_type" | "which_organization";
             /** @description One line for people, saying what to do. */
             detail: string;
             /** @description What is wrong with single fields. */
@@ -2675,6 +2859,162 @@ export interface operations {
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    listAudit: {
+        parameters: {
+            query?: {
+                /** @description How many items there are on a page at most. */
+                limit?: number;
+                /** @description next of the page before, which was asked with the same sort and filters. */
+                cursor?: string;
+                /** @description Words that each item has to have, whatever their case. */
+                q?: string;
+                /** @description Id of the person or computer that did it. */
+                actor?: string;
+                /** @description What was done, such as session.opened. */
+                action?: string;
+                object_kind?: string;
+                /** @description Id of what it was done to. */
+                object?: string;
+                outcome?: "done" | "refused";
+                /** @description Not before this time. */
+                from?: string;
+                /** @description Before this time. */
+                until?: string;
+                /** @description By what the items are sorted; with - before it, from the greatest. */
+                sort?: "sequence" | "-sequence";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "action": "owner_link.made",
+                     *           "actor_id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "actor_kind": "actor kind",
+                     *           "actor_name": "actor name",
+                     *           "address": "192.0.2.7",
+                     *           "at": "2026-11-30T09:00:00Z",
+                     *           "details": {},
+                     *           "hash": "hash",
+                     *           "object_id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "object_kind": "object kind",
+                     *           "organization": "organization",
+                     *           "outcome": "done",
+                     *           "sequence": 1,
+                     *           "sign_in_id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11"
+                     *         }
+                     *       ],
+                     *       "next": ""
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PageAuditEntry"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    exportAudit: {
+        parameters: {
+            query?: {
+                /** @description Id of the person or computer that did it. */
+                actor?: string;
+                /** @description What was done, such as session.opened. */
+                action?: string;
+                object_kind?: string;
+                /** @description Id of what it was done to. */
+                object?: string;
+                outcome?: "done" | "refused";
+                /** @description Not before this time. */
+                from?: string;
+                /** @description Before this time. */
+                until?: string;
+                /** @description Words that each item has to have, whatever their case. */
+                q?: string;
+                /** @description csv: for spreadsheets; jsonl: an entry of the list in each line, which is exact. */
+                format?: "csv" | "jsonl";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The entries */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/jsonl": string;
+                    "text/csv; charset=utf-8": string;
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    getAuditState: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "fault": "fault",
+                     *       "signed": 1,
+                     *       "signed_at": "2026-11-30T09:00:00Z",
+                     *       "verified": 1,
+                     *       "verified_at": "2026-11-30T09:00:00Z"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["AuditState"];
+                };
+            };
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
             default: components["responses"]["Failed"];
@@ -3613,7 +3953,7 @@ export interface operations {
                      *                   "days"
                      *                 ],
                      *                 "from": "from",
-                     *                 "to": "to"
+                     *                 "to": "ada@example.com"
                      *               }
                      *             ],
                      *             "zone": "zone"
@@ -3672,7 +4012,7 @@ export interface operations {
                  *               "days"
                  *             ],
                  *             "from": "from",
-                 *             "to": "to"
+                 *             "to": "ada@example.com"
                  *           }
                  *         ],
                  *         "zone": "zone"
@@ -3714,7 +4054,7 @@ export interface operations {
                      *               "days"
                      *             ],
                      *             "from": "from",
-                     *             "to": "to"
+                     *             "to": "ada@example.com"
                      *           }
                      *         ],
                      *         "zone": "zone"
@@ -3988,6 +4328,65 @@ export interface operations {
             409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    listMails: {
+        parameters: {
+            query?: {
+                /** @description How many items there are on a page at most. */
+                limit?: number;
+                /** @description next of the page before, which was asked with the same sort and filters. */
+                cursor?: string;
+                /** @description Words that each item has to have, whatever their case. */
+                q?: string;
+                /** @description By what the items are sorted; with - before it, from the greatest. */
+                sort?: "created_at" | "-created_at";
+                /** @description Only those. */
+                state?: "queued" | "sent" | "failed" | "bounced";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "attempts": 1,
+                     *           "created_at": "2026-11-30T09:00:00Z",
+                     *           "error": "",
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "kind": "deb",
+                     *           "language": "en",
+                     *           "next_at": "2026-11-30T09:00:00Z",
+                     *           "sent_at": "2026-11-30T09:00:00Z",
+                     *           "state": "queued",
+                     *           "to": "ada@example.com"
+                     *         }
+                     *       ],
+                     *       "next": ""
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PageMail"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
