@@ -141,7 +141,7 @@ func (a *Access) Recover(ctx context.Context, token, password string, from Clien
 	}
 	a.Announce(Change{PersonID: p.ID})
 	a.o.Log.Warn("the owner's password was set anew with a link from the command line", "person", p.ID, "address", from.Address, "ended", len(ended))
-	return a.letIn(ctx, p, store.FirstOrganization, from)
+	return a.letOwnerIn(ctx, p, from)
 }
 
 func recoveryError(err error) error {

@@ -44,6 +44,11 @@ func (a *Access) letIn(ctx context.Context, p store.Person, o store.Organization
 	return authorityOf(read, a.o.Now()).identity(from), a.cookie(SessionCookie, text, a.o.Absolute), nil
 }
 
+// letOwnerIn makes a sign-in of who owns the relay, in the organization that it began with.
+func (a *Access) letOwnerIn(ctx context.Context, p store.Person, from Client) (Identity, *http.Cookie, error) {
+	return a.letIn(ctx, p, store.FirstOrganization, from)
+}
+
 // SignOut ends the sign-in of r and returns the cookie that removes it.
 func (a *Access) SignOut(r *http.Request) (*http.Cookie, error) {
 	if c, err := r.Cookie(a.cookieName(SessionCookie)); err == nil && len(c.Value) <= maxToken {
@@ -104,7 +109,7 @@ func (a *Access) CreateOwner(ctx context.Context, token, name, email, password s
 		return Identity{}, nil, err
 	}
 	a.o.Log.Info("the owner's account was made", "person", p.ID, "address", from.Address)
-	return a.letIn(ctx, p, store.FirstOrganization, from)
+	return a.letOwnerIn(ctx, p, from)
 }
 
 func ownerError(err error) error {

@@ -13,7 +13,6 @@ import (
 type approvalsIn struct {
 	ListIn
 	Sort string `query:"sort" enum:"asked_at,-asked_at" default:"-asked_at"`
-	Own  bool   `query:"own" doc:"One's own, also those that were answered; else all that wait for an answer."`
 }
 
 type approvalOut struct{ Body people.Approval }
@@ -27,7 +26,7 @@ type askIn struct {
 }
 
 type approveIn struct {
-	ID   string `path:"id" maxLength:"64"`
+	ID   string `path:"id" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" patternDescription:"an id"`
 	Body struct {
 		Minutes int `json:"minutes,omitempty" minimum:"15" maximum:"1440" default:"60" doc:"How long it holds."`
 	}
@@ -35,23 +34,27 @@ type approveIn struct {
 
 func (a *API) approvals() {
 	of := tag("people")
-	operation(a, "GET", "/approvals", "listApprovals", "Who asks to be let in by a second person", a.listApprovals, of)
+	operation(a, "GET", "/approvals", "listApprovals", "Who asks to be let in by a second person, and waits for an answer", a.listApprovals, of)
+	operation(a, "GET", "/me/approvals", "listOwnApprovals", "What the caller asked for, with the answers", a.listOwnApprovals, of)
 	operation(a, "POST", "/approvals", "askApproval", "Ask a second person to be let in to a computer", a.askApproval, of, status(http.StatusCreated))
 	operation(a, "POST", "/approvals/{id}/approve", "approve", "Let somebody in for a time", a.approve, of)
 	operation(a, "POST", "/approvals/{id}/refuse", "refuseApproval", "Do not let somebody in", a.refuseApproval, of)
 }
 
 func (a *API) listApprovals(ctx context.Context, in *approvalsIn) (*listOut[people.Approval], error) {
-	who, err := callerOf(ctx).who, error(nil)
-	if in.Own {
-		who, err = a.requireOwn(ctx)
-	} else {
-		err = a.require(ctx, rights.PeopleManage, access.Organization)
-	}
+	who, err := a.managesPeople(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return paged(a.o.People.Approvals(ctx, who, in.Own, in.request(in.Sort)))
+	return paged(a.o.People.Approvals(ctx, who, false, in.request(in.Sort)))
+}
+
+func (a *API) listOwnApprovals(ctx context.Context, in *approvalsIn) (*listOut[people.Approval], error) {
+	who, err := a.requireOwn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return paged(a.o.People.Approvals(ctx, who, true, in.request(in.Sort)))
 }
 
 func (a *API) askApproval(ctx context.Context, in *askIn) (*created[people.Approval], error) {

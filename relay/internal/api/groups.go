@@ -26,7 +26,7 @@ type newGroupIn struct {
 }
 
 type groupIn struct {
-	ID   string `path:"id" maxLength:"64"`
+	ID   string `path:"id" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" patternDescription:"an id"`
 	Body struct {
 		Name     *string `json:"name,omitempty" maxLength:"128"`
 		ParentID *string `json:"parent_id,omitempty" maxLength:"64" doc:"Empty: to the top; absent: where it is."`

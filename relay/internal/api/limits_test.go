@@ -12,6 +12,7 @@ import (
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/api"
 	"oriel/relay/internal/audit"
+	"oriel/relay/internal/people"
 	"oriel/relay/internal/relaytest"
 	"oriel/relay/internal/rights"
 	"oriel/relay/internal/store"
@@ -21,13 +22,14 @@ import (
 // limited is an API with limits, a clock set by hand, and the owner's browser at it.
 func limited(t *testing.T, l api.Limits) (*client, *time.Time) {
 	t.Helper()
-	a, err := access.New(t.Context(), storetest.Open(t, storetest.SQLite(t)), access.Options{Hash: access.HashCost{MemoryKiB: 64, Passes: 1}})
+	s := storetest.Open(t, storetest.SQLite(t))
+	a, err := access.New(t.Context(), s, access.Options{Hash: access.HashCost{MemoryKiB: 64, Passes: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	now := time.UnixMilli(0)
 	l.Now = func() time.Time { return now }
-	c := &client{t: t, h: api.New(api.Options{Access: a, Relay: relay{}, Limits: l}).Handler()}
+	c := &client{t: t, h: api.New(api.Options{Access: a, People: people.New(people.Options{Store: s, Access: a}), Relay: relay{}, Limits: l}).Handler()}
 	token, err := a.NewOwnerToken(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -27,7 +27,7 @@ type newServiceIn struct {
 }
 
 type memberIn struct {
-	ID   string `path:"id" maxLength:"64"`
+	ID   string `path:"id" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" patternDescription:"an id"`
 	Body struct {
 		Role  *string `json:"role,omitempty" maxLength:"64" doc:"Id of a role; absent: as it is."`
 		State *string `json:"state,omitempty" enum:"active,inactive" doc:"Absent: as it is. Who becomes inactive is signed out of the organization at once."`
@@ -35,14 +35,14 @@ type memberIn struct {
 }
 
 type identifierIn struct {
-	ID   string `path:"id" maxLength:"64"`
+	ID   string `path:"id" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" patternDescription:"an id"`
 	Kind string `path:"kind" enum:"user_name,number"`
-	Key  string `path:"key" maxLength:"254"`
+	Key  string `path:"key" maxLength:"254" pattern:"^[^\\x00-\\x1f/]+$" patternDescription:"one line, without slashes" doc:"As listed with the member."`
 }
 
 type newIdentifierIn struct {
 	KeyIn
-	ID   string `path:"id" maxLength:"64"`
+	ID   string `path:"id" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" patternDescription:"an id"`
 	Body struct {
 		Kind string `json:"kind" enum:"user_name,number"`
 		Text string `json:"text" maxLength:"128" doc:"A user name, or a number that the organization gave, such as a tax or employee number."`
@@ -50,7 +50,7 @@ type newIdentifierIn struct {
 }
 
 type explainIn struct {
-	ID       string `path:"id" maxLength:"64"`
+	ID       string `path:"id" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" patternDescription:"an id"`
 	Computer string `query:"computer" maxLength:"64" doc:"On that computer; without it: on the organization."`
 }
 

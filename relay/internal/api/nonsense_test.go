@@ -95,7 +95,10 @@ func ofPath(path, name string) (all []nonsense) {
 		"NUL": "%00", "no UTF-8": "%ff%fe", "bidirectional": "%E2%80%AEexe", "a control character": "a%0ab", "SQL": "%27%20OR%201=1--",
 		"another path": "..%2f..%2fetc%2fpasswd", "too long": strings.Repeat("a", 65), "far too long": strings.Repeat("a", 8<<10),
 	} {
-		all = append(all, nonsense{what: name + " in the path is " + what, path: strings.Replace(path, "{"+name+"}", value, 1), at: name})
+		if name == "key" && (what == "SQL" || what == "too long") {
+			continue // what somebody is named by may be such a text
+		}
+		all = append(all, nonsense{what: name + " in the path is " + what, path: sound.Replace(strings.Replace(path, "{"+name+"}", value, 1)), at: name})
 	}
 	return all
 }

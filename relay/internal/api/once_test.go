@@ -15,6 +15,7 @@ import (
 	"oriel/relay/internal/api"
 	"oriel/relay/internal/audit"
 	"oriel/relay/internal/fleet"
+	"oriel/relay/internal/people"
 	"oriel/relay/internal/relaytest"
 	"oriel/relay/internal/replay"
 	"oriel/relay/internal/store"
@@ -27,34 +28,94 @@ type creation struct {
 	before func(t *testing.T, n *relaytest.Node) (path, body string)
 	status int
 	action audit.Action
+	// who asks; nil: the owner.
+	who func(t *testing.T, n *relaytest.Node) *http.Cookie
+}
+
+// enrolled has the computer c1 be there.
+func enrolled(t *testing.T, n *relaytest.Node) {
+	t.Helper()
+	token, err := trust.ParseToken(n.Token(t, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := store.Computer{ID: "c1", MachineKey: []byte("machine"), HostName: "pc", AddedAt: 1}
+	if err := n.Store.Agents().Enroll(t.Context(), audit.Relay.Did(audit.ComputerEnrolled, "computer", c.ID), &c, token.Public()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// colleague is somebody in the organization.
+func colleague(t *testing.T, n *relaytest.Node) string {
+	t.Helper()
+	who, _ := n.Member(t, store.RoleViewer)
+	return who.PersonID
+}
+
+// robot is a service account.
+func robot(t *testing.T, n *relaytest.Node) string {
+	t.Helper()
+	p := store.Person{ID: store.NewID(), Kind: store.ServiceKind, Name: "robot", State: store.Active}
+	err := n.Store.Members(store.FirstOrganization).AddPerson(t.Context(), audit.Command.Did(audit.ServiceMade, "person", p.ID), store.Member{Role: store.RoleMember, State: store.Active}, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.ID
 }
 
 var creations = map[string]creation{
 	"createEnrollmentToken": {func(*testing.T, *relaytest.Node) (string, string) {
 		return "/api/v1/enrollment-tokens", `{"note":"for the office","uses":3}`
-	}, 201, audit.TokenMade},
+	}, 201, audit.TokenMade, nil},
+	"createServiceAccount": {func(*testing.T, *relaytest.Node) (string, string) {
+		return "/api/v1/people", `{"name":"robot","role":"viewer"}`
+	}, 201, audit.ServiceMade, nil},
+	"addIdentifier": {func(t *testing.T, n *relaytest.Node) (string, string) {
+		return "/api/v1/people/" + colleague(t, n) + "/identifiers", `{"kind":"number","text":"4711"}`
+	}, 201, audit.IdentifierAdded, nil},
+	"createRole": {func(*testing.T, *relaytest.Node) (string, string) {
+		return "/api/v1/roles", `{"name":"helper","permissions":["connect"]}`
+	}, 201, audit.RoleMade, nil},
+	"createTeam": {func(*testing.T, *relaytest.Node) (string, string) {
+		return "/api/v1/teams", `{"name":"first level"}`
+	}, 201, audit.TeamMade, nil},
+	"createGroup": {func(*testing.T, *relaytest.Node) (string, string) {
+		return "/api/v1/groups", `{"name":"Munich"}`
+	}, 201, audit.GroupMade, nil},
+	"createGrant": {func(t *testing.T, n *relaytest.Node) (string, string) {
+		return "/api/v1/grants", `{"subject":{"kind":"person","id":"` + colleague(t, n) + `"},"role":"operator","object":{"kind":"organization"}}`
+	}, 201, audit.GrantMade, nil},
+	"askApproval": {func(t *testing.T, n *relaytest.Node) (string, string) {
+		enrolled(t, n)
+		return "/api/v1/approvals", `{"computer":"c1","reason":"the printer"}`
+	}, 201, audit.ApprovalAsked, func(t *testing.T, n *relaytest.Node) *http.Cookie {
+		_, cookie := n.Member(t, store.RoleMember, store.Grant{Role: store.RoleOperator, ObjectKind: store.ObjectComputer, ObjectID: "c1", Approval: true})
+		return cookie
+	}},
+	"createOwnAPIKey": {func(*testing.T, *relaytest.Node) (string, string) {
+		return "/api/v1/me/api-keys", `{"name":"mine","permissions":["see"]}`
+	}, 201, audit.KeyMade, nil},
+	"createAPIKey": {func(t *testing.T, n *relaytest.Node) (string, string) {
+		return "/api/v1/api-keys", `{"person":"` + robot(t, n) + `","name":"report","permissions":["journal"]}`
+	}, 201, audit.KeyMade, nil},
+	"createOrganization": {func(*testing.T, *relaytest.Node) (string, string) {
+		return "/api/v1/organizations", `{"name":"Acme","code":"acme"}`
+	}, 201, audit.OrganizationMade, nil},
 	"splitComputer": {func(t *testing.T, n *relaytest.Node) (string, string) {
-		token, err := trust.ParseToken(n.Token(t, 1))
-		if err != nil {
-			t.Fatal(err)
-		}
-		c := store.Computer{ID: "c1", MachineKey: []byte("machine"), HostName: "pc", AddedAt: 1}
-		if err := n.Store.Agents().Enroll(t.Context(), audit.Relay.Did(audit.ComputerEnrolled, "computer", c.ID), &c, token.Public()); err != nil {
-			t.Fatal(err)
-		}
-		twins := store.Twins{ComputerID: c.ID, First: store.Machine{Instance: "aa"}, Second: store.Machine{Instance: "bb"}}
+		enrolled(t, n)
+		twins := store.Twins{ComputerID: "c1", First: store.Machine{Instance: "aa"}, Second: store.Machine{Instance: "bb"}}
 		if err := n.Store.Computers(store.FirstOrganization).SaveTwins(t.Context(), twins); err != nil {
 			t.Fatal(err)
 		}
 		return "/api/v1/computers/c1/split", `{"mark":"i:bb"}`
-	}, 200, audit.ComputerSplit},
+	}, 200, audit.ComputerSplit, nil},
 	"takeBackComputer": {func(t *testing.T, n *relaytest.Node) (string, string) {
 		w := store.WaitingComputer{ComputerID: "c2", MachineKey: []byte("waiting"), HostName: "lost", Since: 1, SeenAt: 1}
 		if _, err := n.Store.Waiting(store.FirstOrganization).Save(t.Context(), w); err != nil {
 			t.Fatal(err)
 		}
 		return "/api/v1/waiting-computers/c2/take-back", ""
-	}, 200, audit.ComputerTakenBack},
+	}, 200, audit.ComputerTakenBack, nil},
 }
 
 // createNothing are the other operations that POST, and why they take no key.
@@ -66,6 +127,10 @@ var createNothing = map[string]string{
 	"changePassword":   "makes nothing new, and asks for the password that it changes",
 	"refreshInventory": "makes nothing new",
 	"endSession":       "twice is as good as once",
+
+	"switchOrganization": "makes nothing new",
+	"approve":            "an approval is answered once",
+	"refuseApproval":     "an approval is answered once",
 }
 
 // Rule: every operation that creates takes an Idempotency-Key and says whether its
@@ -115,7 +180,7 @@ func TestCreationsTakeAKey(t *testing.T) {
 
 // keyed is an API over a node's rooms, and the owner's browser at it.
 func keyed(t *testing.T, n *relaytest.Node, fleet api.Fleet, cookie *http.Cookie) *client {
-	rest := api.New(api.Options{Access: n.Access, Fleet: fleet, Relay: relay{},
+	rest := api.New(api.Options{Access: n.Access, People: people.New(people.Options{Store: n.Store, Access: n.Access}), Fleet: fleet, Relay: relay{},
 		Answers: replay.New(replay.Options{Store: n.Store, Secret: []byte("the relay's own")})})
 	return &client{t: t, h: rest.Handler(), cookie: cookie.Name + "=" + cookie.Value}
 }
@@ -148,6 +213,9 @@ func TestCreationsAreDoneOnce(t *testing.T) {
 			eachNode(t, func(t *testing.T, n *relaytest.Node) {
 				_, cookie := n.Owner(t)
 				path, body := one.before(t, n)
+				if one.who != nil {
+					cookie = one.who(t, n)
+				}
 				c, other := keyed(t, n, n.Fleet, cookie), keyed(t, n, n.Fleet, cookie)
 				c.key, other.key = `"8e03978e-40d5-43e8-bc93-6894a57f9324"`, `"8e03978e-40d5-43e8-bc93-6894a57f9324"`
 				before := entries(t, n, one.action)
@@ -165,7 +233,9 @@ func TestCreationsAreDoneOnce(t *testing.T) {
 				if n := entries(t, n, one.action) - before; n != 1 {
 					t.Errorf("%d entries of the audit", n)
 				}
-				c.problem(c.do("POST", "/api/v1/enrollment-tokens", `{"note":"another"}`), 422, "idempotency_key_reused")
+				if one.who == nil { // who may make tokens
+					c.problem(c.do("POST", "/api/v1/enrollment-tokens", `{"note":"another"}`), 422, "idempotency_key_reused")
+				}
 				if route := strings.NewReplacer("/c1/", "/c3/", "/c2/", "/c3/").Replace(path); route != path {
 					c.problem(c.do("POST", route, body), 422, "idempotency_key_reused")
 				}

@@ -6,6 +6,7 @@ import (
 
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/fault"
+	"oriel/relay/internal/page"
 	"oriel/relay/internal/people"
 	"oriel/relay/internal/rights"
 	"oriel/relay/internal/store"
@@ -39,10 +40,18 @@ type switchIn struct {
 	}
 }
 
-type membershipsOut struct {
-	Body struct {
-		Items []people.Membership `json:"items" nullable:"false"`
-	}
+type membershipsIn struct {
+	ListIn
+	Sort string `query:"sort" enum:"name,-name,code,-code" default:"name"`
+}
+
+var membershipList = page.List[people.Membership]{
+	ID: func(m people.Membership) string { return m.ID },
+	Keys: map[string]func(people.Membership) string{
+		"name": func(m people.Membership) string { return m.Name },
+		"code": func(m people.Membership) string { return m.Code },
+	},
+	Text: func(m people.Membership) []string { return []string{m.Name, m.Code} },
 }
 
 func (a *API) organizations() {
@@ -56,15 +65,16 @@ func (a *API) organizations() {
 	operation(a, "POST", "/organizations", "createOrganization", "Make an organization that the caller owns", a.createOrganization, of, status(http.StatusCreated))
 }
 
-func (a *API) ownOrganizations(ctx context.Context, _ *nothingIn) (*membershipsOut, error) {
+func (a *API) ownOrganizations(ctx context.Context, in *membershipsIn) (*listOut[people.Membership], error) {
 	who, err := a.requireOwn(ctx)
 	if err != nil {
 		return nil, err
 	}
 	all, err := a.o.People.Memberships(ctx, who)
-	out := &membershipsOut{}
-	out.Body.Items = all
-	return out, err
+	if err != nil {
+		return nil, err
+	}
+	return answer(membershipList, all, in.request(in.Sort))
 }
 
 func (a *API) switchOrganization(ctx context.Context, in *switchIn) (*personOut, error) {

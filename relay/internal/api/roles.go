@@ -19,15 +19,15 @@ type newRoleIn struct {
 	KeyIn
 	Body struct {
 		Name        string   `json:"name" maxLength:"128"`
-		Permissions []string `json:"permissions" maxItems:"64"`
+		Permissions []string `json:"permissions" minItems:"1" maxItems:"64"`
 	}
 }
 
 type roleIn struct {
-	ID   string `path:"id" maxLength:"64"`
+	ID   string `path:"id" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" patternDescription:"an id"`
 	Body struct {
 		Name        *string   `json:"name,omitempty" maxLength:"128"`
-		Permissions *[]string `json:"permissions,omitempty" maxItems:"64" doc:"All that it is to have; absent: as it is."`
+		Permissions *[]string `json:"permissions,omitempty" minItems:"1" maxItems:"64" doc:"All that it is to have; absent: as it is."`
 	}
 }
 

@@ -24,19 +24,19 @@ type newTeamIn struct {
 }
 
 type teamIn struct {
-	ID   string `path:"id" maxLength:"64"`
+	ID   string `path:"id" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" patternDescription:"an id"`
 	Body nameBody
 }
 
 type teamMembersIn struct {
-	ID string `path:"id" maxLength:"64"`
+	ID string `path:"id" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" patternDescription:"an id"`
 	ListIn
 	Sort string `query:"sort" enum:"name,-name,created_at,-created_at" default:"name"`
 }
 
 type teamMemberIn struct {
-	ID     string `path:"id" maxLength:"64"`
-	Person string `path:"person" maxLength:"64"`
+	ID     string `path:"id" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" patternDescription:"an id"`
+	Person string `path:"person" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" patternDescription:"an id"`
 }
 
 func (a *API) teams() {

@@ -13,6 +13,8 @@ import (
 
 	"oriel/relay/internal/api"
 	"oriel/relay/internal/fault"
+	"oriel/relay/internal/notify/mail"
+	"oriel/relay/internal/people"
 	"oriel/relay/internal/relaytest"
 	"oriel/relay/internal/replay"
 	"oriel/relay/internal/store/storetest"
@@ -104,6 +106,9 @@ func (w walk) send(one nonsense) {
 	if one.harmless && out.Code < 300 {
 		return
 	}
+	if strings.Contains(path, "..%2f") && out.Code == http.StatusTemporaryRedirect {
+		return // to the path without it, which is another route's
+	}
 	var p fault.Problem
 	err := json.Unmarshal(out.Body.Bytes(), &p)
 	if out.Code < 400 || out.Code > 499 || err != nil || p.Status != out.Code || p.Code == "" || p.Detail == "" ||
@@ -119,6 +124,9 @@ func (w walk) send(one nonsense) {
 	}
 }
 
+// sound are values of a path's parameters that are as they have to be.
+var sound = strings.NewReplacer("{id}", "c1", "{person}", "c1", "{kind}", "number", "{key}", "4711")
+
 // unsteady are tables that change without being asked to store anything: tries are
 // counted, and sign-ins and nodes seen.
 var unsteady = []string{"tries", "sign_ins", "nodes"}
@@ -132,7 +140,8 @@ func TestNonsenseIsRefused(t *testing.T) {
 		n := relaytest.StartNode(t, relaytest.NodeOptions{Database: address})
 		_, cookie := n.Owner(t)
 		creations["splitComputer"].before(t, n) // there is a computer, with a token
-		rest := api.New(api.Options{Access: n.Access, Fleet: n.Fleet, Journal: n.Journal, Broker: n.Broker, Relay: relay{},
+		rest := api.New(api.Options{Access: n.Access, People: people.New(people.Options{Store: n.Store, Access: n.Access}), Fleet: n.Fleet, Journal: n.Journal, Broker: n.Broker, Relay: relay{},
+			Audit: kept{n.Audit}, Mails: mail.New(mail.Options{Store: n.Store}),
 			Limits: api.Limits{Address: 1 << 30, SignIn: 1 << 30}, Answers: replay.New(replay.Options{Store: n.Store, Secret: []byte("the relay's own")})})
 		c := &client{t: t, h: rest.Handler(), cookie: cookie.Name + "=" + cookie.Value}
 		var d described
@@ -144,7 +153,7 @@ func TestNonsenseIsRefused(t *testing.T) {
 		for _, path := range slices.Sorted(maps.Keys(d.Paths)) {
 			for method, op := range d.Paths[path] {
 				before := storetest.Rows(t, address)
-				w := walk{t: t, c: c, slowest: &slowest, method: strings.ToUpper(method), path: strings.ReplaceAll(path, "{id}", "c1")}
+				w := walk{t: t, c: c, slowest: &slowest, method: strings.ToUpper(method), path: sound.Replace(path)}
 				var all []nonsense
 				for _, p := range op.Parameters {
 					switch p.In {
@@ -179,7 +188,8 @@ func TestNonsenseIsRefused(t *testing.T) {
 				sent += len(all)
 				after := storetest.Rows(t, address)
 				for table := range after {
-					if before[table] != after[table] && !slices.Contains(unsteady, table) {
+					exports := op.OperationID == "exportAudit" && strings.HasPrefix(table, "audit") // which is an entry itself
+					if before[table] != after[table] && !exports && !slices.Contains(unsteady, table) {
 						t.Errorf("%s %s stored in %s: %.300s", w.method, path, table, strings.TrimPrefix(after[table], before[table]))
 					}
 				}

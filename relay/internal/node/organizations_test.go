@@ -74,7 +74,29 @@ var bodies = map[string]object{
 	"PUT /me/keys/{id}":            {"key": bytes.Repeat([]byte{1}, 32)},
 	"POST /enrollment-tokens":      {"note": "desk"},
 	"POST /computers/{id}/refresh": nil,
+
+	"POST /people":                  {"name": "robot", "role": "viewer"},
+	"PATCH /people/{id}":            {"state": "inactive"},
+	"POST /people/{id}/identifiers": {"kind": "number", "text": "4711"},
+	"POST /roles":                   {"name": "helper", "permissions": []string{"see"}},
+	"PATCH /roles/{id}":             {"name": "taken over"},
+	"POST /teams":                   {"name": "second level"},
+	"PATCH /teams/{id}":             {"name": "taken over"},
+	"POST /groups":                  {"name": "Berlin"},
+	"PATCH /groups/{id}":            {"name": "taken over"},
+	"POST /grants":                  {"subject": object{"kind": "person", "id": "00000000-0000-7000-8000-00000000000a"}, "role": "viewer", "object": object{"kind": "organization"}},
+	"POST /approvals":               {"computer": "00000000-0000-7000-8000-00000000000a"},
+	"POST /approvals/{id}/approve":  {},
+	"POST /me/api-keys":             {"name": "mine", "permissions": []string{"see"}},
+	"POST /api-keys":                {"person": "00000000-0000-7000-8000-00000000000a", "name": "report", "permissions": []string{"see"}},
+	"POST /me/organization":         {"id": "00000000-0000-7000-8000-00000000000a"},
+	"PATCH /organization":           {"name": "taken over"},
+	"POST /organizations":           {"name": "Acme", "code": "acme"},
 }
+
+// unfit are routes whose bodies name something that is not there, and those for who operates the relay.
+var unfit = map[string]bool{"POST /grants": true, "POST /approvals": true, "POST /api-keys": true, "POST /me/organization": true,
+	"GET /organizations": true, "POST /organizations": true}
 
 // belongings are one thing of each kind that an organization has, by how the addresses of
 // routes begin that are about one.
@@ -84,6 +106,7 @@ type belongings struct {
 	tab    *relaytest.Tab
 	agent  *relaytest.Agent
 	things map[string]string
+	names  *strings.Replacer // of what else addresses name
 }
 
 // furnish makes an organization's things.
@@ -119,7 +142,27 @@ func (r *relay) furnish(o store.OrganizationID) belongings {
 	must(r.t, err)
 	var token struct{ ID string }
 	b.owner.do("POST", "/api/v1/enrollment-tokens", object{}, &token, 201)
-	b.things = map[string]string{"/computers/": computer, "/me/keys/": computer, "/waiting-computers/": waits,
+	ask := func(method, path string, body any) string {
+		var made struct{ ID string }
+		b.owner.do(method, "/api/v1"+path, body, &made, 201)
+		return made.ID
+	}
+	mate, _ := r.member(o, store.RoleMember)
+	var me struct{ ID string }
+	mate.do("GET", "/api/v1/me", nil, &me, 200)
+	mateID := me.ID
+	group, role, team := ask("POST", "/groups", object{"name": "Munich"}), ask("POST", "/roles", object{"name": "helper", "permissions": []string{"connect"}}),
+		ask("POST", "/teams", object{"name": "first level"})
+	given := ask("POST", "/grants", object{"subject": object{"kind": "person", "id": mateID}, "role": "operator", "object": object{"kind": "computer", "id": computer}, "approval": true})
+	var approval struct{ ID string }
+	mate.do("POST", "/api/v1/approvals", object{"computer": computer}, &approval, 201)
+	robot := ask("POST", "/people", object{"name": "robot", "role": "viewer"})
+	key, ownKey := ask("POST", "/api-keys", object{"person": robot, "name": "report", "permissions": []string{"see"}}),
+		ask("POST", "/me/api-keys", object{"name": "mine", "permissions": []string{"see"}})
+	b.names = strings.NewReplacer("{person}", mateID, "{kind}", "number", "{key}", "4711")
+	b.things = map[string]string{"/groups/": group, "/roles/": role, "/teams/": team, "/grants/": given, "/approvals/": approval.ID,
+		"/people/": robot, "/api-keys/": key, "/me/api-keys/": ownKey, "/me/organizations/": string(o),
+		"/computers/": computer, "/me/keys/": computer, "/waiting-computers/": waits,
 		"/enrollment-tokens/": token.ID, "/sessions/": session, "/sign-ins/": signIn}
 	return b
 }
@@ -208,14 +251,15 @@ func TestOrganizationsDoNotReachEachOther(t *testing.T) {
 			body = b
 		}
 		id := theirs.thing(t, path)
-		status, text := mine.owner.answer(route.Method, strings.ReplaceAll(route.Path, "{id}", id), body)
+		at := func(id string) string { return theirs.names.Replace(strings.ReplaceAll(route.Path, "{id}", id)) }
+		status, text := mine.owner.answer(route.Method, at(id), body)
 		if id == "" {
-			if theirs.in(text) || status >= 400 {
+			if theirs.in(text) || status >= 400 && !unfit[name] {
 				t.Errorf("%s shows what is another's: %d %s", name, status, text)
 			}
 			continue
 		}
-		noStatus, noText := mine.owner.answer(route.Method, strings.ReplaceAll(route.Path, "{id}", invented), body)
+		noStatus, noText := mine.owner.answer(route.Method, at(invented), body)
 		if status != noStatus || path != "/me/keys/{id}" && status != http.StatusNotFound {
 			t.Errorf("%s: status %d of what is another's, %d of what does not exist", name, status, noStatus)
 		}

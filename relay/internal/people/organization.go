@@ -99,7 +99,7 @@ func (p *People) CreateOrganization(ctx context.Context, who access.Identity, ow
 	}
 	o := store.Organization{ID: store.OrganizationID(store.NewID()), Name: name, Code: code, CreatedAt: p.now()}
 	by := who.Actor().Did(audit.OrganizationMade, "organization", string(o.ID), "name", name, "code", code)
-	by.Organization = o.ID
+	by.Organization = who.Organization // who made it; its own begins empty
 	if err := p.o.Store.Organizations().Create(ctx, by, o, store.Person{ID: owner}); err != nil {
 		return Organization{}, fmt.Errorf("make an organization: %w", err)
 	}

@@ -195,6 +195,9 @@ var reaches = map[string]reach{
 	"Members.Get": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return s.Members(o).Get(ctx, of.person)
 	},
+	"Members.Authority": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return s.Members(o).Authority(ctx, of.person, 5)
+	},
 	"Members.Add": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return nil, s.Members(o).Add(ctx, entry("x"), store.Member{PersonID: of.stranger, Role: store.RoleMember, State: store.Active})
 	},
@@ -335,6 +338,9 @@ var reaches = map[string]reach{
 	},
 	"Keys.Get": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return s.Keys(o).Get(ctx, of.key)
+	},
+	"Keys.Authority": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return s.Keys(o).Authority(ctx, of.key, 5)
 	},
 	"Keys.Add": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return nil, s.Keys(o).Add(ctx, entry("x"), keyOf(of, "new "+of.key))

@@ -56,8 +56,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Who asks to be let in by a second person
-         * @description Who asks to be let in by a second person
+         * Who asks to be let in by a second person, and waits for an answer
+         * @description Who asks to be let in by a second person, and waits for an answer
          */
         get: operations["listApprovals"];
         put?: never;
@@ -535,6 +535,26 @@ export interface paths {
          * @description Make a key of one's own worthless at once
          */
         delete: operations["revokeOwnAPIKey"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/approvals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What the caller asked for, with the answers
+         * @description What the caller asked for, with the answers
+         */
+        get: operations["listOwnApprovals"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1710,9 +1730,6 @@ export interface components {
             /** @enum {string} */
             state: "active" | "inactive";
         };
-        MembershipsOutBody: {
-            items: components["schemas"]["Membership"][];
-        };
         Monitor: {
             /** Format: int32 */
             height: number;
@@ -1892,6 +1909,11 @@ export interface components {
         };
         PageMember: {
             items: components["schemas"]["Member"][];
+            /** @description Cursor of the next page; empty: this is the last. */
+            next: string;
+        };
+        PageMembership: {
+            items: components["schemas"]["Membership"][];
             /** @description Cursor of the next page; empty: this is the last. */
             next: string;
         };
@@ -2615,8 +2637,6 @@ export interface operations {
                 q?: string;
                 /** @description By what the items are sorted; with - before it, from the greatest. */
                 sort?: "asked_at" | "-asked_at";
-                /** @description One's own, also those that were answered; else all that wait for an answer. */
-                own?: boolean;
             };
             header?: never;
             path?: never;
@@ -4599,6 +4619,70 @@ export interface operations {
             default: components["responses"]["Failed"];
         };
     };
+    listOwnApprovals: {
+        parameters: {
+            query?: {
+                /** @description How many items there are on a page at most. */
+                limit?: number;
+                /** @description next of the page before, which was asked with the same sort and filters. */
+                cursor?: string;
+                /** @description Words that each item has to have, whatever their case. */
+                q?: string;
+                /** @description By what the items are sorted; with - before it, from the greatest. */
+                sort?: "asked_at" | "-asked_at";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "asked_at": "2026-11-30T09:00:00Z",
+                     *           "computer": {
+                     *             "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *             "kind": "deb",
+                     *             "name": "Reception"
+                     *           },
+                     *           "decided_at": "2026-11-30T09:00:00Z",
+                     *           "decided_by": "decided by",
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "outcome": "asked",
+                     *           "person": {
+                     *             "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *             "kind": "deb",
+                     *             "name": "Reception"
+                     *           },
+                     *           "reason": "reason",
+                     *           "until": "2026-11-30T09:00:00Z"
+                     *         }
+                     *       ],
+                     *       "next": ""
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PageApproval"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
     knownKeys: {
         parameters: {
             query?: {
@@ -4756,7 +4840,16 @@ export interface operations {
     };
     listOwnOrganizations: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description How many items there are on a page at most. */
+                limit?: number;
+                /** @description next of the page before, which was asked with the same sort and filters. */
+                cursor?: string;
+                /** @description Words that each item has to have, whatever their case. */
+                q?: string;
+                /** @description By what the items are sorted; with - before it, from the greatest. */
+                sort?: "name" | "-name" | "code" | "-code";
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -4782,14 +4875,17 @@ export interface operations {
                      *           "role": "role",
                      *           "state": "active"
                      *         }
-                     *       ]
+                     *       ],
+                     *       "next": ""
                      *     }
                      */
-                    "application/json": components["schemas"]["MembershipsOutBody"];
+                    "application/json": components["schemas"]["PageMembership"];
                 };
             };
+            400: components["responses"]["Malformed"];
             401: components["responses"]["SignedOut"];
             403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
             default: components["responses"]["Failed"];
@@ -5557,7 +5653,10 @@ export interface operations {
                 id: string;
                 /** @example user_name */
                 kind: "user_name" | "number";
-                /** @example key */
+                /**
+                 * @description As listed with the member.
+                 * @example key
+                 */
                 key: string;
             };
             cookie?: never;

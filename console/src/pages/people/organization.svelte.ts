@@ -15,7 +15,9 @@ class Organizations {
   }
 
   async loadMemberships(): Promise<void> {
-    this.memberships = (await take(api.GET('/api/v1/me/organizations'))).items;
+    this.memberships = await whole((query) =>
+      take(api.GET('/api/v1/me/organizations', { params: { query } })),
+    );
   }
 
   async loadAll(): Promise<void> {
