@@ -77,6 +77,43 @@ func TestUntilAgreesWithSteppingTime(t *testing.T) {
 	}
 }
 
+// Rule: where one grant closes and another goes on, it ends with the last of them; of several permissions the first that
+// ends counts; what never ends, or only far away, has no end.
+func TestUntilGoesOnWithTheNextGrant(t *testing.T) {
+	at := func(from, to string) rights.Grant {
+		return rights.Grant{Role: rights.Operator, On: group, Hours: hours(t, "UTC", "mon", from, to)}
+	}
+	watch := rights.Grant{Role: rights.Viewer, On: group}
+	approved := rights.Grant{Role: rights.Operator, On: group, Approval: true, Approvals: []rights.Approval{
+		{On: desk, Until: noon.Add(time.Hour)}, {On: desk, Until: noon.Add(3 * time.Hour)}, {On: objects["a computer elsewhere"], Until: noon.Add(9 * time.Hour)}}}
+	for name, c := range map[string]struct {
+		grants []rights.Grant
+		what   rights.Permission
+		after  time.Duration // 0: no end
+	}{
+		"one window":               {[]rights.Grant{at("09:00", "13:00")}, rights.Control, time.Hour},
+		"the next one goes on":     {[]rights.Grant{at("09:00", "13:00"), at("13:00", "17:00")}, rights.Control, 5 * time.Hour},
+		"a gap between":            {[]rights.Grant{at("09:00", "13:00"), at("13:01", "17:00")}, rights.Control, time.Hour},
+		"one of two ends":          {[]rights.Grant{at("09:00", "13:00"), watch}, rights.Connect | rights.Control, time.Hour},
+		"what goes on without it":  {[]rights.Grant{at("09:00", "13:00"), watch}, rights.Connect, 0},
+		"to see":                   {[]rights.Grant{at("09:00", "13:00")}, rights.See, 0},
+		"the longest approval":     {[]rights.Grant{approved}, rights.Control, 3 * time.Hour},
+		"approval, then a window":  {[]rights.Grant{approved, at("14:00", "18:00")}, rights.Control, 6 * time.Hour},
+		"an end within the window": {[]rights.Grant{{Role: rights.Operator, On: group, Until: noon.Add(time.Minute), Hours: at("09:00", "13:00").Hours}}, rights.Control, time.Minute},
+		"an end that is far away":  {[]rights.Grant{{Role: rights.Operator, On: group, Until: noon.Add(rights.Horizon)}}, rights.Control, 0},
+		"an end that is near":      {[]rights.Grant{{Role: rights.Operator, On: group, Until: noon.Add(rights.Horizon - 1)}}, rights.Control, rights.Horizon - 1},
+	} {
+		d := signedIn(rights.Member, c.grants...).Decide(c.what, desk, noon)
+		want := time.Time{}
+		if c.after != 0 {
+			want = noon.Add(c.after)
+		}
+		if !d.Allowed || !d.Until.Equal(want) {
+			t.Errorf("%s: %v until %v, want %v", name, d.Allowed, d.Until, want)
+		}
+	}
+}
+
 // Rule: a further grant takes nothing away, now or later.
 func TestMoreGrantsTakeNothingAway(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
