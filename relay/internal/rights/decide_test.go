@@ -352,7 +352,14 @@ func TestWhoGivesWhichRole(t *testing.T) {
 		{signedIn(rights.Owner), rights.Roles},
 		{signedIn(rights.Admin), []rights.Role{rights.Admin, rights.Operator, rights.Viewer, rights.Member}},
 		{signedIn(rights.Operator), []rights.Role{rights.Operator, rights.Viewer, rights.Member}},
-		{signedIn(rights.Member, rights.Grant{Role: rights.Admin, On: whole.Object, Until: noon.Add(time.Hour)}), []rights.Role{rights.Member}},
+		{signedIn(rights.Member, rights.Grant{Role: rights.Operator, On: whole.Object}), []rights.Role{rights.Operator, rights.Viewer, rights.Member}},
+		// Under a condition, for others only, or not here: nothing.
+		{signedIn(rights.Member,
+			rights.Grant{Role: rights.Admin, On: whole.Object, Until: noon.Add(time.Hour)},
+			rights.Grant{Role: rights.Admin, On: whole.Object, From: noon.Add(time.Hour)},
+			rights.Grant{Role: rights.Admin, On: whole.Object, Hours: hours(t, "UTC", "mon", "09:00", "17:00")},
+			rights.Grant{Role: rights.Admin, On: whole.Object, Approval: true, Approvals: []rights.Approval{{On: desk, Until: noon.Add(time.Hour)}}},
+			rights.Grant{Role: rights.Admin, On: group}), []rights.Role{rights.Member}},
 	} {
 		for _, first := range []bool{true, false} {
 			c.a.First = first // elsewhere nobody has relay.operate, and all give what holds it
