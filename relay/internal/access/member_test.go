@@ -119,6 +119,16 @@ func TestWhatPeopleMayIsRightAtOnceOnEveryNode(t *testing.T) {
 	m.must(p.store.Members(first).SetRole(ctx, by, "bob", store.RoleViewer))
 	expect("role taken", his, access.ErrForbidden)
 
+	role := store.Role{ID: "watching", Name: "Watching", Permissions: rights.Connect.String()}
+	m.must(p.store.Roles(first).Add(ctx, by, role))
+	m.must(p.store.Members(first).SetRole(ctx, by, "bob", role.ID))
+	expect("role of one's own", his, access.ErrForbidden)
+	role.Permissions = (rights.Connect | rights.Control).String()
+	m.must(p.store.Roles(first).Save(ctx, by, role))
+	expect("role that means more", all, nil)
+	m.must(p.store.Members(first).SetRole(ctx, by, "bob", store.RoleMember))
+	expect("no role", his, access.ErrForbidden)
+
 	m.must(p.store.Grants(first).Add(ctx, by, m.grant("g1", store.SubjectPerson, "bob", store.ObjectGroup, "offices")))
 	expect("grant added", his, nil)
 	m.must(p.store.Groups(first).Move(ctx, by, "berlin", "other"))
