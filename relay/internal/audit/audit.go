@@ -31,6 +31,8 @@
 package audit
 
 import (
+	"slices"
+
 	"oriel/protocol/sanitize"
 	"oriel/relay/internal/store"
 )
@@ -75,12 +77,12 @@ const (
 )
 
 // Actions are all of them.
-var Actions = []Action{
+var Actions = slices.Concat([]Action{
 	OwnerLinkMade, OwnerMade, SignedIn, SignInEnded, SignInSwitched, SignInRefused, PasswordChanged, PasswordRecovered, RecoveryMade, KeyRemembered,
 	TokenMade, TokenRevoked, ComputerEnrolled, ComputerRenamed, ComputerBlocked, ComputerUnblocked, ComputerRemoved, ComputerSplit,
 	ComputerSettled, ComputerTakenBack, ComputerForgotten, SessionOpened, SessionCarried, SessionScopes, SessionEnded,
 	KeyRotated, SuccessionMade, AuditExported, Attempt,
-}
+}, ofPeople)
 
 // Actor is who does something.
 type Actor struct {

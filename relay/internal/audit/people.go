@@ -33,3 +33,7 @@ const (
 	OrganizationMade    Action = "organization.made"
 	OrganizationRenamed Action = "organization.renamed"
 )
+
+var ofPeople = []Action{
+	RoleMade, RoleChanged, RoleRemoved, RoleGiven, MemberActivated, MemberDeactivated, MemberRemoved, MemberLeft, ServiceMade, IdentifierAdded, IdentifierRemoved, TeamMade, TeamRenamed, TeamRemoved, TeamJoined, TeamLeft, GroupMade, GroupRenamed, GroupMoved, GroupRemoved, ComputerMoved, GrantMade, GrantRevoked, ApprovalAsked, ApprovalGiven, ApprovalRefused, KeyMade, KeyRevoked, OrganizationMade, OrganizationRenamed,
+}

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"bytes"
+	"cmp"
 	"net/url"
 	"strings"
 	"testing"
@@ -28,6 +29,10 @@ type changing struct {
 	*testing.T
 	*relay
 	owner *person
+	as    string // id of who changes; empty: the owner
+
+	colleague *person // once there is one (mate)
+	mateID    string
 }
 
 const password = "correct horse battery"
@@ -178,8 +183,9 @@ func TestEachChangeIsAudited(t *testing.T) {
 				id, body = c.prepare(w)
 			}
 			before := len(w.entries())
-			w.owner.do(route.Method, strings.ReplaceAll(route.Path, "{id}", id), body, nil, c.status)
-			me, after := w.person(), w.entries()[before:]
+			at := strings.NewReplacer("{id}", id, "{person}", w.mateID, "{kind}", "number", "{key}", "4711").Replace(route.Path)
+			w.owner.do(route.Method, at, body, nil, c.status)
+			me, after := cmp.Or(w.as, w.person()), w.entries()[before:]
 			for _, e := range after {
 				if e.Action == string(c.action) && e.Outcome == store.Done && e.ObjectKind == c.object &&
 					(e.ObjectID == id || id == "" && e.ObjectID != "") && e.ActorKind == "person" && e.ActorID == me && e.Address == "127.0.0.1" {

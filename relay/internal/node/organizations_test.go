@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"image"
 	"image/jpeg"
@@ -138,7 +139,7 @@ func (r *relay) furnish(o store.OrganizationID) belongings {
 	b.tab.Answer()
 	must(r.t, s.Computers(o).SaveTwins(ctx, store.Twins{ComputerID: computer, SeenAt: 1, First: store.Machine{Instance: "01"}, Second: store.Machine{Instance: "02"}}))
 	waits := store.NewID()
-	_, err := s.Waiting(o).Save(ctx, store.WaitingComputer{ComputerID: waits, MachineKey: bytes.Repeat([]byte{byte(len(o)), waits[len(waits)-1]}, 16), HostName: "old", Since: 1, SeenAt: 1})
+	_, err := s.Waiting(o).Save(ctx, store.WaitingComputer{ComputerID: waits, MachineKey: []byte(rand.Text()[:16] + rand.Text()[:16]), HostName: "old", Since: 1, SeenAt: 1})
 	must(r.t, err)
 	var token struct{ ID string }
 	b.owner.do("POST", "/api/v1/enrollment-tokens", object{}, &token, 201)

@@ -152,7 +152,7 @@ func (p *People) Remove(ctx context.Context, who access.Identity, person string)
 
 // Leave ends one's own membership. Errors: store.ErrNotFound, store.ErrLastOwner.
 func (p *People) Leave(ctx context.Context, who access.Identity, o store.OrganizationID) error {
-	if _, err := p.o.Store.Members(o).Remove(ctx, who.Actor().Did(audit.MemberLeft, "person", who.PersonID), who.PersonID); err != nil {
+	if _, err := p.o.Store.Members(o).Remove(ctx, who.Actor().Did(audit.MemberLeft, "organization", string(o)), who.PersonID); err != nil {
 		return fmt.Errorf("leave an organization: %w", err)
 	}
 	p.o.Access.Announce(access.Change{PersonID: who.PersonID, Organization: o})
