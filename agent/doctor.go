@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"oriel/agent/internal/daemon"
 	"oriel/agent/internal/desktop"
@@ -36,7 +37,7 @@ func (c *doctorCommand) Run(ctx context.Context, log *slog.Logger) error {
 	found := []finding{{"version", version, false}}
 	key, state, data := c.data()
 	limits, state := c.policy(state)
-	found = append(found, data, c.key(), limits, c.relay(ctx, key, state), c.enrolled(state), c.service(), c.display(), codecs())
+	found = append(found, data, c.key(), limits, c.kept(state), c.relay(ctx, key, state), c.enrolled(state), c.service(), c.display(), codecs())
 	faults := 0
 	for _, f := range found {
 		mark := "ok  "
@@ -117,6 +118,23 @@ func (c *doctorCommand) policy(state identity.State) (finding, identity.State) {
 		return finding{"policy", err.Error(), true}, state
 	}
 	return finding{"policy", limits.String(), false}, state
+}
+
+// kept says what the organization's policy forbids besides, and of when it is.
+func (c *doctorCommand) kept(state identity.State) finding {
+	dir, err := c.dir()
+	var r policy.Relay
+	if err == nil {
+		r, err = policy.LoadRelay(dir, state.ComputerID)
+	}
+	switch {
+	case err != nil:
+		return finding{"from relay", err.Error(), true}
+	case r.Version == 0:
+		return finding{"from relay", "no policy; this computer's own holds alone", false}
+	}
+	return finding{"from relay", fmt.Sprintf("policy of %s, of %s: %s", r.Policy.Organization,
+		time.UnixMilli(r.IssuedAt).Format(time.DateTime), policy.Set{r.Policy}), false}
 }
 
 func (c *doctorCommand) relay(ctx context.Context, key ed25519.PublicKey, state identity.State) finding {

@@ -17,6 +17,7 @@ import (
 	"oriel/agent/internal/node"
 	"oriel/agent/internal/policy"
 	"oriel/agent/internal/session"
+	"oriel/protocol/hours"
 	orielv1 "oriel/protocol/oriel/v1"
 )
 
@@ -86,7 +87,7 @@ func (f limitFlags) policy() (policy.Policy, error) {
 		p.LeaseMinutes = &f.Lease
 	}
 	for _, text := range f.Hours {
-		h, err := policy.ParseHours(text)
+		h, err := hours.Parse(text)
 		if err != nil {
 			return p, usageError(err.Error())
 		}
@@ -140,6 +141,9 @@ func (c *runCommand) Run(ctx context.Context, log *slog.Logger) error {
 	host := hostOptions{desktopFlags: c.desktopFlags, policy: limits, display: c.Display, loopback: id.State().OnLoopback()}
 	log.Info("this computer's policy", "policy", limits.String())
 	o := nodeOptions(limits, log)
+	if o.Kept, err = kept(id, log); err != nil {
+		return err
+	}
 	o.Desktop = func(out node.Outlet) node.Desktop { return newHost(host, out, log) }
 	return node.New(id, o).Run(ctx)
 }
@@ -213,9 +217,18 @@ func configure(id *identity.Identity, given identity.Given, said policy.Policy) 
 // Both what is announced to the relay and what is served come from here.
 var channels []channel.Channel
 
-// nodeOptions are those of every node; Desktop is to be added.
+// nodeOptions are those of every node; Desktop and Kept are to be added.
 func nodeOptions(limits policy.Set, log *slog.Logger) node.Options {
 	return node.Options{Version: version, Logger: log, Policy: limits, Capabilities: session.Capabilities(channels)}
+}
+
+// kept is the organization's policy that the relay sent last.
+func kept(id *identity.Identity, log *slog.Logger) (policy.Relay, error) {
+	r, err := policy.LoadRelay(id.Dir(), id.State().ComputerID)
+	if err == nil && r.Version != 0 {
+		log.Info("the organization's policy, kept from before", "version", r.Version, "policy", policy.Set{r.Policy}.String())
+	}
+	return r, err
 }
 
 // hostOptions are what a session.Host needs beyond its outlet.

@@ -240,6 +240,9 @@ func (c *serviceCommand) serve(ctx context.Context, log *slog.Logger) error {
 	}
 	log.Info("this computer's policy", "policy", limits.String())
 	o := nodeOptions(limits, log)
+	if o.Kept, err = kept(id, log); err != nil {
+		return err
+	}
 	o.KeepTrying = true
 	o.Desktop = func(out node.Outlet) node.Desktop {
 		return daemon.NewHelper(daemon.HelperOptions{Outlet: out, Command: command, Version: version, Demo: c.Demo, Logger: log})

@@ -18,6 +18,7 @@
 //	oriel grant v1     serialized Grant                                                         relay key
 //	oriel renewal v1   serialized Renewal                                                       relay key
 //	oriel supplement v1 serialized Supplement                                                   relay key
+//	oriel policy v1    serialized ComputerPolicy                                                relay key
 //	oriel clock v1     agent's nonce, computer id, now (8 bytes, big endian ms)                 relay key
 //	oriel audit v1     organization, base, its hash, sequence, its hash, time (numbers in 8 bytes)  relay key
 //	oriel answer v1    session id, grant's nonce, SHA-256 of the agent's DTLS certificate       machine key
@@ -64,6 +65,7 @@ var (
 	ErrComputer    = errors.New("the grant is for another computer")
 	ErrFingerprint = errors.New("the grant is for another browser")
 	ErrMalformed   = errors.New("malformed")
+	ErrOutdated    = errors.New("not newer than the policy that is kept")
 )
 
 // CodeOf is the wire's code for one of the errors above.
@@ -78,6 +80,7 @@ func CodeOf(err error) orielv1.Code {
 		{ErrComputer, orielv1.Code_CODE_GRANT_COMPUTER},
 		{ErrFingerprint, orielv1.Code_CODE_GRANT_FINGERPRINT},
 		{ErrMalformed, orielv1.Code_CODE_INVALID},
+		{ErrOutdated, orielv1.Code_CODE_INVALID},
 	} {
 		if errors.Is(err, c.err) {
 			return c.code

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"oriel/agent/internal/node"
+	"oriel/agent/internal/policy"
 	orielv1 "oriel/protocol/oriel/v1"
 )
 
@@ -51,11 +52,15 @@ func Serve(ctx context.Context, in io.ReadCloser, out io.Writer, build func(*ori
 			}
 			return fmt.Errorf("read from the service: %w", err)
 		}
-		c.dispatch(m)
+		if err := c.dispatch(m); err != nil {
+			return err
+		}
 	}
 }
 
-func (c *child) dispatch(m *orielv1.ToHelper) {
+// dispatch does what the service says. A policy that cannot be read is an error: a helper
+// that does not know what it must not do ends.
+func (c *child) dispatch(m *orielv1.ToHelper) error {
 	switch body := m.GetBody().(type) {
 	case *orielv1.ToHelper_Offer:
 		c.desktop.Offer(body.Offer.GetOffer(), body.Offer.GetGrant())
@@ -69,6 +74,12 @@ func (c *child) dispatch(m *orielv1.ToHelper) {
 		c.desktop.End(body.EndSession)
 	case *orielv1.ToHelper_Settings:
 		c.desktop.Apply(body.Settings)
+	case *orielv1.ToHelper_Policy:
+		limits, err := policy.Decode(body.Policy.GetSet())
+		if err != nil {
+			return err
+		}
+		c.desktop.Keep(limits)
 	case *orielv1.ToHelper_Signed:
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -77,6 +88,7 @@ func (c *child) dispatch(m *orielv1.ToHelper) {
 			w <- body.Signed
 		}
 	}
+	return nil
 }
 
 // send forwards to the service. A broken pipe is noticed by the reader.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"oriel/agent/internal/node"
+	"oriel/agent/internal/policy"
 	orielv1 "oriel/protocol/oriel/v1"
 )
 
@@ -50,6 +51,7 @@ type Helper struct {
 	sessions map[string]*tracked // protected by mu; those handed on and not ended
 	ended    chan struct{}       // protected by mu; closed and replaced when a session ended
 	settings *orielv1.Settings   // protected by mu; nil: none yet
+	policy   *orielv1.ToHelper   // protected by mu; nil: as in Command
 	asked    map[uint64]bool     // protected by mu; what this child has to answer
 	closing  bool                // protected by mu
 }
@@ -163,6 +165,21 @@ func (h *Helper) Apply(s *orielv1.Settings) {
 	h.settings = s
 	if h.process != nil {
 		h.tell(&orielv1.ToHelper{Body: &orielv1.ToHelper_Settings{Settings: s}})
+	}
+}
+
+// Keep implements node.Desktop.
+func (h *Helper) Keep(limits policy.Set) {
+	set, err := limits.Encode()
+	if err != nil { // never: it was read from such a text
+		h.log.Error("pass on the policy", "error", err)
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.policy = &orielv1.ToHelper{Body: &orielv1.ToHelper_Policy{Policy: &orielv1.HelperPolicy{Set: set}}}
+	if h.process != nil {
+		h.process.send(h.policy)
 	}
 }
 

@@ -133,6 +133,9 @@ func (h *Helper) adopt(p *process, target Display) {
 		start.Display = target.Name
 	}
 	p.send(&orielv1.ToHelper{Body: &orielv1.ToHelper_Start{Start: start}})
+	if h.policy != nil {
+		p.send(h.policy)
+	}
 	if h.settings != nil {
 		p.send(&orielv1.ToHelper{Body: &orielv1.ToHelper_Settings{Settings: h.settings}})
 	}

@@ -59,6 +59,9 @@ func CheckWrites(dir string) error {
 	return err
 }
 
+// WriteFile writes a file of the data directory as the rest there is written.
+func WriteFile(path string, b []byte) error { return writeFile(path, b) }
+
 // ReadFile reads a file of the data directory with the checks of the rest there
 // (private.ReadFile), at most MaxState bytes.
 func ReadFile(path string) ([]byte, error) { return private.ReadFile(path, MaxState) }

@@ -6,6 +6,7 @@
 //	machine.key   the private key (PKCS #8, PEM, 0600); made on first start, never leaves the machine
 //	state.json    relay addresses, the pinned relay key, the computer's id, a token not yet used (0600)
 //	policy.json   what this computer allows at most, written by a person (0600); may be missing
+//	relay-policy.json  the organization's policy for it, as the relay sent it last (0600); may be missing
 //	replaced-*    keys and states that this machine had before (see Renew and Restore)
 //	lock          held while an agent runs, so that two never share one directory
 //
@@ -64,6 +65,8 @@ const (
 
 	// PolicyFile is a person's, read by another package and removed with the rest.
 	PolicyFile = "policy.json"
+	// RelayPolicyFile is what that package keeps of the relay's.
+	RelayPolicyFile = "relay-policy.json"
 )
 
 // Identity is an open data directory. Its methods may be called from any goroutine.
@@ -190,7 +193,7 @@ func Remove(dir string) error {
 	if err != nil {
 		return err
 	}
-	names := []string{keyFile, stateFile, PolicyFile, lockFile}
+	names := []string{keyFile, stateFile, PolicyFile, RelayPolicyFile, lockFile}
 	replaced, _ := filepath.Glob(filepath.Join(dir, "replaced-????????????????.*")) // no bad pattern
 	for _, path := range replaced {
 		names = append(names, filepath.Base(path))

@@ -37,6 +37,8 @@ func (n *Node) dispatch(m *orielv1.ToAgent) {
 		n.renewed(body.Renewal)
 	case *orielv1.ToAgent_Supplement:
 		n.supplement(m.GetId(), body.Supplement)
+	case *orielv1.ToAgent_Policy:
+		n.takePolicy(m.GetId(), body.Policy)
 	case *orielv1.ToAgent_Settings:
 		n.desktop.Apply(body.Settings)
 	case *orielv1.ToAgent_Challenge, *orielv1.ToAgent_Welcome, *orielv1.ToAgent_Refused:

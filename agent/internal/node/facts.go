@@ -102,6 +102,7 @@ func (n *Node) saves(ctx context.Context) {
 			return
 		case <-again.C:
 		}
+		n.savePolicy()
 		if did, err := n.id.Save(); err != nil {
 			n.log.Warn("what this agent was told cannot be saved yet", "error", err)
 		} else if did {

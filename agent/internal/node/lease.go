@@ -10,17 +10,22 @@ import (
 
 // lease is until when a session may run unless the relay renews it.
 type lease struct {
-	length time.Duration
-	issued int64         // the newest word of the relay, by its clock
-	until  time.Duration // of Clock.Elapsed
-	ends   time.Duration // of Clock.Elapsed; the session ends whatever is renewed; 0: it does not
-	endsBy int64         // the word that said so, by the relay's clock
+	granted time.Duration // by the relay
+	length  time.Duration // what the policy leaves of that; 0: it has none
+	began   time.Duration // of Clock.Elapsed, with the session's first grant
+	issued  int64         // the newest word of the relay, by its clock
+	until   time.Duration // of Clock.Elapsed
+	ends    time.Duration // of Clock.Elapsed; the session ends whatever is renewed; 0: it does not
+	endsBy  int64         // the word that said so, by the relay's clock
+	again   time.Duration // of Clock.Elapsed; until then its end is not said again
 }
 
-// over is why a session ends at that moment of Clock.Elapsed; unspecified: it goes on.
-func (l *lease) over(now time.Duration) orielv1.EndReason {
+// over is why a session ends at that moment of Clock.Elapsed, where the policy lets none
+// run for longer than longest (0: it does); unspecified: it goes on.
+func (l *lease) over(now, longest time.Duration) orielv1.EndReason {
 	switch {
-	case l.ends != 0 && now >= l.ends:
+	case now < l.again:
+	case l.ends != 0 && now >= l.ends, longest > 0 && now >= l.began+longest:
 		return orielv1.EndReason_END_REASON_TIME_UP
 	case l.length > 0 && now >= l.until:
 		return orielv1.EndReason_END_REASON_UNRENEWED
@@ -30,18 +35,18 @@ func (l *lease) over(now time.Duration) orielv1.EndReason {
 
 // lends begins the lease of a grant; the policy may shorten it.
 func (n *Node) lends(g *orielv1.Grant) {
-	length := n.o.Policy.Lease(time.Duration(g.GetLeaseSeconds()) * time.Second)
+	limits, now, elapsed := n.policy(), n.link.Now(), n.o.Clock.Elapsed()
+	l := &lease{granted: time.Duration(g.GetLeaseSeconds()) * time.Second, began: elapsed}
+	l.length = limits.Lease(l.granted)
+	l.renew(g.GetIssuedAt(), now, elapsed)
+	l.end(g.GetIssuedAt(), g.GetEndsAt(), now, elapsed)
 	n.mu.Lock()
 	before := n.leases[g.GetSessionId()]
-	switch {
-	case before != nil && g.GetIssuedAt() < before.endsBy: // the session does not take it either
-	case length > 0 || g.GetEndsAt() != 0:
-		l, elapsed := &lease{length: length}, n.o.Clock.Elapsed()
-		l.renew(g.GetIssuedAt(), n.link.Now(), elapsed)
-		l.end(g.GetIssuedAt(), g.GetEndsAt(), n.link.Now(), elapsed)
+	if before != nil { // it goes on
+		l.began = before.began
+	}
+	if before == nil || g.GetIssuedAt() >= before.endsBy { // else the session does not take it either
 		n.leases[g.GetSessionId()] = l
-	default:
-		delete(n.leases, g.GetSessionId())
 	}
 	n.mu.Unlock()
 	n.lookAtLeases()
@@ -55,7 +60,7 @@ func (n *Node) supplemented(s *orielv1.Supplement) {
 	n.mu.Lock()
 	l := n.leases[s.GetSessionId()]
 	if l == nil {
-		l = &lease{}
+		l = &lease{began: n.o.Clock.Elapsed()}
 		n.leases[s.GetSessionId()] = l
 	}
 	l.end(s.GetIssuedAt(), s.GetEndsAt(), n.link.Now(), n.o.Clock.Elapsed())
@@ -67,6 +72,19 @@ func (n *Node) lookAtLeases() {
 	select {
 	case n.leased <- struct{}{}:
 	default:
+	}
+}
+
+// relend has running sessions keep to a policy that is another now. mu is held.
+func (n *Node) relend() {
+	limits, elapsed := n.o.Policy.With(n.kept), n.o.Clock.Elapsed()
+	for _, l := range n.leases {
+		length := limits.Lease(l.granted)
+		if l.length == 0 {
+			l.until = elapsed
+		}
+		l.until += length - l.length
+		l.length = length
 	}
 }
 
@@ -141,19 +159,22 @@ func (n *Node) outlived() (over []*orielv1.EndSession) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	now := n.o.Clock.Elapsed()
+	longest, why := n.o.Policy.With(n.kept).Longest()
 	for id, l := range n.leases {
-		end := &orielv1.EndSession{SessionId: id, Reason: l.over(now)}
+		end := &orielv1.EndSession{SessionId: id, Reason: l.over(now, longest)}
 		switch end.GetReason() {
 		case orielv1.EndReason_END_REASON_UNSPECIFIED:
 			continue
 		case orielv1.EndReason_END_REASON_TIME_UP:
 			end.Detail = "the time that this session was given is up"
-			l.ends = now + endAgain
+			if longest > 0 && now >= l.began+longest {
+				end.Detail = why
+			}
 		default:
 			end.Code = orielv1.Code_CODE_UNAVAILABLE
 			end.Detail = fmt.Sprintf("the relay has not renewed this session for %s; open it again when the relay is back", minutes(l.length))
-			l.until = now + endAgain
 		}
+		l.again = now + endAgain
 		over = append(over, end)
 	}
 	return over

@@ -20,6 +20,11 @@
 // of sessions, which are said again after a reconnect. Time is counted by a clock
 // that nobody sets and that suspends do not stop.
 //
+// # Policies
+//
+// What the organization says (policy.go) is verified here like a grant, kept on the
+// disk and added to this computer's own policy, of which the stricter holds.
+//
 // # What must not get lost
 //
 // SessionEnded is repeated after every reconnect until the relay acknowledges
@@ -59,6 +64,7 @@ type Desktop interface {
 	Supplement(ask uint64, s *orielv1.Supplement)
 	End(*orielv1.EndSession)
 	Apply(*orielv1.Settings)
+	Keep(policy.Set) // all that this computer allows from now on
 	Running() []string
 	Close(orielv1.EndReason) // ends the sessions and waits
 }
@@ -83,7 +89,9 @@ type Options struct {
 	// Policy is what this computer allows. Here count the hosts that may be asked as
 	// ICE servers besides the relay's own, and the lease.
 	Policy policy.Set
-	Clock  link.Clock
+	// Kept is the organization's policy that the data directory has.
+	Kept  policy.Relay
+	Clock link.Clock
 
 	// How often the machine is looked at; 0: as said.
 	LookEvery   time.Duration // who is signed in; 15 s
@@ -142,6 +150,8 @@ type Node struct {
 	ended    unacked                           // protected by mu
 	leases   map[string]*lease                 // protected by mu; of running sessions
 	taken    inventory                         // protected by mu
+	kept     policy.Relay                      // protected by mu; what the relay sent last
+	unsaved  bool                              // protected by mu; kept is not on the disk
 }
 
 // New makes a node for an identity that knows at least one relay address.
@@ -153,6 +163,7 @@ func New(id *identity.Identity, o Options) *Node {
 		due:     make(chan struct{}, 1),
 		leased:  make(chan struct{}, 1),
 		leases:  make(map[string]*lease),
+		kept:    o.Kept,
 		ice:     newICERule(o.Policy.ICEHosts(), o.Logger),
 		status:  &orielv1.Status{Display: orielv1.Status_DISPLAY_NONE, Detail: "not looked yet"},
 		reports: make(map[string]*orielv1.SessionReport),
@@ -170,6 +181,7 @@ func (n *Node) Run(ctx context.Context) error {
 	n.machine, n.fingerprint = host.MachineID(ctx), host.Fingerprint(ctx)
 	n.status.User = host.User(ctx)
 	n.desktop = n.o.Desktop(Outlet{Send: n.fromDesktop, Sign: n.sign})
+	n.desktop.Keep(n.policy()) // before anybody connects
 
 	// The link outlives the desktop, so that the ends of sessions get out.
 	linked, unlink := context.WithCancel(context.WithoutCancel(ctx))
@@ -201,8 +213,11 @@ func (n *Node) hello() *orielv1.Hello {
 	defer cancel()
 	running := n.desktop.Running()
 	n.mu.Lock()
-	status := n.status
+	status, kept := n.status, n.kept
 	n.mu.Unlock()
+	if kept.ComputerID != n.id.State().ComputerID {
+		kept = policy.Relay{}
+	}
 	return &orielv1.Hello{
 		AgentVersion: n.o.Version,
 		MachineId:    n.machine,
@@ -210,7 +225,9 @@ func (n *Node) hello() *orielv1.Hello {
 		Summary:      host.Summary(ctx),
 		Status:       status,
 		Sessions:     running[:min(len(running), 256)],
-		Capabilities: append(slices.Clone(n.o.Capabilities), orielv1.Capability_CAPABILITY_SUPPLEMENTS, orielv1.Capability_CAPABILITY_ENDS_AT),
+		Capabilities: append(slices.Clone(n.o.Capabilities), orielv1.Capability_CAPABILITY_SUPPLEMENTS, orielv1.Capability_CAPABILITY_ENDS_AT,
+			orielv1.Capability_CAPABILITY_POLICIES),
+		PolicyVersion: kept.Version,
 	}
 }
 
@@ -240,7 +257,11 @@ func (n *Node) up(w *orielv1.Welcome) {
 		default:
 		}
 	}
+	moved := n.kept.Version != 0 && n.kept.ComputerID != state.ComputerID
 	n.mu.Unlock()
+	if moved { // it was for the computer that this one was before
+		n.keep(policy.Relay{})
+	}
 	n.ice.look(n.ctx, state, &n.looking)
 	n.desktop.Apply(w.GetSettings())
 }

@@ -13,8 +13,14 @@
 //	  "ice_hosts": ["turn.example"],        asked as STUN and TURN servers besides the relay's own
 //	  "keep_identity": true,                makes no new identity when a relay asks for one
 //	  "hours": ["mon-fri 08:00-18:00"],     sessions and previews at these times only
-//	  "lease_minutes": 5                    a session ends when the relay does not renew it for so long
+//	  "lease_minutes": 5,                   a session ends when the relay does not renew it for so long
+//	  "session_minutes": 60,                a session ends after so long in any case
+//	  "preview_seconds": 300,               at least between two pictures for the list
+//	  "scopes": ["view", "control"]         what sessions may do at most
 //	}
+//
+// The organization has policies as well, which come from the relay (relay.go). They only
+// ever forbid more: they are one more of the policies that hold.
 //
 // This agent has no way yet to ask who sits at the computer, so that consent
 // refuses control. Hours are of this machine's own clock and time zone: the
@@ -37,6 +43,8 @@ import (
 
 	"oriel/agent/internal/identity"
 	"oriel/protocol/address"
+	"oriel/protocol/hours"
+	orielv1 "oriel/protocol/oriel/v1"
 )
 
 // File is the policy's name in the data directory.
@@ -47,21 +55,48 @@ const (
 	maxHosts = 64
 	maxHours = 64
 	maxLease = 24 * time.Hour
+
+	maxSession            = 7 * 24 * 60 // minutes
+	minPreview, maxSilent = 60, 24 * 60 * 60
+	maxScopes             = 32
 )
 
 // Policy is one source's word. The zero Policy forbids nothing.
 type Policy struct {
-	ViewOnly   bool     `json:"view_only,omitempty"`
-	Consent    bool     `json:"consent,omitempty"`
-	Previews   *bool    `json:"previews,omitempty"` // nil: true
-	RelayHosts []string `json:"relay_hosts,omitempty"`
-	ICEHosts   []string `json:"ice_hosts,omitempty"`
-	Hours      []Hours  `json:"hours,omitempty"`
+	ViewOnly   bool          `json:"view_only,omitempty"`
+	Consent    bool          `json:"consent,omitempty"`
+	Previews   *bool         `json:"previews,omitempty"` // nil: true
+	RelayHosts []string      `json:"relay_hosts,omitempty"`
+	ICEHosts   []string      `json:"ice_hosts,omitempty"`
+	Hours      []hours.Hours `json:"hours,omitempty"`
 	// KeepIdentity refuses identity.Identity.Renew, which a relay asks for where an
 	// admin says that two machines are one another's copies.
 	KeepIdentity bool `json:"keep_identity,omitempty"`
 	// LeaseMinutes bounds what a grant says; nil: nothing does but maxLease.
 	LeaseMinutes *int `json:"lease_minutes,omitempty"`
+	// SessionMinutes is the longest session; nil: as long as it is granted.
+	SessionMinutes *int `json:"session_minutes,omitempty"`
+	// PreviewSeconds are at least between two previews; nil: as the relay asks for.
+	PreviewSeconds *int `json:"preview_seconds,omitempty"`
+	// Scopes are what sessions may do at most; nil: what they are granted.
+	Scopes []Scope `json:"scopes,omitzero"`
+
+	// Organization is whose word this is; empty: this computer's own.
+	Organization string `json:"organization,omitempty"`
+}
+
+// Scope is a scope as it is written in a policy: "view", "clipboard_read".
+type Scope orielv1.Scope
+
+// MarshalText is the word for it.
+func (s Scope) MarshalText() ([]byte, error) { return []byte(orielv1.Word(orielv1.Scope(s))), nil }
+
+// UnmarshalText is for a word that this agent knows.
+func (s *Scope) UnmarshalText(b []byte) error {
+	if *s = Scope(orielv1.FromWord[orielv1.Scope](string(b))); *s == 0 {
+		return fmt.Errorf("%.50q is nothing that a session does", b)
+	}
+	return nil
 }
 
 // Set is every policy in force at the same time.
@@ -79,7 +114,10 @@ func Load(dir string) (Policy, error) {
 		return Policy{}, fmt.Errorf("read this computer's policy: %w", err)
 	}
 	var p Policy
-	if err = parse(b, &p); err == nil {
+	if err = parse(b, &p); err == nil && p.Organization != "" {
+		err = errors.New("it is another's policy, not this computer's own")
+	}
+	if err == nil {
 		err = p.check()
 	}
 	if err != nil {
@@ -156,7 +194,7 @@ func (p Policy) check() error {
 			}
 		}
 	}
-	if p.Hours != nil && len(p.Hours) == 0 || slices.ContainsFunc(p.Hours, func(h Hours) bool { return h.text == "" }) {
+	if p.Hours != nil && len(p.Hours) == 0 || slices.ContainsFunc(p.Hours, func(h hours.Hours) bool { return h.String() == "" }) {
 		return errors.New("hours are empty; name those it allows, or leave them out")
 	}
 	if len(p.Hours) > maxHours {
@@ -164,6 +202,18 @@ func (p Policy) check() error {
 	}
 	if l := p.LeaseMinutes; l != nil && (*l < 1 || *l > int(maxLease.Minutes())) {
 		return fmt.Errorf("a lease of %d minutes; name 1 to %d", *l, int(maxLease.Minutes()))
+	}
+	if l := p.SessionMinutes; l != nil && (*l < 1 || *l > maxSession) {
+		return fmt.Errorf("a session of %d minutes; name 1 to %d", *l, maxSession)
+	}
+	if l := p.PreviewSeconds; l != nil && (*l < minPreview || *l > maxSilent) {
+		return fmt.Errorf("a preview each %d seconds; name %d to %d", *l, minPreview, maxSilent)
+	}
+	if p.Scopes != nil && len(p.Scopes) == 0 && p.Organization == "" || slices.Contains(p.Scopes, 0) {
+		return errors.New("scopes are empty; name what sessions may do, or leave them out")
+	}
+	if len(p.Scopes) > maxScopes {
+		return fmt.Errorf("%d scopes, at most %d", len(p.Scopes), maxScopes)
 	}
 	return nil
 }
@@ -202,31 +252,73 @@ func Decode(text string) (Set, error) {
 	return s, s.Check()
 }
 
-// NoControl is why nobody controls this computer, in a sentence; empty: who is
-// granted to may.
-func (s Set) NoControl() string {
-	switch {
-	case slices.ContainsFunc(s, func(p Policy) bool { return p.ViewOnly }):
-		return "this computer's own policy lets it be watched only"
-	case slices.ContainsFunc(s, func(p Policy) bool { return p.Consent }):
-		return "this computer's own policy allows no control without consent, and this agent cannot ask for it yet; watch only"
+// whose is p as the subject of a sentence.
+func (p Policy) whose() string {
+	if p.Organization == "" {
+		return "this computer's own policy"
 	}
-	return ""
+	return "the policy of " + p.Organization
+}
+
+// forbids reports whether sessions may not have a scope.
+func (p Policy) forbids(s orielv1.Scope) bool {
+	return s == orielv1.Scope_SCOPE_CONTROL && (p.ViewOnly || p.Consent) || p.Scopes != nil && !slices.Contains(p.Scopes, Scope(s))
+}
+
+// Forbids is why no session has that scope, in a sentence; empty: who is granted it may.
+func (s Set) Forbids(scope orielv1.Scope) string {
+	i := slices.IndexFunc(s, func(p Policy) bool { return p.forbids(scope) })
+	if i < 0 {
+		return ""
+	}
+	p := s[i]
+	switch onlySeen := p.ViewOnly || slices.Contains(p.Scopes, Scope(orielv1.Scope_SCOPE_VIEW)); {
+	case scope != orielv1.Scope_SCOPE_CONTROL:
+		return fmt.Sprintf("%s does not let sessions with it do this (%s)", p.whose(), orielv1.Word(scope))
+	case p.Consent && !onlySeen:
+		return p.whose() + " allows no control without consent, and this agent cannot ask for it yet; watch only"
+	case p.Organization != "":
+		return p.whose() + " lets this computer be watched only"
+	}
+	return p.whose() + " lets it be watched only"
+}
+
+// NoControl is Forbids of control.
+func (s Set) NoControl() string { return s.Forbids(orielv1.Scope_SCOPE_CONTROL) }
+
+// Refuses is why there is no session with those scopes at all, in a sentence: one that
+// would see the screen may not, or nothing is left of it.
+func (s Set) Refuses(scopes []orielv1.Scope) string {
+	why := ""
+	left := len(scopes) == 0
+	for _, scope := range scopes {
+		switch not := s.Forbids(scope); {
+		case not == "":
+			left = true
+		case scope == orielv1.Scope_SCOPE_VIEW:
+			return not
+		default:
+			why = not
+		}
+	}
+	if left {
+		return ""
+	}
+	return why
 }
 
 // Closed is why there is no session at that time of this machine's, in a
 // sentence; empty: there may be one.
 func (s Set) Closed(now time.Time) string {
 	for _, p := range s {
-		if len(p.Hours) == 0 || slices.ContainsFunc(p.Hours, func(h Hours) bool { return h.Has(now) }) {
+		if len(p.Hours) == 0 || slices.ContainsFunc(p.Hours, func(h hours.Hours) bool { return h.Has(now) }) {
 			continue
 		}
 		var all []string
 		for _, h := range p.Hours {
 			all = append(all, h.String())
 		}
-		return fmt.Sprintf("this computer's own policy allows sessions %s only; it is %s there",
-			strings.Join(all, ", "), now.Format("Mon 15:04"))
+		return fmt.Sprintf("%s allows sessions %s only; it is %s there", p.whose(), strings.Join(all, ", "), now.Format("Mon 15:04"))
 	}
 	return ""
 }
@@ -239,6 +331,29 @@ func (s Set) Timed() bool {
 // Previews reports whether pictures for the list may be sent at that time.
 func (s Set) Previews(now time.Time) bool {
 	return s.Closed(now) == "" && !slices.ContainsFunc(s, func(p Policy) bool { return p.Previews != nil && !*p.Previews })
+}
+
+// PreviewSeconds are between two previews where the relay asks for that many; 0: none.
+func (s Set) PreviewSeconds(asked uint32) uint32 {
+	for _, p := range s {
+		if p.PreviewSeconds != nil && asked > 0 {
+			asked = max(asked, uint32(*p.PreviewSeconds))
+		}
+	}
+	return asked
+}
+
+// Longest is how long a session may run, and why not longer; 0: nothing says so.
+func (s Set) Longest() (d time.Duration, why string) {
+	for _, p := range s {
+		if p.SessionMinutes == nil {
+			continue
+		}
+		if own := time.Duration(*p.SessionMinutes) * time.Minute; d == 0 || own < d {
+			d, why = own, fmt.Sprintf("%s ends sessions after %d minutes; open another one", p.whose(), *p.SessionMinutes)
+		}
+	}
+	return d, why
 }
 
 // KeepsIdentity reports whether a relay may not ask for a new identity.
@@ -279,9 +394,22 @@ func (s Set) String() string {
 	if own := s.Lease(0); own > 0 {
 		all = append(all, fmt.Sprintf("sessions end %d min after the relay's last word", int(own.Minutes())))
 	}
+	if longest, _ := s.Longest(); longest > 0 {
+		all = append(all, fmt.Sprintf("sessions of at most %d min", int(longest.Minutes())))
+	}
+	if every := s.PreviewSeconds(1); every > 1 {
+		all = append(all, fmt.Sprintf("a preview each %d s at most", every))
+	}
 	for _, p := range s {
 		for _, h := range p.Hours {
 			all = append(all, "sessions "+h.String())
+		}
+		if p.Scopes != nil {
+			var scopes []orielv1.Scope
+			for _, scope := range p.Scopes {
+				scopes = append(scopes, orielv1.Scope(scope))
+			}
+			all = append(all, strings.TrimSpace("sessions may do no more than: "+orielv1.Words(scopes)))
 		}
 	}
 	if len(all) == 0 {

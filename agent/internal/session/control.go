@@ -161,14 +161,19 @@ func (p *peer) allowed(sc orielv1.Scope) bool {
 		detail := "this session may only be watched"
 		if sc == orielv1.Scope_SCOPE_VIEW {
 			detail = "this session may not see the screen"
-		} else if why := p.s.h.o.Policy.NoControl(); why != "" {
+		} else if why := p.s.h.policy().Forbids(sc); why != "" {
 			detail = why
 		} else if may {
 			detail = "this computer's display takes no keys or clicks"
 		}
-		p.send(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Denied{Denied: &orielv1.Denied{
-			Scope: sc, Code: orielv1.Code_CODE_SCOPE, Detail: detail,
-		}}})
+		p.deny(sc, detail)
 	}
 	return false
+}
+
+// deny tells the viewer why a scope is not in force.
+func (p *peer) deny(sc orielv1.Scope, detail string) {
+	p.send(&orielv1.FromDesktop{Body: &orielv1.FromDesktop_Denied{Denied: &orielv1.Denied{
+		Scope: sc, Code: orielv1.Code_CODE_SCOPE, Detail: detail,
+	}}})
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"oriel/agent/internal/channel"
@@ -39,7 +40,7 @@ type Options struct {
 	// Channels are the kinds that a viewer may open beside the session's own.
 	Channels []channel.Channel
 
-	// Policy is what this computer allows, whatever a grant or the relay says.
+	// Policy is what this computer allows, whatever a grant says, until Keep.
 	Policy policy.Set
 
 	timing timing
@@ -110,7 +111,9 @@ type Host struct {
 	input  inputArbiter
 	hub    *stream.Hub
 	kinds  registry
-	ended  sync.WaitGroup // the sessions
+	limits atomic.Pointer[policy.Set] // what this computer allows now; non-nil
+	kept   chan struct{}              // capacity 1: limits are others
+	ended  sync.WaitGroup             // the sessions
 
 	allEnded chan struct{} // closed by Close when they have
 
@@ -138,16 +141,15 @@ func NewHost(o Options) *Host {
 		o.MaxSessions = 16
 	}
 	o.timing.fill()
-	h := &Host{o: o, log: o.Logger, sessions: make(map[string]*session), applied: make(chan struct{}), displayChanged: make(chan struct{}), allEnded: make(chan struct{})}
+	h := &Host{o: o, log: o.Logger, sessions: make(map[string]*session), applied: make(chan struct{}), displayChanged: make(chan struct{}), allEnded: make(chan struct{}), kept: make(chan struct{}, 1)}
+	h.limits.Store(&o.Policy)
 	h.kinds = newRegistry(o.Channels)
 	h.hub = stream.NewHub(stream.Options{Logger: h.log})
 	h.input.attach(nil)
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.log.Debug("host starts", "version", o.AgentVersion)
 	h.wg.Go(h.serve)
-	if o.Policy.Timed() {
-		h.wg.Go(h.keepHours)
-	}
+	h.wg.Go(h.keepHours)
 	return h
 }
 
@@ -180,6 +182,8 @@ func (h *Host) take(offer *orielv1.Offer, grant *orielv1.Grant) (refused *orielv
 		return refuse(orielv1.Code_CODE_UNAVAILABLE, "the agent is stopping; try again in a moment")
 	case id == "" || grant == nil:
 		return refuse(orielv1.Code_CODE_INVALID, "the offer names no session")
+	case h.policy().Refuses(grant.GetScopes()) != "":
+		return refuse(orielv1.Code_CODE_FORBIDDEN, h.policy().Refuses(grant.GetScopes()))
 	case s == nil && len(h.sessions) >= h.o.MaxSessions:
 		return refuse(orielv1.Code_CODE_BUSY, "this computer has as many sessions as it takes; end one first")
 	case s != nil && s.operator != grant.GetOperator().GetId():

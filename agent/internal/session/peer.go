@@ -33,7 +33,8 @@ type peer struct {
 	s        *session
 	attempt  uint32
 	nonce    []byte
-	granted  atomic.Pointer[[]orielv1.Scope] // see scopes.go
+	grants   atomic.Pointer[[]orielv1.Scope] // see scopes.go
+	granted  atomic.Pointer[[]orielv1.Scope] // what is in force of grants
 	holder   holder
 	codec    encode.Codec    // set by answer, before anything else sees it
 	full     bool            // and whether the viewer takes 4:4:4 of it

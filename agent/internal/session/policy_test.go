@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"oriel/agent/internal/policy"
+	"oriel/protocol/hours"
 	orielv1 "oriel/protocol/oriel/v1"
 )
 
@@ -59,14 +60,14 @@ func TestPolicySwitchesPreviewsOff(t *testing.T) {
 // Rule: outside the local policy's hours there is no session and no preview, a
 // running one ends, and the relay's time does not count.
 func TestPolicyKeepsHours(t *testing.T) {
-	h, err := policy.ParseHours("mon-fri 08:00-18:00")
+	h, err := hours.Parse("mon-fri 08:00-18:00")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var now atomic.Pointer[time.Time]
 	set := func(day, hour int) { at := time.Date(2026, 3, day, hour, 0, 0, 0, time.UTC); now.Store(&at) }
 	set(2, 9) // Monday
-	r := start(t, Options{Policy: policy.Set{{Hours: []policy.Hours{h}}}, timing: timing{
+	r := start(t, Options{Policy: policy.Set{{Hours: []hours.Hours{h}}}, timing: timing{
 		clock: func() time.Time { return *now.Load() }, closing: time.Millisecond, previewIn: time.Microsecond, previewMin: 1,
 	}}, on(newFakeDesktop(t)))
 	r.host.Apply(&orielv1.Settings{PreviewSeconds: 1})

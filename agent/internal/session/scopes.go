@@ -12,9 +12,11 @@ import (
 // and its computer's own policy allows of them. Channels that need one which is gone
 // end. It does not wait for the desktop: what is held is released by releaseBarred.
 func (p *peer) grant(scopes []orielv1.Scope) {
+	p.grants.Store(&scopes)
+	limits := p.s.h.policy()
 	var inForce []orielv1.Scope
 	for _, s := range scopes {
-		if s == orielv1.Scope_SCOPE_CONTROL && p.s.h.o.Policy.NoControl() != "" || !p.s.h.kinds.knows(s) {
+		if limits.Forbids(s) != "" || !p.s.h.kinds.knows(s) {
 			continue
 		}
 		inForce = append(inForce, s)
@@ -80,6 +82,9 @@ func (s *session) supplement(m *orielv1.Supplement) (released []<-chan struct{},
 		return nil, errStale
 	}
 	peers := slices.DeleteFunc([]*peer{s.peer, s.next}, func(p *peer) bool { return p == nil })
+	if s.h.policy().Refuses(m.GetScopes()) != "" {
+		return nil, errors.New(s.h.policy().Refuses(m.GetScopes()))
+	}
 	for _, p := range peers {
 		if p.may(orielv1.Scope_SCOPE_VIEW) != slices.Contains(m.GetScopes(), orielv1.Scope_SCOPE_VIEW) {
 			return nil, errPicture
@@ -101,6 +106,25 @@ func (p *peer) scopes() []orielv1.Scope {
 		return *g
 	}
 	return nil
+}
+
+// given are the scopes that were granted, whatever the policy leaves of them; not to be
+// changed.
+func (p *peer) given() []orielv1.Scope {
+	if g := p.grants.Load(); g != nil {
+		return *g
+	}
+	return nil
+}
+
+// missing are those of had that now lacks.
+func missing(had, now []orielv1.Scope) (lost []orielv1.Scope) {
+	for _, s := range had {
+		if !slices.Contains(now, s) {
+			lost = append(lost, s)
+		}
+	}
+	return lost
 }
 
 // may reports whether a scope is in force, now.

@@ -199,7 +199,7 @@ func (h *Host) previewing() (every time.Duration, earliest time.Time, applied <-
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	least := h.o.timing.previewMin
-	if every = time.Duration(h.settings.GetPreviewSeconds()) * h.o.timing.previewIn; !h.mayPreview() {
+	if every = time.Duration(h.policy().PreviewSeconds(h.settings.GetPreviewSeconds())) * h.o.timing.previewIn; !h.mayPreview() {
 		every = 0
 	} else if every > 0 {
 		every = max(every, least)

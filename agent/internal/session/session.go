@@ -123,6 +123,10 @@ func (s *session) candidate(c *orielv1.Candidate) {
 func (s *session) end(reason orielv1.EndReason, code orielv1.Code, detail string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.endLocked(reason, code, detail)
+}
+
+func (s *session) endLocked(reason orielv1.EndReason, code orielv1.Code, detail string) { // mu is held
 	if s.ending != nil {
 		return
 	}

@@ -77,7 +77,7 @@ func (x Status_Display) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Status_Display.Descriptor instead.
 func (Status_Display) EnumDescriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{17, 0}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{19, 0}
 }
 
 type ToAgent struct {
@@ -100,6 +100,7 @@ type ToAgent struct {
 	//	*ToAgent_Renewal
 	//	*ToAgent_Clock
 	//	*ToAgent_Supplement
+	//	*ToAgent_Policy
 	Body          isToAgent_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -275,6 +276,15 @@ func (x *ToAgent) GetSupplement() *SignedSupplement {
 	return nil
 }
 
+func (x *ToAgent) GetPolicy() *SignedPolicy {
+	if x != nil {
+		if x, ok := x.Body.(*ToAgent_Policy); ok {
+			return x.Policy
+		}
+	}
+	return nil
+}
+
 type isToAgent_Body interface {
 	isToAgent_Body()
 }
@@ -335,6 +345,10 @@ type ToAgent_Supplement struct {
 	Supplement *SignedSupplement `protobuf:"bytes,21,opt,name=supplement,proto3,oneof"`
 }
 
+type ToAgent_Policy struct {
+	Policy *SignedPolicy `protobuf:"bytes,24,opt,name=policy,proto3,oneof"`
+}
+
 func (*ToAgent_Challenge) isToAgent_Body() {}
 
 func (*ToAgent_Welcome) isToAgent_Body() {}
@@ -362,6 +376,8 @@ func (*ToAgent_Renewal) isToAgent_Body() {}
 func (*ToAgent_Clock) isToAgent_Body() {}
 
 func (*ToAgent_Supplement) isToAgent_Body() {}
+
+func (*ToAgent_Policy) isToAgent_Body() {}
 
 type FromAgent struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -761,7 +777,9 @@ type Hello struct {
 	// by the machine itself and proves nothing.
 	Fingerprint []byte `protobuf:"bytes,21,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
 	// None: an agent from before 2026-11-30, which can do VIEW and CONTROL.
-	Capabilities  []Capability `protobuf:"varint,22,rep,packed,name=capabilities,proto3,enum=oriel.v1.Capability" json:"capabilities,omitempty"`
+	Capabilities []Capability `protobuf:"varint,22,rep,packed,name=capabilities,proto3,enum=oriel.v1.Capability" json:"capabilities,omitempty"`
+	// ComputerPolicy.version of the one that the agent keeps to; 0: it has none.
+	PolicyVersion int64 `protobuf:"varint,30,opt,name=policy_version,json=policyVersion,proto3" json:"policy_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -885,6 +903,13 @@ func (x *Hello) GetCapabilities() []Capability {
 		return x.Capabilities
 	}
 	return nil
+}
+
+func (x *Hello) GetPolicyVersion() int64 {
+	if x != nil {
+		return x.PolicyVersion
+	}
+	return 0
 }
 
 type Welcome struct {
@@ -1111,6 +1136,208 @@ func (x *Clock) GetSignature() []byte {
 	return nil
 }
 
+// ComputerPolicy is what an agent has to keep to by the word of its organization: what
+// holds for this computer of the policies of organization, groups and computer. It
+// forbids; it allows nothing that the computer's own policy does not. The agent keeps it
+// on its disk, and takes none that is not newer.
+type ComputerPolicy struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	ComputerId   string                 `protobuf:"bytes,1,opt,name=computer_id,json=computerId,proto3" json:"computer_id,omitempty"`
+	Organization *Organization          `protobuf:"bytes,2,opt,name=organization,proto3" json:"organization,omitempty"`
+	Version      int64                  `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`                   // rises for this computer
+	IssuedAt     int64                  `protobuf:"varint,4,opt,name=issued_at,json=issuedAt,proto3" json:"issued_at,omitempty"` // Unix milliseconds, the relay's clock
+	// Without it sessions may have every scope that they are granted.
+	LimitsScopes   bool    `protobuf:"varint,5,opt,name=limits_scopes,json=limitsScopes,proto3" json:"limits_scopes,omitempty"`
+	Scopes         []Scope `protobuf:"varint,6,rep,packed,name=scopes,proto3,enum=oriel.v1.Scope" json:"scopes,omitempty"` // that sessions may have at most
+	Consent        bool    `protobuf:"varint,7,opt,name=consent,proto3" json:"consent,omitempty"`                          // no control without consent of who sits at the computer
+	NoPreviews     bool    `protobuf:"varint,8,opt,name=no_previews,json=noPreviews,proto3" json:"no_previews,omitempty"`
+	PreviewSeconds uint32  `protobuf:"varint,9,opt,name=preview_seconds,json=previewSeconds,proto3" json:"preview_seconds,omitempty"`  // at least between two previews; 0: as Settings say
+	SessionMinutes uint32  `protobuf:"varint,10,opt,name=session_minutes,json=sessionMinutes,proto3" json:"session_minutes,omitempty"` // a session's length at most; 0: as long as it is granted
+	LeaseMinutes   uint32  `protobuf:"varint,11,opt,name=lease_minutes,json=leaseMinutes,proto3" json:"lease_minutes,omitempty"`       // without a renewal, at most; 0: as the grant says
+	// When there are sessions and previews, by the computer's own clock and time zone, as
+	// in "mon-fri 08:00-18:00". None: always.
+	Hours         []string `protobuf:"bytes,12,rep,name=hours,proto3" json:"hours,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ComputerPolicy) Reset() {
+	*x = ComputerPolicy{}
+	mi := &file_oriel_v1_agent_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ComputerPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ComputerPolicy) ProtoMessage() {}
+
+func (x *ComputerPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_agent_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ComputerPolicy.ProtoReflect.Descriptor instead.
+func (*ComputerPolicy) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ComputerPolicy) GetComputerId() string {
+	if x != nil {
+		return x.ComputerId
+	}
+	return ""
+}
+
+func (x *ComputerPolicy) GetOrganization() *Organization {
+	if x != nil {
+		return x.Organization
+	}
+	return nil
+}
+
+func (x *ComputerPolicy) GetVersion() int64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *ComputerPolicy) GetIssuedAt() int64 {
+	if x != nil {
+		return x.IssuedAt
+	}
+	return 0
+}
+
+func (x *ComputerPolicy) GetLimitsScopes() bool {
+	if x != nil {
+		return x.LimitsScopes
+	}
+	return false
+}
+
+func (x *ComputerPolicy) GetScopes() []Scope {
+	if x != nil {
+		return x.Scopes
+	}
+	return nil
+}
+
+func (x *ComputerPolicy) GetConsent() bool {
+	if x != nil {
+		return x.Consent
+	}
+	return false
+}
+
+func (x *ComputerPolicy) GetNoPreviews() bool {
+	if x != nil {
+		return x.NoPreviews
+	}
+	return false
+}
+
+func (x *ComputerPolicy) GetPreviewSeconds() uint32 {
+	if x != nil {
+		return x.PreviewSeconds
+	}
+	return 0
+}
+
+func (x *ComputerPolicy) GetSessionMinutes() uint32 {
+	if x != nil {
+		return x.SessionMinutes
+	}
+	return 0
+}
+
+func (x *ComputerPolicy) GetLeaseMinutes() uint32 {
+	if x != nil {
+		return x.LeaseMinutes
+	}
+	return 0
+}
+
+func (x *ComputerPolicy) GetHours() []string {
+	if x != nil {
+		return x.Hours
+	}
+	return nil
+}
+
+// SignedPolicy carries the exact bytes that were signed. An empty FromAgent answers it
+// when it is in force, else a Fault.
+type SignedPolicy struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Policy         []byte                 `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`                                       // a serialized ComputerPolicy
+	RelaySignature []byte                 `protobuf:"bytes,2,opt,name=relay_signature,json=relaySignature,proto3" json:"relay_signature,omitempty"` // Ed25519
+	// Room for a second signature by a key that the relay does not hold.
+	OrganizationSignature []byte `protobuf:"bytes,3,opt,name=organization_signature,json=organizationSignature,proto3" json:"organization_signature,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
+}
+
+func (x *SignedPolicy) Reset() {
+	*x = SignedPolicy{}
+	mi := &file_oriel_v1_agent_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SignedPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SignedPolicy) ProtoMessage() {}
+
+func (x *SignedPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_agent_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SignedPolicy.ProtoReflect.Descriptor instead.
+func (*SignedPolicy) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *SignedPolicy) GetPolicy() []byte {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+func (x *SignedPolicy) GetRelaySignature() []byte {
+	if x != nil {
+		return x.RelaySignature
+	}
+	return nil
+}
+
+func (x *SignedPolicy) GetOrganizationSignature() []byte {
+	if x != nil {
+		return x.OrganizationSignature
+	}
+	return nil
+}
+
 type Settings struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	PreviewSeconds uint32                 `protobuf:"varint,1,opt,name=preview_seconds,json=previewSeconds,proto3" json:"preview_seconds,omitempty"` // 0: no previews
@@ -1120,7 +1347,7 @@ type Settings struct {
 
 func (x *Settings) Reset() {
 	*x = Settings{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[8]
+	mi := &file_oriel_v1_agent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1132,7 +1359,7 @@ func (x *Settings) String() string {
 func (*Settings) ProtoMessage() {}
 
 func (x *Settings) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[8]
+	mi := &file_oriel_v1_agent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1145,7 +1372,7 @@ func (x *Settings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settings.ProtoReflect.Descriptor instead.
 func (*Settings) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{8}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Settings) GetPreviewSeconds() uint32 {
@@ -1168,7 +1395,7 @@ type Refused struct {
 
 func (x *Refused) Reset() {
 	*x = Refused{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[9]
+	mi := &file_oriel_v1_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1180,7 +1407,7 @@ func (x *Refused) String() string {
 func (*Refused) ProtoMessage() {}
 
 func (x *Refused) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[9]
+	mi := &file_oriel_v1_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1193,7 +1420,7 @@ func (x *Refused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refused.ProtoReflect.Descriptor instead.
 func (*Refused) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{9}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Refused) GetCode() Code {
@@ -1237,7 +1464,7 @@ type NewIdentity struct {
 
 func (x *NewIdentity) Reset() {
 	*x = NewIdentity{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[10]
+	mi := &file_oriel_v1_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1249,7 +1476,7 @@ func (x *NewIdentity) String() string {
 func (*NewIdentity) ProtoMessage() {}
 
 func (x *NewIdentity) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[10]
+	mi := &file_oriel_v1_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1262,7 +1489,7 @@ func (x *NewIdentity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NewIdentity.ProtoReflect.Descriptor instead.
 func (*NewIdentity) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{10}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *NewIdentity) GetToken() string {
@@ -1287,7 +1514,7 @@ type SendInventory struct {
 
 func (x *SendInventory) Reset() {
 	*x = SendInventory{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[11]
+	mi := &file_oriel_v1_agent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1299,7 +1526,7 @@ func (x *SendInventory) String() string {
 func (*SendInventory) ProtoMessage() {}
 
 func (x *SendInventory) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[11]
+	mi := &file_oriel_v1_agent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1312,7 +1539,7 @@ func (x *SendInventory) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendInventory.ProtoReflect.Descriptor instead.
 func (*SendInventory) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{11}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{13}
 }
 
 // Prepare: an offer is about to come. What is prepared stays on the agent, and goes
@@ -1325,7 +1552,7 @@ type Prepare struct {
 
 func (x *Prepare) Reset() {
 	*x = Prepare{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[12]
+	mi := &file_oriel_v1_agent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1337,7 +1564,7 @@ func (x *Prepare) String() string {
 func (*Prepare) ProtoMessage() {}
 
 func (x *Prepare) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[12]
+	mi := &file_oriel_v1_agent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1350,7 +1577,7 @@ func (x *Prepare) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Prepare.ProtoReflect.Descriptor instead.
 func (*Prepare) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{12}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{14}
 }
 
 // Prove asks an agent whether it is alive, beside the WebSocket's ping, which a proxy may
@@ -1363,7 +1590,7 @@ type Prove struct {
 
 func (x *Prove) Reset() {
 	*x = Prove{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[13]
+	mi := &file_oriel_v1_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1375,7 +1602,7 @@ func (x *Prove) String() string {
 func (*Prove) ProtoMessage() {}
 
 func (x *Prove) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[13]
+	mi := &file_oriel_v1_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1388,7 +1615,7 @@ func (x *Prove) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Prove.ProtoReflect.Descriptor instead.
 func (*Prove) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{13}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{15}
 }
 
 type SessionEndedAck struct {
@@ -1400,7 +1627,7 @@ type SessionEndedAck struct {
 
 func (x *SessionEndedAck) Reset() {
 	*x = SessionEndedAck{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[14]
+	mi := &file_oriel_v1_agent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1412,7 +1639,7 @@ func (x *SessionEndedAck) String() string {
 func (*SessionEndedAck) ProtoMessage() {}
 
 func (x *SessionEndedAck) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[14]
+	mi := &file_oriel_v1_agent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1425,7 +1652,7 @@ func (x *SessionEndedAck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionEndedAck.ProtoReflect.Descriptor instead.
 func (*SessionEndedAck) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{14}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SessionEndedAck) GetSessionId() string {
@@ -1445,7 +1672,7 @@ type Fault struct {
 
 func (x *Fault) Reset() {
 	*x = Fault{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[15]
+	mi := &file_oriel_v1_agent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1457,7 +1684,7 @@ func (x *Fault) String() string {
 func (*Fault) ProtoMessage() {}
 
 func (x *Fault) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[15]
+	mi := &file_oriel_v1_agent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1470,7 +1697,7 @@ func (x *Fault) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fault.ProtoReflect.Descriptor instead.
 func (*Fault) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{15}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Fault) GetCode() Code {
@@ -1502,7 +1729,7 @@ type Summary struct {
 
 func (x *Summary) Reset() {
 	*x = Summary{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[16]
+	mi := &file_oriel_v1_agent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1514,7 +1741,7 @@ func (x *Summary) String() string {
 func (*Summary) ProtoMessage() {}
 
 func (x *Summary) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[16]
+	mi := &file_oriel_v1_agent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1527,7 +1754,7 @@ func (x *Summary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Summary.ProtoReflect.Descriptor instead.
 func (*Summary) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{16}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Summary) GetHostName() string {
@@ -1584,7 +1811,7 @@ type Status struct {
 
 func (x *Status) Reset() {
 	*x = Status{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[17]
+	mi := &file_oriel_v1_agent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1596,7 +1823,7 @@ func (x *Status) String() string {
 func (*Status) ProtoMessage() {}
 
 func (x *Status) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[17]
+	mi := &file_oriel_v1_agent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1609,7 +1836,7 @@ func (x *Status) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Status.ProtoReflect.Descriptor instead.
 func (*Status) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{17}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Status) GetDisplay() Status_Display {
@@ -1647,7 +1874,7 @@ type Preview struct {
 
 func (x *Preview) Reset() {
 	*x = Preview{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[18]
+	mi := &file_oriel_v1_agent_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1659,7 +1886,7 @@ func (x *Preview) String() string {
 func (*Preview) ProtoMessage() {}
 
 func (x *Preview) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[18]
+	mi := &file_oriel_v1_agent_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1672,7 +1899,7 @@ func (x *Preview) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Preview.ProtoReflect.Descriptor instead.
 func (*Preview) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{18}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Preview) GetType() string {
@@ -1722,7 +1949,7 @@ type Inventory struct {
 
 func (x *Inventory) Reset() {
 	*x = Inventory{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[19]
+	mi := &file_oriel_v1_agent_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1734,7 +1961,7 @@ func (x *Inventory) String() string {
 func (*Inventory) ProtoMessage() {}
 
 func (x *Inventory) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[19]
+	mi := &file_oriel_v1_agent_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1747,7 +1974,7 @@ func (x *Inventory) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Inventory.ProtoReflect.Descriptor instead.
 func (*Inventory) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{19}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Inventory) GetTakenAt() int64 {
@@ -1797,7 +2024,7 @@ type General struct {
 
 func (x *General) Reset() {
 	*x = General{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[20]
+	mi := &file_oriel_v1_agent_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1809,7 +2036,7 @@ func (x *General) String() string {
 func (*General) ProtoMessage() {}
 
 func (x *General) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[20]
+	mi := &file_oriel_v1_agent_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1822,7 +2049,7 @@ func (x *General) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use General.ProtoReflect.Descriptor instead.
 func (*General) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{20}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *General) GetOs() string {
@@ -1974,7 +2201,7 @@ type Hardware struct {
 
 func (x *Hardware) Reset() {
 	*x = Hardware{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[21]
+	mi := &file_oriel_v1_agent_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1986,7 +2213,7 @@ func (x *Hardware) String() string {
 func (*Hardware) ProtoMessage() {}
 
 func (x *Hardware) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[21]
+	mi := &file_oriel_v1_agent_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1999,7 +2226,7 @@ func (x *Hardware) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hardware.ProtoReflect.Descriptor instead.
 func (*Hardware) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{21}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Hardware) GetBoard() string {
@@ -2118,7 +2345,7 @@ type Processor struct {
 
 func (x *Processor) Reset() {
 	*x = Processor{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[22]
+	mi := &file_oriel_v1_agent_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2130,7 +2357,7 @@ func (x *Processor) String() string {
 func (*Processor) ProtoMessage() {}
 
 func (x *Processor) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[22]
+	mi := &file_oriel_v1_agent_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2143,7 +2370,7 @@ func (x *Processor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Processor.ProtoReflect.Descriptor instead.
 func (*Processor) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{22}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Processor) GetModel() string {
@@ -2179,7 +2406,7 @@ type Monitor struct {
 
 func (x *Monitor) Reset() {
 	*x = Monitor{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[23]
+	mi := &file_oriel_v1_agent_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2191,7 +2418,7 @@ func (x *Monitor) String() string {
 func (*Monitor) ProtoMessage() {}
 
 func (x *Monitor) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[23]
+	mi := &file_oriel_v1_agent_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2204,7 +2431,7 @@ func (x *Monitor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Monitor.ProtoReflect.Descriptor instead.
 func (*Monitor) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{23}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Monitor) GetName() string {
@@ -2246,7 +2473,7 @@ type Disk struct {
 
 func (x *Disk) Reset() {
 	*x = Disk{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[24]
+	mi := &file_oriel_v1_agent_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2258,7 +2485,7 @@ func (x *Disk) String() string {
 func (*Disk) ProtoMessage() {}
 
 func (x *Disk) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[24]
+	mi := &file_oriel_v1_agent_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2271,7 +2498,7 @@ func (x *Disk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Disk.ProtoReflect.Descriptor instead.
 func (*Disk) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{24}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Disk) GetName() string {
@@ -2308,7 +2535,7 @@ type Volume struct {
 
 func (x *Volume) Reset() {
 	*x = Volume{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[25]
+	mi := &file_oriel_v1_agent_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2320,7 +2547,7 @@ func (x *Volume) String() string {
 func (*Volume) ProtoMessage() {}
 
 func (x *Volume) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[25]
+	mi := &file_oriel_v1_agent_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2333,7 +2560,7 @@ func (x *Volume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Volume.ProtoReflect.Descriptor instead.
 func (*Volume) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{25}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Volume) GetPath() string {
@@ -2384,7 +2611,7 @@ type Adapter struct {
 
 func (x *Adapter) Reset() {
 	*x = Adapter{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[26]
+	mi := &file_oriel_v1_agent_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2396,7 +2623,7 @@ func (x *Adapter) String() string {
 func (*Adapter) ProtoMessage() {}
 
 func (x *Adapter) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[26]
+	mi := &file_oriel_v1_agent_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2409,7 +2636,7 @@ func (x *Adapter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Adapter.ProtoReflect.Descriptor instead.
 func (*Adapter) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{26}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Adapter) GetName() string {
@@ -2457,7 +2684,7 @@ type Software struct {
 
 func (x *Software) Reset() {
 	*x = Software{}
-	mi := &file_oriel_v1_agent_proto_msgTypes[27]
+	mi := &file_oriel_v1_agent_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2469,7 +2696,7 @@ func (x *Software) String() string {
 func (*Software) ProtoMessage() {}
 
 func (x *Software) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_agent_proto_msgTypes[27]
+	mi := &file_oriel_v1_agent_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2482,7 +2709,7 @@ func (x *Software) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Software.ProtoReflect.Descriptor instead.
 func (*Software) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{27}
+	return file_oriel_v1_agent_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Software) GetName() string {
@@ -2503,7 +2730,7 @@ var File_oriel_v1_agent_proto protoreflect.FileDescriptor
 
 const file_oriel_v1_agent_proto_rawDesc = "" +
 	"\n" +
-	"\x14oriel/v1/agent.proto\x12\boriel.v1\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\xfc\x05\n" +
+	"\x14oriel/v1/agent.proto\x12\boriel.v1\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\xae\x06\n" +
 	"\aToAgent\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x123\n" +
 	"\tchallenge\x18\x02 \x01(\v2\x13.oriel.v1.ChallengeH\x00R\tchallenge\x12-\n" +
@@ -2523,7 +2750,8 @@ const file_oriel_v1_agent_proto_rawDesc = "" +
 	"\x05clock\x18\x12 \x01(\v2\x0f.oriel.v1.ClockH\x00R\x05clock\x12<\n" +
 	"\n" +
 	"supplement\x18\x15 \x01(\v2\x1a.oriel.v1.SignedSupplementH\x00R\n" +
-	"supplementB\x06\n" +
+	"supplement\x120\n" +
+	"\x06policy\x18\x18 \x01(\v2\x16.oriel.v1.SignedPolicyH\x00R\x06policyB\x06\n" +
 	"\x04body\"\xa5\x04\n" +
 	"\tFromAgent\x12\x19\n" +
 	"\breply_to\x18\x01 \x01(\x04R\areplyTo\x12'\n" +
@@ -2551,7 +2779,7 @@ const file_oriel_v1_agent_proto_rawDesc = "" +
 	"\anew_key\x18\x02 \x01(\fB\x04\xe0\xe0\x18 R\x06newKey\x12\x0e\n" +
 	"\x02at\x18\x03 \x01(\x03R\x02at\x127\n" +
 	"\x14succession_signature\x18\x04 \x01(\fB\x04\xe0\xe0\x18@R\x13successionSignature\x12)\n" +
-	"\rold_signature\x18\x05 \x01(\fB\x04\xe0\xe0\x18@R\foldSignature\"\x88\x04\n" +
+	"\rold_signature\x18\x05 \x01(\fB\x04\xe0\xe0\x18@R\foldSignature\"\xaf\x04\n" +
 	"\x05Hello\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12)\n" +
 	"\ragent_version\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\fagentVersion\x12%\n" +
@@ -2570,7 +2798,8 @@ const file_oriel_v1_agent_proto_rawDesc = "" +
 	"enrollment\x12 \n" +
 	"\binstance\x18\x14 \x01(\fB\x04\xe0\xe0\x18 R\binstance\x12&\n" +
 	"\vfingerprint\x18\x15 \x01(\fB\x04\xe0\xe0\x18 R\vfingerprint\x12?\n" +
-	"\fcapabilities\x18\x16 \x03(\x0e2\x14.oriel.v1.CapabilityB\x05\xe8\xe0\x18\x80\x01R\fcapabilities\"\x81\x03\n" +
+	"\fcapabilities\x18\x16 \x03(\x0e2\x14.oriel.v1.CapabilityB\x05\xe8\xe0\x18\x80\x01R\fcapabilities\x12%\n" +
+	"\x0epolicy_version\x18\x1e \x01(\x03R\rpolicyVersion\"\x81\x03\n" +
 	"\aWelcome\x12%\n" +
 	"\vcomputer_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\n" +
 	"computerId\x12\"\n" +
@@ -2590,7 +2819,27 @@ const file_oriel_v1_agent_proto_rawDesc = "" +
 	"\x05Clock\x12\x1a\n" +
 	"\x05nonce\x18\x01 \x01(\fB\x04\xe0\xe0\x18 R\x05nonce\x12\x10\n" +
 	"\x03now\x18\x02 \x01(\x03R\x03now\x12\"\n" +
-	"\tsignature\x18\x03 \x01(\fB\x04\xe0\xe0\x18@R\tsignature\"3\n" +
+	"\tsignature\x18\x03 \x01(\fB\x04\xe0\xe0\x18@R\tsignature\"\xd0\x03\n" +
+	"\x0eComputerPolicy\x12%\n" +
+	"\vcomputer_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\n" +
+	"computerId\x12:\n" +
+	"\forganization\x18\x02 \x01(\v2\x16.oriel.v1.OrganizationR\forganization\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\x03R\aversion\x12\x1b\n" +
+	"\tissued_at\x18\x04 \x01(\x03R\bissuedAt\x12#\n" +
+	"\rlimits_scopes\x18\x05 \x01(\bR\flimitsScopes\x12-\n" +
+	"\x06scopes\x18\x06 \x03(\x0e2\x0f.oriel.v1.ScopeB\x04\xe8\xe0\x18 R\x06scopes\x12\x18\n" +
+	"\aconsent\x18\a \x01(\bR\aconsent\x12\x1f\n" +
+	"\vno_previews\x18\b \x01(\bR\n" +
+	"noPreviews\x12'\n" +
+	"\x0fpreview_seconds\x18\t \x01(\rR\x0epreviewSeconds\x12'\n" +
+	"\x0fsession_minutes\x18\n" +
+	" \x01(\rR\x0esessionMinutes\x12#\n" +
+	"\rlease_minutes\x18\v \x01(\rR\fleaseMinutes\x12\x1e\n" +
+	"\x05hours\x18\f \x03(\tB\b\xe0\xe0\x18@\xe8\xe0\x18@R\x05hours\"\x99\x01\n" +
+	"\fSignedPolicy\x12\x1d\n" +
+	"\x06policy\x18\x01 \x01(\fB\x05\xe0\xe0\x18\x80@R\x06policy\x12-\n" +
+	"\x0frelay_signature\x18\x02 \x01(\fB\x04\xe0\xe0\x18@R\x0erelaySignature\x12;\n" +
+	"\x16organization_signature\x18\x03 \x01(\fB\x04\xe0\xe0\x18@R\x15organizationSignature\"3\n" +
 	"\bSettings\x12'\n" +
 	"\x0fpreview_seconds\x18\x01 \x01(\rR\x0epreviewSeconds\"\x9c\x01\n" +
 	"\aRefused\x12\"\n" +
@@ -2722,7 +2971,7 @@ func file_oriel_v1_agent_proto_rawDescGZIP() []byte {
 }
 
 var file_oriel_v1_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_oriel_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_oriel_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_oriel_v1_agent_proto_goTypes = []any{
 	(Status_Display)(0),      // 0: oriel.v1.Status.Display
 	(*ToAgent)(nil),          // 1: oriel.v1.ToAgent
@@ -2733,85 +2982,92 @@ var file_oriel_v1_agent_proto_goTypes = []any{
 	(*Welcome)(nil),          // 6: oriel.v1.Welcome
 	(*AskClock)(nil),         // 7: oriel.v1.AskClock
 	(*Clock)(nil),            // 8: oriel.v1.Clock
-	(*Settings)(nil),         // 9: oriel.v1.Settings
-	(*Refused)(nil),          // 10: oriel.v1.Refused
-	(*NewIdentity)(nil),      // 11: oriel.v1.NewIdentity
-	(*SendInventory)(nil),    // 12: oriel.v1.SendInventory
-	(*Prepare)(nil),          // 13: oriel.v1.Prepare
-	(*Prove)(nil),            // 14: oriel.v1.Prove
-	(*SessionEndedAck)(nil),  // 15: oriel.v1.SessionEndedAck
-	(*Fault)(nil),            // 16: oriel.v1.Fault
-	(*Summary)(nil),          // 17: oriel.v1.Summary
-	(*Status)(nil),           // 18: oriel.v1.Status
-	(*Preview)(nil),          // 19: oriel.v1.Preview
-	(*Inventory)(nil),        // 20: oriel.v1.Inventory
-	(*General)(nil),          // 21: oriel.v1.General
-	(*Hardware)(nil),         // 22: oriel.v1.Hardware
-	(*Processor)(nil),        // 23: oriel.v1.Processor
-	(*Monitor)(nil),          // 24: oriel.v1.Monitor
-	(*Disk)(nil),             // 25: oriel.v1.Disk
-	(*Volume)(nil),           // 26: oriel.v1.Volume
-	(*Adapter)(nil),          // 27: oriel.v1.Adapter
-	(*Software)(nil),         // 28: oriel.v1.Software
-	(*Offer)(nil),            // 29: oriel.v1.Offer
-	(*Candidate)(nil),        // 30: oriel.v1.Candidate
-	(*EndSession)(nil),       // 31: oriel.v1.EndSession
-	(*SignedRenewal)(nil),    // 32: oriel.v1.SignedRenewal
-	(*SignedSupplement)(nil), // 33: oriel.v1.SignedSupplement
-	(*Answer)(nil),           // 34: oriel.v1.Answer
-	(*SessionReport)(nil),    // 35: oriel.v1.SessionReport
-	(*SessionEnded)(nil),     // 36: oriel.v1.SessionEnded
-	(Capability)(0),          // 37: oriel.v1.Capability
-	(Code)(0),                // 38: oriel.v1.Code
+	(*ComputerPolicy)(nil),   // 9: oriel.v1.ComputerPolicy
+	(*SignedPolicy)(nil),     // 10: oriel.v1.SignedPolicy
+	(*Settings)(nil),         // 11: oriel.v1.Settings
+	(*Refused)(nil),          // 12: oriel.v1.Refused
+	(*NewIdentity)(nil),      // 13: oriel.v1.NewIdentity
+	(*SendInventory)(nil),    // 14: oriel.v1.SendInventory
+	(*Prepare)(nil),          // 15: oriel.v1.Prepare
+	(*Prove)(nil),            // 16: oriel.v1.Prove
+	(*SessionEndedAck)(nil),  // 17: oriel.v1.SessionEndedAck
+	(*Fault)(nil),            // 18: oriel.v1.Fault
+	(*Summary)(nil),          // 19: oriel.v1.Summary
+	(*Status)(nil),           // 20: oriel.v1.Status
+	(*Preview)(nil),          // 21: oriel.v1.Preview
+	(*Inventory)(nil),        // 22: oriel.v1.Inventory
+	(*General)(nil),          // 23: oriel.v1.General
+	(*Hardware)(nil),         // 24: oriel.v1.Hardware
+	(*Processor)(nil),        // 25: oriel.v1.Processor
+	(*Monitor)(nil),          // 26: oriel.v1.Monitor
+	(*Disk)(nil),             // 27: oriel.v1.Disk
+	(*Volume)(nil),           // 28: oriel.v1.Volume
+	(*Adapter)(nil),          // 29: oriel.v1.Adapter
+	(*Software)(nil),         // 30: oriel.v1.Software
+	(*Offer)(nil),            // 31: oriel.v1.Offer
+	(*Candidate)(nil),        // 32: oriel.v1.Candidate
+	(*EndSession)(nil),       // 33: oriel.v1.EndSession
+	(*SignedRenewal)(nil),    // 34: oriel.v1.SignedRenewal
+	(*SignedSupplement)(nil), // 35: oriel.v1.SignedSupplement
+	(*Answer)(nil),           // 36: oriel.v1.Answer
+	(*SessionReport)(nil),    // 37: oriel.v1.SessionReport
+	(*SessionEnded)(nil),     // 38: oriel.v1.SessionEnded
+	(Capability)(0),          // 39: oriel.v1.Capability
+	(*Organization)(nil),     // 40: oriel.v1.Organization
+	(Scope)(0),               // 41: oriel.v1.Scope
+	(Code)(0),                // 42: oriel.v1.Code
 }
 var file_oriel_v1_agent_proto_depIdxs = []int32{
 	3,  // 0: oriel.v1.ToAgent.challenge:type_name -> oriel.v1.Challenge
 	6,  // 1: oriel.v1.ToAgent.welcome:type_name -> oriel.v1.Welcome
-	10, // 2: oriel.v1.ToAgent.refused:type_name -> oriel.v1.Refused
-	29, // 3: oriel.v1.ToAgent.offer:type_name -> oriel.v1.Offer
-	30, // 4: oriel.v1.ToAgent.candidate:type_name -> oriel.v1.Candidate
-	31, // 5: oriel.v1.ToAgent.end_session:type_name -> oriel.v1.EndSession
-	15, // 6: oriel.v1.ToAgent.session_ended_ack:type_name -> oriel.v1.SessionEndedAck
-	12, // 7: oriel.v1.ToAgent.send_inventory:type_name -> oriel.v1.SendInventory
-	9,  // 8: oriel.v1.ToAgent.settings:type_name -> oriel.v1.Settings
-	13, // 9: oriel.v1.ToAgent.prepare:type_name -> oriel.v1.Prepare
-	14, // 10: oriel.v1.ToAgent.prove:type_name -> oriel.v1.Prove
-	32, // 11: oriel.v1.ToAgent.renewal:type_name -> oriel.v1.SignedRenewal
+	12, // 2: oriel.v1.ToAgent.refused:type_name -> oriel.v1.Refused
+	31, // 3: oriel.v1.ToAgent.offer:type_name -> oriel.v1.Offer
+	32, // 4: oriel.v1.ToAgent.candidate:type_name -> oriel.v1.Candidate
+	33, // 5: oriel.v1.ToAgent.end_session:type_name -> oriel.v1.EndSession
+	17, // 6: oriel.v1.ToAgent.session_ended_ack:type_name -> oriel.v1.SessionEndedAck
+	14, // 7: oriel.v1.ToAgent.send_inventory:type_name -> oriel.v1.SendInventory
+	11, // 8: oriel.v1.ToAgent.settings:type_name -> oriel.v1.Settings
+	15, // 9: oriel.v1.ToAgent.prepare:type_name -> oriel.v1.Prepare
+	16, // 10: oriel.v1.ToAgent.prove:type_name -> oriel.v1.Prove
+	34, // 11: oriel.v1.ToAgent.renewal:type_name -> oriel.v1.SignedRenewal
 	8,  // 12: oriel.v1.ToAgent.clock:type_name -> oriel.v1.Clock
-	33, // 13: oriel.v1.ToAgent.supplement:type_name -> oriel.v1.SignedSupplement
-	5,  // 14: oriel.v1.FromAgent.hello:type_name -> oriel.v1.Hello
-	20, // 15: oriel.v1.FromAgent.inventory:type_name -> oriel.v1.Inventory
-	19, // 16: oriel.v1.FromAgent.preview:type_name -> oriel.v1.Preview
-	18, // 17: oriel.v1.FromAgent.status:type_name -> oriel.v1.Status
-	7,  // 18: oriel.v1.FromAgent.ask_clock:type_name -> oriel.v1.AskClock
-	34, // 19: oriel.v1.FromAgent.answer:type_name -> oriel.v1.Answer
-	30, // 20: oriel.v1.FromAgent.candidate:type_name -> oriel.v1.Candidate
-	35, // 21: oriel.v1.FromAgent.session_report:type_name -> oriel.v1.SessionReport
-	36, // 22: oriel.v1.FromAgent.session_ended:type_name -> oriel.v1.SessionEnded
-	16, // 23: oriel.v1.FromAgent.fault:type_name -> oriel.v1.Fault
-	4,  // 24: oriel.v1.Challenge.rotations:type_name -> oriel.v1.Rotation
-	17, // 25: oriel.v1.Hello.summary:type_name -> oriel.v1.Summary
-	18, // 26: oriel.v1.Hello.status:type_name -> oriel.v1.Status
-	37, // 27: oriel.v1.Hello.capabilities:type_name -> oriel.v1.Capability
-	9,  // 28: oriel.v1.Welcome.settings:type_name -> oriel.v1.Settings
-	38, // 29: oriel.v1.Refused.code:type_name -> oriel.v1.Code
-	11, // 30: oriel.v1.Refused.new_identity:type_name -> oriel.v1.NewIdentity
-	38, // 31: oriel.v1.Fault.code:type_name -> oriel.v1.Code
-	0,  // 32: oriel.v1.Status.display:type_name -> oriel.v1.Status.Display
-	21, // 33: oriel.v1.Inventory.general:type_name -> oriel.v1.General
-	22, // 34: oriel.v1.Inventory.hardware:type_name -> oriel.v1.Hardware
-	26, // 35: oriel.v1.General.volumes:type_name -> oriel.v1.Volume
-	23, // 36: oriel.v1.Hardware.processors:type_name -> oriel.v1.Processor
-	24, // 37: oriel.v1.Hardware.monitors:type_name -> oriel.v1.Monitor
-	25, // 38: oriel.v1.Hardware.disks:type_name -> oriel.v1.Disk
-	26, // 39: oriel.v1.Hardware.volumes:type_name -> oriel.v1.Volume
-	27, // 40: oriel.v1.Hardware.adapters:type_name -> oriel.v1.Adapter
-	28, // 41: oriel.v1.Hardware.software:type_name -> oriel.v1.Software
-	42, // [42:42] is the sub-list for method output_type
-	42, // [42:42] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	35, // 13: oriel.v1.ToAgent.supplement:type_name -> oriel.v1.SignedSupplement
+	10, // 14: oriel.v1.ToAgent.policy:type_name -> oriel.v1.SignedPolicy
+	5,  // 15: oriel.v1.FromAgent.hello:type_name -> oriel.v1.Hello
+	22, // 16: oriel.v1.FromAgent.inventory:type_name -> oriel.v1.Inventory
+	21, // 17: oriel.v1.FromAgent.preview:type_name -> oriel.v1.Preview
+	20, // 18: oriel.v1.FromAgent.status:type_name -> oriel.v1.Status
+	7,  // 19: oriel.v1.FromAgent.ask_clock:type_name -> oriel.v1.AskClock
+	36, // 20: oriel.v1.FromAgent.answer:type_name -> oriel.v1.Answer
+	32, // 21: oriel.v1.FromAgent.candidate:type_name -> oriel.v1.Candidate
+	37, // 22: oriel.v1.FromAgent.session_report:type_name -> oriel.v1.SessionReport
+	38, // 23: oriel.v1.FromAgent.session_ended:type_name -> oriel.v1.SessionEnded
+	18, // 24: oriel.v1.FromAgent.fault:type_name -> oriel.v1.Fault
+	4,  // 25: oriel.v1.Challenge.rotations:type_name -> oriel.v1.Rotation
+	19, // 26: oriel.v1.Hello.summary:type_name -> oriel.v1.Summary
+	20, // 27: oriel.v1.Hello.status:type_name -> oriel.v1.Status
+	39, // 28: oriel.v1.Hello.capabilities:type_name -> oriel.v1.Capability
+	11, // 29: oriel.v1.Welcome.settings:type_name -> oriel.v1.Settings
+	40, // 30: oriel.v1.ComputerPolicy.organization:type_name -> oriel.v1.Organization
+	41, // 31: oriel.v1.ComputerPolicy.scopes:type_name -> oriel.v1.Scope
+	42, // 32: oriel.v1.Refused.code:type_name -> oriel.v1.Code
+	13, // 33: oriel.v1.Refused.new_identity:type_name -> oriel.v1.NewIdentity
+	42, // 34: oriel.v1.Fault.code:type_name -> oriel.v1.Code
+	0,  // 35: oriel.v1.Status.display:type_name -> oriel.v1.Status.Display
+	23, // 36: oriel.v1.Inventory.general:type_name -> oriel.v1.General
+	24, // 37: oriel.v1.Inventory.hardware:type_name -> oriel.v1.Hardware
+	28, // 38: oriel.v1.General.volumes:type_name -> oriel.v1.Volume
+	25, // 39: oriel.v1.Hardware.processors:type_name -> oriel.v1.Processor
+	26, // 40: oriel.v1.Hardware.monitors:type_name -> oriel.v1.Monitor
+	27, // 41: oriel.v1.Hardware.disks:type_name -> oriel.v1.Disk
+	28, // 42: oriel.v1.Hardware.volumes:type_name -> oriel.v1.Volume
+	29, // 43: oriel.v1.Hardware.adapters:type_name -> oriel.v1.Adapter
+	30, // 44: oriel.v1.Hardware.software:type_name -> oriel.v1.Software
+	45, // [45:45] is the sub-list for method output_type
+	45, // [45:45] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_agent_proto_init() }
@@ -2836,6 +3092,7 @@ func file_oriel_v1_agent_proto_init() {
 		(*ToAgent_Renewal)(nil),
 		(*ToAgent_Clock)(nil),
 		(*ToAgent_Supplement)(nil),
+		(*ToAgent_Policy)(nil),
 	}
 	file_oriel_v1_agent_proto_msgTypes[1].OneofWrappers = []any{
 		(*FromAgent_Hello)(nil),
@@ -2855,7 +3112,7 @@ func file_oriel_v1_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oriel_v1_agent_proto_rawDesc), len(file_oriel_v1_agent_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   28,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

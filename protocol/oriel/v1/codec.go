@@ -44,6 +44,8 @@
 //	           2026-11-30: between nodes: BusAccessChanged.organization. [642aa034]
 //	           2026-11-30: Supplement.ends_at, Renewal.ends_at. [b290165b]
 //	           2026-11-30: JournalSnapshot.audience. [4d8c0bfb]
+//	           2026-11-30: ComputerPolicy, SignedPolicy, Hello.policy_version, and to a
+//	                       helper. An agent that does not announce CAPABILITY_POLICIES is sent none. [283ccde2]
 //
 // A message from a newer side is understood by an older one: unknown fields
 // are dropped, so that no bound is got round by them and nobody passes on what

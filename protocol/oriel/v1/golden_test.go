@@ -70,7 +70,12 @@ var golden = map[string]proto.Message{
 	"problem.ToConsole": &ToConsole{Body: &ToConsole_Problem{Problem: &Problem{Code: Code_CODE_UNIMPLEMENTED, Detail: "update", ReplyTo: 7}}},
 	"scopes.ToConsole": &ToConsole{Body: &ToConsole_JournalEntry{JournalEntry: &JournalEntry{
 		SessionId: "s-1", Scopes: []Scope{Scope_SCOPE_VIEW, Scope_SCOPE_TERMINAL}}}},
-	"supplement.ToAgent":     &ToAgent{Id: 4, Body: &ToAgent_Supplement{Supplement: &SignedSupplement{Supplement: seq(40), RelaySignature: seq(64)}}},
+	"supplement.ToAgent": &ToAgent{Id: 4, Body: &ToAgent_Supplement{Supplement: &SignedSupplement{Supplement: seq(40), RelaySignature: seq(64)}}},
+	"policy.ToAgent":     &ToAgent{Id: 5, Body: &ToAgent_Policy{Policy: &SignedPolicy{Policy: seq(40), RelaySignature: seq(64)}}},
+	"policy.FromAgent":   &FromAgent{Body: &FromAgent_Hello{Hello: &Hello{Version: 1, PolicyVersion: 1795305600000, Capabilities: []Capability{Capability_CAPABILITY_POLICIES}}}},
+	"keeps.ComputerPolicy": &ComputerPolicy{ComputerId: "c-1", Organization: &Organization{Id: "o-1", Name: "Ada's"}, Version: 1795305600000, IssuedAt: 1795305600000,
+		LimitsScopes: true, Scopes: []Scope{Scope_SCOPE_VIEW}, Consent: true, NoPreviews: true, PreviewSeconds: 300, SessionMinutes: 60, LeaseMinutes: 5,
+		Hours: []string{"mon-fri 08:00-18:00"}},
 	"capabilities.FromAgent": &FromAgent{Body: &FromAgent_Hello{Hello: &Hello{Version: 1, Capabilities: []Capability{Capability_CAPABILITY_VIEW, Capability_CAPABILITY_SUPPLEMENTS}}}},
 	"policy.Grant": &Grant{SessionId: "s-1", Scopes: []Scope{Scope_SCOPE_VIEW}, EndsAt: 1795305600000,
 		Organization: &Organization{Id: "o-1", Name: "Ada's"}, Policy: &Policy{Consent: Consent_CONSENT_ALWAYS, Recording: true, Banner: true}},

@@ -37,6 +37,7 @@ type ToHelper struct {
 	//	*ToHelper_Settings
 	//	*ToHelper_Prepare
 	//	*ToHelper_Supplement
+	//	*ToHelper_Policy
 	Body          isToHelper_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -151,6 +152,15 @@ func (x *ToHelper) GetSupplement() *HelperSupplement {
 	return nil
 }
 
+func (x *ToHelper) GetPolicy() *HelperPolicy {
+	if x != nil {
+		if x, ok := x.Body.(*ToHelper_Policy); ok {
+			return x.Policy
+		}
+	}
+	return nil
+}
+
 type isToHelper_Body interface {
 	isToHelper_Body()
 }
@@ -187,6 +197,10 @@ type ToHelper_Supplement struct {
 	Supplement *HelperSupplement `protobuf:"bytes,8,opt,name=supplement,proto3,oneof"` // verified already
 }
 
+type ToHelper_Policy struct {
+	Policy *HelperPolicy `protobuf:"bytes,9,opt,name=policy,proto3,oneof"`
+}
+
 func (*ToHelper_Start) isToHelper_Body() {}
 
 func (*ToHelper_Offer) isToHelper_Body() {}
@@ -202,6 +216,8 @@ func (*ToHelper_Settings) isToHelper_Body() {}
 func (*ToHelper_Prepare) isToHelper_Body() {}
 
 func (*ToHelper_Supplement) isToHelper_Body() {}
+
+func (*ToHelper_Policy) isToHelper_Body() {}
 
 type FromHelper struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -450,6 +466,52 @@ func (x *HelperSupplement) GetSupplement() *Supplement {
 	return nil
 }
 
+// HelperPolicy is all that this computer allows: by its own word, as Policy of the
+// helper's arguments, and by the relay's.
+type HelperPolicy struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Set           string                 `protobuf:"bytes,1,opt,name=set,proto3" json:"set,omitempty"` // JSON
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HelperPolicy) Reset() {
+	*x = HelperPolicy{}
+	mi := &file_oriel_v1_helper_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HelperPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HelperPolicy) ProtoMessage() {}
+
+func (x *HelperPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_helper_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HelperPolicy.ProtoReflect.Descriptor instead.
+func (*HelperPolicy) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_helper_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *HelperPolicy) GetSet() string {
+	if x != nil {
+		return x.Set
+	}
+	return ""
+}
+
 // HelperSign asks for the machine key's signature of an answer.
 type HelperSign struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -463,7 +525,7 @@ type HelperSign struct {
 
 func (x *HelperSign) Reset() {
 	*x = HelperSign{}
-	mi := &file_oriel_v1_helper_proto_msgTypes[5]
+	mi := &file_oriel_v1_helper_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -475,7 +537,7 @@ func (x *HelperSign) String() string {
 func (*HelperSign) ProtoMessage() {}
 
 func (x *HelperSign) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_helper_proto_msgTypes[5]
+	mi := &file_oriel_v1_helper_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -488,7 +550,7 @@ func (x *HelperSign) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelperSign.ProtoReflect.Descriptor instead.
 func (*HelperSign) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_helper_proto_rawDescGZIP(), []int{5}
+	return file_oriel_v1_helper_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *HelperSign) GetId() uint64 {
@@ -530,7 +592,7 @@ type HelperSigned struct {
 
 func (x *HelperSigned) Reset() {
 	*x = HelperSigned{}
-	mi := &file_oriel_v1_helper_proto_msgTypes[6]
+	mi := &file_oriel_v1_helper_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -542,7 +604,7 @@ func (x *HelperSigned) String() string {
 func (*HelperSigned) ProtoMessage() {}
 
 func (x *HelperSigned) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_helper_proto_msgTypes[6]
+	mi := &file_oriel_v1_helper_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -555,7 +617,7 @@ func (x *HelperSigned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HelperSigned.ProtoReflect.Descriptor instead.
 func (*HelperSigned) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_helper_proto_rawDescGZIP(), []int{6}
+	return file_oriel_v1_helper_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *HelperSigned) GetId() uint64 {
@@ -583,7 +645,7 @@ var File_oriel_v1_helper_proto protoreflect.FileDescriptor
 
 const file_oriel_v1_helper_proto_rawDesc = "" +
 	"\n" +
-	"\x15oriel/v1/helper.proto\x12\boriel.v1\x1a\x14oriel/v1/agent.proto\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\xaf\x03\n" +
+	"\x15oriel/v1/helper.proto\x12\boriel.v1\x1a\x14oriel/v1/agent.proto\x1a\x15oriel/v1/bounds.proto\x1a\x16oriel/v1/session.proto\"\xe1\x03\n" +
 	"\bToHelper\x12-\n" +
 	"\x05start\x18\x01 \x01(\v2\x15.oriel.v1.HelperStartH\x00R\x05start\x12-\n" +
 	"\x05offer\x18\x02 \x01(\v2\x15.oriel.v1.HelperOfferH\x00R\x05offer\x123\n" +
@@ -595,7 +657,8 @@ const file_oriel_v1_helper_proto_rawDesc = "" +
 	"\aprepare\x18\a \x01(\v2\x11.oriel.v1.PrepareH\x00R\aprepare\x12<\n" +
 	"\n" +
 	"supplement\x18\b \x01(\v2\x1a.oriel.v1.HelperSupplementH\x00R\n" +
-	"supplementB\x06\n" +
+	"supplement\x120\n" +
+	"\x06policy\x18\t \x01(\v2\x16.oriel.v1.HelperPolicyH\x00R\x06policyB\x06\n" +
 	"\x04body\"q\n" +
 	"\n" +
 	"FromHelper\x12/\n" +
@@ -613,7 +676,9 @@ const file_oriel_v1_helper_proto_rawDesc = "" +
 	"\x03ask\x18\x01 \x01(\x04R\x03ask\x124\n" +
 	"\n" +
 	"supplement\x18\x02 \x01(\v2\x14.oriel.v1.SupplementR\n" +
-	"supplement\"\x85\x01\n" +
+	"supplement\"(\n" +
+	"\fHelperPolicy\x12\x18\n" +
+	"\x03set\x18\x01 \x01(\tB\x06\xe0\xe0\x18\x80\x80\x04R\x03set\"\x85\x01\n" +
 	"\n" +
 	"HelperSign\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12#\n" +
@@ -639,43 +704,45 @@ func file_oriel_v1_helper_proto_rawDescGZIP() []byte {
 	return file_oriel_v1_helper_proto_rawDescData
 }
 
-var file_oriel_v1_helper_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_oriel_v1_helper_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_oriel_v1_helper_proto_goTypes = []any{
 	(*ToHelper)(nil),         // 0: oriel.v1.ToHelper
 	(*FromHelper)(nil),       // 1: oriel.v1.FromHelper
 	(*HelperStart)(nil),      // 2: oriel.v1.HelperStart
 	(*HelperOffer)(nil),      // 3: oriel.v1.HelperOffer
 	(*HelperSupplement)(nil), // 4: oriel.v1.HelperSupplement
-	(*HelperSign)(nil),       // 5: oriel.v1.HelperSign
-	(*HelperSigned)(nil),     // 6: oriel.v1.HelperSigned
-	(*Candidate)(nil),        // 7: oriel.v1.Candidate
-	(*EndSession)(nil),       // 8: oriel.v1.EndSession
-	(*Settings)(nil),         // 9: oriel.v1.Settings
-	(*Prepare)(nil),          // 10: oriel.v1.Prepare
-	(*FromAgent)(nil),        // 11: oriel.v1.FromAgent
-	(*Offer)(nil),            // 12: oriel.v1.Offer
-	(*Grant)(nil),            // 13: oriel.v1.Grant
-	(*Supplement)(nil),       // 14: oriel.v1.Supplement
+	(*HelperPolicy)(nil),     // 5: oriel.v1.HelperPolicy
+	(*HelperSign)(nil),       // 6: oriel.v1.HelperSign
+	(*HelperSigned)(nil),     // 7: oriel.v1.HelperSigned
+	(*Candidate)(nil),        // 8: oriel.v1.Candidate
+	(*EndSession)(nil),       // 9: oriel.v1.EndSession
+	(*Settings)(nil),         // 10: oriel.v1.Settings
+	(*Prepare)(nil),          // 11: oriel.v1.Prepare
+	(*FromAgent)(nil),        // 12: oriel.v1.FromAgent
+	(*Offer)(nil),            // 13: oriel.v1.Offer
+	(*Grant)(nil),            // 14: oriel.v1.Grant
+	(*Supplement)(nil),       // 15: oriel.v1.Supplement
 }
 var file_oriel_v1_helper_proto_depIdxs = []int32{
 	2,  // 0: oriel.v1.ToHelper.start:type_name -> oriel.v1.HelperStart
 	3,  // 1: oriel.v1.ToHelper.offer:type_name -> oriel.v1.HelperOffer
-	7,  // 2: oriel.v1.ToHelper.candidate:type_name -> oriel.v1.Candidate
-	8,  // 3: oriel.v1.ToHelper.end_session:type_name -> oriel.v1.EndSession
-	6,  // 4: oriel.v1.ToHelper.signed:type_name -> oriel.v1.HelperSigned
-	9,  // 5: oriel.v1.ToHelper.settings:type_name -> oriel.v1.Settings
-	10, // 6: oriel.v1.ToHelper.prepare:type_name -> oriel.v1.Prepare
+	8,  // 2: oriel.v1.ToHelper.candidate:type_name -> oriel.v1.Candidate
+	9,  // 3: oriel.v1.ToHelper.end_session:type_name -> oriel.v1.EndSession
+	7,  // 4: oriel.v1.ToHelper.signed:type_name -> oriel.v1.HelperSigned
+	10, // 5: oriel.v1.ToHelper.settings:type_name -> oriel.v1.Settings
+	11, // 6: oriel.v1.ToHelper.prepare:type_name -> oriel.v1.Prepare
 	4,  // 7: oriel.v1.ToHelper.supplement:type_name -> oriel.v1.HelperSupplement
-	11, // 8: oriel.v1.FromHelper.forward:type_name -> oriel.v1.FromAgent
-	5,  // 9: oriel.v1.FromHelper.sign:type_name -> oriel.v1.HelperSign
-	12, // 10: oriel.v1.HelperOffer.offer:type_name -> oriel.v1.Offer
-	13, // 11: oriel.v1.HelperOffer.grant:type_name -> oriel.v1.Grant
-	14, // 12: oriel.v1.HelperSupplement.supplement:type_name -> oriel.v1.Supplement
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	5,  // 8: oriel.v1.ToHelper.policy:type_name -> oriel.v1.HelperPolicy
+	12, // 9: oriel.v1.FromHelper.forward:type_name -> oriel.v1.FromAgent
+	6,  // 10: oriel.v1.FromHelper.sign:type_name -> oriel.v1.HelperSign
+	13, // 11: oriel.v1.HelperOffer.offer:type_name -> oriel.v1.Offer
+	14, // 12: oriel.v1.HelperOffer.grant:type_name -> oriel.v1.Grant
+	15, // 13: oriel.v1.HelperSupplement.supplement:type_name -> oriel.v1.Supplement
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_helper_proto_init() }
@@ -695,6 +762,7 @@ func file_oriel_v1_helper_proto_init() {
 		(*ToHelper_Settings)(nil),
 		(*ToHelper_Prepare)(nil),
 		(*ToHelper_Supplement)(nil),
+		(*ToHelper_Policy)(nil),
 	}
 	file_oriel_v1_helper_proto_msgTypes[1].OneofWrappers = []any{
 		(*FromHelper_Forward)(nil),
@@ -706,7 +774,7 @@ func file_oriel_v1_helper_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oriel_v1_helper_proto_rawDesc), len(file_oriel_v1_helper_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

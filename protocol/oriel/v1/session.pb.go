@@ -179,6 +179,7 @@ const (
 	Capability_CAPABILITY_CONSENT     Capability = 66 // Policy.consent
 	Capability_CAPABILITY_RECORD      Capability = 67 // Policy.recording
 	Capability_CAPABILITY_BANNER      Capability = 68 // Policy.banner
+	Capability_CAPABILITY_POLICIES    Capability = 69 // ToAgent.policy; since 2026-11-30
 )
 
 // Enum value maps for Capability.
@@ -203,6 +204,7 @@ var (
 		66: "CAPABILITY_CONSENT",
 		67: "CAPABILITY_RECORD",
 		68: "CAPABILITY_BANNER",
+		69: "CAPABILITY_POLICIES",
 	}
 	Capability_value = map[string]int32{
 		"CAPABILITY_UNSPECIFIED":     0,
@@ -224,6 +226,7 @@ var (
 		"CAPABILITY_CONSENT":         66,
 		"CAPABILITY_RECORD":          67,
 		"CAPABILITY_BANNER":          68,
+		"CAPABILITY_POLICIES":        69,
 	}
 )
 
@@ -2053,7 +2056,7 @@ const file_oriel_v1_session_proto_rawDesc = "" +
 	"\vSCOPE_POWER\x10\t\x12\x13\n" +
 	"\x0fSCOPE_RECORDING\x10\n" +
 	"\x12\x11\n" +
-	"\rSCOPE_FORWARD\x10\v*\xf1\x03\n" +
+	"\rSCOPE_FORWARD\x10\v*\x8a\x04\n" +
 	"\n" +
 	"Capability\x12\x1a\n" +
 	"\x16CAPABILITY_UNSPECIFIED\x10\x00\x12\x13\n" +
@@ -2075,7 +2078,8 @@ const file_oriel_v1_session_proto_rawDesc = "" +
 	"\x12CAPABILITY_ENDS_AT\x10A\x12\x16\n" +
 	"\x12CAPABILITY_CONSENT\x10B\x12\x15\n" +
 	"\x11CAPABILITY_RECORD\x10C\x12\x15\n" +
-	"\x11CAPABILITY_BANNER\x10D*P\n" +
+	"\x11CAPABILITY_BANNER\x10D\x12\x17\n" +
+	"\x13CAPABILITY_POLICIES\x10E*P\n" +
 	"\aConsent\x12\x17\n" +
 	"\x13CONSENT_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14CONSENT_WHEN_PRESENT\x10\x01\x12\x12\n" +

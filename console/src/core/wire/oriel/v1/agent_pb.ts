@@ -12,7 +12,7 @@
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_oriel_v1_bounds } from "./bounds_pb";
-import type { Answer, Candidate, Capability, Code, EndSession, Offer, SessionEnded, SessionReport, SignedRenewal, SignedSupplement } from "./session_pb";
+import type { Answer, Candidate, Capability, Code, EndSession, Offer, Organization, Scope, SessionEnded, SessionReport, SignedRenewal, SignedSupplement } from "./session_pb";
 import { file_oriel_v1_session } from "./session_pb";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -20,7 +20,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oriel/v1/agent.proto.
  */
 export const file_oriel_v1_agent: GenFile = /*@__PURE__*/
-  fileDesc("ChRvcmllbC92MS9hZ2VudC5wcm90bxIIb3JpZWwudjEi5wQKB1RvQWdlbnQSCgoCaWQYASABKAQSKAoJY2hhbGxlbmdlGAIgASgLMhMub3JpZWwudjEuQ2hhbGxlbmdlSAASJAoHd2VsY29tZRgDIAEoCzIRLm9yaWVsLnYxLldlbGNvbWVIABIkCgdyZWZ1c2VkGAQgASgLMhEub3JpZWwudjEuUmVmdXNlZEgAEiAKBW9mZmVyGAogASgLMg8ub3JpZWwudjEuT2ZmZXJIABIoCgljYW5kaWRhdGUYCyABKAsyEy5vcmllbC52MS5DYW5kaWRhdGVIABIrCgtlbmRfc2Vzc2lvbhgMIAEoCzIULm9yaWVsLnYxLkVuZFNlc3Npb25IABI2ChFzZXNzaW9uX2VuZGVkX2FjaxgNIAEoCzIZLm9yaWVsLnYxLlNlc3Npb25FbmRlZEFja0gAEjEKDnNlbmRfaW52ZW50b3J5GA4gASgLMhcub3JpZWwudjEuU2VuZEludmVudG9yeUgAEiYKCHNldHRpbmdzGA8gASgLMhIub3JpZWwudjEuU2V0dGluZ3NIABIkCgdwcmVwYXJlGBAgASgLMhEub3JpZWwudjEuUHJlcGFyZUgAEiAKBXByb3ZlGBQgASgLMg8ub3JpZWwudjEuUHJvdmVIABIqCgdyZW5ld2FsGBEgASgLMhcub3JpZWwudjEuU2lnbmVkUmVuZXdhbEgAEiAKBWNsb2NrGBIgASgLMg8ub3JpZWwudjEuQ2xvY2tIABIwCgpzdXBwbGVtZW50GBUgASgLMhoub3JpZWwudjEuU2lnbmVkU3VwcGxlbWVudEgAQgYKBGJvZHkiuAMKCUZyb21BZ2VudBIQCghyZXBseV90bxgBIAEoBBIgCgVoZWxsbxgCIAEoCzIPLm9yaWVsLnYxLkhlbGxvSAASKAoJaW52ZW50b3J5GAMgASgLMhMub3JpZWwudjEuSW52ZW50b3J5SAASJAoHcHJldmlldxgEIAEoCzIRLm9yaWVsLnYxLlByZXZpZXdIABIiCgZzdGF0dXMYBSABKAsyEC5vcmllbC52MS5TdGF0dXNIABInCglhc2tfY2xvY2sYBiABKAsyEi5vcmllbC52MS5Bc2tDbG9ja0gAEiIKBmFuc3dlchgKIAEoCzIQLm9yaWVsLnYxLkFuc3dlckgAEigKCWNhbmRpZGF0ZRgLIAEoCzITLm9yaWVsLnYxLkNhbmRpZGF0ZUgAEjEKDnNlc3Npb25fcmVwb3J0GAwgASgLMhcub3JpZWwudjEuU2Vzc2lvblJlcG9ydEgAEi8KDXNlc3Npb25fZW5kZWQYDSABKAsyFi5vcmllbC52MS5TZXNzaW9uRW5kZWRIABIgCgVmYXVsdBgPIAEoCzIPLm9yaWVsLnYxLkZhdWx0SABCBgoEYm9keSKiAQoJQ2hhbGxlbmdlEg8KB3ZlcnNpb24YASABKA0SEwoFbm9uY2UYAiABKAxCBODgGCASFwoJcmVsYXlfa2V5GAMgASgMQgTg4BggEhAKCGJpbmRfdGxzGAQgASgIEhcKCXNpZ25hdHVyZRgFIAEoDEIE4OAYQBIrCglyb3RhdGlvbnMYBiADKAsyEi5vcmllbC52MS5Sb3RhdGlvbkIE6OAYICKFAQoIUm90YXRpb24SFQoHb2xkX2tleRgBIAEoDEIE4OAYIBIVCgduZXdfa2V5GAIgASgMQgTg4BggEgoKAmF0GAMgASgDEiIKFHN1Y2Nlc3Npb25fc2lnbmF0dXJlGAQgASgMQgTg4BhAEhsKDW9sZF9zaWduYXR1cmUYBSABKAxCBODgGEAi/AIKBUhlbGxvEg8KB3ZlcnNpb24YASABKA0SGwoNYWdlbnRfdmVyc2lvbhgCIAEoCUIE4OAYQBIZCgttYWNoaW5lX2tleRgDIAEoDEIE4OAYIBIXCglzaWduYXR1cmUYBCABKAxCBODgGEASEwoFbm9uY2UYBSABKAxCBODgGCASGQoKbWFjaGluZV9pZBgGIAEoCUIF4OAYgAESIgoHc3VtbWFyeRgHIAEoCzIRLm9yaWVsLnYxLlN1bW1hcnkSIAoGc3RhdHVzGAggASgLMhAub3JpZWwudjEuU3RhdHVzEhsKCHNlc3Npb25zGAkgAygJQgng4BhA6OAYgAISGAoKZW5yb2xsbWVudBgKIAEoDEIE4OAYQBIWCghpbnN0YW5jZRgUIAEoDEIE4OAYIBIZCgtmaW5nZXJwcmludBgVIAEoDEIE4OAYIBIxCgxjYXBhYmlsaXRpZXMYFiADKA4yFC5vcmllbC52MS5DYXBhYmlsaXR5QgXo4BiAASKQAgoHV2VsY29tZRIZCgtjb21wdXRlcl9pZBgBIAEoCUIE4OAYQBIXCglzaWduYXR1cmUYAiABKAxCBODgGEASCwoDbm93GAMgASgDEhkKBnJlbGF5cxgEIAMoCUIJ4OAYgATo4BgQEiQKCHNldHRpbmdzGAUgASgLMhIub3JpZWwudjEuU2V0dGluZ3MSFQoHYWRkcmVzcxgGIAEoCUIE4OAYQBIQCghlbnJvbGxlZBgHIAEoCBIcCg5zdWNjZXNzaW9uX2tleRgeIAEoDEIE4OAYIBIiChRzdWNjZXNzaW9uX3NpZ25hdHVyZRgfIAEoDEIE4OAYQBIYCgptZW1iZXJzaGlwGBQgASgMQgTg4BhAIh8KCEFza0Nsb2NrEhMKBW5vbmNlGAEgASgMQgTg4BggIkIKBUNsb2NrEhMKBW5vbmNlGAEgASgMQgTg4BggEgsKA25vdxgCIAEoAxIXCglzaWduYXR1cmUYAyABKAxCBODgGEAiIwoIU2V0dGluZ3MSFwoPcHJldmlld19zZWNvbmRzGAEgASgNInoKB1JlZnVzZWQSHAoEY29kZRgBIAEoDjIOLm9yaWVsLnYxLkNvZGUSFQoGZGV0YWlsGAIgASgJQgXg4BiACBINCgVmaW5hbBgDIAEoCBIrCgxuZXdfaWRlbnRpdHkYCiABKAsyFS5vcmllbC52MS5OZXdJZGVudGl0eSI8CgtOZXdJZGVudGl0eRIUCgV0b2tlbhgBIAEoCUIF4OAYgAESFwoJc2lnbmF0dXJlGAIgASgMQgTg4BhAIg8KDVNlbmRJbnZlbnRvcnkiCQoHUHJlcGFyZSIHCgVQcm92ZSIrCg9TZXNzaW9uRW5kZWRBY2sSGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQCI8CgVGYXVsdBIcCgRjb2RlGAEgASgOMg4ub3JpZWwudjEuQ29kZRIVCgZkZXRhaWwYAiABKAlCBeDgGIAIIpMBCgdTdW1tYXJ5EhgKCWhvc3RfbmFtZRgBIAEoCUIF4OAYgAISEAoCb3MYAiABKAlCBODgGCASFgoHb3NfbmFtZRgDIAEoCUIF4OAYgAISEgoEYXJjaBgEIAEoCUIE4OAYIBITCgR1c2VyGAUgASgJQgXg4BiAAhIbCglhZGRyZXNzZXMYBiADKAlCCODgGEDo4BhAIroBCgZTdGF0dXMSKQoHZGlzcGxheRgBIAEoDjIYLm9yaWVsLnYxLlN0YXR1cy5EaXNwbGF5EhMKBHVzZXIYAiABKAlCBeDgGIACEhUKBmRldGFpbBgDIAEoCUIF4OAYgAgiWQoHRGlzcGxheRIXChNESVNQTEFZX1VOU1BFQ0lGSUVEEAASEAoMRElTUExBWV9OT05FEAESEQoNRElTUExBWV9SRUFEWRACEhAKDERJU1BMQVlfREVNTxADImQKB1ByZXZpZXcSEgoEdHlwZRgBIAEoCUIE4OAYIBIUCgRkYXRhGAIgASgMQgbg4BiAwAISDQoFd2lkdGgYAyABKA0SDgoGaGVpZ2h0GAQgASgNEhAKCHRha2VuX2F0GAUgASgDImcKCUludmVudG9yeRIQCgh0YWtlbl9hdBgBIAEoAxIiCgdnZW5lcmFsGAIgASgLMhEub3JpZWwudjEuR2VuZXJhbBIkCghoYXJkd2FyZRgDIAEoCzISLm9yaWVsLnYxLkhhcmR3YXJlIrYDCgdHZW5lcmFsEhAKAm9zGAEgASgJQgTg4BggEhYKB29zX25hbWUYAiABKAlCBeDgGIACEhkKCm9zX3ZlcnNpb24YAyABKAlCBeDgGIACEhUKBmtlcm5lbBgEIAEoCUIF4OAYgAISEgoEYXJjaBgFIAEoCUIE4OAYIBIYCglob3N0X25hbWUYBiABKAlCBeDgGIACEhUKBmRvbWFpbhgHIAEoCUIF4OAYgAISFAoFdXNlcnMYCCADKAlCBeDgGIACEhcKCXRpbWVfem9uZRgJIAEoCUIE4OAYQBIRCglib290ZWRfYXQYCiABKAMSFwoJYWRkcmVzc2VzGAsgAygJQgTg4BhAEhsKDWFnZW50X3ZlcnNpb24YDCABKAlCBODgGEASEgoDY3B1GA0gASgJQgXg4BiAAhIMCgRjcHVzGA4gASgNEhQKDG1lbW9yeV90b3RhbBgPIAEoBBITCgttZW1vcnlfdXNlZBgQIAEoBBInCgd2b2x1bWVzGBEgAygLMhAub3JpZWwudjEuVm9sdW1lQgTo4BhAEhwKDnZpcnR1YWxpemF0aW9uGBIgASgJQgTg4BhAItcDCghIYXJkd2FyZRIUCgVib2FyZBgBIAEoCUIF4OAYgAISEwoEYmlvcxgCIAEoCUIF4OAYgAISFQoGc3lzdGVtGAMgASgJQgXg4BiAAhIVCgZzZXJpYWwYBCABKAlCBeDgGIABEi0KCnByb2Nlc3NvcnMYBSADKAsyEy5vcmllbC52MS5Qcm9jZXNzb3JCBOjgGEASFAoMbWVtb3J5X3RvdGFsGAYgASgEEhIKCnN3YXBfdG90YWwYByABKAQSEwoEZ3B1cxgIIAMoCUIF4OAYgAISKQoIbW9uaXRvcnMYCSADKAsyES5vcmllbC52MS5Nb25pdG9yQgTo4BggEiQKBWRpc2tzGAogAygLMg4ub3JpZWwudjEuRGlza0IF6OAYgAESJwoHdm9sdW1lcxgLIAMoCzIQLm9yaWVsLnYxLlZvbHVtZUIE6OAYQBIqCghhZGFwdGVycxgMIAMoCzIRLm9yaWVsLnYxLkFkYXB0ZXJCBejgGIABEhgKCWJhdHRlcmllcxgNIAMoCUIF4OAYgAISFwoIcHJpbnRlcnMYDiADKAlCBeDgGIACEisKCHNvZnR3YXJlGA8gAygLMhIub3JpZWwudjEuU29mdHdhcmVCBejgGJBOIj0KCVByb2Nlc3NvchIUCgVtb2RlbBgBIAEoCUIF4OAYgAISDQoFY29yZXMYAiABKA0SCwoDbWh6GAMgASgNIk4KB01vbml0b3ISEwoEbmFtZRgBIAEoCUIF4OAYgAESDQoFd2lkdGgYAiABKA0SDgoGaGVpZ2h0GAMgASgNEg8KB3ByaW1hcnkYBCABKAgiPwoERGlzaxITCgRuYW1lGAEgASgJQgXg4BiAARIUCgVtb2RlbBgCIAEoCUIF4OAYgAISDAoEc2l6ZRgDIAEoBCJsCgZWb2x1bWUSEwoEcGF0aBgBIAEoCUIF4OAYgAQSFQoGZGV2aWNlGAIgASgJQgXg4BiABBIZCgtmaWxlX3N5c3RlbRgDIAEoCUIE4OAYQBINCgV0b3RhbBgEIAEoBBIMCgR1c2VkGAUgASgEImMKB0FkYXB0ZXISEwoEbmFtZRgBIAEoCUIF4OAYgAESEQoDbWFjGAIgASgJQgTg4BhAEhcKCWFkZHJlc3NlcxgDIAMoCUIE4OAYQBILCgNtdHUYBCABKA0SCgoCdXAYBSABKAgiNwoIU29mdHdhcmUSEwoEbmFtZRgBIAEoCUIF4OAYgAISFgoHdmVyc2lvbhgCIAEoCUIF4OAYgAFCIVofb3JpZWwvcHJvdG9jb2wvb3JpZWwvdjE7b3JpZWx2MWIGcHJvdG8z", [file_oriel_v1_bounds, file_oriel_v1_session]);
+  fileDesc("ChRvcmllbC92MS9hZ2VudC5wcm90bxIIb3JpZWwudjEikQUKB1RvQWdlbnQSCgoCaWQYASABKAQSKAoJY2hhbGxlbmdlGAIgASgLMhMub3JpZWwudjEuQ2hhbGxlbmdlSAASJAoHd2VsY29tZRgDIAEoCzIRLm9yaWVsLnYxLldlbGNvbWVIABIkCgdyZWZ1c2VkGAQgASgLMhEub3JpZWwudjEuUmVmdXNlZEgAEiAKBW9mZmVyGAogASgLMg8ub3JpZWwudjEuT2ZmZXJIABIoCgljYW5kaWRhdGUYCyABKAsyEy5vcmllbC52MS5DYW5kaWRhdGVIABIrCgtlbmRfc2Vzc2lvbhgMIAEoCzIULm9yaWVsLnYxLkVuZFNlc3Npb25IABI2ChFzZXNzaW9uX2VuZGVkX2FjaxgNIAEoCzIZLm9yaWVsLnYxLlNlc3Npb25FbmRlZEFja0gAEjEKDnNlbmRfaW52ZW50b3J5GA4gASgLMhcub3JpZWwudjEuU2VuZEludmVudG9yeUgAEiYKCHNldHRpbmdzGA8gASgLMhIub3JpZWwudjEuU2V0dGluZ3NIABIkCgdwcmVwYXJlGBAgASgLMhEub3JpZWwudjEuUHJlcGFyZUgAEiAKBXByb3ZlGBQgASgLMg8ub3JpZWwudjEuUHJvdmVIABIqCgdyZW5ld2FsGBEgASgLMhcub3JpZWwudjEuU2lnbmVkUmVuZXdhbEgAEiAKBWNsb2NrGBIgASgLMg8ub3JpZWwudjEuQ2xvY2tIABIwCgpzdXBwbGVtZW50GBUgASgLMhoub3JpZWwudjEuU2lnbmVkU3VwcGxlbWVudEgAEigKBnBvbGljeRgYIAEoCzIWLm9yaWVsLnYxLlNpZ25lZFBvbGljeUgAQgYKBGJvZHkiuAMKCUZyb21BZ2VudBIQCghyZXBseV90bxgBIAEoBBIgCgVoZWxsbxgCIAEoCzIPLm9yaWVsLnYxLkhlbGxvSAASKAoJaW52ZW50b3J5GAMgASgLMhMub3JpZWwudjEuSW52ZW50b3J5SAASJAoHcHJldmlldxgEIAEoCzIRLm9yaWVsLnYxLlByZXZpZXdIABIiCgZzdGF0dXMYBSABKAsyEC5vcmllbC52MS5TdGF0dXNIABInCglhc2tfY2xvY2sYBiABKAsyEi5vcmllbC52MS5Bc2tDbG9ja0gAEiIKBmFuc3dlchgKIAEoCzIQLm9yaWVsLnYxLkFuc3dlckgAEigKCWNhbmRpZGF0ZRgLIAEoCzITLm9yaWVsLnYxLkNhbmRpZGF0ZUgAEjEKDnNlc3Npb25fcmVwb3J0GAwgASgLMhcub3JpZWwudjEuU2Vzc2lvblJlcG9ydEgAEi8KDXNlc3Npb25fZW5kZWQYDSABKAsyFi5vcmllbC52MS5TZXNzaW9uRW5kZWRIABIgCgVmYXVsdBgPIAEoCzIPLm9yaWVsLnYxLkZhdWx0SABCBgoEYm9keSKiAQoJQ2hhbGxlbmdlEg8KB3ZlcnNpb24YASABKA0SEwoFbm9uY2UYAiABKAxCBODgGCASFwoJcmVsYXlfa2V5GAMgASgMQgTg4BggEhAKCGJpbmRfdGxzGAQgASgIEhcKCXNpZ25hdHVyZRgFIAEoDEIE4OAYQBIrCglyb3RhdGlvbnMYBiADKAsyEi5vcmllbC52MS5Sb3RhdGlvbkIE6OAYICKFAQoIUm90YXRpb24SFQoHb2xkX2tleRgBIAEoDEIE4OAYIBIVCgduZXdfa2V5GAIgASgMQgTg4BggEgoKAmF0GAMgASgDEiIKFHN1Y2Nlc3Npb25fc2lnbmF0dXJlGAQgASgMQgTg4BhAEhsKDW9sZF9zaWduYXR1cmUYBSABKAxCBODgGEAilAMKBUhlbGxvEg8KB3ZlcnNpb24YASABKA0SGwoNYWdlbnRfdmVyc2lvbhgCIAEoCUIE4OAYQBIZCgttYWNoaW5lX2tleRgDIAEoDEIE4OAYIBIXCglzaWduYXR1cmUYBCABKAxCBODgGEASEwoFbm9uY2UYBSABKAxCBODgGCASGQoKbWFjaGluZV9pZBgGIAEoCUIF4OAYgAESIgoHc3VtbWFyeRgHIAEoCzIRLm9yaWVsLnYxLlN1bW1hcnkSIAoGc3RhdHVzGAggASgLMhAub3JpZWwudjEuU3RhdHVzEhsKCHNlc3Npb25zGAkgAygJQgng4BhA6OAYgAISGAoKZW5yb2xsbWVudBgKIAEoDEIE4OAYQBIWCghpbnN0YW5jZRgUIAEoDEIE4OAYIBIZCgtmaW5nZXJwcmludBgVIAEoDEIE4OAYIBIxCgxjYXBhYmlsaXRpZXMYFiADKA4yFC5vcmllbC52MS5DYXBhYmlsaXR5QgXo4BiAARIWCg5wb2xpY3lfdmVyc2lvbhgeIAEoAyKQAgoHV2VsY29tZRIZCgtjb21wdXRlcl9pZBgBIAEoCUIE4OAYQBIXCglzaWduYXR1cmUYAiABKAxCBODgGEASCwoDbm93GAMgASgDEhkKBnJlbGF5cxgEIAMoCUIJ4OAYgATo4BgQEiQKCHNldHRpbmdzGAUgASgLMhIub3JpZWwudjEuU2V0dGluZ3MSFQoHYWRkcmVzcxgGIAEoCUIE4OAYQBIQCghlbnJvbGxlZBgHIAEoCBIcCg5zdWNjZXNzaW9uX2tleRgeIAEoDEIE4OAYIBIiChRzdWNjZXNzaW9uX3NpZ25hdHVyZRgfIAEoDEIE4OAYQBIYCgptZW1iZXJzaGlwGBQgASgMQgTg4BhAIh8KCEFza0Nsb2NrEhMKBW5vbmNlGAEgASgMQgTg4BggIkIKBUNsb2NrEhMKBW5vbmNlGAEgASgMQgTg4BggEgsKA25vdxgCIAEoAxIXCglzaWduYXR1cmUYAyABKAxCBODgGEAiwwIKDkNvbXB1dGVyUG9saWN5EhkKC2NvbXB1dGVyX2lkGAEgASgJQgTg4BhAEiwKDG9yZ2FuaXphdGlvbhgCIAEoCzIWLm9yaWVsLnYxLk9yZ2FuaXphdGlvbhIPCgd2ZXJzaW9uGAMgASgDEhEKCWlzc3VlZF9hdBgEIAEoAxIVCg1saW1pdHNfc2NvcGVzGAUgASgIEiUKBnNjb3BlcxgGIAMoDjIPLm9yaWVsLnYxLlNjb3BlQgTo4BggEg8KB2NvbnNlbnQYByABKAgSEwoLbm9fcHJldmlld3MYCCABKAgSFwoPcHJldmlld19zZWNvbmRzGAkgASgNEhcKD3Nlc3Npb25fbWludXRlcxgKIAEoDRIVCg1sZWFzZV9taW51dGVzGAsgASgNEhcKBWhvdXJzGAwgAygJQgjg4BhA6OAYQCJqCgxTaWduZWRQb2xpY3kSFQoGcG9saWN5GAEgASgMQgXg4BiAQBIdCg9yZWxheV9zaWduYXR1cmUYAiABKAxCBODgGEASJAoWb3JnYW5pemF0aW9uX3NpZ25hdHVyZRgDIAEoDEIE4OAYQCIjCghTZXR0aW5ncxIXCg9wcmV2aWV3X3NlY29uZHMYASABKA0iegoHUmVmdXNlZBIcCgRjb2RlGAEgASgOMg4ub3JpZWwudjEuQ29kZRIVCgZkZXRhaWwYAiABKAlCBeDgGIAIEg0KBWZpbmFsGAMgASgIEisKDG5ld19pZGVudGl0eRgKIAEoCzIVLm9yaWVsLnYxLk5ld0lkZW50aXR5IjwKC05ld0lkZW50aXR5EhQKBXRva2VuGAEgASgJQgXg4BiAARIXCglzaWduYXR1cmUYAiABKAxCBODgGEAiDwoNU2VuZEludmVudG9yeSIJCgdQcmVwYXJlIgcKBVByb3ZlIisKD1Nlc3Npb25FbmRlZEFjaxIYCgpzZXNzaW9uX2lkGAEgASgJQgTg4BhAIjwKBUZhdWx0EhwKBGNvZGUYASABKA4yDi5vcmllbC52MS5Db2RlEhUKBmRldGFpbBgCIAEoCUIF4OAYgAgikwEKB1N1bW1hcnkSGAoJaG9zdF9uYW1lGAEgASgJQgXg4BiAAhIQCgJvcxgCIAEoCUIE4OAYIBIWCgdvc19uYW1lGAMgASgJQgXg4BiAAhISCgRhcmNoGAQgASgJQgTg4BggEhMKBHVzZXIYBSABKAlCBeDgGIACEhsKCWFkZHJlc3NlcxgGIAMoCUII4OAYQOjgGEAiugEKBlN0YXR1cxIpCgdkaXNwbGF5GAEgASgOMhgub3JpZWwudjEuU3RhdHVzLkRpc3BsYXkSEwoEdXNlchgCIAEoCUIF4OAYgAISFQoGZGV0YWlsGAMgASgJQgXg4BiACCJZCgdEaXNwbGF5EhcKE0RJU1BMQVlfVU5TUEVDSUZJRUQQABIQCgxESVNQTEFZX05PTkUQARIRCg1ESVNQTEFZX1JFQURZEAISEAoMRElTUExBWV9ERU1PEAMiZAoHUHJldmlldxISCgR0eXBlGAEgASgJQgTg4BggEhQKBGRhdGEYAiABKAxCBuDgGIDAAhINCgV3aWR0aBgDIAEoDRIOCgZoZWlnaHQYBCABKA0SEAoIdGFrZW5fYXQYBSABKAMiZwoJSW52ZW50b3J5EhAKCHRha2VuX2F0GAEgASgDEiIKB2dlbmVyYWwYAiABKAsyES5vcmllbC52MS5HZW5lcmFsEiQKCGhhcmR3YXJlGAMgASgLMhIub3JpZWwudjEuSGFyZHdhcmUitgMKB0dlbmVyYWwSEAoCb3MYASABKAlCBODgGCASFgoHb3NfbmFtZRgCIAEoCUIF4OAYgAISGQoKb3NfdmVyc2lvbhgDIAEoCUIF4OAYgAISFQoGa2VybmVsGAQgASgJQgXg4BiAAhISCgRhcmNoGAUgASgJQgTg4BggEhgKCWhvc3RfbmFtZRgGIAEoCUIF4OAYgAISFQoGZG9tYWluGAcgASgJQgXg4BiAAhIUCgV1c2VycxgIIAMoCUIF4OAYgAISFwoJdGltZV96b25lGAkgASgJQgTg4BhAEhEKCWJvb3RlZF9hdBgKIAEoAxIXCglhZGRyZXNzZXMYCyADKAlCBODgGEASGwoNYWdlbnRfdmVyc2lvbhgMIAEoCUIE4OAYQBISCgNjcHUYDSABKAlCBeDgGIACEgwKBGNwdXMYDiABKA0SFAoMbWVtb3J5X3RvdGFsGA8gASgEEhMKC21lbW9yeV91c2VkGBAgASgEEicKB3ZvbHVtZXMYESADKAsyEC5vcmllbC52MS5Wb2x1bWVCBOjgGEASHAoOdmlydHVhbGl6YXRpb24YEiABKAlCBODgGEAi1wMKCEhhcmR3YXJlEhQKBWJvYXJkGAEgASgJQgXg4BiAAhITCgRiaW9zGAIgASgJQgXg4BiAAhIVCgZzeXN0ZW0YAyABKAlCBeDgGIACEhUKBnNlcmlhbBgEIAEoCUIF4OAYgAESLQoKcHJvY2Vzc29ycxgFIAMoCzITLm9yaWVsLnYxLlByb2Nlc3NvckIE6OAYQBIUCgxtZW1vcnlfdG90YWwYBiABKAQSEgoKc3dhcF90b3RhbBgHIAEoBBITCgRncHVzGAggAygJQgXg4BiAAhIpCghtb25pdG9ycxgJIAMoCzIRLm9yaWVsLnYxLk1vbml0b3JCBOjgGCASJAoFZGlza3MYCiADKAsyDi5vcmllbC52MS5EaXNrQgXo4BiAARInCgd2b2x1bWVzGAsgAygLMhAub3JpZWwudjEuVm9sdW1lQgTo4BhAEioKCGFkYXB0ZXJzGAwgAygLMhEub3JpZWwudjEuQWRhcHRlckIF6OAYgAESGAoJYmF0dGVyaWVzGA0gAygJQgXg4BiAAhIXCghwcmludGVycxgOIAMoCUIF4OAYgAISKwoIc29mdHdhcmUYDyADKAsyEi5vcmllbC52MS5Tb2Z0d2FyZUIF6OAYkE4iPQoJUHJvY2Vzc29yEhQKBW1vZGVsGAEgASgJQgXg4BiAAhINCgVjb3JlcxgCIAEoDRILCgNtaHoYAyABKA0iTgoHTW9uaXRvchITCgRuYW1lGAEgASgJQgXg4BiAARINCgV3aWR0aBgCIAEoDRIOCgZoZWlnaHQYAyABKA0SDwoHcHJpbWFyeRgEIAEoCCI/CgREaXNrEhMKBG5hbWUYASABKAlCBeDgGIABEhQKBW1vZGVsGAIgASgJQgXg4BiAAhIMCgRzaXplGAMgASgEImwKBlZvbHVtZRITCgRwYXRoGAEgASgJQgXg4BiABBIVCgZkZXZpY2UYAiABKAlCBeDgGIAEEhkKC2ZpbGVfc3lzdGVtGAMgASgJQgTg4BhAEg0KBXRvdGFsGAQgASgEEgwKBHVzZWQYBSABKAQiYwoHQWRhcHRlchITCgRuYW1lGAEgASgJQgXg4BiAARIRCgNtYWMYAiABKAlCBODgGEASFwoJYWRkcmVzc2VzGAMgAygJQgTg4BhAEgsKA210dRgEIAEoDRIKCgJ1cBgFIAEoCCI3CghTb2Z0d2FyZRITCgRuYW1lGAEgASgJQgXg4BiAAhIWCgd2ZXJzaW9uGAIgASgJQgXg4BiAAUIhWh9vcmllbC9wcm90b2NvbC9vcmllbC92MTtvcmllbHYxYgZwcm90bzM", [file_oriel_v1_bounds, file_oriel_v1_session]);
 
 /**
  * @generated from message oriel.v1.ToAgent
@@ -120,6 +120,12 @@ export type ToAgent = Message<"oriel.v1.ToAgent"> & {
      */
     value: SignedSupplement;
     case: "supplement";
+  } | {
+    /**
+     * @generated from field: oriel.v1.SignedPolicy policy = 24;
+     */
+    value: SignedPolicy;
+    case: "policy";
   } | { case: undefined; value?: undefined };
 };
 
@@ -391,6 +397,13 @@ export type Hello = Message<"oriel.v1.Hello"> & {
    * @generated from field: repeated oriel.v1.Capability capabilities = 22;
    */
   capabilities: Capability[];
+
+  /**
+   * ComputerPolicy.version of the one that the agent keeps to; 0: it has none.
+   *
+   * @generated from field: int64 policy_version = 30;
+   */
+  policyVersion: bigint;
 };
 
 /**
@@ -536,6 +549,138 @@ export const ClockSchema: GenMessage<Clock> = /*@__PURE__*/
   messageDesc(file_oriel_v1_agent, 7);
 
 /**
+ * ComputerPolicy is what an agent has to keep to by the word of its organization: what
+ * holds for this computer of the policies of organization, groups and computer. It
+ * forbids; it allows nothing that the computer's own policy does not. The agent keeps it
+ * on its disk, and takes none that is not newer.
+ *
+ * @generated from message oriel.v1.ComputerPolicy
+ */
+export type ComputerPolicy = Message<"oriel.v1.ComputerPolicy"> & {
+  /**
+   * @generated from field: string computer_id = 1;
+   */
+  computerId: string;
+
+  /**
+   * @generated from field: oriel.v1.Organization organization = 2;
+   */
+  organization?: Organization | undefined;
+
+  /**
+   * rises for this computer
+   *
+   * @generated from field: int64 version = 3;
+   */
+  version: bigint;
+
+  /**
+   * Unix milliseconds, the relay's clock
+   *
+   * @generated from field: int64 issued_at = 4;
+   */
+  issuedAt: bigint;
+
+  /**
+   * Without it sessions may have every scope that they are granted.
+   *
+   * @generated from field: bool limits_scopes = 5;
+   */
+  limitsScopes: boolean;
+
+  /**
+   * that sessions may have at most
+   *
+   * @generated from field: repeated oriel.v1.Scope scopes = 6;
+   */
+  scopes: Scope[];
+
+  /**
+   * no control without consent of who sits at the computer
+   *
+   * @generated from field: bool consent = 7;
+   */
+  consent: boolean;
+
+  /**
+   * @generated from field: bool no_previews = 8;
+   */
+  noPreviews: boolean;
+
+  /**
+   * at least between two previews; 0: as Settings say
+   *
+   * @generated from field: uint32 preview_seconds = 9;
+   */
+  previewSeconds: number;
+
+  /**
+   * a session's length at most; 0: as long as it is granted
+   *
+   * @generated from field: uint32 session_minutes = 10;
+   */
+  sessionMinutes: number;
+
+  /**
+   * without a renewal, at most; 0: as the grant says
+   *
+   * @generated from field: uint32 lease_minutes = 11;
+   */
+  leaseMinutes: number;
+
+  /**
+   * When there are sessions and previews, by the computer's own clock and time zone, as
+   * in "mon-fri 08:00-18:00". None: always.
+   *
+   * @generated from field: repeated string hours = 12;
+   */
+  hours: string[];
+};
+
+/**
+ * Describes the message oriel.v1.ComputerPolicy.
+ * Use `create(ComputerPolicySchema)` to create a new message.
+ */
+export const ComputerPolicySchema: GenMessage<ComputerPolicy> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_agent, 8);
+
+/**
+ * SignedPolicy carries the exact bytes that were signed. An empty FromAgent answers it
+ * when it is in force, else a Fault.
+ *
+ * @generated from message oriel.v1.SignedPolicy
+ */
+export type SignedPolicy = Message<"oriel.v1.SignedPolicy"> & {
+  /**
+   * a serialized ComputerPolicy
+   *
+   * @generated from field: bytes policy = 1;
+   */
+  policy: Uint8Array;
+
+  /**
+   * Ed25519
+   *
+   * @generated from field: bytes relay_signature = 2;
+   */
+  relaySignature: Uint8Array;
+
+  /**
+   * Room for a second signature by a key that the relay does not hold.
+   *
+   * @generated from field: bytes organization_signature = 3;
+   */
+  organizationSignature: Uint8Array;
+};
+
+/**
+ * Describes the message oriel.v1.SignedPolicy.
+ * Use `create(SignedPolicySchema)` to create a new message.
+ */
+export const SignedPolicySchema: GenMessage<SignedPolicy> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_agent, 9);
+
+/**
  * @generated from message oriel.v1.Settings
  */
 export type Settings = Message<"oriel.v1.Settings"> & {
@@ -552,7 +697,7 @@ export type Settings = Message<"oriel.v1.Settings"> & {
  * Use `create(SettingsSchema)` to create a new message.
  */
 export const SettingsSchema: GenMessage<Settings> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 8);
+  messageDesc(file_oriel_v1_agent, 10);
 
 /**
  * @generated from message oriel.v1.Refused
@@ -588,7 +733,7 @@ export type Refused = Message<"oriel.v1.Refused"> & {
  * Use `create(RefusedSchema)` to create a new message.
  */
 export const RefusedSchema: GenMessage<Refused> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 9);
+  messageDesc(file_oriel_v1_agent, 11);
 
 /**
  * NewIdentity has an agent make a new machine key and enroll with it. The key that it
@@ -616,7 +761,7 @@ export type NewIdentity = Message<"oriel.v1.NewIdentity"> & {
  * Use `create(NewIdentitySchema)` to create a new message.
  */
 export const NewIdentitySchema: GenMessage<NewIdentity> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 10);
+  messageDesc(file_oriel_v1_agent, 12);
 
 /**
  * @generated from message oriel.v1.SendInventory
@@ -629,7 +774,7 @@ export type SendInventory = Message<"oriel.v1.SendInventory"> & {
  * Use `create(SendInventorySchema)` to create a new message.
  */
 export const SendInventorySchema: GenMessage<SendInventory> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 11);
+  messageDesc(file_oriel_v1_agent, 13);
 
 /**
  * Prepare: an offer is about to come. What is prepared stays on the agent, and goes
@@ -645,7 +790,7 @@ export type Prepare = Message<"oriel.v1.Prepare"> & {
  * Use `create(PrepareSchema)` to create a new message.
  */
 export const PrepareSchema: GenMessage<Prepare> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 12);
+  messageDesc(file_oriel_v1_agent, 14);
 
 /**
  * Prove asks an agent whether it is alive, beside the WebSocket's ping, which a proxy may
@@ -661,7 +806,7 @@ export type Prove = Message<"oriel.v1.Prove"> & {
  * Use `create(ProveSchema)` to create a new message.
  */
 export const ProveSchema: GenMessage<Prove> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 13);
+  messageDesc(file_oriel_v1_agent, 15);
 
 /**
  * @generated from message oriel.v1.SessionEndedAck
@@ -678,7 +823,7 @@ export type SessionEndedAck = Message<"oriel.v1.SessionEndedAck"> & {
  * Use `create(SessionEndedAckSchema)` to create a new message.
  */
 export const SessionEndedAckSchema: GenMessage<SessionEndedAck> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 14);
+  messageDesc(file_oriel_v1_agent, 16);
 
 /**
  * @generated from message oriel.v1.Fault
@@ -700,7 +845,7 @@ export type Fault = Message<"oriel.v1.Fault"> & {
  * Use `create(FaultSchema)` to create a new message.
  */
 export const FaultSchema: GenMessage<Fault> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 15);
+  messageDesc(file_oriel_v1_agent, 17);
 
 /**
  * Summary is what a list shows of a computer.
@@ -752,7 +897,7 @@ export type Summary = Message<"oriel.v1.Summary"> & {
  * Use `create(SummarySchema)` to create a new message.
  */
 export const SummarySchema: GenMessage<Summary> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 16);
+  messageDesc(file_oriel_v1_agent, 18);
 
 /**
  * Status is what changes often and is known at once.
@@ -783,7 +928,7 @@ export type Status = Message<"oriel.v1.Status"> & {
  * Use `create(StatusSchema)` to create a new message.
  */
 export const StatusSchema: GenMessage<Status> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 17);
+  messageDesc(file_oriel_v1_agent, 19);
 
 /**
  * @generated from enum oriel.v1.Status.Display
@@ -816,7 +961,7 @@ export enum Status_Display {
  * Describes the enum oriel.v1.Status.Display.
  */
 export const Status_DisplaySchema: GenEnum<Status_Display> = /*@__PURE__*/
-  enumDesc(file_oriel_v1_agent, 17, 0);
+  enumDesc(file_oriel_v1_agent, 19, 0);
 
 /**
  * Preview is a small picture of the screen. No side is longer than 640 pixels.
@@ -859,7 +1004,7 @@ export type Preview = Message<"oriel.v1.Preview"> & {
  * Use `create(PreviewSchema)` to create a new message.
  */
 export const PreviewSchema: GenMessage<Preview> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 18);
+  messageDesc(file_oriel_v1_agent, 20);
 
 /**
  * Inventory is feature F6: everything known about a machine.
@@ -888,7 +1033,7 @@ export type Inventory = Message<"oriel.v1.Inventory"> & {
  * Use `create(InventorySchema)` to create a new message.
  */
 export const InventorySchema: GenMessage<Inventory> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 19);
+  messageDesc(file_oriel_v1_agent, 21);
 
 /**
  * @generated from message oriel.v1.General
@@ -992,7 +1137,7 @@ export type General = Message<"oriel.v1.General"> & {
  * Use `create(GeneralSchema)` to create a new message.
  */
 export const GeneralSchema: GenMessage<General> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 20);
+  messageDesc(file_oriel_v1_agent, 22);
 
 /**
  * @generated from message oriel.v1.Hardware
@@ -1081,7 +1226,7 @@ export type Hardware = Message<"oriel.v1.Hardware"> & {
  * Use `create(HardwareSchema)` to create a new message.
  */
 export const HardwareSchema: GenMessage<Hardware> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 21);
+  messageDesc(file_oriel_v1_agent, 23);
 
 /**
  * @generated from message oriel.v1.Processor
@@ -1108,7 +1253,7 @@ export type Processor = Message<"oriel.v1.Processor"> & {
  * Use `create(ProcessorSchema)` to create a new message.
  */
 export const ProcessorSchema: GenMessage<Processor> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 22);
+  messageDesc(file_oriel_v1_agent, 24);
 
 /**
  * @generated from message oriel.v1.Monitor
@@ -1140,7 +1285,7 @@ export type Monitor = Message<"oriel.v1.Monitor"> & {
  * Use `create(MonitorSchema)` to create a new message.
  */
 export const MonitorSchema: GenMessage<Monitor> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 23);
+  messageDesc(file_oriel_v1_agent, 25);
 
 /**
  * @generated from message oriel.v1.Disk
@@ -1167,7 +1312,7 @@ export type Disk = Message<"oriel.v1.Disk"> & {
  * Use `create(DiskSchema)` to create a new message.
  */
 export const DiskSchema: GenMessage<Disk> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 24);
+  messageDesc(file_oriel_v1_agent, 26);
 
 /**
  * @generated from message oriel.v1.Volume
@@ -1204,7 +1349,7 @@ export type Volume = Message<"oriel.v1.Volume"> & {
  * Use `create(VolumeSchema)` to create a new message.
  */
 export const VolumeSchema: GenMessage<Volume> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 25);
+  messageDesc(file_oriel_v1_agent, 27);
 
 /**
  * @generated from message oriel.v1.Adapter
@@ -1241,7 +1386,7 @@ export type Adapter = Message<"oriel.v1.Adapter"> & {
  * Use `create(AdapterSchema)` to create a new message.
  */
 export const AdapterSchema: GenMessage<Adapter> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 26);
+  messageDesc(file_oriel_v1_agent, 28);
 
 /**
  * @generated from message oriel.v1.Software
@@ -1263,5 +1408,5 @@ export type Software = Message<"oriel.v1.Software"> & {
  * Use `create(SoftwareSchema)` to create a new message.
  */
 export const SoftwareSchema: GenMessage<Software> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_agent, 27);
+  messageDesc(file_oriel_v1_agent, 29);
 

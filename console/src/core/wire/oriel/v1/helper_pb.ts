@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oriel/v1/helper.proto.
  */
 export const file_oriel_v1_helper: GenFile = /*@__PURE__*/
-  fileDesc("ChVvcmllbC92MS9oZWxwZXIucHJvdG8SCG9yaWVsLnYxIuMCCghUb0hlbHBlchImCgVzdGFydBgBIAEoCzIVLm9yaWVsLnYxLkhlbHBlclN0YXJ0SAASJgoFb2ZmZXIYAiABKAsyFS5vcmllbC52MS5IZWxwZXJPZmZlckgAEigKCWNhbmRpZGF0ZRgDIAEoCzITLm9yaWVsLnYxLkNhbmRpZGF0ZUgAEisKC2VuZF9zZXNzaW9uGAQgASgLMhQub3JpZWwudjEuRW5kU2Vzc2lvbkgAEigKBnNpZ25lZBgFIAEoCzIWLm9yaWVsLnYxLkhlbHBlclNpZ25lZEgAEiYKCHNldHRpbmdzGAYgASgLMhIub3JpZWwudjEuU2V0dGluZ3NIABIkCgdwcmVwYXJlGAcgASgLMhEub3JpZWwudjEuUHJlcGFyZUgAEjAKCnN1cHBsZW1lbnQYCCABKAsyGi5vcmllbC52MS5IZWxwZXJTdXBwbGVtZW50SABCBgoEYm9keSJiCgpGcm9tSGVscGVyEiYKB2ZvcndhcmQYASABKAsyEy5vcmllbC52MS5Gcm9tQWdlbnRIABIkCgRzaWduGAIgASgLMhQub3JpZWwudjEuSGVscGVyU2lnbkgAQgYKBGJvZHkiUAoLSGVscGVyU3RhcnQSGwoNYWdlbnRfdmVyc2lvbhgBIAEoCUIE4OAYQBIWCgdkaXNwbGF5GAIgASgJQgXg4BiAARIMCgRkZW1vGAMgASgIIk0KC0hlbHBlck9mZmVyEh4KBW9mZmVyGAEgASgLMg8ub3JpZWwudjEuT2ZmZXISHgoFZ3JhbnQYAiABKAsyDy5vcmllbC52MS5HcmFudCJJChBIZWxwZXJTdXBwbGVtZW50EgsKA2FzaxgBIAEoBBIoCgpzdXBwbGVtZW50GAIgASgLMhQub3JpZWwudjEuU3VwcGxlbWVudCJiCgpIZWxwZXJTaWduEgoKAmlkGAEgASgEEhgKCnNlc3Npb25faWQYAiABKAlCBODgGEASEwoFbm9uY2UYAyABKAxCBODgGCASGQoLZmluZ2VycHJpbnQYBCABKAxCBODgGCAiTgoMSGVscGVyU2lnbmVkEgoKAmlkGAEgASgEEhcKCXNpZ25hdHVyZRgCIAEoDEIE4OAYQBIZCgttYWNoaW5lX2tleRgDIAEoDEIE4OAYIEIhWh9vcmllbC9wcm90b2NvbC9vcmllbC92MTtvcmllbHYxYgZwcm90bzM", [file_oriel_v1_agent, file_oriel_v1_bounds, file_oriel_v1_session]);
+  fileDesc("ChVvcmllbC92MS9oZWxwZXIucHJvdG8SCG9yaWVsLnYxIo0DCghUb0hlbHBlchImCgVzdGFydBgBIAEoCzIVLm9yaWVsLnYxLkhlbHBlclN0YXJ0SAASJgoFb2ZmZXIYAiABKAsyFS5vcmllbC52MS5IZWxwZXJPZmZlckgAEigKCWNhbmRpZGF0ZRgDIAEoCzITLm9yaWVsLnYxLkNhbmRpZGF0ZUgAEisKC2VuZF9zZXNzaW9uGAQgASgLMhQub3JpZWwudjEuRW5kU2Vzc2lvbkgAEigKBnNpZ25lZBgFIAEoCzIWLm9yaWVsLnYxLkhlbHBlclNpZ25lZEgAEiYKCHNldHRpbmdzGAYgASgLMhIub3JpZWwudjEuU2V0dGluZ3NIABIkCgdwcmVwYXJlGAcgASgLMhEub3JpZWwudjEuUHJlcGFyZUgAEjAKCnN1cHBsZW1lbnQYCCABKAsyGi5vcmllbC52MS5IZWxwZXJTdXBwbGVtZW50SAASKAoGcG9saWN5GAkgASgLMhYub3JpZWwudjEuSGVscGVyUG9saWN5SABCBgoEYm9keSJiCgpGcm9tSGVscGVyEiYKB2ZvcndhcmQYASABKAsyEy5vcmllbC52MS5Gcm9tQWdlbnRIABIkCgRzaWduGAIgASgLMhQub3JpZWwudjEuSGVscGVyU2lnbkgAQgYKBGJvZHkiUAoLSGVscGVyU3RhcnQSGwoNYWdlbnRfdmVyc2lvbhgBIAEoCUIE4OAYQBIWCgdkaXNwbGF5GAIgASgJQgXg4BiAARIMCgRkZW1vGAMgASgIIk0KC0hlbHBlck9mZmVyEh4KBW9mZmVyGAEgASgLMg8ub3JpZWwudjEuT2ZmZXISHgoFZ3JhbnQYAiABKAsyDy5vcmllbC52MS5HcmFudCJJChBIZWxwZXJTdXBwbGVtZW50EgsKA2FzaxgBIAEoBBIoCgpzdXBwbGVtZW50GAIgASgLMhQub3JpZWwudjEuU3VwcGxlbWVudCIjCgxIZWxwZXJQb2xpY3kSEwoDc2V0GAEgASgJQgbg4BiAgAQiYgoKSGVscGVyU2lnbhIKCgJpZBgBIAEoBBIYCgpzZXNzaW9uX2lkGAIgASgJQgTg4BhAEhMKBW5vbmNlGAMgASgMQgTg4BggEhkKC2ZpbmdlcnByaW50GAQgASgMQgTg4BggIk4KDEhlbHBlclNpZ25lZBIKCgJpZBgBIAEoBBIXCglzaWduYXR1cmUYAiABKAxCBODgGEASGQoLbWFjaGluZV9rZXkYAyABKAxCBODgGCBCIVofb3JpZWwvcHJvdG9jb2wvb3JpZWwvdjE7b3JpZWx2MWIGcHJvdG8z", [file_oriel_v1_agent, file_oriel_v1_bounds, file_oriel_v1_session]);
 
 /**
  * @generated from message oriel.v1.ToHelper
@@ -80,6 +80,12 @@ export type ToHelper = Message<"oriel.v1.ToHelper"> & {
      */
     value: HelperSupplement;
     case: "supplement";
+  } | {
+    /**
+     * @generated from field: oriel.v1.HelperPolicy policy = 9;
+     */
+    value: HelperPolicy;
+    case: "policy";
   } | { case: undefined; value?: undefined };
 };
 
@@ -199,6 +205,28 @@ export const HelperSupplementSchema: GenMessage<HelperSupplement> = /*@__PURE__*
   messageDesc(file_oriel_v1_helper, 4);
 
 /**
+ * HelperPolicy is all that this computer allows: by its own word, as Policy of the
+ * helper's arguments, and by the relay's.
+ *
+ * @generated from message oriel.v1.HelperPolicy
+ */
+export type HelperPolicy = Message<"oriel.v1.HelperPolicy"> & {
+  /**
+   * JSON
+   *
+   * @generated from field: string set = 1;
+   */
+  set: string;
+};
+
+/**
+ * Describes the message oriel.v1.HelperPolicy.
+ * Use `create(HelperPolicySchema)` to create a new message.
+ */
+export const HelperPolicySchema: GenMessage<HelperPolicy> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_helper, 5);
+
+/**
  * HelperSign asks for the machine key's signature of an answer.
  *
  * @generated from message oriel.v1.HelperSign
@@ -230,7 +258,7 @@ export type HelperSign = Message<"oriel.v1.HelperSign"> & {
  * Use `create(HelperSignSchema)` to create a new message.
  */
 export const HelperSignSchema: GenMessage<HelperSign> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_helper, 5);
+  messageDesc(file_oriel_v1_helper, 6);
 
 /**
  * @generated from message oriel.v1.HelperSigned
@@ -257,5 +285,5 @@ export type HelperSigned = Message<"oriel.v1.HelperSigned"> & {
  * Use `create(HelperSignedSchema)` to create a new message.
  */
 export const HelperSignedSchema: GenMessage<HelperSigned> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_helper, 6);
+  messageDesc(file_oriel_v1_helper, 7);
 

@@ -1,4 +1,6 @@
-package policy
+// Package hours is times of the week as policies for computers say them, by the clock on
+// the wall of the computer; agent and relay read them alike.
+package hours
 
 import (
 	"fmt"
@@ -23,8 +25,8 @@ var (
 	dayNames  = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 )
 
-// ParseHours reads one line of hours. Errors say how it is written.
-func ParseHours(text string) (Hours, error) {
+// Parse reads one line of hours. Errors say how it is written.
+func Parse(text string) (Hours, error) {
 	text = strings.ToLower(strings.TrimSpace(text))
 	wrong := fmt.Errorf(`%.50q are no hours; write them as "mon-fri 08:00-18:00"`, text)
 	m := hoursForm.FindStringSubmatch(text)
@@ -82,8 +84,8 @@ func (h Hours) String() string { return h.text }
 // MarshalText is String.
 func (h Hours) MarshalText() ([]byte, error) { return []byte(h.text), nil }
 
-// UnmarshalText is ParseHours.
+// UnmarshalText is Parse.
 func (h *Hours) UnmarshalText(b []byte) (err error) {
-	*h, err = ParseHours(string(b))
+	*h, err = Parse(string(b))
 	return err
 }
