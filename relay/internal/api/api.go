@@ -36,6 +36,7 @@ import (
 	"oriel/relay/internal/audit"
 	"oriel/relay/internal/fault"
 	"oriel/relay/internal/people"
+	"oriel/relay/internal/policy"
 	"oriel/relay/internal/ratelimit"
 	"oriel/relay/internal/rights"
 	"oriel/relay/internal/share"
@@ -50,19 +51,20 @@ const maxBody = 64 << 10
 
 // Options of New; all but Log are needed, except for YAML alone.
 type Options struct {
-	Version string
-	Name    string
-	Access  *access.Access
-	People  *people.People
-	Fleet   Fleet
-	Journal Journal
-	Broker  Broker
-	Relay   Relay
-	Answers Answers
-	Limits  Limits
-	Mails   Mails
-	Audit   Audit
-	Log     *slog.Logger // nil: none
+	Version  string
+	Name     string
+	Access   *access.Access
+	People   *people.People
+	Fleet    Fleet
+	Policies *policy.Policies
+	Journal  Journal
+	Broker   Broker
+	Relay    Relay
+	Answers  Answers
+	Limits   Limits
+	Mails    Mails
+	Audit    Audit
+	Log      *slog.Logger // nil: none
 }
 
 // Limits of requests in a minute, beyond which they are refused (package ratelimit).
@@ -119,6 +121,7 @@ func New(o Options) *API {
 	a.computers()
 	a.waiting()
 	a.tokens()
+	a.policies()
 	a.sessions()
 	a.mails()
 	a.auditing()

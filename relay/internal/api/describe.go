@@ -29,6 +29,7 @@ const descriptionVersion = "1"
 var tags = []*huma.Tag{
 	{Name: "people", Description: "Who is signed in, where, and what the account remembers."},
 	{Name: "computers", Description: "Computers, their pictures and inventories, and those that wait to come back."},
+	{Name: "policies", Description: "What agents and people keep to, inherited from the organization to groups and computers."},
 	{Name: "enrollment", Description: "Tokens with which new computers come in."},
 	{Name: "sessions", Description: "The journal of sessions, and the end of one."},
 	{Name: "audit", Description: "Who did what to what, and whether anything of it was altered."},

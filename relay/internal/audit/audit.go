@@ -73,6 +73,8 @@ const (
 	KeyRotated        Action = "key.rotated"
 	SuccessionMade    Action = "succession.made"
 	AuditExported     Action = "audit.exported"
+	PolicyChanged     Action = "policy.changed"
+	PolicyRemoved     Action = "policy.removed"
 	Attempt           Action = "attempt" // refused
 )
 

@@ -57,6 +57,7 @@ import (
 	"oriel/relay/internal/fault"
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/journal"
+	"oriel/relay/internal/policy"
 	"oriel/relay/internal/store"
 )
 
@@ -73,11 +74,12 @@ const (
 
 // Options of New; all are needed but ICE, Log, Now and the times.
 type Options struct {
-	Bus     *bus.Bus
-	Fleet   *fleet.Fleet
-	Journal *journal.Journal
-	Access  *access.Access
-	Signer  trust.Signer // of the relay's key
+	Bus      *bus.Bus
+	Fleet    *fleet.Fleet
+	Journal  *journal.Journal
+	Access   *access.Access
+	Policies *policy.Policies
+	Signer   trust.Signer // of the relay's key
 	// ICE gives servers, with credentials that count against id (a person's or a
 	// computer's), die with scope (TicketScope, SessionScope), and begin allocations
 	// until expires; nil: none.

@@ -101,6 +101,9 @@ func (s *Seat) accept(ctx context.Context, r *request) (err error) {
 	if err == nil {
 		err = served(first.Record, r.scopes)
 	}
+	if err == nil {
+		_, err = b.demanded(ctx, first, r.scopes)
+	}
 	if err != nil {
 		return err
 	}
@@ -144,6 +147,9 @@ func (b *Broker) allowed(ctx context.Context, r *request) (fleet.Opening, error)
 	o, err := b.o.Fleet.Opening(ctx, r.computer, who.PersonID)
 	if err == nil {
 		err = served(o.Record, r.scopes)
+	}
+	if err == nil {
+		_, err = b.demanded(ctx, o, r.scopes)
 	}
 	return o, err
 }
@@ -253,11 +259,16 @@ func (b *Broker) attempt(ctx context.Context, r *request) error {
 	if err != nil {
 		return b.failed(ctx, r, e, l, err)
 	}
+	demands, err := b.demanded(ctx, computer, r.scopes)
+	if err != nil {
+		return b.failed(ctx, r, e, l, err)
+	}
 	g := b.grant(r, e.JournalEntry, computer.Record, b.issued.next(b.o.Now()))
 	if !until.IsZero() {
 		g.EndsAt = until.UnixMilli()
 		b.nudge()
 	}
+	demand(g, demands, e.JournalEntry, b.o.Now())
 	b.mu.Lock()
 	r.grant = g
 	b.mu.Unlock()

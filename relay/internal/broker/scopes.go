@@ -177,6 +177,9 @@ func (s *Seat) change(ctx context.Context, session string, c *change) error {
 	if err == nil {
 		err = served(record, wanted)
 	}
+	if err == nil {
+		_, err = s.b.demanded(ctx, fleet.Opening{Record: record, Policies: true}, wanted)
+	}
 	if err != nil {
 		return err
 	}

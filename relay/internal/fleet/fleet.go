@@ -199,6 +199,7 @@ type Opening struct {
 	Online   bool              // as far as this node and the database know
 	KnownKey ed25519.PublicKey // as the person's account remembers it, which vouches for nothing; nil: it does not
 	Running  int               // sessions of the person that count against one with this computer
+	Policies bool              // its organization has some
 }
 
 // Opening of a session with one computer. Errors: store.ErrNotFound, ErrBlocked,
@@ -215,7 +216,7 @@ func (f *Fleet) Opening(ctx context.Context, c store.Ref, person string) (Openin
 	if err != nil {
 		return Opening{}, fmt.Errorf("computer %.64q: %w", c.ID, err)
 	}
-	return Opening{Record: record(row.Computer), Online: f.online(row.Computer), KnownKey: row.KnownKey, Running: int(row.Running)}, nil
+	return Opening{Record: record(row.Computer), Online: f.online(row.Computer), KnownKey: row.KnownKey, Running: int(row.Running), Policies: row.Policies}, nil
 }
 
 // Rename gives a computer a name; an empty one gives the host name back.

@@ -106,6 +106,7 @@ type agent struct {
 	id      string // of the connection
 	address string
 	fleet.Record
+	keeps   bool                // policies; set before it is served
 	begun   atomic.Bool         // it is known to be this computer's connection
 	machine *orielv1.BusMachine // who is connected; set before the bus is listened to
 
@@ -113,6 +114,9 @@ type agent struct {
 	last uint64                                // protected by mu; the newest ask
 	asks map[uint64]func(orielv1.Code, string) // protected by mu; what waits for an answer
 	owed []func(context.Context) error         // protected by mu; see owe
+
+	instructing sync.Mutex  // held while the agent is told a policy
+	told        instruction // protected by instructing
 }
 
 // greet is Challenge, Hello, Welcome; or Refused, and an error.
@@ -171,6 +175,7 @@ func (a *agent) greet(ctx context.Context, g *greeting, who trust.Applicant, mem
 		return nil, errGaveWay
 	}
 	a.machine = fleet.MachineOf(hello, a.address)
+	a.knowsPolicies(hello)
 	if err := a.meet(ctx, who.Key, hello); err != nil {
 		return nil, err
 	}
@@ -299,6 +304,9 @@ func (a *agent) begin(life context.Context, hello *orielv1.Hello) error {
 		if err := a.h.o.Fleet.SaveStatus(ctx, a.Ref, s); err != nil {
 			return err
 		}
+	}
+	if err := a.instruct(ctx); err != nil {
+		return err
 	}
 	if err := a.h.o.Fleet.Connected(ctx, a.Ref, a.id); err != nil {
 		return err

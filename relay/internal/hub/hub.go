@@ -59,6 +59,7 @@ import (
 	"oriel/relay/internal/fault"
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/journal"
+	"oriel/relay/internal/policy"
 	"oriel/relay/internal/rights"
 	"oriel/relay/internal/share"
 	"oriel/relay/internal/store"
@@ -85,6 +86,7 @@ type Options struct {
 	Journal  *journal.Journal
 	Broker   *broker.Broker
 	Access   *access.Access
+	Policies *policy.Policies
 	RelayKey ed25519.PublicKey
 	Signer   trust.Signer
 
@@ -126,6 +128,8 @@ type Hub struct {
 	people   map[string]int        // protected by mu; tabs by person
 	health   *orielv1.RelayHealth  // protected by mu; what was said last, never nil
 	greets   map[greeter]*greeting // protected by mu; agents that are being greeted
+
+	instructs instructs
 }
 
 // New makes a Hub. Connections are served at once; what tabs watch and the end
@@ -148,7 +152,8 @@ func New(o Options) *Hub {
 	setDefault(&b.Greetings, 2048, 256)
 	setDefault(&b.Sockets, 32768, 8192)
 	return &Hub{o: o, greetings: share.New("greetings", b.Greetings, o.Log), sockets: share.New("sockets", b.Sockets, o.Log), feed: newFeed(), visible: o.Access.Visible,
-		greets: make(map[greeter]*greeting), agents: make(map[*agent]bool), tabs: make(map[*tab]bool), conns: make(map[*wire.Conn]func()), people: make(map[string]int), health: &orielv1.RelayHealth{}}
+		greets: make(map[greeter]*greeting), agents: make(map[*agent]bool), tabs: make(map[*tab]bool), conns: make(map[*wire.Conn]func()), people: make(map[string]int), health: &orielv1.RelayHealth{},
+		instructs: instructs{wake: make(chan struct{}, 1), of: make(map[store.OrganizationID]bool)}}
 }
 
 func setDefault(b *share.Bound, all, address int) {
@@ -198,6 +203,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	defer wg.Wait()
 	changed := make(chan struct{}, 1)
 	h.o.Access.OnChange(func(c access.Change) {
+		h.policiesChanged(c)
 		if c.SignInID == "" && c.PersonID == "" {
 			h.moved.Store(true)
 		}
@@ -207,6 +213,7 @@ func (h *Hub) Run(ctx context.Context) error {
 		}
 	})
 	wg.Go(func() { h.recheck(ctx, changed) })
+	wg.Go(func() { h.instructAll(ctx) })
 	h.runFeed(ctx)
 	return nil
 }

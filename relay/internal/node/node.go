@@ -45,6 +45,7 @@ import (
 	"oriel/relay/internal/listen"
 	"oriel/relay/internal/notify/mail"
 	"oriel/relay/internal/people"
+	"oriel/relay/internal/policy"
 	"oriel/relay/internal/replay"
 	"oriel/relay/internal/server"
 	"oriel/relay/internal/share"
@@ -80,18 +81,19 @@ type Node struct {
 	metrics   net.Listener // nil: none of its own
 	shortage  listen.Shortage
 
-	store   *store.Store
-	audit   *audit.Log
-	mail    *mail.Mailer
-	keeper  *audit.Keeper
-	bus     *bus.Bus
-	turn    *turn.Server
-	others  *otherTURN
-	fleet   *fleet.Fleet
-	broker  *broker.Broker
-	answers *replay.Answers
-	hub     *hub.Hub
-	server  *server.Server
+	store    *store.Store
+	audit    *audit.Log
+	policies *policy.Policies
+	mail     *mail.Mailer
+	keeper   *audit.Keeper
+	bus      *bus.Bus
+	turn     *turn.Server
+	others   *otherTURN
+	fleet    *fleet.Fleet
+	broker   *broker.Broker
+	answers  *replay.Answers
+	hub      *hub.Hub
+	server   *server.Server
 
 	closers []func() error // in the order of opening
 }
@@ -225,12 +227,13 @@ func (n *Node) open(ctx context.Context) error {
 
 	n.fleet = fleet.New(fleet.Options{Store: n.store, Bus: n.bus, Blobs: blobs, RelayKey: n.Access.PublicKey(), Node: name, Log: log})
 	record := journal.New(journal.Options{Store: n.store, Bus: n.bus, Lease: c.Lease, Log: log})
-	n.broker = broker.New(broker.Options{Bus: n.bus, Fleet: n.fleet, Journal: record, Access: n.Access,
+	n.policies = policy.New(policy.Options{Store: n.store, Announce: func(o store.OrganizationID) { n.Access.Announce(access.Change{Organization: o}) }, Log: log})
+	n.broker = broker.New(broker.Options{Bus: n.bus, Fleet: n.fleet, Journal: record, Access: n.Access, Policies: n.policies,
 		Signer: n.Access.Signer(), ICE: n.ice, Lease: c.Lease, Log: log})
 	if err := n.openTURN(ctx); err != nil {
 		return err
 	}
-	n.hub = hub.New(hub.Options{Bus: n.bus, Fleet: n.fleet, Journal: record, Broker: n.broker, Access: n.Access,
+	n.hub = hub.New(hub.Options{Bus: n.bus, Fleet: n.fleet, Journal: record, Broker: n.broker, Access: n.Access, Policies: n.policies,
 		RelayKey: n.Access.PublicKey(), Signer: n.Access.Signer(), Succession: n.Access.Succession(), Rotations: n.Access.Rotations(), Version: n.o.Version, Relays: n.relays,
 		PreviewSeconds: PreviewSeconds, Log: log,
 		Bounds: hub.Bounds{Greetings: share.Bound{Address: c.Bounds.Undecided}, Sockets: share.Bound{Address: c.Bounds.Sockets}}})
@@ -241,8 +244,8 @@ func (n *Node) open(ctx context.Context) error {
 	}
 	n.answers = replay.New(replay.Options{Store: n.store, Secret: key, Log: log})
 	rest := api.New(api.Options{Version: n.o.Version, Name: c.Name, Access: n.Access, Fleet: n.fleet, Journal: record,
-		People: people.New(people.Options{Store: n.store, Access: n.Access, Log: log}),
-		Broker: n.broker, Relay: n, Answers: n.answers, Mails: n.mail, Audit: auditing{n.audit, n.keeper}, Log: log,
+		People:   people.New(people.Options{Store: n.store, Access: n.Access, Log: log}),
+		Policies: n.policies, Broker: n.broker, Relay: n, Answers: n.answers, Mails: n.mail, Audit: auditing{n.audit, n.keeper}, Log: log,
 		Limits: api.Limits{Address: c.Bounds.Requests, SignIn: c.Bounds.SignInRequests}})
 	n.server, err = server.New(server.Options{
 		PublicURL: n.publicURL, API: rest, Access: n.Access, Console: n.o.Console, Live: n.hub.Live, Agent: n.hub.Agent(),

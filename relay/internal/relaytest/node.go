@@ -33,6 +33,7 @@ import (
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/hub"
 	"oriel/relay/internal/journal"
+	"oriel/relay/internal/policy"
 	"oriel/relay/internal/store"
 	"oriel/relay/internal/store/storetest"
 )
@@ -59,14 +60,15 @@ type NodeOptions struct {
 
 // Node is the rooms of one relay process.
 type Node struct {
-	Store   *store.Store
-	Access  *access.Access
-	Audit   *audit.Log
-	Bus     *bus.Bus
-	Fleet   *fleet.Fleet
-	Journal *journal.Journal
-	Broker  *broker.Broker
-	Hub     *hub.Hub
+	Store    *store.Store
+	Access   *access.Access
+	Audit    *audit.Log
+	Policies *policy.Policies
+	Bus      *bus.Bus
+	Fleet    *fleet.Fleet
+	Journal  *journal.Journal
+	Broker   *broker.Broker
+	Hub      *hub.Hub
 
 	URL string // http(s)://127.0.0.1:port
 	TLS *tls.Config
@@ -117,9 +119,10 @@ func StartNode(t testing.TB, o NodeOptions) *Node {
 	n.Fleet = fleet.New(fleet.Options{Store: n.Store, Bus: n.Bus, Blobs: blobs, RelayKey: n.Access.PublicKey(),
 		Node: o.Name, Lifetime: o.Lifetime, Now: o.Now})
 	n.Journal = journal.New(journal.Options{Store: n.Store, Bus: n.Bus, Lease: o.Lease, Now: o.Now})
-	n.Broker = broker.New(broker.Options{Bus: n.Bus, Fleet: n.Fleet, Journal: n.Journal, Access: n.Access,
+	n.Policies = policy.New(policy.Options{Store: n.Store, Announce: func(o store.OrganizationID) { n.Access.Announce(access.Change{Organization: o}) }, Now: o.Now})
+	n.Broker = broker.New(broker.Options{Bus: n.Bus, Fleet: n.Fleet, Journal: n.Journal, Access: n.Access, Policies: n.Policies,
 		Signer: n.Access.Signer(), ICE: o.ICE, Grace: o.Grace, Ask: o.Ask, Lease: o.Lease, Now: o.Now})
-	n.Hub = hub.New(hub.Options{Bus: n.Bus, Fleet: n.Fleet, Journal: n.Journal, Broker: n.Broker, Access: n.Access,
+	n.Hub = hub.New(hub.Options{Bus: n.Bus, Fleet: n.Fleet, Journal: n.Journal, Broker: n.Broker, Access: n.Access, Policies: n.Policies,
 		RelayKey: n.Access.PublicKey(), Signer: n.Access.Signer(), Succession: n.Access.Succession(), Rotations: n.Access.Rotations(), Version: "test", Wire: o.Wire, Recheck: o.Recheck, Bounds: o.Bounds,
 		PreviewSeconds: 60, Now: o.Now, Relays: func() []string { return []string{n.URL} }})
 

@@ -98,6 +98,7 @@ type Opening struct {
 	TwoMachines bool   `bun:",scanonly"` // have its identity
 	KnownKey    []byte `bun:",scanonly"` // as the person's account remembers it; empty: it does not
 	Running     int64  `bun:",scanonly"` // sessions of the person that count against one with it
+	Policies    bool   `bun:",scanonly"` // its organization has some
 }
 
 // Opening is all that the opening of a session has to know, in one statement.
@@ -108,7 +109,7 @@ func (s Computers) Opening(ctx context.Context, id, person string) (Opening, err
 	known := s.db.NewSelect().Model((*KnownKey)(nil)).Column("machine_key").Where("person_id = ? AND computer_id = c.id", person)
 	running := Running{OperatorID: person, CountedFor: id}.where(s.rows(s.db, (*Session)(nil)).ColumnExpr("count(*)"))
 	err := s.computers(s.db, &o).ColumnExpr("EXISTS (?) AS two_machines", twins).ColumnExpr("(?) AS known_key", known).
-		ColumnExpr("(?) AS running", running).Where(ours, s.organization).Where("c.id = ?", id).Scan(ctx)
+		ColumnExpr("(?) AS running", running).ColumnExpr("EXISTS (?) AS policies", s.rows(s.db, (*Policy)(nil)).ColumnExpr("1")).Where(ours, s.organization).Where("c.id = ?", id).Scan(ctx)
 	return o, mapped(err)
 }
 

@@ -73,6 +73,22 @@ func (s Policies) Put(ctx context.Context, by Entry, p Policy) (Policy, error) {
 	return p, nil
 }
 
+// Remove takes the one on an object away, if it is of that version. Errors: ErrConflict
+// when it is another by now, ErrNotFound.
+func (s Policies) Remove(ctx context.Context, by Entry, kind, id string, version int64) error {
+	return s.inTurn(ctx, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
+		err := changed(s.remove(tx, (*Policy)(nil)).Where("object_kind = ? AND object_id = ? AND version = ?", kind, id, version).Exec(ctx))
+		if !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		there, err := s.rows(tx, (*Policy)(nil)).Where("object_kind = ? AND object_id = ?", kind, id).Exists(ctx)
+		if err == nil && !there {
+			err = ErrNotFound
+		}
+		return conflictIf(there, err)
+	})
+}
+
 // OnTheWay are those that hold for a computer: the organization's, then its groups' from
 // the outermost, then its own. Errors: ErrNotFound.
 func (s Policies) OnTheWay(ctx context.Context, computer string) ([]Policy, error) {

@@ -240,6 +240,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/computers/{id}/policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show what holds for a computer, and whose each setting is
+         * @description Show what holds for a computer, and whose each setting is
+         */
+        get: operations["getComputerPolicy"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/computers/{id}/preview": {
         parameters: {
             query?: never;
@@ -855,6 +875,54 @@ export interface paths {
          * @description Take a user name or a number away
          */
         delete: operations["removeIdentifier"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the policies of the organization, its groups and computers
+         * @description List the policies of the organization, its groups and computers
+         */
+        get: operations["listPolicies"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/policies/{kind}/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show the policy of an object, and what it inherits
+         * @description Show the policy of an object, and what it inherits
+         */
+        get: operations["getPolicy"];
+        /**
+         * Replace the policy of an object, or make it
+         * @description Replace the policy of an object, or make it. It holds at once, also for sessions that run.
+         */
+        put: operations["savePolicy"];
+        post?: never;
+        /**
+         * Remove the policy of an object, which then inherits all
+         * @description Remove the policy of an object, which then inherits all
+         */
+        delete: operations["removePolicy"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1511,6 +1579,13 @@ export interface components {
              */
             size: number;
         };
+        EffectivePolicy: {
+            /** @description Whose policy says it, by the name of each setting that is said. */
+            origins: {
+                [key: string]: components["schemas"]["PolicyOrigin"];
+            };
+            settings: components["schemas"]["PolicySettings"];
+        };
         EnrollmentToken: {
             /** Format: date-time */
             created_at: string;
@@ -1832,6 +1907,22 @@ export interface components {
              */
             uses: number;
         };
+        ObjectPolicy: {
+            /** Format: date-time */
+            changed_at?: string;
+            /** @description Empty: the organization. */
+            id: string;
+            /** @description What holds there without it. */
+            inherited: components["schemas"]["EffectivePolicy"];
+            /** @description organization, group or computer */
+            kind: string;
+            settings: components["schemas"]["PolicySettings"];
+            /**
+             * Format: int64
+             * @description Rises with each change; 0: there is none yet.
+             */
+            version: number;
+        };
         ObjectStruct: {
             /** @description Absent for the organization. */
             id?: string;
@@ -1922,6 +2013,11 @@ export interface components {
             /** @description Cursor of the next page; empty: this is the last. */
             next: string;
         };
+        PagePolicy: {
+            items: components["schemas"]["Policy"][];
+            /** @description Cursor of the next page; empty: this is the last. */
+            next: string;
+        };
         PageRole: {
             items: components["schemas"]["Role"][];
             /** @description Cursor of the next page; empty: this is the last. */
@@ -1967,6 +2063,72 @@ export interface components {
             permissions: string[];
             /** @description Id of the role in this organization. */
             role: string;
+        };
+        Policy: {
+            /** Format: date-time */
+            changed_at?: string;
+            /** @description Empty: the organization. */
+            id: string;
+            /** @description organization, group or computer */
+            kind: string;
+            settings: components["schemas"]["PolicySettings"];
+            /**
+             * Format: int64
+             * @description Rises with each change; 0: there is none yet.
+             */
+            version: number;
+        };
+        PolicyInBody: {
+            /** @description All that it is to say. What is absent is inherited. */
+            settings: components["schemas"]["PolicySettings"];
+            /**
+             * Format: int64
+             * @description Of the policy that is changed; 0: there is none yet.
+             */
+            version: number;
+        };
+        PolicyOrigin: {
+            /** @description Empty: the organization. */
+            id: string;
+            /** @description organization, group or computer */
+            kind: string;
+        };
+        PolicySettings: {
+            /** @description Networks from which members may be signed in, as in 192.0.2.0/24 or 2001:db8::/32. Empty: all. */
+            allowed_addresses?: string[];
+            /** @description No control without consent of who sits at the computer. An agent that cannot ask for it refuses control. */
+            consent?: boolean;
+            /** @description When there are sessions and previews, by the computer's own clock and time zone, as in: mon-fri 08:00-18:00. Empty: always. */
+            hours?: string[];
+            /**
+             * Format: int64
+             * @description For how long a session goes on at most when the relay cannot be reached.
+             */
+            lease_minutes?: number;
+            /**
+             * Format: int64
+             * @description At least between two of them.
+             */
+            preview_seconds?: number;
+            /** @description Whether the list shows pictures of the screen. */
+            previews?: boolean;
+            /** @description What sessions may do at most: view, control, clipboard_read, clipboard_write, files_read, files_write, terminal, sound, power, recording, forward. */
+            scopes?: string[];
+            /**
+             * Format: int64
+             * @description The longest session.
+             */
+            session_minutes?: number;
+            /**
+             * Format: int64
+             * @description A sign-in ends after so long in any case. It cannot be longer than the relay's own.
+             */
+            sign_in_hours?: number;
+            /**
+             * Format: int64
+             * @description A sign-in ends when it was not used for so long. It cannot be longer than the relay's own.
+             */
+            sign_in_idle_minutes?: number;
         };
         Problem: {
             /** @description What to choose from, where that is asked. */
@@ -3444,6 +3606,65 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Inventory"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    getComputerPolicy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "origins": {},
+                     *       "settings": {
+                     *         "allowed_addresses": [
+                     *           "allowed addresses"
+                     *         ],
+                     *         "consent": false,
+                     *         "hours": [
+                     *           "hours"
+                     *         ],
+                     *         "lease_minutes": 1,
+                     *         "preview_seconds": 60,
+                     *         "previews": false,
+                     *         "scopes": [
+                     *           "view"
+                     *         ],
+                     *         "session_minutes": 1,
+                     *         "sign_in_hours": 1,
+                     *         "sign_in_idle_minutes": 5
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["EffectivePolicy"];
                 };
             };
             400: components["responses"]["Malformed"];
@@ -5658,6 +5879,294 @@ export interface operations {
                  * @example key
                  */
                 key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    listPolicies: {
+        parameters: {
+            query?: {
+                /** @description How many items there are on a page at most. */
+                limit?: number;
+                /** @description next of the page before, which was asked with the same sort and filters. */
+                cursor?: string;
+                /** @description Words that each item has to have, whatever their case. */
+                q?: string;
+                /** @description By what the items are sorted; with - before it, from the greatest. */
+                sort?: "changed_at" | "-changed_at";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "changed_at": "2026-11-30T09:00:00Z",
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "kind": "deb",
+                     *           "settings": {
+                     *             "allowed_addresses": [
+                     *               "allowed addresses"
+                     *             ],
+                     *             "consent": false,
+                     *             "hours": [
+                     *               "hours"
+                     *             ],
+                     *             "lease_minutes": 1,
+                     *             "preview_seconds": 60,
+                     *             "previews": false,
+                     *             "scopes": [
+                     *               "view"
+                     *             ],
+                     *             "session_minutes": 1,
+                     *             "sign_in_hours": 1,
+                     *             "sign_in_idle_minutes": 5
+                     *           },
+                     *           "version": 1
+                     *         }
+                     *       ],
+                     *       "next": ""
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PagePolicy"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    getPolicy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example organization */
+                kind: "organization" | "group" | "computer";
+                /**
+                 * @description Of the group or computer; - for the organization.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "changed_at": "2026-11-30T09:00:00Z",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "inherited": {
+                     *         "origins": {},
+                     *         "settings": {
+                     *           "allowed_addresses": [
+                     *             "allowed addresses"
+                     *           ],
+                     *           "consent": false,
+                     *           "hours": [
+                     *             "hours"
+                     *           ],
+                     *           "lease_minutes": 1,
+                     *           "preview_seconds": 60,
+                     *           "previews": false,
+                     *           "scopes": [
+                     *             "view"
+                     *           ],
+                     *           "session_minutes": 1,
+                     *           "sign_in_hours": 1,
+                     *           "sign_in_idle_minutes": 5
+                     *         }
+                     *       },
+                     *       "kind": "deb",
+                     *       "settings": {
+                     *         "allowed_addresses": [
+                     *           "allowed addresses"
+                     *         ],
+                     *         "consent": false,
+                     *         "hours": [
+                     *           "hours"
+                     *         ],
+                     *         "lease_minutes": 1,
+                     *         "preview_seconds": 60,
+                     *         "previews": false,
+                     *         "scopes": [
+                     *           "view"
+                     *         ],
+                     *         "session_minutes": 1,
+                     *         "sign_in_hours": 1,
+                     *         "sign_in_idle_minutes": 5
+                     *       },
+                     *       "version": 1
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ObjectPolicy"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    savePolicy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @example organization */
+                kind: "organization" | "group" | "computer";
+                /**
+                 * @description Of the group or computer; - for the organization.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "settings": {
+                 *         "allowed_addresses": [
+                 *           "allowed addresses"
+                 *         ],
+                 *         "consent": false,
+                 *         "hours": [
+                 *           "hours"
+                 *         ],
+                 *         "lease_minutes": 1,
+                 *         "preview_seconds": 60,
+                 *         "previews": false,
+                 *         "scopes": [
+                 *           "view"
+                 *         ],
+                 *         "session_minutes": 1,
+                 *         "sign_in_hours": 1,
+                 *         "sign_in_idle_minutes": 5
+                 *       },
+                 *       "version": 1
+                 *     }
+                 */
+                "application/json": components["schemas"]["PolicyInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "changed_at": "2026-11-30T09:00:00Z",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "kind": "deb",
+                     *       "settings": {
+                     *         "allowed_addresses": [
+                     *           "allowed addresses"
+                     *         ],
+                     *         "consent": false,
+                     *         "hours": [
+                     *           "hours"
+                     *         ],
+                     *         "lease_minutes": 1,
+                     *         "preview_seconds": 60,
+                     *         "previews": false,
+                     *         "scopes": [
+                     *           "view"
+                     *         ],
+                     *         "session_minutes": 1,
+                     *         "sign_in_hours": 1,
+                     *         "sign_in_idle_minutes": 5
+                     *       },
+                     *       "version": 1
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Policy"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    removePolicy: {
+        parameters: {
+            query: {
+                /** @description Of the policy that is removed. */
+                version: number;
+            };
+            header?: never;
+            path: {
+                /** @example organization */
+                kind: "organization" | "group" | "computer";
+                /**
+                 * @description Of the group or computer; - for the organization.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
             };
             cookie?: never;
         };
