@@ -272,6 +272,10 @@ func (a *Access) Identify(r *http.Request) (Identity, error) {
 	if err != nil {
 		return Identity{}, err
 	}
+	if client := a.Client(r); !g.admits(client) {
+		a.o.Log.Warn("not let in from this address", "person", g.rights.Person, "address", client.Address)
+		return Identity{}, ErrAddress
+	}
 	if now := a.now(); now-g.seen > time.Minute.Milliseconds() && a.known.touch(g.claim, now) {
 		// A sign-in is good whether or not its use can be noted: the disk may be full.
 		if err := a.touch(r.Context(), g, now); err != nil && !errors.Is(err, store.ErrNotFound) && r.Context().Err() == nil {

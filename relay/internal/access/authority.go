@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"oriel/relay/internal/policy"
 	"oriel/relay/internal/rights"
 	"oriel/relay/internal/store"
 )
@@ -41,6 +42,7 @@ type authority struct {
 	created, seen int64 // of a key seen is its last use
 	expires       int64 // of a key; 0: never
 	rights        *rights.Authority
+	demands       *policy.Settings // of the organization, to its people; nil: what it has cannot be read
 	read          time.Time
 }
 
@@ -58,6 +60,7 @@ func authorityOf(a store.Authority, read time.Time) authority {
 	}
 	g.rights = &rights.Authority{Organization: string(o), First: o.First(), Person: a.Person.ID,
 		Active: a.Active(), Role: roleOf(a.Role, a.Permissions), Bound: bound, Grants: make([]rights.Grant, 0, len(a.Grants))}
+	g.demands = demandsOf(a.Policy)
 	for _, given := range a.Grants {
 		if one, ok := grantOf(given); ok {
 			g.rights.Grants = append(g.rights.Grants, one)

@@ -150,8 +150,12 @@ func (a *Access) of(ctx context.Context, who Identity) (authority, error) {
 		return authority{}, ErrSignedOut
 	}
 	g, err := a.resolve(ctx, who.claim(), "")
-	if err == nil && g.rights.Person != who.PersonID {
+	switch {
+	case err != nil:
+	case g.rights.Person != who.PersonID:
 		err = ErrForbidden
+	case who.Address != "" && !g.admits(who.Client): // a tab of somebody who was let in before
+		err = ErrSignedOut
 	}
 	return g, err
 }

@@ -79,7 +79,7 @@ func (a *Access) ended(g authority) bool {
 	if g.key != "" {
 		return g.expires != 0 && a.now() >= g.expires
 	}
-	return a.over(g.created, g.seen)
+	return a.over(g.created, g.seen) || a.overdue(g)
 }
 
 // recheckAtOnce is how many sign-ins one statement reads.

@@ -41,7 +41,15 @@ func (a *Access) letIn(ctx context.Context, p store.Person, o store.Organization
 	if err != nil {
 		return Identity{}, nil, fmt.Errorf("look up a sign-in: %w", err)
 	}
-	return authorityOf(read, a.o.Now()).identity(from), a.cookie(SessionCookie, text, a.o.Absolute), nil
+	g := authorityOf(read, a.o.Now())
+	if !g.admits(from) {
+		out := audit.Person(p.ID, p.Name, in.ID, from.Address).Did(audit.SignInEnded, "sign_in", in.ID, "why", "address")
+		if _, err := a.store.SignIns().Remove(ctx, out, hash); err != nil {
+			return Identity{}, nil, fmt.Errorf("end a sign-in: %w", err)
+		}
+		return Identity{}, nil, ErrAddress
+	}
+	return g.identity(from), a.cookie(SessionCookie, text, a.o.Absolute), nil
 }
 
 // letOwnerIn makes a sign-in of who owns the relay, in the organization that it began with.

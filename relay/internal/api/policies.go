@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"oriel/relay/internal/access"
+	"oriel/relay/internal/fault"
 	"oriel/relay/internal/policy"
 	"oriel/relay/internal/rights"
 	"oriel/relay/internal/store"
@@ -130,6 +131,9 @@ func (a *API) savePolicy(ctx context.Context, in *policyIn) (*policyOut, error) 
 	on, err := a.on(ctx, in.ObjectIn)
 	if err != nil {
 		return nil, err
+	}
+	if s, who := policy.Settings(in.Body.Settings), callerOf(ctx).who; on.Kind == store.ObjectOrganization && who.SignInID != "" && !s.Allows(who.IP()) && s.Check(on.Kind) == nil {
+		return nil, fault.Field("settings/allowed_addresses", "you would lock yourself out: your own address, "+who.Address+", is in none of these networks; add it")
 	}
 	p, err := a.o.Policies.Save(ctx, actor(ctx), organization(ctx), on, in.Body.Version, policy.Settings(in.Body.Settings))
 	return &policyOut{policyOf(p)}, err

@@ -18,6 +18,7 @@ type Authority struct {
 	Role        string // as a member of the organization; empty: they are none
 	State       string // of the membership
 	Permissions string // of the role, where it is one of the organization's own
+	Policy      string // settings of the organization's own policy; empty: it has none
 	Teams       []string
 	Grants      []Given // to the person and to the teams
 }
@@ -47,7 +48,7 @@ type authorityRow struct {
 	PersonID, Kind, Name, PersonState, Email string
 	PersonCreatedAt                          int64
 	Organization                             OrganizationID
-	Role, State, Permissions                 string
+	Role, State, Permissions, Policy         string
 
 	SubjectKind, SubjectID         string
 	GrantID, GrantRole             string
@@ -82,10 +83,12 @@ const (
 // membership, whose grants count for them, and the grants.
 const authorities = `WITH came AS (?),
 who AS (SELECT came.*, p.kind, p.name, p.state AS person_state, p.created_at AS person_created_at, ` + emailOf + ` AS email,
-	COALESCE(m.role, '') AS role, COALESCE(m.state, '') AS state, COALESCE(r.permissions, '') AS permissions
+	COALESCE(m.role, '') AS role, COALESCE(m.state, '') AS state, COALESCE(r.permissions, '') AS permissions,
+	COALESCE(po.settings, '') AS policy
 	FROM came JOIN people AS p ON p.id = came.person_id
 	LEFT JOIN members AS m ON m.organization = came.organization AND m.person_id = came.person_id
-	LEFT JOIN roles AS r ON r.organization = m.organization AND r.id = m.role),
+	LEFT JOIN roles AS r ON r.organization = m.organization AND r.id = m.role
+	LEFT JOIN policies AS po ON po.organization = came.organization AND po.object_kind = 'organization' AND po.object_id = ''),
 subjects AS (SELECT token_hash, organization, 'person' AS subject_kind, person_id AS subject_id FROM who
 	UNION ALL SELECT who.token_hash, who.organization, 'team', tm.team_id FROM who
 	JOIN team_members AS tm ON tm.organization = who.organization AND tm.person_id = who.person_id)
@@ -187,7 +190,7 @@ func (s *database) authorities(ctx context.Context, now int64, came string, args
 func (row authorityRow) who() Authority {
 	a := Authority{
 		Person: Person{ID: row.PersonID, Kind: row.Kind, Name: row.Name, State: row.PersonState, CreatedAt: row.PersonCreatedAt},
-		Email:  row.Email, Role: row.Role, State: row.State, Permissions: row.Permissions,
+		Email:  row.Email, Role: row.Role, State: row.State, Permissions: row.Permissions, Policy: row.Policy,
 		SignIn: SignIn{PersonID: row.PersonID, Organization: row.Organization},
 	}
 	if row.KeyID != "" {
