@@ -22,6 +22,7 @@ export const PROBLEMS = {
   owner_exists: m.problem_owner_exists,
   owner_token: said,
   recovery_token: said,
+  address_not_allowed: said,
   too_many_tabs: m.problem_too_many_tabs,
   too_many_requests: (error) => m.problem_too_many_requests({ seconds: error.retryAfter ?? 1 }),
   metrics_token: said,

@@ -16,7 +16,7 @@ import (
 // API keys are for programs, and are bound by neither.
 
 // ErrAddress: the organization does not let its members in from there.
-var ErrAddress = fault.New(fault.Forbidden, "your organization lets its members in from its own networks only; connect from one of them, or ask an admin to add yours")
+var ErrAddress = fault.New(fault.Address, "your organization lets its members in from its own networks only; connect from one of them, or ask an admin to add yours")
 
 // demandsOf reads the settings of an organization's policy. What cannot be read lets
 // nobody in: it may be a newer relay's.

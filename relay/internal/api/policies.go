@@ -45,8 +45,8 @@ type policiesIn struct {
 
 // ObjectIn names an object that can have a policy.
 type ObjectIn struct {
-	Kind string `path:"kind" enum:"organization,group,computer"`
-	ID   string `path:"id" maxLength:"64" doc:"Of the group or computer; - for the organization."`
+	Object string `path:"object" enum:"organization,group,computer"`
+	ID     string `path:"id" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" patternDescription:"an id" doc:"Of the group or computer; - for the organization."`
 }
 
 type policyIn struct {
@@ -59,7 +59,7 @@ type policyIn struct {
 
 type noPolicyIn struct {
 	ObjectIn
-	Version int64 `query:"version" minimum:"1" required:"true" doc:"Of the policy that is removed."`
+	Version int64 `query:"version" minimum:"0" doc:"Of the policy that is removed; absent: whatever it says by now."`
 }
 
 type policyOut struct{ Body Policy }
@@ -71,9 +71,9 @@ type effectivePolicyOut struct{ Body EffectivePolicy }
 func (a *API) policies() {
 	of := tag("policies")
 	operation(a, "GET", "/policies", "listPolicies", "List the policies of the organization, its groups and computers", a.listPolicies, of)
-	operation(a, "GET", "/policies/{kind}/{id}", "getPolicy", "Show the policy of an object, and what it inherits", a.getPolicy, of)
-	operation(a, "PUT", "/policies/{kind}/{id}", "savePolicy", "Replace the policy of an object, or make it. It holds at once, also for sessions that run.", a.savePolicy, of)
-	operation(a, "DELETE", "/policies/{kind}/{id}", "removePolicy", "Remove the policy of an object, which then inherits all", a.removePolicy, of, status(http.StatusNoContent))
+	operation(a, "GET", "/policies/{object}/{id}", "getPolicy", "Show the policy of an object, and what it inherits", a.getPolicy, of)
+	operation(a, "PUT", "/policies/{object}/{id}", "savePolicy", "Replace the policy of an object, or make it. It holds at once, also for sessions that run.", a.savePolicy, of)
+	operation(a, "DELETE", "/policies/{object}/{id}", "removePolicy", "Remove the policy of an object, which then inherits all", a.removePolicy, of, status(http.StatusNoContent))
 	operation(a, "GET", "/computers/{id}/policy", "getComputerPolicy", "Show what holds for a computer, and whose each setting is", a.computerPolicy, of)
 }
 
@@ -104,8 +104,8 @@ func effectiveOf(e policy.Effective) EffectivePolicy {
 
 // on is the object, where the caller may set its policy.
 func (a *API) on(ctx context.Context, in ObjectIn) (policy.Origin, error) {
-	on, object := policy.Origin{Kind: in.Kind, ID: in.ID}, access.Object{Kind: in.Kind, ID: in.ID}
-	if in.Kind == store.ObjectOrganization {
+	on, object := policy.Origin{Kind: in.Object, ID: in.ID}, access.Object{Kind: in.Object, ID: in.ID}
+	if in.Object == store.ObjectOrganization {
 		if in.ID != "-" {
 			return on, store.ErrNotFound
 		}

@@ -8,6 +8,7 @@ import (
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/api"
 	"oriel/relay/internal/audit"
+	"oriel/relay/internal/people"
 	"oriel/relay/internal/policy"
 	"oriel/relay/internal/store"
 	"oriel/relay/internal/store/storetest"
@@ -19,7 +20,7 @@ import (
 func TestPolicies(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		a, c, _ := setup(t, s, access.Options{})
-		c.h = api.New(api.Options{Access: a, Relay: relay{}, Policies: policy.New(policy.Options{Store: s,
+		c.h = api.New(api.Options{Access: a, Relay: relay{}, People: people.New(people.Options{Store: s, Access: a}), Policies: policy.New(policy.Options{Store: s,
 			Announce: func(o store.OrganizationID) { a.Announce(access.Change{Organization: o}) }})}).Handler()
 		c.problem(c.do("GET", "/api/v1/policies", ""), 401, "unauthorized")
 		token, err := a.NewOwnerToken(t.Context())

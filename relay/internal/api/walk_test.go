@@ -125,7 +125,7 @@ func (w walk) send(one nonsense) {
 }
 
 // sound are values of a path's parameters that are as they have to be.
-var sound = strings.NewReplacer("{id}", "c1", "{person}", "c1", "{kind}", "number", "{key}", "4711")
+var sound = strings.NewReplacer("{id}", "c1", "{person}", "c1", "{kind}", "number", "{key}", "4711", "{object}", "group")
 
 // unsteady are tables that change without being asked to store anything: tries are
 // counted, and sign-ins and nodes seen.
@@ -141,7 +141,7 @@ func TestNonsenseIsRefused(t *testing.T) {
 		_, cookie := n.Owner(t)
 		creations["splitComputer"].before(t, n) // there is a computer, with a token
 		rest := api.New(api.Options{Access: n.Access, People: people.New(people.Options{Store: n.Store, Access: n.Access}), Fleet: n.Fleet, Journal: n.Journal, Broker: n.Broker, Relay: relay{},
-			Audit: kept{n.Audit}, Mails: mail.New(mail.Options{Store: n.Store}),
+			Policies: n.Policies, Audit: kept{n.Audit}, Mails: mail.New(mail.Options{Store: n.Store}),
 			Limits: api.Limits{Address: 1 << 30, SignIn: 1 << 30}, Answers: replay.New(replay.Options{Store: n.Store, Secret: []byte("the relay's own")})})
 		c := &client{t: t, h: rest.Handler(), cookie: cookie.Name + "=" + cookie.Value}
 		var d described

@@ -45,6 +45,7 @@ const (
 	TooManyTries   Code = "too_many_tries"
 	SignInsBusy    Code = "busy"
 	TooManyTabs    Code = "too_many_tabs"
+	Address        Code = "address_not_allowed"
 )
 
 // Codes of what is kept.
@@ -139,6 +140,7 @@ var table = map[Code]row{
 	RecoveryToken:  {status: http.StatusForbidden, wire: orielv1.Code_CODE_FORBIDDEN},
 	TooManyTries:   {status: http.StatusTooManyRequests, wire: orielv1.Code_CODE_BUSY},
 	SignInsBusy:    {status: http.StatusServiceUnavailable, wire: orielv1.Code_CODE_BUSY},
+	Address:        {status: http.StatusForbidden, wire: orielv1.Code_CODE_FORBIDDEN},
 	TooManyTabs:    {status: http.StatusTooManyRequests, wire: orielv1.Code_CODE_BUSY},
 
 	NotFound:          {status: http.StatusNotFound, wire: orielv1.Code_CODE_NOT_FOUND},

@@ -66,6 +66,7 @@ func (p *person) answer(method, path string, body any) (status int, text string)
 
 // bodies are what each route takes that takes one, as it would be done.
 var bodies = map[string]object{
+	"PUT /policies/{object}/{id}":  {"version": 0, "settings": object{"session_minutes": 60}},
 	"POST /sign-in":                {"login": "nobody@example.com", "password": "a wrong password"},
 	"POST /owner":                  {"token": "none", "name": "N", "email": "n@example.com", "password": "a long password"},
 	"POST /recover":                {"token": "none", "password": "a long password"},
@@ -160,8 +161,8 @@ func (r *relay) furnish(o store.OrganizationID) belongings {
 	robot := ask("POST", "/people", object{"name": "robot", "role": "viewer"})
 	key, ownKey := ask("POST", "/api-keys", object{"person": robot, "name": "report", "permissions": []string{"see"}}),
 		ask("POST", "/me/api-keys", object{"name": "mine", "permissions": []string{"see"}})
-	b.names = strings.NewReplacer("{person}", mateID, "{kind}", "number", "{key}", "4711")
-	b.things = map[string]string{"/groups/": group, "/roles/": role, "/teams/": team, "/grants/": given, "/approvals/": approval.ID,
+	b.names = strings.NewReplacer("{person}", mateID, "{kind}", "number", "{key}", "4711", "{object}", "group")
+	b.things = map[string]string{"/groups/": group, "/policies/": group, "/roles/": role, "/teams/": team, "/grants/": given, "/approvals/": approval.ID,
 		"/people/": robot, "/api-keys/": key, "/me/api-keys/": ownKey, "/me/organizations/": string(o),
 		"/computers/": computer, "/me/keys/": computer, "/waiting-computers/": waits,
 		"/enrollment-tokens/": token.ID, "/sessions/": session, "/sign-ins/": signIn}

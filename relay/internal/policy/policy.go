@@ -42,7 +42,6 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/sanitize"
 	"oriel/relay/internal/audit"
-	"oriel/relay/internal/fault"
 	"oriel/relay/internal/page"
 	"oriel/relay/internal/store"
 )
@@ -142,7 +141,7 @@ func (p *Policies) Get(ctx context.Context, o store.OrganizationID, on Origin) (
 }
 
 // ErrMoved: somebody else changed the policy first.
-var ErrMoved = fault.New(fault.Conflict, "somebody else changed this policy meanwhile; look at what it says now, and change that")
+var ErrMoved = store.ErrConflict.Saying("somebody else changed this policy meanwhile; look at what it says now, and change that")
 
 // Save replaces the one on an object whose version was version; 0: there was none. Errors:
 // ErrMoved, store.ErrNotFound, fault.Field.
@@ -168,7 +167,7 @@ func (p *Policies) Save(ctx context.Context, by audit.Actor, o store.Organizatio
 	return shown(row)
 }
 
-// Remove takes away the one on an object whose version was version. Errors: ErrMoved,
+// Remove takes away the one on an object whose version was version; 0: whichever. Errors: ErrMoved,
 // store.ErrNotFound.
 func (p *Policies) Remove(ctx context.Context, by audit.Actor, o store.OrganizationID, on Origin, version int64) error {
 	err := p.o.Store.Policies(o).Remove(ctx, by.Did(audit.PolicyRemoved, on.Kind, on.ID), on.Kind, on.ID, version)

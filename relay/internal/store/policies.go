@@ -73,11 +73,11 @@ func (s Policies) Put(ctx context.Context, by Entry, p Policy) (Policy, error) {
 	return p, nil
 }
 
-// Remove takes the one on an object away, if it is of that version. Errors: ErrConflict
+// Remove takes the one on an object away, if it is of that version; 0: of any. Errors: ErrConflict
 // when it is another by now, ErrNotFound.
 func (s Policies) Remove(ctx context.Context, by Entry, kind, id string, version int64) error {
 	return s.inTurn(ctx, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
-		err := changed(s.remove(tx, (*Policy)(nil)).Where("object_kind = ? AND object_id = ? AND version = ?", kind, id, version).Exec(ctx))
+		err := changed(s.remove(tx, (*Policy)(nil)).Where("object_kind = ? AND object_id = ? AND (? = 0 OR version = ?)", kind, id, version, version).Exec(ctx))
 		if !errors.Is(err, ErrNotFound) {
 			return err
 		}

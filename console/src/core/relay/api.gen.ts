@@ -900,7 +900,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/policies/{kind}/{id}": {
+    "/api/v1/policies/{object}/{id}": {
         parameters: {
             query?: never;
             header?: never;
@@ -2137,7 +2137,7 @@ export interface components {
              * @description For programs.
              * @enum {string}
              */
-            code: "agent" | "bad_credentials" | "blocked" | "busy" | "conflict" | "cross_origin" | "cursor" | "disk_full" | "draining" | "ended" | "forbidden" | "gives" | "group_tree" | "idempotency_key_in_use" | "idempotency_key_reused" | "in_use" | "internal" | "invalid" | "last_owner" | "limit_reached" | "malformed" | "method_not_allowed" | "metrics_token" | "no_answer" | "no_approval" | "no_file" | "no_preview" | "no_route" | "no_upgrade" | "nodes_apart" | "not_acceptable" | "not_found" | "offer" | "offline" | "overloaded" | "own_access" | "owner_exists" | "owner_token" | "read_only" | "recovery_token" | "session_changing" | "session_moved" | "session_scopes" | "ticket_used" | "timeout" | "too_large" | "too_many_requests" | "too_many_sessions" | "too_many_tabs" | "too_many_tries" | "two_machines" | "unauthorized" | "unavailable" | "unimplemented" | "unsupported_media_type" | "which_organization";
+            code: "address_not_allowed" | "agent" | "bad_credentials" | "blocked" | "busy" | "conflict" | "cross_origin" | "cursor" | "disk_full" | "draining" | "ended" | "forbidden" | "gives" | "group_tree" | "idempotency_key_in_use" | "idempotency_key_reused" | "in_use" | "internal" | "invalid" | "last_owner" | "limit_reached" | "malformed" | "method_not_allowed" | "metrics_token" | "no_answer" | "no_approval" | "no_file" | "no_preview" | "no_route" | "no_upgrade" | "nodes_apart" | "not_acceptable" | "not_found" | "offer" | "offline" | "overloaded" | "own_access" | "owner_exists" | "owner_token" | "read_only" | "recovery_token" | "session_changing" | "session_moved" | "session_scopes" | "ticket_used" | "timeout" | "too_large" | "too_many_requests" | "too_many_sessions" | "too_many_tabs" | "too_many_tries" | "two_machines" | "unauthorized" | "unavailable" | "unimplemented" | "unsupported_media_type" | "which_organization";
             /** @description One line for people, saying what to do. */
             detail: string;
             /** @description What is wrong with single fields. */
@@ -5979,7 +5979,7 @@ export interface operations {
             header?: never;
             path: {
                 /** @example organization */
-                kind: "organization" | "group" | "computer";
+                object: "organization" | "group" | "computer";
                 /**
                  * @description Of the group or computer; - for the organization.
                  * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
@@ -6064,7 +6064,7 @@ export interface operations {
             header?: never;
             path: {
                 /** @example organization */
-                kind: "organization" | "group" | "computer";
+                object: "organization" | "group" | "computer";
                 /**
                  * @description Of the group or computer; - for the organization.
                  * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
@@ -6154,14 +6154,14 @@ export interface operations {
     };
     removePolicy: {
         parameters: {
-            query: {
-                /** @description Of the policy that is removed. */
-                version: number;
+            query?: {
+                /** @description Of the policy that is removed; absent: whatever it says by now. */
+                version?: number;
             };
             header?: never;
             path: {
                 /** @example organization */
-                kind: "organization" | "group" | "computer";
+                object: "organization" | "group" | "computer";
                 /**
                  * @description Of the group or computer; - for the organization.
                  * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
