@@ -1,26 +1,8 @@
-/** Words for what programs tell apart by number or code. */
+/** Words for what programs tell apart by number or code: sessions and what they show. */
 import type { Stage } from '../core/viewer/delays';
 import { Lack, Preset } from '../core/wire/oriel/v1/channel_pb';
-import { Computer_Status } from '../core/wire/oriel/v1/live_pb';
 import { Code, EndReason, Path, Scope } from '../core/wire/oriel/v1/session_pb';
 import { m } from '../paraglide/messages.js';
-
-export function statusWords(status: Computer_Status): string {
-  switch (status) {
-    case Computer_Status.ONLINE:
-      return m.status_online();
-    case Computer_Status.IN_SESSION:
-      return m.status_in_session();
-    case Computer_Status.OFFLINE:
-      return m.status_offline();
-    case Computer_Status.NEVER_SEEN:
-      return m.status_never_seen();
-    case Computer_Status.BLOCKED:
-      return m.status_blocked();
-    default:
-      return m.status_unknown();
-  }
-}
 
 /** A stage of a picture's way. */
 export function stageWords(stage: Stage): string {
@@ -191,11 +173,6 @@ export function browserWords(agent: string): string {
     if (version !== undefined) return [`${name} ${version}`, system].filter(Boolean).join(', ');
   }
   return agent;
-}
-
-/** The product's name of an operating system, for those that report only a kernel's. */
-export function osWords(os: string | undefined): string {
-  return { linux: 'Linux', windows: 'Windows', darwin: 'macOS' }[os ?? ''] ?? m.os_unknown();
 }
 
 /** A preset of the picture; one that is not known counts as Auto, as it does for the agent. */

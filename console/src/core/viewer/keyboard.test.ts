@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Keyboard, type System } from './keyboard';
+import type { System } from '../system';
+import { Keyboard } from './keyboard';
 import { functionKeys, phoneKeys, phoneModifiers, specialKeys, usages } from './keys';
 
 let log: string[];

@@ -18,6 +18,7 @@
  *   - macOS reports CapsLock down when it goes on and up when it goes off;
  *   - the keys of Japanese keyboards never go up.
  */
+import { thisSystem, type System } from '../system';
 import { usages, type Chord } from './keys';
 import { shownLocks, type ShownLocks } from './locks';
 
@@ -29,8 +30,6 @@ export interface KeyboardOutput {
   /** Ctrl+Alt+Shift pressed and let go alone: the operator wants the toolbar. */
   escape(): void;
 }
-
-export type System = 'windows' | 'mac' | 'other';
 
 const ALTGR_WAIT = 100; // ms in which AltRight may follow the ControlLeft that is no key
 const ALTGR_APART = 50; // ms between the two events' times
@@ -242,10 +241,4 @@ export class Keyboard {
     this.#field.value = '\u200b';
     if (text && this.enabled) this.#out.text(text);
   }
-}
-
-export function thisSystem(): System {
-  const agent = navigator.userAgent;
-  if (/Windows/.test(agent)) return 'windows';
-  return /Mac|iPhone|iPad/.test(agent) ? 'mac' : 'other';
 }
