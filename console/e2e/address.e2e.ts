@@ -1,7 +1,7 @@
 /** A console that is opened by another address than the relay's own. */
 import { expect, it } from 'vitest';
 import { newContext, startBrowser } from './harness/browser.ts';
-import { owner } from './harness/pages.ts';
+import { loginLabel, owner } from './harness/pages.ts';
 import { Relay } from './harness/programs.ts';
 import { shot } from './harness/shots.ts';
 
@@ -29,7 +29,7 @@ it('says which address keeps the sign-in', async () => {
     expect(await problem.innerText()).toContain('https://oriel.test');
 
     await page.goto(`${opened}/sign-in`);
-    await page.getByLabel('E-mail').fill(owner.email);
+    await page.getByLabel(loginLabel).fill(owner.email);
     await page.getByLabel('Password').fill(owner.password);
     await page.getByRole('button', { name: 'Sign in' }).click();
     await problem.waitFor();

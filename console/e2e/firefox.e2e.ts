@@ -6,7 +6,7 @@ import { binary } from './harness/binaries.ts';
 import { pagePoint, videoPixels, videoShows } from './harness/browser.ts';
 import { Display } from './harness/display.ts';
 import { fill, Firefox, named, says } from './harness/firefox.ts';
-import { owner } from './harness/pages.ts';
+import { loginLabel, owner } from './harness/pages.ts';
 import { compare } from './harness/pixels.ts';
 import { until } from './harness/proc.ts';
 import { Agent, Relay } from './harness/programs.ts';
@@ -62,9 +62,9 @@ describe('Firefox', () => {
   it('signs in and shows the pages', async () => {
     const { page } = firefox;
     await page.goto(relay.url);
-    await named(page, 'E-mail');
+    await named(page, loginLabel);
     await fits(page);
-    await fill(page, 'E-mail', owner.email);
+    await fill(page, loginLabel, owner.email);
     await fill(page, 'Password', owner.password);
     await (await named(page, 'Sign in', 'button')).click();
     await says(page, 'Online');

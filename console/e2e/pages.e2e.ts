@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Page } from 'playwright-core';
 import { newContext } from './harness/browser.ts';
-import { addComputer, card, live, owner, showToolbar } from './harness/pages.ts';
+import { addComputer, card, live, loginLabel, owner, showToolbar } from './harness/pages.ts';
 import { until } from './harness/proc.ts';
 import { shot } from './harness/shots.ts';
 import { World } from './harness/world.ts';
@@ -93,10 +93,10 @@ describe('the pages', () => {
     const { context, errors } = await newContext(w.browser, { ...options });
     const page = await context.newPage();
     await page.goto(w.relay.url + '/');
-    await page.getByLabel('E-mail').waitFor();
+    await page.getByLabel(loginLabel).waitFor();
     expect(await seriousFindings(page)).toEqual([]);
     await shot(page, `sign-in-${look}`);
-    await page.getByLabel('E-mail').fill(owner.email);
+    await page.getByLabel(loginLabel).fill(owner.email);
     await page.getByLabel('Password').fill(owner.password);
     await page.getByRole('button', { name: 'Sign in' }).click();
     await card(page).waitFor();
@@ -133,7 +133,7 @@ describe('the pages', () => {
     const { context } = await newContext(w.browser);
     const page = await context.newPage();
     await page.goto(w.relay.url + '/');
-    await page.getByLabel('E-mail').waitFor();
+    await page.getByLabel(loginLabel).waitFor();
     const focused = (): Promise<string> =>
       page.evaluate(() => {
         const e = document.activeElement;
@@ -150,7 +150,7 @@ describe('the pages', () => {
         10_000,
       );
     };
-    await page.getByLabel('E-mail').focus();
+    await page.getByLabel(loginLabel).focus();
     await page.keyboard.type(owner.email);
     await page.keyboard.press('Tab');
     await page.keyboard.type(owner.password);
@@ -171,7 +171,7 @@ describe('the pages', () => {
       .getByRole('link', { name: /^Connect to/ })
       .getAttribute('href');
     await page.goto(w.relay.url + path);
-    await page.getByLabel('E-mail').fill(owner.email);
+    await page.getByLabel(loginLabel).fill(owner.email);
     await shot(page, 'sign-in-first');
     await page.getByLabel('Password').fill(owner.password);
     await page.getByRole('button', { name: 'Sign in' }).click();
@@ -204,7 +204,7 @@ describe('the pages', () => {
     const page = await context.newPage();
     for (const login of [owner.email, 'nobody@example.org']) {
       await page.goto(w.relay.url + '/');
-      await page.getByLabel('E-mail').fill(login);
+      await page.getByLabel(loginLabel).fill(login);
       await page.getByLabel('Password').fill('not the password');
       await page.getByRole('button', { name: 'Sign in' }).click();
       await page.getByText('E-mail or password is wrong.').waitFor();

@@ -4,7 +4,7 @@ import { rmSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { binary } from './harness/binaries.ts';
 import { newContext } from './harness/browser.ts';
-import { card, connect, live, owner, state } from './harness/pages.ts';
+import { card, connect, live, loginLabel, owner, state } from './harness/pages.ts';
 import { until } from './harness/proc.ts';
 import { shot } from './harness/shots.ts';
 import { World } from './harness/world.ts';
@@ -43,7 +43,7 @@ describe('the key of a computer', () => {
       const other = await newContext(w.browser);
       const page = await other.context.newPage();
       await page.goto(w.relay.url + '/');
-      await page.getByLabel('E-mail').fill(owner.email);
+      await page.getByLabel(loginLabel).fill(owner.email);
       await page.getByLabel('Password').fill(owner.password);
       await page.getByRole('button', { name: 'Sign in' }).click();
       await card(page).waitFor();

@@ -7,6 +7,9 @@ const addName = /^Add (computer|your first computer)$/;
 
 export const owner = { name: 'Ada Operator', email: 'ada@example.org', password: 'a long enough password' };
 
+/** What the field is called in which people say who they are at sign-in. */
+export const loginLabel = 'E-mail, user name or number';
+
 export async function makeOwner(page: Page, link: string): Promise<void> {
   await page.goto(link);
   await page.getByLabel('Your name').fill(owner.name);
