@@ -33,12 +33,29 @@ type groupIn struct {
 	}
 }
 
+// ComputerGroup is where a computer is.
+type ComputerGroup struct {
+	GroupID string `json:"group_id" doc:"Empty: in no group."`
+	Name    string `json:"name" doc:"The group's."`
+}
+
+type computerGroupIn struct {
+	ID   string `path:"id" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" patternDescription:"an id"`
+	Body struct {
+		GroupID string `json:"group_id" maxLength:"64" doc:"Empty: into no group."`
+	}
+}
+
+type computerGroupOut struct{ Body ComputerGroup }
+
 func (a *API) groups() {
 	of := tag("computers")
 	operation(a, "GET", "/groups", "listGroups", "Groups of computers", a.listGroups, of)
 	operation(a, "POST", "/groups", "createGroup", "Make a group", a.createGroup, of, status(http.StatusCreated))
 	operation(a, "PATCH", "/groups/{id}", "updateGroup", "Give a group another name or place", a.updateGroup, of)
 	operation(a, "DELETE", "/groups/{id}", "removeGroup", "Remove an empty group with its grants and policy", a.removeGroup, of, status(http.StatusNoContent))
+	operation(a, "GET", "/computers/{id}/group", "getComputerGroup", "Get the group that a computer is in.", a.computerGroup, of)
+	operation(a, "PUT", "/computers/{id}/group", "moveComputer", "Put a computer into a group, or into none. It gets the grants of its new place: that needs groups.manage, and all that is given there, at both.", a.moveComputer, of, status(http.StatusNoContent))
 }
 
 func (a *API) listGroups(ctx context.Context, in *groupsIn) (*listOut[people.Group], error) {
@@ -83,4 +100,19 @@ func (a *API) removeGroup(ctx context.Context, in *idIn) (*struct{}, error) {
 		return nil, err
 	}
 	return nil, a.o.People.RemoveGroup(ctx, callerOf(ctx).who, in.ID)
+}
+
+func (a *API) computerGroup(ctx context.Context, in *idIn) (*computerGroupOut, error) {
+	if err := a.require(ctx, rights.GroupsManage, access.Computer(in.ID)); err != nil {
+		return nil, err
+	}
+	g, err := a.o.People.GroupOf(ctx, callerOf(ctx).who, in.ID)
+	return &computerGroupOut{ComputerGroup{g.ID, g.Name}}, err
+}
+
+func (a *API) moveComputer(ctx context.Context, in *computerGroupIn) (*struct{}, error) {
+	if err := a.require(ctx, rights.GroupsManage, access.Computer(in.ID)); err != nil {
+		return nil, err
+	}
+	return nil, a.o.People.MoveComputer(ctx, callerOf(ctx).who, in.ID, in.Body.GroupID)
 }

@@ -42,6 +42,9 @@ func init() {
 		"POST /groups":        {func(*changing) (string, any) { return "", named }, 201, audit.GroupMade, "group"},
 		"PATCH /groups/{id}":  {func(w *changing) (string, any) { return w.make("/groups", named), object{"name": "other"} }, 200, audit.GroupRenamed, "group"},
 		"DELETE /groups/{id}": {func(w *changing) (string, any) { return w.make("/groups", named), nil }, 204, audit.GroupRemoved, "group"},
+		"PUT /computers/{id}/group": {func(w *changing) (string, any) {
+			return w.computer(), object{"group_id": w.make("/groups", named)}
+		}, 204, audit.ComputerMoved, "computer"},
 
 		"POST /grants":        {func(w *changing) (string, any) { return "", w.grant() }, 201, audit.GrantMade, "grant"},
 		"DELETE /grants/{id}": {func(w *changing) (string, any) { return w.make("/grants", w.grant()), nil }, 204, audit.GrantRevoked, "grant"},

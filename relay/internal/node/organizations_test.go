@@ -73,6 +73,7 @@ var bodies = map[string]object{
 	"POST /password":               {"current": "a wrong password", "password": "a long password"},
 	"PATCH /computers/{id}":        {"name": "taken over"},
 	"POST /computers/{id}/split":   {"mark": "i:02"},
+	"PUT /computers/{id}/group":    {"group_id": ""},
 	"PUT /me/keys/{id}":            {"key": bytes.Repeat([]byte{1}, 32)},
 	"POST /enrollment-tokens":      {"note": "desk"},
 	"POST /computers/{id}/refresh": nil,

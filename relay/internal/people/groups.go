@@ -114,6 +114,18 @@ func (p *People) RemoveGroup(ctx context.Context, who access.Identity, id string
 	return nil
 }
 
+// GroupOf is a computer's group; the zero one, where it is in none. Errors: store.ErrNotFound.
+func (p *People) GroupOf(ctx context.Context, who access.Identity, computer string) (Group, error) {
+	c, err := p.o.Store.Computers(who.Organization).Get(ctx, computer)
+	if err != nil {
+		return Group{}, fmt.Errorf("look up a computer: %w", err)
+	}
+	if c.GroupID == "" {
+		return Group{}, nil
+	}
+	return p.Group(ctx, who, c.GroupID)
+}
+
 // MoveComputer puts a computer into a group; of "", into none. Errors: ErrGives,
 // store.ErrNotFound.
 func (p *People) MoveComputer(ctx context.Context, who access.Identity, computer, group string) error {

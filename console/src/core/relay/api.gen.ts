@@ -220,6 +220,30 @@ export interface paths {
         patch: operations["updateComputer"];
         trace?: never;
     };
+    "/api/v1/computers/{id}/group": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get the group that a computer is in
+         * @description Get the group that a computer is in.
+         */
+        get: operations["getComputerGroup"];
+        /**
+         * Put a computer into a group, or into none
+         * @description Put a computer into a group, or into none. It gets the grants of its new place: that needs groups.manage, and all that is given there, at both.
+         */
+        put: operations["moveComputer"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/computers/{id}/inventory": {
         parameters: {
             query?: never;
@@ -1511,6 +1535,16 @@ export interface components {
             twins?: components["schemas"]["Twins"];
             /** @description Signed in at the screen; may be empty. */
             user: string;
+        };
+        ComputerGroup: {
+            /** @description Empty: in no group. */
+            group_id: string;
+            /** @description The group's. */
+            name: string;
+        };
+        ComputerGroupInBody: {
+            /** @description Empty: into no group. */
+            group_id: string;
         };
         Delays: {
             /**
@@ -3466,6 +3500,94 @@ export interface operations {
                      */
                     "application/json": components["schemas"]["Computer"];
                 };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    getComputerGroup: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "group_id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "name": "Reception"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ComputerGroup"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    moveComputer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "group_id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ComputerGroupInBody"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             400: components["responses"]["Malformed"];
             401: components["responses"]["SignedOut"];
