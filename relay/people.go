@@ -10,6 +10,7 @@ import (
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/config"
 	"oriel/relay/internal/identifier"
+	"oriel/relay/internal/node"
 	"oriel/relay/internal/page"
 	"oriel/relay/internal/people"
 	"oriel/relay/internal/rights"
@@ -41,6 +42,7 @@ var administrations = map[string]func(*administration, context.Context) error{
 	config.OrgCreate:        (*administration).createOrganization,
 	config.OrgRename:        (*administration).renameOrganization,
 	config.PersonList:       (*administration).listPeople,
+	config.PersonInvite:     (*administration).invite,
 	config.PersonRole:       (*administration).setRole,
 	config.PersonActivate:   func(a *administration, ctx context.Context) error { return a.setActive(ctx, true) },
 	config.PersonDeactivate: func(a *administration, ctx context.Context) error { return a.setActive(ctx, false) },
@@ -66,7 +68,7 @@ func administer(ctx context.Context, command string, c *config.Config, stdout io
 	}
 	defer s.Close()
 	a := &administration{store: s, said: c.Admin, out: stdout,
-		people: people.New(people.Options{Store: s, Access: commandLine{acc}})}
+		people: people.New(people.Options{Store: s, Access: commandLine{acc}, PublicURL: node.PublicURL(c, c.Listen).String()})}
 	o, err := organization(ctx, s, c.Admin.Organization)
 	if err != nil {
 		return err
@@ -194,6 +196,19 @@ func (a *administration) member(ctx context.Context, login string) (string, erro
 		return "", fmt.Errorf("%d service accounts are called %q; give an id, which person list has", len(found), login)
 	}
 	return "", fmt.Errorf("this organization has no member %q; oriel-relay person list has them", login)
+}
+
+// invite prints the link, alone on standard output: the command line sends no mail.
+func (a *administration) invite(ctx context.Context) error {
+	role, err := a.role(ctx, a.said.Role)
+	if err != nil {
+		return err
+	}
+	i, err := a.people.Invite(ctx, a.who, a.said.Email, a.said.Name, role)
+	if err != nil {
+		return err
+	}
+	return a.line(i.Link)
 }
 
 func (a *administration) setRole(ctx context.Context) error {

@@ -49,6 +49,18 @@ class Account {
     await this.#kept(await take(api.POST('/api/v1/owner', { body: { token, name, email, password } })));
   }
 
+  /** Takes up an invitation as somebody new. */
+  async join(token: string, name: string, password: string): Promise<void> {
+    await this.#kept(await take(api.POST('/api/v1/join', { body: { token, name, password } })));
+    location.assign('/');
+  }
+
+  /** Takes up an invitation as who is signed in, who is then in that organization. */
+  async joinAs(token: string): Promise<void> {
+    await api.POST('/api/v1/me/organizations', { body: { token } });
+    location.assign('/');
+  }
+
   /** Sets the owner's password anew with the token of a recovery link. */
   async recover(token: string, password: string): Promise<void> {
     await this.#kept(await take(api.POST('/api/v1/recover', { body: { token, password } })));

@@ -111,6 +111,7 @@ func New(o Options) *API {
 	a.keys()
 	a.account()
 	a.members()
+	a.invitations()
 	a.roles()
 	a.teams()
 	a.groups()

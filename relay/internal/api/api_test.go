@@ -45,7 +45,7 @@ func TestPublicRoutes(t *testing.T) {
 			t.Errorf("%s is outside of %s", r.Path, api.Prefix)
 		}
 	}
-	if got := strings.Join(public, ", "); got != "POST /api/v1/sign-in, POST /api/v1/owner, POST /api/v1/recover, GET /api/v1/openapi.yaml, GET /api/v1/openapi.json" {
+	if got := strings.Join(public, ", "); got != "POST /api/v1/sign-in, POST /api/v1/owner, POST /api/v1/recover, POST /api/v1/join/invitation, POST /api/v1/join, GET /api/v1/openapi.yaml, GET /api/v1/openapi.json" {
 		t.Fatalf("public routes: %s", got)
 	}
 }

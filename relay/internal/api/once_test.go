@@ -73,6 +73,9 @@ var creations = map[string]creation{
 	"addIdentifier": {func(t *testing.T, n *relaytest.Node) (string, string) {
 		return "/api/v1/people/" + colleague(t, n) + "/identifiers", `{"kind":"number","text":"4711"}`
 	}, 201, audit.IdentifierAdded, nil},
+	"inviteMember": {func(*testing.T, *relaytest.Node) (string, string) {
+		return "/api/v1/member-invitations", `{"email":"ada@example.com","role":"viewer"}`
+	}, 201, audit.MemberInvited, nil},
 	"createRole": {func(*testing.T, *relaytest.Node) (string, string) {
 		return "/api/v1/roles", `{"name":"helper","permissions":["connect"]}`
 	}, 201, audit.RoleMade, nil},
@@ -129,6 +132,9 @@ var createNothing = map[string]string{
 	"endSession":       "twice is as good as once",
 
 	"switchOrganization": "makes nothing new",
+	"readInvitation":     "makes nothing new",
+	"join":               "nobody is signed in yet, and its token is good for once",
+	"joinOrganization":   "its token is good for once",
 	"approve":            "an approval is answered once",
 	"refuseApproval":     "an approval is answered once",
 }

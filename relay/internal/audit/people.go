@@ -2,6 +2,9 @@ package audit
 
 // Actions about people, and what they may.
 const (
+	MemberInvited       Action = "member.invited"
+	InvitationRevoked   Action = "member_invitation.revoked"
+	MemberJoined        Action = "member.joined"
 	RoleMade            Action = "role.made"
 	RoleChanged         Action = "role.changed"
 	RoleRemoved         Action = "role.removed"
@@ -35,5 +38,5 @@ const (
 )
 
 var ofPeople = []Action{
-	RoleMade, RoleChanged, RoleRemoved, RoleGiven, MemberActivated, MemberDeactivated, MemberRemoved, MemberLeft, ServiceMade, IdentifierAdded, IdentifierRemoved, TeamMade, TeamRenamed, TeamRemoved, TeamJoined, TeamLeft, GroupMade, GroupRenamed, GroupMoved, GroupRemoved, ComputerMoved, GrantMade, GrantRevoked, ApprovalAsked, ApprovalGiven, ApprovalRefused, KeyMade, KeyRevoked, OrganizationMade, OrganizationRenamed,
+	MemberInvited, InvitationRevoked, MemberJoined, RoleMade, RoleChanged, RoleRemoved, RoleGiven, MemberActivated, MemberDeactivated, MemberRemoved, MemberLeft, ServiceMade, IdentifierAdded, IdentifierRemoved, TeamMade, TeamRenamed, TeamRemoved, TeamJoined, TeamLeft, GroupMade, GroupRenamed, GroupMoved, GroupRemoved, ComputerMoved, GrantMade, GrantRevoked, ApprovalAsked, ApprovalGiven, ApprovalRefused, KeyMade, KeyRevoked, OrganizationMade, OrganizationRenamed,
 }

@@ -41,6 +41,9 @@ const (
 	BadCredentials Code = "bad_credentials"
 	OwnerExists    Code = "owner_exists"
 	OwnerToken     Code = "owner_token"
+	Invitation     Code = "invitation"
+	AccountExists  Code = "account_exists"
+	MemberAlready  Code = "member_already"
 	RecoveryToken  Code = "recovery_token"
 	TooManyTries   Code = "too_many_tries"
 	SignInsBusy    Code = "busy"
@@ -137,6 +140,9 @@ var table = map[Code]row{
 	BadCredentials: {status: http.StatusUnauthorized, wire: orielv1.Code_CODE_FORBIDDEN},
 	OwnerExists:    {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
 	OwnerToken:     {status: http.StatusForbidden, wire: orielv1.Code_CODE_FORBIDDEN},
+	Invitation:     {status: http.StatusForbidden, wire: orielv1.Code_CODE_FORBIDDEN},
+	AccountExists:  {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
+	MemberAlready:  {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
 	RecoveryToken:  {status: http.StatusForbidden, wire: orielv1.Code_CODE_FORBIDDEN},
 	TooManyTries:   {status: http.StatusTooManyRequests, wire: orielv1.Code_CODE_BUSY},
 	SignInsBusy:    {status: http.StatusServiceUnavailable, wire: orielv1.Code_CODE_BUSY},

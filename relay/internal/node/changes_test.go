@@ -22,6 +22,23 @@ func init() {
 			return id, nil
 		}, 204, audit.IdentifierRemoved, "person"},
 
+		"POST /member-invitations":        {func(*changing) (string, any) { return "", invitation }, 201, audit.MemberInvited, "invitation"},
+		"DELETE /member-invitations/{id}": {func(w *changing) (string, any) { return w.make("/member-invitations", invitation), nil }, 204, audit.InvitationRevoked, "invitation"},
+		"POST /join": {func(w *changing) (string, any) {
+			w.as = anybody
+			return "", object{"token": w.invited(), "name": "Ada", "password": password}
+		}, 200, audit.MemberJoined, "person"},
+		"POST /me/organizations": {func(w *changing) (string, any) {
+			second := w.make("/organizations", object{"name": "Acme", "code": "acme"})
+			w.mate()
+			token := w.invited()
+			w.colleague, _ = w.member(store.OrganizationID(second), store.RoleMember)
+			var me struct{ ID string }
+			w.colleague.do("GET", "/api/v1/me", nil, &me, 200)
+			w.owner, w.as = w.colleague, me.ID
+			return "", object{"token": token}
+		}, 200, audit.MemberJoined, "person"},
+
 		"POST /roles":        {func(*changing) (string, any) { return "", role }, 201, audit.RoleMade, "role"},
 		"PATCH /roles/{id}":  {func(w *changing) (string, any) { return w.make("/roles", role), object{"name": "other"} }, 200, audit.RoleChanged, "role"},
 		"DELETE /roles/{id}": {func(w *changing) (string, any) { return w.make("/roles", role), nil }, 204, audit.RoleRemoved, "role"},
@@ -81,6 +98,8 @@ func init() {
 
 // What is sent to make one of a kind.
 var (
+	invitation = object{"email": "ada@example.org", "role": "viewer"}
+
 	named = object{"name": "Munich"}
 	role  = object{"name": "helper", "permissions": []string{"connect"}}
 	key   = object{"name": "report", "permissions": []string{"see"}}
@@ -104,6 +123,17 @@ func (w *changing) mate() string {
 		w.mateID = me.ID
 	}
 	return w.mateID
+}
+
+// anybody is who changes where that is somebody new.
+const anybody = "anybody"
+
+// invited is the token of an invitation.
+func (w *changing) invited() string {
+	w.Helper()
+	var made struct{ Link string }
+	w.owner.do("POST", "/api/v1/member-invitations", invitation, &made, 201)
+	return fragment(w.T, made.Link, nil)
 }
 
 // grant is what is asked for one.

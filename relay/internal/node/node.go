@@ -244,7 +244,7 @@ func (n *Node) open(ctx context.Context) error {
 	}
 	n.answers = replay.New(replay.Options{Store: n.store, Secret: key, Log: log})
 	rest := api.New(api.Options{Version: n.o.Version, Name: c.Name, Access: n.Access, Fleet: n.fleet, Journal: record,
-		People:   people.New(people.Options{Store: n.store, Access: n.Access, Log: log}),
+		People:   people.New(people.Options{Store: n.store, Access: n.Access, Mailer: n.mail, PublicURL: n.URL(), Log: log}),
 		Policies: n.policies, Broker: n.broker, Relay: n, Answers: n.answers, Mails: n.mail, Audit: auditing{n.audit, n.keeper}, Log: log,
 		Limits: api.Limits{Address: c.Bounds.Requests, SignIn: c.Bounds.SignInRequests}})
 	n.server, err = server.New(server.Options{

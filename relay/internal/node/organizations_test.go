@@ -78,6 +78,10 @@ var bodies = map[string]object{
 	"POST /enrollment-tokens":      {"note": "desk"},
 	"POST /computers/{id}/refresh": nil,
 
+	"POST /member-invitations":      {"email": "ada@example.org", "role": "viewer"},
+	"POST /join/invitation":         {"token": "none"},
+	"POST /join":                    {"token": "none", "name": "N", "password": "a long password"},
+	"POST /me/organizations":        {"token": "none"},
 	"POST /people":                  {"name": "robot", "role": "viewer"},
 	"PATCH /people/{id}":            {"state": "inactive"},
 	"POST /people/{id}/identifiers": {"kind": "number", "text": "4711"},
@@ -98,7 +102,7 @@ var bodies = map[string]object{
 }
 
 // unfit are routes whose bodies name something that is not there, and those for who operates the relay.
-var unfit = map[string]bool{"POST /grants": true, "POST /approvals": true, "POST /api-keys": true, "POST /me/organization": true,
+var unfit = map[string]bool{"POST /me/organizations": true, "POST /grants": true, "POST /approvals": true, "POST /api-keys": true, "POST /me/organization": true,
 	"GET /organizations": true, "POST /organizations": true}
 
 // belongings are one thing of each kind that an organization has, by how the addresses of
@@ -111,6 +115,9 @@ type belongings struct {
 	things map[string]string
 	names  *strings.Replacer // of what else addresses name
 }
+
+// code is a text that no other organization has.
+func code(o store.OrganizationID) string { return strings.ReplaceAll(string(o), "-", "") }
 
 // furnish makes an organization's things.
 func (r *relay) furnish(o store.OrganizationID) belongings {
@@ -165,6 +172,7 @@ func (r *relay) furnish(o store.OrganizationID) belongings {
 	b.names = strings.NewReplacer("{person}", mateID, "{kind}", "number", "{key}", "4711", "{object}", "group")
 	b.things = map[string]string{"/groups/": group, "/policies/": group, "/roles/": role, "/teams/": team, "/grants/": given, "/approvals/": approval.ID,
 		"/people/": robot, "/api-keys/": key, "/me/api-keys/": ownKey, "/me/organizations/": string(o),
+		"/member-invitations/": ask("POST", "/member-invitations", object{"email": code(o) + "@example.org", "role": "viewer"}),
 		"/computers/": computer, "/me/keys/": computer, "/waiting-computers/": waits,
 		"/enrollment-tokens/": token.ID, "/sessions/": session, "/sign-ins/": signIn}
 	return b

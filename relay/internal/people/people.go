@@ -33,6 +33,7 @@ import (
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/audit"
 	"oriel/relay/internal/fault"
+	"oriel/relay/internal/notify/mail"
 	"oriel/relay/internal/page"
 	"oriel/relay/internal/rights"
 	"oriel/relay/internal/store"
@@ -61,8 +62,11 @@ type Access interface {
 type Options struct {
 	Store  *store.Store
 	Access Access
-	Now    func() time.Time // nil: time.Now
-	Log    *slog.Logger     // nil: none
+	Mailer *mail.Mailer // nil: links are handed over
+	// PublicURL of the relay, for links; without a slash at its end.
+	PublicURL string
+	Now       func() time.Time // nil: time.Now
+	Log       *slog.Logger     // nil: none
 }
 
 // People is the members of all organizations of a relay. Its methods may be called from

@@ -500,6 +500,46 @@ export interface paths {
         patch: operations["updateGroup"];
         trace?: never;
     };
+    "/api/v1/join": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Makes a person of who was invited, and signs them in
+         * @description Makes a person of who was invited, and signs them in.
+         */
+        post: operations["join"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/join/invitation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Says who invites, without using the invitation up
+         * @description Says who invites, without using the invitation up.
+         */
+        post: operations["readInvitation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/mails": {
         parameters: {
             query?: never;
@@ -677,7 +717,11 @@ export interface paths {
          */
         get: operations["listOwnOrganizations"];
         put?: never;
-        post?: never;
+        /**
+         * Makes a member of the caller, who was invited and has an account
+         * @description Makes a member of the caller, who was invited and has an account.
+         */
+        post: operations["joinOrganization"];
         delete?: never;
         options?: never;
         head?: never;
@@ -699,6 +743,50 @@ export interface paths {
          * @description End one's own membership
          */
         delete: operations["leaveOrganization"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/member-invitations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists who was invited to become a member and has not taken it up
+         * @description Lists who was invited to become a member and has not taken it up.
+         */
+        get: operations["listMemberInvitations"];
+        put?: never;
+        /**
+         * Invites somebody to become a member
+         * @description Invites somebody to become a member. The link is sent by mail where the relay has a mail server, and told here where it has none.
+         */
+        post: operations["inviteMember"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/member-invitations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Makes an invitation's link useless
+         * @description Makes an invitation's link useless.
+         */
+        delete: operations["revokeMemberInvitation"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1429,7 +1517,7 @@ export interface components {
              * @description What was done.
              * @enum {string}
              */
-            action: "owner_link.made" | "owner.made" | "sign_in.made" | "sign_in.ended" | "sign_in.switched" | "sign_in.refused" | "password.changed" | "password.recovered" | "recovery.made" | "known_key.saved" | "token.made" | "token.revoked" | "computer.enrolled" | "computer.renamed" | "computer.blocked" | "computer.unblocked" | "computer.removed" | "computer.split" | "computer.settled" | "computer.taken_back" | "computer.forgotten" | "session.opened" | "session.carried" | "session.scopes_changed" | "session.ended" | "key.rotated" | "succession.made" | "audit.exported" | "attempt" | "role.made" | "role.changed" | "role.removed" | "role.given" | "member.activated" | "member.deactivated" | "member.removed" | "member.left" | "service.made" | "identifier.added" | "identifier.removed" | "team.made" | "team.renamed" | "team.removed" | "team.joined" | "team.left" | "group.made" | "group.renamed" | "group.moved" | "group.removed" | "computer.moved" | "grant.made" | "grant.revoked" | "approval.asked" | "approval.given" | "approval.refused" | "api_key.made" | "api_key.revoked" | "organization.made" | "organization.renamed";
+            action: "owner_link.made" | "owner.made" | "sign_in.made" | "sign_in.ended" | "sign_in.switched" | "sign_in.refused" | "password.changed" | "password.recovered" | "recovery.made" | "known_key.saved" | "token.made" | "token.revoked" | "computer.enrolled" | "computer.renamed" | "computer.blocked" | "computer.unblocked" | "computer.removed" | "computer.split" | "computer.settled" | "computer.taken_back" | "computer.forgotten" | "session.opened" | "session.carried" | "session.scopes_changed" | "session.ended" | "key.rotated" | "succession.made" | "audit.exported" | "attempt" | "member.invited" | "member_invitation.revoked" | "member.joined" | "role.made" | "role.changed" | "role.removed" | "role.given" | "member.activated" | "member.deactivated" | "member.removed" | "member.left" | "service.made" | "identifier.added" | "identifier.removed" | "team.made" | "team.renamed" | "team.removed" | "team.joined" | "team.left" | "group.made" | "group.renamed" | "group.moved" | "group.removed" | "computer.moved" | "grant.made" | "grant.revoked" | "approval.asked" | "approval.given" | "approval.refused" | "api_key.made" | "api_key.revoked" | "organization.made" | "organization.renamed";
             /** @description Of the person or the computer; empty where it is not known who. */
             actor_id: string;
             /** @description person, agent (of a computer), command (the relay's command line) or relay (by its own rules). */
@@ -1764,6 +1852,46 @@ export interface components {
             /** Format: date-time */
             taken_at: string;
         };
+        Invitation: {
+            /** Format: date-time */
+            created_at: string;
+            email: string;
+            /** Format: date-time */
+            expires_at: string;
+            id: string;
+            /** @description How they are addressed; may be empty. */
+            name: string;
+            /** @description Id of the role that they get. */
+            role: string;
+        };
+        InviteInBody: {
+            email: string;
+            /** @description How to address them. */
+            name?: string;
+            /** @description Id of the role that they get. */
+            role: string;
+        };
+        Invited: {
+            email: string;
+            /** @description Name of who invites; may be empty. */
+            invited_by: string;
+            name: string;
+            /** @description Its name; may be empty. */
+            organization: string;
+        };
+        JoinInBody: {
+            name: string;
+            /**
+             * Format: password
+             * @description At least 10 characters.
+             */
+            password: string;
+            /**
+             * Format: password
+             * @description From the invitation's link.
+             */
+            token: string;
+        };
         KnownKey: {
             computer_id: string;
             /** @description Ed25519, 32 bytes. */
@@ -1911,6 +2039,20 @@ export interface components {
             /** @description A user name, or a number that the organization gave, such as a tax or employee number. */
             text: string;
         };
+        NewInvitation: {
+            /** Format: date-time */
+            created_at: string;
+            email: string;
+            /** Format: date-time */
+            expires_at: string;
+            id: string;
+            /** @description To hand over, told this once. Empty: it was sent by mail, and nobody else is told. */
+            link: string;
+            /** @description How they are addressed; may be empty. */
+            name: string;
+            /** @description Id of the role that they get. */
+            role: string;
+        };
         NewOrganizationInBody: {
             /** @description 2 to 32 letters a to z, digits and hyphens. */
             code: string;
@@ -2019,6 +2161,11 @@ export interface components {
         };
         PageGroup: {
             items: components["schemas"]["Group"][];
+            /** @description Cursor of the next page; empty: this is the last. */
+            next: string;
+        };
+        PageInvitation: {
+            items: components["schemas"]["Invitation"][];
             /** @description Cursor of the next page; empty: this is the last. */
             next: string;
         };
@@ -2171,7 +2318,7 @@ export interface components {
              * @description For programs.
              * @enum {string}
              */
-            code: "address_not_allowed" | "agent" | "bad_credentials" | "blocked" | "busy" | "conflict" | "cross_origin" | "cursor" | "disk_full" | "draining" | "ended" | "forbidden" | "gives" | "group_tree" | "idempotency_key_in_use" | "idempotency_key_reused" | "in_use" | "internal" | "invalid" | "last_owner" | "limit_reached" | "malformed" | "method_not_allowed" | "metrics_token" | "no_answer" | "no_approval" | "no_file" | "no_preview" | "no_route" | "no_upgrade" | "nodes_apart" | "not_acceptable" | "not_found" | "offer" | "offline" | "overloaded" | "own_access" | "owner_exists" | "owner_token" | "read_only" | "recovery_token" | "session_changing" | "session_moved" | "session_scopes" | "ticket_used" | "timeout" | "too_large" | "too_many_requests" | "too_many_sessions" | "too_many_tabs" | "too_many_tries" | "two_machines" | "unauthorized" | "unavailable" | "unimplemented" | "unsupported_media_type" | "which_organization";
+            code: "account_exists" | "address_not_allowed" | "agent" | "bad_credentials" | "blocked" | "busy" | "conflict" | "cross_origin" | "cursor" | "disk_full" | "draining" | "ended" | "forbidden" | "gives" | "group_tree" | "idempotency_key_in_use" | "idempotency_key_reused" | "in_use" | "internal" | "invalid" | "invitation" | "last_owner" | "limit_reached" | "malformed" | "member_already" | "method_not_allowed" | "metrics_token" | "no_answer" | "no_approval" | "no_file" | "no_preview" | "no_route" | "no_upgrade" | "nodes_apart" | "not_acceptable" | "not_found" | "offer" | "offline" | "overloaded" | "own_access" | "owner_exists" | "owner_token" | "read_only" | "recovery_token" | "session_changing" | "session_moved" | "session_scopes" | "ticket_used" | "timeout" | "too_large" | "too_many_requests" | "too_many_sessions" | "too_many_tabs" | "too_many_tries" | "two_machines" | "unauthorized" | "unavailable" | "unimplemented" | "unsupported_media_type" | "which_organization";
             /** @description One line for people, saying what to do. */
             detail: string;
             /** @description What is wrong with single fields. */
@@ -2344,6 +2491,13 @@ export interface components {
              */
             members: number;
             name: string;
+        };
+        TokenInBody: {
+            /**
+             * Format: password
+             * @description From the invitation's link.
+             */
+            token: string;
         };
         Twin: {
             /** @description As the relay sees it. */
@@ -4697,6 +4851,117 @@ export interface operations {
             default: components["responses"]["Failed"];
         };
     };
+    join: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Reception",
+                 *       "password": "correct horse battery",
+                 *       "token": "oriel-…"
+                 *     }
+                 */
+                "application/json": components["schemas"]["JoinInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "email": "ada@example.com",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "name": "Reception",
+                     *       "organization": {
+                     *         "code": "code",
+                     *         "created_at": "2026-11-30T09:00:00Z",
+                     *         "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *         "name": "Reception"
+                     *       },
+                     *       "permissions": [
+                     *         "permissions"
+                     *       ],
+                     *       "public_url": "https://relay.example",
+                     *       "role": "role"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SignedIn"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    readInvitation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "token": "oriel-…"
+                 *     }
+                 */
+                "application/json": components["schemas"]["TokenInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "email": "ada@example.com",
+                     *       "invited_by": "invited by",
+                     *       "name": "Reception",
+                     *       "organization": "organization"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Invited"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
     listMails: {
         parameters: {
             query?: {
@@ -5234,7 +5499,211 @@ export interface operations {
             default: components["responses"]["Failed"];
         };
     };
+    joinOrganization: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "token": "oriel-…"
+                 *     }
+                 */
+                "application/json": components["schemas"]["TokenInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "email": "ada@example.com",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "name": "Reception",
+                     *       "organization": {
+                     *         "code": "code",
+                     *         "created_at": "2026-11-30T09:00:00Z",
+                     *         "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *         "name": "Reception"
+                     *       },
+                     *       "permissions": [
+                     *         "permissions"
+                     *       ],
+                     *       "role": "role"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Person"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
     leaveOrganization: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    listMemberInvitations: {
+        parameters: {
+            query?: {
+                /** @description How many items there are on a page at most. */
+                limit?: number;
+                /** @description next of the page before, which was asked with the same sort and filters. */
+                cursor?: string;
+                /** @description Words that each item has to have, whatever their case. */
+                q?: string;
+                /** @description By what the items are sorted; with - before it, from the greatest. */
+                sort?: "email" | "-email" | "created_at" | "-created_at";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "created_at": "2026-11-30T09:00:00Z",
+                     *           "email": "ada@example.com",
+                     *           "expires_at": "2026-11-30T09:00:00Z",
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "name": "Reception",
+                     *           "role": "role"
+                     *         }
+                     *       ],
+                     *       "next": ""
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PageInvitation"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    inviteMember: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description One of your own for each creation, best a random UUID. Asked again with it within a day, the answer is the first one's. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "email": "ada@example.com",
+                 *       "name": "Reception",
+                 *       "role": "role"
+                 *     }
+                 */
+                "application/json": components["schemas"]["InviteInBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    "Idempotency-Replayed"?: string;
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "created_at": "2026-11-30T09:00:00Z",
+                     *       "email": "ada@example.com",
+                     *       "expires_at": "2026-11-30T09:00:00Z",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "link": "link",
+                     *       "name": "Reception",
+                     *       "role": "role"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["NewInvitation"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    revokeMemberInvitation: {
         parameters: {
             query?: never;
             header?: never;

@@ -1,6 +1,7 @@
 /** Members of the organization and what they may: read by REST, and again after each change. */
 import { api, take, whole, type Schema } from '../../core/relay/api';
 
+export type Invitation = Schema<'Invitation'>;
 export type Member = Schema<'Member'>;
 export type MemberDetails = Schema<'Details'>;
 export type Role = Schema<'Role'>;
@@ -16,6 +17,7 @@ export type NewGrant = Schema<'NewGrantInBody'>;
 
 class People {
   members = $state.raw<Member[]>();
+  invitations = $state.raw<Invitation[]>([]);
   roles = $state.raw<Role[]>([]);
   teams = $state.raw<Team[]>();
   groups = $state.raw<Group[]>();
@@ -28,8 +30,28 @@ class People {
     const [members] = await Promise.all([
       whole((query) => take(api.GET('/api/v1/people', { params: { query } }))),
       this.loadRoles(),
+      this.loadInvitations(),
     ]);
     this.members = members;
+  }
+
+  async loadInvitations(): Promise<void> {
+    this.invitations = await whole((query) =>
+      take(api.GET('/api/v1/member-invitations', { params: { query } })),
+    );
+  }
+
+  /** The link to hand over; '' where it was sent by mail. */
+  async invite(email: string, name: string, role: string): Promise<string> {
+    const body = { email, role, ...(name && { name }) };
+    const made = await take(api.POST('/api/v1/member-invitations', { body }));
+    await this.loadInvitations();
+    return made.link;
+  }
+
+  async revokeInvitation(id: string): Promise<void> {
+    await api.DELETE('/api/v1/member-invitations/{id}', { params: { path: { id } } });
+    this.invitations = this.invitations.filter((one) => one.id !== id);
   }
 
   async loadRoles(): Promise<void> {
