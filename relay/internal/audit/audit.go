@@ -83,7 +83,7 @@ var Actions = slices.Concat([]Action{
 	OwnerLinkMade, OwnerMade, SignedIn, SignInEnded, SignInSwitched, SignInRefused, PasswordChanged, PasswordRecovered, RecoveryMade, KeyRemembered,
 	TokenMade, TokenRevoked, ComputerEnrolled, ComputerRenamed, ComputerBlocked, ComputerUnblocked, ComputerRemoved, ComputerSplit,
 	ComputerSettled, ComputerTakenBack, ComputerForgotten, SessionOpened, SessionCarried, SessionScopes, SessionEnded,
-	KeyRotated, SuccessionMade, AuditExported, Attempt,
+	KeyRotated, SuccessionMade, AuditExported, PolicyChanged, PolicyRemoved, Attempt,
 }, ofPeople)
 
 // Actor is who does something.

@@ -184,7 +184,7 @@ func TestEachChangeIsAudited(t *testing.T) {
 				id, body = c.prepare(w)
 			}
 			before := len(w.entries())
-			at := strings.NewReplacer("{id}", id, "{person}", w.mateID, "{kind}", "number", "{key}", "4711").Replace(route.Path)
+			at := strings.NewReplacer("{id}", id, "{person}", w.mateID, "{kind}", "number", "{key}", "4711", "{object}", "group").Replace(route.Path)
 			w.owner.do(route.Method, at, body, nil, c.status)
 			me, after := cmp.Or(w.as, w.person()), w.entries()[before:]
 			for _, e := range after {

@@ -63,6 +63,13 @@ func init() {
 			return w.computer(), object{"group_id": w.make("/groups", named)}
 		}, 204, audit.ComputerMoved, "computer"},
 
+		"PUT /policies/{object}/{id}": {func(w *changing) (string, any) { return w.make("/groups", named), short }, 200, audit.PolicyChanged, "group"},
+		"DELETE /policies/{object}/{id}": {func(w *changing) (string, any) {
+			id := w.make("/groups", named)
+			w.owner.do("PUT", "/api/v1/policies/group/"+id, short, nil, 200)
+			return id, nil
+		}, 204, audit.PolicyRemoved, "group"},
+
 		"POST /grants":        {func(w *changing) (string, any) { return "", w.grant() }, 201, audit.GrantMade, "grant"},
 		"DELETE /grants/{id}": {func(w *changing) (string, any) { return w.make("/grants", w.grant()), nil }, 204, audit.GrantRevoked, "grant"},
 
@@ -100,6 +107,7 @@ func init() {
 var (
 	invitation = object{"email": "ada@example.org", "role": "viewer"}
 
+	short = object{"version": 0, "settings": object{"session_minutes": 60}}
 	named = object{"name": "Munich"}
 	role  = object{"name": "helper", "permissions": []string{"connect"}}
 	key   = object{"name": "report", "permissions": []string{"see"}}

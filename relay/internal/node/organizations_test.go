@@ -173,7 +173,7 @@ func (r *relay) furnish(o store.OrganizationID) belongings {
 	b.things = map[string]string{"/groups/": group, "/policies/": group, "/roles/": role, "/teams/": team, "/grants/": given, "/approvals/": approval.ID,
 		"/people/": robot, "/api-keys/": key, "/me/api-keys/": ownKey, "/me/organizations/": string(o),
 		"/member-invitations/": ask("POST", "/member-invitations", object{"email": code(o) + "@example.org", "role": "viewer"}),
-		"/computers/": computer, "/me/keys/": computer, "/waiting-computers/": waits,
+		"/computers/":          computer, "/me/keys/": computer, "/waiting-computers/": waits,
 		"/enrollment-tokens/": token.ID, "/sessions/": session, "/sign-ins/": signIn}
 	return b
 }
