@@ -26,6 +26,25 @@ class People {
   keys = $state.raw<APIKey[]>();
   approvals = $state.raw<Approval[]>();
 
+  /** Each group before those within it, by their names. */
+  readonly tree = $derived.by(() => {
+    const all = this.groups ?? [];
+    const below = (parent: string): Group[] =>
+      all
+        .filter((one) => one.parent_id === parent)
+        .sort((a, b) => a.name.localeCompare(b.name))
+        .flatMap((one) => [one, ...below(one.id)]);
+    return below('');
+  });
+
+  /** To choose from, those within others moved in. */
+  readonly groupChoices = $derived(
+    this.tree.map(({ id, name, path }) => ({
+      value: id,
+      label: `${'\u2003'.repeat(path.length - 1)}${name}`,
+    })),
+  );
+
   async loadMembers(): Promise<void> {
     const [members] = await Promise.all([
       whole((query) => take(api.GET('/api/v1/people', { params: { query } }))),
@@ -172,6 +191,15 @@ class People {
   async removeGroup(id: string): Promise<void> {
     await api.DELETE('/api/v1/groups/{id}', { params: { path: { id } } });
     await this.loadGroups();
+  }
+
+  groupOf(computer: string): Promise<Schema<'ComputerGroup'>> {
+    return take(api.GET('/api/v1/computers/{id}/group', { params: { path: { id: computer } } }));
+  }
+
+  async moveComputer(computer: string, group: string): Promise<void> {
+    const params = { path: { id: computer } };
+    await api.PUT('/api/v1/computers/{id}/group', { params, body: { group_id: group } });
   }
 
   /** Its text is in the answer and never again. */
