@@ -41,9 +41,9 @@ type AuditState struct {
 type AuditFilterIn struct {
 	Actor      string    `query:"actor" maxLength:"256" doc:"Id of the person or computer that did it."`
 	Action     string    `query:"action" maxLength:"64" doc:"What was done, such as session.opened."`
-	ObjectKind string    `query:"object_kind" maxLength:"64"`
+	ObjectKind string    `query:"object_kind" maxLength:"64" doc:"What kind of object it was done to."`
 	Object     string    `query:"object" maxLength:"256" doc:"Id of what it was done to."`
-	Outcome    string    `query:"outcome" enum:"done,refused"`
+	Outcome    string    `query:"outcome" enum:"done,refused" doc:"Whether it was done or refused."`
 	From       time.Time `query:"from" doc:"Not before this time."`
 	Until      time.Time `query:"until" doc:"Before this time."`
 }

@@ -36,7 +36,7 @@ type memberIn struct {
 
 type identifierIn struct {
 	ID   string `path:"id" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" patternDescription:"an id"`
-	Kind string `path:"kind" enum:"user_name,number"`
+	Kind string `path:"kind" enum:"user_name,number" doc:"What kind of identifier it is."`
 	Key  string `path:"key" maxLength:"254" pattern:"^[^\\x00-\\x1f/]+$" patternDescription:"one line, without slashes" doc:"As listed with the member."`
 }
 

@@ -45,7 +45,7 @@ type policiesIn struct {
 
 // ObjectIn names an object that can have a policy.
 type ObjectIn struct {
-	Object string `path:"object" enum:"organization,group,computer"`
+	Object string `path:"object" enum:"organization,group,computer" doc:"What kind of object the policy is of."`
 	ID     string `path:"id" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" patternDescription:"an id" doc:"Of the group or computer; - for the organization."`
 }
 

@@ -36,7 +36,7 @@ type teamMembersIn struct {
 
 type teamMemberIn struct {
 	ID     string `path:"id" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" patternDescription:"an id"`
-	Person string `path:"person" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" patternDescription:"an id"`
+	Person string `path:"person" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" patternDescription:"an id" doc:"Id of the person."`
 }
 
 func (a *API) teams() {

@@ -3247,9 +3247,11 @@ export interface operations {
                 actor?: string;
                 /** @description What was done, such as session.opened. */
                 action?: string;
+                /** @description What kind of object it was done to. */
                 object_kind?: string;
                 /** @description Id of what it was done to. */
                 object?: string;
+                /** @description Whether it was done or refused. */
                 outcome?: "done" | "refused";
                 /** @description Not before this time. */
                 from?: string;
@@ -3314,9 +3316,11 @@ export interface operations {
                 actor?: string;
                 /** @description What was done, such as session.opened. */
                 action?: string;
+                /** @description What kind of object it was done to. */
                 object_kind?: string;
                 /** @description Id of what it was done to. */
                 object?: string;
+                /** @description Whether it was done or refused. */
                 outcome?: "done" | "refused";
                 /** @description Not before this time. */
                 from?: string;
@@ -6463,7 +6467,10 @@ export interface operations {
                  * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
                  */
                 id: string;
-                /** @example user_name */
+                /**
+                 * @description What kind of identifier it is.
+                 * @example user_name
+                 */
                 kind: "user_name" | "number";
                 /**
                  * @description As listed with the member.
@@ -6569,7 +6576,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @example organization */
+                /**
+                 * @description What kind of object the policy is of.
+                 * @example organization
+                 */
                 object: "organization" | "group" | "computer";
                 /**
                  * @description Of the group or computer; - for the organization.
@@ -6654,7 +6664,10 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @example organization */
+                /**
+                 * @description What kind of object the policy is of.
+                 * @example organization
+                 */
                 object: "organization" | "group" | "computer";
                 /**
                  * @description Of the group or computer; - for the organization.
@@ -6751,7 +6764,10 @@ export interface operations {
             };
             header?: never;
             path: {
-                /** @example organization */
+                /**
+                 * @description What kind of object the policy is of.
+                 * @example organization
+                 */
                 object: "organization" | "group" | "computer";
                 /**
                  * @description Of the group or computer; - for the organization.
@@ -7722,7 +7738,10 @@ export interface operations {
                  * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
                  */
                 id: string;
-                /** @example person */
+                /**
+                 * @description Id of the person.
+                 * @example person
+                 */
                 person: string;
             };
             cookie?: never;
@@ -7759,7 +7778,10 @@ export interface operations {
                  * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
                  */
                 id: string;
-                /** @example person */
+                /**
+                 * @description Id of the person.
+                 * @example person
+                 */
                 person: string;
             };
             cookie?: never;
