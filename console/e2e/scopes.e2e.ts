@@ -75,7 +75,8 @@ describe('what a session may do', () => {
     for (const page of [view, other])
       expect(await page.getByTestId('view').getAttribute('data-state')).toBe('live');
     await w.page.goto(w.relay.url + '/journal');
-    expect(await w.page.locator('[data-testid=session][data-state=running]').count()).toBe(2);
+    const running = w.page.locator('[data-testid=session][data-state=running]');
+    await until('the journal to show both sessions', async () => (await running.count()) === 2);
     await w.page.goto(w.relay.url + '/');
     await view.close();
     await other.close();
