@@ -19,6 +19,7 @@ export type PageName =
   | 'approvals'
   | 'groups'
   | 'keys'
+  | 'policies'
   | 'organization'
   | 'sign-in'
   | 'owner'
@@ -77,6 +78,11 @@ export const routes: Record<PageName, Page> = {
   },
   groups: { path: '/people/groups', needs: 'sign-in', load: () => import('./pages/people/Groups.svelte') },
   keys: { path: '/people/keys', needs: 'sign-in', load: () => import('./pages/people/Keys.svelte') },
+  policies: {
+    path: '/policies',
+    needs: 'sign-in',
+    load: () => import('./pages/policies/Policies.svelte'),
+  },
   organization: {
     path: '/organization',
     needs: 'sign-in',

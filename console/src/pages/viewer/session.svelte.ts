@@ -22,6 +22,7 @@ export class Session {
   /** The computer's key, when this browser had not seen it of this computer; undefined: it had, or it was compared. */
   newKey = $state.raw<FirstUse>();
   denied = $state(0); // counts, so that the same refusal twice is seen twice
+  denial = $state(''); // why, as the computer says; may be empty
   /** Why the session may do what it could before, and no other; a new object each time. */
   unchanged = $state.raw<ViewerEvents['unchanged']>();
   dropped = $state(0); // likewise: input that came too late
@@ -53,7 +54,10 @@ export class Session {
     viewer.on('moving', (moving) => (this.moving = moving));
     viewer.on('lacks', (lacks) => (this.lacks = lacks));
     viewer.on('newKey', (key) => (this.newKey = key));
-    viewer.on('denied', () => this.denied++);
+    viewer.on('denied', ({ detail }) => {
+      this.denied++;
+      this.denial = detail;
+    });
     viewer.on('unchanged', (why) => (this.unchanged = why));
     viewer.on('dropped', () => this.dropped++);
     viewer.on('layout', () => (this.percent = viewer.percent));

@@ -1,0 +1,116 @@
+/** What a policy can say, in the order and the words in which people read it. */
+import { permissionWords } from '../../i18n/access';
+import { m } from '../../paraglide/messages.js';
+import type { SettingName, Settings } from './policies.svelte';
+
+type Value = NonNullable<Settings[SettingName]>;
+
+interface Setting {
+  name: SettingName;
+  look: 'scopes' | 'choice' | 'number' | 'lines';
+  label: () => string;
+  text: () => string;
+  /** What it begins with, once it is said. */
+  first: Value;
+  min?: number;
+  max?: number;
+}
+
+const AGENTS: readonly Setting[] = [
+  { name: 'scopes', look: 'scopes', label: m.policy_scopes, text: m.policy_scopes_text, first: ['view'] },
+  { name: 'consent', look: 'choice', label: m.policy_consent, text: m.policy_consent_text, first: true },
+  {
+    name: 'hours',
+    look: 'lines',
+    label: m.policy_hours,
+    text: m.policy_hours_text,
+    first: ['mon-fri 08:00-18:00'],
+  },
+  {
+    name: 'session_minutes',
+    look: 'number',
+    label: m.policy_session,
+    text: m.policy_session_text,
+    first: 60,
+    min: 1,
+    max: 10080,
+  },
+  {
+    name: 'lease_minutes',
+    look: 'number',
+    label: m.policy_lease,
+    text: m.policy_lease_text,
+    first: 5,
+    min: 1,
+    max: 1440,
+  },
+  { name: 'previews', look: 'choice', label: m.policy_previews, text: m.policy_previews_text, first: false },
+  {
+    name: 'preview_seconds',
+    look: 'number',
+    label: m.policy_preview_seconds,
+    text: m.policy_preview_seconds_text,
+    first: 300,
+    min: 60,
+    max: 86400,
+  },
+];
+
+const PEOPLE: readonly Setting[] = [
+  {
+    name: 'allowed_addresses',
+    look: 'lines',
+    label: m.policy_addresses,
+    text: m.policy_addresses_text,
+    first: [],
+  },
+  {
+    name: 'sign_in_idle_minutes',
+    look: 'number',
+    label: m.policy_idle,
+    text: m.policy_idle_text,
+    first: 480,
+    min: 5,
+    max: 43200,
+  },
+  {
+    name: 'sign_in_hours',
+    look: 'number',
+    label: m.policy_sign_in,
+    text: m.policy_sign_in_text,
+    first: 168,
+    min: 1,
+    max: 8760,
+  },
+];
+
+export type { Setting, Value };
+export { AGENTS, PEOPLE };
+
+/** What sessions can do, as the relay calls it. */
+export const SCOPES = [
+  'view',
+  'control',
+  'clipboard_read',
+  'clipboard_write',
+  'files_read',
+  'files_write',
+  'terminal',
+  'sound',
+  'power',
+  'recording',
+  'forward',
+] as const;
+
+export const scopeName = (scope: string) =>
+  scope === 'view' ? m.policy_scope_view() : (permissionWords.get(scope.replace('_', '.'))?.() ?? scope);
+
+/** A value as it is read. */
+export function valueWords(value: Value): string {
+  if (typeof value === 'boolean') return value ? m.yes() : m.no();
+  if (typeof value === 'number') return String(value);
+  return (
+    value.map((one) => (SCOPES.some((scope) => scope === one) ? scopeName(one) : one)).join('; ') ||
+    m.policy_any()
+  );
+}
