@@ -21,6 +21,7 @@ export type PageName =
   | 'keys'
   | 'policies'
   | 'organization'
+  | 'audit'
   | 'sign-in'
   | 'owner'
   | 'recover'
@@ -88,6 +89,7 @@ export const routes: Record<PageName, Page> = {
     needs: 'sign-in',
     load: () => import('./pages/people/Organization.svelte'),
   },
+  audit: { path: '/audit', needs: 'sign-in', load: () => import('./pages/audit/Audit.svelte') },
   'sign-in': { path: '/sign-in', needs: 'nobody', load: () => import('./pages/sign-in/SignIn.svelte') },
   owner: { path: '/owner', needs: 'nobody', load: () => import('./pages/sign-in/Owner.svelte') },
   join: { path: '/join', needs: 'nothing', load: () => import('./pages/sign-in/Join.svelte') },

@@ -39,6 +39,7 @@ type AuditState struct {
 
 // AuditFilterIn says which entries; each empty one is any.
 type AuditFilterIn struct {
+	ActorKind  string    `query:"actor_kind" enum:"person,agent,command,relay" doc:"What kind of actor did it."`
 	Actor      string    `query:"actor" maxLength:"256" doc:"Id of the person or computer that did it."`
 	Action     string    `query:"action" maxLength:"64" doc:"What was done, such as session.opened."`
 	ObjectKind string    `query:"object_kind" maxLength:"64" doc:"What kind of object it was done to."`
@@ -49,7 +50,7 @@ type AuditFilterIn struct {
 }
 
 func (in AuditFilterIn) filter(words string) (audit.Filter, error) {
-	f := audit.Filter{ActorID: in.Actor, Action: in.Action, ObjectKind: in.ObjectKind, ObjectID: in.Object, Outcome: in.Outcome, Words: words}
+	f := audit.Filter{ActorKind: in.ActorKind, ActorID: in.Actor, Action: in.Action, ObjectKind: in.ObjectKind, ObjectID: in.Object, Outcome: in.Outcome, Words: words}
 	if !in.From.IsZero() {
 		f.From = in.From.UnixMilli()
 	}

@@ -57,9 +57,11 @@ func TestAuditIsReadAndExported(t *testing.T) {
 			return strings.Join(ids, " ")
 		}
 		for query, want := range map[string]string{
-			"actor=p%3D1":               "c4 c3 c2 c1 c0",
-			"actor=p%3D1&sort=sequence": "c0 c1 c2 c3 c4",
-			"object=c2":                 "c2",
+			"actor=p%3D1":                  "c4 c3 c2 c1 c0",
+			"actor=p%3D1&sort=sequence":    "c0 c1 c2 c3 c4",
+			"object=c2":                    "c2",
+			"actor_kind=person&object=c2":  "c2",
+			"actor_kind=command&object=c2": "",
 			"object_kind=computer&action=computer.renamed&outcome=done":        "c4 c3 c2 c1 c0",
 			"object_kind=computer&outcome=refused":                             "",
 			"action=computer.removed":                                          "",

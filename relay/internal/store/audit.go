@@ -207,6 +207,7 @@ func (s Audit) After(ctx context.Context, sequence, limit int64) ([]Entry, error
 
 // AuditFilter says which entries; its zero value means all.
 type AuditFilter struct {
+	ActorKind  string
 	ActorID    string
 	Action     string
 	ObjectKind string
@@ -226,7 +227,7 @@ func (s Audit) Page(ctx context.Context, f AuditFilter, limit int64) ([]Entry, e
 	var all []Entry
 	q := s.rows(s.db, &all).Limit(limit)
 	for _, eq := range []struct{ column, value string }{
-		{"actor_id", f.ActorID}, {"action", f.Action}, {"object_kind", f.ObjectKind}, {"object_id", f.ObjectID}, {"outcome", f.Outcome},
+		{"actor_kind", f.ActorKind}, {"actor_id", f.ActorID}, {"action", f.Action}, {"object_kind", f.ObjectKind}, {"object_id", f.ObjectID}, {"outcome", f.Outcome},
 	} {
 		if eq.value != "" {
 			q = q.Where("? = ?", bun.Ident(eq.column), eq.value)

@@ -3243,6 +3243,8 @@ export interface operations {
                 cursor?: string;
                 /** @description Words that each item has to have, whatever their case. */
                 q?: string;
+                /** @description What kind of actor did it. */
+                actor_kind?: "person" | "agent" | "command" | "relay";
                 /** @description Id of the person or computer that did it. */
                 actor?: string;
                 /** @description What was done, such as session.opened. */
@@ -3312,6 +3314,8 @@ export interface operations {
     exportAudit: {
         parameters: {
             query?: {
+                /** @description What kind of actor did it. */
+                actor_kind?: "person" | "agent" | "command" | "relay";
                 /** @description Id of the person or computer that did it. */
                 actor?: string;
                 /** @description What was done, such as session.opened. */
