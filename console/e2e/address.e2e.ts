@@ -38,7 +38,7 @@ it('says which address keeps the sign-in', async () => {
 
     await page.getByLabel('Password').fill('not the password');
     await page.getByRole('button', { name: 'Sign in' }).click();
-    await page.getByText('E-mail or password is wrong.').waitFor();
+    await page.getByText('This login or the password is wrong.').waitFor();
   } finally {
     await browser.close();
     await relay.stop();

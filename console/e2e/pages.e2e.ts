@@ -207,7 +207,7 @@ describe('the pages', () => {
       await page.getByLabel(loginLabel).fill(login);
       await page.getByLabel('Password').fill('not the password');
       await page.getByRole('button', { name: 'Sign in' }).click();
-      await page.getByText('E-mail or password is wrong.').waitFor();
+      await page.getByText('This login or the password is wrong.').waitFor();
     }
     await context.close();
   });

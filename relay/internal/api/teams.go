@@ -12,8 +12,6 @@ type teamsIn struct {
 	Sort string `query:"sort" enum:"name,-name,created_at,-created_at" default:"name"`
 }
 
-type teamOut struct{ Body people.Team }
-
 type nameBody struct {
 	Name string `json:"name" maxLength:"128"`
 }

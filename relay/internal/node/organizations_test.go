@@ -302,6 +302,9 @@ func TestOrganizationsDoNotReachEachOther(t *testing.T) {
 	change := func(id string) *orielv1.FromConsole {
 		return &orielv1.FromConsole{Body: &orielv1.FromConsole_ChangeScopes{ChangeScopes: &orielv1.ChangeScopes{SessionId: id, Wanted: relaytest.Controlling}}}
 	}
+	if after := theirs.state(t, r); after != before {
+		t.Errorf("asked by its routes, theirs has changed from\n%s\nto\n%s", before, after)
+	}
 	must(t, r.wire.Store.Computers(mine.o).DropTwins(t.Context(), audit.Command.Did(audit.ComputerSettled, "computer", "x"), mine.things["/computers/"]))
 	must(t, r.wire.Store.Computers(theirs.o).DropTwins(t.Context(), audit.Command.Did(audit.ComputerSettled, "computer", "x"), computer))
 	before = theirs.state(t, r)
