@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { BoundsError, check, decode, encode, MAX_MESSAGE } from './frames';
-import { FromAgentSchema, ToAgentSchema } from './wire/oriel/v1/agent_pb';
+import { ComputerPolicySchema, FromAgentSchema, ToAgentSchema } from './wire/oriel/v1/agent_pb';
 import {
   AgainSchema,
   ChannelEndSchema,
@@ -16,6 +16,7 @@ import { CandidateSchema, GrantSchema, RenewalSchema, SupplementSchema } from '.
 
 const folder = join(import.meta.dirname, '../../../protocol/testdata/messages');
 const types: Record<string, DescMessage> = {
+  ComputerPolicy: ComputerPolicySchema,
   FromAgent: FromAgentSchema,
   FromConsole: FromConsoleSchema,
   FromDesktop: FromDesktopSchema,
