@@ -330,6 +330,9 @@ var reaches = map[string]reach{
 	"Policies.Put": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return s.Policies(o).Put(ctx, entry("x"), store.Policy{ObjectKind: store.ObjectGroup, ObjectID: of.group, Version: 1, Settings: "changed"})
 	},
+	"Policies.Remove": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return nil, s.Policies(o).Remove(ctx, entry("x"), store.ObjectGroup, of.group, 0)
+	},
 	"Policies.OnTheWay": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return s.Policies(o).OnTheWay(ctx, of.computer)
 	},
