@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"oriel/relay/internal/api"
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/fault"
 	"oriel/relay/internal/notify/mail"
 	"oriel/relay/internal/people"
@@ -131,6 +132,24 @@ var sound = strings.NewReplacer("{id}", "c1", "{person}", "c1", "{kind}", "numbe
 // counted, and sign-ins and nodes seen.
 var unsteady = []string{"tries", "sign_ins", "nodes"}
 
+// steady are a table's rows without what is written later by itself: the audit's of
+// what was refused, and its newest number.
+func steady(table, rows string) string {
+	switch table {
+	case "audit_heads":
+		return ""
+	case "audit":
+		var all []string
+		for line := range strings.Lines(rows) {
+			if !strings.Contains(line, " "+string(audit.Attempt)+" ") {
+				all = append(all, line)
+			}
+		}
+		return strings.Join(all, "")
+	}
+	return rows
+}
+
 // Rule: nonsense of every kind, and 10 MB of it, in every field and parameter of every
 // operation in the description is refused as a problem that names what is wrong; none
 // of it is stored, none is the relay's own failure, and no more of a body is read than
@@ -189,7 +208,7 @@ func TestNonsenseIsRefused(t *testing.T) {
 				after := storetest.Rows(t, address)
 				for table := range after {
 					exports := op.OperationID == "exportAudit" && strings.HasPrefix(table, "audit") // which is an entry itself
-					if before[table] != after[table] && !exports && !slices.Contains(unsteady, table) {
+					if steady(table, before[table]) != steady(table, after[table]) && !exports && !slices.Contains(unsteady, table) {
 						t.Errorf("%s %s stored in %s: %.300s", w.method, path, table, strings.TrimPrefix(after[table], before[table]))
 					}
 				}
