@@ -104,6 +104,7 @@ const OBJECTS: ReadonlyMap<string, () => string> = new Map([
   ['grant', m.object_grant],
   ['audit', m.object_audit],
   ['api_key', m.object_api_key],
+  ['invitation', m.object_invitation],
 ]);
 
 export const objectWords = (kind: string) => OBJECTS.get(kind)?.() ?? kind;
@@ -163,6 +164,9 @@ const DETAILS: ReadonlyMap<string, readonly [() => string, Value]> = new Map([
   ['text', [m.detail_text, plain]],
   ['key', [m.detail_text, plain]],
   ['role', [m.role, role]],
+  ['email', [m.email, plain]],
+  ['invited_by', [m.detail_invited_by, named('person')]],
+  ['replaced', [m.detail_replaced, plain]],
   ['role_before', [m.detail_role_before, role]],
   ['added', [m.detail_added, permissions]],
   ['taken', [m.detail_taken, permissions]],
