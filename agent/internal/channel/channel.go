@@ -23,10 +23,10 @@
 //     in a queue of MaxUnread bytes; one that overflows ends its channel. So a kind of
 //     channel whose viewer may be faster than itself has acknowledgements of its own,
 //     and lets no more than MaxUnread bytes be without one.
-//   - What is sent waits while more than Room bytes of the channel are under way, so that a
-//     message on control is never behind much: MaxRoom for each channel, and MaxTogether
-//     for all that are open. At 1 Mbit/s that is 2 s. A message may always go alone. The
-//     viewer keeps to the same (console/src/core/channels), by protocol/testdata/channels.json.
+//   - A send waits while more than Room bytes of the channel are in flight, so that a
+//     message on control is never behind much: MaxRoom for each channel, MaxTogether for
+//     all open channels (2 s at 1 Mbit/s). A message may always go alone. The viewer
+//     keeps to the same (console/src/core/channels), by protocol/testdata/channels.json.
 //
 // A channel counts as open until both sides have closed it: a viewer that does not
 // close its side holds its own place and nobody else's.

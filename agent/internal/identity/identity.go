@@ -65,7 +65,7 @@ const (
 
 	// PolicyFile is a person's, read by another package and removed with the rest.
 	PolicyFile = "policy.json"
-	// RelayPolicyFile is what that package keeps of the relay's.
+	// RelayPolicyFile holds the relay's newest policy, of the same package.
 	RelayPolicyFile = "relay-policy.json"
 )
 

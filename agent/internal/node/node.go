@@ -22,8 +22,8 @@
 //
 // # Policies
 //
-// What the organization says (policy.go) is verified here like a grant, kept on the
-// disk and added to this computer's own policy, of which the stricter holds.
+// The organization's policy (policy.go) is verified here like a grant, kept on the
+// disk and added to this computer's own policy. The stricter of both holds.
 //
 // # What must not get lost
 //

@@ -11,7 +11,7 @@ import (
 	"oriel/protocol/trust"
 )
 
-// policy is all that this computer allows now: by its own word, and by the relay's.
+// policy is the set in force: this computer's own policies and the organization's.
 func (n *Node) policy() policy.Set {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -40,7 +40,7 @@ func watchOnly(version int64) *orielv1.ComputerPolicy {
 		Organization: &orielv1.Organization{Name: "Acme"}}
 }
 
-// ready is what a new session is told.
+// ready opens a session and returns its Ready message.
 func ready(t *testing.T, relay *linktest.Relay, peer *linktest.Agent, machine ed25519.PublicKey) *orielv1.Ready {
 	t.Helper()
 	v := nodetest.NewViewer(t)

@@ -76,12 +76,12 @@ type Policy struct {
 	LeaseMinutes *int `json:"lease_minutes,omitempty"`
 	// SessionMinutes is the longest session; nil: as long as it is granted.
 	SessionMinutes *int `json:"session_minutes,omitempty"`
-	// PreviewSeconds are at least between two previews; nil: as the relay asks for.
+	// PreviewSeconds is the least interval between previews; nil: the relay's.
 	PreviewSeconds *int `json:"preview_seconds,omitempty"`
-	// Scopes are what sessions may do at most; nil: what they are granted.
+	// Scopes bound those of each session; nil: no bound beyond its grant.
 	Scopes []Scope `json:"scopes,omitzero"`
 
-	// Organization is whose word this is; empty: this computer's own.
+	// Organization is the source of the policy; empty: this computer.
 	Organization string `json:"organization,omitempty"`
 }
 

@@ -15,10 +15,10 @@ import (
 
 // # The organization's policies
 //
-// What organization, groups and computer say on the relay comes as one policy, signed
-// with the key that this agent trusts (trust.VerifyPolicy). It lies in relay-policy.json
-// in the data directory, so that it holds without the relay, and from the first moment of
-// an agent that starts again. One that was meant for another computer holds no longer.
+// The policies of organization, groups and computer come from the relay as one, signed
+// with the key that this agent trusts (trust.VerifyPolicy). It is kept in relay-policy.json
+// in the data directory, so that it holds without the relay and from the first moment after
+// a restart. A policy for another computer does not hold.
 
 // RelayFile is its name in the data directory.
 const RelayFile = identity.RelayPolicyFile
@@ -31,8 +31,8 @@ type Relay struct {
 	Policy     Policy `json:"policy"`
 }
 
-// FromRelay is what p says; it is verified. Scopes that this agent does not know it
-// does not have either. Errors: one that says what of it cannot be kept.
+// FromRelay reads a verified policy. Scopes that this agent does not know are left out.
+// Its error names the setting that cannot be kept.
 func FromRelay(p *orielv1.ComputerPolicy) (Relay, error) {
 	r := Relay{ComputerID: p.GetComputerId(), Version: p.GetVersion(), IssuedAt: p.GetIssuedAt()}
 	r.Policy = Policy{Organization: sanitize.Line(p.GetOrganization().GetName(), 200), Consent: p.GetConsent()}
