@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -21,7 +20,7 @@ func verifyAudit(ctx context.Context, c *config.Config, stdout io.Writer) (sound
 	defer s.Close()
 	all, err := s.Upkeep().Audited(ctx)
 	if c.Audit.Organization != "" {
-		all, err = one(audited(ctx, s, c.Audit.Organization))
+		all, err = one(organization(ctx, s, c.Audit.Organization))
 	}
 	if err != nil {
 		return false, err
@@ -63,15 +62,6 @@ func said(r audit.Report) string {
 	return text
 }
 
-// audited is the organization that somebody names.
-func audited(ctx context.Context, s *store.Store, name string) (store.OrganizationID, error) {
-	o, err := s.Upkeep().Organization(ctx, name)
-	if errors.Is(err, store.ErrNotFound) {
-		err = fmt.Errorf("there is no organization %.64q; leave --organization away for all of them", name)
-	}
-	return o, err
-}
-
 // exportAudit prints an organization's audit.
 func exportAudit(ctx context.Context, c *config.Config, stdout io.Writer) error {
 	s, _, err := openPeople(ctx, c)
@@ -79,11 +69,9 @@ func exportAudit(ctx context.Context, c *config.Config, stdout io.Writer) error 
 		return err
 	}
 	defer s.Close()
-	o := store.FirstOrganization
-	if c.Audit.Organization != "" {
-		if o, err = audited(ctx, s, c.Audit.Organization); err != nil {
-			return err
-		}
+	o, err := organization(ctx, s, c.Audit.Organization)
+	if err != nil {
+		return err
 	}
 	log, as := audit.New(audit.Options{Store: s}), audit.Format(c.Audit.Format)
 	if err := log.Exported(ctx, o, audit.Command, as); err != nil {

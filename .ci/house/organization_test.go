@@ -13,7 +13,6 @@ var firsts = map[string]string{
 	"relay/internal/access/signin.go":    "no sign-in names another one yet",
 	"relay/internal/access/questions.go": "a password that was refused is nobody's organization's",
 	"relay/main.go":                      "the command line's default",
-	"relay/audit.go":                     "the command line's default",
 }
 
 // Rule: whose things are shown or changed comes from who asks; nothing takes them for the first

@@ -98,10 +98,10 @@ type flags struct {
 	} `cmd:"" help:"The relay's signing key."`
 	Audit struct {
 		Verify struct {
-			Organization string `help:"Code or id of the organization (default: all)." placeholder:"CODE"`
+			Organization string `help:"Code of the organization (default: all)." placeholder:"CODE"`
 		} `cmd:"" help:"Read the whole audit and say whether anything in it was altered, put in between or taken out; the exit code is 1 then. The relay may run."`
 		Export struct {
-			Organization string `help:"Code or id of the organization (default: the first)." placeholder:"CODE"`
+			Organization string `help:"Code of the organization (default: the first)." placeholder:"CODE"`
 			Format       string `help:"csv, for spreadsheets, or jsonl, which is exact." default:"jsonl" placeholder:"FORMAT"`
 		} `cmd:"" help:"Print all entries, the oldest first. The relay may run."`
 	} `cmd:"" help:"Who did what to what."`

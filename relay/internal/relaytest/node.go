@@ -212,8 +212,14 @@ func (n *Node) Owner(t testing.TB) (access.Identity, *http.Cookie) {
 // grants, at a browser of their own.
 func (n *Node) Member(t testing.TB, role string, grants ...store.Grant) (access.Identity, *http.Cookie) {
 	t.Helper()
-	by, o, now := audit.Command.Did("member.made", "person", ""), store.FirstOrganization, time.Now().UnixMilli()
-	p := store.Person{ID: store.NewID(), Kind: store.PersonKind, Name: "Mona Member", PasswordHash: "none", State: store.Active}
+	return n.MemberOf(t, store.FirstOrganization, role, grants...)
+}
+
+// MemberOf is Member in an organization.
+func (n *Node) MemberOf(t testing.TB, o store.OrganizationID, role string, grants ...store.Grant) (access.Identity, *http.Cookie) {
+	t.Helper()
+	by, now := audit.Command.Did("member.made", "person", ""), time.Now().UnixMilli()
+	p := store.Person{ID: store.NewID(), Kind: store.PersonKind, Name: "Mona Member", State: store.Active}
 	its := store.Identifier{Kind: store.Email, Key: p.ID + "@example.com", Text: p.ID + "@example.com", VerifiedAt: 1}
 	err := n.Store.Members(o).AddPerson(t.Context(), by, store.Member{Role: role, State: store.Active}, p, its)
 	for _, g := range grants {
@@ -224,38 +230,16 @@ func (n *Node) Member(t testing.TB, role string, grants ...store.Grant) (access.
 	}
 	cookie := &http.Cookie{Name: access.SessionCookie, Value: rand.Text()}
 	hash := sha256.Sum256([]byte(cookie.Value))
+	who := access.Identity{Organization: o, PersonID: p.ID, SignInID: store.NewID(), Name: p.Name, Email: its.Text, Role: role,
+		Client: access.Client{Address: "192.0.2.8", Browser: "Test/1.0"}}
 	if err == nil {
-		err = n.Store.SignIns().Add(t.Context(), by, store.SignIn{TokenHash: hash[:], ID: store.NewID(), PersonID: p.ID, Organization: o,
-			Address: "192.0.2.8", Browser: "Test/1.0", CreatedAt: now, SeenAt: now}, p.PasswordHash)
-	}
-	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
-	r.AddCookie(cookie)
-	var who access.Identity
-	if err == nil {
-		who, err = n.Access.Identify(r)
+		err = n.Store.SignIns().Add(t.Context(), by, store.SignIn{TokenHash: hash[:], ID: who.SignInID, PersonID: p.ID, Organization: o,
+			Address: who.Address, Browser: who.Browser, CreatedAt: now, SeenAt: now}, p.PasswordHash)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
 	return who, cookie
-}
-
-// MemberOf is somebody with a role in an organization, signed in at a browser of their own.
-func (n *Node) MemberOf(t testing.TB, o store.OrganizationID, role string) (access.Identity, *http.Cookie) {
-	t.Helper()
-	who := access.Identity{Organization: o, PersonID: store.NewID(), SignInID: store.NewID(), Name: "Somebody", Role: role}
-	token, now := rand.Text(), time.Now().UnixMilli()
-	sum := sha256.Sum256([]byte(token))
-	by := audit.Command.Did("test.made", "person", who.PersonID)
-	err := n.Store.Members(o).AddPerson(t.Context(), by, store.Member{Role: role, State: store.Active, CreatedAt: 1},
-		store.Person{ID: who.PersonID, Name: who.Name, CreatedAt: 1})
-	if err == nil {
-		err = n.Store.SignIns().Add(t.Context(), by, store.SignIn{TokenHash: sum[:], ID: who.SignInID, PersonID: who.PersonID, Organization: o, CreatedAt: now, SeenAt: now}, "")
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return who, &http.Cookie{Name: access.SessionCookie, Value: token}
 }
 
 // Own names a thing of that id in the organization that a relay begins with.

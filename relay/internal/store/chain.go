@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql/driver"
@@ -230,16 +229,6 @@ func (s Upkeep) Sealings(ctx context.Context) ([]Sealing, error) {
 		Join("LEFT JOIN audit_seals AS seal ON seal.organization = head.organization").
 		Order("head.organization").Scan(ctx, &all)
 	return all, mapped(err)
-}
-
-// Organization is the one of that code or id. Errors: ErrNotFound.
-func (s Upkeep) Organization(ctx context.Context, name string) (OrganizationID, error) {
-	var all []OrganizationID
-	err := s.db.NewRaw("SELECT id FROM organizations WHERE code = ? OR id = ?", name, name).Scan(ctx, &all)
-	if err != nil || len(all) == 0 {
-		return "", cmp.Or(mapped(err), error(ErrNotFound))
-	}
-	return all[0], nil
 }
 
 // Audited are the organizations of which anything of an audit is there.
