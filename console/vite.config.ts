@@ -56,6 +56,21 @@ export default defineConfig({
     manifest: true,
     // One style sheet, of which the page knows before any script has run.
     cssCodeSplit: false,
+    // What several pages share goes into two files. By itself each word that two of them say
+    // would be a file of its own, which a new tab has to ask for (scripts/check-size.mjs).
+    rolldownOptions: {
+      output: {
+        codeSplitting: {
+          includeDependenciesRecursively: false,
+          groups: [
+            { name: 'words', test: /\/src\/paraglide\//, minShareCount: 2 },
+            { name: 'shared', test: /\/src\/(ui|state|i18n)\//, minShareCount: 2 },
+            { name: 'libraries', test: /\/node_modules\//, minShareCount: 2 },
+            { name: 'core', test: /\/src\/core\/(?!boot|viewer)/, minShareCount: 2 },
+          ],
+        },
+      },
+    },
   },
   server: { proxy },
   preview: { proxy },

@@ -1,6 +1,6 @@
 /** The organization that the person of this page is in, theirs, and all of the relay. */
-import { api, take, whole, type Schema } from '../../core/relay/api';
-import { account } from '../../state/account.svelte';
+import { api, take, whole, type Schema } from '../core/relay/api';
+import { account } from './account.svelte';
 
 export type Organization = Schema<'Organization'>;
 export type Membership = Schema<'Membership'>;
