@@ -43,10 +43,24 @@ var administrations = map[string]func(*administration, context.Context) error{
 	config.OrgRename:        (*administration).renameOrganization,
 	config.PersonList:       (*administration).listPeople,
 	config.PersonInvite:     (*administration).invite,
+	config.PersonService:    (*administration).createService,
 	config.PersonRole:       (*administration).setRole,
 	config.PersonActivate:   func(a *administration, ctx context.Context) error { return a.setActive(ctx, true) },
 	config.PersonDeactivate: func(a *administration, ctx context.Context) error { return a.setActive(ctx, false) },
 	config.PersonRemove:     (*administration).removePerson,
+	config.TeamList:         (*administration).listTeams,
+	config.TeamCreate:       (*administration).createTeam,
+	config.TeamRename:       (*administration).renameTeam,
+	config.TeamRemove:       (*administration).removeTeam,
+	config.TeamMembers:      (*administration).listTeamMembers,
+	config.TeamJoin:         (*administration).joinTeam,
+	config.TeamLeave:        (*administration).leaveTeam,
+	config.GroupList:        (*administration).listGroups,
+	config.GroupCreate:      (*administration).createGroup,
+	config.GroupRename:      (*administration).renameGroup,
+	config.GroupMove:        (*administration).moveGroup,
+	config.GroupRemove:      (*administration).removeGroup,
+	config.GroupPut:         (*administration).putComputer,
 	config.RoleList:         (*administration).listRoles,
 	config.RoleCreate:       (*administration).createRole,
 	config.RoleRemove:       func(a *administration, ctx context.Context) error { return a.people.RemoveRole(ctx, a.who, a.said.ID) },
@@ -140,7 +154,12 @@ func (a *administration) renameOrganization(ctx context.Context) error {
 
 func (a *administration) listPeople(ctx context.Context) error {
 	return pages(func(r page.Request) (page.Page[people.Member], error) { return a.people.Members(ctx, a.who, r) }, "name",
-		func(m people.Member) error { return a.line(m.ID, m.Kind, m.State, m.Role, m.Name, m.Email) })
+		a.memberLine)
+}
+
+// memberLine prints one of the organization.
+func (a *administration) memberLine(m people.Member) error {
+	return a.line(m.ID, m.Kind, m.State, m.Role, m.Name, m.Email)
 }
 
 // anybody is the person whom a login names, whatever their organization.
@@ -209,6 +228,18 @@ func (a *administration) invite(ctx context.Context) error {
 		return err
 	}
 	return a.line(i.Link)
+}
+
+func (a *administration) createService(ctx context.Context) error {
+	role, err := a.role(ctx, a.said.Role)
+	if err != nil {
+		return err
+	}
+	m, err := a.people.CreateService(ctx, a.who, a.said.Name, role)
+	if err != nil {
+		return err
+	}
+	return a.line(m.ID, m.Name)
 }
 
 func (a *administration) setRole(ctx context.Context) error {
@@ -316,48 +347,6 @@ func (a *administration) createGrant(ctx context.Context) (err error) {
 		return err
 	}
 	return a.line(g.ID)
-}
-
-// named is the one team, group or computer that is called so.
-func (a *administration) named(ctx context.Context, kind, text string) (string, error) {
-	found := map[string]bool{}
-	add := func(id string, names ...string) {
-		for _, name := range append(names, id) {
-			if name == text {
-				found[id] = true
-			}
-		}
-	}
-	var err error
-	switch kind {
-	case "team":
-		err = pages(func(r page.Request) (page.Page[people.Team], error) { return a.people.Teams(ctx, a.who, r) }, "name",
-			func(t people.Team) error { add(t.ID, t.Name); return nil })
-	case "group":
-		names := map[string]string{}
-		err = pages(func(r page.Request) (page.Page[people.Group], error) { return a.people.Groups(ctx, a.who, r) }, "path", func(g people.Group) error {
-			names[g.ID] = g.Name
-			var way []string
-			for _, id := range g.Path {
-				way = append(way, names[id])
-			}
-			add(g.ID, g.Name, strings.Join(way, "/"))
-			return nil
-		})
-	case "computer":
-		var all []store.Computer
-		all, err = a.store.Computers(a.who.Organization).List(ctx, store.Everything)
-		for _, c := range all {
-			add(c.ID, c.Name, c.HostName)
-		}
-	}
-	if err == nil && len(found) != 1 {
-		err = fmt.Errorf("there are %d of the kind %s that are called %q", len(found), kind, text)
-	}
-	for id := range found {
-		return id, err
-	}
-	return "", err
 }
 
 func (a *administration) listKeys(ctx context.Context) error {

@@ -13,10 +13,26 @@ const (
 
 	PersonList       = "person list"
 	PersonInvite     = "person invite <email>"
+	PersonService    = "person service <name>"
 	PersonRole       = "person role <login> <role>"
 	PersonActivate   = "person activate <login>"
 	PersonDeactivate = "person deactivate <login>"
 	PersonRemove     = "person remove <login>"
+
+	TeamList    = "team list"
+	TeamCreate  = "team create <name>"
+	TeamRename  = "team rename <team> <name>"
+	TeamRemove  = "team remove <team>"
+	TeamMembers = "team members <team>"
+	TeamJoin    = "team join <team> <login>"
+	TeamLeave   = "team leave <team> <login>"
+
+	GroupList   = "group list"
+	GroupCreate = "group create <name>"
+	GroupRename = "group rename <group> <name>"
+	GroupMove   = "group move <group>"
+	GroupRemove = "group remove <group>"
+	GroupPut    = "group put <computer>"
 
 	RoleList   = "role list"
 	RoleCreate = "role create <name> <permissions>"
@@ -35,7 +51,7 @@ const (
 // them: an organization's code, a login, the id or the name of a role.
 type Admin struct {
 	Organization string // code; empty: the first one
-	Code, Name   string // of an organization, a role or a key
+	Code, Name   string // of an organization, a team, a group, a role or a key
 	NewCode      string
 	Owner        string // login of who owns a new organization
 	Login        string // of a person, or the name of a service account
@@ -43,8 +59,9 @@ type Admin struct {
 	Role         string
 	Permissions  []string
 	ID           string
-	Team         string // name
-	Group        string // name, or names from the top with slashes between
+	Team         string // id or name
+	Group        string // id, name, or names from the top with slashes between
+	Into         string // the group that something is put into, named likewise; empty: none
 	Computer     string // id or name
 	Until        *time.Time
 	Approval     bool
@@ -78,6 +95,10 @@ type adminFlags struct {
 			Role   string `help:"Id or name of a role." default:"member" placeholder:"ROLE"`
 			Called string `help:"How to address them." placeholder:"NAME"`
 		} `cmd:"" help:"Print a link with which somebody becomes a member, good once and for a week."`
+		Service struct {
+			Name string `arg:""`
+			Role string `help:"Id or name of a role." default:"member" placeholder:"ROLE"`
+		} `cmd:"" help:"Make a service account, which has API keys and does not sign in."`
 		Role struct {
 			Login string `arg:""`
 			Role  string `arg:""`
@@ -86,6 +107,48 @@ type adminFlags struct {
 		Deactivate loginArg `cmd:"" help:"Sign a member out and let them in no more."`
 		Remove     loginArg `cmd:"" help:"End a membership, with its grants, teams and keys."`
 	} `cmd:"" help:"Members of an organization."`
+	Team struct {
+		inOrganization
+		List   struct{} `cmd:"" help:"List teams: id, name and how many are in it."`
+		Create struct {
+			Name string `arg:""`
+		} `cmd:"" help:"Make a team."`
+		Rename struct {
+			teamArg
+			Name string `arg:""`
+		} `cmd:"" help:"Give a team another name."`
+		Remove  teamArg `cmd:"" help:"Remove a team and its grants."`
+		Members teamArg `cmd:"" help:"List who is in a team: id, kind, state, role, name and e-mail address."`
+		Join    struct {
+			teamArg
+			loginArg
+		} `cmd:"" help:"Put a member into a team."`
+		Leave struct {
+			teamArg
+			loginArg
+		} `cmd:"" help:"Take a member out of a team."`
+	} `cmd:"" help:"Teams of members."`
+	Group struct {
+		inOrganization
+		List   struct{} `cmd:"" help:"List groups: id, names from the top, and how many computers are in it."`
+		Create struct {
+			Name string `arg:""`
+			Into string `name:"in" help:"The group around it (default: none)." placeholder:"GROUP"`
+		} `cmd:"" help:"Make a group."`
+		Rename struct {
+			groupArg
+			Name string `arg:""`
+		} `cmd:"" help:"Give a group another name."`
+		Move struct {
+			groupArg
+			Into string `help:"The group around it (default: none)." placeholder:"GROUP"`
+		} `cmd:"" help:"Move a group with all that is in it."`
+		Remove groupArg `cmd:"" help:"Remove an empty group with its grants and policy."`
+		Put    struct {
+			Computer string `arg:"" help:"Its id or name."`
+			Into     string `help:"The group; a computer is in one (default: none)." placeholder:"GROUP"`
+		} `cmd:"" help:"Put a computer into a group."`
+	} `cmd:"" help:"Groups of computers."`
 	Role struct {
 		inOrganization
 		List   struct{} `cmd:"" help:"List roles: id, name and permissions."`
@@ -132,6 +195,14 @@ type loginArg struct {
 	Login string `arg:"" help:"E-mail address, user name or number, or a service account's name."`
 }
 
+type teamArg struct {
+	Team string `arg:"" help:"Its id or name."`
+}
+
+type groupArg struct {
+	Group string `arg:"" help:"Its id or name, or names from the top with slashes between."`
+}
+
 // admin is what command was told.
 func (f *adminFlags) admin(command string, p *Problems) Admin {
 	switch command {
@@ -141,11 +212,13 @@ func (f *adminFlags) admin(command string, p *Problems) Admin {
 		return Admin{Code: f.Org.Rename.Code, Name: f.Org.Rename.Title, NewCode: f.Org.Rename.NewCode}
 	}
 	area, _, _ := strings.Cut(command, " ")
-	in := map[string]string{"person": f.Person.Organization, "role": f.Role.Organization, "grant": f.Grant.Organization, "api-key": f.APIKey.Organization}
+	in := map[string]string{"person": f.Person.Organization, "team": f.Team.Organization, "group": f.Group.Organization, "role": f.Role.Organization, "grant": f.Grant.Organization, "api-key": f.APIKey.Organization}
 	a := Admin{Organization: in[area]}
 	switch command {
 	case PersonInvite:
 		a.Email, a.Role, a.Name = f.Person.Invite.Email, f.Person.Invite.Role, f.Person.Invite.Called
+	case PersonService:
+		a.Name, a.Role = f.Person.Service.Name, f.Person.Service.Role
 	case PersonRole:
 		a.Login, a.Role = f.Person.Role.Login, f.Person.Role.Role
 	case PersonActivate:
@@ -154,6 +227,28 @@ func (f *adminFlags) admin(command string, p *Problems) Admin {
 		a.Login = f.Person.Deactivate.Login
 	case PersonRemove:
 		a.Login = f.Person.Remove.Login
+	case TeamCreate:
+		a.Name = f.Team.Create.Name
+	case TeamRename:
+		a.Team, a.Name = f.Team.Rename.Team, f.Team.Rename.Name
+	case TeamRemove:
+		a.Team = f.Team.Remove.Team
+	case TeamMembers:
+		a.Team = f.Team.Members.Team
+	case TeamJoin:
+		a.Team, a.Login = f.Team.Join.Team, f.Team.Join.Login
+	case TeamLeave:
+		a.Team, a.Login = f.Team.Leave.Team, f.Team.Leave.Login
+	case GroupCreate:
+		a.Name, a.Into = f.Group.Create.Name, f.Group.Create.Into
+	case GroupRename:
+		a.Group, a.Name = f.Group.Rename.Group, f.Group.Rename.Name
+	case GroupMove:
+		a.Group, a.Into = f.Group.Move.Group, f.Group.Move.Into
+	case GroupRemove:
+		a.Group = f.Group.Remove.Group
+	case GroupPut:
+		a.Computer, a.Into = f.Group.Put.Computer, f.Group.Put.Into
 	case RoleCreate:
 		a.Name, a.Permissions = f.Role.Create.Name, f.Role.Create.Permissions
 	case RoleRemove:
