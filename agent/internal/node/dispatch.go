@@ -73,7 +73,7 @@ func (n *Node) offer(offer *orielv1.Offer) {
 	n.mu.Lock()
 	n.ended.ack(offer.GetSessionId()) // it runs again
 	n.mu.Unlock()
-	n.lends(grant)
+	n.lends(grant, offer.GetAttempt())
 	state := n.id.State()
 	n.ice.look(n.ctx, state, &n.looking)
 	offer.IceServers = n.ice.take(state, offer.GetIceServers())
@@ -108,7 +108,14 @@ func (n *Node) supplement(ask uint64, signed *orielv1.SignedSupplement) {
 		return
 	}
 	n.log.Info("session is to do other things", "session", s.GetSessionId(), "scopes", orielv1.Words(s.GetScopes()))
-	n.supplemented(s)
+	if ask == 0 {
+		n.log.Warn("supplement that nobody waits for", "session", s.GetSessionId())
+		return
+	}
+	if err := n.asksDesktop(ask, s); err != nil {
+		n.fault(ask, orielv1.Code_CODE_BUSY, err.Error())
+		return
+	}
 	n.desktop.Supplement(ask, s)
 }
 

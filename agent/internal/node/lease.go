@@ -2,9 +2,11 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"oriel/agent/internal/policy"
 	orielv1 "oriel/protocol/oriel/v1"
 )
 
@@ -18,7 +20,15 @@ type lease struct {
 	ends    time.Duration // of Clock.Elapsed; the session ends whatever is renewed; 0: it does not
 	endsBy  int64         // the word that said so, by the relay's clock
 	again   time.Duration // of Clock.Elapsed; until then its end is not said again
+
+	// What the desktop has not answered yet counts when it is in force, or not at all.
+	offered *orielv1.Grant                 // nil: none
+	attempt uint32                         // of offered
+	asked   map[uint64]*orielv1.Supplement // by the relay's ask; at most maxAsked
 }
+
+// maxAsked bounds the supplements of one session that are not answered.
+const maxAsked = 16
 
 // over is why a session ends at that moment of Clock.Elapsed, where the policy lets none
 // run for longer than longest (0: it does); unspecified: it goes on.
@@ -33,39 +43,78 @@ func (l *lease) over(now, longest time.Duration) orielv1.EndReason {
 	return orielv1.EndReason_END_REASON_UNSPECIFIED
 }
 
-// lends begins the lease of a grant; the policy may shorten it.
-func (n *Node) lends(g *orielv1.Grant) {
-	limits, now, elapsed := n.policy(), n.link.Now(), n.o.Clock.Elapsed()
-	l := &lease{granted: time.Duration(g.GetLeaseSeconds()) * time.Second, began: elapsed}
-	l.length = limits.Lease(l.granted)
-	l.renew(g.GetIssuedAt(), now, elapsed)
-	l.end(g.GetIssuedAt(), g.GetEndsAt(), now, elapsed)
+// lends begins the lease of a session with its first grant. Of a running one a grant
+// counts with its answer: until then what was granted before is in force.
+func (n *Node) lends(g *orielv1.Grant, attempt uint32) {
 	n.mu.Lock()
-	before := n.leases[g.GetSessionId()]
-	if before != nil { // it goes on
-		l.began = before.began
-	}
-	if before == nil || g.GetIssuedAt() >= before.endsBy { // else the session does not take it either
+	if l := n.leases[g.GetSessionId()]; l != nil {
+		l.offered, l.attempt = g, attempt
+	} else {
+		l = &lease{began: n.o.Clock.Elapsed(), asked: make(map[uint64]*orielv1.Supplement)}
 		n.leases[g.GetSessionId()] = l
+		n.grant(l, g)
 	}
 	n.mu.Unlock()
 	n.lookAtLeases()
 }
 
-// supplemented takes the end of a session from a supplement.
-func (n *Node) supplemented(s *orielv1.Supplement) {
-	if s.GetEndsAt() == 0 {
+// grant has l be as a grant says; the policy may shorten it. mu is held.
+func (n *Node) grant(l *lease, g *orielv1.Grant) {
+	now, elapsed := n.link.Now(), n.o.Clock.Elapsed()
+	l.lend(time.Duration(g.GetLeaseSeconds())*time.Second, n.o.Policy.With(n.kept), elapsed)
+	l.renew(g.GetIssuedAt(), now, elapsed)
+	if g.GetEndsAt() == 0 && g.GetIssuedAt() >= l.endsBy {
+		l.ends = 0
+	}
+	l.end(g.GetIssuedAt(), g.GetEndsAt(), now, elapsed)
+}
+
+// answered takes the grant that an answer is for, or forgets it. mu is held.
+func (n *Node) answered(session string, attempt uint32, refused bool) {
+	l := n.leases[session]
+	if l == nil || l.offered == nil || l.attempt != attempt {
 		return
 	}
-	n.mu.Lock()
-	l := n.leases[s.GetSessionId()]
-	if l == nil {
-		l = &lease{began: n.o.Clock.Elapsed()}
-		n.leases[s.GetSessionId()] = l
+	if !refused {
+		n.grant(l, l.offered)
+		n.lookAtLeases()
 	}
-	l.end(s.GetIssuedAt(), s.GetEndsAt(), n.link.Now(), n.o.Clock.Elapsed())
-	n.mu.Unlock()
-	n.lookAtLeases()
+	l.offered = nil
+}
+
+// errAsked refuses a supplement while too many wait for the desktop.
+var errAsked = errors.New("this session has not taken what was asked before; try again in a moment")
+
+// asksDesktop notes a supplement that the desktop is about to be told, for what it answers.
+// Errors: CODE_BUSY.
+func (n *Node) asksDesktop(ask uint64, s *orielv1.Supplement) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	l := n.leases[s.GetSessionId()]
+	switch {
+	case l == nil: // the desktop refuses it
+	case len(l.asked) >= maxAsked, l.asked[ask] != nil: // or of another connection
+		return errAsked
+	default:
+		l.asked[ask] = s
+	}
+	return nil
+}
+
+// supplemented takes the end of a session from a supplement once the desktop has put it
+// in force. mu is held.
+func (n *Node) supplemented(ask uint64, refused bool) {
+	for _, l := range n.leases {
+		s := l.asked[ask]
+		if s == nil {
+			continue
+		}
+		delete(l.asked, ask)
+		if !refused {
+			l.end(s.GetIssuedAt(), s.GetEndsAt(), n.link.Now(), n.o.Clock.Elapsed())
+			n.lookAtLeases()
+		}
+	}
 }
 
 func (n *Node) lookAtLeases() {
@@ -79,13 +128,18 @@ func (n *Node) lookAtLeases() {
 func (n *Node) relend() {
 	limits, elapsed := n.o.Policy.With(n.kept), n.o.Clock.Elapsed()
 	for _, l := range n.leases {
-		length := limits.Lease(l.granted)
-		if l.length == 0 {
-			l.until = elapsed
-		}
-		l.until += length - l.length
-		l.length = length
+		l.lend(l.granted, limits, elapsed)
 	}
+}
+
+// lend has the lease be as long as the relay grants and a policy leaves of that.
+func (l *lease) lend(granted time.Duration, limits policy.Set, elapsed time.Duration) {
+	length := limits.Lease(granted)
+	if l.length == 0 {
+		l.until = elapsed
+	}
+	l.until += length - l.length
+	l.granted, l.length = granted, length
 }
 
 // renew begins the lease anew from a word of the relay: by its age, so that one
@@ -106,10 +160,13 @@ const farOff = 100 * 365 * 24 * time.Hour
 // was said before. The newest word of the relay counts, whether it is later or earlier.
 // It ends up to LeaseEvery late, and is as far off as the link's idea of the relay's time.
 func (l *lease) end(issued, at int64, relay time.Time, elapsed time.Duration) {
-	if at == 0 || issued < l.endsBy {
+	if issued < l.endsBy {
 		return
 	}
-	l.endsBy, l.ends = issued, max(1, elapsed+min(farOff, time.UnixMilli(at).Sub(relay)))
+	l.endsBy = issued
+	if at != 0 {
+		l.ends = max(1, elapsed+min(farOff, time.UnixMilli(at).Sub(relay)))
+	}
 }
 
 // renewed takes a renewal, if it is the relay's.

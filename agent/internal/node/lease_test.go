@@ -26,12 +26,35 @@ type ledger struct {
 
 	mu      sync.Mutex
 	running map[string]bool // protected by mu
+	refuses bool            // protected by mu; supplements, and offers for what runs
+}
+
+func (d *ledger) refuse() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.refuses = true
+}
+
+func (d *ledger) Supplement(ask uint64, _ *orielv1.Supplement) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out := &orielv1.FromAgent{ReplyTo: ask}
+	if d.refuses {
+		out.Body = &orielv1.FromAgent_Fault{Fault: &orielv1.Fault{Code: orielv1.Code_CODE_INVALID, Detail: "not now"}}
+	}
+	d.out.Send(out)
 }
 
 func (d *ledger) Offer(o *orielv1.Offer, _ *orielv1.Grant) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.running[o.GetSessionId()] && d.refuses {
+		d.out.Send(&orielv1.FromAgent{Body: &orielv1.FromAgent_SessionEnded{SessionEnded: &orielv1.SessionEnded{
+			SessionId: o.GetSessionId(), Reason: orielv1.EndReason_END_REASON_REFUSED, Attempt: o.GetAttempt()}}})
+		return
+	}
 	d.running[o.GetSessionId()] = true
+	d.out.Send(&orielv1.FromAgent{Body: &orielv1.FromAgent_Answer{Answer: &orielv1.Answer{SessionId: o.GetSessionId(), Attempt: o.GetAttempt()}}})
 }
 
 func (d *ledger) End(e *orielv1.EndSession) {
@@ -211,8 +234,9 @@ func TestSessionEndsWithoutRenewal(t *testing.T) {
 }
 
 // Rule: a session ends at the time that its grant says, however often it is renewed. The
-// relay's newest word on that counts: a renewal or a supplement may say a later time or an
-// earlier one, an older word says nothing, and one without a time changes nothing.
+// relay's newest word on that counts: a renewal, a supplement or another grant may say a
+// later time or an earlier one, an older word says nothing, and a renewal or supplement
+// without a time changes nothing. Of a supplement or grant that is refused nothing counts.
 func TestTheEndOfASessionIsTheNewestWords(t *testing.T) {
 	const quarter = 900
 	at := func(l *lent, d time.Duration) int64 { return l.Now().Add(d).UnixMilli() }
@@ -222,6 +246,23 @@ func TestTheEndOfASessionIsTheNewestWords(t *testing.T) {
 			l.t.Fatal(err)
 		}
 		l.say(r)
+	}
+	supplement := func(l *lent, id string, issued time.Time, ends int64) {
+		s, err := trust.SignSupplement(trust.Key(l.Key), &orielv1.Supplement{SessionId: id, ComputerId: l.Computer, IssuedAt: issued.UnixMilli(),
+			Scopes: []orielv1.Scope{orielv1.Scope_SCOPE_VIEW}, ExpiresAt: issued.Add(trust.GrantLifetime).UnixMilli(), EndsAt: ends})
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		l.last().Send(&orielv1.ToAgent{Id: 8888, Body: &orielv1.ToAgent_Supplement{Supplement: s}})
+		l.last().Wait(l.t, "what comes of it", func(m *orielv1.FromAgent) bool { return m.GetReplyTo() == 8888 })
+	}
+	again := func(l *lent, id string, ends int64) {
+		g := nodetest.Grant(l.t, l.Relay, l.machine, l.viewer)
+		g.SessionId, g.LeaseSeconds, g.EndsAt = id, quarter, ends
+		l.last().Send(nodetest.Offer(l.t, l.Key, g, l.viewer, 2))
+		l.last().Wait(l.t, "what comes of it", func(m *orielv1.FromAgent) bool {
+			return m.GetAnswer().GetAttempt() == 2 || m.GetSessionEnded().GetAttempt() == 2
+		})
 	}
 	for name, c := range map[string]struct {
 		after func(l *lent, id string) // five minutes
@@ -234,16 +275,26 @@ func TestTheEndOfASessionIsTheNewestWords(t *testing.T) {
 		"an older word": {func(l *lent, id string) {
 			renew(l, id, l.Now().Add(-10*time.Minute), at(l, 9*time.Minute))
 		}, 10 * time.Minute},
-		"by a supplement": {func(l *lent, id string) {
-			now := l.Now()
-			s, err := trust.SignSupplement(trust.Key(l.Key), &orielv1.Supplement{SessionId: id, ComputerId: l.Computer, IssuedAt: now.UnixMilli(),
-				Scopes: []orielv1.Scope{orielv1.Scope_SCOPE_VIEW}, ExpiresAt: now.Add(trust.GrantLifetime).UnixMilli(), EndsAt: at(l, 9*time.Minute)})
-			if err != nil {
-				l.t.Fatal(err)
-			}
-			l.last().Send(&orielv1.ToAgent{Id: 8888, Body: &orielv1.ToAgent_Supplement{Supplement: s}})
-			l.last().Wait(l.t, "what comes of it", func(m *orielv1.FromAgent) bool { return m.GetReplyTo() == 8888 })
-		}, 14 * time.Minute},
+		"by a supplement":           {func(l *lent, id string) { supplement(l, id, l.Now(), at(l, 9*time.Minute)) }, 14 * time.Minute},
+		"earlier by a supplement":   {func(l *lent, id string) { supplement(l, id, l.Now(), at(l, 2*time.Minute)) }, 7 * time.Minute},
+		"supplement without a time": {func(l *lent, id string) { supplement(l, id, l.Now(), 0) }, 10 * time.Minute},
+		"older than a supplement without a time": {func(l *lent, id string) {
+			supplement(l, id, l.Now(), 0)
+			renew(l, id, l.Now().Add(-time.Minute), at(l, 9*time.Minute))
+		}, 10 * time.Minute},
+		"later by a supplement that is refused": {func(l *lent, id string) {
+			l.desktop.refuse()
+			supplement(l, id, l.Now(), at(l, 9*time.Minute))
+		}, 10 * time.Minute},
+		"earlier by a supplement that is refused": {func(l *lent, id string) {
+			l.desktop.refuse()
+			supplement(l, id, l.Now(), at(l, 2*time.Minute))
+		}, 10 * time.Minute},
+		"by another grant": {func(l *lent, id string) { again(l, id, at(l, 9*time.Minute)) }, 14 * time.Minute},
+		"by another grant that is refused": {func(l *lent, id string) {
+			l.desktop.refuse()
+			again(l, id, at(l, 9*time.Minute))
+		}, 10 * time.Minute},
 		"never, as good as": {func(l *lent, id string) { renew(l, id, l.Now(), 1<<62) }, 19 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -265,7 +316,9 @@ func TestTheEndOfASessionIsTheNewestWords(t *testing.T) {
 				return
 			}
 			l.pass(30 * time.Second)
-			e := l.last().Wait(t, "the end", endedWith(id)).GetSessionEnded()
+			e := l.last().Wait(t, "the end", func(m *orielv1.FromAgent) bool {
+				return endedWith(id)(m) && m.GetSessionEnded().GetAttempt() == 0
+			}).GetSessionEnded()
 			if e.GetReason() != orielv1.EndReason_END_REASON_TIME_UP {
 				t.Errorf("ended with %v", e)
 			}

@@ -278,6 +278,10 @@ func (n *Node) fromDesktop(m *orielv1.FromAgent) {
 		n.status = body.Status
 	case *orielv1.FromAgent_Preview:
 		body.Preview.TakenAt = n.relayTime(body.Preview.GetTakenAt())
+	case nil, *orielv1.FromAgent_Fault:
+		n.supplemented(m.GetReplyTo(), body != nil)
+	case *orielv1.FromAgent_Answer:
+		n.answered(body.Answer.GetSessionId(), body.Answer.GetAttempt(), false)
 	case *orielv1.FromAgent_SessionReport:
 		body.SessionReport.ConnectedAt = n.relayTime(body.SessionReport.GetConnectedAt())
 		n.reports[body.SessionReport.GetSessionId()] = body.SessionReport
@@ -287,6 +291,8 @@ func (n *Node) fromDesktop(m *orielv1.FromAgent) {
 			delete(n.reports, body.SessionEnded.GetSessionId())
 			delete(n.leases, body.SessionEnded.GetSessionId())
 			n.ended.add(body.SessionEnded)
+		} else {
+			n.answered(body.SessionEnded.GetSessionId(), body.SessionEnded.GetAttempt(), true)
 		}
 	}
 	n.send(m)
