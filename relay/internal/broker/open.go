@@ -18,6 +18,7 @@ import (
 	"oriel/relay/internal/fault"
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/journal"
+	"oriel/relay/internal/policy"
 	"oriel/relay/internal/rights"
 	"oriel/relay/internal/store"
 )
@@ -154,21 +155,32 @@ func (b *Broker) allowed(ctx context.Context, r *request) (fleet.Opening, error)
 	return o, err
 }
 
-// may is the question of every session while it runs: until when it may go on, if no
-// change comes; zero: that is not near.
-func (b *Broker) may(ctx context.Context, who access.Identity, computer store.Ref, scopes []orielv1.Scope) (until time.Time, err error) {
+// allowance is what somebody may have with a computer.
+type allowance struct {
+	until  time.Time       // by their rights, if no change comes; zero: that is not near
+	policy policy.Settings // of the computer
+	err    error           // none
+}
+
+// may is the question of every session while it runs. some knows of which organizations
+// there are policies, and learns it; nil: they are read.
+func (b *Broker) may(ctx context.Context, who access.Identity, computer store.Ref, scopes []orielv1.Scope, some map[store.OrganizationID]bool) (a allowance) {
 	permission, err := needs(scopes)
 	if err == nil {
-		until, err = b.o.Access.MayUntil(ctx, who, permission, access.Computer(computer.ID))
+		a.until, err = b.o.Access.MayUntil(ctx, who, permission, access.Computer(computer.ID))
 	}
 	if err != nil {
-		return time.Time{}, err
+		return allowance{err: err}
 	}
 	c, err := b.o.Fleet.Record(ctx, computer)
 	if err == nil && c.Blocked {
 		err = fleet.ErrBlocked
 	}
-	return until, err
+	if err == nil {
+		a.policy, err = b.policyOf(ctx, computer, some)
+	}
+	a.err = err
+	return a
 }
 
 // try forwards r if its computer is there, or leaves it waiting. One goroutine
@@ -255,20 +267,10 @@ func (b *Broker) attempt(ctx context.Context, r *request) error {
 	if err != nil {
 		return b.failed(ctx, r, e, nil, err)
 	}
-	until, err := b.o.Access.MayUntil(ctx, r.seat.tab.Who(), r.needs, access.Computer(r.computer.ID))
-	if err != nil {
-		return b.failed(ctx, r, e, l, err)
-	}
-	demands, err := b.demanded(ctx, computer, r.scopes)
-	if err != nil {
-		return b.failed(ctx, r, e, l, err)
-	}
 	g := b.grant(r, e.JournalEntry, computer.Record, b.issued.next(b.o.Now()))
-	if !until.IsZero() {
-		g.EndsAt = until.UnixMilli()
-		b.nudge()
+	if err := b.limit(ctx, r, g, computer, e.JournalEntry); err != nil {
+		return b.failed(ctx, r, e, l, err)
 	}
-	demand(g, demands, e.JournalEntry, b.o.Now())
 	b.mu.Lock()
 	r.grant = g
 	b.mu.Unlock()
@@ -347,13 +349,17 @@ func (b *Broker) untimely(l *live, attempt uint32) bool {
 	b.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	_, err := b.allowed(ctx, r)
+	now := b.issued.next(b.o.Now())
+	g.IssuedAt, g.ExpiresAt = now.UnixMilli(), now.Add(trust.GrantLifetime).UnixMilli()
+	computer, err := b.allowed(ctx, r)
+	var e journal.Carried
 	if err == nil {
-		err = b.narrow(ctx, r, g)
+		e, err = b.narrow(ctx, r, g)
 	}
 	if err == nil {
-		now := b.issued.next(b.o.Now())
-		g.IssuedAt, g.ExpiresAt = now.UnixMilli(), now.Add(trust.GrantLifetime).UnixMilli()
+		err = b.limit(ctx, r, g, computer, e.JournalEntry)
+	}
+	if err == nil {
 		err = b.offer(ctx, r, l.ID, g)
 	}
 	if err != nil {
@@ -369,20 +375,20 @@ func (b *Broker) untimely(l *live, attempt uint32) bool {
 
 // narrow takes out of g what the session does not have any more. Errors: those of
 // Seat.own, errMore where nothing is left.
-func (b *Broker) narrow(ctx context.Context, r *request, g *orielv1.Grant) error {
+func (b *Broker) narrow(ctx context.Context, r *request, g *orielv1.Grant) (journal.Carried, error) {
 	e, err := r.seat.own(ctx, g.GetSessionId())
 	if err != nil {
-		return err
+		return e, err
 	}
 	scopes := b.left(e, g.GetScopes())
 	if len(scopes) == 0 {
-		return errMore
+		return e, errMore
 	}
 	g.SetScopes(scopes)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	r.scopes, r.fewer = scopes, r.session != "" && len(scopes) < len(e.Now)
-	return nil
+	return e, nil
 }
 
 // begin is the session's row: a new one, or the one to go on with.
@@ -438,16 +444,14 @@ func (b *Broker) grant(r *request, e *orielv1.JournalEntry, c fleet.Record, now 
 	_, _ = rand.Read(nonce) // never fails
 	who := r.seat.tab.Who()
 	g := &orielv1.Grant{
-		SessionId:   e.GetSessionId(),
-		Nonce:       nonce,
-		ComputerId:  c.ID,
-		ComputerKey: c.Key,
-		Operator:    &orielv1.Operator{Id: who.PersonID, Name: sanitize.Line(who.Name, 256), Address: who.Address},
-		IssuedAt:    now.UnixMilli(),
-		ExpiresAt:   now.Add(trust.GrantLifetime).UnixMilli(),
-		Fingerprint: r.fingerprint,
-		// In whole seconds, as config checks it.
-		LeaseSeconds: uint32(b.o.Lease / time.Second),
+		SessionId:    e.GetSessionId(),
+		Nonce:        nonce,
+		ComputerId:   c.ID,
+		ComputerKey:  c.Key,
+		Operator:     &orielv1.Operator{Id: who.PersonID, Name: sanitize.Line(who.Name, 256), Address: who.Address},
+		IssuedAt:     now.UnixMilli(),
+		ExpiresAt:    now.Add(trust.GrantLifetime).UnixMilli(),
+		Fingerprint:  r.fingerprint,
 		Organization: &orielv1.Organization{Id: string(c.Organization)},
 	}
 	g.SetScopes(r.scopes)

@@ -8,6 +8,7 @@ import (
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/policy"
+	"oriel/relay/internal/store"
 )
 
 // # Policies
@@ -36,20 +37,50 @@ func (b *Broker) demanded(ctx context.Context, c fleet.Opening, scopes []orielv1
 	}
 }
 
-// demand has g say what s does of times.
-func demand(g *orielv1.Grant, s policy.Settings, e *orielv1.JournalEntry, now time.Time) {
+// policyOf is what the policies say that hold for a computer. some knows of which
+// organizations there are any, and learns it; nil: they are read.
+func (b *Broker) policyOf(ctx context.Context, computer store.Ref, some map[store.OrganizationID]bool) (policy.Settings, error) {
+	if some != nil {
+		has, known := some[computer.Organization]
+		if !known {
+			var err error
+			if has, err = b.o.Policies.Any(ctx, computer.Organization); err != nil {
+				return policy.Settings{}, err
+			}
+			some[computer.Organization] = has
+		}
+		if !has {
+			return policy.Settings{}, nil
+		}
+	}
+	e, err := b.o.Policies.For(ctx, computer)
+	return e.Settings, err
+}
+
+// limit has a grant say how long the session may run: as its operator's rights and the
+// computer's policies are after the time of its issue.
+func (b *Broker) limit(ctx context.Context, r *request, g *orielv1.Grant, computer fleet.Opening, e *orielv1.JournalEntry) error {
+	until, err := b.o.Access.MayUntil(ctx, r.seat.tab.Who(), r.needs, access.Computer(r.computer.ID))
+	if err != nil {
+		return err
+	}
+	s, err := b.demanded(ctx, computer, r.scopes)
+	if err != nil {
+		return err
+	}
+	lease := b.o.Lease // in whole seconds, as config checks it
 	if s.LeaseMinutes != nil {
-		if own := uint32(*s.LeaseMinutes * 60); g.LeaseSeconds == 0 || own < g.LeaseSeconds {
-			g.LeaseSeconds = own
-		}
+		lease = min(lease, time.Duration(*s.LeaseMinutes)*time.Minute)
 	}
-	if s.SessionMinutes != nil {
-		began := now.UnixMilli()
-		if e.GetStartedAt() != 0 {
-			began = e.GetStartedAt()
-		}
-		if ends := began + int64(*s.SessionMinutes)*time.Minute.Milliseconds(); g.EndsAt == 0 || ends < g.EndsAt {
-			g.EndsAt = ends
-		}
+	began := g.GetIssuedAt()
+	if e.GetStartedAt() != 0 {
+		began = e.GetStartedAt()
 	}
+	g.LeaseSeconds, g.EndsAt = uint32(lease/time.Second), 0
+	if until = earlier(until, s.SessionEnd(began)); !until.IsZero() {
+		g.EndsAt = until.UnixMilli()
+		b.nudge()
+	}
+	b.toldEnd(g.GetSessionId(), until)
+	return nil
 }

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/journal"
+	"oriel/relay/internal/rights"
 	"oriel/relay/internal/store"
 )
 
@@ -26,8 +28,12 @@ import (
 // relay cannot say, because it is away or its database is, the lease of the grant ends:
 // each report of an agent asks as well, and is answered with a renewal.
 //
-// What ends by the clock, because hours close or a grant runs out, the grant says to the
-// agent (ends_at), and watch asks at that moment, so that both sides end it.
+// What ends by the clock, because hours close, a grant runs out or a policy lets no session
+// run longer, the relay says to the agent (ends_at) with each grant, supplement and renewal,
+// as it is then; watch asks at that moment, so that both sides end it. Where watch finds
+// another end than this node said last, of a session that a tab here has, it says so at
+// once. The time of issue is taken before anything is read: of two words the newer knows
+// no less.
 
 // watch asks whether running sessions may go on, each Options.Ask and whenever
 // something changed, until ctx ends.
@@ -66,9 +72,11 @@ func (b *Broker) nudge() {
 // renew answers a report of a running session with the renewal of its lease, if
 // it may go on, or ends it. While the database does not answer it does neither.
 func (b *Broker) renew(ctx context.Context, e journal.Carried, reply func(*orielv1.ToAgent)) error {
+	now := b.issued.next(b.o.Now())
 	why := b.o.Access.Recheck(ctx, operator(e))
+	var until time.Time
 	if why == nil {
-		_, why = b.may(ctx, operator(e), e.Computer(), e.Now)
+		until, why = b.ends(ctx, e, nil)
 	}
 	if b.endUnwritten(ctx, e.Ref()) {
 		reply(endMessage(e.GetSessionId(), orielv1.EndReason_END_REASON_ENDED))
@@ -80,13 +88,66 @@ func (b *Broker) renew(ctx context.Context, e journal.Carried, reply func(*oriel
 	if why != nil {
 		return why
 	}
-	signed, err := trust.SignRenewal(b.o.Signer, &orielv1.Renewal{SessionId: e.GetSessionId(), ComputerId: e.GetComputerId(),
-		IssuedAt: b.o.Now().UnixMilli()})
+	m, err := b.renewal(e, now, until)
 	if err != nil {
 		return err
 	}
-	reply(&orielv1.ToAgent{Body: &orielv1.ToAgent_Renewal{Renewal: signed}})
+	reply(m)
 	return nil
+}
+
+// renewal is the word that a session may go on until then.
+func (b *Broker) renewal(e journal.Carried, now, until time.Time) (*orielv1.ToAgent, error) {
+	signed, err := trust.SignRenewal(b.o.Signer, &orielv1.Renewal{SessionId: e.GetSessionId(), ComputerId: e.GetComputerId(),
+		IssuedAt: now.UnixMilli(), EndsAt: endsAt(now, until)})
+	return &orielv1.ToAgent{Body: &orielv1.ToAgent_Renewal{Renewal: signed}}, err
+}
+
+// endsAt is until as supplements and renewals say it, in which 0 would change nothing.
+// Where no end is near, none comes before the horizon.
+func endsAt(now, until time.Time) int64 {
+	if until.IsZero() {
+		until = now.Add(rights.Horizon)
+	}
+	return until.UnixMilli()
+}
+
+// readings are what one look at all sessions has read already.
+type readings struct {
+	allowed  map[basis]allowance
+	policies map[store.OrganizationID]bool // whether it has some
+}
+
+// ends is until when a session may go on, if no change comes; zero: that is not near.
+// known holds answers, and gets them; nil: all is read. Errors: those of verdict.
+func (b *Broker) ends(ctx context.Context, e journal.Carried, known *readings) (time.Time, error) {
+	on := basis{operator(e), e.Computer(), orielv1.Words(e.Now)}
+	if known == nil {
+		known = &readings{}
+	}
+	may, asked := known.allowed[on]
+	if !asked {
+		may = b.may(ctx, on.who, on.computer, e.Now, known.policies)
+		if known.allowed != nil {
+			known.allowed[on] = may
+		}
+	}
+	if may.err != nil {
+		return time.Time{}, may.err
+	}
+	until := earlier(may.until, may.policy.SessionEnd(e.GetStartedAt()))
+	if !until.IsZero() && !until.After(b.o.Now()) {
+		return time.Time{}, fmt.Errorf("%w: %w", errTimeUp, access.ErrForbidden.Saying("a policy of your organization lets no session run longer; open another"))
+	}
+	return until, nil
+}
+
+// earlier is the first of two moments; zero: it does not come.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // operator is who has a session, as far as the session tells.
@@ -101,12 +162,14 @@ type basis struct {
 	scopes   string // words
 }
 
-// endForbidden ends the running sessions whose basis is gone. A database that does
-// not answer is no reason to end one. It returns the first moment at which one of the
-// others is to end; zero: none is near.
+// endForbidden ends the running sessions whose basis is gone, and says to agents where the
+// end of another is not what they were told. A database that does not answer is no reason
+// to end one. It returns the first moment at which one of the others is to end; zero: none
+// is near.
 func (b *Broker) endForbidden(ctx context.Context) (next time.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
+	now := b.issued.next(b.o.Now())
 	running, err := b.o.Journal.AllRunning(ctx)
 	if err != nil {
 		return time.Time{}, err
@@ -118,18 +181,13 @@ func (b *Broker) endForbidden(ctx context.Context) (next time.Time, err error) {
 	if err := b.o.Access.Recheck(ctx, operators...); err != nil {
 		return time.Time{}, err
 	}
-	asked := make(map[basis]error)
+	known := &readings{make(map[basis]allowance), make(map[store.OrganizationID]bool)}
 	var failed error
 	for _, e := range running {
-		on := basis{operator(e), e.Computer(), orielv1.Words(e.Now)}
-		why, known := asked[on]
-		if !known {
-			var until time.Time
-			until, why = b.may(ctx, on.who, on.computer, e.Now)
-			asked[on] = why
-			if why == nil && !until.IsZero() && (next.IsZero() || until.Before(next)) {
-				next = until
-			}
+		until, why := b.ends(ctx, e, known)
+		if why == nil {
+			next = earlier(next, until)
+			failed = errors.Join(failed, b.retell(e, now, until))
 		}
 		reason, detail, over := verdict(why)
 		switch {
@@ -142,6 +200,35 @@ func (b *Broker) endForbidden(ctx context.Context) (next time.Time, err error) {
 	return next, failed
 }
 
+// retell says to a session's agent until when it may go on, where a tab on this node has it
+// and this node said something else last.
+func (b *Broker) retell(e journal.Carried, now, until time.Time) error {
+	b.mu.Lock()
+	l := b.sessions[e.GetSessionId()]
+	news := l != nil && l.told != nil && !l.told.Equal(until)
+	b.mu.Unlock()
+	if !news {
+		return nil
+	}
+	m, err := b.renewal(e, now, until)
+	if err == nil {
+		err = b.o.Fleet.Tell(e.GetComputerId(), m)
+	}
+	if err == nil {
+		b.toldEnd(e.GetSessionId(), until)
+	}
+	return err
+}
+
+// toldEnd notes what an agent was told of the end of a session.
+func (b *Broker) toldEnd(session string, until time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if l := b.sessions[session]; l != nil {
+		l.told = &until
+	}
+}
+
 // endIfCarried ends a session, unless another sign-in than the one that was
 // asked about has come to carry it meanwhile.
 func (b *Broker) endIfCarried(ctx context.Context, e journal.Carried, reason orielv1.EndReason, detail string) error {
@@ -152,6 +239,9 @@ func (b *Broker) endIfCarried(ctx context.Context, e journal.Carried, reason ori
 	return b.end(ctx, e.Ref(), reason, 0, detail)
 }
 
+// errTimeUp ends a session that has run for as long as a policy lets one.
+var errTimeUp = errors.New("the session has run for as long as the policy allows")
+
 // gone is why the sessions of a computer end that was removed or blocked.
 const gone = "the computer was removed or blocked"
 
@@ -160,6 +250,8 @@ func verdict(err error) (reason orielv1.EndReason, detail string, over bool) {
 	switch {
 	case errors.Is(err, access.ErrSignedOut):
 		return orielv1.EndReason_END_REASON_OPERATOR, "the operator signed out", true
+	case errors.Is(err, errTimeUp):
+		return orielv1.EndReason_END_REASON_TIME_UP, "a policy of the organization lets no session run longer", true
 	case access.TimeIsUp(err):
 		return orielv1.EndReason_END_REASON_TIME_UP, "the time in which the operator may do this is over", true
 	case errors.Is(err, access.ErrForbidden):

@@ -197,18 +197,25 @@ func (s *Seat) change(ctx context.Context, session string, c *change) error {
 // supplement has the agent take other scopes for a session.
 func (s *Seat) supplement(ctx context.Context, e journal.Carried, wanted []orielv1.Scope) error {
 	b, by := s.b, s.tab.Who().Actor()
+	now := b.issued.next(b.o.Now())
+	e.Now = wanted
+	until, err := b.ends(ctx, e, nil)
+	if err != nil {
+		return err
+	}
 	if err := b.o.Journal.AddScopes(ctx, by, e.Ref(), wanted); err != nil {
 		return err
 	}
-	now := b.issued.next(b.o.Now())
 	signed, err := trust.SignSupplement(b.o.Signer, &orielv1.Supplement{SessionId: e.GetSessionId(), ComputerId: e.GetComputerId(),
-		Scopes: wanted, IssuedAt: now.UnixMilli(), ExpiresAt: now.Add(trust.GrantLifetime).UnixMilli()})
+		Scopes: wanted, IssuedAt: now.UnixMilli(), ExpiresAt: now.Add(trust.GrantLifetime).UnixMilli(), EndsAt: endsAt(now, until)})
 	if err == nil {
 		err = b.o.Fleet.Ask(ctx, e.GetComputerId(), &orielv1.ToAgent{Body: &orielv1.ToAgent_Supplement{Supplement: signed}}, true)
 	}
 	if err != nil { // it may have got there: the row goes on to say what the session could have
 		return err
 	}
+	b.toldEnd(e.GetSessionId(), until)
+	b.nudge()
 	if !s.supplemented(e.GetSessionId(), wanted) {
 		return nil // another tab has it, whose change may be the newer one: the row says no less than is so
 	}

@@ -49,6 +49,7 @@ type live struct {
 
 	// Protected by Broker.mu.
 	held
+	told  *time.Time  // until when the agent knows that it may go on; nil: this node said nothing of that
 	seat  *Seat       // nil: the tab is gone, TabGrace runs
 	grace *time.Timer // while seat is nil
 }

@@ -10,6 +10,8 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/audit"
+	"oriel/relay/internal/page"
+	"oriel/relay/internal/policy"
 	"oriel/relay/internal/relaytest"
 	"oriel/relay/internal/rights"
 	"oriel/relay/internal/store"
@@ -72,6 +74,114 @@ func TestSessionEndsAsItsTimeIsUp(t *testing.T) {
 			})
 		})
 	}
+}
+
+// regrant gives somebody the same until another time, instead of what they were given
+// before; zero: for good.
+func (w *world) regrant(t *testing.T, until time.Time) {
+	t.Helper()
+	by, grants := audit.Command.Did("grant.made", "grant", ""), w.tabs.Store.Grants(store.FirstOrganization)
+	before, err := grants.List(t.Context(), store.GrantFilter{}, page.Request{Limit: 100, Sort: "created_at"})
+	g := store.Grant{ID: store.NewID(), SubjectKind: store.SubjectPerson, SubjectID: w.who.PersonID, Role: store.RoleOperator,
+		ObjectKind: store.ObjectComputer, ObjectID: w.computer}
+	if !until.IsZero() {
+		g.UntilAt = until.UnixMilli()
+	}
+	if err == nil {
+		err = grants.Add(t.Context(), by, g)
+	}
+	for _, g := range before.Items {
+		if err == nil && g.SubjectID == w.who.PersonID {
+			err = grants.Revoke(t.Context(), by, g.ID)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.tabs.Access.Announce(access.Change{PersonID: w.who.PersonID})
+}
+
+// Rule: an end that is moved while a session runs, later or earlier or away, is said to the agent at once, and again with
+// each renewal and supplement, each newer than the word before; and the relay itself ends the session at the new one.
+func TestTheEndOfASessionIsWhatRightsSayNow(t *testing.T) {
+	var later atomic.Int64
+	o := relaytest.NodeOptions{Ask: time.Hour, Recheck: time.Hour, Lifetime: time.Hour,
+		Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }}
+	each(t, o, func(t *testing.T, w *world) {
+		t.Cleanup(func() { later.Store(0) })
+		w.able(t, today...)
+		hour := o.Now().Add(time.Hour).Truncate(time.Millisecond)
+		w.as(t, store.Grant{Role: store.RoleOperator, ObjectKind: store.ObjectComputer, ObjectID: w.computer, UntilAt: hour.UnixMilli()})
+		id, _ := w.session(t, relaytest.Watching)
+		newest := w.renewed(t, w.agent, id).GetIssuedAt() // answers the report
+		renewed := func(until time.Time) {
+			t.Helper()
+			r := w.renewed(t, w.agent, id)
+			if !time.UnixMilli(r.GetEndsAt()).Equal(until) || r.GetIssuedAt() <= newest {
+				t.Fatalf("renewed at %d until %v, want after %d until %v", r.GetIssuedAt(), time.UnixMilli(r.GetEndsAt()), newest, until)
+			}
+			newest = r.GetIssuedAt()
+		}
+		for _, until := range []time.Time{hour.Add(time.Hour), hour.Add(-30 * time.Minute), hour.Add(2 * time.Hour)} {
+			w.regrant(t, until)
+			renewed(until)
+			w.agent.Report(id, 2000)
+			renewed(until)
+		}
+		w.regrant(t, time.Time{})
+		if r := w.renewed(t, w.agent, id); time.UnixMilli(r.GetEndsAt()).Before(o.Now().Add(rights.Horizon - time.Minute)) {
+			t.Errorf("for good is until %v", time.UnixMilli(r.GetEndsAt()))
+		}
+		w.regrant(t, hour)
+		renewed(hour)
+		w.tab.Say(change(id, 1, relaytest.Controlling...))
+		s := w.supplemented(t, nil)
+		if !time.UnixMilli(s.GetEndsAt()).Equal(hour) || s.GetIssuedAt() <= newest {
+			t.Errorf("supplemented at %d until %v", s.GetIssuedAt(), time.UnixMilli(s.GetEndsAt()))
+		}
+		sooner := o.Now().Add(300 * time.Millisecond)
+		w.regrant(t, sooner)
+		w.agent.EndSession(id) // nobody looks again by itself
+		w.row(t, id, "ended", endedBy(orielv1.EndReason_END_REASON_TIME_UP))
+	})
+}
+
+// Rule: the longest session of a policy counts likewise: as it is now, on both sides.
+func TestThePolicysLongestSessionIsAsItIsNow(t *testing.T) {
+	var later atomic.Int64
+	o := relaytest.NodeOptions{Ask: time.Hour, Recheck: time.Hour, Lifetime: time.Hour,
+		Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }}
+	each(t, o, func(t *testing.T, w *world) {
+		t.Cleanup(func() { later.Store(0) })
+		version := int64(0)
+		longest := func(minutes int) {
+			t.Helper()
+			p, err := w.tabs.Policies.Save(t.Context(), audit.Command, store.FirstOrganization,
+				policy.Origin{Kind: store.ObjectComputer, ID: w.computer}, version, policy.Settings{SessionMinutes: &minutes})
+			if err != nil {
+				t.Fatal(err)
+			}
+			version = p.Version
+		}
+		longest(60)
+		id, _ := w.session(t, relaytest.Controlling)
+		began := time.UnixMilli(w.row(t, id, "there", func(*orielv1.JournalEntry) bool { return true }).GetStartedAt())
+		ends := func(minutes int) {
+			t.Helper()
+			if r := w.renewed(t, w.agent, id); !time.UnixMilli(r.GetEndsAt()).Equal(began.Add(time.Duration(minutes) * time.Minute)) {
+				t.Errorf("until %v, want %d minutes after %v", time.UnixMilli(r.GetEndsAt()), minutes, began)
+			}
+		}
+		ends(60)
+		for _, minutes := range []int{120, 30} {
+			longest(minutes)
+			ends(minutes)
+		}
+		later.Store(int64(time.Until(began.Add(30*time.Minute)) - 300*time.Millisecond))
+		w.tabs.Access.Announce(access.Change{PersonID: "somebody else"})
+		w.agent.EndSession(id)
+		w.row(t, id, "ended", endedBy(orielv1.EndReason_END_REASON_TIME_UP))
+	})
 }
 
 // Rule: who opens a session needs, for each of its scopes, the permission that the scope is about, and none else.

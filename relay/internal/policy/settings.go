@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/netip"
 	"slices"
+	"time"
 
 	"oriel/protocol/hours"
 	orielv1 "oriel/protocol/oriel/v1"
@@ -32,6 +33,15 @@ type Settings struct {
 	AllowedAddresses  []string `json:"allowed_addresses,omitzero" nullable:"false" maxItems:"64" doc:"Networks from which members may be signed in, as in 192.0.2.0/24 or 2001:db8::/32. Empty: all."`
 	SignInIdleMinutes *int     `json:"sign_in_idle_minutes,omitempty" minimum:"5" maximum:"43200" doc:"A sign-in ends when it was not used for so long. It cannot be longer than the relay's own."`
 	SignInHours       *int     `json:"sign_in_hours,omitempty" minimum:"1" maximum:"8760" doc:"A sign-in ends after so long in any case. It cannot be longer than the relay's own."`
+}
+
+// SessionEnd is when a session that began then, in Unix milliseconds, ends at the latest;
+// zero: nothing is said of that.
+func (s *Settings) SessionEnd(began int64) time.Time {
+	if s.SessionMinutes == nil {
+		return time.Time{}
+	}
+	return time.UnixMilli(began).Add(time.Duration(*s.SessionMinutes) * time.Minute)
 }
 
 // setting is one of Settings.
