@@ -93,6 +93,9 @@ var errUnchanged = errors.New("nothing changes")
 // no error of change.
 func (s *database) change(ctx context.Context, o OrganizationID, e Entry, fn func(ctx context.Context, tx bun.Tx, e *Entry) error) error {
 	e.Organization = o
+	if s.db.scope == noOrganization { // the entry is a row of an organization
+		s = s.within(o)
+	}
 	err := s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		if err := fn(ctx, tx, &e); err != nil {
 			return err
@@ -117,6 +120,9 @@ func (s *database) change(ctx context.Context, o OrganizationID, e Entry, fn fun
 // entry it is one trip to the database.
 func (s *database) changeAtOnce(ctx context.Context, o OrganizationID, e Entry, text string) error {
 	e.Organization = o
+	if s.db.scope == noOrganization {
+		s = s.within(o)
+	}
 	entry, err := s.recording(e)
 	if err != nil {
 		return err
@@ -135,7 +141,7 @@ func (s *database) together(ctx context.Context, text string) error {
 		_, err := s.db.ExecContext(ctx, text)
 		return err
 	}
-	conn, err := s.db.Conn(ctx)
+	conn, err := s.pool.Conn(ctx)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,9 @@ import (
 	"github.com/uptrace/bun/migrate"
 )
 
+// all is the database of every organization.
+func (s *Store) all() scoped { return s.wholeRelay("tests").db }
+
 // Tables that are not the migrations' own.
 func (s *Store) Tables(t *testing.T) []string {
 	q := `SELECT name FROM sqlite_master WHERE type = 'table'`
@@ -18,7 +21,7 @@ func (s *Store) Tables(t *testing.T) []string {
 		q = `SELECT tablename FROM pg_tables WHERE schemaname = current_schema()`
 	}
 	var all, left []string
-	if err := s.db.NewRaw(q).Scan(t.Context(), &all); err != nil {
+	if err := s.all().NewRaw(q).Scan(t.Context(), &all); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range all {
@@ -31,7 +34,7 @@ func (s *Store) Tables(t *testing.T) []string {
 
 // MarkApplied pretends that a migration of that name has run.
 func (s *Store) MarkApplied(t *testing.T, name string) {
-	m, err := s.migrator()
+	m, err := s.migrator(s.pool)
 	if err == nil {
 		err = m.MarkApplied(t.Context(), &migrate.Migration{Name: name, GroupID: 99})
 	}
@@ -43,7 +46,7 @@ func (s *Store) MarkApplied(t *testing.T, name string) {
 // Unmigrate has a migration never have run; it had made that table.
 func (s *Store) Unmigrate(t *testing.T, name, table string) {
 	for _, q := range []*bun.RawQuery{
-		s.db.NewRaw("DROP TABLE ?", bun.Ident(table)), s.db.NewRaw("DELETE FROM schema_migrations WHERE name = ?", name)} {
+		s.all().NewRaw("DROP TABLE ?", bun.Ident(table)), s.all().NewRaw("DELETE FROM schema_migrations WHERE name = ?", name)} {
 		if _, err := q.Exec(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -52,14 +55,14 @@ func (s *Store) Unmigrate(t *testing.T, name, table string) {
 
 // AddAnswers keeps many at once.
 func (s *Store) AddAnswers(t *testing.T, all []IdempotencyKey) {
-	if _, err := s.db.NewInsert().Model(&all).Exec(t.Context()); err != nil {
+	if _, err := s.all().NewInsert().Model(&all).Exec(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // AddOrganization makes another organization.
 func (s *Store) AddOrganization(t *testing.T, id OrganizationID) {
-	_, err := s.db.NewRaw("INSERT INTO organizations (id, name, code, created_at) VALUES (?, ?, ?, 1)", id, string(id), string(id)).Exec(t.Context())
+	_, err := s.all().NewRaw("INSERT INTO organizations (id, name, code, created_at) VALUES (?, ?, ?, 1)", id, string(id), string(id)).Exec(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +78,7 @@ func (s *Store) Owned(t *testing.T, id OrganizationID) (owned map[string]string,
 			q = `SELECT count(*) FROM pg_attribute WHERE attrelid = CAST(? AS regclass) AND attname = 'organization' AND NOT attisdropped`
 		}
 		var has int
-		if err := s.db.NewRaw(q, table).Scan(t.Context(), &has); err != nil {
+		if err := s.all().NewRaw(q, table).Scan(t.Context(), &has); err != nil {
 			t.Fatal(err)
 		}
 		if has == 0 {
@@ -83,7 +86,7 @@ func (s *Store) Owned(t *testing.T, id OrganizationID) (owned map[string]string,
 			continue
 		}
 		var rows []map[string]any
-		if err := s.db.NewRaw("SELECT * FROM ? WHERE organization = ? ORDER BY 1", bun.Ident(table), id).Scan(t.Context(), &rows); err != nil {
+		if err := s.all().NewRaw("SELECT * FROM ? WHERE organization = ? ORDER BY 1", bun.Ident(table), id).Scan(t.Context(), &rows); err != nil {
 			t.Fatal(err)
 		}
 		owned[table] = fmt.Sprintf("%v", rows)
@@ -96,7 +99,7 @@ func (s *Store) Everything(t *testing.T) map[string]string {
 	all := map[string]string{}
 	for _, table := range s.Tables(t) {
 		var rows []map[string]any
-		if err := s.db.NewRaw("SELECT * FROM ?", bun.Ident(table)).Scan(t.Context(), &rows); err != nil {
+		if err := s.all().NewRaw("SELECT * FROM ?", bun.Ident(table)).Scan(t.Context(), &rows); err != nil {
 			t.Fatal(err)
 		}
 		lines := make([]string, len(rows))
@@ -111,7 +114,7 @@ func (s *Store) Everything(t *testing.T) map[string]string {
 
 // Empty removes all rows but the organizations'.
 func (s *Store) Empty(t *testing.T) {
-	err := s.tx(t.Context(), func(ctx context.Context, tx bun.Tx) error {
+	err := s.wholeRelay("tests").tx(t.Context(), func(ctx context.Context, tx bun.Tx) error {
 		if s.kind == SQLite {
 			if _, err := tx.ExecContext(ctx, "PRAGMA defer_foreign_keys = ON"); err != nil {
 				return err
@@ -139,7 +142,7 @@ func (s *Store) Empty(t *testing.T) {
 // Break has every change of a row of these tables fail until mend is called.
 func (s *Store) Break(t *testing.T, tables ...string) (mend func()) {
 	run := func(text string, args ...any) {
-		if _, err := s.db.NewRaw(text, args...).Exec(t.Context()); err != nil {
+		if _, err := s.all().NewRaw(text, args...).Exec(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -194,7 +197,7 @@ func (s *Store) MigrateTo(t *testing.T, name string) error {
 				}
 			}
 		}
-		_, err = s.migratorOf(known).Migrate(t.Context())
+		_, err = s.migratorOf(all.DB(), known).Migrate(t.Context())
 		return err
 	})
 }
@@ -211,13 +214,13 @@ func (s *Store) PendingOf(t *testing.T, name string) (int, error) {
 			known.Add(m)
 		}
 	}
-	return pending(t.Context(), s.migratorOf(known))
+	return pending(t.Context(), s.migratorOf(s.pool, known))
 }
 
 // Load puts rows into an empty database, whatever they refer to.
 func (s *Store) Load(t *testing.T, rows map[string][]map[string]any) {
 	s.Empty(t)
-	err := s.tx(t.Context(), func(ctx context.Context, tx bun.Tx) error {
+	err := s.wholeRelay("tests").tx(t.Context(), func(ctx context.Context, tx bun.Tx) error {
 		off := "PRAGMA defer_foreign_keys = ON"
 		if s.kind == PostgreSQL {
 			off = "SET LOCAL session_replication_role = replica"
@@ -245,12 +248,12 @@ func (s *Store) Load(t *testing.T, rows map[string][]map[string]any) {
 
 // Unchain has the migration that chains the audit never have run.
 func (s *Store) Unchain(t *testing.T) {
-	m, err := s.migrator()
+	m, err := s.migrator(s.pool)
 	if err == nil {
 		err = chaining.Down(t.Context(), m, nil)
 	}
 	if err == nil {
-		_, err = s.db.NewRaw("DELETE FROM schema_migrations WHERE name = ?", chaining.Name).Exec(t.Context())
+		_, err = s.all().NewRaw("DELETE FROM schema_migrations WHERE name = ?", chaining.Name).Exec(t.Context())
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -259,7 +262,7 @@ func (s *Store) Unchain(t *testing.T) {
 
 // Run runs a statement.
 func (s *Store) Run(t *testing.T, text string, args ...any) {
-	if _, err := s.db.NewRaw(text, args...).Exec(t.Context()); err != nil {
+	if _, err := s.all().NewRaw(text, args...).Exec(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -65,7 +65,9 @@ func (s *Store) People() People { return People{s.database} }
 func (s *Store) Organizations() Organizations { return Organizations{s.database} }
 
 // SignIns of all people.
-func (s *Store) SignIns() SignIns { return SignIns{s.database} }
+func (s *Store) SignIns() SignIns {
+	return SignIns{s.wholeRelay("a sign-in is found by its token or its person, and says itself of which organization it is")}
+}
 
 // Tries of all subjects.
 func (s *Store) Tries() Tries { return Tries{s.database} }
@@ -74,63 +76,71 @@ func (s *Store) Tries() Tries { return Tries{s.database} }
 func (s *Store) Secrets() Secrets { return Secrets{s.database} }
 
 // Nodes of this relay.
-func (s *Store) Nodes() Nodes { return Nodes{s.database} }
+func (s *Store) Nodes() Nodes {
+	return Nodes{s.wholeRelay("a node holds the connections of computers of all organizations")}
+}
 
 // Agents of all organizations.
-func (s *Store) Agents() Agents { return Agents{s.database} }
+func (s *Store) Agents() Agents {
+	return Agents{s.wholeRelay("a key or a token says whose it is once its row is found")}
+}
 
 // Upkeep of all organizations.
-func (s *Store) Upkeep() Upkeep { return Upkeep{s.database} }
+func (s *Store) Upkeep() Upkeep {
+	return Upkeep{s.wholeRelay("it looks after all organizations at once")}
+}
 
 // Outbox of this relay.
-func (s *Store) Outbox() Outbox { return Outbox{s.database} }
+func (s *Store) Outbox() Outbox {
+	return Outbox{s.wholeRelay("one queue sends the mails of all organizations")}
+}
 
 // Computers of an organization.
-func (s *Store) Computers(o OrganizationID) Computers { return Computers{owned{s.database, o}} }
+func (s *Store) Computers(o OrganizationID) Computers { return Computers{s.owned(o)} }
 
 // Tokens of an organization.
-func (s *Store) Tokens(o OrganizationID) Tokens { return Tokens{owned{s.database, o}} }
+func (s *Store) Tokens(o OrganizationID) Tokens { return Tokens{s.owned(o)} }
 
 // Waiting computers of an organization.
-func (s *Store) Waiting(o OrganizationID) Waiting { return Waiting{owned{s.database, o}} }
+func (s *Store) Waiting(o OrganizationID) Waiting { return Waiting{s.owned(o)} }
 
 // Audit of an organization.
-func (s *Store) Audit(o OrganizationID) Audit { return Audit{owned{s.database, o}} }
+func (s *Store) Audit(o OrganizationID) Audit { return Audit{s.owned(o)} }
 
 // Answers of an organization.
-func (s *Store) Answers(o OrganizationID) Answers { return Answers{owned{s.database, o}} }
+func (s *Store) Answers(o OrganizationID) Answers { return Answers{s.owned(o)} }
 
 // Mails of an organization.
-func (s *Store) Mails(o OrganizationID) Mails { return Mails{owned{s.database, o}} }
+func (s *Store) Mails(o OrganizationID) Mails { return Mails{s.owned(o)} }
 
 // Sessions of an organization.
-func (s *Store) Sessions(o OrganizationID) Sessions { return Sessions{owned{s.database, o}} }
+func (s *Store) Sessions(o OrganizationID) Sessions { return Sessions{s.owned(o)} }
 
 // Members of an organization.
-func (s *Store) Members(o OrganizationID) Members { return Members{owned{s.database, o}} }
+func (s *Store) Members(o OrganizationID) Members { return Members{s.owned(o)} }
 
 // MemberInvitations of an organization.
 func (s *Store) MemberInvitations(o OrganizationID) MemberInvitations {
-	return MemberInvitations{owned{s.database, o}}
+	return MemberInvitations{s.owned(o)}
 }
 
 // Roles of an organization.
-func (s *Store) Roles(o OrganizationID) Roles { return Roles{owned{s.database, o}} }
+func (s *Store) Roles(o OrganizationID) Roles { return Roles{s.owned(o)} }
 
 // Teams of an organization.
-func (s *Store) Teams(o OrganizationID) Teams { return Teams{owned{s.database, o}} }
+func (s *Store) Teams(o OrganizationID) Teams { return Teams{s.owned(o)} }
 
 // Groups of an organization.
-func (s *Store) Groups(o OrganizationID) Groups { return Groups{owned{s.database, o}} }
+func (s *Store) Groups(o OrganizationID) Groups { return Groups{s.owned(o)} }
 
 // Grants of an organization.
-func (s *Store) Grants(o OrganizationID) Grants { return Grants{owned{s.database, o}} }
+func (s *Store) Grants(o OrganizationID) Grants { return Grants{s.owned(o)} }
 
 // Approvals of an organization.
-func (s *Store) Approvals(o OrganizationID) Approvals { return Approvals{owned{s.database, o}} }
+func (s *Store) Approvals(o OrganizationID) Approvals { return Approvals{s.owned(o)} }
 
 // Policies of an organization.
-func (s *Store) Policies(o OrganizationID) Policies { return Policies{owned{s.database, o}} }
+func (s *Store) Policies(o OrganizationID) Policies { return Policies{s.owned(o)} }
 
 // Keys of an organization.
-func (s *Store) Keys(o OrganizationID) Keys { return Keys{owned{s.database, o}} }
+func (s *Store) Keys(o OrganizationID) Keys { return Keys{s.owned(o)} }

@@ -52,10 +52,11 @@ func (s *database) addIdentifier(ctx context.Context, tx bun.Tx, id Identifier) 
 	if err := id.bounded(); err != nil {
 		return err
 	}
-	if _, err := tx.NewInsert().Model(&id).Exec(ctx); err != nil {
+	all := s.wholeRelay("an e-mail address is of no organization, and a person's are counted in all").db.on(tx)
+	if _, err := tx.NewInsert().Conn(all).Model(&id).Exec(ctx); err != nil {
 		return err
 	}
-	n, err := tx.NewSelect().Model((*Identifier)(nil)).Where("person_id = ?", id.PersonID).Count(ctx)
+	n, err := tx.NewSelect().Conn(all).Model((*Identifier)(nil)).Where("person_id = ?", id.PersonID).Count(ctx)
 	return limit(n, MaxIdentifiers, err)
 }
 
@@ -63,7 +64,7 @@ func (s *database) addIdentifier(ctx context.Context, tx bun.Tx, id Identifier) 
 // e-mail address is empty. Errors: ErrNotFound.
 func (s People) ByIdentifier(ctx context.Context, kind string, o OrganizationID, key string) (Person, error) {
 	var p Person
-	err := s.db.NewSelect().Model(&p).Join("JOIN identifiers AS i ON i.person_id = p.id").
+	err := s.wholeRelay("who signs in is known before their organization is").db.NewSelect().Model(&p).Join("JOIN identifiers AS i ON i.person_id = p.id").
 		Where(`i.kind = ? AND i.organization = ? AND i."key" = ?`, kind, o, key).Scan(ctx)
 	return p, mapped(err)
 }
@@ -86,7 +87,7 @@ func (s People) Logins(ctx context.Context, o OrganizationID, keys ...LoginKey) 
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	q := s.db.NewSelect().TableExpr("identifiers AS i").Join("JOIN people AS p ON p.id = i.person_id").
+	q := s.wholeRelay("who signs in is known before their organization is").db.NewSelect().TableExpr("identifiers AS i").Join("JOIN people AS p ON p.id = i.person_id").
 		Join("LEFT JOIN organizations AS o ON o.id = i.organization").
 		ColumnExpr("COALESCE(o.name, '') AS organization_name, COALESCE(o.code, '') AS organization_code").
 		OrderExpr("LOWER(o.name), i.organization, i.kind").Limit(MaxLogins)
@@ -111,7 +112,8 @@ func (s People) Logins(ctx context.Context, o OrganizationID, keys ...LoginKey) 
 // Identifiers are all of a person's, the oldest first.
 func (s People) Identifiers(ctx context.Context, person string) ([]Identifier, error) {
 	var all []Identifier
-	return all, mapped(s.db.NewSelect().Model(&all).Where("person_id = ?", person).Order("created_at", "kind", "organization", "key").Scan(ctx))
+	whole := s.wholeRelay("a person has identifiers in several organizations")
+	return all, mapped(whole.db.NewSelect().Model(&all).Where("person_id = ?", person).Order("created_at", "kind", "organization", "key").Scan(ctx))
 }
 
 // AddIdentifier gives a person one more. Errors: ErrConflict when it is taken or the
@@ -130,7 +132,7 @@ func (s People) AddIdentifier(ctx context.Context, by Entry, id Identifier) erro
 
 // RemoveIdentifier takes one of a person's away. Errors: ErrNotFound.
 func (s People) RemoveIdentifier(ctx context.Context, by Entry, id Identifier) error {
-	return s.change(ctx, id.of(by), by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
+	return s.wholeRelay("an e-mail address is of no organization").change(ctx, id.of(by), by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
 		return changed(tx.NewDelete().Model((*Identifier)(nil)).Where(`person_id = ? AND kind = ? AND organization = ? AND "key" = ?`,
 			id.PersonID, id.Kind, id.Organization, id.Key).Exec(ctx))
 	})
@@ -138,7 +140,7 @@ func (s People) RemoveIdentifier(ctx context.Context, by Entry, id Identifier) e
 
 // VerifyIdentifier notes that one of a person's is theirs. Errors: ErrNotFound.
 func (s People) VerifyIdentifier(ctx context.Context, by Entry, id Identifier, now int64) error {
-	return s.change(ctx, id.of(by), by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
+	return s.wholeRelay("an e-mail address is of no organization").change(ctx, id.of(by), by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
 		return changed(tx.NewUpdate().Model((*Identifier)(nil)).Set("verified_at = ?", now).
 			Where(`person_id = ? AND kind = ? AND organization = ? AND "key" = ?`, id.PersonID, id.Kind, id.Organization, id.Key).Exec(ctx))
 	})

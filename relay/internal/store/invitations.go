@@ -76,7 +76,8 @@ func (s MemberInvitations) Revoke(ctx context.Context, by Entry, id string) erro
 // organization. Errors: ErrNotFound.
 func (s People) Invitation(ctx context.Context, hash []byte, now int64) (MemberInvitation, error) {
 	var i MemberInvitation
-	return i, mapped(s.db.NewSelect().Model(&i).Where("token_hash = ? AND expires_at > ?", hash, now).Scan(ctx))
+	whole := s.wholeRelay("a token says whose it is once its row is found")
+	return i, mapped(whole.db.NewSelect().Model(&i).Where("token_hash = ? AND expires_at > ?", hash, now).Scan(ctx))
 }
 
 // TakeUp uses an invitation up and makes a member of a person who is there. Errors:

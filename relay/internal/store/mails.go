@@ -70,16 +70,18 @@ func (s *database) queueing(m Mail) (string, error) {
 	row := f.FormatQuery("INSERT INTO mails (id, organization, recipient, kind, language, data, sealed_by, state, attempts, next_at, holder, "+
 		"held_until, last_error, created_at, sent_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, '', 0, '', ?, 0)",
 		m.ID, m.Organization, m.Recipient, m.Kind, m.Language, m.Data, m.SealedBy, m.State, m.NextAt, m.CreatedAt)
+	var bounds []string
 	for _, bound := range []struct{ where, sentence string }{
 		{f.FormatQuery("SELECT count(*) > ? FROM mails WHERE LOWER(recipient) = LOWER(?) AND created_at > ?",
 			MaxMailsRecipient, m.Recipient, m.CreatedAt-MailsRecipientIn.Milliseconds()), "too many mails were made for this address within an hour"},
 		{f.FormatQuery("SELECT count(*) > ? FROM mails WHERE organization = ? AND state = ?",
 			MaxMailsQueued, m.Organization, MailQueued), "too many mails of this organization wait"},
 	} {
-		row += f.FormatQuery("; UPDATE mails SET state = ?, data = ?, last_error = ? WHERE id = ? AND state = ? AND (", MailFailed, []byte{}, bound.sentence, m.ID, MailQueued) +
-			bound.where + ")"
+		bounds = append(bounds, f.FormatQuery("UPDATE mails SET state = ?, data = ?, last_error = ? WHERE id = ? AND state = ? AND (", MailFailed, []byte{}, bound.sentence, m.ID, MailQueued)+
+			bound.where+")")
 	}
-	return row, nil
+	all := s.wholeRelay("a recipient's mails are counted in all organizations").db
+	return row + "; " + all.text(strings.Join(bounds, "; "), s.db.scope), nil
 }
 
 // OnMail has fn called after each commit that queued a mail. It must not block.

@@ -134,7 +134,8 @@ func (s Members) add(ctx context.Context, tx bun.Tx, m Member) error {
 	if _, err := tx.NewInsert().Model(&m).Exec(ctx); err != nil {
 		return err
 	}
-	n, err := tx.NewSelect().Model((*Member)(nil)).Where("person_id = ?", m.PersonID).Count(ctx)
+	all := s.wholeRelay("a person's memberships are counted in all organizations").db.on(tx)
+	n, err := tx.NewSelect().Conn(all).Model((*Member)(nil)).Where("person_id = ?", m.PersonID).Count(ctx)
 	return limit(n, MaxMemberships, err)
 }
 

@@ -38,20 +38,20 @@ func migrations() (*migrate.Migrations, error) {
 	return all, nil
 }
 
-func (s *Store) migrator() (*migrate.Migrator, error) {
+func (s *Store) migrator(db *bun.DB) (*migrate.Migrator, error) {
 	ms, err := migrations()
 	if err != nil {
 		return nil, err
 	}
-	return s.migratorOf(ms), nil
+	return s.migratorOf(db, ms), nil
 }
 
-func (s *Store) migratorOf(ms *migrate.Migrations) *migrate.Migrator {
+func (s *Store) migratorOf(db *bun.DB, ms *migrate.Migrations) *migrate.Migrator {
 	types := map[string]string{"Bytes": "BLOB"}
 	if s.kind == PostgreSQL {
 		types["Bytes"] = "BYTEA"
 	}
-	return migrate.NewMigrator(s.db, ms,
+	return migrate.NewMigrator(db, ms,
 		migrate.WithTableName("schema_migrations"),
 		migrate.WithLocksTableName("schema_locks"),
 		migrate.WithMarkAppliedOnSuccess(true),
@@ -85,7 +85,7 @@ func (s *Store) Rollback(ctx context.Context) error {
 // Pending is how many migrations the database lacks; -1 when it was never
 // migrated at all. Errors: ErrNewerSchema.
 func (s *Store) Pending(ctx context.Context) (int, error) {
-	m, err := s.migrator()
+	m, err := s.migrator(s.pool)
 	if err != nil {
 		return 0, err
 	}
@@ -127,14 +127,19 @@ func pending(ctx context.Context, m *migrate.Migrator) (int, error) {
 // migrating runs fn with the migration tables in place and no other node
 // migrating.
 func (s *Store) migrating(ctx context.Context, fn func(*migrate.Migrator) error) error {
-	m, err := s.migrator()
+	db := s.pool
+	if s.kind == PostgreSQL { // a migration is of the rows of all organizations
+		db = bun.NewDB(sql.OpenDB(securing{s.connector, allOrganizations}), s.pool.Dialect())
+		defer db.Close()
+	}
+	m, err := s.migrator(db)
 	if err != nil {
 		return err
 	}
 	if s.kind == PostgreSQL {
 		// The lock belongs to this connection, so that it goes with a node that dies.
 		var conn bun.Conn
-		if conn, err = s.db.Conn(ctx); err != nil {
+		if conn, err = db.Conn(ctx); err != nil {
 			return err
 		}
 		defer conn.Close()

@@ -35,6 +35,8 @@ type owned struct {
 	organization OrganizationID
 }
 
+func (e *engine) owned(o OrganizationID) owned { return owned{e.within(o), o} }
+
 // ours is the condition that every query of an organization's rows has.
 const ours = "?TableAlias.organization = ?"
 
@@ -143,7 +145,8 @@ func (s Organizations) Create(ctx context.Context, by Entry, o Organization, own
 	if o.Settings == "" {
 		o.Settings = "{}"
 	}
-	return s.change(ctx, by.of(), by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
+	whole := s.wholeRelay("the audit of one organization records that there is another")
+	return whole.change(ctx, by.of(), by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
 		if _, err := tx.NewInsert().Model(&o).Exec(ctx); err != nil {
 			return err
 		}

@@ -10,7 +10,9 @@ import (
 
 // HasOwner reports whether the relay has an owner yet: an active one of the first
 // organization.
-func (s People) HasOwner(ctx context.Context) (bool, error) { return s.hasOwner(ctx, s.db) }
+func (s People) HasOwner(ctx context.Context) (bool, error) {
+	return s.hasOwner(ctx, s.within(FirstOrganization).db)
+}
 
 func (s *database) hasOwner(ctx context.Context, db bun.IDB) (bool, error) {
 	found, err := owned{s, FirstOrganization}.owners(db).Exists(ctx)
@@ -81,7 +83,8 @@ func (s People) CheckRecoveryToken(ctx context.Context, hash []byte, now int64) 
 // password and ends all their sign-ins, all or nothing. It returns the owner
 // and the sign-ins that ended. Errors as CheckRecoveryToken.
 func (s People) Recover(ctx context.Context, by Entry, hash []byte, now int64, passwordHash string) (p Person, ended []string, err error) {
-	err = s.change(ctx, FirstOrganization, by, func(ctx context.Context, tx bun.Tx, by *Entry) error {
+	whole := s.wholeRelay("another password ends a person's sign-ins to all organizations")
+	err = whole.change(ctx, FirstOrganization, by, func(ctx context.Context, tx bun.Tx, by *Entry) error {
 		if err := changed(tx.NewDelete().Model((*oneTimeToken)(nil)).
 			Where("kind = ? AND token_hash = ? AND expires_at > ?", recoveryToken, hash, now).Exec(ctx)); err != nil {
 			return err
@@ -105,7 +108,7 @@ func (s People) Recover(ctx context.Context, by Entry, hash []byte, now int64, p
 // that no password is hashed for a token that is no good. Errors: ErrNotFound
 // for a wrong, used or expired token, ErrConflict when there is an owner.
 func (s People) CheckOwnerToken(ctx context.Context, hash []byte, now int64) error {
-	if found, err := s.hasOwner(ctx, s.db); err != nil || found {
+	if found, err := s.HasOwner(ctx); err != nil || found {
 		return conflictIf(found, err)
 	}
 	found, err := s.db.NewSelect().Model((*oneTimeToken)(nil)).

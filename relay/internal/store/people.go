@@ -114,7 +114,8 @@ func (s People) Delete(ctx context.Context, by Entry, person string) (ended []st
 // ofPerson is change of a person as a whole: each organization that the person owns
 // keeps an owner.
 func (s People) ofPerson(ctx context.Context, by Entry, person string, fn func(ctx context.Context, tx bun.Tx) error) error {
-	return s.change(ctx, by.of(), by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
+	whole := s.wholeRelay("a person is changed in all organizations of theirs")
+	return whole.change(ctx, by.of(), by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
 		var in []OrganizationID
 		err := tx.NewSelect().Model((*Member)(nil)).Column("organization").Where("person_id = ?", person).Scan(ctx, &in)
 		if err == nil && len(in) > 0 {
@@ -160,7 +161,7 @@ type Membership struct {
 // Memberships are all of a person's, by the organizations' names.
 func (s People) Memberships(ctx context.Context, person string) ([]Membership, error) {
 	var all []Membership
-	err := s.db.NewSelect().TableExpr("members AS m").Join("JOIN organizations AS o ON o.id = m.organization").
+	err := s.wholeRelay("a person is a member of several organizations").db.NewSelect().TableExpr("members AS m").Join("JOIN organizations AS o ON o.id = m.organization").
 		ColumnExpr("m.organization, o.name, o.code, m.role, m.state, m.created_at").
 		Where("m.person_id = ?", person).OrderExpr("LOWER(o.name), o.id").Limit(MaxMemberships).Scan(ctx, &all)
 	return all, mapped(err)

@@ -84,7 +84,8 @@ func (s Secrets) Rotate(ctx context.Context, by Entry, name string, old, next []
 			Set("created_at = ?", r.At).Where("name = ?", name).Exec(ctx); err != nil {
 			return err
 		}
-		if _, err := tx.NewUpdate().Model((*EnrollmentToken)(nil)).Set("revoked_at = ?", r.At).
+		all := s.wholeRelay("the tokens of all organizations name the relay's key").db.on(tx)
+		if _, err := tx.NewUpdate().Conn(all).Model((*EnrollmentToken)(nil)).Set("revoked_at = ?", r.At).
 			Where("revoked_at = 0 AND uses_left > 0").Exec(ctx); err != nil {
 			return err
 		}

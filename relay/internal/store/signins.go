@@ -122,7 +122,8 @@ func (s SignIns) End(ctx context.Context, by Entry, person, id string) error {
 // SetPassword gives a person another password and ends all sign-ins of theirs
 // but one, both or neither. It returns those that ended. Errors: ErrNotFound.
 func (s People) SetPassword(ctx context.Context, by Entry, person, passwordHash, except string) (ended []string, err error) {
-	err = s.change(ctx, by.of(), by, func(ctx context.Context, tx bun.Tx, by *Entry) error {
+	whole := s.wholeRelay("another password ends a person's sign-ins to all organizations")
+	err = whole.change(ctx, by.of(), by, func(ctx context.Context, tx bun.Tx, by *Entry) error {
 		ended, err = setPassword(ctx, tx, person, passwordHash, except)
 		*by = by.With("sign_ins_ended", strconv.Itoa(len(ended)))
 		return err

@@ -95,10 +95,12 @@ type Options struct {
 // from any goroutine.
 type Store struct{ *database }
 
-// database is what all handles share.
-type database struct {
-	db   *bun.DB
-	kind Kind
+// engine is what all handles share.
+type engine struct {
+	pool *bun.DB
+	// Connects to PostgreSQL; nil on SQLite.
+	connector driver.Connector
+	kind      Kind
 
 	// One writer at a time on SQLite, in order and with the caller's deadline,
 	// instead of leaving it to SQLite's sleeping retries. nil on PostgreSQL.
@@ -123,24 +125,25 @@ func Open(ctx context.Context, address string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{&database{kind: kind}}
+	e := &engine{kind: kind}
 	if kind == SQLite {
-		err = s.openSQLite(rest)
+		err = e.openSQLite(rest)
 	} else {
-		err = s.openPostgreSQL(rest, o)
+		err = e.openPostgreSQL(rest, o)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	if o.Statement != nil {
-		s.db = s.db.WithQueryHook(statements(o.Statement))
+		e.pool = e.pool.WithQueryHook(statements(o.Statement))
 	}
+	s := &Store{e.in(noOrganization)}
 	timeout := o.Timeout
 	if timeout == 0 {
 		timeout = 10 * time.Second
 	}
 	first, cancel := context.WithTimeout(ctx, timeout)
-	err = s.db.PingContext(first)
+	err = s.pool.PingContext(first)
 	cancel()
 	if err == nil && !o.NoMigrate {
 		if err = s.Migrate(ctx); err == nil {
@@ -148,7 +151,7 @@ func Open(ctx context.Context, address string, o Options) (*Store, error) {
 		}
 	}
 	if err != nil {
-		_ = s.db.Close()
+		_ = s.pool.Close()
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	return s, nil
@@ -189,7 +192,7 @@ func ParseAddress(address string) (kind Kind, rest string, err error) {
 	return SQLite, path, nil
 }
 
-func (s *Store) openSQLite(path string) error {
+func (e *engine) openSQLite(path string) error {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return err
@@ -209,13 +212,13 @@ func (s *Store) openSQLite(path string) error {
 	db := sql.OpenDB(lasting("file:" + (&url.URL{Path: filepath.ToSlash(abs)}).EscapedPath() + "?" + q.Encode()))
 	db.SetMaxOpenConns(8)
 	db.SetMaxIdleConns(8)
-	s.writer = make(chan struct{}, 1)
-	s.log = newLogSync(abs + "-wal")
-	s.db = bun.NewDB(db, liteDialect{sqlitedialect.New()})
+	e.writer = make(chan struct{}, 1)
+	e.log = newLogSync(abs + "-wal")
+	e.pool = bun.NewDB(db, liteDialect{sqlitedialect.New()})
 	return nil
 }
 
-func (s *Store) openPostgreSQL(address string, o Options) error {
+func (e *engine) openPostgreSQL(address string, o Options) error {
 	c, err := pgx.ParseConfig(address)
 	if err != nil {
 		return err
@@ -226,7 +229,8 @@ func (s *Store) openPostgreSQL(address string, o Options) error {
 	if c.RuntimeParams["application_name"] == "" {
 		c.RuntimeParams["application_name"] = "oriel-relay"
 	}
-	db := stdlib.OpenDB(*c)
+	e.connector = stdlib.GetConnector(*c)
+	db := sql.OpenDB(securing{e.connector, noOrganization})
 	n := o.Connections
 	if n == 0 {
 		n = 20
@@ -234,12 +238,12 @@ func (s *Store) openPostgreSQL(address string, o Options) error {
 	db.SetMaxOpenConns(n)
 	db.SetMaxIdleConns(n)
 	db.SetConnMaxIdleTime(5 * time.Minute)
-	s.db = bun.NewDB(db, pgDialect{pgdialect.New()})
+	e.pool = bun.NewDB(db, pgDialect{pgdialect.New()})
 	return nil
 }
 
 // Close ends all connections.
-func (s *Store) Close() error { return s.db.Close() }
+func (s *Store) Close() error { return s.pool.Close() }
 
 // Kind of database this is.
 func (s *Store) Kind() Kind { return s.kind }
@@ -248,7 +252,7 @@ func (s *Store) Kind() Kind { return s.kind }
 func (s *Store) Shared() bool { return s.kind == PostgreSQL }
 
 // Ping asks the database for a sign of life.
-func (s *Store) Ping(ctx context.Context) error { return s.db.PingContext(ctx) }
+func (s *Store) Ping(ctx context.Context) error { return s.pool.PingContext(ctx) }
 
 // NewID makes an id.
 func NewID() string { return uuid.Must(uuid.NewV7()).String() }
