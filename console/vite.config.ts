@@ -14,8 +14,8 @@ const proxy = {
 };
 
 // The pages are loaded by a script (src/main.ts), and before them what begins a session
-// (src/core/boot/prestart.ts): the browser shall fetch all at once, and has the catalogue's words
-// for when they cannot be had.
+// (src/core/boot/prestart.ts): the browser shall fetch all at once, with all that those import
+// in turn, and has the catalogue's words for when they cannot be had.
 const words = JSON.parse(readFileSync(new URL('messages/en.json', import.meta.url), 'utf8')) as Record<
   string,
   string
@@ -27,17 +27,19 @@ const pages: Plugin = {
     handler(source, { bundle }) {
       const html = source.replace(/\{(\w+)\}/g, (all, name: string) => words[name] ?? all);
       const chunks = Object.values(bundle ?? {}).filter((c) => c.type === 'chunk');
-      const loaded = ['/src/core/boot/prestart.ts', '/src/app.ts'].flatMap((file) => {
-        const chunk = chunks.find((c) => c.facadeModuleId?.endsWith(file));
-        return [chunk?.fileName, ...(chunk?.imports ?? [])];
-      });
-      const tags = [...new Set(loaded)]
-        .filter((file) => file !== undefined && !chunks.find((c) => c.fileName === file)?.isEntry)
-        .map((file) => ({
-          tag: 'link',
-          attrs: { rel: 'modulepreload', crossorigin: true, href: `/${file}` },
-          injectTo: 'head' as const,
-        }));
+      const loaded = new Set<string>();
+      const load = (chunk?: (typeof chunks)[number]) => {
+        if (!chunk || chunk.isEntry || loaded.has(chunk.fileName)) return;
+        loaded.add(chunk.fileName);
+        for (const name of chunk.imports) load(chunks.find((c) => c.fileName === name));
+      };
+      for (const file of ['/src/core/boot/prestart.ts', '/src/app.ts'])
+        load(chunks.find((c) => c.facadeModuleId?.endsWith(file)));
+      const tags = [...loaded].map((file) => ({
+        tag: 'link',
+        attrs: { rel: 'modulepreload', crossorigin: true, href: `/${file}` },
+        injectTo: 'head' as const,
+      }));
       return { html, tags };
     },
   },
@@ -56,8 +58,10 @@ export default defineConfig({
     manifest: true,
     // One style sheet, of which the page knows before any script has run.
     cssCodeSplit: false,
-    // What several pages share goes into two files. By itself each word that two of them say
+    // What several pages share goes into few files. By itself each word that two of them say
     // would be a file of its own, which a new tab has to ask for (scripts/check-size.mjs).
+    // What a session begins with has a file that has nothing of the pages' in it: a new tab
+    // runs it before it offers.
     rolldownOptions: {
       output: {
         codeSplitting: {
@@ -65,8 +69,12 @@ export default defineConfig({
           groups: [
             { name: 'words', test: /\/src\/paraglide\//, minShareCount: 2 },
             { name: 'shared', test: /\/src\/(ui|state|i18n)\//, minShareCount: 2 },
+            {
+              name: 'core',
+              test: /\/src\/core\/(?!boot|viewer)|\/node_modules\/(@bufbuild|@noble\/hashes|openapi-fetch)\//,
+              minShareCount: 2,
+            },
             { name: 'libraries', test: /\/node_modules\//, minShareCount: 2 },
-            { name: 'core', test: /\/src\/core\/(?!boot|viewer)/, minShareCount: 2 },
           ],
         },
       },
