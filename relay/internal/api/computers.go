@@ -1,12 +1,16 @@
 package api
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/sanitize"
@@ -16,69 +20,80 @@ import (
 	"oriel/relay/internal/rights"
 )
 
-// Computer is one row of the list.
+// Computer is one row of the list, as a Computer of the wire has it: a field of that is
+// here without a word.
 type Computer struct {
-	ID            string     `json:"id"`
-	Name          string     `json:"name" doc:"The display name, else the host's."`
-	Status        string     `json:"status" enum:"online,in_session,offline,never_seen,blocked"`
-	HostName      string     `json:"host_name"`
-	OS            string     `json:"os" doc:"linux, windows, darwin"`
-	OSName        string     `json:"os_name"`
-	Arch          string     `json:"arch"`
-	User          string     `json:"user" doc:"Signed in at the screen; may be empty."`
-	Addresses     []string   `json:"addresses" nullable:"false" doc:"The computer's own."`
-	Address       string     `json:"address" doc:"As the relay sees it."`
-	AgentVersion  string     `json:"agent_version"`
-	Display       string     `json:"display" enum:"unknown,none,ready,demo"`
-	DisplayDetail string     `json:"display_detail" doc:"Why there is no display."`
-	Operators     []string   `json:"operators" nullable:"false" doc:"Names of those in session."`
-	MayControl    bool       `json:"may_control" doc:"The person who asks may type on it."`
-	AddedAt       time.Time  `json:"added_at"`
-	LastSeen      *time.Time `json:"last_seen,omitempty"`
-	PreviewAt     *time.Time `json:"preview_at,omitempty" doc:"When the preview was taken; absent: there is none."`
-	Twins         *Twins     `json:"twins,omitempty" doc:"Two machines that use this identity; nobody gets a session."`
-	SameMachineAs string     `json:"same_machine_as,omitempty" doc:"An older computer that is this machine, too."`
+	message *orielv1.Computer
+	said    json.RawMessage // before, instead of message (once); nil: not
 }
 
-// Twins are two machines that were connected with one identity at once.
-type Twins struct {
-	SeenAt   time.Time `json:"seen_at"`
-	Machines []Twin    `json:"machines" nullable:"false"`
-}
-
-// Twin is one of them.
-type Twin struct {
-	Mark     string `json:"mark" doc:"Names it to splitComputer."`
-	HostName string `json:"host_name"`
-	Address  string `json:"address" doc:"As the relay sees it."`
-	Renews   bool   `json:"renews" doc:"It makes an identity of its own when it connects next."`
-}
-
-func computerOf(c *orielv1.Computer) Computer {
-	s := c.GetSummary()
-	var twins *Twins
-	if t := c.GetTwins(); t != nil {
-		twins = &Twins{SeenAt: when(t.GetSeenAt())}
-		for _, m := range t.GetMachines() {
-			twins.Machines = append(twins.Machines, Twin{m.GetMark(), m.GetHostName(), m.GetAddress(), m.GetRenews()})
-		}
+// MarshalJSON is for huma.
+func (c Computer) MarshalJSON() ([]byte, error) {
+	if c.said != nil {
+		return c.said, nil
 	}
-	return Computer{
-		ID: c.GetId(), Name: c.GetName(), Status: word(c.GetStatus(), "STATUS_"), HostName: s.GetHostName(), OS: s.GetOs(),
-		OSName: s.GetOsName(), Arch: s.GetArch(), User: s.GetUser(), Addresses: list(s.GetAddresses()), Address: c.GetAddress(),
-		AgentVersion: c.GetAgentVersion(), Display: word(c.GetDisplay(), "DISPLAY_"), DisplayDetail: c.GetDisplayDetail(),
-		Operators: list(c.GetOperators()), AddedAt: when(c.GetAddedAt()), LastSeen: maybe(c.GetLastSeen()), PreviewAt: maybe(c.GetPreviewAt()),
-		Twins: twins, SameMachineAs: c.GetSameMachineAs(), MayControl: c.GetMayControl(),
-	}
+	return computerShape.encode(c.message.ProtoReflect())
 }
 
-// word is the name of an enum's value without its prefix: STATUS_IN_SESSION is in_session.
-func word(v interface{ String() string }, prefix string) string {
-	w := strings.ToLower(strings.TrimPrefix(v.String(), prefix))
-	if w == "unspecified" {
-		return "unknown"
-	}
-	return w
+// UnmarshalJSON takes what MarshalJSON wrote.
+func (c *Computer) UnmarshalJSON(b []byte) error {
+	c.said = bytes.Clone(b)
+	return nil
+}
+
+// Schema is for huma.
+func (Computer) Schema(r huma.Registry) *huma.Schema { return computerShape.schema(r) }
+
+func computerOf(c *orielv1.Computer) Computer { return Computer{message: c} }
+
+func descriptor(m proto.Message) protoreflect.MessageDescriptor { return m.ProtoReflect().Descriptor() }
+
+var computerShape = &shape{
+	name:    "Computer",
+	of:      descriptor(&orielv1.Computer{}),
+	without: []protoreflect.Name{"capabilities"}, // of its agent's protocol, which programs do not speak
+	always:  []protoreflect.Name{"added_at"},
+	absent:  []protoreflect.Name{"same_machine_as"},
+	times:   []protoreflect.Name{"last_seen"},
+	words:   map[protoreflect.Name]string{"status": "", "display": "unknown"},
+	beside:  map[protoreflect.Name]*shape{"summary": summaryShape},
+	within:  map[protoreflect.Name]*shape{"twins": twinsShape},
+	docs: map[protoreflect.Name]string{
+		"name":            "The display name, else the host's.",
+		"address":         "As the relay sees it.",
+		"display_detail":  "Why there is no display.",
+		"operators":       "Names of those in session.",
+		"may_control":     "The person who asks may type on it.",
+		"preview_at":      "When the preview was taken; absent: there is none.",
+		"twins":           "Two machines that use this identity; nobody gets a session.",
+		"same_machine_as": "An older computer that is this machine, too.",
+	},
+}
+
+// summaryShape is what of a machine stands in its row.
+var summaryShape = &shape{
+	of: descriptor(&orielv1.Summary{}),
+	docs: map[protoreflect.Name]string{
+		"os":        "linux, windows, darwin",
+		"user":      "Signed in at the screen; may be empty.",
+		"addresses": "The computer's own.",
+	},
+}
+
+// twinsShape is two machines that were connected with one identity at once.
+var twinsShape = &shape{
+	name:   "Twins",
+	of:     descriptor(&orielv1.Twins{}),
+	always: []protoreflect.Name{"seen_at"},
+	within: map[protoreflect.Name]*shape{"machines": {
+		name: "Twin",
+		of:   descriptor(&orielv1.Twins_Machine{}),
+		docs: map[protoreflect.Name]string{
+			"mark":    "Names it to splitComputer.",
+			"address": "As the relay sees it.",
+			"renews":  "It makes an identity of its own when it connects next.",
+		},
+	}},
 }
 
 func when(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
@@ -112,14 +127,15 @@ type computersIn struct {
 }
 
 var computerList = page.List[Computer]{
-	ID: func(c Computer) string { return c.ID },
+	ID: func(c Computer) string { return c.message.GetId() },
 	Keys: map[string]func(Computer) string{
-		"name":      func(c Computer) string { return strings.ToLower(c.Name) },
-		"added_at":  func(c Computer) string { return inTime(c.AddedAt) },
-		"last_seen": func(c Computer) string { return inTime(orNever(c.LastSeen)) },
+		"name":      func(c Computer) string { return strings.ToLower(c.message.GetName()) },
+		"added_at":  func(c Computer) string { return inTime(when(c.message.GetAddedAt())) },
+		"last_seen": func(c Computer) string { return inTime(orNever(maybe(c.message.GetLastSeen()))) },
 	},
 	Text: func(c Computer) []string {
-		return append([]string{c.Name, c.HostName, c.OSName, c.User, c.Address}, c.Addresses...)
+		s := c.message.GetSummary()
+		return append([]string{c.message.GetName(), s.GetHostName(), s.GetOsName(), s.GetUser(), c.message.GetAddress()}, s.GetAddresses()...)
 	},
 }
 
@@ -180,9 +196,9 @@ func (a *API) computer(ctx context.Context, id string) (Computer, error) {
 	if err != nil {
 		return Computer{}, err
 	}
-	out := computerOf(c)
-	out.MayControl = a.may(ctx, rights.Control, access.Computer(id))
-	return out, nil
+	c = proto.CloneOf(c) // others may have it, too
+	c.MayControl = a.may(ctx, rights.Control, access.Computer(id))
+	return computerOf(c), nil
 }
 
 func (a *API) listComputers(ctx context.Context, in *computersIn) (*listOut[Computer], error) {
@@ -201,9 +217,8 @@ func (a *API) listComputers(ctx context.Context, in *computersIn) (*listOut[Comp
 	}
 	var shown []Computer
 	for _, c := range all {
-		one := computerOf(c)
-		if in.Status == "" || one.Status == in.Status {
-			shown = append(shown, one)
+		if in.Status == "" || orielv1.Word(c.GetStatus()) == in.Status {
+			shown = append(shown, computerOf(c))
 		}
 	}
 	return answer(computerList, shown, in.request(in.Sort))
