@@ -21,7 +21,7 @@ help: ## say what there is (this)
 	@echo && echo 'Missing packages are installed as they are needed, and named.'
 
 .PHONY: run
-run: setup-run binaries ## relay and a demo computer on this machine, until Ctrl-C
+run: setup-run binaries ## relay, two demo computers and three people on this machine, until Ctrl-C
 	@node .ci/try.mjs
 
 .PHONY: test

@@ -1,10 +1,10 @@
-// `make run`: a relay on 127.0.0.1 and a demo computer enrolled in it, until
-// Ctrl-C or SIGTERM. What they keep is in ./data (ORIEL_DATA names another
-// folder); a second start goes on with it.
+// `make run`: a relay on 127.0.0.1, two demo computers enrolled in it and three people
+// (people.mjs), until Ctrl-C or SIGTERM. What they keep is in ./data (ORIEL_DATA names
+// another folder); a second start goes on with it.
 //
-// The demo computer is a real X display (Xvfb) with a window manager, a
-// terminal and a page to scroll, where those programs are installed; else the
-// agent draws a desktop itself.
+// One computer is a real X display (Xvfb) with a window manager, a terminal and a
+// page to scroll, where those programs are installed; the other's agent draws a
+// desktop itself, as both do elsewhere.
 //
 // Every program is started as the leader of its own process group and ended
 // with the whole group, last one first: nothing is left behind, and a Ctrl-C
@@ -14,11 +14,11 @@ import { randomBytes } from 'node:crypto';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { delimiter, join, resolve } from 'node:path';
+import { People } from './people.mjs';
 
 const root = resolve(import.meta.dirname ?? new URL('.', import.meta.url).pathname, '..');
 const data = resolve(process.env.ORIEL_DATA || join(root, 'data'));
 const relayData = join(data, 'relay');
-const agentData = join(data, 'demo-computer');
 const relay = join(root, 'build', 'oriel-relay');
 const agent = join(root, 'build', 'oriel-agent');
 
@@ -244,29 +244,35 @@ function html(text) {
 async function main() {
   mkdirSync(data, { recursive: true, mode: 0o700 });
   const { url, settings } = await startRelay();
+  const people = new People(url, join(data, 'people.json'));
+  await people.owner(ask(relay, ['owner', 'link'], settings).text);
   const env = await screen();
-
-  const token = enrolled() ? '' : enrollmentToken(settings);
-  const args = ['run', '--relay', url, '--data', agentData, ...(env ? ['--display', env.DISPLAY] : ['--demo'])];
-  start('agent', agent, args, { env: { ...env, ...(token && { ORIEL_TOKEN: token }) } });
-  await until('the demo computer enrolls', 30, enrolled);
+  const desk = await computer(url, settings, 'demo-computer', env ? ['--display', env.DISPLAY] : ['--demo'], env);
+  const lathe = await computer(url, settings, 'second-computer', ['--demo']);
   if (stopping) return;
+  await people.rest([
+    [desk, 'Front desk', 'Office'],
+    [lathe, 'Lathe', 'Workshop'],
+  ]);
 
-  const link = ask(relay, ['owner', 'link'], settings);
   console.log(`\n  Oriel runs at   ${url}\n`);
-  if (link.ok) console.log(`  Make yourself its owner, by this link that works once:\n\n    ${link.text}\n`);
-  console.log(`  The demo computer is in the list. Everything is kept in ${data}.`);
+  console.log(people.said || '  It has an owner already: sign in as you did before.\n');
+  console.log(`  Two demo computers are in the list. Everything is kept in ${data}.`);
   console.log('  Ctrl-C stops it all.\n');
 }
 
-// enrolled: whether the relay knows the demo computer already.
-function enrolled() {
-  const state = join(agentData, 'state.json');
-  return existsSync(state) && Boolean(JSON.parse(readFileSync(state, 'utf8')).computer_id);
+// computer starts an agent that keeps its things in a folder of data, enrolls it once,
+// and returns its id.
+async function computer(url, settings, folder, args, env = {}) {
+  const state = join(data, folder, 'state.json');
+  const id = () => existsSync(state) && JSON.parse(readFileSync(state, 'utf8')).computer_id;
+  const token = id() ? '' : enrollmentToken(settings, folder);
+  start(folder, agent, ['run', '--relay', url, '--data', join(data, folder), ...args], { env: { ...env, ...(token && { ORIEL_TOKEN: token }) } });
+  return until(`the ${folder} enrolls`, 30, id);
 }
 
-function enrollmentToken(settings) {
-  const made = ask(relay, ['token', 'create', '--note', 'demo computer', '--uses', '1'], settings);
+function enrollmentToken(settings, note) {
+  const made = ask(relay, ['token', 'create', '--note', note, '--uses', '1'], settings);
   if (!made.ok) throw new Error(`no enrollment token: ${made.error}`);
   return made.text;
 }

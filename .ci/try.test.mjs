@@ -1,7 +1,7 @@
 // Tests of `make run` itself: node --test .ci/try.test.mjs, after make build.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -46,7 +46,7 @@ async function begin(data, env = {}) {
     AbortSignal.timeout(90_000).addEventListener('abort', () => failed(new Error(`it does not start: ${one.said}`)));
   });
   one.url = /Oriel runs at\s+(\S+)/.exec(one.said)?.[1];
-  one.link = /(http\S+\/owner#\S+)/.exec(one.said)?.[1];
+  one.password = /with the password\s+(\S+)/.exec(one.said)?.[1];
   return one;
 }
 
@@ -73,34 +73,86 @@ async function call(one, method, path, body, cookie) {
   return { status: answer.status, cookie: answer.headers.get('set-cookie')?.split(';')[0], body: await answer.json().catch(() => null) };
 }
 
-const person = { name: 'Ada', email: 'ada@example.com', password: 'a long enough password' };
+// signIn is the cookie of one of the people, as the printed words say.
+async function signIn(one, login) {
+  assert.match(one.said, new RegExp(`${login}@example\\.com`));
+  const signed = await call(one, 'POST', '/api/v1/sign-in', { login: `${login}@example.com`, password: one.password });
+  assert.equal(signed.status, 200, JSON.stringify(signed.body));
+  return signed.cookie;
+}
 
-test('a screen to control, stopped without a trace, started again with the same data', async () => {
+// list is what the API shows somebody of one kind of thing.
+async function list(one, cookie, path) {
+  const answer = await call(one, 'GET', `/api/v1${path}`, null, cookie);
+  assert.equal(answer.status, 200, `${path}: ${JSON.stringify(answer.body)}`);
+  return answer.body.items;
+}
+
+const names = (items) => items.map((item) => item.name).sort();
+
+// Rule: `make run` shows an organization: three people who sign in as it prints, two groups with a computer each, a team, a
+// role and grants, and each of the three sees and may what the words beside them say.
+async function organization(one) {
+  const [ada, ben, cleo] = [await signIn(one, 'ada'), await signIn(one, 'ben'), await signIn(one, 'cleo')];
+  const computers = await list(one, ada, '/computers');
+  assert.deepEqual(names(computers), ['Front desk', 'Lathe']);
+  assert.deepEqual(names(await list(one, ben, '/computers')), ['Front desk']);
+  assert.deepEqual(names(await list(one, cleo, '/computers')), ['Front desk', 'Lathe']);
+  const groups = await list(one, ada, '/groups');
+  assert.deepEqual(names(groups), ['Office', 'Workshop']);
+  assert.deepEqual(groups.map((g) => g.computers), [1, 1]);
+  const people = await list(one, ada, '/people');
+  assert.deepEqual(people.map((p) => [p.name, p.role]).sort(), [['Ada', 'owner'], ['Ben', 'member'], ['Cleo', 'viewer']]);
+  assert.deepEqual(names(await list(one, ada, '/roles')).filter((name) => name === 'Apprentice'), ['Apprentice']);
+  assert.deepEqual((await list(one, ada, '/teams')).map((t) => [t.name, t.members]), [['Apprentices', 1]]);
+  assert.deepEqual((await list(one, ada, '/grants')).map((g) => [g.subject.name, g.object.name]).sort(), [['Apprentices', 'Workshop'], ['Ben', 'Office']]);
+  assert.deepEqual(names(await list(one, ada, '/me/organizations')), ['Example Works']);
+
+  const may = async (who, computer, what) => {
+    const person = people.find((p) => p.name === who).id;
+    const { id } = computers.find((c) => c.name === computer);
+    const why = await call(one, 'GET', `/api/v1/people/${person}/access?computer=${id}`, null, ada);
+    assert.equal(why.status, 200, JSON.stringify(why.body));
+    return why.body.allowed.includes(what);
+  };
+  assert.ok(await may('Ben', 'Front desk', 'control'));
+  assert.ok(!(await may('Ben', 'Lathe', 'see')));
+  assert.ok(await may('Cleo', 'Front desk', 'connect'));
+  assert.ok(!(await may('Cleo', 'Front desk', 'control')));
+  assert.ok(await may('Cleo', 'Lathe', 'control'));
+  return { ada, ids: computers.map((c) => c.id).sort() };
+}
+
+test('an organization and a screen to control, stopped without a trace, started again with the same data', async () => {
   const data = folder();
   const first = await begin(data);
   assert.ok(left(data).some((line) => line.includes('Xvfb')), 'there is a real display');
-  const token = new URL(first.link).hash.slice(1);
-  const made = await call(first, 'POST', '/api/v1/owner', { ...person, token });
-  assert.equal(made.status, 200, JSON.stringify(made.body));
-  const again = await call(first, 'POST', '/api/v1/owner', { ...person, token });
-  assert.notEqual(again.status, 200, 'the link works once');
-  const before = await call(first, 'GET', '/api/v1/computers', null, made.cookie);
-  assert.equal(before.status, 200);
-  assert.equal(before.body.items.length, 1);
+  const before = await organization(first);
+  const kept = join(data, 'people.json');
+  assert.equal(statSync(kept).mode & 0o777, 0o600);
 
   first.child.kill('SIGINT');
   assert.equal(await first.ended, 0, first.said);
   assert.deepEqual(left(data), []);
   await assert.rejects(fetch(first.url));
 
+  // As if it had been stopped before all was made: what is there is made no second time.
+  writeFileSync(kept, JSON.stringify({ password: first.password }));
   const second = await begin(data);
-  assert.equal(second.link, undefined, 'there is an owner already');
-  const signed = await call(second, 'POST', '/api/v1/sign-in', { login: person.email, password: person.password });
-  const since = await call(second, 'GET', '/api/v1/computers', null, signed.cookie);
-  assert.deepEqual(since.body.items.map((c) => c.id), before.body.items.map((c) => c.id), 'the same computer');
+  assert.equal(second.password, first.password);
+  const since = await organization(second);
+  assert.deepEqual(since.ids, before.ids, 'the same computers');
+  const [group] = await list(second, since.ada, '/groups');
+  assert.equal((await call(second, 'PATCH', `/api/v1/groups/${group.id}`, { name: 'Renamed' }, since.ada)).status, 200);
   second.child.kill('SIGTERM');
   assert.equal(await second.ended, 0, second.said);
   assert.deepEqual(left(data), []);
+
+  const third = await begin(data);
+  assert.ok(names(await list(third, await signIn(third, 'ada'), '/groups')).includes('Renamed'), 'what was changed stays changed');
+  assert.equal((await list(third, await signIn(third, 'ada'), '/groups')).length, 2);
+  third.child.kill('SIGTERM');
+  assert.equal(await third.ended, 0, third.said);
 });
 
 test('a taken port, and no display to be had', async () => {

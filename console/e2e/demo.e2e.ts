@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import type { Page } from 'playwright-core';
 import { newContext, pagePoint, startBrowser, videoPixels } from './harness/browser.ts';
-import { card, connect, live, makeOwner } from './harness/pages.ts';
+import { card, connect, live, loginLabel } from './harness/pages.ts';
 import type { Pixels } from './harness/display.ts';
 import { freePort, tempDir } from './harness/programs.ts';
 import { Proc, until } from './harness/proc.ts';
@@ -32,7 +32,7 @@ async function whiteIn(view: Page, box: Box): Promise<boolean> {
   return white / (box.width * box.height) > 0.4;
 }
 
-it('make run shows a computer that can be watched and typed on', async () => {
+it('make run shows an organization, and a computer that can be watched and typed on', async () => {
   const script = fileURLToPath(new URL('../../.ci/try.mjs', import.meta.url));
   const port = await freePort();
   const demo = Proc.start('try', process.execPath, [script], {
@@ -40,15 +40,21 @@ it('make run shows a computer that can be watched and typed on', async () => {
   });
   const browser = await startBrowser();
   try {
-    const [link] = await demo.line(/https?:\/\/\S+\/owner#\S+/, 60_000);
+    const [, password = ''] = await demo.line(/with the password +(\S+)/, 60_000);
+    await demo.line(/Ctrl-C stops it all/, 60_000);
     const { context, errors } = await newContext(browser);
     const page = await context.newPage();
-    await makeOwner(page, link);
-    await card(page).getByText('Online').waitFor();
-    await card(page).locator('img').first().waitFor({ timeout: 20_000 });
+    await page.goto(`http://127.0.0.1:${port}/`);
+    await page.getByLabel(loginLabel).fill('ada@example.com');
+    await page.getByLabel('Password').fill(password);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    for (const name of ['Front desk', 'Lathe']) {
+      await card(page, name).getByText('Online').waitFor();
+      await card(page, name).locator('img').first().waitFor({ timeout: 20_000 });
+    }
     await shot(page, 'computers');
 
-    const view = await connect(context, page);
+    const view = await connect(context, page, 'Front desk');
     await live(view);
     // Both windows are there: the terminal on the left, the page on the right.
     await until(
