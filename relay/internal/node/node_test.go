@@ -30,6 +30,8 @@ type relay struct {
 	wire  *relaytest.Node
 	stop  context.CancelFunc
 	ended chan error
+
+	database string // where it keeps things
 }
 
 // settings of a relay on 127.0.0.1 and any port, from what config makes of args.
@@ -43,15 +45,24 @@ func settings(t *testing.T, args ...string) *config.Config {
 	return c
 }
 
+// cheap passwords, for tests that are not about what they cost.
+var cheap = access.HashCost{MemoryKiB: 64, Passes: 1}
+
 func start(t *testing.T, c *config.Config) *relay {
 	t.Helper()
-	n, err := node.New(t.Context(), c, node.Options{Version: "1.2.3", Hash: access.HashCost{MemoryKiB: 64, Passes: 1}, BodyWithin: bodyWithin,
+	return startHashing(t, c, cheap)
+}
+
+// startHashing starts a relay whose passwords cost that much.
+func startHashing(t *testing.T, c *config.Config, hash access.HashCost) *relay {
+	t.Helper()
+	n, err := node.New(t.Context(), c, node.Options{Version: "1.2.3", Hash: hash, BodyWithin: bodyWithin,
 		Console: fstest.MapFS{"index.html": {Data: []byte("<!doctype html>")}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	r := &relay{t: t, node: n, stop: stop, ended: make(chan error, 1),
+	r := &relay{t: t, node: n, stop: stop, ended: make(chan error, 1), database: c.Database,
 		wire: &relaytest.Node{URL: n.URL(), Store: storetest.Open(t, c.Database)}}
 	go func() { r.ended <- errors.Join(n.Run(ctx), n.Close()) }()
 	t.Cleanup(r.end)
