@@ -15,6 +15,7 @@ export const PROBLEMS = {
 
   unauthorized: m.problem_unauthorized,
   forbidden: m.problem_forbidden,
+  needs_approval: m.code_needs_approval,
   bad_credentials: m.problem_bad_credentials,
   too_many_tries: (error) =>
     m.problem_too_many_tries({ minutes: Math.max(Math.ceil((error.retryAfter ?? 60) / 60), 1) }),

@@ -35,6 +35,8 @@ export function codeWords(code: Code): string {
       return m.code_invalid();
     case Code.FORBIDDEN:
       return m.code_forbidden();
+    case Code.NEEDS_APPROVAL:
+      return m.code_needs_approval();
     case Code.NOT_FOUND:
       return m.code_not_found();
     case Code.BUSY:

@@ -63,14 +63,16 @@ import (
 
 // Faults of people and what they may.
 var (
-	ErrSignedOut   = fault.New(fault.SignedOut, "sign in first")
-	ErrForbidden   = fault.New(fault.Forbidden, "you are not allowed to do this; ask the relay's owner")
-	ErrCredentials = fault.New(fault.BadCredentials, "the e-mail address or the password is wrong")
-	ErrOwnerExists = fault.New(fault.OwnerExists, "this relay has an owner; sign in")
-	ErrOwnerToken  = fault.New(fault.OwnerToken, "this link was used, has expired or was replaced; run `oriel-relay owner link` for a new one")
-	ErrRecovery    = fault.New(fault.RecoveryToken, "this link was used, has expired or was replaced; run `oriel-relay owner recover` for a new one")
-	ErrBusy        = fault.New(fault.SignInsBusy, "too many people are signing in right now; try again in a moment")
-	ErrTries       = fault.New(fault.TooManyTries, "too many tries; wait a while and try again")
+	ErrSignedOut = fault.New(fault.SignedOut, "sign in first")
+	ErrForbidden = fault.New(fault.Forbidden, "you are not allowed to do this; ask the relay's owner")
+	// ErrNeedsApproval is an ErrForbidden that a second person can lift.
+	ErrNeedsApproval = fault.New(fault.NeedsApproval, "this needs the approval of a second person; ask for it, and try again once you have it")
+	ErrCredentials   = fault.New(fault.BadCredentials, "the e-mail address or the password is wrong")
+	ErrOwnerExists   = fault.New(fault.OwnerExists, "this relay has an owner; sign in")
+	ErrOwnerToken    = fault.New(fault.OwnerToken, "this link was used, has expired or was replaced; run `oriel-relay owner link` for a new one")
+	ErrRecovery      = fault.New(fault.RecoveryToken, "this link was used, has expired or was replaced; run `oriel-relay owner recover` for a new one")
+	ErrBusy          = fault.New(fault.SignInsBusy, "too many people are signing in right now; try again in a moment")
+	ErrTries         = fault.New(fault.TooManyTries, "too many tries; wait a while and try again")
 )
 
 // ErrNoOwner is the command line's.

@@ -9,6 +9,7 @@ import (
 
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/audit"
+	"oriel/relay/internal/fault"
 	"oriel/relay/internal/relaytest"
 	"oriel/relay/internal/rights"
 	"oriel/relay/internal/store"
@@ -394,6 +395,24 @@ func TestOnePersonInTwoOrganizations(t *testing.T) {
 		ask(here, access.ErrSignedOut)
 		ask(there, access.ErrForbidden)
 	})
+}
+
+// Rule: what a second person can lift is refused with a code of its own, to who has such a
+// grant and to nobody else, and is forbidden like everything that is.
+func TestNeedsApproval(t *testing.T) {
+	s, c := storetest.Open(t, storetest.SQLite(t)), newClock()
+	ctx, a := t.Context(), open(t, s, access.Options{Now: c.now})
+	m := newMembers(t, s, a, c.now)
+	g := m.grant("g1", store.SubjectPerson, "bob", store.ObjectComputer, "desk")
+	g.Approval = true
+	m.must(s.Grants(first).Add(ctx, by, g))
+	bob, _ := m.signIn(first, "bob")
+	for what, want := range map[rights.Permission]fault.Code{rights.Control: fault.NeedsApproval, rights.ComputersManage: fault.Forbidden} {
+		err := a.Require(ctx, bob, what, access.Computer("desk"))
+		if !errors.Is(err, access.ErrForbidden) || fault.Of(err).Code() != want {
+			t.Errorf("%s: %v, code %s", what, err, fault.Of(err).Code())
+		}
+	}
 }
 
 // Rule: what hours and ends allow is told with the moment at which it ends, and a refusal says when it begins again.

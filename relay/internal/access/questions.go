@@ -114,6 +114,9 @@ type refusal struct {
 
 func (r refusal) Unwrap() error { return r.error }
 
+// Is has every refusal be an ErrForbidden, whatever else it says.
+func (r refusal) Is(target error) bool { return target == error(ErrForbidden) }
+
 // refuse is ErrForbidden in the words of what is in the way of all of it.
 func refuse(why rights.Why, what rights.Permission) error {
 	err := ErrForbidden
@@ -121,7 +124,7 @@ func refuse(why rights.Why, what rights.Permission) error {
 		const layout = "2 January 2006 at 15:04 MST"
 		switch m := why.Missing[0]; {
 		case m.Reason == rights.ReasonApproval:
-			err = err.Saying("this needs the approval of a second person; ask for it, and try again once you have it")
+			err = ErrNeedsApproval
 		case m.Reason == rights.ReasonOutsideHours && !m.From.IsZero():
 			err = err.Saying("you may do this within certain hours only; they begin again on " + m.From.Format(layout))
 		case m.Reason == rights.ReasonNotBegun && !m.From.IsZero():

@@ -38,6 +38,7 @@ const (
 const (
 	SignedOut      Code = "unauthorized"
 	Forbidden      Code = "forbidden"
+	NeedsApproval  Code = "needs_approval"
 	BadCredentials Code = "bad_credentials"
 	OwnerExists    Code = "owner_exists"
 	OwnerToken     Code = "owner_token"
@@ -137,6 +138,7 @@ var table = map[Code]row{
 
 	SignedOut:      {status: http.StatusUnauthorized, wire: orielv1.Code_CODE_FORBIDDEN},
 	Forbidden:      {status: http.StatusForbidden, wire: orielv1.Code_CODE_FORBIDDEN},
+	NeedsApproval:  {status: http.StatusForbidden, wire: orielv1.Code_CODE_NEEDS_APPROVAL},
 	BadCredentials: {status: http.StatusUnauthorized, wire: orielv1.Code_CODE_FORBIDDEN},
 	OwnerExists:    {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
 	OwnerToken:     {status: http.StatusForbidden, wire: orielv1.Code_CODE_FORBIDDEN},
