@@ -220,7 +220,7 @@ func TestDatabases(t *testing.T) {
 		}
 		expect(t, c, true, map[string]string{"database": "ok make a backup first"})
 	})
-	expect(t, settings(t, "--database", storetest.PostgreSQL(t)), true, map[string]string{"database": "ok empty"})
+	expect(t, settings(t, "--database", storetest.EmptyPostgreSQL(t)), true, map[string]string{"database": "ok empty"})
 }
 
 func TestDownloads(t *testing.T) {

@@ -15,8 +15,8 @@ import (
 func TestMain(m *testing.M) { storetest.Main(m) }
 
 func TestMigrateUpDownUp(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, s *store.Store) {
-		ctx := t.Context()
+	storetest.EachEmpty(t, func(t *testing.T, address string) {
+		s, ctx := storetest.Open(t, address), t.Context()
 		if n, err := s.Pending(ctx); n != 0 || err != nil {
 			t.Fatalf("after Open %d migrations are pending, %v", n, err)
 		}
@@ -57,7 +57,7 @@ func TestMigrationOfALowerNumber(t *testing.T) {
 }
 
 func TestNodesMigrateTogether(t *testing.T) {
-	address := storetest.PostgreSQL(t)
+	address := storetest.EmptyPostgreSQL(t)
 	var wg sync.WaitGroup
 	for range 6 {
 		wg.Go(func() {
@@ -94,7 +94,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 }
 
 func TestPendingOfAnEmptyDatabase(t *testing.T) {
-	storetest.EachAddress(t, func(t *testing.T, address string) {
+	storetest.EachEmpty(t, func(t *testing.T, address string) {
 		s, err := store.Open(t.Context(), address, store.Options{NoMigrate: true})
 		if err != nil {
 			t.Fatal(err)

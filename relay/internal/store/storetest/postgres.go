@@ -113,12 +113,16 @@ func (s *Server) Address(database string) string {
 
 // CreateDatabase makes an empty database and returns its address.
 func (s *Server) CreateDatabase(ctx context.Context, name string) (string, error) {
+	return s.copyDatabase(ctx, name, "template1")
+}
+
+func (s *Server) copyDatabase(ctx context.Context, name, template string) (string, error) {
 	conn, err := pgx.Connect(ctx, s.Address("postgres"))
 	if err != nil {
 		return "", err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if _, err := conn.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()); err != nil {
+	if _, err := conn.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()+" TEMPLATE "+pgx.Identifier{template}.Sanitize()); err != nil {
 		return "", err
 	}
 	return s.Address(name), nil

@@ -3,7 +3,9 @@
 //
 // PostgreSQL is Debian's package, started once per test binary on a temporary
 // folder and a Unix socket in it (no open port), as user postgres when the
-// tests run as root. Each test has a database of its own. A test binary that
+// tests run as root. Each test has a database of its own: a copy of one that the
+// migrations made once for the test binary, as they take longer than most tests.
+// Tests of what happens to an empty database take EachEmpty. A test binary that
 // uses it has
 //
 //	func TestMain(m *testing.M) { storetest.Main(m) }
@@ -31,10 +33,11 @@ import (
 )
 
 var (
-	mu     sync.Mutex
-	shared *Server // protected by mu; nil: not started
-	failed error   // protected by mu; why it could not be started
-	serial atomic.Int64
+	mu       sync.Mutex
+	shared   *Server // protected by mu; nil: not started
+	failed   error   // protected by mu; why it could not be started
+	template bool    // protected by mu; whether shared has templateName
+	serial   atomic.Int64
 )
 
 // Each runs fn twice, with a new store on SQLite and on PostgreSQL.
@@ -50,26 +53,65 @@ func EachAddress(t *testing.T, fn func(t *testing.T, address string)) {
 	t.Run("postgres", func(t *testing.T) { fn(t, PostgreSQL(t)) })
 }
 
-// SQLite is the address of a new empty database in a file.
-func SQLite(t testing.TB) string {
-	return "sqlite:" + filepath.Join(t.TempDir(), "relay.db")
+// EachEmpty is EachAddress with databases that were never migrated.
+func EachEmpty(t *testing.T, fn func(t *testing.T, address string)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) { fn(t, "sqlite:"+filepath.Join(t.TempDir(), "relay.db")) })
+	t.Run("postgres", func(t *testing.T) { fn(t, EmptyPostgreSQL(t)) })
 }
 
-// PostgreSQL is the address of a new empty database on this test binary's
-// PostgreSQL server.
+// SQLite is the address of a new database in a file, migrated and without rows.
+func SQLite(t testing.TB) string {
+	t.Helper()
+	content, err := migrated()
+	path := filepath.Join(t.TempDir(), "relay.db")
+	if err == nil {
+		err = os.WriteFile(path, content, 0o600)
+	}
+	if err != nil {
+		t.Fatalf("make database: %v", err)
+	}
+	return "sqlite:" + path
+}
+
+// PostgreSQL is the address of a new database, migrated and without rows, on this test
+// binary's PostgreSQL server.
 func PostgreSQL(t testing.TB) string {
 	t.Helper()
 	mu.Lock()
+	server, err := running()
+	if err == nil && !template {
+		err = server.makeTemplate()
+		template, failed = err == nil, err
+	}
+	mu.Unlock()
+	return create(t, server, err, templateName)
+}
+
+// EmptyPostgreSQL is PostgreSQL with a database that was never migrated.
+func EmptyPostgreSQL(t testing.TB) string {
+	t.Helper()
+	mu.Lock()
+	server, err := running()
+	mu.Unlock()
+	return create(t, server, err, "template1")
+}
+
+// running starts this binary's server when it is first needed. Its caller has mu.
+func running() (*Server, error) {
 	if shared == nil && failed == nil {
 		shared, failed = Start()
 	}
-	server, err := shared, failed
-	mu.Unlock()
+	return shared, failed
+}
+
+func create(t testing.TB, server *Server, err error, template string) string {
+	t.Helper()
 	if err != nil {
 		t.Fatalf("start PostgreSQL: %v", err)
 	}
 	name := fmt.Sprintf("t%d_%d", os.Getpid(), serial.Add(1))
-	address, err := server.CreateDatabase(t.Context(), name)
+	address, err := server.copyDatabase(t.Context(), name, template)
 	if err != nil {
 		t.Fatalf("create database: %v", err)
 	}
@@ -116,7 +158,7 @@ func Stop() error {
 		return nil
 	}
 	err := shared.Stop(context.Background())
-	shared = nil
+	shared, template = nil, false
 	return err
 }
 
