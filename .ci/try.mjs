@@ -11,7 +11,7 @@
 // reaches the programs through here, in order.
 import { spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { delimiter, join, resolve } from 'node:path';
 import { People } from './people.mjs';
@@ -248,7 +248,7 @@ async function main() {
   await people.owner(ask(relay, ['owner', 'link'], settings).text);
   const env = await screen();
   const desk = await computer(url, settings, 'demo-computer', env ? ['--display', env.DISPLAY] : ['--demo'], env);
-  const lathe = await computer(url, settings, 'second-computer', ['--demo']);
+  const lathe = await computer(url, settings, 'second-computer', ['--demo'], another());
   if (stopping) return;
   await people.rest([
     [desk, 'Front desk', 'Office'],
@@ -269,6 +269,20 @@ async function computer(url, settings, folder, args, env = {}) {
   const token = id() ? '' : enrollmentToken(settings, folder);
   start(folder, agent, ['run', '--relay', url, '--data', join(data, folder), ...args], { env: { ...env, ...(token && { ORIEL_TOKEN: token }) } });
   return until(`the ${folder} enrolls`, 30, id);
+}
+
+// another makes the second computer a machine of its own, for what asks the system
+// (gopsutil reads these folders in place of /etc and /sys): one that is enrolled twice
+// would be marked as that.
+function another() {
+  const etc = join(data, 'second-etc');
+  const sys = join(data, 'second-sys');
+  if (!existsSync(etc)) {
+    for (const made of [sys, etc]) mkdirSync(made, { recursive: true });
+    for (const name of readdirSync('/etc').filter((one) => /release|_version$/.test(one))) symlinkSync(join('/etc', name), join(etc, name));
+    writeFileSync(join(etc, 'machine-id'), `${randomBytes(16).toString('hex')}\n`);
+  }
+  return { HOST_ETC: etc, HOST_SYS: sys };
 }
 
 function enrollmentToken(settings, note) {

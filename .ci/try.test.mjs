@@ -96,6 +96,7 @@ async function organization(one) {
   const [ada, ben, cleo] = [await signIn(one, 'ada'), await signIn(one, 'ben'), await signIn(one, 'cleo')];
   const computers = await list(one, ada, '/computers');
   assert.deepEqual(names(computers), ['Front desk', 'Lathe']);
+  assert.deepEqual(computers.map((c) => c.same_machine_as ?? ''), ['', ''], 'none is marked as enrolled twice');
   assert.deepEqual(names(await list(one, ben, '/computers')), ['Front desk']);
   assert.deepEqual(names(await list(one, cleo, '/computers')), ['Front desk', 'Lathe']);
   const groups = await list(one, ada, '/groups');
