@@ -11,6 +11,7 @@ import (
 	"oriel/relay/internal/config"
 	"oriel/relay/internal/identifier"
 	"oriel/relay/internal/node"
+	"oriel/relay/internal/notify/mail"
 	"oriel/relay/internal/page"
 	"oriel/relay/internal/people"
 	"oriel/relay/internal/rights"
@@ -41,6 +42,8 @@ var administrations = map[string]func(*administration, context.Context) error{
 	config.OrgList:          (*administration).listOrganizations,
 	config.OrgCreate:        (*administration).createOrganization,
 	config.OrgRename:        (*administration).renameOrganization,
+	config.RelaySettings:    (*administration).relaySettings,
+	config.RelaySet:         (*administration).setRelay,
 	config.PersonList:       (*administration).listPeople,
 	config.PersonInvite:     (*administration).invite,
 	config.PersonService:    (*administration).createService,
@@ -81,8 +84,12 @@ func administer(ctx context.Context, command string, c *config.Config, stdout io
 		return err
 	}
 	defer s.Close()
-	a := &administration{store: s, said: c.Admin, out: stdout,
-		people: people.New(people.Options{Store: s, Access: commandLine{acc}, PublicURL: node.PublicURL(c, c.Listen).String()})}
+	public := node.PublicURL(c, c.Listen)
+	options := people.Options{Store: s, Access: commandLine{acc}, PublicURL: public.String()}
+	if command == config.RelaySet || command == config.RelaySettings { // the others print links
+		options.Mailer = mail.New(mail.Options{Store: s, Server: mail.Server(c.SMTP), PublicURL: public, Name: c.Name})
+	}
+	a := &administration{store: s, said: c.Admin, out: stdout, people: people.New(options)}
 	o, err := organization(ctx, s, c.Admin.Organization)
 	if err != nil {
 		return err
@@ -149,6 +156,26 @@ func (a *administration) renameOrganization(ctx context.Context) error {
 		return errors.New("say what is to change: --title, --code or both")
 	}
 	_, err = a.people.RenameOrganization(ctx, access.CommandLine(o.ID), name, code)
+	return err
+}
+
+func (a *administration) relaySettings(ctx context.Context) error {
+	s, err := a.people.RelaySettings(ctx)
+	if err != nil {
+		return err
+	}
+	signUp := "closed"
+	switch {
+	case s.SignUp && s.Mail:
+		signUp = "open"
+	case s.SignUp:
+		signUp = "closed: there is no mail server"
+	}
+	return errors.Join(a.line("sign-up", signUp), a.line("staff-domains", strings.Join(s.StaffDomains, ",")))
+}
+
+func (a *administration) setRelay(ctx context.Context) error {
+	_, err := a.people.ChangeRelay(ctx, a.who, a.said.SignUp, a.said.StaffDomains)
 	return err
 }
 

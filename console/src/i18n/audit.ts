@@ -73,6 +73,9 @@ export const ACTIONS = {
   'api_key.revoked': m.did_api_key_revoked,
   'organization.made': m.did_organization_made,
   'organization.renamed': m.did_organization_renamed,
+  'sign_up.asked': m.did_sign_up_asked,
+  'sign_up.made': m.did_sign_up_made,
+  'relay.changed': m.did_relay_changed,
 } as const satisfies Record<AuditAction, () => string>;
 
 /** What was done; an action that this page does not know yet is named as the relay names it. */

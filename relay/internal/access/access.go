@@ -121,8 +121,14 @@ type Options struct {
 // hour of an address for one account, and 100 of an address for all: an office
 // is one. Slow is added to a try for each that its account had beyond Account,
 // from wherever, up to Slowest; 0: 20 ms and a second.
+//
+// In a Window there are as many requests to sign up as SignUps says, from wherever, and a
+// tenth of that from one address; 0: 100. MailsToOne is how many of them send a mail to
+// the same e-mail address; 0: 3.
 type Limits struct {
 	Account, Address int
+	SignUps          int
+	MailsToOne       int
 	Window           time.Duration
 	Slow, Slowest    time.Duration
 }
@@ -152,6 +158,8 @@ func New(ctx context.Context, s *store.Store, o Options) (*Access, error) {
 	setDefault(&o.Absolute, 30*24*time.Hour)
 	setDefault(&o.Limits.Account, 10)
 	setDefault(&o.Limits.Address, 100)
+	setDefault(&o.Limits.SignUps, 100)
+	setDefault(&o.Limits.MailsToOne, 3)
 	setDefault(&o.Limits.Window, 15*time.Minute)
 	setDefault(&o.Limits.Slow, 20*time.Millisecond)
 	setDefault(&o.Limits.Slowest, time.Second)
@@ -322,7 +330,7 @@ func (a *Access) oldest() (created, seen int64) {
 // Sweep forgets what has expired. Called now and then by one who has a clock.
 func (a *Access) Sweep(ctx context.Context) error {
 	created, seen := a.oldest()
-	return errors.Join(a.store.SignIns().Expire(ctx, created, seen), a.store.Tries().Expire(ctx, a.now()))
+	return errors.Join(a.store.SignIns().Expire(ctx, created, seen), a.store.Tries().Expire(ctx, a.now()), a.store.Confirmations().Expire(ctx, a.now()))
 }
 
 // cookie for the browser; an empty value removes it.

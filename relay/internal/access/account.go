@@ -91,10 +91,13 @@ func (a *Access) ChangePassword(ctx context.Context, who Identity, current, pass
 	return nil
 }
 
+// mails reports whether this relay sends mail.
+func (a *Access) mails() bool { return a.o.Mailer != nil && a.o.Mailer.Enabled() }
+
 // telling is the entry with a mail to who is concerned, where mail is sent. An address
 // that no mail can be sent to keeps nobody from changing anything.
 func (a *Access) telling(e store.Entry, address string, what mail.Message) store.Entry {
-	if a.o.Mailer == nil || !a.o.Mailer.Enabled() || address == "" {
+	if !a.mails() || address == "" {
 		return e
 	}
 	m, err := a.o.Mailer.Compose(mail.To{Address: address}, what)

@@ -5,9 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
-
-	"golang.org/x/text/unicode/norm"
 
 	"oriel/relay/internal/audit"
 	"oriel/relay/internal/fault"
@@ -68,18 +65,12 @@ func (a *Access) Join(ctx context.Context, token, name, password string, from Cl
 	if err != nil {
 		return Identity{}, nil, invitationError(err)
 	}
-	name = strings.TrimSpace(norm.NFC.String(name))
-	if err := errors.Join(checkName(name), checkPassword(password)); err != nil {
-		return Identity{}, nil, err
-	}
-	encoded, err := a.hasher.hash(ctx, normalize(password), from.IP(), false)
+	p, err := a.newPerson(ctx, name, password, from)
 	if err != nil {
 		return Identity{}, nil, err
 	}
-	p := store.Person{ID: store.NewID(), Kind: store.PersonKind, Name: name, PasswordHash: encoded, State: store.Active, CreatedAt: a.now()}
 	by := audit.Person(p.ID, p.Name, "", from.Address).Did(audit.MemberJoined, "person", p.ID)
-	mailed := a.o.Mailer != nil && a.o.Mailer.Enabled()
-	if i, err = a.store.MemberInvitations(i.Organization).SignUp(ctx, by, hash, a.now(), p, mailed); err != nil {
+	if i, err = a.store.MemberInvitations(i.Organization).SignUp(ctx, by, hash, a.now(), p, a.mails()); err != nil {
 		if errors.Is(err, store.ErrConflict) {
 			err = ErrAccount
 		}
@@ -87,6 +78,16 @@ func (a *Access) Join(ctx context.Context, token, name, password string, from Cl
 	}
 	a.o.Log.Info("an invitation was taken up", "person", p.ID, "organization", i.Organization, "address", from.Address)
 	return a.letIn(ctx, p, i.Organization, from)
+}
+
+// newPerson is one with that name and password. Errors: ErrBusy, fault.Field (several joined).
+func (a *Access) newPerson(ctx context.Context, name, password string, from Client) (store.Person, error) {
+	name = plain(name)
+	if err := errors.Join(checkName("name", "write your name", name), checkPassword(password)); err != nil {
+		return store.Person{}, err
+	}
+	encoded, err := a.hasher.hash(ctx, normalize(password), from.IP(), false)
+	return store.Person{ID: store.NewID(), Kind: store.PersonKind, Name: name, PasswordHash: encoded, State: store.Active, CreatedAt: a.now()}, err
 }
 
 // JoinAs uses an invitation up for who is signed in already, and has them be at work

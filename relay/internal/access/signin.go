@@ -101,17 +101,18 @@ func (a *Access) CreateOwner(ctx context.Context, token, name, email, password s
 	if err := ownerError(a.store.People().CheckOwnerToken(ctx, hash, a.now())); err != nil {
 		return Identity{}, nil, err
 	}
-	name, email = strings.TrimSpace(norm.NFC.String(name)), strings.TrimSpace(email)
-	if err := errors.Join(checkName(name), checkEmail(email), checkPassword(password)); err != nil {
-		return Identity{}, nil, err
+	email = strings.TrimSpace(email)
+	key, wrong := identifier.Check(identifier.Email, "email", email)
+	if wrong != nil {
+		wrong = errors.Join(checkName("name", "write your name", plain(name)), wrong, checkPassword(password))
+		return Identity{}, nil, wrong
 	}
-	encoded, err := a.hasher.hash(ctx, normalize(password), from.IP(), false)
+	p, err := a.newPerson(ctx, name, password, from)
 	if err != nil {
 		return Identity{}, nil, err
 	}
-	now := a.now()
-	p := store.Person{ID: store.NewID(), Kind: store.PersonKind, Name: name, PasswordHash: encoded, State: store.Active, CreatedAt: now}
-	by := store.Identifier{Kind: store.Email, Key: identifier.Key(identifier.Email, email), Text: email, VerifiedAt: now, CreatedAt: now}
+	now := p.CreatedAt
+	by := store.Identifier{Kind: store.Email, Key: key, Text: email, VerifiedAt: now, CreatedAt: now}
 	made := audit.Person(p.ID, p.Name, "", from.Address).Did(audit.OwnerMade, "person", p.ID)
 	if err := ownerError(a.store.People().CreateOwner(ctx, made, hash, now, p, by)); err != nil {
 		return Identity{}, nil, err
@@ -140,21 +141,20 @@ func normalize(password string) string {
 	return norm.NFC.String(password)
 }
 
-func checkName(name string) error {
+// plain is a name as it is kept.
+func plain(name string) string { return strings.TrimSpace(norm.NFC.String(name)) }
+
+// checkName says what is wrong with a name; ask is said where there is none.
+func checkName(field, ask, name string) error {
 	switch {
 	case name == "":
-		return fault.Field("name", "write your name")
+		return fault.Field(field, ask)
 	case len(name) > MaxName:
-		return fault.Field("name", fmt.Sprintf("a name has at most %d bytes", MaxName))
+		return fault.Field(field, fmt.Sprintf("a name has at most %d bytes", MaxName))
 	case !sanitize.Printable(name):
-		return fault.Field("name", "this name has characters that cannot be shown")
+		return fault.Field(field, "this name has characters that cannot be shown")
 	}
 	return nil
-}
-
-func checkEmail(email string) error {
-	_, err := identifier.Check(identifier.Email, "email", email)
-	return err
 }
 
 func checkPassword(password string) error {

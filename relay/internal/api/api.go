@@ -108,6 +108,7 @@ func New(o Options) *API {
 	a.huma = humago.New(a.mux, config())
 	a.huma.UseMiddleware(a.identify)
 	a.people()
+	a.signUps()
 	a.keys()
 	a.account()
 	a.members()

@@ -141,7 +141,9 @@ func ofField(s *schema, pointer, body string) (all []nonsense) {
 			add(kind, raw, pointer)
 		}
 	}
-	add("nothing", "", "")
+	if pointer != "#/staff_domains/0" { // an empty list of them is a setting
+		add("nothing", "", "")
+	}
 	add("no JSON", "NaN", "")
 	add("10,000 lists deep", strings.Repeat("[", 10_000)+strings.Repeat("]", 10_000), "")
 	add("10,000 objects deep", strings.Repeat(`{"a":`, 10_000)+"1"+strings.Repeat("}", 10_000), "")

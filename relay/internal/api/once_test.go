@@ -133,6 +133,9 @@ var createNothing = map[string]string{
 
 	"switchOrganization": "makes nothing new",
 	"readInvitation":     "makes nothing new",
+	"askSignUp":          "nobody is signed in yet, and the answer is the same each time",
+	"readSignUp":         "makes nothing new",
+	"createAccount":      "nobody is signed in yet, and its token is good for once",
 	"join":               "nobody is signed in yet, and its token is good for once",
 	"joinOrganization":   "its token is good for once",
 	"approve":            "an approval is answered once",

@@ -11,6 +11,9 @@ const (
 	OrgCreate = "org create <code> <name>"
 	OrgRename = "org rename <code>"
 
+	RelaySettings = "relay settings"
+	RelaySet      = "relay set"
+
 	PersonList       = "person list"
 	PersonInvite     = "person invite <email>"
 	PersonService    = "person service <name>"
@@ -66,6 +69,8 @@ type Admin struct {
 	Until        *time.Time
 	Approval     bool
 	Lifetime     time.Duration
+	SignUp       *bool    // nil: as it is
+	StaffDomains []string // nil: as they are
 }
 
 type inOrganization struct {
@@ -87,6 +92,13 @@ type adminFlags struct {
 			NewCode string `name:"code" help:"Another code." placeholder:"CODE"`
 		} `cmd:"" help:"Give an organization another name or code."`
 	} `cmd:"" help:"Organizations."`
+	Relay struct {
+		Settings struct{} `cmd:"" help:"Print what holds for the whole relay: whether anybody may sign up, and the domains of its staff."`
+		Set      struct {
+			SignUp       string `help:"open or closed: whether anybody may make an account. Needs a mail server." placeholder:"WORD"`
+			StaffDomains string `help:"Domains of e-mail addresses that only the first organization's people sign in with; all of them, none: empty." placeholder:"DOMAIN,…" default:"-"`
+		} `cmd:"" help:"Change what holds for the whole relay."`
+	} `cmd:"" help:"The relay as a whole."`
 	Person struct {
 		inOrganization
 		List   struct{} `cmd:"" help:"List members: id, kind, state, role, name and e-mail address."`
@@ -211,6 +223,9 @@ func (f *adminFlags) admin(command string, p *Problems) Admin {
 	case OrgRename:
 		return Admin{Code: f.Org.Rename.Code, Name: f.Org.Rename.Title, NewCode: f.Org.Rename.NewCode}
 	}
+	if command == RelaySet {
+		return f.relay(p)
+	}
 	area, _, _ := strings.Cut(command, " ")
 	in := map[string]string{"person": f.Person.Organization, "team": f.Team.Organization, "group": f.Group.Organization, "role": f.Role.Organization, "grant": f.Grant.Organization, "api-key": f.APIKey.Organization}
 	a := Admin{Organization: in[area]}
@@ -270,6 +285,26 @@ func (f *adminFlags) admin(command string, p *Problems) Admin {
 		a.Name, a.Permissions, a.Login, a.Lifetime = k.Name, k.Permissions, k.Service, time.Duration(k.Days)*24*time.Hour
 	case APIKeyRevoke:
 		a.ID = f.APIKey.Revoke.ID
+	}
+	return a
+}
+
+// relay is what relay set was told.
+func (f *adminFlags) relay(p *Problems) (a Admin) {
+	s := f.Relay.Set
+	switch s.SignUp {
+	case "":
+	case "open", "closed":
+		yes := s.SignUp == "open"
+		a.SignUp = &yes
+	default:
+		p.add("sign-up: %q is none of open, closed", s.SignUp)
+	}
+	if s.StaffDomains != "-" {
+		a.StaffDomains = strings.FieldsFunc(s.StaffDomains, func(r rune) bool { return r == ',' || r == ' ' })
+	}
+	if a.SignUp == nil && a.StaffDomains == nil {
+		p.add("say what is to change: --sign-up, --staff-domains or both")
 	}
 	return a
 }

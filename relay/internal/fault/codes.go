@@ -50,6 +50,10 @@ const (
 	SignInsBusy    Code = "busy"
 	TooManyTabs    Code = "too_many_tabs"
 	Address        Code = "address_not_allowed"
+	SignUpClosed   Code = "sign_up_closed"
+	SignUpLink     Code = "sign_up_link"
+	StaffDomain    Code = "staff_domain"
+	NoMailServer   Code = "no_mail_server"
 )
 
 // Codes of what is kept.
@@ -150,6 +154,10 @@ var table = map[Code]row{
 	SignInsBusy:    {status: http.StatusServiceUnavailable, wire: orielv1.Code_CODE_BUSY},
 	Address:        {status: http.StatusForbidden, wire: orielv1.Code_CODE_FORBIDDEN},
 	TooManyTabs:    {status: http.StatusTooManyRequests, wire: orielv1.Code_CODE_BUSY},
+	SignUpClosed:   {status: http.StatusForbidden, wire: orielv1.Code_CODE_FORBIDDEN},
+	SignUpLink:     {status: http.StatusForbidden, wire: orielv1.Code_CODE_FORBIDDEN},
+	StaffDomain:    {status: http.StatusForbidden, wire: orielv1.Code_CODE_FORBIDDEN},
+	NoMailServer:   {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
 
 	NotFound:          {status: http.StatusNotFound, wire: orielv1.Code_CODE_NOT_FOUND},
 	Conflict:          {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},

@@ -18,11 +18,14 @@
 package identifier
 
 import (
+	"crypto/rand"
 	"net/mail"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/net/idna"
 	"golang.org/x/text/secure/precis"
 	"golang.org/x/text/unicode/norm"
 
@@ -42,11 +45,13 @@ const (
 
 // Bounds.
 const (
-	MaxEmail = 254 // bytes, RFC 5321
-	MaxText  = 128 // bytes of the others
-	MaxCode  = 32  // bytes of an organization's code
-	minCode  = 2
-	maxLabel = 63 // bytes, RFC 1035
+	MaxEmail   = 254 // bytes, RFC 5321
+	MaxText    = 128 // bytes of the others
+	MaxCode    = 32  // bytes of an organization's code
+	minCode    = 2
+	maxDomain  = 253 // bytes, RFC 1035
+	randomPart = 6   // letters of a new code, of 32 each
+	maxLabel   = 63  // bytes, RFC 1035
 )
 
 // MaxLogin is the longest text that can be somebody's, in bytes.
@@ -119,6 +124,31 @@ func numberKey(text string) string {
 // Domain of the key of an e-mail address.
 func Domain(emailKey string) string { return emailKey[strings.LastIndexByte(emailKey, '@')+1:] }
 
+// CheckDomain is a domain of e-mail addresses as it is kept: in ASCII and lower case.
+// Errors: fault.Field.
+func CheckDomain(field, text string) (string, error) {
+	domain := plainDomain(strings.TrimSpace(text))
+	if !strings.Contains(domain, ".") || len(domain) > maxDomain {
+		return "", fault.Field(field, "write the domain of e-mail addresses, such as example.com")
+	}
+	return domain, nil
+}
+
+// IsOf reports whether the key of an e-mail address is of one of these domains, itself and
+// none below it, however its letters are written.
+func IsOf(emailKey string, domains []string) bool {
+	return slices.Contains(domains, plainDomain(Domain(emailKey)))
+}
+
+// plainDomain is a domain in ASCII and lower case; empty: it is none.
+func plainDomain(text string) string {
+	domain, err := idna.Lookup.ToASCII(strings.TrimSuffix(text, "."))
+	if err != nil {
+		return ""
+	}
+	return strings.ToLower(domain)
+}
+
 // Check is the key of what somebody is to be named by. Errors: fault.Field, which
 // names the field.
 func Check(kind Kind, field, text string) (string, error) {
@@ -150,6 +180,27 @@ func CheckCode(field, text string) (string, error) {
 		return "", fault.Field(field, "a code has 2 to 32 letters a to z, digits and hyphens, and begins and ends with none of the hyphens")
 	}
 	return code, nil
+}
+
+// NewCode is a code that nobody has, and that reminds of a name: it ends in random letters, so
+// that it tells nothing of which codes there are.
+func NewCode(name string) string {
+	var b strings.Builder
+	for _, r := range strings.ToLower(norm.NFKD.String(name)) {
+		switch {
+		case r >= 'a' && r <= 'z', r >= '0' && r <= '9':
+			b.WriteRune(r)
+		case unicode.IsMark(r): // of the letter before
+		case b.Len() > 0 && !strings.HasSuffix(b.String(), "-"):
+			b.WriteByte('-')
+		}
+	}
+	begin := strings.Trim(b.String()[:min(b.Len(), MaxCode-randomPart-1)], "-")
+	end := strings.ToLower(rand.Text()[:randomPart])
+	if begin == "" {
+		return end
+	}
+	return begin + "-" + end
 }
 
 func isCode(code string) bool {

@@ -92,6 +92,7 @@ var changes = map[string]change{
 // changesNothing are the others that are no GET, and why.
 var changesNothing = map[string]string{
 	"POST /join/invitation":        "it is only read",
+	"POST /sign-up/link":           "it is only read",
 	"POST /computers/{id}/refresh": "the agent tells what it would have told later",
 }
 

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"oriel/relay/internal/audit"
+	"oriel/relay/internal/notify/mailtest"
 	"oriel/relay/internal/store"
 )
 
@@ -96,7 +97,17 @@ func init() {
 			w.owner, w.as = w.colleague, w.mateID
 			return string(store.FirstOrganization), nil
 		}, 204, audit.MemberLeft, "organization"},
-		"PATCH /organization": {func(*changing) (string, any) { return "", object{"name": "Ours"} }, 200, audit.OrganizationRenamed, "organization"},
+		"PATCH /organization":   {func(*changing) (string, any) { return "", object{"name": "Ours"} }, 200, audit.OrganizationRenamed, "organization"},
+		"PATCH /relay/settings": {func(*changing) (string, any) { return "settings", object{"staff_domains": []string{"example.com"}} }, 200, audit.RelayChanged, "relay"},
+		"POST /sign-up": {func(w *changing) (string, any) {
+			w.mailing()
+			return "", signUp
+		}, 202, audit.SignUpAsked, "sign_up"},
+		"POST /sign-up/account": {func(w *changing) (string, any) {
+			pit := w.mailing()
+			w.browser().do("POST", "/api/v1/sign-up", signUp, nil, 202)
+			return "", object{"token": linkIn(w.T, pit.Wait(1)[0].Text), "name": "Ada", "password": password}
+		}, 200, audit.SignedUp, "person"},
 		"POST /organizations": {func(*changing) (string, any) { return "", object{"name": "Acme", "code": "acme"} }, 201, audit.OrganizationMade, "organization"},
 	} {
 		changes[name] = c
@@ -106,6 +117,8 @@ func init() {
 // What is sent to make one of a kind.
 var (
 	invitation = object{"email": "ada@example.org", "role": "viewer"}
+
+	signUp = object{"email": "ada@example.org", "organization": "Ada's"}
 
 	short = object{"version": 0, "settings": object{"session_minutes": 60}}
 	named = object{"name": "Munich"}
@@ -131,6 +144,17 @@ func (w *changing) mate() string {
 		w.mateID = me.ID
 	}
 	return w.mateID
+}
+
+// mailing has the relay be one that sends mail and where anybody may sign up.
+func (w *changing) mailing() *mailtest.Server {
+	w.Helper()
+	pit := mailtest.Start(w.T, mailtest.Options{})
+	w.relay = start(w.T, settings(w.T, mailBy(pit)...))
+	w.owner = w.relay.owner()
+	w.owner.do("PATCH", "/api/v1/relay/settings", object{"sign_up": true}, nil, 200)
+	w.as = anybody
+	return pit
 }
 
 // anybody is who changes where that is somebody new.

@@ -14,11 +14,26 @@ type mails struct {
 	Next  string
 }
 
+// mailBy are settings that have mail sent by pit.
+func mailBy(pit *mailtest.Server) []string {
+	return []string{"--smtp-host", pit.Host, "--smtp-port", fmt.Sprint(pit.Port), "--smtp-tls", "none", "--smtp-from", "oriel@example.com"}
+}
+
+// linkIn is the secret of the link in a mail.
+func linkIn(t *testing.T, text string) string {
+	t.Helper()
+	_, secret, _ := strings.Cut(text, "#")
+	if secret, _, _ = strings.Cut(secret, "\n"); len(secret) < 32 {
+		t.Fatalf("no link in %s", text)
+	}
+	return strings.TrimSpace(secret)
+}
+
 // Rule: who changes their password is told by mail, and the list of mails says what
 // became of it, also when the mail server refused it.
 func TestAChangedPasswordIsTold(t *testing.T) {
 	pit := mailtest.Start(t, mailtest.Options{Accept: "^olivia@"})
-	r := start(t, settings(t, "--smtp-host", pit.Host, "--smtp-port", fmt.Sprint(pit.Port), "--smtp-tls", "none", "--smtp-from", "oriel@example.com"))
+	r := start(t, settings(t, mailBy(pit)...))
 	owner := r.owner()
 	owner.do("POST", "/api/v1/password", object{"current": "correct horse battery", "password": "a second long password"}, nil, 204)
 	got := pit.Wait(1)[0]

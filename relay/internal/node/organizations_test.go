@@ -82,6 +82,10 @@ var bodies = map[string]object{
 	"POST /join/invitation":         {"token": "none"},
 	"POST /join":                    {"token": "none", "name": "N", "password": "a long password"},
 	"POST /me/organizations":        {"token": "none"},
+	"POST /sign-up":                 {"email": "nobody@example.com", "organization": "Nobody's"},
+	"POST /sign-up/link":            {"token": "none"},
+	"POST /sign-up/account":         {"token": "none", "name": "N", "password": "a long password"},
+	"PATCH /relay/settings":         {"staff_domains": []string{"example.net"}},
 	"POST /people":                  {"name": "robot", "role": "viewer"},
 	"PATCH /people/{id}":            {"state": "inactive"},
 	"POST /people/{id}/identifiers": {"kind": "number", "text": "4711"},
@@ -103,7 +107,7 @@ var bodies = map[string]object{
 
 // unfit are routes whose bodies name something that is not there, and those for who operates the relay.
 var unfit = map[string]bool{"POST /me/organizations": true, "POST /grants": true, "POST /approvals": true, "POST /api-keys": true, "POST /me/organization": true,
-	"GET /organizations": true, "POST /organizations": true}
+	"GET /organizations": true, "POST /organizations": true, "GET /relay/settings": true, "PATCH /relay/settings": true}
 
 // belongings are one thing of each kind that an organization has, by how the addresses of
 // routes begin that are about one.

@@ -72,7 +72,7 @@ func (p *People) Invite(ctx context.Context, who access.Identity, email, name, r
 		CreatedAt: now.UnixMilli(), ExpiresAt: now.Add(InvitationLifetime).UnixMilli()}
 	link := p.o.PublicURL + "/join#" + text
 	by := who.Actor().Did(audit.MemberInvited, "invitation", row.ID, "email", email, "role", role)
-	mailed := p.o.Mailer != nil && p.o.Mailer.Enabled()
+	mailed := p.mails()
 	if mailed {
 		m, err := p.o.Mailer.Compose(mail.To{Address: email}, mail.MemberInvited{Link: link, By: who.Name, Organization: o.Name, Until: now.Add(InvitationLifetime)})
 		if err != nil {

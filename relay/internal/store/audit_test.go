@@ -116,6 +116,18 @@ var relaysChanges = map[string]func(ctx context.Context, t *testing.T, s *store.
 			return s.Organizations().SetSettings(ctx, entry("x"), store.OrganizationID(of.name), "{}", "{ }")
 		}
 	},
+	"Relay.SetSettings": func(ctx context.Context, _ *testing.T, s *store.Store, _ belongings) func() error {
+		return func() error { return s.Relay().SetSettings(ctx, entry("x"), new(bool), []string{"example.com"}) }
+	},
+	"Confirmations.Wait": func(ctx context.Context, _ *testing.T, s *store.Store, of belongings) func() error {
+		return func() error { return s.Confirmations().Wait(ctx, entry("x"), waitingOf(of.person)) }
+	},
+	"Confirmations.SignUp": func(ctx context.Context, t *testing.T, s *store.Store, _ belongings) func() error {
+		must(t, s.Confirmations().Wait(ctx, entry("x"), waitingOf("")))
+		return func() error {
+			return s.Confirmations().SignUp(ctx, entry("x"), []byte("link"), 2, store.Person{ID: "new"}, store.Organization{ID: "new", Code: "new"})
+		}
+	},
 	"Secrets.Add": func(ctx context.Context, _ *testing.T, s *store.Store, _ belongings) func() error {
 		return func() error { return s.Secrets().Add(ctx, entry("x"), "key", []byte("value"), 1) }
 	},
@@ -131,6 +143,11 @@ var relaysChanges = map[string]func(ctx context.Context, t *testing.T, s *store.
 			return s.Agents().Enroll(ctx, entry("x"), &store.Computer{ID: "new", MachineKey: []byte("new"), AddedAt: 1}, []byte("token of Agents.Enroll"))
 		}
 	},
+}
+
+// waitingOf is an address that waits for its owner; of nobody: of who signs up.
+func waitingOf(person string) store.Confirmation {
+	return store.Confirmation{ID: "waits", TokenHash: []byte("link"), PersonID: person, Email: "New@example.com", EmailKey: "new@example.com", Called: "New", CreatedAt: 1, ExpiresAt: 9}
 }
 
 // numberOf is the number by which an organization knows its person.

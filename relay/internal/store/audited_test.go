@@ -20,6 +20,7 @@ var unaudited = map[string]string{
 	"Answers.Keep":            "as Begin",
 	"Answers.Drop":            "as Begin",
 	"Answers.Sweep":           "as Begin",
+	"Confirmations.Expire":    "what can be used no more",
 	"Computers.Save":          "a computer's word on itself",
 	"Computers.SaveGreeting":  "as Save",
 	"Computers.SaveInventory": "as Save",

@@ -20,6 +20,10 @@ type (
 	Upkeep struct{ *database }
 	// Outbox is the mails of all organizations, for who sends them.
 	Outbox struct{ *database }
+	// Relay is what its operator set.
+	Relay struct{ *database }
+	// Confirmations are e-mail addresses that wait for their owners.
+	Confirmations struct{ *database }
 )
 
 // What an organization owns.
@@ -94,6 +98,12 @@ func (s *Store) Upkeep() Upkeep {
 func (s *Store) Outbox() Outbox {
 	return Outbox{s.wholeRelay("one queue sends the mails of all organizations")}
 }
+
+// Relay is this one.
+func (s *Store) Relay() Relay { return Relay{s.database} }
+
+// Confirmations of this relay.
+func (s *Store) Confirmations() Confirmations { return Confirmations{s.database} }
 
 // Computers of an organization.
 func (s *Store) Computers(o OrganizationID) Computers { return Computers{s.owned(o)} }

@@ -139,25 +139,28 @@ func (s Organizations) ByCode(ctx context.Context, code string) (Organization, e
 // that it names, or else of the first. Errors: ErrConflict when the code or an
 // identifier is taken, ErrNotFound when there is no such person, ErrLimit, fault.Field.
 func (s Organizations) Create(ctx context.Context, by Entry, o Organization, owner Person, identifiers ...Identifier) error {
+	whole := s.wholeRelay("the audit of one organization records that there is another")
+	return whole.change(ctx, by.of(), by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
+		return s.create(ctx, tx, o, owner, identifiers...)
+	})
+}
+
+func (s Organizations) create(ctx context.Context, tx bun.Tx, o Organization, owner Person, identifiers ...Identifier) error {
 	if err := o.bounded(); err != nil {
 		return err
 	}
 	if o.Settings == "" {
 		o.Settings = "{}"
 	}
-	whole := s.wholeRelay("the audit of one organization records that there is another")
-	return whole.change(ctx, by.of(), by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
-		if _, err := tx.NewInsert().Model(&o).Exec(ctx); err != nil {
+	if _, err := tx.NewInsert().Model(&o).Exec(ctx); err != nil {
+		return err
+	}
+	if len(identifiers) > 0 {
+		if err := s.addPerson(ctx, tx, owner, identifiers...); err != nil {
 			return err
 		}
-		its := Members{owned{s.database, o.ID}}
-		if len(identifiers) > 0 {
-			if err := s.addPerson(ctx, tx, owner, identifiers...); err != nil {
-				return err
-			}
-		}
-		return its.add(ctx, tx, Member{PersonID: owner.ID, Role: RoleOwner, State: Active, CreatedAt: o.CreatedAt})
-	})
+	}
+	return Members{owned{s.database, o.ID}}.add(ctx, tx, Member{PersonID: owner.ID, Role: RoleOwner, State: Active, CreatedAt: o.CreatedAt})
 }
 
 // Rename gives an organization another name and code. Errors: ErrNotFound, ErrConflict

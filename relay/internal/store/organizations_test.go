@@ -526,6 +526,8 @@ func TestTablesHaveAnOrganization(t *testing.T) {
 			"people", "known_keys", "one_time_tokens", // a person may be in several organizations
 			"tries",                    // of addresses, before it is known who they are
 			"secrets", "key_rotations", // the relay's own keys
+			"relay_settings",              // of the relay as a whole
+			"confirmations",               // of people, or of who is to become one
 			"nodes", "presence", "health", // of the relay's processes
 		}
 		_, others := s.Owned(t, store.FirstOrganization)

@@ -1080,6 +1080,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/relay/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell what holds for the whole relay, for who operates it
+         * @description Tell what holds for the whole relay, for who operates it.
+         */
+        get: operations["getRelaySettings"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change what holds for the whole relay
+         * @description Change what holds for the whole relay. Sign-up can be opened only where the relay sends mail.
+         */
+        patch: operations["updateRelaySettings"];
+        trace?: never;
+    };
     "/api/v1/roles": {
         parameters: {
             query?: never;
@@ -1262,6 +1286,70 @@ export interface paths {
          * @description Sign out. Ends the sign-in that asks, and the live connections and sessions of it.
          */
         post: operations["signOut"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sign-up": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tell whether anybody may sign up
+         * @description Tell whether anybody may sign up. Where nobody may, an invitation is needed.
+         */
+        get: operations["getSignUp"];
+        put?: never;
+        /**
+         * Sign up
+         * @description Sign up. Sends a link by mail with which to go on. The answer is the same for an address that has an account, which gets a mail that says so.
+         */
+        post: operations["askSignUp"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sign-up/account": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make the account that a sign-up link is for
+         * @description Make the account that a sign-up link is for. It owns a new organization, and is signed in.
+         */
+        post: operations["createAccount"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sign-up/link": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tell what a sign-up link is for
+         * @description Tell what a sign-up link is for. It is not used up.
+         */
+        post: operations["readSignUp"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1512,12 +1600,17 @@ export interface components {
             /** @description Read by who decides. */
             reason?: string;
         };
+        AskSignUpInBody: {
+            email: string;
+            /** @description What the organization is to be called that the new account owns. */
+            organization: string;
+        };
         AuditEntry: {
             /**
              * @description What was done.
              * @enum {string}
              */
-            action: "owner_link.made" | "owner.made" | "sign_in.made" | "sign_in.ended" | "sign_in.switched" | "sign_in.refused" | "password.changed" | "password.recovered" | "recovery.made" | "known_key.saved" | "token.made" | "token.revoked" | "computer.enrolled" | "computer.renamed" | "computer.blocked" | "computer.unblocked" | "computer.removed" | "computer.split" | "computer.settled" | "computer.taken_back" | "computer.forgotten" | "session.opened" | "session.carried" | "session.scopes_changed" | "session.ended" | "key.rotated" | "succession.made" | "audit.exported" | "policy.changed" | "policy.removed" | "attempt" | "member.invited" | "member_invitation.revoked" | "member.joined" | "role.made" | "role.changed" | "role.removed" | "role.given" | "member.activated" | "member.deactivated" | "member.removed" | "member.left" | "service.made" | "identifier.added" | "identifier.removed" | "team.made" | "team.renamed" | "team.removed" | "team.joined" | "team.left" | "group.made" | "group.renamed" | "group.moved" | "group.removed" | "computer.moved" | "grant.made" | "grant.revoked" | "approval.asked" | "approval.given" | "approval.refused" | "api_key.made" | "api_key.revoked" | "organization.made" | "organization.renamed";
+            action: "owner_link.made" | "owner.made" | "sign_in.made" | "sign_in.ended" | "sign_in.switched" | "sign_in.refused" | "password.changed" | "password.recovered" | "recovery.made" | "known_key.saved" | "token.made" | "token.revoked" | "computer.enrolled" | "computer.renamed" | "computer.blocked" | "computer.unblocked" | "computer.removed" | "computer.split" | "computer.settled" | "computer.taken_back" | "computer.forgotten" | "session.opened" | "session.carried" | "session.scopes_changed" | "session.ended" | "key.rotated" | "succession.made" | "audit.exported" | "policy.changed" | "policy.removed" | "attempt" | "member.invited" | "member_invitation.revoked" | "member.joined" | "role.made" | "role.changed" | "role.removed" | "role.given" | "member.activated" | "member.deactivated" | "member.removed" | "member.left" | "service.made" | "identifier.added" | "identifier.removed" | "team.made" | "team.renamed" | "team.removed" | "team.joined" | "team.left" | "group.made" | "group.renamed" | "group.moved" | "group.removed" | "computer.moved" | "grant.made" | "grant.revoked" | "approval.asked" | "approval.given" | "approval.refused" | "api_key.made" | "api_key.revoked" | "organization.made" | "organization.renamed" | "sign_up.asked" | "sign_up.made" | "relay.changed";
             /** @description Of the person or the computer; empty where it is not known who. */
             actor_id: string;
             /** @description person, agent (of a computer), command (the relay's command line) or relay (by its own rules). */
@@ -1899,6 +1992,13 @@ export interface components {
             /** Format: date-time */
             since: string;
         };
+        LinkSent: {
+            /**
+             * Format: int64
+             * @description How long the link is good.
+             */
+            minutes: number;
+        };
         Mail: {
             /**
              * Format: int64
@@ -1995,6 +2095,19 @@ export interface components {
              * @description Exact to a minute.
              */
             used_at?: string;
+        };
+        NewAccountInBody: {
+            name: string;
+            /**
+             * Format: password
+             * @description At least 10 characters.
+             */
+            password: string;
+            /**
+             * Format: password
+             * @description From the link in the mail.
+             */
+            token: string;
         };
         NewEnrollmentToken: {
             /** @description Installs the agent and enrolls it, on the command line of the new computer. */
@@ -2318,7 +2431,7 @@ export interface components {
              * @description For programs.
              * @enum {string}
              */
-            code: "account_exists" | "address_not_allowed" | "agent" | "bad_credentials" | "blocked" | "busy" | "conflict" | "cross_origin" | "cursor" | "disk_full" | "draining" | "ended" | "forbidden" | "gives" | "group_tree" | "idempotency_key_in_use" | "idempotency_key_reused" | "in_use" | "internal" | "invalid" | "invitation" | "last_owner" | "limit_reached" | "malformed" | "member_already" | "method_not_allowed" | "metrics_token" | "needs_approval" | "no_answer" | "no_approval" | "no_file" | "no_preview" | "no_route" | "no_upgrade" | "nodes_apart" | "not_acceptable" | "not_found" | "offer" | "offline" | "overloaded" | "own_access" | "owner_exists" | "owner_token" | "read_only" | "recovery_token" | "session_changing" | "session_moved" | "session_scopes" | "ticket_used" | "timeout" | "too_large" | "too_many_requests" | "too_many_sessions" | "too_many_tabs" | "too_many_tries" | "two_machines" | "unauthorized" | "unavailable" | "unimplemented" | "unsupported_media_type" | "which_organization";
+            code: "account_exists" | "address_not_allowed" | "agent" | "bad_credentials" | "blocked" | "busy" | "conflict" | "cross_origin" | "cursor" | "disk_full" | "draining" | "ended" | "forbidden" | "gives" | "group_tree" | "idempotency_key_in_use" | "idempotency_key_reused" | "in_use" | "internal" | "invalid" | "invitation" | "last_owner" | "limit_reached" | "malformed" | "member_already" | "method_not_allowed" | "metrics_token" | "needs_approval" | "no_answer" | "no_approval" | "no_file" | "no_mail_server" | "no_preview" | "no_route" | "no_upgrade" | "nodes_apart" | "not_acceptable" | "not_found" | "offer" | "offline" | "overloaded" | "own_access" | "owner_exists" | "owner_token" | "read_only" | "recovery_token" | "session_changing" | "session_moved" | "session_scopes" | "sign_up_closed" | "sign_up_link" | "staff_domain" | "ticket_used" | "timeout" | "too_large" | "too_many_requests" | "too_many_sessions" | "too_many_tabs" | "too_many_tries" | "two_machines" | "unauthorized" | "unavailable" | "unimplemented" | "unsupported_media_type" | "which_organization";
             /** @description One line for people, saying what to do. */
             detail: string;
             /** @description What is wrong with single fields. */
@@ -2356,6 +2469,20 @@ export interface components {
             name: string;
             public_url: string;
             version: string;
+        };
+        RelaySettings: {
+            /** @description The relay sends mail; nobody can sign up where it does not. */
+            mail: boolean;
+            /** @description Anybody may make an account, with an organization of its own. */
+            sign_up: boolean;
+            /** @description Domains of e-mail addresses that only members of the first organization sign in with. */
+            staff_domains: string[];
+        };
+        RelaySettingsInBody: {
+            /** @description Absent: as it is. */
+            sign_up?: boolean;
+            /** @description All of them; absent: as they are. */
+            staff_domains?: string[];
         };
         RememberInBody: {
             /** @description Ed25519, 32 bytes, as the computer proved it. */
@@ -2451,6 +2578,22 @@ export interface components {
             /** Format: password */
             password: string;
         };
+        SignUp: {
+            /**
+             * Format: int64
+             * @description How long the link is good that is sent.
+             */
+            minutes: number;
+            /** @description Without it an invitation is needed. */
+            open: boolean;
+        };
+        SignUpTokenInBody: {
+            /**
+             * Format: password
+             * @description From the link in the mail.
+             */
+            token: string;
+        };
         SignedIn: {
             /** @description Empty where there is none. */
             email: string;
@@ -2464,6 +2607,11 @@ export interface components {
             public_url: string;
             /** @description Id of the role in this organization. */
             role: string;
+        };
+        SigningUp: {
+            email: string;
+            /** @description What it is to be called. */
+            organization: string;
         };
         Software: {
             name: string;
@@ -6909,6 +7057,95 @@ export interface operations {
             default: components["responses"]["Failed"];
         };
     };
+    getRelaySettings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "mail": false,
+                     *       "sign_up": false,
+                     *       "staff_domains": [
+                     *         "staff domains"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RelaySettings"];
+                };
+            };
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    updateRelaySettings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "sign_up": false,
+                 *       "staff_domains": [
+                 *         "staff domains"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["RelaySettingsInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "mail": false,
+                     *       "sign_up": false,
+                     *       "staff_domains": [
+                     *         "staff domains"
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["RelaySettings"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
     listRoles: {
         parameters: {
             query?: {
@@ -7481,6 +7718,195 @@ export interface operations {
             401: components["responses"]["SignedOut"];
             403: components["responses"]["Forbidden"];
             409: components["responses"]["Conflict"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    getSignUp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "minutes": 1,
+                     *       "open": false
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SignUp"];
+                };
+            };
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    askSignUp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "email": "ada@example.com",
+                 *       "organization": "organization"
+                 *     }
+                 */
+                "application/json": components["schemas"]["AskSignUpInBody"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "minutes": 1
+                     *     }
+                     */
+                    "application/json": components["schemas"]["LinkSent"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    createAccount: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Reception",
+                 *       "password": "correct horse battery",
+                 *       "token": "oriel-…"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewAccountInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    "Set-Cookie"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "email": "ada@example.com",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "name": "Reception",
+                     *       "organization": {
+                     *         "code": "code",
+                     *         "created_at": "2026-11-30T09:00:00Z",
+                     *         "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *         "name": "Reception"
+                     *       },
+                     *       "permissions": [
+                     *         "permissions"
+                     *       ],
+                     *       "public_url": "https://relay.example",
+                     *       "role": "role"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SignedIn"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    readSignUp: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "token": "oriel-…"
+                 *     }
+                 */
+                "application/json": components["schemas"]["SignUpTokenInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "email": "ada@example.com",
+                     *       "organization": "organization"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SigningUp"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
             default: components["responses"]["Failed"];

@@ -142,6 +142,14 @@ func (m *Mailer) Compose(to To, what Message) (store.Mail, error) {
 		CreatedAt: m.o.Now().UnixMilli()}, nil
 }
 
+// Link is the address of a page of this relay, with a secret behind the # where there is
+// one: no browser sends it on, and no log keeps it.
+func (m *Mailer) Link(page, secret string) string {
+	u := m.o.PublicURL.JoinPath(page)
+	u.Fragment = secret
+	return u.String()
+}
+
 // checkLink reports whether link leads to this relay, where nobody reads it on the way.
 func (m *Mailer) checkLink(link string) error {
 	own := m.o.PublicURL

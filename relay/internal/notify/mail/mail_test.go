@@ -188,6 +188,7 @@ func TestBothPartsSayTheSame(t *testing.T) {
 	kinds := map[Kind]Message{
 		MemberInvitedKind: invitation(week), SignUpConfirmKind: SignUpConfirm{Link: "https://relay.example/sign-up#s3cret", Until: week},
 		EmailConfirmKind: EmailConfirm{Link: "https://relay.example/email#s3cret", Until: week}, PasswordChangedKind: PasswordChanged{At: c.read(), From: "192.0.2.7"},
+		SignUpKnownKind: SignUpKnown{Link: "https://relay.example/sign-in"}, EmailKnownKind: EmailKnown{},
 	}
 	if len(kinds) != len(kindsOf(t, Fallback)) {
 		t.Errorf("words for %v", kindsOf(t, Fallback))

@@ -29,7 +29,9 @@ type Kind string
 const (
 	MemberInvitedKind   Kind = "member.invited"
 	SignUpConfirmKind   Kind = "sign_up.confirm"
+	SignUpKnownKind     Kind = "sign_up.known"
 	EmailConfirmKind    Kind = "email.confirm"
+	EmailKnownKind      Kind = "email.known"
 	PasswordChangedKind Kind = "password.changed"
 )
 
@@ -56,11 +58,20 @@ type SignUpConfirm struct {
 	Until time.Time `json:"until"`
 }
 
+// SignUpKnown tells somebody who signs up that they have an account.
+type SignUpKnown struct {
+	Link string `json:"link"` // to sign in
+}
+
 // EmailConfirm has a person show that another address is theirs, too.
 type EmailConfirm struct {
 	Link  string    `json:"link"`
 	Until time.Time `json:"until"`
 }
+
+// EmailKnown tells somebody that an address, which a person wants to sign in with, is
+// that of another account.
+type EmailKnown struct{}
 
 // PasswordChanged tells a person afterwards.
 type PasswordChanged struct {
@@ -70,17 +81,23 @@ type PasswordChanged struct {
 
 func (MemberInvited) kind() Kind   { return MemberInvitedKind }
 func (SignUpConfirm) kind() Kind   { return SignUpConfirmKind }
+func (SignUpKnown) kind() Kind     { return SignUpKnownKind }
 func (EmailConfirm) kind() Kind    { return EmailConfirmKind }
+func (EmailKnown) kind() Kind      { return EmailKnownKind }
 func (PasswordChanged) kind() Kind { return PasswordChangedKind }
 
 func (m MemberInvited) link() string { return m.Link }
 func (m SignUpConfirm) link() string { return m.Link }
+func (m SignUpKnown) link() string   { return m.Link }
 func (m EmailConfirm) link() string  { return m.Link }
+func (EmailKnown) link() string      { return "" }
 func (PasswordChanged) link() string { return "" }
 
 func (m MemberInvited) until() time.Time { return m.Until }
 func (m SignUpConfirm) until() time.Time { return m.Until }
+func (SignUpKnown) until() time.Time     { return time.Time{} }
 func (m EmailConfirm) until() time.Time  { return m.Until }
+func (EmailKnown) until() time.Time      { return time.Time{} }
 func (PasswordChanged) until() time.Time { return time.Time{} }
 
 func (m MemberInvited) plain() Message {
@@ -88,7 +105,9 @@ func (m MemberInvited) plain() Message {
 	return m
 }
 func (m SignUpConfirm) plain() Message { return m }
+func (m SignUpKnown) plain() Message   { return m }
 func (m EmailConfirm) plain() Message  { return m }
+func (m EmailKnown) plain() Message    { return m }
 func (m PasswordChanged) plain() Message {
 	m.From = sanitize.Line(m.From, 64)
 	return m
@@ -100,9 +119,11 @@ func (m MemberInvited) values(w *words) map[string]string {
 func (m SignUpConfirm) values(w *words) map[string]string {
 	return map[string]string{"Until": w.date(m.Until)}
 }
+func (SignUpKnown) values(*words) map[string]string { return map[string]string{} }
 func (m EmailConfirm) values(w *words) map[string]string {
 	return map[string]string{"Until": w.date(m.Until)}
 }
+func (EmailKnown) values(*words) map[string]string { return map[string]string{} }
 func (m PasswordChanged) values(w *words) map[string]string {
 	return map[string]string{"At": w.date(m.At), "From": m.From}
 }
@@ -114,8 +135,12 @@ func decode(k Kind, data []byte) (Message, error) {
 		return read[MemberInvited](data)
 	case SignUpConfirmKind:
 		return read[SignUpConfirm](data)
+	case SignUpKnownKind:
+		return read[SignUpKnown](data)
 	case EmailConfirmKind:
 		return read[EmailConfirm](data)
+	case EmailKnownKind:
+		return read[EmailKnown](data)
 	case PasswordChangedKind:
 		return read[PasswordChanged](data)
 	}

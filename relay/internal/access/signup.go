@@ -1,0 +1,178 @@
+package access
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"oriel/relay/internal/audit"
+	"oriel/relay/internal/fault"
+	"oriel/relay/internal/identifier"
+	"oriel/relay/internal/notify/mail"
+	"oriel/relay/internal/share"
+	"oriel/relay/internal/store"
+)
+
+// # Signing up
+//
+// Where the relay's operator opened it, anybody may make an account: they give an
+// e-mail address and what their organization is to be called, get a link by mail, and
+// choose name and password behind it. The account owns an organization of its own; into
+// another one leads an invitation alone.
+//
+// Nobody learns by the answer or its time whether an address has an account: what is
+// written is the same, and only the mail is another.
+
+// ConfirmationLifetime is how long the link to an e-mail address is good.
+const ConfirmationLifetime = time.Hour
+
+// Faults of who signs up.
+var (
+	ErrSignUpClosed = fault.New(fault.SignUpClosed, "nobody can sign up at this relay now; ask somebody who uses it for an invitation")
+	ErrSignUpLink   = fault.New(fault.SignUpLink, "this link was used or has expired; sign up again for another one, or sign in if you have an account")
+	ErrStaffDomain  = fault.New(fault.StaffDomain, "addresses of this domain are for the people who run this relay; use another one, or ask them for an invitation")
+)
+
+// SignUpOpen reports whether anybody may sign up: it was opened, and mail is sent.
+func (a *Access) SignUpOpen(ctx context.Context) (bool, error) {
+	s, err := a.settings(ctx)
+	return s.SignUp && a.mails(), err
+}
+
+func (a *Access) settings(ctx context.Context) (store.RelaySettings, error) {
+	s, err := a.store.Relay().Settings(ctx)
+	if err != nil {
+		err = fmt.Errorf("look up the relay's settings: %w", err)
+	}
+	return s, err
+}
+
+// signingUp says ErrSignUpClosed where nobody may, and ErrStaffDomain to that address.
+func (a *Access) signingUp(ctx context.Context, emailKey string) error {
+	s, err := a.settings(ctx)
+	switch {
+	case err != nil:
+		return err
+	case !s.SignUp || !a.mails():
+		return ErrSignUpClosed
+	case identifier.IsOf(emailKey, s.StaffDomains):
+		return ErrStaffDomain
+	}
+	return nil
+}
+
+// AskSignUp sends a link to who wants an account with an organization of that name, or to
+// who has one already a mail that says so. After Limits.MailsToOne none is sent, in the
+// same words. Errors: ErrSignUpClosed, ErrStaffDomain, ErrTries, fault.Field (several
+// joined).
+func (a *Access) AskSignUp(ctx context.Context, email, organization string, from Client) error {
+	email, organization = strings.TrimSpace(email), plain(organization)
+	key, err := identifier.Check(identifier.Email, "email", email)
+	if err := errors.Join(err, checkName("organization", "write what your organization is called", organization)); err != nil {
+		return err
+	}
+	if err := a.signingUp(ctx, key); err != nil {
+		return err
+	}
+	more, err := a.countMail(ctx, key, from)
+	if err != nil {
+		return err
+	}
+	_, err = a.store.People().ByIdentifier(ctx, store.Email, "", key)
+	known := err == nil
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("look up an account: %w", err)
+	}
+	text, hash := token()
+	until := a.o.Now().Add(ConfirmationLifetime)
+	var what mail.Message = mail.SignUpConfirm{Link: a.o.Mailer.Link("sign-up", text), Until: until}
+	if known {
+		what = mail.SignUpKnown{Link: a.o.Mailer.Link("sign-in", "")} // the token is told to nobody
+	}
+	m, err := a.o.Mailer.Compose(mail.To{Address: email}, what)
+	if err != nil || !more {
+		return err
+	}
+	c := store.Confirmation{ID: store.NewID(), TokenHash: hash, Email: email, EmailKey: key, Called: organization, CreatedAt: a.now(), ExpiresAt: until.UnixMilli()}
+	by := audit.Person("", "", "", from.Address).Did(audit.SignUpAsked, "sign_up", c.ID, "email", email, "name", organization)
+	if err := a.store.Confirmations().Wait(ctx, by.Sending(m), c); err != nil {
+		return fmt.Errorf("have an address confirmed: %w", err)
+	}
+	a.o.Log.Info("somebody signs up", "address", from.Address)
+	return nil
+}
+
+// countMail counts a mail that a stranger has sent to an e-mail address; more is false
+// where it has had enough of them. Errors: ErrTries.
+func (a *Access) countMail(ctx context.Context, emailKey string, from Client) (more bool, err error) {
+	limits := map[string]int{}
+	for network, limit := range share.Subjects(from.IP(), max(a.o.Limits.SignUps/10, 1)) {
+		limits["sign-up:"+network] = limit
+	}
+	// Apart and first: a network that is locked must not use up what there is for all.
+	if _, err := a.count(ctx, limits); err != nil {
+		return false, err
+	}
+	one := "mail:" + hex.EncodeToString(hashOf(emailKey))
+	counts, err := a.count(ctx, map[string]int{"sign-ups": a.o.Limits.SignUps, one: 0})
+	return counts[one].Count <= int64(a.o.Limits.MailsToOne), err
+}
+
+// SigningUp is what the link of who signs up says to who has it.
+type SigningUp struct{ Email, Organization string }
+
+// SigningUp reads the link with that token, without using it up. It counts as a try of
+// the address. Errors: ErrSignUpLink, ErrSignUpClosed, ErrStaffDomain, ErrTries.
+func (a *Access) SigningUp(ctx context.Context, token string, from Client) (SigningUp, error) {
+	c, err := a.confirmation(ctx, token, from)
+	return SigningUp{c.Email, c.Called}, err
+}
+
+func (a *Access) confirmation(ctx context.Context, token string, from Client) (store.Confirmation, error) {
+	if _, err := a.count(ctx, a.addressLimits(from)); err != nil {
+		return store.Confirmation{}, err
+	}
+	c, err := a.store.Confirmations().Find(ctx, hashOf(token), a.now())
+	if err != nil || c.PersonID != "" {
+		return store.Confirmation{}, signUpError(err)
+	}
+	return c, a.signingUp(ctx, c.EmailKey)
+}
+
+// SignUp uses the link up: it makes a person with its e-mail address, confirmed, and an
+// organization that they own, and signs them in. Errors: as SigningUp; ErrAccount,
+// ErrBusy, fault.Field (several joined).
+func (a *Access) SignUp(ctx context.Context, token, name, password string, from Client) (Identity, *http.Cookie, error) {
+	c, err := a.confirmation(ctx, token, from)
+	if err != nil {
+		return Identity{}, nil, err
+	}
+	p, err := a.newPerson(ctx, name, password, from)
+	if err != nil {
+		return Identity{}, nil, err
+	}
+	o := store.Organization{ID: store.OrganizationID(store.NewID()), Name: c.Called, Code: identifier.NewCode(c.Called), CreatedAt: p.CreatedAt}
+	by := audit.Person(p.ID, p.Name, "", from.Address).Did(audit.SignedUp, "person", p.ID, "email", c.Email, "organization", string(o.ID), "name", o.Name)
+	if err := a.store.Confirmations().SignUp(ctx, by, hashOf(token), a.now(), p, o); err != nil {
+		if errors.Is(err, store.ErrConflict) {
+			err = ErrAccount
+		}
+		return Identity{}, nil, signUpError(err)
+	}
+	a.o.Log.Info("somebody signed up", "person", p.ID, "organization", o.ID, "address", from.Address)
+	return a.letIn(ctx, p, o.ID, from)
+}
+
+func signUpError(err error) error {
+	switch {
+	case err == nil, errors.Is(err, store.ErrNotFound):
+		return ErrSignUpLink
+	case errors.Is(err, ErrAccount):
+		return err
+	}
+	return fmt.Errorf("sign up: %w", err)
+}
