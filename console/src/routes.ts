@@ -26,6 +26,7 @@ export type PageName =
   | 'owner'
   | 'recover'
   | 'join'
+  | 'sign-up'
   | 'docs'
   | 'unknown';
 
@@ -93,6 +94,7 @@ export const routes: Record<PageName, Page> = {
   'sign-in': { path: '/sign-in', needs: 'nobody', load: () => import('./pages/sign-in/SignIn.svelte') },
   owner: { path: '/owner', needs: 'nobody', load: () => import('./pages/sign-in/Owner.svelte') },
   join: { path: '/join', needs: 'nothing', load: () => import('./pages/sign-in/Join.svelte') },
+  'sign-up': { path: '/sign-up', needs: 'nothing', load: () => import('./pages/sign-in/SignUp.svelte') },
   recover: { path: '/recover', needs: 'nothing', load: () => import('./pages/sign-in/Recover.svelte') },
   docs: { path: '/api/docs', needs: 'nothing', load: () => import('./pages/docs/Docs.svelte') },
   unknown: { needs: 'nothing', load: () => import('./pages/shell/NotFound.svelte') },

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { create } from '@bufbuild/protobuf';
 import { fireEvent, render, screen } from '@testing-library/svelte';
 
+import { tick } from 'svelte';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ApiError } from '../core/relay/api';
 import { Computer_Status, ComputerSchema, FailingSchema } from '../core/wire/oriel/v1/live_pb';
@@ -10,6 +11,7 @@ import { ago, bytes, duration } from '../i18n/format';
 import { PROBLEMS, problemWords } from '../i18n/problems';
 import { browserWords, codeWords, endWords, reasonWords } from '../i18n/words';
 import SignIn from './sign-in/SignIn.svelte';
+import { signUp } from './sign-in/signup.svelte';
 import { computers } from '../state/computers.svelte';
 import type { Session } from './viewer/session.svelte';
 import ComputerCard from './computers/ComputerCard.svelte';
@@ -32,7 +34,8 @@ const problem = (status: number, code: string, headers: Record<string, string> =
 
 describe('signing in', () => {
   async function submit(response: Response | Error) {
-    const fetched = vi.fn(async (_request: Request) => {
+    const fetched = vi.fn(async (request: Request) => {
+      if (request.method === 'GET') return Response.json({ open: false, minutes: 60 });
       if (response instanceof Error) throw response;
       return response;
     });
@@ -47,7 +50,7 @@ describe('signing in', () => {
   it('sends the password as it is and says when it is wrong', async () => {
     const fetched = await submit(problem(401, 'bad_credentials'));
     expect((await screen.findByTestId('problem')).textContent).toContain('wrong');
-    const request = fetched.mock.calls[0]?.[0];
+    const request = fetched.mock.calls.map(([one]) => one).find(({ method }) => method === 'POST');
     expect(await request?.json()).toEqual({ login: 'a@b.c', password: ' secret ' });
     expect(screen.getByLabelText<HTMLInputElement>('Password').value).toBe('');
   });
@@ -55,6 +58,17 @@ describe('signing in', () => {
   it('says how long to wait after too many tries', async () => {
     await submit(problem(429, 'too_many_tries', { 'Retry-After': '130' }));
     expect((await screen.findByTestId('problem')).textContent).toContain('3 min');
+  });
+
+  it('offers an account where anybody may have one', async () => {
+    for (const open of [false, true]) {
+      vi.stubGlobal('fetch', async () => Response.json({ open, minutes: 60 }));
+      const page = render(SignIn);
+      await vi.waitFor(() => expect(signUp.open).toBe(open));
+      await tick();
+      expect(screen.queryByTestId('sign-up')?.getAttribute('href')).toBe(open ? '/sign-up' : undefined);
+      page.unmount();
+    }
   });
 
   it('says that the relay cannot be reached', async () => {

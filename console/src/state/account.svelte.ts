@@ -49,6 +49,12 @@ class Account {
     await this.#kept(await take(api.POST('/api/v1/owner', { body: { token, name, email, password } })));
   }
 
+  /** Makes the account that the link of who signs up is for. */
+  async signUp(token: string, name: string, password: string): Promise<void> {
+    await this.#kept(await take(api.POST('/api/v1/sign-up/account', { body: { token, name, password } })));
+    location.assign('/');
+  }
+
   /** Takes up an invitation as somebody new. */
   async join(token: string, name: string, password: string): Promise<void> {
     await this.#kept(await take(api.POST('/api/v1/join', { body: { token, name, password } })));
