@@ -90,12 +90,12 @@ export function unchangedWords({ why, detail }: { why: string; detail: string })
 }
 
 /** How a session ended, in a word or two: for the journal. */
-export function reasonWords(reason: EndReason): string {
+export function reasonWords(reason: EndReason, code = Code.UNSPECIFIED): string {
   switch (reason) {
     case EndReason.OPERATOR:
       return m.reason_operator();
     case EndReason.ENDED:
-      return m.reason_ended();
+      return code === Code.FORBIDDEN ? m.reason_access() : m.reason_ended();
     case EndReason.CUSTOMER:
       return m.reason_customer();
     case EndReason.NETWORK:
@@ -127,7 +127,7 @@ export function endWords(reason: EndReason, code: Code): string {
     case EndReason.OPERATOR:
       return m.end_operator();
     case EndReason.ENDED:
-      return m.end_ended();
+      return code === Code.FORBIDDEN ? m.end_access() : m.end_ended();
     case EndReason.CUSTOMER:
       return m.end_customer();
     case EndReason.OFFLINE:

@@ -224,7 +224,14 @@ describe('words', () => {
       expect(endWords(EndReason.REFUSED, code)).toBe(codeWords(code));
     }
     const reasons = Object.values(EndReason).filter((r) => typeof r === 'number');
-    expect(new Set(reasons.map(reasonWords)).size).toBe(reasons.length);
+    expect(new Set(reasons.map((reason) => reasonWords(reason))).size).toBe(reasons.length);
+  });
+
+  // Rule: who lost access in mid-session is not told that somebody ended it.
+  it('tell who ended a session from the right to it that is gone', () => {
+    const { ENDED } = EndReason;
+    expect(endWords(ENDED, Code.FORBIDDEN)).not.toBe(endWords(ENDED, Code.UNSPECIFIED));
+    expect(reasonWords(ENDED, Code.FORBIDDEN)).not.toBe(reasonWords(ENDED));
   });
 
   // Rule: each code that the relay's description lists has its words here, and no other.

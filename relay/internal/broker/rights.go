@@ -82,8 +82,8 @@ func (b *Broker) renew(ctx context.Context, e journal.Carried, reply func(*oriel
 		reply(endMessage(e.GetSessionId(), orielv1.EndReason_END_REASON_ENDED))
 		return nil
 	}
-	if reason, detail, over := verdict(why); over {
-		return b.endIfCarried(ctx, e, reason, detail)
+	if end, over := verdict(why); over {
+		return b.endIfCarried(ctx, e, end)
 	}
 	if why != nil {
 		return why
@@ -189,10 +189,10 @@ func (b *Broker) endForbidden(ctx context.Context) (next time.Time, err error) {
 			next = earlier(next, until)
 			failed = errors.Join(failed, b.retell(e, now, until))
 		}
-		reason, detail, over := verdict(why)
+		end, over := verdict(why)
 		switch {
 		case over:
-			failed = errors.Join(failed, b.endIfCarried(ctx, e, reason, detail))
+			failed = errors.Join(failed, b.endIfCarried(ctx, e, end))
 		case why != nil:
 			failed = errors.Join(failed, why)
 		}
@@ -231,12 +231,12 @@ func (b *Broker) toldEnd(session string, until time.Time) {
 
 // endIfCarried ends a session, unless another sign-in than the one that was
 // asked about has come to carry it meanwhile.
-func (b *Broker) endIfCarried(ctx context.Context, e journal.Carried, reason orielv1.EndReason, detail string) error {
+func (b *Broker) endIfCarried(ctx context.Context, e journal.Carried, end ending) error {
 	running, err := b.o.Journal.Running(ctx, e.Organization, journal.Selection{SignInID: e.SignInID, ComputerID: e.GetComputerId()})
 	if err != nil || !slices.ContainsFunc(running, func(r journal.Carried) bool { return r.GetSessionId() == e.GetSessionId() }) {
 		return err
 	}
-	return b.end(ctx, e.Ref(), reason, 0, detail)
+	return b.end(ctx, e.Ref(), end.reason, end.code, end.detail)
 }
 
 // errTimeUp ends a session that has run for as long as a policy lets one.
@@ -245,19 +245,27 @@ var errTimeUp = errors.New("the session has run for as long as the policy allows
 // gone is why the sessions of a computer end that was removed or blocked.
 const gone = "the computer was removed or blocked"
 
-// verdict is whether err ends a session, and how that is said.
-func verdict(err error) (reason orielv1.EndReason, detail string, over bool) {
+// ending is how a session ends and how that is said.
+type ending struct {
+	reason orielv1.EndReason
+	code   orielv1.Code
+	detail string
+}
+
+// verdict is whether err ends a session, and how.
+func verdict(err error) (end ending, over bool) {
+	const operator, ended, timeUp = orielv1.EndReason_END_REASON_OPERATOR, orielv1.EndReason_END_REASON_ENDED, orielv1.EndReason_END_REASON_TIME_UP
 	switch {
 	case errors.Is(err, access.ErrSignedOut):
-		return orielv1.EndReason_END_REASON_OPERATOR, "the operator signed out", true
+		return ending{reason: operator, detail: "the operator signed out"}, true
 	case errors.Is(err, errTimeUp):
-		return orielv1.EndReason_END_REASON_TIME_UP, "a policy of the organization lets no session run longer", true
+		return ending{reason: timeUp, detail: "a policy of the organization lets no session run longer"}, true
 	case access.TimeIsUp(err):
-		return orielv1.EndReason_END_REASON_TIME_UP, "the time in which the operator may do this is over", true
+		return ending{reason: timeUp, detail: "the time in which the operator may do this is over"}, true
 	case errors.Is(err, access.ErrForbidden):
-		return orielv1.EndReason_END_REASON_ENDED, "the operator may not do this on this computer any more", true
+		return ending{ended, orielv1.Code_CODE_FORBIDDEN, "the operator may not do this on this computer any more"}, true
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, fleet.ErrBlocked):
-		return orielv1.EndReason_END_REASON_ENDED, gone, true
+		return ending{reason: ended, detail: gone}, true
 	}
-	return 0, "", false
+	return ending{}, false
 }

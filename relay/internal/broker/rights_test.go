@@ -80,7 +80,9 @@ func TestSessionEndsWithWhatItRestsOn(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.agent.EndSession(row.ID)
-			w.row(t, row.ID, "ended", endedBy(orielv1.EndReason_END_REASON_ENDED))
+			if e := w.row(t, row.ID, "ended", endedBy(orielv1.EndReason_END_REASON_ENDED)); e.GetEndCode() != orielv1.Code_CODE_FORBIDDEN {
+				t.Errorf("that nobody ended it is not said: %v", e)
+			}
 		})
 	})
 }
