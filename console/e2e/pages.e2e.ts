@@ -1,39 +1,14 @@
 /** Every page, looked at: light, dark, on a phone, by axe and by keyboard alone. */
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Page } from 'playwright-core';
+import { seriousFindings } from './harness/axe.ts';
 import { newContext } from './harness/browser.ts';
-import { addComputer, card, live, loginLabel, owner, showToolbar } from './harness/pages.ts';
+import { addComputer, card, closeDialog, live, loginLabel, owner, showToolbar } from './harness/pages.ts';
+import { Client } from './harness/client.ts';
+import { fillOrganization } from './harness/organization.ts';
 import { until } from './harness/proc.ts';
 import { shot } from './harness/shots.ts';
 import { World } from './harness/world.ts';
-
-const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
-type Finding = { id: string; impact: string | null; nodes: { html: string }[] };
-
-/** What still fades in has another contrast than what is there to stay. */
-async function calm(page: Page): Promise<void> {
-  await page.evaluate(async () => {
-    const passing = (a: Animation) => a.effect?.getComputedTiming().endTime !== Infinity;
-    let running: Animation[];
-    while ((running = document.getAnimations().filter((a) => passing(a) && a.playState === 'running')).length)
-      await Promise.allSettled(running.map((a) => a.finished));
-  });
-}
-
-async function seriousFindings(page: Page): Promise<string[]> {
-  await page.evaluate(axeSource);
-  await calm(page);
-  const found = await page.evaluate(async () => {
-    const axe = (window as unknown as { axe: { run(): Promise<{ violations: Finding[] }> } }).axe;
-    return (await axe.run()).violations;
-  });
-  return found
-    .filter((v) => v.impact === 'serious' || v.impact === 'critical')
-    .map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join(' ')}`);
-}
 
 const looks = {
   light: { colorScheme: 'light', viewport: { width: 1440, height: 900 } },
@@ -80,12 +55,66 @@ async function docs(page: Page, relay: string): Promise<void> {
   await operation.getByText('Example').first().click();
 }
 
+/** The pages of an organization, and the buttons that open their dialogs. */
+const organization: [string, string, string[]][] = [
+  ['people', '/people', ['new-service', 'invite', 'member-details']],
+  ['teams', '/people/teams', ['new-team', 'team-members']],
+  ['roles', '/people/roles', ['new-role']],
+  ['access', '/people/access', ['new-grant']],
+  ['approvals', '/people/approvals', []],
+  ['groups', '/people/groups', ['new-group']],
+  ['api-keys', '/people/keys', ['new-key']],
+  ['organization', '/organization', ['new-organization']],
+  ['audit', '/audit', []],
+  ['policies', '/policies', []],
+  ['own-keys', '/account', ['new-own-key']],
+];
+
+type Stop = [string, () => Promise<unknown>];
+
+/** Goes from stop to stop, and looks at each. */
+async function lookAt(page: Page, look: string, stops: Stop[]): Promise<void> {
+  for (const [name, go] of stops) {
+    await go();
+    await page.locator('h1, [role=dialog] h2').first().waitFor({ state: 'attached' });
+    expect.soft(await seriousFindings(page), name).toEqual([]);
+    // Not innerWidth: a phone makes that as wide as the page.
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+    expect
+      .soft(wide, `${name} is wider than the window`)
+      .toBeLessThanOrEqual(page.viewportSize()?.width ?? 0);
+    await shot(page, `${name}-${look}`);
+  }
+}
+
+/** Opens a dialog by keyboard alone, in which the first thing to fill in can be reached. */
+async function dialog(page: Page, button: string): Promise<void> {
+  if (await page.getByRole('dialog').count()) await closeDialog(page);
+  await page.getByTestId(button).first().focus();
+  await page.keyboard.press('Enter');
+  await page.getByRole('dialog').locator('input, select').first().waitFor();
+  for (let i = 0; i < 3; i++) {
+    if (await page.locator('dialog :is(input, select):focus').count()) return;
+    await page.keyboard.press('Tab');
+  }
+  throw new Error(`Tab does not reach the fields behind ${button}`);
+}
+
+/** Opens a setting of the organization's policy. */
+async function setting(page: Page): Promise<void> {
+  await page.getByLabel('What sessions may do').check();
+  await page.getByLabel('Allowed networks').waitFor();
+}
+
 describe('the pages', () => {
   let w: World;
   let id: string | null;
+  let invitation: string;
   beforeAll(async () => {
     w = await World.start();
     id = await card(w.page).getAttribute('data-id');
+    const ada = await Client.signedIn(w.relay.url, owner.email, owner.password);
+    invitation = await fillOrganization(ada, id ?? '');
   });
   afterAll(async () => w?.stop());
 
@@ -102,10 +131,11 @@ describe('the pages', () => {
     await card(page).waitFor();
     await page.waitForLoadState('networkidle');
 
-    const stops: [string, () => Promise<unknown>][] = [
+    const stops: Stop[] = [
       ['computers', async () => undefined],
       ['add-computer', () => addComputer(page)],
       ['computer', () => page.goto(`${w.relay.url}/computers/${id}`)],
+      ['computer-group', () => dialog(page, 'change-group')],
       ['journal', () => page.goto(`${w.relay.url}/journal`)],
       ['account', () => page.goto(`${w.relay.url}/account`)],
       ['recover', () => page.goto(`${w.relay.url}/recover#a-token`)],
@@ -117,14 +147,32 @@ describe('the pages', () => {
       ['statistics-aside', () => page.setViewportSize({ width: 740, height: 360 })],
       ['delays', () => page.setViewportSize(options.viewport).then(() => delays(page))],
     ];
-    for (const [name, go] of stops) {
-      await go();
-      await page.locator('h1, [role=dialog] h2').first().waitFor({ state: 'attached' });
-      expect(await seriousFindings(page), name).toEqual([]);
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-      expect(wide, `${name} is wider than the window`).toBeLessThanOrEqual(0);
-      await shot(page, `${name}-${look}`);
-    }
+    await lookAt(page, look, stops);
+    expect(errors).toEqual([]);
+    await context.close();
+  });
+
+  // Rule: each page of an organization, and each dialog on it, opened by keyboard, can be read in
+  // light, in dark and on a phone, and by who does not see it.
+  it.each(Object.entries(looks))('of an organization look right and pass axe: %s', async (look, options) => {
+    const storageState = await w.page.context().storageState();
+    const { context, errors } = await newContext(w.browser, { ...options, storageState });
+    const page = await context.newPage();
+    const open = (path: string) => page.goto(w.relay.url + path, { waitUntil: 'networkidle' });
+    await lookAt(page, look, [
+      ['computer-group', () => open(`/computers/${id}`).then(() => dialog(page, 'change-group'))],
+      ...organization.flatMap(([name, path, buttons]): Stop[] => [
+        [name, () => open(path)],
+        ...buttons.map((button): Stop => [button, () => dialog(page, button)]),
+      ]),
+      ['policies-set', () => open('/policies').then(() => setting(page))],
+      ['join-again', () => open(`/join#${invitation}`)],
+      ['switcher', () => open('/').then(() => page.getByTestId('account-menu').click())],
+    ]);
+    await context.clearCookies();
+    await lookAt(page, look, [
+      ['join', () => page.goto('about:blank').then(() => open(`/join#${invitation}`))],
+    ]);
     expect(errors).toEqual([]);
     await context.close();
   });

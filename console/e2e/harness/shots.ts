@@ -12,7 +12,7 @@ const folder = (name: string): string => fileURLToPath(new URL(`../${name}/`, im
 export async function shot(page: Page, name: string, readme = false): Promise<void> {
   mkdirSync(folder('out'), { recursive: true });
   const path = `${folder('out')}${name}.png`;
-  await page.screenshot({ path, animations: 'disabled' });
+  await page.screenshot({ path, animations: 'disabled', fullPage: !readme });
   if (readme && process.env['KEEP_SHOTS']) {
     mkdirSync(folder('shots'), { recursive: true });
     const fewer = ['-strip', '-dither', 'None', '-colors', '256', '-define', 'png:compression-level=9'];
