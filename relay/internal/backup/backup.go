@@ -35,7 +35,7 @@ const (
 )
 
 // ErrPostgreSQL says that a database is not ours to copy.
-var ErrPostgreSQL = errors.New("the database is PostgreSQL: save it with pg_dump and bring it back with pg_restore, and copy the folder or bucket of blobs")
+var ErrPostgreSQL = errors.New("the database is PostgreSQL: save it with `PGOPTIONS='-c oriel.organization=*' pg_dump --enable-row-security`, or with pg_dump as a superuser, bring it back with pg_restore, and copy the folder or bucket of blobs")
 
 // Write saves the relay of c in the file at path, which is there whole or not
 // at all, and replaces an older one.

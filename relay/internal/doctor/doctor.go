@@ -169,6 +169,13 @@ func (d *doctor) database(ctx context.Context) (string, error) {
 	case n > 0:
 		return fmt.Sprintf("%s; the relay will bring it up to date (%d steps); make a backup first", s.Kind(), n), nil
 	}
+	unbound, err := s.Unbound(ctx)
+	switch {
+	case err != nil:
+		return "", err
+	case unbound != "":
+		return "", warn("%s, up to date, but %s", s.Kind(), unbound)
+	}
 	return string(s.Kind()) + ", up to date", nil
 }
 

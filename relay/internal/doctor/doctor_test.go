@@ -221,6 +221,7 @@ func TestDatabases(t *testing.T) {
 		expect(t, c, true, map[string]string{"database": "ok make a backup first"})
 	})
 	expect(t, settings(t, "--database", storetest.EmptyPostgreSQL(t)), true, map[string]string{"database": "ok empty"})
+	expect(t, settings(t, "--database", storetest.AsSuperuser(storetest.PostgreSQL(t))), true, map[string]string{"database": "warn make a role of the relay's own"})
 }
 
 func TestDownloads(t *testing.T) {

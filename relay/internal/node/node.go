@@ -194,6 +194,11 @@ func (n *Node) open(ctx context.Context) error {
 		return err
 	}
 	n.closing(n.store.Close)
+	if unbound, err := n.store.Unbound(ctx); err != nil {
+		return err
+	} else if unbound != "" {
+		log.Warn(unbound)
+	}
 	if _, err := Unseal(ctx, n.store, c); err != nil {
 		return err
 	}

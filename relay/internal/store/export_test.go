@@ -266,3 +266,15 @@ func (s *Store) Run(t *testing.T, text string, args ...any) {
 		t.Fatal(err)
 	}
 }
+
+// Within is the database in the scope of an organization. It is no method, as handles are.
+func Within(s *Store, o OrganizationID) bun.IDB { return s.within(o).db }
+
+// Unscoped is the database in no scope.
+func (s *Store) Unscoped() bun.IDB { return s.db }
+
+// Everybody is the database in the scope of all organizations.
+func (s *Store) Everybody() bun.IDB { return s.all() }
+
+// EverybodyOn is a transaction in the scope of all organizations.
+func (s *Store) EverybodyOn(tx bun.Tx) bun.IConn { return s.all().on(tx) }

@@ -24,6 +24,7 @@ func migrations() (*migrate.Migrations, error) {
 		return nil, fmt.Errorf("read migrations: %w", err)
 	}
 	all.Add(chaining)
+	all.Add(isolating)
 	for _, m := range files.Sorted() {
 		if refuse, down := losses[m.Name], m.Down; refuse != nil {
 			m.Down = func(ctx context.Context, by *migrate.Migrator, m *migrate.Migration) error {
@@ -65,6 +66,9 @@ func (s *Store) Migrate(ctx context.Context) error {
 			return err
 		}
 		_, err := m.Migrate(ctx)
+		if err == nil {
+			err = isolate(ctx, m.DB())
+		}
 		return err
 	})
 }

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"fmt"
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect"
@@ -132,4 +134,20 @@ func (c inScope) QueryContext(ctx context.Context, query string, args ...any) (*
 
 func (c inScope) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	return c.conn.QueryRowContext(c.scope.within(ctx), query, args...)
+}
+
+// Unbound says what to do where row-level security does not hold the relay's role to the
+// rows of one organization; empty: it does, or the database is SQLite, which has none.
+func (s *Store) Unbound(ctx context.Context) (string, error) {
+	if s.kind != PostgreSQL {
+		return "", nil
+	}
+	var role string
+	err := mapped(s.db.NewRaw("SELECT rolname FROM pg_roles WHERE rolname = current_user AND (rolsuper OR rolbypassrls)").Scan(ctx, &role))
+	if errors.Is(err, ErrNotFound) {
+		return "", nil
+	}
+	return fmt.Sprintf("PostgreSQL's row-level security, the second wall between organizations, does not apply to the role %q, "+
+		"which is a superuser or has BYPASSRLS; make a role of the relay's own (CREATE ROLE … LOGIN), give it the database "+
+		"and the relay's tables (ALTER … OWNER TO …), and name it in the setting database", role), err
 }

@@ -16,7 +16,7 @@ func Exec(t testing.TB, address string, statements ...string) {
 		t.Fatal(err)
 	}
 	driver := map[store.Kind]string{store.SQLite: "sqlite", store.PostgreSQL: "pgx"}[kind] // registered by store
-	db, err := sql.Open(driver, rest)
+	db, err := sql.Open(driver, AsSuperuser(rest))
 	if err != nil {
 		t.Fatal(err)
 	}

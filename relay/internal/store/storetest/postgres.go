@@ -74,7 +74,7 @@ func (s *Server) start(bin string) error {
 	env := append(os.Environ(), "LC_ALL=C.UTF-8", "TZ=UTC")
 
 	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", filepath.Join(s.dir, "data"),
-		"-U", "oriel", "-A", "trust", "-E", "UTF8", "--no-sync", "--no-instructions")
+		"-U", superuser, "-A", "trust", "-E", "UTF8", "--no-sync", "--no-instructions")
 	initdb.Dir, initdb.Env, initdb.SysProcAttr = s.dir, env, attr
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w: %s", err, bytes.TrimSpace(out))
@@ -92,9 +92,10 @@ func (s *Server) start(bin string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	for {
-		conn, err := pgx.Connect(ctx, s.Address("postgres"))
+		conn, err := pgx.Connect(ctx, AsSuperuser(s.Address("postgres")))
 		if err == nil {
-			return conn.Close(ctx)
+			_, err = conn.Exec(ctx, "CREATE ROLE oriel LOGIN; GRANT SET ON PARAMETER session_replication_role TO oriel")
+			return errors.Join(err, conn.Close(ctx))
 		}
 		select {
 		case <-ctx.Done():
@@ -105,10 +106,19 @@ func (s *Server) start(bin string) error {
 	}
 }
 
-// Address of a database on this server.
+// Address of a database on this server, for a role of the relay's own: no superuser,
+// to whom row-level security does not apply.
 func (s *Server) Address(database string) string {
 	q := url.Values{"host": {s.dir}, "sslmode": {"disable"}}
 	return "postgres://oriel@/" + database + "?" + q.Encode()
+}
+
+// superuser sees and may do everything.
+const superuser = "postgres"
+
+// AsSuperuser is an address of CreateDatabase for who sees and may do everything.
+func AsSuperuser(address string) string {
+	return strings.Replace(address, "//oriel@", "//"+superuser+"@", 1)
 }
 
 // CreateDatabase makes an empty database and returns its address.
@@ -117,12 +127,12 @@ func (s *Server) CreateDatabase(ctx context.Context, name string) (string, error
 }
 
 func (s *Server) copyDatabase(ctx context.Context, name, template string) (string, error) {
-	conn, err := pgx.Connect(ctx, s.Address("postgres"))
+	conn, err := pgx.Connect(ctx, AsSuperuser(s.Address("postgres")))
 	if err != nil {
 		return "", err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if _, err := conn.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()+" TEMPLATE "+pgx.Identifier{template}.Sanitize()); err != nil {
+	if _, err := conn.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()+" OWNER oriel TEMPLATE "+pgx.Identifier{template}.Sanitize()); err != nil {
 		return "", err
 	}
 	return s.Address(name), nil

@@ -173,7 +173,7 @@ func Rows(t testing.TB, address string) map[string]string {
 	}
 	var db *sql.DB
 	if err == nil {
-		db, err = sql.Open(driver, rest) // the store's own drivers
+		db, err = sql.Open(driver, AsSuperuser(rest)) // the store's own drivers
 	}
 	if err != nil {
 		t.Fatal(err)
