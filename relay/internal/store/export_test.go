@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"slices"
 	"strings"
@@ -61,7 +62,7 @@ func (s *Store) AddAnswers(t *testing.T, all []IdempotencyKey) {
 }
 
 // AddOrganization makes another organization.
-func (s *Store) AddOrganization(t *testing.T, id OrganizationID) {
+func (s *Store) AddOrganization(t testing.TB, id OrganizationID) {
 	_, err := s.all().NewRaw("INSERT INTO organizations (id, name, code, created_at) VALUES (?, ?, ?, 1)", id, string(id), string(id)).Exec(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -261,7 +262,7 @@ func (s *Store) Unchain(t *testing.T) {
 }
 
 // Run runs a statement.
-func (s *Store) Run(t *testing.T, text string, args ...any) {
+func (s *Store) Run(t testing.TB, text string, args ...any) {
 	if _, err := s.all().NewRaw(text, args...).Exec(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -278,3 +279,11 @@ func (s *Store) Everybody() bun.IDB { return s.all() }
 
 // EverybodyOn is a transaction in the scope of all organizations.
 func (s *Store) EverybodyOn(tx bun.Tx) bun.IConn { return s.all().on(tx) }
+
+// WithoutScopes has the handles of a store send no scopes to PostgreSQL.
+func (s *Store) WithoutScopes(t testing.TB) {
+	if err := s.pool.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.pool = bun.NewDB(sql.OpenDB(s.connector), s.pool.Dialect())
+}

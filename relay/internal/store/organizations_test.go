@@ -19,7 +19,7 @@ import (
 type belongings struct{ name, computer, waiting, token, session, person, owner, stranger, invitation, role, team, group, inner, empty, grant, approval, key string }
 
 // fill gives an organization one of everything, with its name in each text.
-func fill(t *testing.T, s *store.Store, o store.OrganizationID) belongings {
+func fill(t testing.TB, s *store.Store, o store.OrganizationID) belongings {
 	ctx, name := t.Context(), string(o)
 	s.AddOrganization(t, o)
 	key := func(what string) []byte { return []byte(what + " of " + name) }
@@ -61,7 +61,7 @@ func sealOf(of belongings) store.Seal {
 }
 
 // people gives an organization an owner and two who are not, and what people have.
-func people(t *testing.T, s *store.Store, o store.OrganizationID, b belongings) {
+func people(t testing.TB, s *store.Store, o store.OrganizationID, b belongings) {
 	ctx := t.Context()
 	number := func(person string) store.Identifier {
 		return store.Identifier{Kind: store.Number, Organization: o, Key: person, Text: person}
