@@ -56,8 +56,6 @@ const ANSWER_TIMEOUT = 5_000;
 // TURN credentials that nobody uses are good for two minutes. A page nobody sees may be a minute late.
 const RENEW_EVERY = 60_000;
 const USABLE = 110_000;
-// The tab that a click opens has this page's process, processor and relay to itself until its picture is there.
-const HANDOFF_PAUSE = 400;
 const HANDOFF_ANSWER_TIMEOUT = 2_000; // a new one is a matter of less
 const LAST_ASK = 0x7fff_ffff;
 const HANDOFF_LONGEST = 10_000; // on another page's socket, however the session does
@@ -140,7 +138,7 @@ export class Live extends Emitter<LiveEvents> {
   }
 
   /**
-   * Gives the socket away and goes on with a new one soon. Not while there is none to give,
+   * Gives the socket away and goes on with a new one. Not while there is none to give,
    * it is another page's, has been silent, is reserved for a session, or its servers are old.
    */
   handOff(): SocketHandoff | undefined {
@@ -150,7 +148,7 @@ export class Live extends Emitter<LiveEvents> {
     const body = { case: 'welcome', value: { ...welcome, iceServers: this.iceServers } } as const;
     this.send({ case: 'watch', value: {} });
     this.#release(socket);
-    this.#retry = setTimeout(() => this.#connect(), HANDOFF_PAUSE * this.#pace);
+    this.#connect();
     const welcomed = encode(ToConsoleSchema, create(ToConsoleSchema, { body }) as ToConsole);
     return { socket, welcome: welcomed, iceServers: this.iceServers };
   }
