@@ -8,8 +8,9 @@
  * tab moves to one of its own as soon as that delays nothing.
  *
  * Tried beside it on 2026-11-30: a SharedWorker with one socket for all tabs of the browser.
- * Nine clicks each in turn, on a busy machine: 977 ms to a new tab's picture, 959 with this;
- * memory of a list and three viewers 321 MB, 316 with this. It spared a socket for each tab but
+ * Five clicks each in turn, on a busy machine: 384 to 1135 ms to a new tab's picture, median 636;
+ * 456 to 992, median 674, with this, which is no difference; processor time was alike, and the
+ * memory of a list and three viewers: 321 MB, 316 with this. It spared a socket for each tab but
  * the first, and cost a file and 32 lines more. But the relay tells tabs apart by their sockets:
  * of two tabs that waited for one computer the older waited for ever, a tab's bounds were the
  * browser's, two tabs could name one ICE ticket, and of a tab gone without a word only a lock
