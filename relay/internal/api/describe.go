@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -272,25 +273,25 @@ func (a *API) example(name string, s *huma.Schema) any {
 	return strings.ReplaceAll(name, "_", " ")
 }
 
-// publish serves the description, the same bytes to everybody.
+// publish serves the description, the same bytes to everybody. They are made when
+// somebody first asks, as that takes longer than all else of a relay's start.
 func (a *API) publish() {
-	yaml, err := a.YAML()
-	if err != nil {
-		panic(fmt.Errorf("describe the API: %w", err)) // it is made of constants
-	}
-	json, err := a.huma.OpenAPI().MarshalJSON()
-	if err != nil {
-		panic(fmt.Errorf("describe the API: %w", err))
-	}
-	a.file("/openapi.yaml", "application/yaml", yaml)
-	a.file("/openapi.json", "application/json", json)
+	a.file("/openapi.yaml", "application/yaml", a.YAML)
+	a.file("/openapi.json", "application/json", func() ([]byte, error) { return a.huma.OpenAPI().MarshalJSON() })
 }
 
-func (a *API) file(path, kind string, content []byte) {
-	sum := sha256.Sum256(content)
-	tag := `"` + hex.EncodeToString(sum[:12]) + `"`
+func (a *API) file(path, kind string, write func() ([]byte, error)) {
+	made := sync.OnceValues(func() (content []byte, tag string) {
+		content, err := write()
+		if err != nil {
+			panic(fmt.Errorf("describe the API: %w", err)) // it is made of constants
+		}
+		sum := sha256.Sum256(content)
+		return content, `"` + hex.EncodeToString(sum[:12]) + `"`
+	})
 	a.routes = append(a.routes, Route{Method: http.MethodGet, Path: Prefix + path, Public: true})
 	a.mux.HandleFunc("GET "+Prefix+path, func(w http.ResponseWriter, r *http.Request) {
+		content, tag := made()
 		w.Header().Set("Content-Type", kind)
 		w.Header().Set("Cache-Control", "no-cache")
 		w.Header().Set("ETag", tag)

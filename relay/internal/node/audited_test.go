@@ -13,6 +13,7 @@ import (
 	"oriel/relay/internal/node"
 	"oriel/relay/internal/relaytest"
 	"oriel/relay/internal/store"
+	"oriel/relay/internal/store/storetest"
 )
 
 // change is a call of a route that changes something, and the entry that it leaves.
@@ -178,7 +179,7 @@ func TestEachChangeIsAudited(t *testing.T) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
-			w := &changing{T: t, relay: start(t, settings(t))}
+			w := &changing{T: t, relay: start(t, settings(t, "--database", storetest.SQLite(t)))}
 			w.owner = w.relay.owner()
 			id, body := "", any(nil)
 			if c.prepare != nil {
