@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Page } from 'puppeteer-core';
 import { binary } from './harness/binaries.ts';
 import { pagePoint, videoPixels, videoShows } from './harness/browser.ts';
+import { Client } from './harness/client.ts';
 import { Display } from './harness/display.ts';
 import { fill, Firefox, named, says } from './harness/firefox.ts';
 import { loginLabel, owner } from './harness/pages.ts';
@@ -23,6 +24,12 @@ async function fits(page: Page): Promise<void> {
 /** What Firefox says of a stranger's socket, which is refused, and of one that a page leaves. */
 const ofSockets = /\/live\/v1/;
 
+/** What the owner is called beside her e-mail address. */
+const names = [
+  ['user_name', 'ada.operator'],
+  ['number', '123.456.789-09'],
+] as const;
+
 describe('Firefox', () => {
   let relay: Relay;
   let display: Display;
@@ -36,12 +43,10 @@ describe('Firefox', () => {
     relay = await Relay.start();
     display = await Display.start();
     target = await Target.start(display);
-    const made = await fetch(`${relay.url}/api/v1/owner`, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/json' },
-      body: JSON.stringify({ ...owner, token: new URL(await relay.ownerLink()).hash.slice(1) }),
-    });
-    expect(made.status).toBe(200);
+    const ada = new Client(relay.url);
+    await ada.send('POST', '/owner', { ...owner, token: new URL(await relay.ownerLink()).hash.slice(1) });
+    const { id } = await ada.send('GET', '/me');
+    for (const [kind, text] of names) await ada.send('POST', `/people/${id}/identifiers`, { kind, text });
     const token = execFileSync(binary('oriel-relay'), ['token', 'create', '--uses', '1'], {
       env: { ...process.env, ORIEL_DATA: relay.data, ORIEL_PUBLIC_URL: relay.url },
       encoding: 'utf8',
@@ -58,17 +63,23 @@ describe('Firefox', () => {
     await relay?.stop();
   });
 
-  // Rule: whoever comes with Firefox signs in and sees the pages, none wider than the window.
+  // Rule: whoever comes with Firefox signs in by each of their names and sees the pages, none
+  // wider than the window.
   it('signs in and shows the pages', async () => {
     const { page } = firefox;
     await page.goto(relay.url);
-    await named(page, loginLabel);
-    await fits(page);
-    await fill(page, loginLabel, owner.email);
-    await fill(page, 'Password', owner.password);
-    await (await named(page, 'Sign in', 'button')).click();
-    await says(page, 'Online');
-    await fits(page);
+    for (const login of ['12345678909', 'Ada.Operator', owner.email]) {
+      await named(page, loginLabel);
+      await fits(page);
+      await fill(page, loginLabel, login);
+      await fill(page, 'Password', owner.password);
+      await (await named(page, 'Sign in', 'button')).click();
+      await says(page, 'Online');
+      await fits(page);
+      if (login === owner.email) break;
+      await (await page.waitForSelector('[data-testid=account-menu]'))?.click();
+      await (await page.waitForSelector('[data-testid=sign-out]'))?.click();
+    }
     for (const [link, address] of [
       ['[data-testid=computer] h2 a', /\/computers\/[^/]+$/],
       ['nav [href="/journal"]', /\/journal$/],

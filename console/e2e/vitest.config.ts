@@ -12,6 +12,7 @@ const together = [
   'layouts',
   'handoff',
   'pages',
+  'people',
   'trust',
   'turn',
   'carrier',

@@ -19,6 +19,13 @@ export async function makeOwner(page: Page, link: string): Promise<void> {
   await page.getByRole('button', { name: addName }).first().waitFor();
 }
 
+/** Says who one is on the page for that, as a person does. */
+export async function signIn(page: Page, login: string, password: string): Promise<void> {
+  await page.getByLabel(loginLabel).fill(login);
+  await page.getByLabel('Password').fill(password);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+}
+
 /** Makes an enrollment token in the dialog and gives it; the dialog stays open. */
 export async function addComputer(page: Page): Promise<string> {
   await page.getByRole('button', { name: addName }).first().click();

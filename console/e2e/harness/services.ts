@@ -1,8 +1,9 @@
-/** PostgreSQL and NATS, started for one test on ports of their own. */
+/** PostgreSQL, NATS and a mail server, started for one test on ports of their own. */
 import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, readdirSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { binary } from './binaries.ts';
 import { freePort, tempDir } from './programs.ts';
 import { Proc, until } from './proc.ts';
@@ -67,6 +68,75 @@ export class Nats {
       () => proc.text(),
     );
     return new Nats(`nats://127.0.0.1:${port}`, proc);
+  }
+
+  async stop(): Promise<void> {
+    await this.proc.stop();
+  }
+}
+
+type Mail = { From: { Address: string }; Subject: string; Text: string; HTML: string };
+
+/** The mail server to which a relay with these arguments sends: mailpit, which keeps what comes. */
+export class Mailpit {
+  readonly relayArgs: string[];
+
+  private constructor(
+    smtp: number,
+    private web: number,
+    private proc: Proc,
+  ) {
+    this.relayArgs = [
+      ...['--smtp-host', '127.0.0.1', '--smtp-port', String(smtp)],
+      ...['--smtp-tls', 'none', '--smtp-from', 'oriel@example.org'],
+    ];
+  }
+
+  static async start(): Promise<Mailpit> {
+    const script = fileURLToPath(new URL('../../../.ci/mailpit', import.meta.url));
+    const program = execFileSync(script, { encoding: 'utf8' }).trim();
+    const [smtp, web] = [await freePort(), await freePort()];
+    const proc = Proc.start('mailpit', program, [
+      ...['--smtp', `127.0.0.1:${smtp}`, '--listen', `127.0.0.1:${web}`],
+      ...['--database', join(tempDir('mailpit'), 'mails.db')],
+      ...['--disable-version-check', '--smtp-disable-rdns'],
+    ]);
+    const mailpit = new Mailpit(smtp, web, proc);
+    await until(
+      'mailpit',
+      async () => (await fetch(`http://127.0.0.1:${web}/readyz`)).ok,
+      10_000,
+      () => proc.text(),
+    );
+    return mailpit;
+  }
+
+  private async read<Answer>(path: string): Promise<Answer> {
+    const answer = await fetch(`http://127.0.0.1:${this.web}/api/v1${path}`);
+    if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+    return (await answer.json()) as Answer;
+  }
+
+  /** The newest mail to that address, once there are so many. */
+  async mail(to: string, count = 1): Promise<Mail> {
+    const query = encodeURIComponent(`to:"${to}"`);
+    const id = await until(
+      `mail ${count} to ${to}`,
+      async () => {
+        const found = await this.read<{ messages: { ID: string }[] }>(`/search?query=${query}`);
+        return found.messages.length >= count && found.messages[0]?.ID;
+      },
+      30_000,
+    );
+    return this.read<Mail>(`/message/${id}`);
+  }
+
+  /** The link in it. */
+  async link(to: string, count = 1): Promise<string> {
+    const { Text } = await this.mail(to, count);
+    const [link] = Text.match(/https?:\/\/\S+/) ?? [];
+    if (!link) throw new Error(`no link in:\n${Text}`);
+    return link;
   }
 
   async stop(): Promise<void> {
