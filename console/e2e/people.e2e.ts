@@ -123,6 +123,42 @@ describe('people', () => {
     await again.getByTestId('problem').waitFor();
   });
 
+  // Rule: on a relay that was opened for it, and on no other, a stranger signs up by the link in a
+  // mail and owns an organization of their own, which has nothing of the others.
+  it('sign up by a link in a mail, once the relay is open for it', async () => {
+    const email = 'zoe@example.net';
+    const page = await fresh();
+    await page.goto(`${w.relay.url}/sign-up`);
+    await page.getByText('Nobody can sign up here now').waitFor();
+
+    await w.page.goto(`${w.relay.url}/organization`);
+    const settings = w.page.getByTestId('relay-settings');
+    await settings.getByTestId('relay-sign-up').check();
+    await settings.getByRole('button', { name: 'Save' }).click();
+    await w.page.getByText('Saved').waitFor();
+
+    await page.goto(w.relay.url);
+    await page.getByRole('link', { name: 'Create an account' }).click();
+    await page.getByLabel('E-mail').fill(email);
+    await page.getByLabel('Name of your organization').fill('Zoe Repairs');
+    await shot(page, 'sign-up');
+    await page.getByRole('button', { name: 'Send the link' }).click();
+    await page.getByText(`on its way to ${email}`).waitFor();
+
+    const followed = await fresh();
+    await followed.goto(await mailpit.link(email));
+    await followed.getByText('You become the owner of Zoe Repairs.').waitFor();
+    await followed.getByLabel('Your name').fill('Zoe');
+    await followed.getByLabel('Password').fill(password);
+    await followed.getByRole('button', { name: 'Create account' }).click();
+    await followed.getByRole('button', { name: 'Add your first computer' }).first().waitFor();
+    expect(await card(followed).count()).toBe(0);
+    await followed.goto(`${w.relay.url}/people`);
+    const people = followed.getByTestId('person');
+    await people.filter({ hasText: 'Owner' }).waitFor();
+    expect(await people.count()).toBe(1);
+  });
+
   // Rule: one field takes whatever people call themselves, as they write it.
   it.each([
     ['an e-mail address', 'Grace@Example.org', /^(Anvil|Lathe)$/],
