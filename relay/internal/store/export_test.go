@@ -121,19 +121,13 @@ func (s *Store) Empty(t *testing.T) {
 				return err
 			}
 		}
-		for _, table := range s.Tables(t) {
-			if table == "organizations" {
-				continue
-			}
-			text := "DELETE FROM ?"
-			if s.kind == PostgreSQL {
-				text = "TRUNCATE ? CASCADE"
-			}
-			if _, err := tx.NewRaw(text, bun.Ident(table)).Exec(ctx); err != nil {
-				return err
-			}
+		tables := slices.DeleteFunc(s.Tables(t), func(name string) bool { return name == "organizations" })
+		text := `DELETE FROM "` + strings.Join(tables, `"; DELETE FROM "`) + `"`
+		if s.kind == PostgreSQL {
+			text = `TRUNCATE "` + strings.Join(tables, `", "`) + `" CASCADE`
 		}
-		return nil
+		_, err := tx.NewRaw(text).Exec(ctx)
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -142,33 +136,29 @@ func (s *Store) Empty(t *testing.T) {
 
 // Break has every change of a row of these tables fail until mend is called.
 func (s *Store) Break(t *testing.T, tables ...string) (mend func()) {
-	run := func(text string, args ...any) {
-		if _, err := s.all().NewRaw(text, args...).Exec(t.Context()); err != nil {
+	run := func(statements []string) {
+		if _, err := s.all().NewRaw(strings.Join(statements, ";\n")).Exec(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
+	var breaks, mends []string
 	events := []string{"INSERT", "UPDATE", "DELETE"}
 	does := "BEGIN SELECT RAISE(ABORT, 'broken'); END"
 	if s.kind == PostgreSQL {
-		run("CREATE OR REPLACE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'broken'; END $$")
+		breaks = []string{"CREATE OR REPLACE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'broken'; END $$"}
 		events, does = []string{"INSERT OR UPDATE OR DELETE"}, "FOR EACH ROW EXECUTE FUNCTION broken()"
+		mends = []string{"DROP FUNCTION broken CASCADE"}
 	}
 	for _, table := range tables {
 		for _, event := range events {
-			run("CREATE TRIGGER ? BEFORE "+event+" ON ? "+does, bun.Ident("broken_"+table+"_"+event), bun.Ident(table))
-		}
-	}
-	return func() {
-		if s.kind == PostgreSQL {
-			run("DROP FUNCTION broken CASCADE")
-			return
-		}
-		for _, table := range tables {
-			for _, event := range events {
-				run("DROP TRIGGER ?", bun.Ident("broken_"+table+"_"+event))
+			breaks = append(breaks, fmt.Sprintf(`CREATE TRIGGER "broken_%s_%s" BEFORE %s ON "%s" %s`, table, event, event, table, does))
+			if s.kind == SQLite {
+				mends = append(mends, fmt.Sprintf(`DROP TRIGGER "broken_%s_%s"`, table, event))
 			}
 		}
 	}
+	run(breaks)
+	return func() { run(mends) }
 }
 
 // MigrateTo takes the schema to the migration of that name, up or down.
