@@ -1,51 +1,10 @@
 // Package orielv1 is the language between agent, relay and console: the
 // messages in the .proto files beside this one, and the one way to decode them.
 //
-// # History
+// # Changes
 //
-// Each change of a .proto adds a line here, the newest last, and none is changed
-// afterwards. A field, or a value of an enumeration, that is only added says so
-// itself at the end of its line, as in `bool held = 4; // since 2026-12-01`, and needs
-// none here; it stays as it is, or goes with a line here. In brackets is what the .proto files are with it; history_test.go holds
-// them to it, and `go test ./protocol/oriel/v1 -update` fills it in.
-//
-//	version 1, 2026-11-22: first version; between nodes: BusMessage.
-//	           2026-11-22: CloseSession.attempt; Again; Seen, Delays, Stats.queue_us and loss_ppm.
-//	           2026-11-22: Ready.full_chroma, Stats.full_chroma, Stats.preset.
-//	           2026-11-27: Stats: frames are those of the last second; few come each 10 s (04a51d9, d761a1a).
-//	           2026-11-27: Prepare, PrepareSession, and to a helper (b1324d9).
-//	           2026-11-30: ToDesktop.at, Dropped, Heard, Held, Again.held.
-//	           2026-11-30: Hello.instance, Hello.fingerprint, Prove, NewIdentity, Twins,
-//	           Computer.same_machine_as, CODE_TWO_MACHINES.
-//	           2026-11-30: Ready.lacks, DisplayState.lacks.
-//	           2026-11-30: Challenge.signature, Hello.enrollment: a token is proved, no longer shown.
-//	                       A relay refuses an agent that shows one; enrolled agents show none.
-//	           2026-11-30: Preview: its height is bounded as well.
-//	           2026-11-30: Grant.lease_seconds, Renewal, END_REASON_UNRENEWED,
-//	           EndSession.code and detail; AskClock, Clock.
-//	           2026-11-30: RelayHealth, SessionWaiting.unreachable.
-//	           2026-11-30: Key.locks, Key.locked, Key.repeat.
-//	           2026-11-30: SessionOpened.known_key.
-//	           2026-11-30: Rotation, Challenge.rotations, Welcome.succession_key. An agent that
-//	                       does not know them stays with the key that it pinned.
-//	           2026-11-30: Welcome.membership, and the header Oriel-Membership.
-//	           2026-11-30: Refresh.
-//	           2026-11-30: OpenSession.wanted, ChangeScopes, Supplement, ScopesInForce, JournalEntry.scopes,
-//	                       instead of Mode; Grant.organization, ends_at and policy, END_REASON_TIME_UP;
-//	                       Capability; Watch.topics; FromConsole.id, Problem.reply_to. [722257f9]
-//	           2026-11-30: AgentLost. [90a44e05]
-//	           2026-11-30: ChannelEnd. [f64cdcad]
-//	           2026-11-30: BusAccessChanged in the place of BusSignedOut. [a7f8b89e]
-//	           2026-11-30: between nodes: BusAuditChanged. [272bd3c7]
-//	           2026-11-30: OpenSession.ice_user_name. [bb8014d3]
-//	           2026-11-30: between nodes: BusTURN. [260c5989]
-//	           2026-11-30: HelperSupplement: what Supplement says goes on to a helper. [61fa6b87]
-//	           2026-11-30: between nodes: BusFleetChanged.organization, BusJournalChanged.organization. [f29aa554]
-//	           2026-11-30: between nodes: BusAccessChanged.organization. [642aa034]
-//	           2026-11-30: Supplement.ends_at, Renewal.ends_at. [b290165b]
-//	           2026-11-30: JournalSnapshot.audience. [4d8c0bfb]
-//	           2026-11-30: ComputerPolicy, SignedPolicy, Hello.policy_version, and to a
-//	                       helper. An agent that does not announce CAPABILITY_POLICIES is sent none. [283ccde2]
+// Each change of a .proto adds a dated line to HISTORY, beside this file, which says how.
+// history_test.go holds the .proto files to it.
 //
 // A message from a newer side is understood by an older one: unknown fields
 // are dropped, so that no bound is got round by them and nobody passes on what

@@ -16,25 +16,22 @@ import (
 type change struct{ text, protos string }
 
 var (
-	dated  = regexp.MustCompile(`^//\t(?:version \d+, | {11})\d{4}-\d{2}-\d{2}: `)
+	dated  = regexp.MustCompile(`^(?:version \d+, | {11})\d{4}-\d{2}-\d{2}: `)
 	stands = regexp.MustCompile(` \[([0-9a-f]*)\]$`)
 )
 
-// changes reads the history in the package comment of codec.go.
-func changes(t *testing.T, codec string) []change {
-	t.Helper()
-	_, history, found := strings.Cut(codec, "// # History\n")
-	if !found {
-		t.Fatal("codec.go has no history")
-	}
-	history, _, _ = strings.Cut(history, "\npackage ")
+// historyFile is where the history is.
+const historyFile = "HISTORY"
+
+// changes reads the history.
+func changes(history string) []change {
 	var all []change
 	for line := range strings.Lines(history) {
 		line = strings.TrimRight(line, "\n")
 		switch {
 		case dated.MatchString(line):
 			all = append(all, change{text: line})
-		case strings.HasPrefix(line, "//\t") && len(all) > 0:
+		case strings.HasPrefix(line, " ") && len(all) > 0:
 			all[len(all)-1].text += "\n" + line
 		}
 	}
@@ -96,27 +93,27 @@ func protosNow(t *testing.T) string {
 
 // Rule: a .proto does not change without its dated line in the history.
 func TestHistory(t *testing.T) {
-	codec, err := os.ReadFile("codec.go")
+	history, err := os.ReadFile(historyFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, now := changes(t, string(codec)), protosNow(t)
+	all, now := changes(string(history)), protosNow(t)
 	if len(all) == 0 {
 		t.Fatal("the history is empty")
 	}
 	last := all[len(all)-1]
 	if *update && last.protos == "" {
-		written := strings.Replace(string(codec), last.text+" []", last.text+" ["+now+"]", 1)
-		if written == string(codec) {
+		written := strings.Replace(string(history), last.text+" []", last.text+" ["+now+"]", 1)
+		if written == string(history) {
 			t.Fatalf("write [] at the end of the newest line: %s", last.text)
 		}
-		if err := os.WriteFile("codec.go", []byte(written), 0o644); err != nil {
+		if err := os.WriteFile(historyFile, []byte(written), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		last.protos = now
 	}
 	if last.protos != now {
-		t.Errorf("the .proto files have changed since the newest line of the history in codec.go, which is\n%s [%s]\n"+
+		t.Errorf("the .proto files have changed since the newest line of HISTORY, which is\n%s [%s]\n"+
 			"Write another that says what is new and ends with [], and run go test ./protocol/oriel/v1 -update", last.text, last.protos)
 	}
 }
@@ -129,11 +126,11 @@ func TestHistoryGrows(t *testing.T) {
 		out, err := exec.Command("git", args...).Output()
 		return string(out), err
 	}
-	codec, err := os.ReadFile("codec.go")
+	history, err := os.ReadFile(historyFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	now := changes(t, string(codec))
+	now := changes(string(history))
 	if _, err := git("rev-parse", "HEAD"); err != nil {
 		t.Skip("no git here: ", err)
 	}
@@ -147,15 +144,19 @@ func TestHistoryGrows(t *testing.T) {
 		if err != nil {
 			continue // a clone without it
 		}
-		before, err := git("show", strings.TrimSpace(commit)+":./codec.go")
+		before, err := git("show", strings.TrimSpace(commit)+":./"+historyFile)
+		if err != nil { // until 2026-11-30 it was in the package's comment
+			before, err = git("show", strings.TrimSpace(commit)+":./codec.go")
+			before = strings.ReplaceAll(before, "//\t", "")
+		}
 		if err != nil || !strings.Contains(before, "history_test.go") { // from before this rule
 			continue
 		}
 		compared++
-		if len(changes(t, before)) == len(now) { // no line says that one went
+		if len(changes(before)) == len(now) { // no line says that one went
 			sameFields(t, git, strings.TrimSpace(commit))
 		}
-		for i, old := range changes(t, before) {
+		for i, old := range changes(before) {
 			if !slices.Contains(now, old) {
 				t.Errorf("line %d of the history was changed or is gone since %s; write a new line instead\n%s [%s]", i+1, name, old.text, old.protos)
 			}
