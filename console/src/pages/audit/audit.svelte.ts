@@ -115,7 +115,7 @@ export class Audit {
     } catch (error) {
       if (asked !== this.#asked) return;
       if (!cursor) {
-        this.entries = [];
+        this.entries = undefined;
         this.#cursor = '';
       }
       throw error;

@@ -1,6 +1,7 @@
 /** The record of sessions: the newest by live events, older pages by REST. */
 import { SvelteMap } from 'svelte/reactivity';
 import { api, take, type SessionRow } from '../../core/relay/api';
+import { Reading } from '../../state/reading.svelte';
 import { delaysTold, type Delays } from '../../core/viewer/delays';
 import type { Live } from '../../core/relay/live';
 import type { JournalEntry } from '../../core/wire/oriel/v1/live_pb';
@@ -41,6 +42,8 @@ export class Journal {
   #byId = new SvelteMap<string, Entry>();
   loaded = $state(false);
   loading = $state(false);
+  /** Of the first page. */
+  readonly reading = new Reading(() => this.loadOlder());
   /** Where the next older page begins; undefined: there is none. */
   #cursor = $state<string>();
   #live: Live | undefined;
@@ -98,7 +101,7 @@ export class Journal {
     if (this.#audience && audience !== this.#audience) this.#forget();
     this.#audience = audience;
     for (const entry of entries) this.#put(entry);
-    if (!this.#paged) await this.loadOlder().catch(() => undefined);
+    if (!this.#paged) await this.reading.again();
     this.loaded = true;
   }
 
