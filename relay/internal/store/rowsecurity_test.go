@@ -103,6 +103,21 @@ func TestDumpHasTheRowsOfAll(t *testing.T) {
 	}
 }
 
+// Rule: under row-level security the mails of an address are counted by an index.
+func TestMailsAreCountedByAnIndex(t *testing.T) {
+	s := storetest.Open(t, storetest.PostgreSQL(t))
+	var plan []string
+	must(t, s.Everybody().RunInTx(t.Context(), nil, func(ctx context.Context, tx bun.Tx) error {
+		if _, err := tx.ExecContext(ctx, "SET LOCAL enable_seqscan = off"); err != nil { // there are no rows
+			return err
+		}
+		return tx.NewRaw("EXPLAIN SELECT count(*) FROM mails WHERE LOWER(recipient) = LOWER('x') AND created_at > 1").Scan(ctx, &plan)
+	}))
+	if text := strings.Join(plan, "\n"); !strings.Contains(text, "mails_created") || !strings.Contains(text, "Index Cond: (created_at") {
+		t.Error(text)
+	}
+}
+
 var errTakenBack = errors.New("taken back")
 
 // Rule: without any condition, statements of a handle of one organization see and change
