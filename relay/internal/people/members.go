@@ -3,6 +3,7 @@ package people
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"oriel/relay/internal/access"
@@ -150,8 +151,17 @@ func (p *People) Remove(ctx context.Context, who access.Identity, person string)
 	return nil
 }
 
-// Leave ends one's own membership. Errors: store.ErrNotFound, store.ErrLastOwner.
+// Leave ends one's own membership. An organization that who is no member of is not asked
+// for: neither the time nor a lock tells that it is there. Errors: store.ErrNotFound,
+// store.ErrLastOwner.
 func (p *People) Leave(ctx context.Context, who access.Identity, o store.OrganizationID) error {
+	own, err := p.o.Store.People().Memberships(ctx, who.PersonID)
+	if err == nil && !slices.ContainsFunc(own, func(m store.Membership) bool { return m.Organization == o }) {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("leave an organization: %w", err)
+	}
 	if _, err := p.o.Store.Members(o).Remove(ctx, who.Actor().Did(audit.MemberLeft, "organization", string(o)), who.PersonID); err != nil {
 		return fmt.Errorf("leave an organization: %w", err)
 	}

@@ -1,6 +1,7 @@
 package people_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -228,3 +229,22 @@ func TestOthersAreNotThere(t *testing.T) {
 }
 
 func second[T any](_ T, err error) error { return err }
+
+// Rule: to leave an organization that is another's asks the database just what it asks for one that does not exist.
+func TestLeavingAnothersOrganizationTellsNothing(t *testing.T) {
+	asked := 0
+	s := must[*store.Store](t)(store.Open(t.Context(), storetest.SQLite(t), store.Options{Statement: func(context.Context, string) { asked++ }}))
+	defer s.Close()
+	p := people.New(people.Options{Store: s})
+	who := access.Identity{Organization: store.FirstOrganization, PersonID: store.NewID()}
+	leaves := func(o store.OrganizationID) int {
+		asked = 0
+		if err := p.Leave(t.Context(), who, o); !errors.Is(err, store.ErrNotFound) {
+			t.Error(err)
+		}
+		return asked
+	}
+	if foreign, none := leaves(store.FirstOrganization), leaves(store.OrganizationID(store.NewID())); foreign != none || none == 0 {
+		t.Errorf("%d statements about another's organization, %d about one that does not exist", foreign, none)
+	}
+}
