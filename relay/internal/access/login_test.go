@@ -1,6 +1,7 @@
 package access_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -156,5 +157,35 @@ func TestAnAddressLeadsToTheLastOrganization(t *testing.T) {
 	}
 	if who, _, err = a.SignIn(t.Context(), "ada@acme.example", password, home); err != nil || who.Organization != other.id {
 		t.Fatalf("where they were last: %v, %v", who, err)
+	}
+}
+
+// Rule: a sign-in of nobody, one with a wrong password, and one with the right password of who is a member no more, or an
+// inactive one, ask the database the same number of statements.
+func TestSignInsOfNobodyAskTheSame(t *testing.T) {
+	asked := 0
+	s, err := store.Open(t.Context(), storetest.SQLite(t), store.Options{Statement: func(context.Context, string) { asked++ }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	a, c := open(t, s, access.Options{}), newCompany(t, s, "acme")
+	c.with("correct horse", map[string]string{store.Email: "active@example.com"})
+	inactive := c.with("correct horse", map[string]string{store.Email: "inactive@example.com"})
+	if _, err := c.s.Members(c.id).SetState(t.Context(), audit.Command.Did(audit.MemberDeactivated, "person", inactive), inactive, store.Inactive); err != nil {
+		t.Fatal(err)
+	}
+	signIn := func(login, password string) int {
+		asked = 0
+		if _, _, err := a.SignIn(t.Context(), login, password, access.Client{Address: "192.0.2.9"}); !errors.Is(err, access.ErrCredentials) {
+			t.Errorf("%s: %v", login, err)
+		}
+		return asked
+	}
+	want := signIn("nobody@example.com", "correct horse")
+	for login, password := range map[string]string{"active@example.com": "a wrong one", "inactive@example.com": "correct horse"} {
+		if got := signIn(login, password); got != want || want == 0 {
+			t.Errorf("%s: %d statements, of nobody %d", login, got, want)
+		}
 	}
 }
