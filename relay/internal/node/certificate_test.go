@@ -15,7 +15,7 @@ import (
 )
 
 // certificate writes a self-signed one for 127.0.0.1.
-func certificate(t *testing.T) (cert, key string, pool *x509.CertPool) {
+func certificate(t testing.TB) (cert, key string, pool *x509.CertPool) {
 	t.Helper()
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) { storetest.Main(m) }
 
 // relay is one that serves, and what the tests' agents and tabs need of it.
 type relay struct {
-	t     *testing.T
+	t     testing.TB
 	node  *node.Node
 	wire  *relaytest.Node
 	stop  context.CancelFunc
@@ -35,7 +35,7 @@ type relay struct {
 }
 
 // settings of a relay on 127.0.0.1 and any port, from what config makes of args.
-func settings(t *testing.T, args ...string) *config.Config {
+func settings(t testing.TB, args ...string) *config.Config {
 	t.Helper()
 	all := append([]string{"serve", "--listen", "127.0.0.1:0", "--data", filepath.Join(t.TempDir(), "data")}, args...)
 	_, c, err := config.Parse(all, io.Discard, io.Discard)
@@ -48,13 +48,13 @@ func settings(t *testing.T, args ...string) *config.Config {
 // cheap passwords, for tests that are not about what they cost.
 var cheap = access.HashCost{MemoryKiB: 64, Passes: 1}
 
-func start(t *testing.T, c *config.Config) *relay {
+func start(t testing.TB, c *config.Config) *relay {
 	t.Helper()
 	return startHashing(t, c, cheap)
 }
 
 // startHashing starts a relay whose passwords cost that much.
-func startHashing(t *testing.T, c *config.Config, hash access.HashCost) *relay {
+func startHashing(t testing.TB, c *config.Config, hash access.HashCost) *relay {
 	t.Helper()
 	n, err := node.New(t.Context(), c, node.Options{Version: "1.2.3", Hash: hash, BodyWithin: bodyWithin,
 		Console: fstest.MapFS{"index.html": {Data: []byte("<!doctype html>")}}})
@@ -84,7 +84,7 @@ func (r *relay) end() {
 
 // person is a browser of somebody.
 type person struct {
-	t      *testing.T
+	t      testing.TB
 	url    string
 	client *http.Client
 	cookie *http.Cookie
@@ -191,7 +191,7 @@ func (r *relay) enroll(p *person, name string) *relaytest.Agent {
 }
 
 // until polls for at most 20 seconds.
-func until(t *testing.T, what string, ok func() bool) {
+func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	relaytest.Until(t, what, ok)
 }

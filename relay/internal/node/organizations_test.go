@@ -183,7 +183,7 @@ func (r *relay) furnish(o store.OrganizationID) belongings {
 }
 
 // thing is the id for a route that is about one, and "" for another.
-func (b belongings) thing(t *testing.T, path string) string {
+func (b belongings) thing(t testing.TB, path string) string {
 	t.Helper()
 	if !strings.Contains(path, "{id}") {
 		return ""

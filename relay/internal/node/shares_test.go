@@ -93,7 +93,7 @@ var errNoise = errors.New("not within 2 s")
 // getsIn tries what an honest one does, each time for at most two seconds. A
 // door that says no, or closes, has failed; one that is late is asked again,
 // three times at most, as the machine may be busy with the attack.
-func getsIn(t *testing.T, what string, try func(ctx context.Context) error) {
+func getsIn(t testing.TB, what string, try func(ctx context.Context) error) {
 	t.Helper()
 	for i := range 3 {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)

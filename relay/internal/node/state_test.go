@@ -92,7 +92,7 @@ func link(t *testing.T, path string) {
 	must(t, os.Symlink(path+".real", path))
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
