@@ -3,6 +3,7 @@ import type { Schema } from '../core/relay/api';
 import { EndReason } from '../core/wire/oriel/v1/session_pb';
 import { m } from '../paraglide/messages.js';
 import { permissionWords, roleWords } from './access';
+import { changeLines } from './policy';
 import { browserWords, reasonWords } from './words';
 
 export type AuditAction = Schema<'AuditEntry'>['action'];
@@ -176,7 +177,6 @@ const DETAILS: ReadonlyMap<string, readonly [() => string, Value]> = new Map([
   ['sign_ins_ended', [m.detail_sign_ins_ended, plain]],
   ['sign_in_before', [m.detail_sign_in_before, short]],
   ['token', [m.object_token, short]],
-  ['settings', [m.detail_settings, plain]],
   ['subject', [m.detail_subject, place]],
   ['object', [m.detail_object, place]],
   ['person', [m.person, named('person')]],
@@ -188,10 +188,13 @@ const DETAILS: ReadonlyMap<string, readonly [() => string, Value]> = new Map([
 
 /** What else there is to say, a line each; what is empty is left out. */
 export function detailLines(details: Readonly<Record<string, string>>, names: Names): string[] {
-  return Object.entries(details)
+  const { settings, settings_before: before, ...others } = details;
+  const changed = settings === undefined && before === undefined ? [] : changeLines(before, settings);
+  const rest = Object.entries(others)
     .filter(([, value]) => value !== '')
     .map(([name, value]) => {
       const [label, words] = DETAILS.get(name) ?? [() => name, plain];
       return m.detail({ label: label(), value: words(value, names) });
     });
+  return [...rest, ...changed];
 }

@@ -30,6 +30,7 @@
 package policy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -153,7 +154,12 @@ func (p *Policies) Save(ctx context.Context, by audit.Actor, o store.Organizatio
 	if err != nil {
 		return Policy{}, err
 	}
-	entry := by.Did(audit.PolicyChanged, on.Kind, on.ID, "settings", text)
+	// Of that version, or nothing is saved.
+	before, err := p.o.Store.Policies(o).Get(ctx, on.Kind, on.ID)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return Policy{}, fmt.Errorf("look up a policy: %w", err)
+	}
+	entry := by.Did(audit.PolicyChanged, on.Kind, on.ID, "settings", text, "settings_before", cmp.Or(before.Settings, "{}"))
 	row, err := p.o.Store.Policies(o).Put(ctx, entry, store.Policy{ObjectKind: on.Kind, ObjectID: on.ID,
 		Version: version, Settings: text, ChangedAt: p.o.Now().UnixMilli()})
 	if errors.Is(err, store.ErrConflict) {

@@ -47,6 +47,22 @@ describe('words of the audit', () => {
     expect(detailLines({ novel: 'x', none: '' }, { of: () => undefined, roles: [] })).toEqual(['novel: x']);
   });
 
+  // Rule: what a policy said and says is told in the words of its page, what changed alone, and no JSON.
+  it('say what of a policy changed', () => {
+    const lines = (details: Record<string, string>) =>
+      detailLines(details, { of: () => undefined, roles: [] });
+    const [settings_before, settings] = [
+      '{"scopes":["view"],"session_minutes":60,"consent":true}',
+      '{"scopes":["view","control"],"session_minutes":60}',
+    ];
+    const changed = lines({ settings_before, settings });
+    expect(changed).toHaveLength(2);
+    expect(changed[0]).toMatch(/^[^:{]+: [^;{]+ → [^;{]+; [^;{]+$/);
+    expect(changed[1]).toMatch(/: Yes → /);
+    expect(lines({ settings })).toHaveLength(2);
+    expect(lines({ settings: 'no JSON' })).toEqual([]);
+  });
+
   it('name who and what is meant', () => {
     const names = { of: (_kind: string, id: string) => ({ p1: 'Ada', g1: 'Shop' })[id], roles: [] };
     const details = {

@@ -1,7 +1,10 @@
 /** What a policy can say, in the order and the words in which people read it. */
-import { permissionWords } from '../../i18n/access';
-import { m } from '../../paraglide/messages.js';
-import type { SettingName, Settings } from './policies.svelte';
+import type { Schema } from '../core/relay/api';
+import { m } from '../paraglide/messages.js';
+import { permissionWords } from './access';
+
+type Settings = Schema<'PolicySettings'>;
+type SettingName = keyof Settings;
 
 type Value = NonNullable<Settings[SettingName]>;
 
@@ -113,4 +116,33 @@ export function valueWords(value: Value): string {
     value.map((one) => (SCOPES.some((scope) => scope === one) ? scopeName(one) : one)).join('; ') ||
     m.policy_any()
   );
+}
+
+/** What a policy of the audit says, by name; what cannot be read it does not say. */
+function settingsOf(text: string | undefined): ReadonlyMap<string, Value> {
+  const said = new Map<string, Value>();
+  let read: unknown;
+  try {
+    read = JSON.parse(text || '{}');
+  } catch {
+    return said;
+  }
+  if (typeof read !== 'object' || read === null) return said;
+  for (const [name, value] of Object.entries(read)) {
+    const plain = typeof value === 'boolean' || typeof value === 'number';
+    const list = Array.isArray(value) && value.every((one) => typeof one === 'string');
+    if (plain || list) said.set(name, value);
+  }
+  return said;
+}
+
+/** What changed from one text of a policy to another, a line each; undefined: what was before is not known. */
+export function changeLines(before: string | undefined, after: string | undefined): string[] {
+  const [was, is] = [settingsOf(before), settingsOf(after)];
+  const words = (value: Value | undefined) => (value === undefined ? m.policy_unsaid() : valueWords(value));
+  return [...AGENTS, ...PEOPLE].flatMap(({ name, label }) => {
+    const [old, now] = [was.get(name), is.get(name)].map(words);
+    if (old === now) return [];
+    return [m.detail({ label: label(), value: before === undefined ? `${now}` : `${old} → ${now}` })];
+  });
 }
