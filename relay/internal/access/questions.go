@@ -55,7 +55,7 @@ func (r refusals) WrongPassword(_ context.Context, person string, from Client, e
 	if errors.Is(err, ErrTries) {
 		why = audit.TooMany
 	}
-	r.log.SignInRefused(store.FirstOrganization, person, from.Address, why)
+	r.log.SignInRefused(person, from.Address, why)
 }
 
 // wrongPassword tells the auditor of a password that err refused.

@@ -261,14 +261,14 @@ func TestWrongPasswordsAreCounted(t *testing.T) {
 		now := time.Now()
 		l := audit.New(audit.Options{Store: s, Now: func() time.Time { return now }})
 		for range 1000 {
-			l.SignInRefused(store.FirstOrganization, "p1", "192.0.2.7", audit.Wrong)
+			l.SignInRefused("p1", "192.0.2.7", audit.Wrong)
 		}
-		l.SignInRefused(store.FirstOrganization, "p1", "192.0.2.7", audit.TooMany)
-		l.SignInRefused(store.FirstOrganization, "", "192.0.2.8", audit.Wrong)
+		l.SignInRefused("p1", "192.0.2.7", audit.TooMany)
+		l.SignInRefused("", "192.0.2.8", audit.Wrong)
 		const minutes = 60
 		for minute := range minutes {
 			for i := range 500 {
-				l.SignInRefused(store.FirstOrganization, fmt.Sprint("p", i), fmt.Sprintf("2001:db8:%x::1", minute), audit.Wrong)
+				l.SignInRefused(fmt.Sprint("p", i), fmt.Sprintf("2001:db8:%x::1", minute), audit.Wrong)
 			}
 			if err := l.Flush(t.Context()); err != nil {
 				t.Fatal(err)
@@ -298,6 +298,51 @@ func TestWrongPasswordsAreCounted(t *testing.T) {
 		}
 		if most := 64 + 2*minutes + minutes; times != 1002+500*minutes || len(all) > most {
 			t.Errorf("%d entries of %d refusals, want at most %d", len(all), times, most)
+		}
+	})
+}
+
+// Rule: who is a member somewhere has wrong passwords in the audit of each of their
+// organizations, of very many in eight; of nobody they are in that of the relay's first.
+func TestWrongPasswordsAreInTheAuditOfTheirPerson(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ctx := t.Context()
+		must := func(err error) {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		by := audit.Command.Did("test", "test", "")
+		add := func(i int, owner string, ids ...store.Identifier) {
+			o := store.OrganizationID(fmt.Sprintf("o%02d", i))
+			must(s.Organizations().Create(ctx, by, store.Organization{ID: o, Name: string(o), Code: string(o)}, store.Person{ID: owner}, ids...))
+		}
+		add(0, "bea", store.Identifier{Kind: store.Email, Key: "bea@example.com", Text: "bea@example.com"})
+		add(1, "cem", store.Identifier{Kind: store.Email, Key: "cem@example.com", Text: "cem@example.com"})
+		for i := range 11 {
+			add(i+2, "cem")
+		}
+		l := audit.New(audit.Options{Store: s})
+		for _, person := range []string{"bea", "cem", "", "gone"} {
+			l.SignInRefused(person, "192.0.2.7", audit.Wrong)
+		}
+		must(l.Flush(ctx))
+		in := map[string][]store.OrganizationID{}
+		all, err := s.Upkeep().Organizations(ctx)
+		must(err)
+		for _, o := range all {
+			entries, err := s.Audit(o).After(ctx, 0, 100)
+			must(err)
+			for _, e := range entries {
+				if e.Action == string(audit.SignInRefused) {
+					in[e.ObjectID] = append(in[e.ObjectID], o)
+				}
+			}
+		}
+		if fmt.Sprint(in["bea"]) != "[o00]" || fmt.Sprint(in["cem"]) != "[o01 o02 o03 o04 o05 o06 o07 o08]" ||
+			fmt.Sprint(in[""], in["gone"]) != fmt.Sprintf("[%s] [%[1]s]", store.FirstOrganization) {
+			t.Errorf("%v", in)
 		}
 	})
 }

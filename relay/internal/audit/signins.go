@@ -22,6 +22,8 @@ const (
 	signInsEvery  = time.Minute
 	signInsBudget = 64
 	signInsRefill = 30 * time.Second
+	// Each entry is written for so many organizations of its person at most.
+	signInsOrganizations = 8
 )
 
 // signIns are those that were refused.
@@ -34,15 +36,17 @@ type signIns struct {
 // signInRefusal is of one account from one address; the zero person is nobody who
 // exists, without why it is all those beyond the budget.
 type signInRefusal struct {
-	organization         store.OrganizationID
+	organization         store.OrganizationID // empty: not looked up yet
 	person, address, why string
 }
 
 // SignInRefused counts that a password was refused, of the person of that id or of
-// nobody there is; the organization is whose audit says so. It does not block.
-func (l *Log) SignInRefused(o store.OrganizationID, person, address, why string) {
+// nobody there is. Whose audit says so is looked up when it is written, so that it takes
+// no time of who tries: the person's organizations, of very many the first ones, or
+// else the relay's first. It does not block.
+func (l *Log) SignInRefused(person, address, why string) {
 	now := l.o.Now()
-	l.countSignIn(signInRefusal{o, person, address, why}, times{now.UnixMilli(), 1}, now)
+	l.countSignIn(signInRefusal{"", person, address, why}, times{now.UnixMilli(), 1}, now)
 }
 
 func (l *Log) countSignIn(key signInRefusal, t times, now time.Time) {
@@ -56,7 +60,7 @@ func (l *Log) countSignIn(key signInRefusal, t times, now time.Time) {
 	s.spent = max(0, s.spent-float64(max(0, now.Sub(s.at)))/float64(signInsRefill))
 	s.at = now
 	if s.spent+1 > signInsBudget {
-		key = signInRefusal{organization: key.organization}
+		key = signInRefusal{organization: store.FirstOrganization}
 		if before, there := s.refused[key]; there {
 			t = times{min(before.first, t.first), before.n + t.n}
 		}
@@ -75,14 +79,41 @@ func (l *Log) flushSignIns(ctx context.Context) error {
 	l.mu.Unlock()
 	var failed error
 	for key, t := range all {
+		var in []store.OrganizationID
 		if failed == nil {
-			failed = l.o.Store.Audit(key.organization).Record(ctx, key.entry(t))
+			in, failed = l.organizationsOf(ctx, key)
 		}
-		if failed != nil {
+		if len(in) == 0 { // they could not be looked up
 			l.countSignIn(key, t, l.o.Now())
+		}
+		for _, key.organization = range in {
+			if failed == nil {
+				failed = l.o.Store.Audit(key.organization).Record(ctx, key.entry(t))
+			}
+			if failed != nil {
+				l.countSignIn(key, t, l.o.Now())
+			}
 		}
 	}
 	return failed
+}
+
+// organizationsOf are those whose audit says what was refused.
+func (l *Log) organizationsOf(ctx context.Context, key signInRefusal) (all []store.OrganizationID, err error) {
+	switch {
+	case key.organization != "": // could not be written there before
+		return []store.OrganizationID{key.organization}, nil
+	case key.person == "":
+		return []store.OrganizationID{store.FirstOrganization}, nil
+	}
+	in, err := l.o.Store.People().Memberships(ctx, key.person)
+	for _, m := range in[:min(len(in), signInsOrganizations)] {
+		all = append(all, m.Organization)
+	}
+	if err == nil && len(all) == 0 { // a member of none, or gone
+		all = append(all, store.FirstOrganization)
+	}
+	return all, err
 }
 
 func (key signInRefusal) entry(t times) Entry {
