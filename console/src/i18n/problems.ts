@@ -65,6 +65,7 @@ export const PROBLEMS = {
   last_owner: m.problem_last_owner,
   limit_reached: m.problem_limit_reached,
   in_use: m.problem_still_in_use,
+  last_identifier: m.problem_last_identifier,
   group_tree: m.problem_group_tree,
   no_approval: m.problem_no_approval,
 

@@ -67,6 +67,7 @@ const (
 	LastOwner         Code = "last_owner"
 	LimitReached      Code = "limit_reached"
 	InUse             Code = "in_use"
+	LastIdentifier    Code = "last_identifier"
 	GroupTree         Code = "group_tree"
 	Gives             Code = "gives"
 	OwnAccess         Code = "own_access"
@@ -167,6 +168,7 @@ var table = map[Code]row{
 	NodesApart:        {status: http.StatusServiceUnavailable, wire: orielv1.Code_CODE_UNAVAILABLE},
 	LastOwner:         {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
 	LimitReached:      {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
+	LastIdentifier:    {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
 	InUse:             {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
 	Gives:             {status: http.StatusForbidden, wire: orielv1.Code_CODE_FORBIDDEN},
 	OwnAccess:         {status: http.StatusForbidden, wire: orielv1.Code_CODE_FORBIDDEN},

@@ -213,7 +213,8 @@ func (p *People) AddIdentifier(ctx context.Context, who access.Identity, person,
 	return identifierOf(id), nil
 }
 
-// RemoveIdentifier takes a user name or a number away. Errors: store.ErrNotFound.
+// RemoveIdentifier takes a user name or a number away. Errors: store.ErrNotFound,
+// store.ErrLastIdentifier.
 func (p *People) RemoveIdentifier(ctx context.Context, who access.Identity, person, kind, key string) error {
 	if kind == string(identifier.Email) {
 		return fault.Field("kind", "who an e-mail address belongs to removes it on their own account page")

@@ -95,7 +95,10 @@ var relaysChanges = map[string]func(ctx context.Context, t *testing.T, s *store.
 			return s.People().AddIdentifier(ctx, entry("x"), id)
 		}
 	},
-	"People.RemoveIdentifier": func(ctx context.Context, _ *testing.T, s *store.Store, of belongings) func() error {
+	"People.RemoveIdentifier": func(ctx context.Context, t *testing.T, s *store.Store, of belongings) func() error {
+		other := email(2)
+		other.PersonID = of.person
+		must(t, s.People().AddIdentifier(ctx, entry("x"), other))
 		return func() error { return s.People().RemoveIdentifier(ctx, entry("x"), numberOf(of)) }
 	},
 	"People.VerifyIdentifier": func(ctx context.Context, _ *testing.T, s *store.Store, of belongings) func() error {

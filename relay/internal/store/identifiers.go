@@ -130,12 +130,36 @@ func (s People) AddIdentifier(ctx context.Context, by Entry, id Identifier) erro
 	})
 }
 
-// RemoveIdentifier takes one of a person's away. Errors: ErrNotFound.
+// ErrLastIdentifier: without one a person signs in no more.
+var ErrLastIdentifier = fault.New(fault.LastIdentifier, "this is the last that this person can sign in with; add another one first")
+
+// RemoveIdentifier takes one of a person's away. Errors: ErrNotFound, ErrLastIdentifier.
 func (s People) RemoveIdentifier(ctx context.Context, by Entry, id Identifier) error {
 	return s.wholeRelay("an e-mail address is of no organization").change(ctx, id.of(by), by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
-		return changed(tx.NewDelete().Model((*Identifier)(nil)).Where(`person_id = ? AND kind = ? AND organization = ? AND "key" = ?`,
-			id.PersonID, id.Kind, id.Organization, id.Key).Exec(ctx))
+		var p Person
+		q := tx.NewSelect().Model(&p).Where("p.id = ?", id.PersonID)
+		if s.kind == PostgreSQL { // two at once must not take the last two
+			q = q.For("UPDATE")
+		}
+		if err := q.Scan(ctx); err != nil {
+			return err
+		}
+		if err := removeIdentifier(ctx, tx, id); err != nil || p.Kind != PersonKind {
+			return err
+		}
+		// A user name or number of an organization that lets them in no more is of no use.
+		left, err := tx.NewSelect().Model((*Identifier)(nil)).Where("i.person_id = ?", id.PersonID).
+			Where("i.organization = '' OR i.organization IN (SELECT m.organization FROM members AS m WHERE m.person_id = i.person_id AND m.state = ?)", Active).Exists(ctx)
+		if err == nil && !left {
+			return ErrLastIdentifier
+		}
+		return err
 	})
+}
+
+func removeIdentifier(ctx context.Context, tx bun.Tx, id Identifier) error {
+	return changed(tx.NewDelete().Model((*Identifier)(nil)).Where(`person_id = ? AND kind = ? AND organization = ? AND "key" = ?`,
+		id.PersonID, id.Kind, id.Organization, id.Key).Exec(ctx))
 }
 
 // VerifyIdentifier notes that one of a person's is theirs. Errors: ErrNotFound.
