@@ -55,7 +55,7 @@ func (a *Access) Invitation(ctx context.Context, token string, from Client) (Inv
 // Join uses an invitation up: it makes a person with its e-mail address, a member of its
 // organization, and signs them in. The address is confirmed where this relay sends mail,
 // because nobody else is told the link then. Errors: ErrInvitation, ErrAccount, ErrTries,
-// ErrBusy, fault.Field (several joined).
+// ErrBusy, ErrStaffDomain, fault.Field (several joined).
 func (a *Access) Join(ctx context.Context, token, name, password string, from Client) (Identity, *http.Cookie, error) {
 	if _, err := a.count(ctx, a.addressLimits(from)); err != nil {
 		return Identity{}, nil, err
@@ -64,6 +64,9 @@ func (a *Access) Join(ctx context.Context, token, name, password string, from Cl
 	i, err := a.store.People().Invitation(ctx, hash, a.now())
 	if err != nil {
 		return Identity{}, nil, invitationError(err)
+	}
+	if err := a.staysOut(ctx, i.Organization, "", i.EmailKey); err != nil {
+		return Identity{}, nil, err
 	}
 	p, err := a.newPerson(ctx, name, password, from)
 	if err != nil {
@@ -91,13 +94,16 @@ func (a *Access) newPerson(ctx context.Context, name, password string, from Clie
 }
 
 // JoinAs uses an invitation up for who is signed in already, and has them be at work
-// there. Errors: ErrInvitation, ErrMember, ErrTries.
+// there. Errors: ErrInvitation, ErrMember, ErrStaffDomain, ErrTries.
 func (a *Access) JoinAs(ctx context.Context, who Identity, token string) error {
 	if _, err := a.count(ctx, a.addressLimits(who.Client)); err != nil {
 		return err
 	}
 	hash := hashOf(token)
 	i, err := a.store.People().Invitation(ctx, hash, a.now())
+	if err == nil {
+		err = a.staysOut(ctx, i.Organization, who.PersonID, "")
+	}
 	if err == nil {
 		i, err = a.store.MemberInvitations(i.Organization).TakeUp(ctx, who.Actor().Did(audit.MemberJoined, "person", who.PersonID), hash, a.now(), who.PersonID)
 	}
@@ -115,7 +121,7 @@ func invitationError(err error) error {
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return ErrInvitation
-	case errors.Is(err, ErrAccount), errors.Is(err, ErrMember):
+	case errors.Is(err, ErrAccount), errors.Is(err, ErrMember), errors.Is(err, ErrStaffDomain):
 		return err
 	}
 	return fmt.Errorf("take up an invitation: %w", err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,7 +35,7 @@ const ConfirmationLifetime = time.Hour
 var (
 	ErrSignUpClosed = fault.New(fault.SignUpClosed, "nobody can sign up at this relay now; ask somebody who uses it for an invitation")
 	ErrSignUpLink   = fault.New(fault.SignUpLink, "this link was used or has expired; sign up again for another one, or sign in if you have an account")
-	ErrStaffDomain  = fault.New(fault.StaffDomain, "addresses of this domain are for the people who run this relay; use another one, or ask them for an invitation")
+	ErrStaffDomain  = fault.New(fault.StaffDomain, "addresses of this domain are for the people who run this relay, and are nobody's in other organizations; use another one")
 )
 
 // SignUpOpen reports whether anybody may sign up: it was opened, and mail is sent.
@@ -60,6 +61,35 @@ func (a *Access) signingUp(ctx context.Context, emailKey string) error {
 	case !s.SignUp || !a.mails():
 		return ErrSignUpClosed
 	case identifier.IsOf(emailKey, s.StaffDomains):
+		return ErrStaffDomain
+	}
+	return nil
+}
+
+// staysOut says ErrStaffDomain to who would become a member of an organization other than
+// the first with an address of the staff: somebody new with that address or, where they
+// are there, one who is no member of the first.
+func (a *Access) staysOut(ctx context.Context, o store.OrganizationID, person, emailKey string) error {
+	s, err := a.settings(ctx)
+	if err != nil || o == store.FirstOrganization || len(s.StaffDomains) == 0 {
+		return err
+	}
+	staff := identifier.IsOf(emailKey, s.StaffDomains)
+	if person != "" {
+		ids, err := a.store.People().Identifiers(ctx, person)
+		if err != nil {
+			return fmt.Errorf("look up identifiers: %w", err)
+		}
+		staff = slices.ContainsFunc(ids, func(id store.Identifier) bool {
+			return id.Kind == store.Email && identifier.IsOf(id.Key, s.StaffDomains)
+		})
+		if _, err := a.store.Members(store.FirstOrganization).Get(ctx, person); err == nil {
+			return nil
+		} else if !errors.Is(err, store.ErrNotFound) {
+			return fmt.Errorf("look up a member: %w", err)
+		}
+	}
+	if staff {
 		return ErrStaffDomain
 	}
 	return nil

@@ -269,3 +269,55 @@ func TestSigningUpIsLimited(t *testing.T) {
 		u.must(ask("late@example.org", "203.0.113.1"))
 	})
 }
+
+// Rule: an address of the relay's staff is nobody's in another organization than the
+// first: nobody signs up with it, takes up an invitation to it there, or brings it with
+// them, except who is a member of the first.
+func TestStaffStayOutOfOtherOrganizations(t *testing.T) {
+	eachSigningUp(t, func(t *testing.T, u *signingUp) {
+		ctx, n := t.Context(), 0
+		m := newMembersOf(t, u)
+		invited := func(o store.OrganizationID, email string) string {
+			n++
+			token, hash := access.NewInvitationToken()
+			u.must(u.store.MemberInvitations(o).Create(ctx, by, store.MemberInvitation{ID: fmt.Sprint("i", n), Email: email, EmailKey: email, Role: store.RoleViewer,
+				TokenHash: hash, ExpiresAt: 1 << 50}))
+			return token
+		}
+		stranger, its := m.person("stan")
+		its.Key, its.Text = "stan@staff.example", "stan@staff.example"
+		u.must(u.store.Members("third").AddPerson(ctx, by, store.Member{Role: store.RoleMember, State: store.Active}, stranger, its))
+		stan, _ := m.signIn("third", "stan")
+		u.set(true, "staff.example", "xn--bcher-kva.example")
+		for _, email := range []string{"new@staff.example", "new@STAFF.example", "new@bücher.example"} {
+			if err := u.ask(email); !errors.Is(err, access.ErrStaffDomain) {
+				t.Errorf("signing up with %s: %v", email, err)
+			}
+		}
+		u.must(u.ask("new@below.staff.example"))
+		if _, _, err := u.a.Join(ctx, invited(second, "new@staff.example"), "New", password, home); !errors.Is(err, access.ErrStaffDomain) {
+			t.Errorf("somebody new, to the second: %v", err)
+		}
+		if err := u.a.JoinAs(ctx, stan, invited(second, "other@example.org")); !errors.Is(err, access.ErrStaffDomain) {
+			t.Errorf("who has such an address, to the second: %v", err)
+		}
+		_, _, err := u.a.Join(ctx, invited(first, "new@staff.example"), "New", password, home)
+		u.must(err)
+		u.must(u.a.JoinAs(ctx, stan, invited(first, "other@example.org")))
+		u.must(u.a.JoinAs(ctx, stan, invited(second, "other@example.org")))
+	})
+}
+
+// newMembersOf are two more organizations beside the relay's first.
+func newMembersOf(t *testing.T, u *signingUp) *members {
+	t.Helper()
+	m := &members{t: t, store: u.store, a: u.a, now: func() int64 { return u.clock.now().UnixMilli() }}
+	p, err := u.store.People().ByIdentifier(t.Context(), store.Email, "", "ada@example.com")
+	u.must(err)
+	m.hash = p.PasswordHash
+	for _, o := range []store.OrganizationID{second, "third"} {
+		eve, hers := m.person("owner-of-" + string(o))
+		u.must(u.store.Organizations().Create(t.Context(), by, store.Organization{ID: o, Name: string(o), Code: string(o)}, eve, hers))
+	}
+	return m
+}

@@ -44,11 +44,18 @@ func (p *People) Invitations(ctx context.Context, who access.Identity, r page.Re
 
 // Invite asks somebody to become a member, in the place of an earlier invitation of the
 // same address. Whether that address has an account is told to nobody. Errors: ErrGives,
-// store.ErrLimit, fault.Field.
+// access.ErrStaffDomain, store.ErrLimit, fault.Field.
 func (p *People) Invite(ctx context.Context, who access.Identity, email, name, role string) (NewInvitation, error) {
 	key, err := identifier.Check(identifier.Email, "email", email)
 	if err != nil {
 		return NewInvitation{}, err
+	}
+	relay, err := p.o.Store.Relay().Settings(ctx)
+	if err != nil {
+		return NewInvitation{}, fmt.Errorf("look up the relay's settings: %w", err)
+	}
+	if who.Organization != store.FirstOrganization && identifier.IsOf(key, relay.StaffDomains) {
+		return NewInvitation{}, access.ErrStaffDomain
 	}
 	if name != "" {
 		if name, err = nameOf("name", name); err != nil {

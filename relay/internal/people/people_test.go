@@ -248,3 +248,50 @@ func TestLeavingAnothersOrganizationTellsNothing(t *testing.T) {
 		t.Errorf("%d statements about another's organization, %d about one that does not exist", foreign, none)
 	}
 }
+
+// Rule: nobody is invited to another organization than the first with an address of the
+// relay's staff.
+func TestStaffAreInvitedToTheFirstOrganizationOnly(t *testing.T) {
+	o := open(t)
+	ctx := t.Context()
+	by := audit.Command.Did("test", "test", "")
+	if err := o.Store.Relay().SetSettings(ctx, by, nil, []string{"staff.example"}); err != nil {
+		t.Fatal(err)
+	}
+	second := store.OrganizationID(store.NewID())
+	if err := o.Store.Organizations().Create(ctx, by, store.Organization{ID: second, Name: "Second", Code: "second"}, store.Person{ID: o.owner.PersonID}); err != nil {
+		t.Fatal(err)
+	}
+	there, _ := o.Node.MemberOf(t, second, store.RoleOwner)
+	_, err := o.Invite(ctx, there, "new@staff.example", "", store.RoleViewer)
+	o.fails("to the second", err, access.ErrStaffDomain)
+	_, err = o.Invite(ctx, there, "new@example.org", "", store.RoleViewer)
+	o.fails("another address", err, nil)
+	_, err = o.Invite(ctx, o.owner, "new@staff.example", "", store.RoleViewer)
+	o.fails("to the first", err, nil)
+}
+
+// Rule: without a mail server sign-up cannot be opened, and domains are domains.
+func TestTheRelaysSettingsAreChecked(t *testing.T) {
+	o := open(t)
+	ctx, yes := t.Context(), true
+	_, err := o.ChangeRelay(ctx, o.owner, &yes, nil)
+	o.fails("opened without mail", err, people.ErrNoMail)
+	for _, domain := range []string{"", "staff", "@staff.example", "a b.example"} {
+		_, err = o.ChangeRelay(ctx, o.owner, nil, []string{domain})
+		o.fails("domain "+domain, err, fault.ErrInvalid)
+	}
+	s, err := o.ChangeRelay(ctx, o.owner, new(bool), []string{" Bücher.Example. "})
+	if err != nil || s.SignUp || s.Mail || len(s.StaffDomains) != 1 || s.StaffDomains[0] != "xn--bcher-kva.example" {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+// Rule: an organization has a name once it was given one; the first one's cannot be emptied.
+func TestANameCannotBeEmptied(t *testing.T) {
+	o := open(t)
+	for _, name := range []string{"", "  ", "\t"} {
+		_, err := o.RenameOrganization(t.Context(), o.owner, &name, nil)
+		o.fails("the first organization's name", err, fault.ErrInvalid)
+	}
+}
