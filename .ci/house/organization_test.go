@@ -9,10 +9,12 @@ import (
 
 // firsts are those who may name the organization that a relay begins with, and why.
 var firsts = map[string]string{
-	"relay/internal/store/":              "makes it, and keeps what is older than organizations in it",
-	"relay/internal/access/signin.go":    "no sign-in names another one yet",
-	"relay/internal/access/questions.go": "a password that was refused is nobody's organization's",
-	"relay/main.go":                      "the command line's default",
+	"relay/internal/store/":                "makes it, and keeps what is older than organizations in it",
+	"relay/internal/access/signin.go":      "no sign-in names another one yet",
+	"relay/internal/audit/signins.go":      "wrong passwords of nobody who exists",
+	"relay/internal/access/signup.go":      "the relay's staff are members of the first",
+	"relay/internal/people/invitations.go": "as signup.go",
+	"relay/main.go":                        "the command line's default",
 }
 
 // Rule: whose things are shown or changed comes from who asks; nothing takes them for the first
