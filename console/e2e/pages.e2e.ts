@@ -172,6 +172,7 @@ describe('the pages', () => {
     await context.clearCookies();
     await lookAt(page, look, [
       ['join', () => page.goto('about:blank').then(() => open(`/join#${invitation}`))],
+      ['sign-up-closed', () => open('/sign-up')],
     ]);
     expect(errors).toEqual([]);
     await context.close();
