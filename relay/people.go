@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"oriel/relay/internal/access"
@@ -44,6 +45,8 @@ var administrations = map[string]func(*administration, context.Context) error{
 	config.OrgRename:        (*administration).renameOrganization,
 	config.RelaySettings:    (*administration).relaySettings,
 	config.RelaySet:         (*administration).setRelay,
+	config.QuotaShow:        (*administration).showQuotas,
+	config.QuotaSet:         (*administration).setQuotas,
 	config.PersonList:       (*administration).listPeople,
 	config.PersonInvite:     (*administration).invite,
 	config.PersonService:    (*administration).createService,
@@ -177,6 +180,58 @@ func (a *administration) relaySettings(ctx context.Context) error {
 func (a *administration) setRelay(ctx context.Context) error {
 	_, err := a.people.ChangeRelay(ctx, a.who, a.said.SignUp, a.said.StaffDomains)
 	return err
+}
+
+// showQuotas prints what an organization has of each kind, and may have.
+func (a *administration) showQuotas(ctx context.Context) error {
+	o, err := a.store.Organizations().ByCode(ctx, strings.ToLower(a.said.Code))
+	if err != nil {
+		return err
+	}
+	q, err := a.people.Quotas(ctx, o.ID)
+	if err != nil {
+		return err
+	}
+	return a.quotas(q)
+}
+
+func (a *administration) quotas(q people.Quotas) error {
+	for _, kind := range store.AllQuotas {
+		use, limit := *q.Of(kind), "unlimited"
+		if use.Limit != nil {
+			limit = strconv.FormatInt(*use.Limit, 10)
+		}
+		if err := a.line(string(kind), strconv.FormatInt(use.Used, 10), limit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setQuotas changes those that are named.
+func (a *administration) setQuotas(ctx context.Context) error {
+	o, err := a.store.Organizations().ByCode(ctx, strings.ToLower(a.said.Code))
+	if err != nil {
+		return err
+	}
+	q, err := a.people.Quotas(ctx, o.ID)
+	if err != nil {
+		return err
+	}
+	var l people.Limits
+	for _, kind := range store.AllQuotas {
+		*l.Of(kind) = (*q.Of(kind)).Limit
+		if n, said := a.said.Quotas[string(kind)]; said {
+			*l.Of(kind) = &n
+			if n == config.Unlimited {
+				*l.Of(kind) = nil
+			}
+		}
+	}
+	if q, err = a.people.SetQuotas(ctx, a.who, o.ID, l); err != nil {
+		return err
+	}
+	return a.quotas(q)
 }
 
 func (a *administration) listPeople(ctx context.Context) error {

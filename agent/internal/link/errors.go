@@ -28,6 +28,8 @@ var (
 	ErrClone = errors.New("used twice")
 
 	errUnknown = errors.New("unknown machine")
+	// errFull: the organization has as many computers as it may; that may change.
+	errFull = errors.New("no place")
 )
 
 // Error is one failure in one line, for people: which relay, what is wrong,
@@ -133,6 +135,9 @@ func explainRefused(address string, r *orielv1.Refused) error {
 	}
 	if r.GetCode() == orielv1.Code_CODE_NOT_FOUND && !r.GetFinal() {
 		return fail(address, "has lost what it knew of this computer, as after an older back-up was restored; take it back in the console (Computers). Its identity is kept", errUnknown)
+	}
+	if r.GetCode() == orielv1.Code_CODE_QUOTA {
+		return fail(address, "has no place for this computer now: "+clean(r.GetDetail())+" (the enrollment token is not used up)", errFull)
 	}
 	text := "refused this computer: " + strings.ToLower(strings.TrimPrefix(r.GetCode().String(), "CODE_"))
 	if r.GetDetail() != "" {

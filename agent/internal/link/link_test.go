@@ -473,7 +473,8 @@ func TestRetry(t *testing.T) {
 				r.lost(start, plain)
 			}
 		}, plain, 0, []time.Duration{4e9, 4e9}},
-		"refused": {nil, refused, 0, []time.Duration{30e9, 60e9, 120e9, 240e9, 300e9, 300e9}},
+		"no place is left": {nil, explainRefused("r", &orielv1.Refused{Code: orielv1.Code_CODE_QUOTA}), 0, []time.Duration{30e9, 60e9, 120e9, 240e9, 300e9, 300e9}},
+		"refused":          {nil, refused, 0, []time.Duration{30e9, 60e9, 120e9, 240e9, 300e9, 300e9}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var r retry

@@ -23,7 +23,7 @@ type retry struct {
 	tries   int       // since the last connection that stood for a while
 	upAt    time.Time // zero while down
 	lostAt  time.Time // when the last connection was lost; zero: there was none
-	refused bool      // by the last round
+	refused bool      // by the last round, so that a person has to do something first
 }
 
 func (r *retry) connected(now time.Time) {
@@ -46,7 +46,7 @@ func (r *retry) lost(now time.Time, err error) {
 // failed notes why the round failed, or the connection ended.
 func (r *retry) failed(err error) {
 	was := r.refused
-	r.refused = errors.Is(err, ErrRefused) || errors.Is(err, ErrClone)
+	r.refused = errors.Is(err, ErrRefused) || errors.Is(err, ErrClone) || errors.Is(err, errFull)
 	if r.refused != was {
 		r.tries = 0
 	}

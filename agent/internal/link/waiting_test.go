@@ -1,11 +1,13 @@
 package link
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
 	"oriel/agent/internal/identity"
 	"oriel/agent/internal/link/linktest"
+	orielv1 "oriel/protocol/oriel/v1"
 )
 
 // Rule: an agent that its relay has lost keeps its identity, shows the relay's own
@@ -29,5 +31,33 @@ func TestAgentWaitsToBeTakenBack(t *testing.T) {
 	relay.TakeBack(key)
 	if second := relay.Agent(2); !second.Key.Equal(key) {
 		t.Fatal("another key")
+	}
+}
+
+// Rule: an agent whose organization has as many computers as it may says so with the
+// relay's sentence, once, keeps its key and its token, does not end, and is enrolled
+// with them when there is a place.
+func TestAgentWithoutAPlace(t *testing.T) {
+	const says = "this organization has all the computers that its quota allows (3)"
+	relay := linktest.Start(t)
+	relay.RefuseHello(func(*orielv1.Hello) *orielv1.Refused {
+		return &orielv1.Refused{Code: orielv1.Code_CODE_QUOTA, Detail: says}
+	})
+	id := newIdentity(t, identity.Given{Relays: []string{relay.URL()}, Token: relay.Token()})
+	key, token := id.Key(), id.State().Token
+	a := run(t, id)
+	relay.Until("it says so", func() bool { return strings.Contains(a.log.String(), says) })
+	if log := a.log.String(); strings.Count(log, says) != 1 || !strings.Contains(log, "not used up") || !strings.Contains(log, "again_in") {
+		t.Errorf("it says:\n%s", log)
+	}
+	if err := a.Try(t.Context()); err == nil || errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), says) {
+		t.Errorf("an installation is told: %v", err)
+	}
+	if got := id.State(); got.Enrolled() || got.Token != token || !id.Key().Equal(key) {
+		t.Fatalf("it gave something up: %+v", got)
+	}
+	relay.RefuseHello(nil)
+	if err := a.Try(t.Context()); err != nil || !id.State().Enrolled() {
+		t.Fatalf("with a place it is not enrolled: %v", err)
 	}
 }

@@ -77,6 +77,7 @@ export const ACTIONS = {
   'sign_up.asked': m.did_sign_up_asked,
   'sign_up.made': m.did_sign_up_made,
   'relay.changed': m.did_relay_changed,
+  'organization.quotas_set': m.did_organization_quotas_set,
 } as const satisfies Record<AuditAction, () => string>;
 
 /** What was done; an action that this page does not know yet is named as the relay names it. */

@@ -64,6 +64,7 @@ export const PROBLEMS = {
   own_access: m.problem_own_access,
   last_owner: m.problem_last_owner,
   limit_reached: m.problem_limit_reached,
+  quota: said,
   in_use: m.problem_still_in_use,
   last_identifier: m.problem_last_identifier,
   group_tree: m.problem_group_tree,

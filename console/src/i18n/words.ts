@@ -43,6 +43,8 @@ export function codeWords(code: Code): string {
       return m.code_busy();
     case Code.UNAVAILABLE:
       return m.code_unavailable();
+    case Code.QUOTA:
+      return m.code_quota();
     case Code.GRANT_EXPIRED:
       return m.code_grant_expired();
     case Code.GRANT_REPLAYED:

@@ -450,6 +450,7 @@ const (
 	Code_CODE_BUSY              Code = 6
 	Code_CODE_UNAVAILABLE       Code = 7
 	Code_CODE_NEEDS_APPROVAL    Code = 8 // since 2026-11-30: a second person has to approve first
+	Code_CODE_QUOTA             Code = 9 // since 2026-11-30: the organization has as many as it may; detail says of what
 	Code_CODE_GRANT_EXPIRED     Code = 20
 	Code_CODE_GRANT_REPLAYED    Code = 21
 	Code_CODE_GRANT_COMPUTER    Code = 22 // for another computer
@@ -473,6 +474,7 @@ var (
 		6:  "CODE_BUSY",
 		7:  "CODE_UNAVAILABLE",
 		8:  "CODE_NEEDS_APPROVAL",
+		9:  "CODE_QUOTA",
 		20: "CODE_GRANT_EXPIRED",
 		21: "CODE_GRANT_REPLAYED",
 		22: "CODE_GRANT_COMPUTER",
@@ -493,6 +495,7 @@ var (
 		"CODE_BUSY":              6,
 		"CODE_UNAVAILABLE":       7,
 		"CODE_NEEDS_APPROVAL":    8,
+		"CODE_QUOTA":             9,
 		"CODE_GRANT_EXPIRED":     20,
 		"CODE_GRANT_REPLAYED":    21,
 		"CODE_GRANT_COMPUTER":    22,
@@ -2105,7 +2108,7 @@ const file_oriel_v1_session_proto_rawDesc = "" +
 	"\x11END_REASON_FAILED\x10\n" +
 	"\x12\x18\n" +
 	"\x14END_REASON_UNRENEWED\x10\v\x12\x16\n" +
-	"\x12END_REASON_TIME_UP\x10\f*\x8e\x03\n" +
+	"\x12END_REASON_TIME_UP\x10\f*\x9e\x03\n" +
 	"\x04Code\x12\x14\n" +
 	"\x10CODE_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rCODE_INTERNAL\x10\x01\x12\x16\n" +
@@ -2115,7 +2118,9 @@ const file_oriel_v1_session_proto_rawDesc = "" +
 	"\x0eCODE_NOT_FOUND\x10\x05\x12\r\n" +
 	"\tCODE_BUSY\x10\x06\x12\x14\n" +
 	"\x10CODE_UNAVAILABLE\x10\a\x12\x17\n" +
-	"\x13CODE_NEEDS_APPROVAL\x10\b\x12\x16\n" +
+	"\x13CODE_NEEDS_APPROVAL\x10\b\x12\x0e\n" +
+	"\n" +
+	"CODE_QUOTA\x10\t\x12\x16\n" +
 	"\x12CODE_GRANT_EXPIRED\x10\x14\x12\x17\n" +
 	"\x13CODE_GRANT_REPLAYED\x10\x15\x12\x17\n" +
 	"\x13CODE_GRANT_COMPUTER\x10\x16\x12\x1a\n" +

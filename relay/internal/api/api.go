@@ -120,6 +120,7 @@ func New(o Options) *API {
 	a.approvals()
 	a.apiKeys()
 	a.organizations()
+	a.quotas()
 	a.computers()
 	a.waiting()
 	a.tokens()

@@ -35,11 +35,12 @@ const (
 	KeyRevoked          Action = "api_key.revoked"
 	OrganizationMade    Action = "organization.made"
 	OrganizationRenamed Action = "organization.renamed"
+	QuotasSet           Action = "organization.quotas_set"
 	SignUpAsked         Action = "sign_up.asked"
 	SignedUp            Action = "sign_up.made"
 	RelayChanged        Action = "relay.changed"
 )
 
 var ofPeople = []Action{
-	MemberInvited, InvitationRevoked, MemberJoined, RoleMade, RoleChanged, RoleRemoved, RoleGiven, MemberActivated, MemberDeactivated, MemberRemoved, MemberLeft, ServiceMade, IdentifierAdded, IdentifierRemoved, TeamMade, TeamRenamed, TeamRemoved, TeamJoined, TeamLeft, GroupMade, GroupRenamed, GroupMoved, GroupRemoved, ComputerMoved, GrantMade, GrantRevoked, ApprovalAsked, ApprovalGiven, ApprovalRefused, KeyMade, KeyRevoked, OrganizationMade, OrganizationRenamed, SignUpAsked, SignedUp, RelayChanged,
+	MemberInvited, InvitationRevoked, MemberJoined, RoleMade, RoleChanged, RoleRemoved, RoleGiven, MemberActivated, MemberDeactivated, MemberRemoved, MemberLeft, ServiceMade, IdentifierAdded, IdentifierRemoved, TeamMade, TeamRenamed, TeamRemoved, TeamJoined, TeamLeft, GroupMade, GroupRenamed, GroupMoved, GroupRemoved, ComputerMoved, GrantMade, GrantRevoked, ApprovalAsked, ApprovalGiven, ApprovalRefused, KeyMade, KeyRevoked, OrganizationMade, OrganizationRenamed, QuotasSet, SignUpAsked, SignedUp, RelayChanged,
 }

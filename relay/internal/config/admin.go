@@ -1,6 +1,10 @@
 package config
 
 import (
+	"maps"
+	"math"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -10,6 +14,8 @@ const (
 	OrgList   = "org list"
 	OrgCreate = "org create <code> <name>"
 	OrgRename = "org rename <code>"
+	QuotaShow = "org quota show <code>"
+	QuotaSet  = "org quota set <code>"
 
 	RelaySettings = "relay settings"
 	RelaySet      = "relay set"
@@ -69,9 +75,13 @@ type Admin struct {
 	Until        *time.Time
 	Approval     bool
 	Lifetime     time.Duration
-	SignUp       *bool    // nil: as it is
-	StaffDomains []string // nil: as they are
+	SignUp       *bool            // nil: as it is
+	StaffDomains []string         // nil: as they are
+	Quotas       map[string]int64 // by kind, those that are to change; Unlimited: any number
 }
+
+// Unlimited is no quota.
+const Unlimited = -1
 
 type inOrganization struct {
 	Organization string `help:"Code of the organization (default: the first)." placeholder:"CODE"`
@@ -91,6 +101,19 @@ type adminFlags struct {
 			Title   string `help:"Another name." placeholder:"NAME"`
 			NewCode string `name:"code" help:"Another code." placeholder:"CODE"`
 		} `cmd:"" help:"Give an organization another name or code."`
+		Quota struct {
+			Show struct {
+				Code string `arg:""`
+			} `cmd:"" help:"List how much an organization has and may have: kind, use and limit."`
+			Set struct {
+				Code        string `arg:""`
+				Computers   string `help:"How many computers." placeholder:"N"`
+				People      string `help:"How many people, with service accounts." placeholder:"N"`
+				Sessions    string `help:"How many sessions at once." placeholder:"N"`
+				Storage     string `help:"Bytes of previews and inventories, such as 500MB." placeholder:"SIZE"`
+				Invitations string `help:"How many open invitations." placeholder:"N"`
+			} `cmd:"" help:"Limit what an organization may have; unlimited takes a limit away, and what is not named stays. What is there already stays, too."`
+		} `cmd:"" help:"What an organization may have."`
 	} `cmd:"" help:"Organizations."`
 	Relay struct {
 		Settings struct{} `cmd:"" help:"Print what holds for the whole relay: whether anybody may sign up, and the domains of its staff."`
@@ -222,6 +245,12 @@ func (f *adminFlags) admin(command string, p *Problems) Admin {
 		return Admin{Code: f.Org.Create.Code, Name: f.Org.Create.Name, Owner: f.Org.Create.Owner}
 	case OrgRename:
 		return Admin{Code: f.Org.Rename.Code, Name: f.Org.Rename.Title, NewCode: f.Org.Rename.NewCode}
+	case QuotaShow:
+		return Admin{Code: f.Org.Quota.Show.Code}
+	case QuotaSet:
+		q := f.Org.Quota.Set
+		return Admin{Code: q.Code, Quotas: p.quotas(map[string]string{"computers": q.Computers, "people": q.People,
+			"sessions": q.Sessions, "storage": q.Storage, "invitations": q.Invitations})}
 	}
 	if command == RelaySet {
 		return f.relay(p)
@@ -307,4 +336,35 @@ func (f *adminFlags) relay(p *Problems) (a Admin) {
 		p.add("say what is to change: --sign-up, --staff-domains or both")
 	}
 	return a
+}
+
+// quotas are those that are named: a number, for storage also with a unit, or unlimited.
+func (p *Problems) quotas(said map[string]string) map[string]int64 {
+	all := map[string]int64{}
+	for _, kind := range slices.Sorted(maps.Keys(said)) {
+		text, unit := said[kind], int64(1)
+		switch text {
+		case "":
+			continue
+		case "unlimited":
+			all[kind] = Unlimited
+			continue
+		}
+		if kind == "storage" {
+			for i, name := range []string{"kB", "MB", "GB", "TB"} {
+				if number, of := strings.CutSuffix(text, name); of {
+					text, unit = number, int64(math.Pow10(3*(i+1)))
+				}
+			}
+		}
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || n < 0 || n > math.MaxInt64/unit {
+			p.add("%s: %q is no limit; write a number, for storage such as 500MB, or unlimited", kind, said[kind])
+		}
+		all[kind] = n * unit
+	}
+	if len(all) == 0 {
+		p.add("say which quota is to change, such as --computers=25")
+	}
+	return all
 }

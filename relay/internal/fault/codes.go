@@ -66,6 +66,7 @@ const (
 	NodesApart        Code = "nodes_apart"
 	LastOwner         Code = "last_owner"
 	LimitReached      Code = "limit_reached"
+	Quota             Code = "quota"
 	InUse             Code = "in_use"
 	LastIdentifier    Code = "last_identifier"
 	GroupTree         Code = "group_tree"
@@ -169,6 +170,7 @@ var table = map[Code]row{
 	LastOwner:         {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
 	LimitReached:      {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
 	LastIdentifier:    {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
+	Quota:             {status: http.StatusConflict, wire: orielv1.Code_CODE_QUOTA},
 	InUse:             {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
 	Gives:             {status: http.StatusForbidden, wire: orielv1.Code_CODE_FORBIDDEN},
 	OwnAccess:         {status: http.StatusForbidden, wire: orielv1.Code_CODE_FORBIDDEN},

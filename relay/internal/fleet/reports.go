@@ -129,16 +129,21 @@ func (f *Fleet) Tell(computer string, m *orielv1.ToAgent) error {
 func previewKey(computer string) string { return "previews/" + computer }
 
 // SavePreview keeps a picture in the place of the one before. Errors:
-// ErrPreview for what is no JPEG of a preview's size.
+// ErrPreview for what is no JPEG of a preview's size, store.ErrQuota: the picture before
+// stays.
 func (f *Fleet) SavePreview(ctx context.Context, c store.Ref, p *orielv1.Preview) error {
 	config, err := jpeg.DecodeConfig(bytes.NewReader(p.GetData()))
 	if err != nil || p.GetType() != "image/jpeg" || max(config.Width, config.Height) > orielv1.MaxPreviewSide || len(p.GetData()) > orielv1.MaxPreviewBytes {
 		return ErrPreview
 	}
+	size := int64(len(p.GetData()))
+	if err := f.of(c).HoldPreview(ctx, c.ID, size); err != nil {
+		return fmt.Errorf("save preview: %w", err)
+	}
 	if err := f.o.Blobs.Put(ctx, previewKey(c.ID), p.GetData()); err != nil {
 		return fmt.Errorf("save preview: %w", err)
 	}
-	row := store.Computer{ID: c.ID, PreviewAt: f.now(), PreviewType: "image/jpeg", PreviewTag: tagOf(p.GetData())}
+	row := store.Computer{ID: c.ID, PreviewAt: f.now(), PreviewType: "image/jpeg", PreviewTag: tagOf(p.GetData()), PreviewSize: size}
 	if err := f.of(c).Save(ctx, row, store.ColumnsOfPreview); err != nil {
 		return fmt.Errorf("save preview: %w", err)
 	}

@@ -108,7 +108,8 @@ func init() {
 			w.browser().do("POST", "/api/v1/sign-up", signUp, nil, 202)
 			return "", object{"token": linkIn(w.T, pit.Wait(1)[0].Text), "name": "Ada", "password": password}
 		}, 200, audit.SignedUp, "person"},
-		"POST /organizations": {func(*changing) (string, any) { return "", object{"name": "Acme", "code": "acme"} }, 201, audit.OrganizationMade, "organization"},
+		"POST /organizations":            {func(*changing) (string, any) { return "", object{"name": "Acme", "code": "acme"} }, 201, audit.OrganizationMade, "organization"},
+		"PUT /organizations/{id}/quotas": {func(*changing) (string, any) { return string(store.FirstOrganization), object{"computers": 5} }, 200, audit.QuotasSet, "organization"},
 	} {
 		changes[name] = c
 	}

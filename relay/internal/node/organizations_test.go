@@ -78,36 +78,38 @@ var bodies = map[string]object{
 	"POST /enrollment-tokens":      {"note": "desk"},
 	"POST /computers/{id}/refresh": nil,
 
-	"POST /member-invitations":      {"email": "ada@example.org", "role": "viewer"},
-	"POST /join/invitation":         {"token": "none"},
-	"POST /join":                    {"token": "none", "name": "N", "password": "a long password"},
-	"POST /me/organizations":        {"token": "none"},
-	"POST /sign-up":                 {"email": "nobody@example.com", "organization": "Nobody's"},
-	"POST /sign-up/link":            {"token": "none"},
-	"POST /sign-up/account":         {"token": "none", "name": "N", "password": "a long password"},
-	"PATCH /relay/settings":         {"staff_domains": []string{"example.net"}},
-	"POST /people":                  {"name": "robot", "role": "viewer"},
-	"PATCH /people/{id}":            {"state": "inactive"},
-	"POST /people/{id}/identifiers": {"kind": "number", "text": "4711"},
-	"POST /roles":                   {"name": "helper", "permissions": []string{"see"}},
-	"PATCH /roles/{id}":             {"name": "taken over"},
-	"POST /teams":                   {"name": "second level"},
-	"PATCH /teams/{id}":             {"name": "taken over"},
-	"POST /groups":                  {"name": "Berlin"},
-	"PATCH /groups/{id}":            {"name": "taken over"},
-	"POST /grants":                  {"subject": object{"kind": "person", "id": "00000000-0000-7000-8000-00000000000a"}, "role": "viewer", "object": object{"kind": "organization"}},
-	"POST /approvals":               {"computer": "00000000-0000-7000-8000-00000000000a"},
-	"POST /approvals/{id}/approve":  {},
-	"POST /me/api-keys":             {"name": "mine", "permissions": []string{"see"}},
-	"POST /api-keys":                {"person": "00000000-0000-7000-8000-00000000000a", "name": "report", "permissions": []string{"see"}},
-	"POST /me/organization":         {"id": "00000000-0000-7000-8000-00000000000a"},
-	"PATCH /organization":           {"name": "taken over"},
-	"POST /organizations":           {"name": "Acme", "code": "acme"},
+	"POST /member-invitations":       {"email": "ada@example.org", "role": "viewer"},
+	"POST /join/invitation":          {"token": "none"},
+	"POST /join":                     {"token": "none", "name": "N", "password": "a long password"},
+	"POST /me/organizations":         {"token": "none"},
+	"POST /sign-up":                  {"email": "nobody@example.com", "organization": "Nobody's"},
+	"POST /sign-up/link":             {"token": "none"},
+	"POST /sign-up/account":          {"token": "none", "name": "N", "password": "a long password"},
+	"PATCH /relay/settings":          {"staff_domains": []string{"example.net"}},
+	"POST /people":                   {"name": "robot", "role": "viewer"},
+	"PATCH /people/{id}":             {"state": "inactive"},
+	"POST /people/{id}/identifiers":  {"kind": "number", "text": "4711"},
+	"POST /roles":                    {"name": "helper", "permissions": []string{"see"}},
+	"PATCH /roles/{id}":              {"name": "taken over"},
+	"POST /teams":                    {"name": "second level"},
+	"PATCH /teams/{id}":              {"name": "taken over"},
+	"POST /groups":                   {"name": "Berlin"},
+	"PATCH /groups/{id}":             {"name": "taken over"},
+	"POST /grants":                   {"subject": object{"kind": "person", "id": "00000000-0000-7000-8000-00000000000a"}, "role": "viewer", "object": object{"kind": "organization"}},
+	"POST /approvals":                {"computer": "00000000-0000-7000-8000-00000000000a"},
+	"POST /approvals/{id}/approve":   {},
+	"POST /me/api-keys":              {"name": "mine", "permissions": []string{"see"}},
+	"POST /api-keys":                 {"person": "00000000-0000-7000-8000-00000000000a", "name": "report", "permissions": []string{"see"}},
+	"POST /me/organization":          {"id": "00000000-0000-7000-8000-00000000000a"},
+	"PATCH /organization":            {"name": "taken over"},
+	"POST /organizations":            {"name": "Acme", "code": "acme"},
+	"PUT /organizations/{id}/quotas": {"computers": 1},
 }
 
 // unfit are routes whose bodies name something that is not there, and those for who operates the relay.
 var unfit = map[string]bool{"POST /me/organizations": true, "POST /grants": true, "POST /approvals": true, "POST /api-keys": true, "POST /me/organization": true,
-	"GET /organizations": true, "POST /organizations": true, "GET /relay/settings": true, "PATCH /relay/settings": true}
+	"GET /organizations": true, "POST /organizations": true, "GET /relay/settings": true, "PATCH /relay/settings": true,
+	"GET /organizations/{id}/quotas": true, "PUT /organizations/{id}/quotas": true}
 
 // belongings are one thing of each kind that an organization has, by how the addresses of
 // routes begin that are about one.
@@ -175,7 +177,7 @@ func (r *relay) furnish(o store.OrganizationID) belongings {
 		ask("POST", "/me/api-keys", object{"name": "mine", "permissions": []string{"see"}})
 	b.names = strings.NewReplacer("{person}", mateID, "{kind}", "number", "{key}", "4711", "{object}", "group")
 	b.things = map[string]string{"/groups/": group, "/policies/": group, "/roles/": role, "/teams/": team, "/grants/": given, "/approvals/": approval.ID,
-		"/people/": robot, "/api-keys/": key, "/me/api-keys/": ownKey, "/me/organizations/": string(o),
+		"/people/": robot, "/api-keys/": key, "/me/api-keys/": ownKey, "/me/organizations/": string(o), "/organizations/": string(o),
 		"/member-invitations/": ask("POST", "/member-invitations", object{"email": code(o) + "@example.org", "role": "viewer"}),
 		"/computers/":          computer, "/me/keys/": computer, "/waiting-computers/": waits,
 		"/enrollment-tokens/": token.ID, "/sessions/": session, "/sign-ins/": signIn}
@@ -275,7 +277,7 @@ func TestOrganizationsDoNotReachEachOther(t *testing.T) {
 			continue
 		}
 		noStatus, noText := mine.owner.answer(route.Method, at(invented), body)
-		if status != noStatus || path != "/me/keys/{id}" && status != http.StatusNotFound {
+		if status != noStatus || path != "/me/keys/{id}" && status != http.StatusNotFound && !unfit[name] {
 			t.Errorf("%s: status %d of what is another's, %d of what does not exist", name, status, noStatus)
 		}
 		same(name, text, noText)

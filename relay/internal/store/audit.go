@@ -113,7 +113,7 @@ func (s *database) change(ctx context.Context, o OrganizationID, e Entry, fn fun
 	if err == nil {
 		s.announce(e)
 	}
-	return err
+	return s.owned(e.Organization).explained(ctx, err)
 }
 
 // changeAtOnce is change where text is all of it, and needs no look before: with its
@@ -132,7 +132,7 @@ func (s *database) changeAtOnce(ctx context.Context, o OrganizationID, e Entry, 
 		s.announce(e)
 		err = mapped(s.log.wait())
 	}
-	return err
+	return s.owned(o).explained(ctx, err)
 }
 
 // together runs the statements of text in a transaction of their own.

@@ -23,6 +23,7 @@ var unaudited = map[string]string{
 	"Confirmations.Expire":    "what can be used no more",
 	"Computers.Save":          "a computer's word on itself",
 	"Computers.SaveGreeting":  "as Save",
+	"Computers.HoldPreview":   "as Save",
 	"Computers.SaveInventory": "as Save",
 	"Computers.SaveTwins":     "what the relay sees of a computer's key; what comes of it somebody decides",
 	"Waiting.Save":            "a machine that asks; whether it is taken back somebody decides",

@@ -47,6 +47,7 @@ type Computer struct {
 	PreviewAt     int64  // 0: none
 	PreviewType   string
 	PreviewTag    string // changes with the picture
+	PreviewSize   int64  // bytes
 
 	Online bool   `bun:",scanonly"` // connected to a node that is alive
 	Node   string `bun:",scanonly"` // run of the node that has its connection, alive or not; empty: none
@@ -129,7 +130,8 @@ func (s Agents) Taken(ctx context.Context, id string) (bool, error) {
 // once, both or neither. It fills in c.Organization, c.AddedWith, c.SameMachineAs
 // and, where the token is for the second of two machines, c.SplitFrom; it is then
 // settled that they are two. Errors: ErrNotFound when the token is unknown,
-// revoked, expired or used up; ErrConflict when the machine key is enrolled already.
+// revoked, expired or used up; ErrConflict when the machine key is enrolled already;
+// ErrQuota, and the token is as it was.
 func (s Agents) Enroll(ctx context.Context, by Entry, c *Computer, tokenKey []byte) error {
 	return s.change(ctx, "", by, func(ctx context.Context, tx bun.Tx, by *Entry) error {
 		token, err := useToken(ctx, tx, tokenKey, c.AddedAt)
@@ -157,8 +159,7 @@ func (s Agents) Enroll(ctx context.Context, by Entry, c *Computer, tokenKey []by
 				return err
 			}
 		}
-		_, err = tx.NewInsert().Model(c).Exec(ctx)
-		return err
+		return its.insert(ctx, tx, QuotaComputers, 0, c, "added_at", c.AddedAt)
 	})
 }
 
@@ -201,7 +202,7 @@ type ComputerColumn string
 // Columns by what changes together.
 var (
 	ColumnsOfDisplay = []ComputerColumn{"display", "display_detail", "user_name"}
-	ColumnsOfPreview = []ComputerColumn{"preview_at", "preview_type", "preview_tag"}
+	ColumnsOfPreview = []ComputerColumn{"preview_at", "preview_type", "preview_tag", "preview_size"}
 	ColumnsOfSeen    = []ComputerColumn{"last_seen"}
 )
 
@@ -230,6 +231,20 @@ func (s Computers) Save(ctx context.Context, c Computer, columns ...[]ComputerCo
 		}
 		return changed(q.Exec(ctx))
 	})
+}
+
+// HoldPreview takes the place of a preview of so many bytes, where there is a quota of
+// storage, before its picture is kept and Save says so. Errors: ErrQuota.
+func (s Computers) HoldPreview(ctx context.Context, id string, size int64) error {
+	return s.explained(ctx, s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		if err := s.wait(ctx, tx, QuotaStorage); err != nil {
+			return err
+		}
+		value, args := s.growth(size, size, "preview_size")
+		_, err := s.update(tx, (*Computer)(nil)).Set("preview_size = "+value, args...).Where("id = ? AND preview_size < ?", id, size).
+			Where("NOT "+noQuota, s.organization, QuotaStorage).Exec(ctx)
+		return err
+	}))
 }
 
 // Remove forgets a computer; its sessions stay in the journal. The one
@@ -277,20 +292,25 @@ type inventory struct {
 	Organization OrganizationID
 	TakenAt      int64
 	Data         []byte
+	Size         int64 // of Data
 }
 
 // SaveInventory replaces what is known of a computer. Errors: ErrConflict when
-// there is no such computer.
+// there is no such computer; ErrQuota.
 func (s Computers) SaveInventory(ctx context.Context, computer string, takenAt int64, data []byte) error {
-	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+	return s.explained(ctx, s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
 		if err := s.has(ctx, tx, computer); err != nil {
 			return err
 		}
+		if err := s.wait(ctx, tx, QuotaStorage); err != nil {
+			return err
+		}
+		size, args := s.growth(len(data), int64(len(data)), "COALESCE((SELECT size FROM inventories WHERE computer_id = ?), 0)", computer)
 		_, err := tx.NewInsert().Model(&inventory{ComputerID: computer, Organization: s.organization, TakenAt: takenAt, Data: data}).
-			On("CONFLICT (computer_id) DO UPDATE").
-			Set("taken_at = EXCLUDED.taken_at").Set("data = EXCLUDED.data").Exec(ctx)
+			Value("size", size, args...).On("CONFLICT (computer_id) DO UPDATE").
+			Set("taken_at = EXCLUDED.taken_at").Set("data = EXCLUDED.data").Set("size = EXCLUDED.size").Exec(ctx)
 		return err
-	})
+	}))
 }
 
 // Inventory is what SaveInventory saved last. Errors: ErrNotFound.

@@ -60,6 +60,8 @@ type (
 	Answers struct{ owned }
 	// Mails are those that its changes sent.
 	Mails struct{ owned }
+	// Quotas are how much it may have.
+	Quotas struct{ owned }
 )
 
 // People of this relay.
@@ -122,6 +124,9 @@ func (s *Store) Answers(o OrganizationID) Answers { return Answers{s.owned(o)} }
 
 // Mails of an organization.
 func (s *Store) Mails(o OrganizationID) Mails { return Mails{s.owned(o)} }
+
+// Quotas of an organization.
+func (s *Store) Quotas(o OrganizationID) Quotas { return Quotas{s.owned(o)} }
 
 // Sessions of an organization.
 func (s *Store) Sessions(o OrganizationID) Sessions { return Sessions{s.owned(o)} }

@@ -39,7 +39,7 @@ func (s MemberInvitations) List(ctx context.Context, r page.Request) (page.Page[
 }
 
 // Create adds one in the place of any other of the same address. Errors: ErrNotFound
-// when there is no such role, ErrLimit, fault.Field.
+// when there is no such role, ErrLimit, ErrQuota, fault.Field.
 func (s MemberInvitations) Create(ctx context.Context, by Entry, i MemberInvitation) error {
 	if err := bounded(text{"id", i.ID, MaxID}, text{"email", i.Email, MaxIdentifier}, text{"email", i.EmailKey, MaxIdentifier},
 		text{"name", i.Name, MaxNameText}, text{"invited_by", i.InvitedBy, MaxID}); err != nil {
@@ -57,7 +57,7 @@ func (s MemberInvitations) Create(ctx context.Context, by Entry, i MemberInvitat
 		if n, err := r.RowsAffected(); err != nil || n > 0 {
 			*by = by.With("replaced", strconv.FormatInt(n, 10))
 		}
-		if _, err := tx.NewInsert().Model(&i).Exec(ctx); err != nil {
+		if err := s.insert(ctx, tx, QuotaInvitations, i.CreatedAt, &i, "created_at", i.CreatedAt); err != nil {
 			return err
 		}
 		n, err := s.rows(tx, (*MemberInvitation)(nil)).Count(ctx)
@@ -82,7 +82,7 @@ func (s People) Invitation(ctx context.Context, hash []byte, now int64) (MemberI
 
 // TakeUp uses an invitation up and makes a member of a person who is there. Errors:
 // ErrNotFound for a wrong, used or expired token, and when the person or the role is
-// gone; ErrConflict when they are a member already.
+// gone; ErrConflict when they are a member already; ErrQuota, and the invitation stays.
 func (s MemberInvitations) TakeUp(ctx context.Context, by Entry, hash []byte, now int64, person string) (MemberInvitation, error) {
 	return s.takeUp(ctx, by, hash, now, func(context.Context, bun.Tx, MemberInvitation) (string, error) { return person, nil })
 }

@@ -10,14 +10,20 @@ import (
 
 // losses are those of the down migrations that refuse, with a sentence, a database that
 // holds what the older schema cannot.
-var losses = map[string]func(ctx context.Context, db *bun.DB) error{"0021": lossesOf0021}
+var losses = map[string]func(ctx context.Context, db *bun.DB) error{"0021": lossesOf0021, "0024": lossesOf0024}
 
 // ErrLoss: what the older schema cannot hold would be lost.
 var ErrLoss = errors.New("the older relay cannot hold what is in this database")
 
+// loss is a query that finds what would be lost, and what is said then.
+type loss struct{ found, sentence string }
+
+func lossesOf0024(ctx context.Context, db *bun.DB) error {
+	return lost(ctx, db, loss{`SELECT 1 FROM quotas`, "it keeps to no quotas; set all to unlimited first"})
+}
+
 func lossesOf0021(ctx context.Context, db *bun.DB) error {
-	var said []string
-	for _, loss := range []struct{ found, sentence string }{
+	return lost(ctx, db, []loss{
 		{`SELECT 1 FROM organizations WHERE id <> '00000000-0000-7000-8000-000000000001'`, "it knows one organization, and there are more; remove the others first"},
 		{`SELECT 1 FROM organizations WHERE settings <> '{}' OR code <> 'main'`, "it knows no settings and no code of an organization; set the code to main and the settings to nothing first"},
 		{`SELECT 1 FROM people WHERE kind <> 'person'`, "it knows no service accounts; remove them first"},
@@ -35,7 +41,12 @@ func lossesOf0021(ctx context.Context, db *bun.DB) error {
 		{`SELECT 1 FROM grants`, "it knows no grants; revoke them first"},
 		{`SELECT 1 FROM policies`, "it knows no policies; it cannot keep to them"},
 		{`SELECT 1 FROM api_keys`, "it knows no API keys; revoke them first"},
-	} {
+	}...)
+}
+
+func lost(ctx context.Context, db *bun.DB, all ...loss) error {
+	var said []string
+	for _, loss := range all {
 		var there bool
 		if err := db.NewRaw("SELECT EXISTS ("+loss.found+")").Scan(ctx, &there); err != nil {
 			return mapped(err)

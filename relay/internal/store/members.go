@@ -98,14 +98,14 @@ func (s Members) find(ctx context.Context, db bun.IDB, person string) (Member, e
 }
 
 // Add makes a member of a person who is there. Errors: ErrNotFound when there is no such
-// person or role, ErrConflict when they are a member already, ErrLimit.
+// person or role, ErrConflict when they are a member already, ErrLimit, ErrQuota.
 func (s Members) Add(ctx context.Context, by Entry, m Member) error {
 	return s.inTurn(ctx, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error { return s.add(ctx, tx, m) })
 }
 
 // AddPerson makes a member of a new person, such as a service account. Errors:
 // ErrNotFound when there is no such role, ErrConflict when an identifier is taken,
-// ErrLimit, fault.Field.
+// ErrLimit, ErrQuota, fault.Field.
 func (s Members) AddPerson(ctx context.Context, by Entry, m Member, p Person, identifiers ...Identifier) error {
 	return s.inTurn(ctx, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
 		m.PersonID = p.ID
@@ -131,7 +131,7 @@ func (s Members) add(ctx context.Context, tx bun.Tx, m Member) error {
 		return err
 	}
 	m.Organization = s.organization
-	if _, err := tx.NewInsert().Model(&m).Exec(ctx); err != nil {
+	if err := s.insert(ctx, tx, QuotaPeople, 0, &m, "created_at", m.CreatedAt); err != nil {
 		return err
 	}
 	all := s.wholeRelay("a person's memberships are counted in all organizations").db.on(tx)

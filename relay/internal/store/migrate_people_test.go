@@ -115,6 +115,7 @@ func TestTheWayDownIsRefused(t *testing.T) {
 			{"INSERT INTO people (id, kind, name, password_hash, state, created_at) VALUES ('x', 'person', 'x', '', 'active', 1)", "DELETE FROM people WHERE id = 'x'", "one e-mail address each"},
 			{"INSERT INTO teams (organization, id, name, created_at) VALUES ('x', 'x', 'x', 1)", "DELETE FROM teams", "no teams"},
 			{`INSERT INTO "groups" (organization, id, parent_id, name, path, created_at) VALUES ('x', 'x', '', 'x', '/x/', 1)`, `DELETE FROM "groups"`, "no groups"},
+			{"INSERT INTO quotas (organization, kind, most) VALUES ('x', 'people', 1)", "DELETE FROM quotas", "no quotas"},
 		} {
 			s.Run(t, c.make)
 			before := s.Everything(t)

@@ -52,6 +52,7 @@ func fill(t testing.TB, s *store.Store, o store.OrganizationID) belongings {
 		t.Fatal(err)
 	}
 	people(t, s, o, b)
+	must(t, s.Quotas(o).Set(ctx, entry("x"), map[store.Quota]int64{store.QuotaStorage: 1 << 30}))
 	return b
 }
 
@@ -423,6 +424,15 @@ var reaches = map[string]reach{
 	},
 	"Mails.Page": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return s.Mails(o).Page(ctx, store.MailFilter{}, 9)
+	},
+	"Quotas.Use": func(ctx context.Context, s *store.Store, o store.OrganizationID, _ belongings) (any, error) {
+		return s.Quotas(o).Use(ctx, 1)
+	},
+	"Quotas.Set": func(ctx context.Context, s *store.Store, o store.OrganizationID, _ belongings) (any, error) {
+		return nil, s.Quotas(o).Set(ctx, entry("x"), map[store.Quota]int64{store.QuotaComputers: 99, store.QuotaStorage: 1 << 30})
+	},
+	"Computers.HoldPreview": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return nil, s.Computers(o).HoldPreview(ctx, of.computer, 7)
 	},
 	"Sessions.Add": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return nil, s.Sessions(o).Add(ctx, entry("x"), store.Session{ID: "new " + of.session + string(o)})

@@ -76,10 +76,11 @@ func (row Session) told(columns ...string) []string {
 	return columns
 }
 
-// Add writes a new row.
+// Add writes a new row. Errors: ErrQuota.
 func (s Sessions) Add(ctx context.Context, by Entry, row Session) error {
 	row.Organization = s.organization
-	return s.changeAtOnce(ctx, s.organization, by, s.db.NewInsert().Model(&row).String())
+	started, args := s.vacancy(QuotaSessions, 0, row.StartedAt)
+	return s.changeAtOnce(ctx, s.organization, by, s.inOrderOf(QuotaSessions)+s.db.NewInsert().Model(&row).Value("started_at", started, args...).String())
 }
 
 // Get is the row with that id. Errors: ErrNotFound.

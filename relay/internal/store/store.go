@@ -293,7 +293,7 @@ func mapped(err error) error {
 	var pg *pgconn.PgError
 	var lite *sqlite.Error
 	switch {
-	case err == nil, errors.Is(err, ErrNotFound), errors.Is(err, ErrConflict), errors.Is(err, ErrUnavailable), errors.Is(err, ErrDiskFull):
+	case err == nil, errors.Is(err, ErrNotFound), errors.Is(err, ErrConflict), errors.Is(err, ErrUnavailable), errors.Is(err, ErrDiskFull), errors.Is(err, ErrQuota):
 		return err
 	case DiskFull(err):
 		return fmt.Errorf("%w: %w", ErrDiskFull, err)
@@ -303,11 +303,19 @@ func mapped(err error) error {
 		if pg.Code == "23505" || pg.Code == "23503" { // unique, foreign key
 			return fmt.Errorf("%w: %w", ErrConflict, err)
 		}
+		if kind, ok := quotaOfColumn[pg.TableName+"."+pg.ColumnName]; ok && pg.Code == "23502" { // not null
+			return fmt.Errorf("%w: %w", &overQuota{kind}, err)
+		}
 		if away(pg.Code) {
 			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 	case errors.As(err, &lite):
 		switch lite.Code() {
+		case sqlite3.SQLITE_CONSTRAINT_NOTNULL:
+			_, column, _ := strings.Cut(lite.Error(), "NOT NULL constraint failed: ")
+			if kind, ok := quotaOfColumn[strings.TrimRight(column, " ()0123456789")]; ok {
+				return fmt.Errorf("%w: %w", &overQuota{kind}, err)
+			}
 		case sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
 			return fmt.Errorf("%w: %w", ErrConflict, err)
 		case sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:

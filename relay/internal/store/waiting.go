@@ -81,7 +81,7 @@ func (s Agents) Wait(ctx context.Context, w WaitingComputer) (computer Ref, isNe
 }
 
 // TakeBack makes a computer of one that waits, with the id and the key that it had.
-// Errors: ErrNotFound; ErrConflict when there is a computer with that id or key.
+// Errors: ErrNotFound; ErrConflict when there is a computer with that id or key; ErrQuota.
 func (s Waiting) TakeBack(ctx context.Context, by Entry, computer string, now int64) error {
 	return s.change(ctx, s.organization, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
 		var w WaitingComputer
@@ -94,7 +94,7 @@ func (s Waiting) TakeBack(ctx context.Context, by Entry, computer string, now in
 		if c.SameMachineAs, err = s.sameMachine(ctx, tx, c); err != nil {
 			return err
 		}
-		if _, err := tx.NewInsert().Model(&c).Exec(ctx); err != nil {
+		if err := s.insert(ctx, tx, QuotaComputers, 0, &c, "added_at", c.AddedAt); err != nil {
 			return err
 		}
 		for _, model := range []any{(*WaitingComputer)(nil), (*removedKey)(nil)} {

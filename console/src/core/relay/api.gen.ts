@@ -816,6 +816,26 @@ export interface paths {
         patch: operations["updateOrganization"];
         trace?: never;
     };
+    "/api/v1/organization/quotas": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How much the organization that the caller is in has, and may have
+         * @description How much the organization that the caller is in has, and may have. What the caller may not make or see is absent.
+         */
+        get: operations["getOwnQuotas"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/organizations": {
         parameters: {
             query?: never;
@@ -834,6 +854,30 @@ export interface paths {
          * @description Make an organization that the caller owns
          */
         post: operations["createOrganization"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/organizations/{id}/quotas": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How much an organization has, and may have, for who operates the relay
+         * @description How much an organization has, and may have, for who operates the relay
+         */
+        get: operations["getQuotas"];
+        /**
+         * Replace the quotas of an organization
+         * @description Replace the quotas of an organization. What it has already stays, also where that is more; what is made beyond them is refused with the code quota.
+         */
+        put: operations["setQuotas"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -1610,7 +1654,7 @@ export interface components {
              * @description What was done.
              * @enum {string}
              */
-            action: "owner_link.made" | "owner.made" | "sign_in.made" | "sign_in.ended" | "sign_in.switched" | "sign_in.refused" | "password.changed" | "password.recovered" | "recovery.made" | "known_key.saved" | "token.made" | "token.revoked" | "computer.enrolled" | "computer.renamed" | "computer.blocked" | "computer.unblocked" | "computer.removed" | "computer.split" | "computer.settled" | "computer.taken_back" | "computer.forgotten" | "session.opened" | "session.carried" | "session.scopes_changed" | "session.ended" | "key.rotated" | "succession.made" | "audit.exported" | "policy.changed" | "policy.removed" | "attempt" | "member.invited" | "member_invitation.revoked" | "member.joined" | "role.made" | "role.changed" | "role.removed" | "role.given" | "member.activated" | "member.deactivated" | "member.removed" | "member.left" | "service.made" | "identifier.added" | "identifier.removed" | "team.made" | "team.renamed" | "team.removed" | "team.joined" | "team.left" | "group.made" | "group.renamed" | "group.moved" | "group.removed" | "computer.moved" | "grant.made" | "grant.revoked" | "approval.asked" | "approval.given" | "approval.refused" | "api_key.made" | "api_key.revoked" | "organization.made" | "organization.renamed" | "sign_up.asked" | "sign_up.made" | "relay.changed";
+            action: "owner_link.made" | "owner.made" | "sign_in.made" | "sign_in.ended" | "sign_in.switched" | "sign_in.refused" | "password.changed" | "password.recovered" | "recovery.made" | "known_key.saved" | "token.made" | "token.revoked" | "computer.enrolled" | "computer.renamed" | "computer.blocked" | "computer.unblocked" | "computer.removed" | "computer.split" | "computer.settled" | "computer.taken_back" | "computer.forgotten" | "session.opened" | "session.carried" | "session.scopes_changed" | "session.ended" | "key.rotated" | "succession.made" | "audit.exported" | "policy.changed" | "policy.removed" | "attempt" | "member.invited" | "member_invitation.revoked" | "member.joined" | "role.made" | "role.changed" | "role.removed" | "role.given" | "member.activated" | "member.deactivated" | "member.removed" | "member.left" | "service.made" | "identifier.added" | "identifier.removed" | "team.made" | "team.renamed" | "team.removed" | "team.joined" | "team.left" | "group.made" | "group.renamed" | "group.moved" | "group.removed" | "computer.moved" | "grant.made" | "grant.revoked" | "approval.asked" | "approval.given" | "approval.refused" | "api_key.made" | "api_key.revoked" | "organization.made" | "organization.renamed" | "organization.quotas_set" | "sign_up.asked" | "sign_up.made" | "relay.changed";
             /** @description Of the person or the computer; empty where it is not known who. */
             actor_id: string;
             /** @description person, agent (of a computer), command (the relay's command line) or relay (by its own rules). */
@@ -1991,6 +2035,33 @@ export interface components {
             key: string;
             /** Format: date-time */
             since: string;
+        };
+        Limits: {
+            /**
+             * Format: int64
+             * @description Absent, as each of these: any number.
+             */
+            computers?: number;
+            /**
+             * Format: int64
+             * @description That can be taken up.
+             */
+            invitations?: number;
+            /**
+             * Format: int64
+             * @description With service accounts.
+             */
+            people?: number;
+            /**
+             * Format: int64
+             * @description That run at once.
+             */
+            sessions?: number;
+            /**
+             * Format: int64
+             * @description Bytes.
+             */
+            storage?: number;
         };
         LinkSent: {
             /**
@@ -2431,7 +2502,7 @@ export interface components {
              * @description For programs.
              * @enum {string}
              */
-            code: "account_exists" | "address_not_allowed" | "agent" | "bad_credentials" | "blocked" | "busy" | "conflict" | "cross_origin" | "cursor" | "disk_full" | "draining" | "ended" | "forbidden" | "gives" | "group_tree" | "idempotency_key_in_use" | "idempotency_key_reused" | "in_use" | "internal" | "invalid" | "invitation" | "last_identifier" | "last_owner" | "limit_reached" | "malformed" | "member_already" | "method_not_allowed" | "metrics_token" | "needs_approval" | "no_answer" | "no_approval" | "no_file" | "no_mail_server" | "no_preview" | "no_route" | "no_upgrade" | "nodes_apart" | "not_acceptable" | "not_found" | "offer" | "offline" | "overloaded" | "own_access" | "owner_exists" | "owner_token" | "read_only" | "recovery_token" | "session_changing" | "session_moved" | "session_scopes" | "sign_up_closed" | "sign_up_link" | "staff_domain" | "ticket_used" | "timeout" | "too_large" | "too_many_requests" | "too_many_sessions" | "too_many_tabs" | "too_many_tries" | "two_machines" | "unauthorized" | "unavailable" | "unimplemented" | "unsupported_media_type" | "which_organization";
+            code: "account_exists" | "address_not_allowed" | "agent" | "bad_credentials" | "blocked" | "busy" | "conflict" | "cross_origin" | "cursor" | "disk_full" | "draining" | "ended" | "forbidden" | "gives" | "group_tree" | "idempotency_key_in_use" | "idempotency_key_reused" | "in_use" | "internal" | "invalid" | "invitation" | "last_identifier" | "last_owner" | "limit_reached" | "malformed" | "member_already" | "method_not_allowed" | "metrics_token" | "needs_approval" | "no_answer" | "no_approval" | "no_file" | "no_mail_server" | "no_preview" | "no_route" | "no_upgrade" | "nodes_apart" | "not_acceptable" | "not_found" | "offer" | "offline" | "overloaded" | "own_access" | "owner_exists" | "owner_token" | "quota" | "read_only" | "recovery_token" | "session_changing" | "session_moved" | "session_scopes" | "sign_up_closed" | "sign_up_link" | "staff_domain" | "ticket_used" | "timeout" | "too_large" | "too_many_requests" | "too_many_sessions" | "too_many_tabs" | "too_many_tries" | "two_machines" | "unauthorized" | "unavailable" | "unimplemented" | "unsupported_media_type" | "which_organization";
             /** @description One line for people, saying what to do. */
             detail: string;
             /** @description What is wrong with single fields. */
@@ -2449,6 +2520,18 @@ export interface components {
             /** Format: int32 */
             mhz: number;
             model: string;
+        };
+        Quotas: {
+            /** @description Enrolled ones. */
+            computers?: components["schemas"]["Use"];
+            /** @description Of members, that can be taken up. */
+            invitations?: components["schemas"]["Use"];
+            /** @description Members, active or not, and service accounts. */
+            people?: components["schemas"]["Use"];
+            /** @description That run. */
+            sessions?: components["schemas"]["Use"];
+            /** @description Bytes of previews and inventories. Journal and audit are never refused, and do not count. */
+            storage?: components["schemas"]["Use"];
         };
         RecoverInBody: {
             /**
@@ -2664,6 +2747,15 @@ export interface components {
         UpdateComputerInBody: {
             /** @description Empty: the host's name. Absent: as it is. */
             name?: string;
+        };
+        Use: {
+            /**
+             * Format: int64
+             * @description That its quota allows; absent: any number.
+             */
+            limit?: number;
+            /** Format: int64 */
+            used: number;
         };
         Volume: {
             device: string;
@@ -5979,6 +6071,57 @@ export interface operations {
             default: components["responses"]["Failed"];
         };
     };
+    getOwnQuotas: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "computers": {
+                     *         "limit": 1,
+                     *         "used": 1
+                     *       },
+                     *       "invitations": {
+                     *         "limit": 1,
+                     *         "used": 1
+                     *       },
+                     *       "people": {
+                     *         "limit": 1,
+                     *         "used": 1
+                     *       },
+                     *       "sessions": {
+                     *         "limit": 1,
+                     *         "used": 1
+                     *       },
+                     *       "storage": {
+                     *         "limit": 1,
+                     *         "used": 1
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Quotas"];
+                };
+            };
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
     listOrganizations: {
         parameters: {
             query?: {
@@ -6075,6 +6218,142 @@ export interface operations {
             400: components["responses"]["Malformed"];
             401: components["responses"]["SignedOut"];
             403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    getQuotas: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "computers": {
+                     *         "limit": 1,
+                     *         "used": 1
+                     *       },
+                     *       "invitations": {
+                     *         "limit": 1,
+                     *         "used": 1
+                     *       },
+                     *       "people": {
+                     *         "limit": 1,
+                     *         "used": 1
+                     *       },
+                     *       "sessions": {
+                     *         "limit": 1,
+                     *         "used": 1
+                     *       },
+                     *       "storage": {
+                     *         "limit": 1,
+                     *         "used": 1
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Quotas"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    setQuotas: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Of the organization.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "computers": 1,
+                 *       "invitations": 1,
+                 *       "people": 1,
+                 *       "sessions": 1,
+                 *       "storage": 1
+                 *     }
+                 */
+                "application/json": components["schemas"]["Limits"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "computers": {
+                     *         "limit": 1,
+                     *         "used": 1
+                     *       },
+                     *       "invitations": {
+                     *         "limit": 1,
+                     *         "used": 1
+                     *       },
+                     *       "people": {
+                     *         "limit": 1,
+                     *         "used": 1
+                     *       },
+                     *       "sessions": {
+                     *         "limit": 1,
+                     *         "used": 1
+                     *       },
+                     *       "storage": {
+                     *         "limit": 1,
+                     *         "used": 1
+                     *       }
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Quotas"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["MediaType"];
