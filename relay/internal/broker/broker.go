@@ -268,6 +268,7 @@ var (
 	errBusy         = fault.New(fault.TooManySessions, "too many sessions at once; end one and try again")
 	errScopes       = fault.New(fault.SessionScopes, "say what the session is for: to view, to control")
 	errMore         = access.ErrForbidden.Saying("this session may not do that; ask for it while it runs, or open another")
+	errLost         = access.ErrForbidden.Saying("the operator may not do this on this computer any more")
 	errChanging     = fault.New(fault.SessionChanging, "something else was asked of this session meanwhile")
 	errPicture      = errScopes.Saying("the picture cannot be given or taken away while a session runs; open another")
 	errUnknownScope = fleet.ErrUnknownAsk.Saying("this relay cannot do that yet; update it")

@@ -263,7 +263,7 @@ func verdict(err error) (end ending, over bool) {
 	case access.TimeIsUp(err):
 		return ending{reason: timeUp, detail: "the time in which the operator may do this is over"}, true
 	case errors.Is(err, access.ErrForbidden):
-		return ending{ended, orielv1.Code_CODE_FORBIDDEN, "the operator may not do this on this computer any more"}, true
+		return ending{ended, errLost.Wire(), errLost.Error()}, true
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, fleet.ErrBlocked):
 		return ending{reason: ended, detail: gone}, true
 	}
