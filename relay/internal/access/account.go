@@ -11,6 +11,7 @@ import (
 	"oriel/relay/internal/fault"
 	"oriel/relay/internal/identifier"
 	"oriel/relay/internal/notify/mail"
+	"oriel/relay/internal/share"
 	"oriel/relay/internal/store"
 )
 
@@ -65,7 +66,7 @@ func (a *Access) ChangePassword(ctx context.Context, who Identity, current, pass
 		a.wrongPassword(ctx, p, who.Client, err)
 		return err
 	}
-	ok, err := a.hasher.check(ctx, normalize(current), p.PasswordHash, who.IP(), try.known)
+	ok, err := a.hasher.check(ctx, normalize(current), p.PasswordHash, who.IP(), try.rank)
 	if err != nil {
 		return err
 	}
@@ -77,7 +78,7 @@ func (a *Access) ChangePassword(ctx context.Context, who Identity, current, pass
 	if err := a.store.Tries().TakeBack(ctx, try.back); err != nil {
 		return fmt.Errorf("take back tries: %w", err)
 	}
-	encoded, err := a.hasher.hash(ctx, normalize(password), who.IP(), try.known)
+	encoded, err := a.hasher.hash(ctx, normalize(password), who.IP(), try.rank)
 	if err != nil {
 		return err
 	}
@@ -134,7 +135,7 @@ func (a *Access) Recover(ctx context.Context, token, password string, from Clien
 	if err := checkPassword(password); err != nil {
 		return Identity{}, nil, err
 	}
-	encoded, err := a.hasher.hash(ctx, normalize(password), from.IP(), true)
+	encoded, err := a.hasher.hash(ctx, normalize(password), from.IP(), share.Known)
 	if err != nil {
 		return Identity{}, nil, err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"oriel/relay/internal/audit"
 	"oriel/relay/internal/fault"
+	"oriel/relay/internal/share"
 	"oriel/relay/internal/store"
 )
 
@@ -83,13 +84,13 @@ func (a *Access) Join(ctx context.Context, token, name, password string, from Cl
 	return a.letIn(ctx, p, i.Organization, from)
 }
 
-// newPerson is one with that name and password. Errors: ErrBusy, fault.Field (several joined).
+// newPerson is one with that name and password, for who has proved a link. Errors: ErrBusy, fault.Field (several joined).
 func (a *Access) newPerson(ctx context.Context, name, password string, from Client) (store.Person, error) {
 	name = plain(name)
 	if err := errors.Join(checkName("name", "write your name", name), checkPassword(password)); err != nil {
 		return store.Person{}, err
 	}
-	encoded, err := a.hasher.hash(ctx, normalize(password), from.IP(), false)
+	encoded, err := a.hasher.hash(ctx, normalize(password), from.IP(), share.Known)
 	return store.Person{ID: store.NewID(), Kind: store.PersonKind, Name: name, PasswordHash: encoded, State: store.Active, CreatedAt: a.now()}, err
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"oriel/relay/internal/fault"
 	"oriel/relay/internal/identifier"
+	"oriel/relay/internal/share"
 	"oriel/relay/internal/store"
 )
 
@@ -46,7 +47,7 @@ func (a *Access) SignIn(ctx context.Context, login, password string, from Client
 		a.wrongPassword(ctx, meant(found), from, err)
 		return Identity{}, nil, err
 	}
-	fits, err := a.compare(ctx, found, compared(l), normalize(password), from, try.known)
+	fits, err := a.compare(ctx, found, compared(l), normalize(password), from, try.rank)
 	if err != nil {
 		return Identity{}, nil, err
 	}
@@ -109,7 +110,7 @@ func compared(l identifier.Login) int {
 
 // compare is who of found has that password. It does the same work for n people, whoever
 // is there: of more none is tried.
-func (a *Access) compare(ctx context.Context, found []store.Login, n int, password string, from Client, known bool) ([]store.Person, error) {
+func (a *Access) compare(ctx context.Context, found []store.Login, n int, password string, from Client, rank share.Rank) ([]store.Person, error) {
 	var people []store.Person
 	for _, one := range found {
 		if !slices.ContainsFunc(people, func(p store.Person) bool { return p.ID == one.Person.ID }) {
@@ -125,7 +126,7 @@ func (a *Access) compare(ctx context.Context, found []store.Login, n int, passwo
 		if i < len(people) {
 			p = people[i]
 		}
-		ok, err := a.hasher.check(ctx, password, p.PasswordHash, from.IP(), known)
+		ok, err := a.hasher.check(ctx, password, p.PasswordHash, from.IP(), rank)
 		if err != nil {
 			return nil, err
 		}

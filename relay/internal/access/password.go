@@ -44,16 +44,16 @@ func newHasher(c HashCost, log *slog.Logger) (*hasher, error) {
 }
 
 // enter waits for a turn. Errors: ErrBusy, ctx's.
-func (h *hasher) enter(ctx context.Context, from netip.Addr, known bool) (leave func(), err error) {
-	leave, err = h.queue.Enter(ctx, from, known)
+func (h *hasher) enter(ctx context.Context, from netip.Addr, rank share.Rank) (leave func(), err error) {
+	leave, err = h.queue.Enter(ctx, from, rank)
 	if errors.Is(err, share.ErrBusy) {
 		err = ErrBusy
 	}
 	return leave, err
 }
 
-func (h *hasher) hash(ctx context.Context, password string, from netip.Addr, known bool) (string, error) {
-	leave, err := h.enter(ctx, from, known)
+func (h *hasher) hash(ctx context.Context, password string, from netip.Addr, rank share.Rank) (string, error) {
+	leave, err := h.enter(ctx, from, rank)
 	if err != nil {
 		return "", err
 	}
@@ -63,8 +63,8 @@ func (h *hasher) hash(ctx context.Context, password string, from netip.Addr, kno
 
 // check compares password with an encoded hash; with none it does the same
 // work and says no.
-func (h *hasher) check(ctx context.Context, password, encoded string, from netip.Addr, known bool) (bool, error) {
-	leave, err := h.enter(ctx, from, known)
+func (h *hasher) check(ctx context.Context, password, encoded string, from netip.Addr, rank share.Rank) (bool, error) {
+	leave, err := h.enter(ctx, from, rank)
 	if err != nil {
 		return false, err
 	}

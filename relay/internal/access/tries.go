@@ -19,10 +19,15 @@ import (
 // all the world can try on accounts under attack.
 const slowAtOnce = 4
 
+// freshTries are how many wrong tries of a network leave it before those that go on
+// trying: somebody mistypes a password twice, and who guesses at full speed from many
+// addresses is soon behind all others.
+const freshTries = 3
+
 // try is one that may look at a password.
 type try struct {
-	known bool             // a browser where this person signed in before
-	back  map[string]int64 // tries to take back when the password is right
+	rank share.Rank
+	back map[string]int64 // tries to take back when the password is right
 }
 
 // begin counts a try of a login, which may mean any of these people, and waits as long as
@@ -36,18 +41,24 @@ func (a *Access) begin(ctx context.Context, login string, all []store.Login, fro
 		subject := "device:" + device
 		_, err := a.count(ctx, map[string]int{subject: a.o.Limits.Account})
 		if err == nil || !errors.Is(err, ErrTries) {
-			return try{true, map[string]int64{subject: int64(a.o.Limits.Account)}}, err
+			return try{share.Known, map[string]int64{subject: int64(a.o.Limits.Account)}}, err
 		}
 		// The cookie may be stolen: from here it is a browser like any other.
 	}
 	account := "account:" + hex.EncodeToString(hashOf(login))
-	addresses, t := a.addressLimits(from), try{back: map[string]int64{account: 1}}
+	addresses, t := a.addressLimits(from), try{rank: share.Fresh, back: map[string]int64{account: 1}}
 	for subject := range addresses {
 		t.back[subject] = 1 // its own try only: it must not wipe out what else this address tried
 	}
 	// Apart and first: a network that is locked must not fill the database with accounts that it makes up.
-	if _, err := a.count(ctx, addresses); err != nil {
+	tried, err := a.count(ctx, addresses)
+	if err != nil {
 		return try{}, err
+	}
+	for _, one := range tried {
+		if one.Count > freshTries {
+			t.rank = share.Rest
+		}
 	}
 	limits := map[string]int{account: 0} // counted, and locked for nobody
 	for network, limit := range share.Subjects(from.IP(), a.o.Limits.Account) {
@@ -58,15 +69,15 @@ func (a *Access) begin(ctx context.Context, login string, all []store.Login, fro
 	if err != nil {
 		return try{}, err
 	}
-	return t, a.slowDown(ctx, counts[account].Count-int64(a.o.Limits.Account), from)
+	return t, a.slowDown(ctx, counts[account].Count-int64(a.o.Limits.Account), from, t.rank)
 }
 
 // slowDown waits for a try whose account had more wrong ones than one network may make.
-func (a *Access) slowDown(ctx context.Context, beyond int64, from Client) error {
+func (a *Access) slowDown(ctx context.Context, beyond int64, from Client, rank share.Rank) error {
 	if beyond <= 0 {
 		return nil
 	}
-	leave, err := a.slow.Enter(ctx, from.IP(), false)
+	leave, err := a.slow.Enter(ctx, from.IP(), rank)
 	if errors.Is(err, share.ErrBusy) {
 		return ErrBusy
 	}

@@ -12,8 +12,8 @@ import (
 // ErrBusy: one that waited gave its place to a newcomer.
 var ErrBusy = errors.New("too many wait; try again in a moment")
 
-// Queue lets a few work at once while others wait their turn. Those who come
-// first in line are served before the rest; within each, networks (IPv4 /32,
+// Queue lets a few work at once while others wait their turn. Those of one rank
+// are served before those of the next; within each, networks (IPv4 /32,
 // IPv6 /48) take turns, so that one that sends many waits for itself. Where a
 // share or the whole of the waiting is full, the oldest of the undecided gives
 // up its place; who works has decided.
@@ -21,10 +21,20 @@ type Queue struct {
 	places *Places
 
 	mu    sync.Mutex
-	free  int   // protected by mu; nobody waits while there is one
-	known turns // protected by mu
-	rest  turns // protected by mu
+	free  int          // protected by mu; nobody waits while there is one
+	lines [ranks]turns // protected by mu
 }
+
+// Rank is who is served before whom.
+type Rank int
+
+// Ranks, the first to be served first.
+const (
+	Known Rank = iota // has been here before
+	Fresh             // of a network that has hardly asked yet
+	Rest              // of one that asks and asks
+	ranks = iota
+)
 
 // NewQueue lets atOnce work. The bound is of those who work or wait.
 func NewQueue(name string, atOnce int, b Bound, log *slog.Logger) *Queue {
@@ -87,17 +97,13 @@ func (t *turns) tidy(l *line) {
 	}
 }
 
-// Enter waits for a turn; known puts the caller before those who are not.
+// Enter waits for a turn.
 // leave ends its work. Errors: ErrBusy, ctx's.
-func (q *Queue) Enter(ctx context.Context, a netip.Addr, known bool) (leave func(), err error) {
+func (q *Queue) Enter(ctx context.Context, a netip.Addr, rank Rank) (leave func(), err error) {
 	out := make(chan struct{})
 	place := q.places.Take(a, func() { close(out) })
 	if place == nil {
 		return nil, ErrBusy
-	}
-	line := &q.rest
-	if known {
-		line = &q.known
 	}
 	ready := make(chan struct{})
 	q.mu.Lock()
@@ -106,7 +112,7 @@ func (q *Queue) Enter(ctx context.Context, a netip.Addr, known bool) (leave func
 		q.free--
 		close(ready)
 	} else {
-		leaveLine = line.join(turnOf(a), ready)
+		leaveLine = q.lines[rank].join(turnOf(a), ready)
 	}
 	q.mu.Unlock()
 	select {
@@ -143,15 +149,13 @@ func (q *Queue) Enter(ctx context.Context, a netip.Addr, known bool) (leave func
 func (q *Queue) done() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	next := q.known.next()
-	if next == nil {
-		next = q.rest.next()
+	for i := range q.lines {
+		if next := q.lines[i].next(); next != nil {
+			close(next)
+			return
+		}
 	}
-	if next == nil {
-		q.free++
-		return
-	}
-	close(next)
+	q.free++
 }
 
 // Places of who works or waits.

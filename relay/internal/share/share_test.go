@@ -193,20 +193,20 @@ func TestPlacesAddUp(t *testing.T) {
 }
 
 // Rule: what the relay is slow at is done for one network after the other, and
-// for known ones first, however many one of them sends.
+// for those of a better rank first, however many one of them sends.
 func TestNetworksTakeTurns(t *testing.T) {
 	q := NewQueue("test", 1, Bound{All: 100, Address: 50}, nil)
-	leave, err := q.Enter(t.Context(), addr("192.0.2.1"), false)
+	leave, err := q.Enter(t.Context(), addr("192.0.2.1"), Rest)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var mu sync.Mutex
 	var order []string
 	var wg sync.WaitGroup
-	enter := func(name, address string, known bool) {
+	enter := func(name, address string, rank Rank) {
 		before := q.Places().Stats().Held
 		wg.Go(func() {
-			leave, err := q.Enter(context.Background(), addr(address), known)
+			leave, err := q.Enter(context.Background(), addr(address), rank)
 			if err != nil {
 				t.Error(err)
 				return
@@ -221,18 +221,19 @@ func TestNetworksTakeTurns(t *testing.T) {
 		}
 	}
 	for range 20 {
-		enter("flood", "192.0.2.1", false)
+		enter("flood", "192.0.2.1", Rest)
 	}
-	enter("honest", "192.0.2.2", false)
-	enter("v6", "2001:db8::1", false)
-	enter("v6", "2001:db8:0:ffff::1", false)
-	enter("known", "192.0.2.1", true)
+	enter("honest", "192.0.2.2", Rest)
+	enter("v6", "2001:db8::1", Rest)
+	enter("v6", "2001:db8:0:ffff::1", Rest)
+	enter("fresh", "192.0.2.3", Fresh)
+	enter("known", "192.0.2.1", Known)
 	leave()
 	wg.Wait()
-	if !slices.Equal(order[:5], []string{"known", "flood", "honest", "v6", "flood"}) {
+	if !slices.Equal(order[:6], []string{"known", "fresh", "flood", "honest", "v6", "flood"}) {
 		t.Errorf("served in the order %q", order)
 	}
-	if s := q.Places().Stats(); s.Held != 0 || q.free != 1 || len(q.rest.lines)+len(q.known.lines) != 0 {
+	if s := q.Places().Stats(); s.Held != 0 || q.free != 1 || q.waiting() != 0 {
 		t.Errorf("left: %+v", s)
 	}
 }
@@ -241,8 +242,8 @@ func (q *Queue) waiting() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n := 0
-	for _, t := range []*turns{&q.known, &q.rest} {
-		for e := t.order.Front(); e != nil; e = e.Next() {
+	for i := range q.lines {
+		for e := q.lines[i].order.Front(); e != nil; e = e.Next() {
 			n += e.Value.(*line).waiting.Len()
 		}
 	}
@@ -252,7 +253,7 @@ func (q *Queue) waiting() int {
 // Rule: who waits gives way to newcomers or gives up, and its turn is not lost.
 func TestWhoWaitsGivesWay(t *testing.T) {
 	q := NewQueue("test", 1, Bound{All: 3, Address: 2}, nil)
-	leave, err := q.Enter(t.Context(), addr("192.0.2.1"), false)
+	leave, err := q.Enter(t.Context(), addr("192.0.2.1"), Rest)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -263,7 +264,7 @@ func TestWhoWaitsGivesWay(t *testing.T) {
 	enter := func(ctx context.Context, address string) chan result {
 		c, before := make(chan result, 1), q.waiting()
 		go func() {
-			leave, err := q.Enter(ctx, addr(address), false)
+			leave, err := q.Enter(ctx, addr(address), Rest)
 			c <- result{leave, err}
 		}()
 		for q.waiting() == before {
@@ -274,7 +275,7 @@ func TestWhoWaitsGivesWay(t *testing.T) {
 	first := enter(t.Context(), "192.0.2.1")
 	second := make(chan result, 1)
 	go func() {
-		leave, err := q.Enter(t.Context(), addr("192.0.2.1"), false)
+		leave, err := q.Enter(t.Context(), addr("192.0.2.1"), Rest)
 		second <- result{leave, err}
 	}()
 	if r := <-first; !errors.Is(r.err, ErrBusy) {
