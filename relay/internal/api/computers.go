@@ -106,14 +106,6 @@ func maybe(ms int64) *time.Time {
 	return &t
 }
 
-// list is never null in JSON.
-func list[T any](l []T) []T {
-	if l == nil {
-		return []T{}
-	}
-	return l
-}
-
 type idIn struct {
 	ID string `path:"id" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" patternDescription:"an id"`
 }

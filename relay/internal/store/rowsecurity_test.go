@@ -7,7 +7,6 @@ import (
 	"go/ast"
 	"go/parser"
 	gotoken "go/token"
-	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -244,9 +243,14 @@ func TestWholeRelayIsAskedForHere(t *testing.T) {
 	}
 	got := map[string]int{}
 	set := gotoken.NewFileSet()
-	packages, err := parser.ParseDir(set, ".", func(f fs.FileInfo) bool { return !strings.HasSuffix(f.Name(), "_test.go") }, 0)
+	names, err := filepath.Glob("*.go")
 	must(t, err)
-	for _, file := range packages["store"].Files {
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(set, name, nil, 0)
+		must(t, err)
 		for _, d := range file.Decls {
 			fn, is := d.(*ast.FuncDecl)
 			if !is {
