@@ -1,6 +1,7 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { svelteTesting } from '@testing-library/svelte/vite';
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import type { Plugin } from 'vite';
 import { defineConfig } from 'vitest/config';
 
@@ -45,6 +46,32 @@ const pages: Plugin = {
   },
 };
 
+// How the bundler asks what a module imports.
+interface Modules {
+  getModuleInfo(id: string): { importedIds: readonly string[] } | null;
+}
+
+// Whether the first page has a use for a module. What only other pages share is not loaded
+// with it.
+const firstPage = (() => {
+  const entries = [
+    'src/main.ts',
+    'src/app.ts',
+    'src/core/boot/prestart.ts',
+    'src/pages/computers/Computers.svelte',
+  ];
+  let ids: Set<string> | undefined;
+  return (id: string, modules: Modules) => {
+    if (!ids) {
+      ids = new Set(entries.map((file) => fileURLToPath(new URL(file, import.meta.url))));
+      for (const one of ids) for (const next of modules.getModuleInfo(one)?.importedIds ?? []) ids.add(next);
+    }
+    return ids.has(id);
+  };
+})();
+const sharedAs = (name: string) => (id: string, modules: Modules) =>
+  firstPage(id, modules) ? name : `${name}-later`;
+
 export default defineConfig({
   plugins: [svelte(), svelteTesting(), pages],
   build: {
@@ -60,6 +87,7 @@ export default defineConfig({
     cssCodeSplit: false,
     // What several pages share goes into few files. By itself each word that two of them say
     // would be a file of its own, which a new tab has to ask for (scripts/check-size.mjs).
+    // What the first page has no use for is apart from it (firstPage).
     // What a session begins with has a file that has nothing of the pages' in it: a new tab
     // runs it before it offers.
     rolldownOptions: {
@@ -67,8 +95,8 @@ export default defineConfig({
         codeSplitting: {
           includeDependenciesRecursively: false,
           groups: [
-            { name: 'words', test: /\/src\/paraglide\//, minShareCount: 2 },
-            { name: 'shared', test: /\/src\/(ui|state|i18n)\//, minShareCount: 2 },
+            { name: sharedAs('words'), test: /\/src\/paraglide\//, minShareCount: 2 },
+            { name: sharedAs('shared'), test: /\/src\/(ui|state|i18n)\//, minShareCount: 2 },
             {
               name: 'core',
               test: /\/src\/core\/(?!boot|viewer)|\/node_modules\/(@bufbuild|@noble\/hashes|openapi-fetch)\//,
