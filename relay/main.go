@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"oriel/console"
@@ -23,6 +24,7 @@ import (
 	"oriel/relay/internal/doctor"
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/node"
+	"oriel/relay/internal/policy"
 	"oriel/relay/internal/seal"
 	"oriel/relay/internal/store"
 )
@@ -186,6 +188,20 @@ func recovery(ctx context.Context, c *config.Config, stdout, stderr io.Writer) e
 	logger(c, stderr).Warn("a link to a new password for the owner was made on the command line", "hours", access.RecoveryTokenLifetime.Hours())
 	fmt.Fprintln(stderr, recoveryHint)
 	_, err = fmt.Fprintln(stdout, link)
+	return errors.Join(err, networksHint(ctx, s, stderr))
+}
+
+// networksHint says where the owner may sign in from, unless that is everywhere.
+func networksHint(ctx context.Context, s *store.Store, w io.Writer) error {
+	p, err := policies(s).Get(ctx, store.FirstOrganization, policy.Origin{Kind: store.ObjectOrganization})
+	if err != nil || len(p.Settings.AllowedAddresses) == 0 {
+		return err
+	}
+	o, err := s.Organizations().Get(ctx, store.FirstOrganization)
+	if err == nil {
+		_, err = fmt.Fprintf(w, "Their organization lets its members in from these networks only: %s. If the owner is elsewhere, add their network first: oriel-relay org allow %s NETWORK\n",
+			strings.Join(p.Settings.AllowedAddresses, " "), o.Code)
+	}
 	return err
 }
 

@@ -9,12 +9,14 @@ import (
 	"strings"
 
 	"oriel/relay/internal/access"
+	"oriel/relay/internal/audit"
 	"oriel/relay/internal/config"
 	"oriel/relay/internal/identifier"
 	"oriel/relay/internal/node"
 	"oriel/relay/internal/notify/mail"
 	"oriel/relay/internal/page"
 	"oriel/relay/internal/people"
+	"oriel/relay/internal/policy"
 	"oriel/relay/internal/rights"
 	"oriel/relay/internal/store"
 )
@@ -43,6 +45,7 @@ var administrations = map[string]func(*administration, context.Context) error{
 	config.OrgList:          (*administration).listOrganizations,
 	config.OrgCreate:        (*administration).createOrganization,
 	config.OrgRename:        (*administration).renameOrganization,
+	config.OrgAllow:         (*administration).allowNetwork,
 	config.RelaySettings:    (*administration).relaySettings,
 	config.RelaySet:         (*administration).setRelay,
 	config.QuotaShow:        (*administration).showQuotas,
@@ -160,6 +163,29 @@ func (a *administration) renameOrganization(ctx context.Context) error {
 	}
 	_, err = a.people.RenameOrganization(ctx, access.CommandLine(o.ID), name, code)
 	return err
+}
+
+// allowNetwork lets members of an organization in from one more network.
+func (a *administration) allowNetwork(ctx context.Context) error {
+	o, err := a.store.Organizations().ByCode(ctx, strings.ToLower(a.said.Code))
+	if err != nil {
+		return err
+	}
+	all, added, err := policies(a.store).Allow(ctx, audit.Command, o.ID, a.said.Network)
+	switch {
+	case err != nil:
+		return err
+	case added:
+		return a.line(fmt.Sprintf("%s now lets its members in from %s too. On a relay that runs this takes effect within seconds. All its networks: %s", o.Code, a.said.Network, strings.Join(all, " ")))
+	case len(all) == 0:
+		return a.line(o.Code + " lets its members in from everywhere. Nothing was changed.")
+	}
+	return a.line(fmt.Sprintf("%s lets its members in from %s already. Nothing was changed. All its networks: %s", o.Code, a.said.Network, strings.Join(all, " ")))
+}
+
+// policies is the room, for a command: nodes that run see a change when they look again.
+func policies(s *store.Store) *policy.Policies {
+	return policy.New(policy.Options{Store: s, Announce: func(store.OrganizationID) {}})
 }
 
 func (a *administration) relaySettings(ctx context.Context) error {

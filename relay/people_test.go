@@ -1,10 +1,13 @@
 package main
 
 import (
+	"io"
+	"net/http"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"oriel/relay/internal/relaytest"
 )
@@ -90,5 +93,106 @@ func TestGroupsAndTeamsOnTheCommandLine(t *testing.T) {
 		if n := strings.Count(audit, `"action":"`+action+`"`); n != want {
 			t.Errorf("%s is in the audit %d times, want %d", action, n, want)
 		}
+	}
+}
+
+// visitor is a browser at an address, which the relay is told of by a proxy.
+type visitor struct {
+	*testing.T
+	url    string
+	cookie *http.Cookie
+}
+
+// asks returns the status and the text of the answer.
+func (v *visitor) asks(address, method, path, body string) (int, string) {
+	v.Helper()
+	r, err := http.NewRequestWithContext(v.Context(), method, v.url+path, strings.NewReader(body))
+	if err != nil {
+		v.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("X-Forwarded-For", address)
+	if v.cookie != nil {
+		r.AddCookie(v.cookie)
+	}
+	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}).Do(r)
+	if err != nil {
+		v.Fatal(err)
+	}
+	defer res.Body.Close()
+	if all := res.Cookies(); len(all) > 0 {
+		v.cookie = all[0]
+	}
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		v.Fatal(err)
+	}
+	return res.StatusCode, string(b)
+}
+
+// Rule: whoever runs the relay lets an organization's members in from one more network, beside a relay that runs and
+// without one; it is in the audit as the command line's, and nobody is shut out by it. Who may not come from where they
+// are is told where that is and whom to ask, and who makes the owner's recovery is told of the networks.
+func TestNetworksAreAllowedOnTheCommandLine(t *testing.T) {
+	d := desk{t, filepath.Join(t.TempDir(), "data")}
+	url, out, _, stop := serving(t, d.data, "--trusted-proxies", "127.0.0.1/32")
+	v := &visitor{T: t, url: url}
+	const office, elsewhere, login = "192.0.2.9", "198.51.100.9", `{"login":"ada@example.com","password":"correct horse"}`
+	if status, said := v.asks(office, "POST", "/api/v1/owner", `{"token":"`+linkForm.FindStringSubmatch(out.String())[1]+`","name":"Ada","email":"ada@example.com","password":"correct horse"}`); status != 200 {
+		t.Fatal(status, said)
+	}
+	if said := d.does("org", "allow", "main", "192.0.2.0/24"); said != "main lets its members in from everywhere. Nothing was changed." {
+		t.Errorf("where there is no policy: %q", said)
+	}
+	if status, said := v.asks(office, "PUT", "/api/v1/policies/organization/-", `{"version":0,"settings":{"allowed_addresses":["192.0.2.0/24"],"session_minutes":60}}`); status != 200 {
+		t.Fatal(status, said)
+	}
+	for _, in := range []*visitor{v, {T: t, url: url}} {
+		path, method, body := "/api/v1/me", "GET", ""
+		if in.cookie == nil {
+			path, method, body = "/api/v1/sign-in", "POST", login
+		}
+		if status, said := in.asks(elsewhere, method, path, body); status != 403 || !strings.Contains(said, elsewhere) || !strings.Contains(said, "ask one of its admins") || !strings.Contains(said, "oriel-relay org allow") {
+			t.Errorf("%s from elsewhere: %d %s", path, status, said)
+		}
+	}
+	recover := func() string {
+		_, _, said := command(t, "owner", "recover", "--data", d.data)
+		return said
+	}
+	if said := recover(); !strings.Contains(said, "only: 192.0.2.0/24.") || !strings.Contains(said, "oriel-relay org allow main NETWORK") {
+		t.Errorf("owner recover: %q", said)
+	}
+	for _, wrong := range []string{"198.51.100.9", "198.51.100.9/24", "home"} {
+		d.refuses("write networks as in", "org", "allow", "main", wrong)
+	}
+	d.refuses("not", "org", "allow", "nobody", "198.51.100.0/24")
+	if said := d.does("org", "allow", "main", "192.0.2.128/25"); !strings.Contains(said, "already. Nothing was changed. All its networks: 192.0.2.0/24") {
+		t.Errorf("within one that is there: %q", said)
+	}
+	if said := d.does("org", "allow", "Main", "198.51.100.0/24"); !strings.Contains(said, "main now lets its members in from 198.51.100.0/24 too") || !strings.HasSuffix(said, "192.0.2.0/24 198.51.100.0/24") {
+		t.Errorf("one more: %q", said)
+	}
+	if status, said := (&visitor{T: t, url: url}).asks(elsewhere, "POST", "/api/v1/sign-in", login); status != 200 {
+		t.Errorf("a sign-in from there: %d %s", status, said)
+	}
+	relaytest.Until(t, "the sign-in of before is let in from there", func() bool {
+		status, _ := v.asks(elsewhere, "GET", "/api/v1/me", "")
+		return status == 200
+	})
+	if code := stop(); code != 0 {
+		t.Fatal(code)
+	}
+
+	d.does("org", "allow", "main", "2001:db8::/32")
+	if said := recover(); !strings.Contains(said, "only: 192.0.2.0/24 198.51.100.0/24 2001:db8::/32.") {
+		t.Errorf("owner recover without a relay: %q", said)
+	}
+	v.url, _, _, _ = serving(t, d.data, "--trusted-proxies", "127.0.0.1/32")
+	if status, said := v.asks("2001:db8::7", "GET", "/api/v1/policies/organization/-", ""); status != 200 || !strings.Contains(said, `"session_minutes":60`) {
+		t.Errorf("from what was allowed meanwhile: %d %s", status, said)
+	}
+	if n := len(regexp.MustCompile(`(?m)^.*"actor_kind":"command".*"action":"policy.changed".*$`).FindAllString(d.does("audit", "export"), -1)); n != 2 {
+		t.Errorf("the command line changed the policy %d times in the audit", n)
 	}
 }

@@ -284,7 +284,7 @@ func (a *Access) Identify(r *http.Request) (Identity, error) {
 	}
 	if client := a.Client(r); !g.admits(client) {
 		a.o.Log.Warn("not let in from this address", "person", g.rights.Person, "address", client.Address)
-		return Identity{}, ErrAddress
+		return Identity{}, notFrom(client)
 	}
 	if now := a.now(); now-g.seen > time.Minute.Milliseconds() && a.known.touch(g.claim, now) {
 		// A sign-in is good whether or not its use can be noted: the disk may be full.

@@ -47,7 +47,7 @@ func (a *Access) letIn(ctx context.Context, p store.Person, o store.Organization
 		if _, err := a.store.SignIns().Remove(ctx, out, hash); err != nil {
 			return Identity{}, nil, fmt.Errorf("end a sign-in: %w", err)
 		}
-		return Identity{}, nil, ErrAddress
+		return Identity{}, nil, notFrom(from)
 	}
 	return g.identity(from), a.cookie(SessionCookie, text, a.o.Absolute), nil
 }

@@ -14,6 +14,7 @@ const (
 	OrgList   = "org list"
 	OrgCreate = "org create <code> <name>"
 	OrgRename = "org rename <code>"
+	OrgAllow  = "org allow <code> <network>"
 	QuotaShow = "org quota show <code>"
 	QuotaSet  = "org quota set <code>"
 
@@ -62,6 +63,7 @@ type Admin struct {
 	Organization string // code; empty: the first one
 	Code, Name   string // of an organization, a team, a group, a role or a key
 	NewCode      string
+	Network      string // as in 192.0.2.0/24
 	Owner        string // login of who owns a new organization
 	Login        string // of a person, or the name of a service account
 	Email        string
@@ -101,6 +103,10 @@ type adminFlags struct {
 			Title   string `help:"Another name." placeholder:"NAME"`
 			NewCode string `name:"code" help:"Another code." placeholder:"CODE"`
 		} `cmd:"" help:"Give an organization another name or code."`
+		Allow struct {
+			Code    string `arg:""`
+			Network string `arg:"" help:"As in 192.0.2.0/24, or 192.0.2.7/32 for one address."`
+		} `cmd:"" help:"Let members of an organization in from one more network: the way back in for an owner whose address changed. On a relay that runs it takes effect within seconds."`
 		Quota struct {
 			Show struct {
 				Code string `arg:""`
@@ -245,6 +251,8 @@ func (f *adminFlags) admin(command string, p *Problems) Admin {
 		return Admin{Code: f.Org.Create.Code, Name: f.Org.Create.Name, Owner: f.Org.Create.Owner}
 	case OrgRename:
 		return Admin{Code: f.Org.Rename.Code, Name: f.Org.Rename.Title, NewCode: f.Org.Rename.NewCode}
+	case OrgAllow:
+		return Admin{Code: f.Org.Allow.Code, Network: f.Org.Allow.Network}
 	case QuotaShow:
 		return Admin{Code: f.Org.Quota.Show.Code}
 	case QuotaSet:

@@ -43,6 +43,7 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/sanitize"
 	"oriel/relay/internal/audit"
+	"oriel/relay/internal/fault"
 	"oriel/relay/internal/page"
 	"oriel/relay/internal/store"
 )
@@ -171,6 +172,27 @@ func (p *Policies) Save(ctx context.Context, by audit.Actor, o store.Organizatio
 	p.o.Log.Info("policy changed", "organization", o, "on", on.Kind, "id", on.ID, "version", row.Version)
 	p.o.Announce(o)
 	return shown(row)
+}
+
+// Allow adds a network to those from which an organization lets its members in, and
+// returns them all. added is false where it is within one of them, and where there are
+// none: everybody is let in then, and a first one would shut the others out. Errors: as Save.
+func (p *Policies) Allow(ctx context.Context, by audit.Actor, o store.OrganizationID, network string) (all []string, added bool, err error) {
+	n, err := parseNetwork(network)
+	if err != nil {
+		return nil, false, fault.Field("network", err.Error())
+	}
+	now, err := p.Get(ctx, o, Origin{Kind: store.ObjectOrganization})
+	if err != nil {
+		return nil, false, err
+	}
+	s := now.Settings
+	if len(s.AllowedAddresses) == 0 || s.allowsAll(n) {
+		return s.AllowedAddresses, false, nil
+	}
+	s.AllowedAddresses = append(slices.Clone(s.AllowedAddresses), n.String())
+	now, err = p.Save(ctx, by, o, now.Origin, now.Version, s)
+	return now.Settings.AllowedAddresses, err == nil, err
 }
 
 // Remove takes away the one on an object whose version was version; 0: whichever. Errors: ErrMoved,

@@ -142,12 +142,21 @@ func (s *Settings) Check(kind string) error {
 		wrong("allowed_addresses", "there can be at most %d networks", maxAddresses)
 	}
 	for _, text := range s.AllowedAddresses {
-		if p, err := netip.ParsePrefix(text); err != nil || p != p.Masked() || p.Addr().Is4In6() {
-			wrong("allowed_addresses", "write networks as in 192.0.2.0/24 or 2001:db8::/32; %.50q is not", text)
+		if _, err := parseNetwork(text); err != nil {
+			wrong("allowed_addresses", "%v", err)
 			break
 		}
 	}
 	return errors.Join(all...)
+}
+
+// parseNetwork reads one of AllowedAddresses; its error says how one is written.
+func parseNetwork(text string) (netip.Prefix, error) {
+	p, err := netip.ParsePrefix(text)
+	if err != nil || p != p.Masked() || p.Addr().Is4In6() {
+		return p, fmt.Errorf("write networks as in 192.0.2.0/24 or 2001:db8::/32; %.50q is not", text)
+	}
+	return p, nil
 }
 
 // Parse reads what Encode wrote. A key that this relay does not know is an error: what
@@ -202,5 +211,13 @@ func (s *Settings) Allows(address netip.Addr) bool {
 	return len(s.AllowedAddresses) == 0 || slices.ContainsFunc(s.AllowedAddresses, func(text string) bool {
 		p, err := netip.ParsePrefix(text)
 		return err == nil && p.Contains(address.Unmap().WithZone(""))
+	})
+}
+
+// allowsAll reports whether a network is within one of AllowedAddresses.
+func (s *Settings) allowsAll(n netip.Prefix) bool {
+	return slices.ContainsFunc(s.AllowedAddresses, func(text string) bool {
+		p, err := netip.ParsePrefix(text)
+		return err == nil && p.Bits() <= n.Bits() && p.Contains(n.Addr())
 	})
 }
