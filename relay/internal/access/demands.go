@@ -16,14 +16,11 @@ import (
 // API keys are for programs, and are bound by neither.
 
 // ErrAddress: the organization does not let its members in from there.
-var ErrAddress = fault.New(fault.Address, "your organization lets its members in from its own networks only; connect from one of them"+askForNetwork)
+var ErrAddress = fault.New(fault.Address, "your organization lets its members in from its own networks only; connect from one of them, or ask one of its admins to add yours; if none of them gets in either, ask whoever runs this relay (oriel-relay org allow)")
 
-// askForNetwork says whom to ask; the last knows a way when no admin gets in either.
-const askForNetwork = ", or ask one of its admins to add yours; if none of them gets in either, ask whoever runs this relay (oriel-relay org allow)"
-
-// notFrom is ErrAddress to who comes from there, with what an admin needs to know.
+// notFrom is ErrAddress with what an admin needs to know.
 func notFrom(from Client) error {
-	return ErrAddress.Saying("your organization lets its members in from its own networks only, and you come from " + from.Address + "; connect from one of them" + askForNetwork)
+	return ErrAddress.Saying("you come from " + from.Address + ", and " + ErrAddress.Error())
 }
 
 // demandsOf reads the settings of an organization's policy. What cannot be read lets
