@@ -27,6 +27,7 @@ export type PageName =
   | 'recover'
   | 'join'
   | 'sign-up'
+  | 'email'
   | 'docs'
   | 'unknown';
 
@@ -95,6 +96,7 @@ export const routes: Record<PageName, Page> = {
   owner: { path: '/owner', needs: 'nobody', load: () => import('./pages/sign-in/Owner.svelte') },
   join: { path: '/join', needs: 'nothing', load: () => import('./pages/sign-in/Join.svelte') },
   'sign-up': { path: '/sign-up', needs: 'nothing', load: () => import('./pages/sign-in/SignUp.svelte') },
+  email: { path: '/email', needs: 'nothing', load: () => import('./pages/sign-in/ConfirmEmail.svelte') },
   recover: { path: '/recover', needs: 'nothing', load: () => import('./pages/sign-in/Recover.svelte') },
   docs: { path: '/api/docs', needs: 'nothing', load: () => import('./pages/docs/Docs.svelte') },
   unknown: { needs: 'nothing', load: () => import('./pages/shell/NotFound.svelte') },

@@ -76,6 +76,8 @@ export const ACTIONS = {
   'organization.renamed': m.did_organization_renamed,
   'sign_up.asked': m.did_sign_up_asked,
   'sign_up.made': m.did_sign_up_made,
+  'email.asked': m.did_email_asked,
+  'email.taken_back': m.did_email_taken_back,
   'relay.changed': m.did_relay_changed,
   'organization.quotas_set': m.did_organization_quotas_set,
 } as const satisfies Record<AuditAction, () => string>;
@@ -110,6 +112,7 @@ const OBJECTS: ReadonlyMap<string, () => string> = new Map([
   ['audit', m.object_audit],
   ['api_key', m.object_api_key],
   ['invitation', m.object_invitation],
+  ['email_address', m.object_email_address],
 ]);
 
 export const objectWords = (kind: string) => OBJECTS.get(kind)?.() ?? kind;

@@ -29,6 +29,7 @@ export const PROBLEMS = {
   address_not_allowed: said,
   sign_up_closed: m.problem_sign_up_closed,
   sign_up_link: m.problem_sign_up_link,
+  email_link: m.problem_email_link,
   staff_domain: m.problem_staff_domain,
   no_mail_server: m.problem_no_mail_server,
   too_many_tabs: m.problem_too_many_tabs,

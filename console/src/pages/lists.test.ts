@@ -8,10 +8,12 @@ import { ComputerSchema } from '../core/wire/oriel/v1/live_pb';
 import { organization } from '../state/organization.svelte';
 import { journal } from './journal/journal.svelte';
 import { ownKeys } from './account/keys.svelte';
+import { emails } from '../state/emails.svelte';
 import { people } from './people/people.svelte';
 import { policies } from './policies/policies.svelte';
 import { signIns } from './account/signins.svelte';
 import Account from './account/Account.svelte';
+import EmailAddresses from './account/EmailAddresses.svelte';
 import Approvals from './people/Approvals.svelte';
 import Audit from './audit/Audit.svelte';
 import Grants from './people/Grants.svelte';
@@ -42,6 +44,7 @@ const pages: Record<
   'people/Grants': { page: Grants, reads: '/grants', none: 'No grants yet' },
   'people/Groups': { page: Groups, reads: '/groups', none: 'No groups yet' },
   'people/Keys': { page: Keys, reads: '/api-keys', none: 'No keys yet' },
+  'account/EmailAddresses': { page: EmailAddresses, reads: '/me/email-addresses', none: '' },
   'account/OwnKeys': { page: OwnKeys, reads: '/me/api-keys', none: '' },
   'people/Organizations': { page: Organizations, reads: '/organizations', none: '' },
   'people/People': { page: People, reads: '/people', none: 'Nobody is here yet' },
@@ -70,7 +73,7 @@ beforeEach(() => {
   people.members = people.teams = people.groups = people.grants = people.keys = people.approvals = undefined;
   people.roles = [];
   organization.all = [];
-  ownKeys.all = signIns.all = policies.current = undefined;
+  ownKeys.all = signIns.all = policies.current = emails.all = undefined;
   journal.loaded = false;
 });
 afterEach(() => vi.unstubAllGlobals());

@@ -83,16 +83,23 @@ func (a *Access) staysOut(ctx context.Context, o store.OrganizationID, person, e
 		staff = slices.ContainsFunc(ids, func(id store.Identifier) bool {
 			return id.Kind == store.Email && identifier.IsOf(id.Key, s.StaffDomains)
 		})
-		if _, err := a.store.Members(store.FirstOrganization).Get(ctx, person); err == nil {
-			return nil
-		} else if !errors.Is(err, store.ErrNotFound) {
-			return fmt.Errorf("look up a member: %w", err)
+		if in, err := a.isStaff(ctx, person); err != nil || in {
+			return err
 		}
 	}
 	if staff {
 		return ErrStaffDomain
 	}
 	return nil
+}
+
+// isStaff reports whether somebody is a member of the first organization.
+func (a *Access) isStaff(ctx context.Context, person string) (bool, error) {
+	_, err := a.store.Members(store.FirstOrganization).Get(ctx, person)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return false, fmt.Errorf("look up a member: %w", err)
+	}
+	return err == nil, nil
 }
 
 // AskSignUp sends a link to who wants an account with an organization of that name, or to

@@ -109,6 +109,7 @@ func New(o Options) *API {
 	a.huma.UseMiddleware(a.identify)
 	a.people()
 	a.signUps()
+	a.emailAddresses()
 	a.keys()
 	a.account()
 	a.members()

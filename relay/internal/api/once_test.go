@@ -131,15 +131,17 @@ var createNothing = map[string]string{
 	"refreshInventory": "makes nothing new",
 	"endSession":       "twice is as good as once",
 
-	"switchOrganization": "makes nothing new",
-	"readInvitation":     "makes nothing new",
-	"askSignUp":          "nobody is signed in yet, and the answer is the same each time",
-	"readSignUp":         "makes nothing new",
-	"createAccount":      "nobody is signed in yet, and its token is good for once",
-	"join":               "nobody is signed in yet, and its token is good for once",
-	"joinOrganization":   "its token is good for once",
-	"approve":            "an approval is answered once",
-	"refuseApproval":     "an approval is answered once",
+	"switchOrganization":  "makes nothing new",
+	"readInvitation":      "makes nothing new",
+	"askSignUp":           "nobody is signed in yet, and the answer is the same each time",
+	"askEmailAddress":     "the answer is the same each time",
+	"confirmEmailAddress": "its token is good for once",
+	"readSignUp":          "makes nothing new",
+	"createAccount":       "nobody is signed in yet, and its token is good for once",
+	"join":                "nobody is signed in yet, and its token is good for once",
+	"joinOrganization":    "its token is good for once",
+	"approve":             "an approval is answered once",
+	"refuseApproval":      "an approval is answered once",
 }
 
 // Rule: every operation that creates takes an Idempotency-Key and says whether its

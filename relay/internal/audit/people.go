@@ -38,9 +38,11 @@ const (
 	QuotasSet           Action = "organization.quotas_set"
 	SignUpAsked         Action = "sign_up.asked"
 	SignedUp            Action = "sign_up.made"
+	EmailAsked          Action = "email.asked"
+	EmailTakenBack      Action = "email.taken_back"
 	RelayChanged        Action = "relay.changed"
 )
 
 var ofPeople = []Action{
-	MemberInvited, InvitationRevoked, MemberJoined, RoleMade, RoleChanged, RoleRemoved, RoleGiven, MemberActivated, MemberDeactivated, MemberRemoved, MemberLeft, ServiceMade, IdentifierAdded, IdentifierRemoved, TeamMade, TeamRenamed, TeamRemoved, TeamJoined, TeamLeft, GroupMade, GroupRenamed, GroupMoved, GroupRemoved, ComputerMoved, GrantMade, GrantRevoked, ApprovalAsked, ApprovalGiven, ApprovalRefused, KeyMade, KeyRevoked, OrganizationMade, OrganizationRenamed, QuotasSet, SignUpAsked, SignedUp, RelayChanged,
+	MemberInvited, InvitationRevoked, MemberJoined, RoleMade, RoleChanged, RoleRemoved, RoleGiven, MemberActivated, MemberDeactivated, MemberRemoved, MemberLeft, ServiceMade, IdentifierAdded, IdentifierRemoved, TeamMade, TeamRenamed, TeamRemoved, TeamJoined, TeamLeft, GroupMade, GroupRenamed, GroupMoved, GroupRemoved, ComputerMoved, GrantMade, GrantRevoked, ApprovalAsked, ApprovalGiven, ApprovalRefused, KeyMade, KeyRevoked, OrganizationMade, OrganizationRenamed, QuotasSet, SignUpAsked, SignedUp, EmailAsked, EmailTakenBack, RelayChanged,
 }

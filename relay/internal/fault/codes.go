@@ -53,6 +53,7 @@ const (
 	SignUpClosed   Code = "sign_up_closed"
 	SignUpLink     Code = "sign_up_link"
 	StaffDomain    Code = "staff_domain"
+	EmailLink      Code = "email_link"
 	NoMailServer   Code = "no_mail_server"
 )
 
@@ -158,6 +159,7 @@ var table = map[Code]row{
 	TooManyTabs:    {status: http.StatusTooManyRequests, wire: orielv1.Code_CODE_BUSY},
 	SignUpClosed:   {status: http.StatusForbidden, wire: orielv1.Code_CODE_FORBIDDEN},
 	SignUpLink:     {status: http.StatusForbidden, wire: orielv1.Code_CODE_FORBIDDEN},
+	EmailLink:      {status: http.StatusForbidden, wire: orielv1.Code_CODE_FORBIDDEN},
 	StaffDomain:    {status: http.StatusForbidden, wire: orielv1.Code_CODE_FORBIDDEN},
 	NoMailServer:   {status: http.StatusConflict, wire: orielv1.Code_CODE_INVALID},
 

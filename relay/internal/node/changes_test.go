@@ -108,6 +108,22 @@ func init() {
 			w.browser().do("POST", "/api/v1/sign-up", signUp, nil, 202)
 			return "", object{"token": linkIn(w.T, pit.Wait(1)[0].Text), "name": "Ada", "password": password}
 		}, 200, audit.SignedUp, "person"},
+		"POST /me/email-addresses": {func(w *changing) (string, any) {
+			w.mailing()
+			return "", address
+		}, 202, audit.EmailAsked, "email_address"},
+		"POST /me/email-addresses/confirm": {func(w *changing) (string, any) {
+			pit := w.mailing()
+			w.owner.do("POST", "/api/v1/me/email-addresses", address, nil, 202)
+			return "", object{"token": linkIn(w.T, pit.Wait(1)[0].Text)}
+		}, 200, audit.IdentifierAdded, "person"},
+		"DELETE /me/email-addresses/{id}": {func(w *changing) (string, any) {
+			w.mailing()
+			w.owner.do("POST", "/api/v1/me/email-addresses", address, nil, 202)
+			var list struct{ Items []struct{ ID string } }
+			w.owner.do("GET", "/api/v1/me/email-addresses?q=ada", nil, &list, 200)
+			return list.Items[0].ID, nil
+		}, 204, audit.EmailTakenBack, "email_address"},
 		"POST /organizations":            {func(*changing) (string, any) { return "", object{"name": "Acme", "code": "acme"} }, 201, audit.OrganizationMade, "organization"},
 		"PUT /organizations/{id}/quotas": {func(*changing) (string, any) { return string(store.FirstOrganization), object{"computers": 5} }, 200, audit.QuotasSet, "organization"},
 	} {
@@ -118,6 +134,8 @@ func init() {
 // What is sent to make one of a kind.
 var (
 	invitation = object{"email": "ada@example.org", "role": "viewer"}
+
+	address = object{"email": "ada@example.org"}
 
 	signUp = object{"email": "ada@example.org", "organization": "Ada's"}
 

@@ -78,36 +78,39 @@ var bodies = map[string]object{
 	"POST /enrollment-tokens":      {"note": "desk"},
 	"POST /computers/{id}/refresh": nil,
 
-	"POST /member-invitations":       {"email": "ada@example.org", "role": "viewer"},
-	"POST /join/invitation":          {"token": "none"},
-	"POST /join":                     {"token": "none", "name": "N", "password": "a long password"},
-	"POST /me/organizations":         {"token": "none"},
-	"POST /sign-up":                  {"email": "nobody@example.com", "organization": "Nobody's"},
-	"POST /sign-up/link":             {"token": "none"},
-	"POST /sign-up/account":          {"token": "none", "name": "N", "password": "a long password"},
-	"PATCH /relay/settings":          {"staff_domains": []string{"example.net"}},
-	"POST /people":                   {"name": "robot", "role": "viewer"},
-	"PATCH /people/{id}":             {"state": "inactive"},
-	"POST /people/{id}/identifiers":  {"kind": "number", "text": "4711"},
-	"POST /roles":                    {"name": "helper", "permissions": []string{"see"}},
-	"PATCH /roles/{id}":              {"name": "taken over"},
-	"POST /teams":                    {"name": "second level"},
-	"PATCH /teams/{id}":              {"name": "taken over"},
-	"POST /groups":                   {"name": "Berlin"},
-	"PATCH /groups/{id}":             {"name": "taken over"},
-	"POST /grants":                   {"subject": object{"kind": "person", "id": "00000000-0000-7000-8000-00000000000a"}, "role": "viewer", "object": object{"kind": "organization"}},
-	"POST /approvals":                {"computer": "00000000-0000-7000-8000-00000000000a"},
-	"POST /approvals/{id}/approve":   {},
-	"POST /me/api-keys":              {"name": "mine", "permissions": []string{"see"}},
-	"POST /api-keys":                 {"person": "00000000-0000-7000-8000-00000000000a", "name": "report", "permissions": []string{"see"}},
-	"POST /me/organization":          {"id": "00000000-0000-7000-8000-00000000000a"},
-	"PATCH /organization":            {"name": "taken over"},
-	"POST /organizations":            {"name": "Acme", "code": "acme"},
-	"PUT /organizations/{id}/quotas": {"computers": 1},
+	"POST /member-invitations":         {"email": "ada@example.org", "role": "viewer"},
+	"POST /join/invitation":            {"token": "none"},
+	"POST /join":                       {"token": "none", "name": "N", "password": "a long password"},
+	"POST /me/organizations":           {"token": "none"},
+	"POST /me/email-addresses":         {"email": "nobody@example.com"},
+	"POST /me/email-addresses/confirm": {"token": "none"},
+	"POST /sign-up":                    {"email": "nobody@example.com", "organization": "Nobody's"},
+	"POST /sign-up/link":               {"token": "none"},
+	"POST /sign-up/account":            {"token": "none", "name": "N", "password": "a long password"},
+	"PATCH /relay/settings":            {"staff_domains": []string{"example.net"}},
+	"POST /people":                     {"name": "robot", "role": "viewer"},
+	"PATCH /people/{id}":               {"state": "inactive"},
+	"POST /people/{id}/identifiers":    {"kind": "number", "text": "4711"},
+	"POST /roles":                      {"name": "helper", "permissions": []string{"see"}},
+	"PATCH /roles/{id}":                {"name": "taken over"},
+	"POST /teams":                      {"name": "second level"},
+	"PATCH /teams/{id}":                {"name": "taken over"},
+	"POST /groups":                     {"name": "Berlin"},
+	"PATCH /groups/{id}":               {"name": "taken over"},
+	"POST /grants":                     {"subject": object{"kind": "person", "id": "00000000-0000-7000-8000-00000000000a"}, "role": "viewer", "object": object{"kind": "organization"}},
+	"POST /approvals":                  {"computer": "00000000-0000-7000-8000-00000000000a"},
+	"POST /approvals/{id}/approve":     {},
+	"POST /me/api-keys":                {"name": "mine", "permissions": []string{"see"}},
+	"POST /api-keys":                   {"person": "00000000-0000-7000-8000-00000000000a", "name": "report", "permissions": []string{"see"}},
+	"POST /me/organization":            {"id": "00000000-0000-7000-8000-00000000000a"},
+	"PATCH /organization":              {"name": "taken over"},
+	"POST /organizations":              {"name": "Acme", "code": "acme"},
+	"PUT /organizations/{id}/quotas":   {"computers": 1},
 }
 
 // unfit are routes whose bodies name something that is not there, and those for who operates the relay.
 var unfit = map[string]bool{"POST /me/organizations": true, "POST /grants": true, "POST /approvals": true, "POST /api-keys": true, "POST /me/organization": true,
+	"POST /me/email-addresses": true, "POST /me/email-addresses/confirm": true, // there is no mail
 	"GET /organizations": true, "POST /organizations": true, "GET /relay/settings": true, "PATCH /relay/settings": true,
 	"GET /organizations/{id}/quotas": true, "PUT /organizations/{id}/quotas": true}
 
@@ -172,6 +175,9 @@ func (r *relay) furnish(o store.OrganizationID) belongings {
 	given := ask("POST", "/grants", object{"subject": object{"kind": "person", "id": mateID}, "role": "operator", "object": object{"kind": "computer", "id": computer}, "approval": true})
 	var approval struct{ ID string }
 	mate.do("POST", "/api/v1/approvals", object{"computer": computer}, &approval, 201)
+	b.owner.do("GET", "/api/v1/me", nil, &me, 200)
+	address := store.Confirmation{ID: store.NewID(), TokenHash: []byte(code(o)), PersonID: me.ID, Email: "new@example.org", EmailKey: "new@example.org", CreatedAt: 1, ExpiresAt: 1 << 50}
+	must(r.t, s.Confirmations().Wait(ctx, audit.Command.Did(audit.EmailAsked, "email_address", address.ID), address))
 	robot := ask("POST", "/people", object{"name": "robot", "role": "viewer"})
 	key, ownKey := ask("POST", "/api-keys", object{"person": robot, "name": "report", "permissions": []string{"see"}}),
 		ask("POST", "/me/api-keys", object{"name": "mine", "permissions": []string{"see"}})
@@ -180,7 +186,8 @@ func (r *relay) furnish(o store.OrganizationID) belongings {
 		"/people/": robot, "/api-keys/": key, "/me/api-keys/": ownKey, "/me/organizations/": string(o), "/organizations/": string(o),
 		"/member-invitations/": ask("POST", "/member-invitations", object{"email": code(o) + "@example.org", "role": "viewer"}),
 		"/computers/":          computer, "/me/keys/": computer, "/waiting-computers/": waits,
-		"/enrollment-tokens/": token.ID, "/sessions/": session, "/sign-ins/": signIn}
+		"/me/email-addresses/": address.ID,
+		"/enrollment-tokens/":  token.ID, "/sessions/": session, "/sign-ins/": signIn}
 	return b
 }
 

@@ -276,7 +276,7 @@ func TestTheRelaysSettingsAreChecked(t *testing.T) {
 	o := open(t)
 	ctx, yes := t.Context(), true
 	_, err := o.ChangeRelay(ctx, o.owner, &yes, nil)
-	o.fails("opened without mail", err, people.ErrNoMail)
+	o.fails("opened without mail", err, access.ErrNoMail)
 	for _, domain := range []string{"", "staff", "@staff.example", "a b.example"} {
 		_, err = o.ChangeRelay(ctx, o.owner, nil, []string{domain})
 		o.fails("domain "+domain, err, fault.ErrInvalid)

@@ -12,9 +12,6 @@ import (
 	"oriel/relay/internal/store"
 )
 
-// ErrNoMail: without mail nobody can show that an address is theirs.
-var ErrNoMail = fault.New(fault.NoMailServer, "people who sign up get a link by mail, and this relay has no mail server; set smtp-host first")
-
 // RelaySettings hold for the whole relay.
 type RelaySettings struct {
 	SignUp       bool     `json:"sign_up" doc:"Anybody may make an account, with an organization of its own."`
@@ -31,10 +28,10 @@ func (p *People) RelaySettings(ctx context.Context) (RelaySettings, error) {
 	return RelaySettings{SignUp: s.SignUp, StaffDomains: append([]string{}, s.StaffDomains...), Mail: p.mails()}, nil
 }
 
-// ChangeRelay changes what is not nil. Errors: ErrNoMail, fault.Field (several joined).
+// ChangeRelay changes what is not nil. Errors: access.ErrNoMail, fault.Field (several joined).
 func (p *People) ChangeRelay(ctx context.Context, who access.Identity, signUp *bool, staffDomains []string) (RelaySettings, error) {
 	if signUp != nil && *signUp && !p.mails() {
-		return RelaySettings{}, ErrNoMail
+		return RelaySettings{}, access.ErrNoMail
 	}
 	var wrong []error
 	var domains []string

@@ -125,6 +125,14 @@ var relaysChanges = map[string]func(ctx context.Context, t *testing.T, s *store.
 	"Confirmations.Wait": func(ctx context.Context, _ *testing.T, s *store.Store, of belongings) func() error {
 		return func() error { return s.Confirmations().Wait(ctx, entry("x"), waitingOf(of.person)) }
 	},
+	"Confirmations.TakeBack": func(ctx context.Context, t *testing.T, s *store.Store, of belongings) func() error {
+		must(t, s.Confirmations().Wait(ctx, entry("x"), waitingOf(of.person)))
+		return func() error { return s.Confirmations().TakeBack(ctx, entry("x"), of.person, "waits") }
+	},
+	"Confirmations.Confirm": func(ctx context.Context, t *testing.T, s *store.Store, of belongings) func() error {
+		must(t, s.Confirmations().Wait(ctx, entry("x"), waitingOf(of.person)))
+		return func() error { return s.Confirmations().Confirm(ctx, entry("x"), of.person, []byte("link"), 2) }
+	},
 	"Confirmations.SignUp": func(ctx context.Context, t *testing.T, s *store.Store, _ belongings) func() error {
 		must(t, s.Confirmations().Wait(ctx, entry("x"), waitingOf("")))
 		return func() error {

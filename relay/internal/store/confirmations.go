@@ -58,6 +58,32 @@ func findConfirmation(ctx context.Context, db bun.IDB, hash []byte, now int64) (
 	return c, mapped(db.NewSelect().Model(&c).Where("token_hash = ? AND expires_at > ?", hash, now).Scan(ctx))
 }
 
+// Of are those of a person that are good now, the oldest first.
+func (s Confirmations) Of(ctx context.Context, person string, now int64) ([]Confirmation, error) {
+	var all []Confirmation
+	return all, mapped(s.db.NewSelect().Model(&all).Where("person_id = ? AND expires_at > ?", person, now).Order("created_at", "id").Scan(ctx))
+}
+
+// TakeBack forgets one of a person's. Errors: ErrNotFound.
+func (s Confirmations) TakeBack(ctx context.Context, by Entry, person, id string) error {
+	return s.change(ctx, by.of(), by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
+		return changed(tx.NewDelete().Model((*Confirmation)(nil)).Where("id = ? AND person_id = ?", id, person).Exec(ctx))
+	})
+}
+
+// Confirm uses up one of a person's, whose address is theirs from then on. Errors:
+// ErrNotFound for a wrong, used or expired token and for another person's, ErrConflict
+// when somebody has the address, ErrLimit.
+func (s Confirmations) Confirm(ctx context.Context, by Entry, person string, hash []byte, now int64) error {
+	return s.change(ctx, by.of(), by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
+		c, err := s.use(ctx, tx, hash, now, person)
+		if err != nil {
+			return err
+		}
+		return s.addIdentifier(ctx, tx, c.verified(person, now))
+	})
+}
+
 // Expire forgets those that are no good any more.
 func (s Confirmations) Expire(ctx context.Context, now int64) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {

@@ -644,6 +644,70 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/me/email-addresses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the e-mail addresses that the caller signs in with, and those that wait until a link is followed
+         * @description List the e-mail addresses that the caller signs in with, and those that wait until a link is followed
+         */
+        get: operations["listEmailAddresses"];
+        put?: never;
+        /**
+         * Add an e-mail address, or send its link once more
+         * @description Add an e-mail address, or send its link once more. It waits until the caller opens the link that is sent there. The answer is the same for an address that has another account, which gets a mail that says so.
+         */
+        post: operations["askEmailAddress"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/email-addresses/confirm": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Confirm an e-mail address with the token of its link, as the person who added it, who signs in with it from then on
+         * @description Confirm an e-mail address with the token of its link, as the person who added it, who signs in with it from then on
+         */
+        post: operations["confirmEmailAddress"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/email-addresses/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Take back an e-mail address that waits
+         * @description Take back an e-mail address that waits. Its link is no good any more.
+         */
+        delete: operations["takeBackEmailAddress"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/me/keys": {
         parameters: {
             query?: never;
@@ -1639,6 +1703,9 @@ export interface components {
              */
             minutes: number;
         };
+        AskEmailAddressInBody: {
+            email: string;
+        };
         AskInBody: {
             computer: string;
             /** @description Read by who decides. */
@@ -1654,7 +1721,7 @@ export interface components {
              * @description What was done.
              * @enum {string}
              */
-            action: "owner_link.made" | "owner.made" | "sign_in.made" | "sign_in.ended" | "sign_in.switched" | "sign_in.refused" | "password.changed" | "password.recovered" | "recovery.made" | "known_key.saved" | "token.made" | "token.revoked" | "computer.enrolled" | "computer.renamed" | "computer.blocked" | "computer.unblocked" | "computer.removed" | "computer.split" | "computer.settled" | "computer.taken_back" | "computer.forgotten" | "session.opened" | "session.carried" | "session.scopes_changed" | "session.ended" | "key.rotated" | "succession.made" | "audit.exported" | "policy.changed" | "policy.removed" | "attempt" | "member.invited" | "member_invitation.revoked" | "member.joined" | "role.made" | "role.changed" | "role.removed" | "role.given" | "member.activated" | "member.deactivated" | "member.removed" | "member.left" | "service.made" | "identifier.added" | "identifier.removed" | "team.made" | "team.renamed" | "team.removed" | "team.joined" | "team.left" | "group.made" | "group.renamed" | "group.moved" | "group.removed" | "computer.moved" | "grant.made" | "grant.revoked" | "approval.asked" | "approval.given" | "approval.refused" | "api_key.made" | "api_key.revoked" | "organization.made" | "organization.renamed" | "organization.quotas_set" | "sign_up.asked" | "sign_up.made" | "relay.changed";
+            action: "owner_link.made" | "owner.made" | "sign_in.made" | "sign_in.ended" | "sign_in.switched" | "sign_in.refused" | "password.changed" | "password.recovered" | "recovery.made" | "known_key.saved" | "token.made" | "token.revoked" | "computer.enrolled" | "computer.renamed" | "computer.blocked" | "computer.unblocked" | "computer.removed" | "computer.split" | "computer.settled" | "computer.taken_back" | "computer.forgotten" | "session.opened" | "session.carried" | "session.scopes_changed" | "session.ended" | "key.rotated" | "succession.made" | "audit.exported" | "policy.changed" | "policy.removed" | "attempt" | "member.invited" | "member_invitation.revoked" | "member.joined" | "role.made" | "role.changed" | "role.removed" | "role.given" | "member.activated" | "member.deactivated" | "member.removed" | "member.left" | "service.made" | "identifier.added" | "identifier.removed" | "team.made" | "team.renamed" | "team.removed" | "team.joined" | "team.left" | "group.made" | "group.renamed" | "group.moved" | "group.removed" | "computer.moved" | "grant.made" | "grant.revoked" | "approval.asked" | "approval.given" | "approval.refused" | "api_key.made" | "api_key.revoked" | "organization.made" | "organization.renamed" | "organization.quotas_set" | "sign_up.asked" | "sign_up.made" | "email.asked" | "email.taken_back" | "relay.changed";
             /** @description Of the person or the computer; empty where it is not known who. */
             actor_id: string;
             /** @description person, agent (of a computer), command (the relay's command line) or relay (by its own rules). */
@@ -1844,6 +1911,27 @@ export interface components {
                 [key: string]: components["schemas"]["PolicyOrigin"];
             };
             settings: components["schemas"]["PolicySettings"];
+        };
+        EmailAddress: {
+            /** @description Without it nobody signs in with it. */
+            confirmed: boolean;
+            /** Format: date-time */
+            created_at: string;
+            email: string;
+            /**
+             * Format: date-time
+             * @description When the link of one that waits is no good any more.
+             */
+            expires_at?: string;
+            /** @description Of one that waits. */
+            id?: string;
+        };
+        EmailTokenInBody: {
+            /**
+             * Format: password
+             * @description From the link in the mail.
+             */
+            token: string;
         };
         EnrollmentToken: {
             /** Format: date-time */
@@ -2333,6 +2421,11 @@ export interface components {
             /** @description Cursor of the next page; empty: this is the last. */
             next: string;
         };
+        PageEmailAddress: {
+            items: components["schemas"]["EmailAddress"][];
+            /** @description Cursor of the next page; empty: this is the last. */
+            next: string;
+        };
         PageEnrollmentToken: {
             items: components["schemas"]["EnrollmentToken"][];
             /** @description Cursor of the next page; empty: this is the last. */
@@ -2502,7 +2595,7 @@ export interface components {
              * @description For programs.
              * @enum {string}
              */
-            code: "account_exists" | "address_not_allowed" | "agent" | "bad_credentials" | "blocked" | "busy" | "conflict" | "cross_origin" | "cursor" | "disk_full" | "draining" | "ended" | "forbidden" | "gives" | "group_tree" | "idempotency_key_in_use" | "idempotency_key_reused" | "in_use" | "internal" | "invalid" | "invitation" | "last_identifier" | "last_owner" | "limit_reached" | "malformed" | "member_already" | "method_not_allowed" | "metrics_token" | "needs_approval" | "no_answer" | "no_approval" | "no_file" | "no_mail_server" | "no_preview" | "no_route" | "no_upgrade" | "nodes_apart" | "not_acceptable" | "not_found" | "offer" | "offline" | "overloaded" | "own_access" | "owner_exists" | "owner_token" | "quota" | "read_only" | "recovery_token" | "session_changing" | "session_moved" | "session_scopes" | "sign_up_closed" | "sign_up_link" | "staff_domain" | "ticket_used" | "timeout" | "too_large" | "too_many_requests" | "too_many_sessions" | "too_many_tabs" | "too_many_tries" | "two_machines" | "unauthorized" | "unavailable" | "unimplemented" | "unsupported_media_type" | "which_organization";
+            code: "account_exists" | "address_not_allowed" | "agent" | "bad_credentials" | "blocked" | "busy" | "conflict" | "cross_origin" | "cursor" | "disk_full" | "draining" | "email_link" | "ended" | "forbidden" | "gives" | "group_tree" | "idempotency_key_in_use" | "idempotency_key_reused" | "in_use" | "internal" | "invalid" | "invitation" | "last_identifier" | "last_owner" | "limit_reached" | "malformed" | "member_already" | "method_not_allowed" | "metrics_token" | "needs_approval" | "no_answer" | "no_approval" | "no_file" | "no_mail_server" | "no_preview" | "no_route" | "no_upgrade" | "nodes_apart" | "not_acceptable" | "not_found" | "offer" | "offline" | "overloaded" | "own_access" | "owner_exists" | "owner_token" | "quota" | "read_only" | "recovery_token" | "session_changing" | "session_moved" | "session_scopes" | "sign_up_closed" | "sign_up_link" | "staff_domain" | "ticket_used" | "timeout" | "too_large" | "too_many_requests" | "too_many_sessions" | "too_many_tabs" | "too_many_tries" | "two_machines" | "unauthorized" | "unavailable" | "unimplemented" | "unsupported_media_type" | "which_organization";
             /** @description One line for people, saying what to do. */
             detail: string;
             /** @description What is wrong with single fields. */
@@ -5533,6 +5626,189 @@ export interface operations {
             400: components["responses"]["Malformed"];
             401: components["responses"]["SignedOut"];
             403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    listEmailAddresses: {
+        parameters: {
+            query?: {
+                /** @description How many items there are on a page at most. */
+                limit?: number;
+                /** @description next of the page before, which was asked with the same sort and filters. */
+                cursor?: string;
+                /** @description Words that each item has to have, whatever their case. */
+                q?: string;
+                /** @description By what the items are sorted; with - before it, from the greatest. */
+                sort?: "created_at" | "-created_at" | "email" | "-email";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "confirmed": false,
+                     *           "created_at": "2026-11-30T09:00:00Z",
+                     *           "email": "ada@example.com",
+                     *           "expires_at": "2026-11-30T09:00:00Z",
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11"
+                     *         }
+                     *       ],
+                     *       "next": ""
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PageEmailAddress"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    askEmailAddress: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "email": "ada@example.com"
+                 *     }
+                 */
+                "application/json": components["schemas"]["AskEmailAddressInBody"];
+            };
+        };
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "minutes": 1
+                     *     }
+                     */
+                    "application/json": components["schemas"]["LinkSent"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    confirmEmailAddress: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "token": "oriel-…"
+                 *     }
+                 */
+                "application/json": components["schemas"]["EmailTokenInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "confirmed": false,
+                     *       "created_at": "2026-11-30T09:00:00Z",
+                     *       "email": "ada@example.com",
+                     *       "expires_at": "2026-11-30T09:00:00Z",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["EmailAddress"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    takeBackEmailAddress: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
