@@ -101,9 +101,6 @@ var relaysChanges = map[string]func(ctx context.Context, t *testing.T, s *store.
 		must(t, s.People().AddIdentifier(ctx, entry("x"), other))
 		return func() error { return s.People().RemoveIdentifier(ctx, entry("x"), numberOf(of)) }
 	},
-	"People.VerifyIdentifier": func(ctx context.Context, _ *testing.T, s *store.Store, of belongings) func() error {
-		return func() error { return s.People().VerifyIdentifier(ctx, entry("x"), numberOf(of), 5) }
-	},
 	"Organizations.Create": func(ctx context.Context, _ *testing.T, s *store.Store, of belongings) func() error {
 		return func() error {
 			return s.Organizations().Create(ctx, entry("x"), store.Organization{ID: "another", Code: "another"}, store.Person{ID: of.person})

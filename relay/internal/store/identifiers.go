@@ -162,14 +162,6 @@ func removeIdentifier(ctx context.Context, tx bun.Tx, id Identifier) error {
 		id.PersonID, id.Kind, id.Organization, id.Key).Exec(ctx))
 }
 
-// VerifyIdentifier notes that one of a person's is theirs. Errors: ErrNotFound.
-func (s People) VerifyIdentifier(ctx context.Context, by Entry, id Identifier, now int64) error {
-	return s.wholeRelay("an e-mail address is of no organization").change(ctx, id.of(by), by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
-		return changed(tx.NewUpdate().Model((*Identifier)(nil)).Set("verified_at = ?", now).
-			Where(`person_id = ? AND kind = ? AND organization = ? AND "key" = ?`, id.PersonID, id.Kind, id.Organization, id.Key).Exec(ctx))
-	})
-}
-
 // of is whose audit records a change of id.
 func (id Identifier) of(by Entry) OrganizationID {
 	if id.Organization != "" {

@@ -236,7 +236,7 @@ func TestScopeEndsWithItsStatement(t *testing.T) {
 func TestWholeRelayIsAskedForHere(t *testing.T) {
 	want := map[string]int{
 		"Store.SignIns": 1, "Store.Nodes": 1, "Store.Agents": 1, "Store.Upkeep": 1, "Store.Outbox": 1,
-		"People.ByIdentifier": 1, "People.Logins": 1, "People.Identifiers": 1, "People.RemoveIdentifier": 1, "People.VerifyIdentifier": 1,
+		"People.ByIdentifier": 1, "People.Logins": 1, "People.Identifiers": 1, "People.RemoveIdentifier": 1,
 		"People.ByKey": 1, "People.Invitation": 1, "People.Memberships": 1, "People.ofPerson": 1, "People.Recover": 1, "People.SetPassword": 1,
 		"Organizations.Create": 1, "Confirmations.SignUp": 1, "Secrets.Rotate": 1,
 		"database.addIdentifier": 1, "Members.add": 1, "database.queueing": 1,
