@@ -64,7 +64,7 @@ const organization: [string, string, string[]][] = [
   ['approvals', '/people/approvals', []],
   ['groups', '/people/groups', ['new-group']],
   ['api-keys', '/people/keys', ['new-key']],
-  ['organization', '/organization', ['new-organization']],
+  ['organization', '/organization', ['new-organization', 'set-quotas']],
   ['audit', '/audit', []],
   ['policies', '/policies', []],
   ['own-keys', '/account', ['new-own-key']],

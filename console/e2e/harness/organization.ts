@@ -60,5 +60,8 @@ export async function fillOrganization(owner: Client, computer: string): Promise
   await make('/api-keys', key);
   await make('/me/api-keys', { name: 'backup script', permissions: ['see', 'connect'] });
   await make('/organizations', { name: 'Acme Tools', code: 'acme' });
+  const { id } = await owner.send<{ id: string }>('GET', '/organization');
+  const limits = { computers: 1, people: 6, invitations: 1, storage: 500e6 };
+  await owner.send('PUT', `/organizations/${id}/quotas`, limits);
   return new URL(link).hash.slice(1);
 }

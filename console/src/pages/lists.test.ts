@@ -6,6 +6,7 @@ import { create } from '@bufbuild/protobuf';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ComputerSchema } from '../core/wire/oriel/v1/live_pb';
 import { organization } from '../state/organization.svelte';
+import { quotas } from './people/quotas.svelte';
 import { journal } from './journal/journal.svelte';
 import { ownKeys } from './account/keys.svelte';
 import { emails } from '../state/emails.svelte';
@@ -25,6 +26,7 @@ import Organizations from './people/Organizations.svelte';
 import OwnKeys from './account/OwnKeys.svelte';
 import People from './people/People.svelte';
 import Policies from './policies/Policies.svelte';
+import Quotas from './people/Quotas.svelte';
 import Roles from './people/Roles.svelte';
 import Teams from './people/Teams.svelte';
 
@@ -48,6 +50,7 @@ const pages: Record<
   'account/OwnKeys': { page: OwnKeys, reads: '/me/api-keys', none: '' },
   'people/Organizations': { page: Organizations, reads: '/organizations', none: '' },
   'people/People': { page: People, reads: '/people', none: 'Nobody is here yet' },
+  'people/Quotas': { page: Quotas, reads: '/organization/quotas', none: '' },
   'people/Roles': { page: Roles, reads: '/roles', none: 'Roles' },
   'people/Teams': { page: Teams, reads: '/teams', none: 'No teams yet' },
   'policies/Policies': { page: Policies, reads: '/policies/organization/-', none: '' },
@@ -73,6 +76,7 @@ beforeEach(() => {
   people.members = people.teams = people.groups = people.grants = people.keys = people.approvals = undefined;
   people.roles = [];
   organization.all = [];
+  quotas.mine = {};
   ownKeys.all = signIns.all = policies.current = emails.all = undefined;
   journal.loaded = false;
 });
