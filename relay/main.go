@@ -232,6 +232,10 @@ func organization(ctx context.Context, s *store.Store, code string) (store.Organ
 	if code == "" {
 		return store.FirstOrganization, nil
 	}
+	return organizationByCode(ctx, s, code)
+}
+
+func organizationByCode(ctx context.Context, s *store.Store, code string) (store.OrganizationID, error) {
 	o, err := s.Organizations().ByCode(ctx, code)
 	if errors.Is(err, store.ErrNotFound) {
 		return "", fmt.Errorf("this relay has no organization with the code %q; write the code of one that it has", code)

@@ -147,7 +147,7 @@ func (a *administration) createOrganization(ctx context.Context) error {
 }
 
 func (a *administration) renameOrganization(ctx context.Context) error {
-	o, err := a.store.Organizations().ByCode(ctx, strings.ToLower(a.said.Code))
+	o, err := organizationByCode(ctx, a.store, strings.ToLower(a.said.Code))
 	if err != nil {
 		return err
 	}
@@ -161,7 +161,7 @@ func (a *administration) renameOrganization(ctx context.Context) error {
 	if name == nil && code == nil {
 		return errors.New("say what is to change: --title, --code or both")
 	}
-	_, err = a.people.RenameOrganization(ctx, access.CommandLine(o.ID), name, code)
+	_, err = a.people.RenameOrganization(ctx, access.CommandLine(o), name, code)
 	return err
 }
 
@@ -210,11 +210,11 @@ func (a *administration) setRelay(ctx context.Context) error {
 
 // showQuotas prints what an organization has of each kind, and may have.
 func (a *administration) showQuotas(ctx context.Context) error {
-	o, err := a.store.Organizations().ByCode(ctx, strings.ToLower(a.said.Code))
+	o, err := organizationByCode(ctx, a.store, strings.ToLower(a.said.Code))
 	if err != nil {
 		return err
 	}
-	q, err := a.people.Quotas(ctx, o.ID)
+	q, err := a.people.Quotas(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -236,11 +236,11 @@ func (a *administration) quotas(q people.Quotas) error {
 
 // setQuotas changes those that are named.
 func (a *administration) setQuotas(ctx context.Context) error {
-	o, err := a.store.Organizations().ByCode(ctx, strings.ToLower(a.said.Code))
+	o, err := organizationByCode(ctx, a.store, strings.ToLower(a.said.Code))
 	if err != nil {
 		return err
 	}
-	q, err := a.people.Quotas(ctx, o.ID)
+	q, err := a.people.Quotas(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -254,7 +254,7 @@ func (a *administration) setQuotas(ctx context.Context) error {
 			}
 		}
 	}
-	if q, err = a.people.SetQuotas(ctx, a.who, o.ID, l); err != nil {
+	if q, err = a.people.SetQuotas(ctx, a.who, o, l); err != nil {
 		return err
 	}
 	return a.quotas(q)

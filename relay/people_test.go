@@ -196,3 +196,52 @@ func TestNetworksAreAllowedOnTheCommandLine(t *testing.T) {
 		t.Errorf("the command line changed the policy %d times in the audit", n)
 	}
 }
+
+// Rule: the quotas of an organization are shown and set on the command line, beside a relay that runs and without one: what is
+// not named stays, unlimited takes a limit away, and what is no limit changes nothing. Each change is in the audit, and the
+// relay that runs keeps to it at once.
+func TestQuotasOnTheCommandLine(t *testing.T) {
+	d := desk{t, filepath.Join(t.TempDir(), "data")}
+	url, _, _, stop := serving(t, d.data)
+	dial := func(name string) error {
+		conn, _, err := relaytest.NewMachine(name).Dial(t.Context(), &relaytest.Node{URL: url}, d.does("token", "create"))
+		if err == nil {
+			t.Cleanup(func() { conn.Close() })
+		}
+		return err
+	}
+	if err := dial("lathe"); err != nil {
+		t.Fatal(err)
+	}
+	d.shows([]string{"computers\t1\tunlimited", "people\t0\tunlimited", "sessions\t0\tunlimited", "storage\t0\tunlimited", "invitations\t0\tunlimited"},
+		"org", "quota", "show", "main")
+	limited := []string{"computers\t1\t1", "people\t0\t25", "sessions\t0\tunlimited", "storage\t0\t500000000", "invitations\t0\t0"}
+	d.shows(limited, "org", "quota", "set", "main", "--computers=1", "--people=25", "--storage=500MB", "--invitations=0")
+	if err := dial("mill"); err == nil || !strings.Contains(err.Error(), "QUOTA") {
+		t.Errorf("a computer beyond the quota: %v", err)
+	}
+	d.refuses("open invitations that its quota allows (0)", "person", "invite", "grace@example.com")
+	d.refuses("write a number from 0 to", "org", "quota", "set", "main", "--people=9000000000000000000")
+	d.refuses("no organization with the code \"nowhere\"", "org", "quota", "set", "nowhere", "--people=1")
+	d.refuses("no organization with the code \"nowhere\"", "org", "quota", "show", "nowhere")
+	for said, words := range map[string]string{"--people=many": `"many" is no limit`, "--people=-1": `"-1" is no limit`,
+		"--sessions=5MB": `"5MB" is no limit`, "--people=": "say which quota is to change"} {
+		code, out, text := command(t, "org", "quota", "set", "main", said, "--data", d.data)
+		if code != 2 || out != "" || !strings.Contains(text, words) {
+			t.Errorf("%s: %d %q %q, want %q", said, code, out, text, words)
+		}
+	}
+	d.shows(limited, "org", "quota", "show", "MAIN")
+	if code := stop(); code != 0 {
+		t.Fatal(code)
+	}
+
+	d.shows([]string{"computers\t1\t1", "people\t0\tunlimited", "sessions\t0\t3", "storage\t0\t500000000", "invitations\t0\t0"},
+		"org", "quota", "set", "main", "--people=unlimited", "--sessions=3")
+	d.does("org", "quota", "set", "main", "--sessions=3")
+	d.shows([]string{"computers\t1\t1", "people\t0\tunlimited", "sessions\t0\t3", "storage\t0\t500000000", "invitations\t0\t0"},
+		"org", "quota", "show", "main")
+	if n := strings.Count(d.does("audit", "export"), `"action":"organization.quotas_set"`); n != 2 {
+		t.Errorf("the quotas are in the audit %d times, want 2", n)
+	}
+}
