@@ -215,6 +215,25 @@ func (a *Access) Explain(ctx context.Context, who Identity, person string, what 
 	return g.rights.Explain(what, at, now), nil
 }
 
+// ExplainMembers is Explain for several, by person; who is no member is not in it.
+func (a *Access) ExplainMembers(ctx context.Context, who Identity, people []string, what rights.Permission, on Object) (map[string]rights.Why, error) {
+	now := a.o.Now()
+	found, err := a.store.Members(who.Organization).Authorities(ctx, now.UnixMilli(), people...)
+	if err != nil {
+		return nil, fmt.Errorf("look up members: %w", err)
+	}
+	all := make(map[string]rights.Why, len(found))
+	for _, one := range found {
+		g := authorityOf(one, now)
+		at, err := a.place(ctx, g, what, on)
+		if err != nil {
+			return nil, err
+		}
+		all[g.rights.Person] = g.rights.Explain(what, at, now)
+	}
+	return all, nil
+}
+
 // Permissions are all that who may on the whole organization, as a page offers what they
 // may. Nobody is told that it was asked. Errors: ErrSignedOut.
 func (a *Access) Permissions(ctx context.Context, who Identity) (rights.Permission, error) {

@@ -113,6 +113,7 @@ func New(o Options) *API {
 	a.keys()
 	a.account()
 	a.members()
+	a.reach()
 	a.invitations()
 	a.roles()
 	a.teams()

@@ -49,37 +49,6 @@ type newIdentifierIn struct {
 	}
 }
 
-type explainIn struct {
-	ID       string `path:"id" maxLength:"64" pattern:"^[A-Za-z0-9_-]+$" patternDescription:"an id"`
-	Computer string `query:"computer" maxLength:"64" doc:"On that computer; without it: on the organization."`
-}
-
-// Access is what a member may there, and why not the rest.
-type Access struct {
-	Allowed []string   `json:"allowed" nullable:"false"`
-	By      []Because  `json:"by" nullable:"false" doc:"What gives it."`
-	Missing []WhyNot   `json:"missing" nullable:"false"`
-	Person  people.Ref `json:"person"`
-	Object  people.Ref `json:"object"`
-}
-
-// Because is what gives permissions.
-type Because struct {
-	Permissions []string `json:"permissions" nullable:"false"`
-	Grant       string   `json:"grant" doc:"Id; empty: the role as a member."`
-	Team        string   `json:"team" doc:"Id of the team that has the grant; empty: the person."`
-}
-
-// WhyNot is why permissions are lacking.
-type WhyNot struct {
-	Permissions []string `json:"permissions" nullable:"false"`
-	Reason      string   `json:"reason" enum:"inactive,elsewhere,key,needs_approval,outside_hours,not_begun,ended,no_grant"`
-	Grant       string   `json:"grant" doc:"Id of the one that would give it; empty: none."`
-	From        string   `json:"from" doc:"From when on it would; empty: not known."`
-}
-
-type accessOut struct{ Body Access }
-
 func (a *API) members() {
 	of := tag("people")
 	operation(a, "GET", "/people", "listPeople", "Members of the organization", a.listMembers, of)
@@ -89,7 +58,6 @@ func (a *API) members() {
 	operation(a, "DELETE", "/people/{id}", "removePerson", "End a membership with its grants, teams and keys", a.removeMember, of, status(http.StatusNoContent))
 	operation(a, "POST", "/people/{id}/identifiers", "addIdentifier", "Give a member a user name or a number to sign in with", a.addIdentifier, of, status(http.StatusCreated))
 	operation(a, "DELETE", "/people/{id}/identifiers/{kind}/{key}", "removeIdentifier", "Take a user name or a number away", a.removeIdentifier, of, status(http.StatusNoContent))
-	operation(a, "GET", "/people/{id}/access", "explainAccess", "What a member may, and why", a.explain, of)
 }
 
 func (a *API) managesPeople(ctx context.Context) (access.Identity, error) {
@@ -173,39 +141,4 @@ func (a *API) removeIdentifier(ctx context.Context, in *identifierIn) (*struct{}
 		return nil, err
 	}
 	return nil, a.o.People.RemoveIdentifier(ctx, who, in.ID, in.Kind, in.Key)
-}
-
-func (a *API) explain(ctx context.Context, in *explainIn) (*accessOut, error) {
-	who, err := a.managesPeople(ctx)
-	if err != nil {
-		return nil, err
-	}
-	on := access.Organization
-	if in.Computer != "" {
-		on = access.Computer(in.Computer)
-	}
-	why, err := a.o.Access.Explain(ctx, who, in.ID, rights.Everything, on)
-	if err != nil {
-		return nil, err
-	}
-	out := Access{Allowed: (rights.Everything &^ why.Lacking).Words(), By: []Because{}, Missing: []WhyNot{},
-		Person: people.Ref{Kind: "person", ID: in.ID}, Object: people.Ref{Kind: string(on.Kind), ID: on.ID}}
-	for _, s := range why.By {
-		b := Because{Permissions: s.Gives.Words()}
-		if s.Grant != nil {
-			b.Grant, b.Team = s.Grant.ID, s.Grant.Team
-		}
-		out.By = append(out.By, b)
-	}
-	for _, m := range why.Missing {
-		n := WhyNot{Permissions: m.What.Words(), Reason: string(m.Reason)}
-		if m.Grant != nil {
-			n.Grant = m.Grant.ID
-		}
-		if !m.From.IsZero() {
-			n.From = inTime(m.From)
-		}
-		out.Missing = append(out.Missing, n)
-	}
-	return &accessOut{out}, nil
 }

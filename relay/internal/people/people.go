@@ -54,6 +54,8 @@ type Access interface {
 	MayGive(ctx context.Context, who access.Identity, what rights.Permission, on access.Object) error
 	// Explain says what a member of who's organization may, and why.
 	Explain(ctx context.Context, who access.Identity, person string, what rights.Permission, on access.Object) (rights.Why, error)
+	// ExplainMembers is that for several, by person.
+	ExplainMembers(ctx context.Context, who access.Identity, people []string, what rights.Permission, on access.Object) (map[string]rights.Why, error)
 	// Announce has every node forget what it remembers.
 	Announce(access.Change)
 }

@@ -138,6 +138,14 @@ func (s Members) Authority(ctx context.Context, person string, now int64) (Autho
 	return one(s.authorities(ctx, now, fromMembers+"c.organization = ? AND c.person_id = ?", s.organization, person))
 }
 
+// Authorities of those of these people that are members.
+func (s Members) Authorities(ctx context.Context, now int64, people ...string) ([]Authority, error) {
+	if len(people) == 0 {
+		return nil, nil
+	}
+	return s.authorities(ctx, now, fromMembers+"c.organization = ? AND c.person_id IN (?)", s.organization, bun.List(people))
+}
+
 // Authority is that of an API key that has not expired. Errors: ErrNotFound.
 func (s Keys) Authority(ctx context.Context, id string, now int64) (Authority, error) {
 	return one(s.authorities(ctx, now, fromKeys+"k.organization = ? AND k.id = ? AND (k.expires_at = 0 OR k.expires_at > ?)", s.organization, id, now))

@@ -134,6 +134,15 @@ func (s Grants) Get(ctx context.Context, id string) (Grant, error) {
 	return g, mapped(s.grants(s.db, &g).Where("gr.id = ?", id).Scan(ctx))
 }
 
+// These are those of these ids that exist.
+func (s Grants) These(ctx context.Context, ids ...string) ([]Grant, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	var all []Grant
+	return all, mapped(s.grants(s.db, &all).Where("gr.id IN (?)", bun.List(ids)).Scan(ctx))
+}
+
 // Add makes one. Errors: ErrNotFound when the organization has no such subject, role or
 // object; ErrConflict, ErrLimit, fault.Field.
 func (s Grants) Add(ctx context.Context, by Entry, g Grant) error {

@@ -199,6 +199,9 @@ var reaches = map[string]reach{
 	"Members.Authority": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return s.Members(o).Authority(ctx, of.person, 5)
 	},
+	"Members.Authorities": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return s.Members(o).Authorities(ctx, 5, of.person)
+	},
 	"Members.Add": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return nil, s.Members(o).Add(ctx, entry("x"), store.Member{PersonID: of.stranger, Role: store.RoleMember, State: store.Active})
 	},
@@ -300,6 +303,9 @@ var reaches = map[string]reach{
 	},
 	"Grants.Get": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return s.Grants(o).Get(ctx, of.grant)
+	},
+	"Grants.These": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return s.Grants(o).These(ctx, of.grant)
 	},
 	"Grants.Add": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return nil, s.Grants(o).Add(ctx, entry("x"), grantOf(of, "new "+of.grant))

@@ -220,6 +220,26 @@ export interface paths {
         patch: operations["updateComputer"];
         trace?: never;
     };
+    "/api/v1/computers/{id}/access": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What each member may on a computer, and why
+         * @description What each member may on a computer, and why
+         */
+        get: operations["explainComputerAccess"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/computers/{id}/group": {
         parameters: {
             query?: never;
@@ -1647,14 +1667,6 @@ export interface components {
             /** @description What it is good for, as far as its owner has it. */
             permissions: string[] | null;
         };
-        Access: {
-            allowed: string[];
-            /** @description What gives it. */
-            by: components["schemas"]["Because"][];
-            missing: components["schemas"]["WhyNot"][];
-            object: components["schemas"]["Ref"];
-            person: components["schemas"]["Ref"];
-        };
         Adapter: {
             addresses: string[];
             mac: string;
@@ -1778,11 +1790,15 @@ export interface components {
             verified_at?: string;
         };
         Because: {
-            /** @description Id; empty: the role as a member. */
+            /** @description Id; empty: the role as a member, or none. */
             grant: string;
+            /** @description What the grant is on; absent: it is no grant. */
+            on?: components["schemas"]["Ref"];
             permissions: string[];
-            /** @description Id of the team that has the grant; empty: the person. */
-            team: string;
+            /** @description Id of the role; empty: none. */
+            role: string;
+            /** @description That has the grant; absent: the person. */
+            team?: components["schemas"]["Ref"];
         };
         Choice: {
             label: string;
@@ -2476,6 +2492,11 @@ export interface components {
             /** @description Cursor of the next page; empty: this is the last. */
             next: string;
         };
+        PageReach: {
+            items: components["schemas"]["Reach"][];
+            /** @description Cursor of the next page; empty: this is the last. */
+            next: string;
+        };
         PageRole: {
             items: components["schemas"]["Role"][];
             /** @description Cursor of the next page; empty: this is the last. */
@@ -2625,6 +2646,14 @@ export interface components {
             sessions?: components["schemas"]["Use"];
             /** @description Bytes of previews and inventories. Journal and audit are never refused, and do not count. */
             storage?: components["schemas"]["Use"];
+        };
+        Reach: {
+            allowed: string[];
+            /** @description What gives it. */
+            by: components["schemas"]["Because"][];
+            missing: components["schemas"]["WhyNot"][];
+            object: components["schemas"]["Ref"];
+            person: components["schemas"]["Ref"];
         };
         RecoverInBody: {
             /**
@@ -2881,13 +2910,22 @@ export interface components {
             since: string;
         };
         WhyNot: {
-            /** @description From when on it would; empty: not known. */
-            from: string;
-            /** @description Id of the one that would give it; empty: none. */
+            /**
+             * Format: date-time
+             * @description From when on it would be given; absent: not known.
+             */
+            from?: string;
+            /** @description Id; empty: the role as a member, or none. */
             grant: string;
+            /** @description What the grant is on; absent: it is no grant. */
+            on?: components["schemas"]["Ref"];
             permissions: string[];
             /** @enum {string} */
             reason: "inactive" | "elsewhere" | "key" | "needs_approval" | "outside_hours" | "not_begun" | "ended" | "no_grant";
+            /** @description Id of the role; empty: none. */
+            role: string;
+            /** @description That has the grant; absent: the person. */
+            team?: components["schemas"]["Ref"];
         };
         Window: {
             days: string[] | null;
@@ -4003,6 +4041,113 @@ export interface operations {
             409: components["responses"]["Conflict"];
             413: components["responses"]["TooLarge"];
             415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    explainComputerAccess: {
+        parameters: {
+            query?: {
+                /** @description How many items there are on a page at most. */
+                limit?: number;
+                /** @description next of the page before, which was asked with the same sort and filters. */
+                cursor?: string;
+                /** @description Words that each item has to have, whatever their case. */
+                q?: string;
+                /** @description By what the items are sorted; with - before it, from the greatest. */
+                sort?: "name" | "-name" | "created_at" | "-created_at";
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "allowed": [
+                     *             "allowed"
+                     *           ],
+                     *           "by": [
+                     *             {
+                     *               "grant": "grant",
+                     *               "on": {
+                     *                 "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *                 "kind": "deb",
+                     *                 "name": "Reception"
+                     *               },
+                     *               "permissions": [
+                     *                 "permissions"
+                     *               ],
+                     *               "role": "role",
+                     *               "team": {
+                     *                 "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *                 "kind": "deb",
+                     *                 "name": "Reception"
+                     *               }
+                     *             }
+                     *           ],
+                     *           "missing": [
+                     *             {
+                     *               "from": "2026-11-30T09:00:00Z",
+                     *               "grant": "grant",
+                     *               "on": {
+                     *                 "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *                 "kind": "deb",
+                     *                 "name": "Reception"
+                     *               },
+                     *               "permissions": [
+                     *                 "permissions"
+                     *               ],
+                     *               "reason": "inactive",
+                     *               "role": "role",
+                     *               "team": {
+                     *                 "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *                 "kind": "deb",
+                     *                 "name": "Reception"
+                     *               }
+                     *             }
+                     *           ],
+                     *           "object": {
+                     *             "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *             "kind": "deb",
+                     *             "name": "Reception"
+                     *           },
+                     *           "person": {
+                     *             "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *             "kind": "deb",
+                     *             "name": "Reception"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "next": ""
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PageReach"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
@@ -7062,20 +7207,41 @@ export interface operations {
                      *       "by": [
                      *         {
                      *           "grant": "grant",
+                     *           "on": {
+                     *             "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *             "kind": "deb",
+                     *             "name": "Reception"
+                     *           },
                      *           "permissions": [
                      *             "permissions"
                      *           ],
-                     *           "team": "team"
+                     *           "role": "role",
+                     *           "team": {
+                     *             "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *             "kind": "deb",
+                     *             "name": "Reception"
+                     *           }
                      *         }
                      *       ],
                      *       "missing": [
                      *         {
-                     *           "from": "from",
+                     *           "from": "2026-11-30T09:00:00Z",
                      *           "grant": "grant",
+                     *           "on": {
+                     *             "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *             "kind": "deb",
+                     *             "name": "Reception"
+                     *           },
                      *           "permissions": [
                      *             "permissions"
                      *           ],
-                     *           "reason": "inactive"
+                     *           "reason": "inactive",
+                     *           "role": "role",
+                     *           "team": {
+                     *             "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *             "kind": "deb",
+                     *             "name": "Reception"
+                     *           }
                      *         }
                      *       ],
                      *       "object": {
@@ -7090,7 +7256,7 @@ export interface operations {
                      *       }
                      *     }
                      */
-                    "application/json": components["schemas"]["Access"];
+                    "application/json": components["schemas"]["Reach"];
                 };
             };
             400: components["responses"]["Malformed"];
