@@ -23,12 +23,14 @@ import InventoryView from './computer/InventoryView.svelte';
 import Journal from './journal/Journal.svelte';
 import Keys from './people/Keys.svelte';
 import Organizations from './people/Organizations.svelte';
+import MemberReach from './people/MemberReach.svelte';
 import OwnKeys from './account/OwnKeys.svelte';
 import People from './people/People.svelte';
 import Policies from './policies/Policies.svelte';
 import Quotas from './people/Quotas.svelte';
 import Roles from './people/Roles.svelte';
 import Teams from './people/Teams.svelte';
+import WhoReaches from './computer/WhoReaches.svelte';
 
 // What each page reads, and what it says where there is nothing; '': it shows nothing then.
 const pages: Record<
@@ -41,6 +43,10 @@ const pages: Record<
     ...{ page: InventoryView as unknown as typeof Audit, reads: '/computers/c1/inventory', none: '' },
     props: { computer: create(ComputerSchema, { id: 'c1' }) as never },
   },
+  'computer/WhoReaches': {
+    ...{ page: WhoReaches as unknown as typeof Audit, reads: '/computers/c1/access', none: 'Nobody' },
+    props: { computer: create(ComputerSchema, { id: 'c1' }), onclose: () => undefined } as never,
+  },
   'journal/Journal': { page: Journal, reads: '/sessions', none: 'No sessions yet' },
   'people/Approvals': { page: Approvals, reads: '/approvals', none: 'Nobody is asking' },
   'people/Grants': { page: Grants, reads: '/grants', none: 'No grants yet' },
@@ -48,6 +54,10 @@ const pages: Record<
   'people/Keys': { page: Keys, reads: '/api-keys', none: 'No keys yet' },
   'account/EmailAddresses': { page: EmailAddresses, reads: '/me/email-addresses', none: '' },
   'account/OwnKeys': { page: OwnKeys, reads: '/me/api-keys', none: '' },
+  'people/MemberReach': {
+    ...{ page: MemberReach as unknown as typeof Audit, reads: '/grants', none: '' },
+    props: { member: { id: 'p1', role: 'viewer', teams: [] } } as never,
+  },
   'people/Organizations': { page: Organizations, reads: '/organizations', none: '' },
   'people/People': { page: People, reads: '/people', none: 'Nobody is here yet' },
   'people/Quotas': { page: Quotas, reads: '/organization/quotas', none: '' },

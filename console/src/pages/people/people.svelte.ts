@@ -12,6 +12,7 @@ export type Computer = Schema<'Computer'>;
 export type APIKey = Schema<'APIKey'>;
 export type NewAPIKey = Schema<'NewAPIKey'>;
 export type Approval = Schema<'Approval'>;
+export type Reach = Schema<'Reach'>;
 export type Hours = Schema<'Hours'>;
 export type NewGrant = Schema<'NewGrantInBody'>;
 
@@ -103,6 +104,26 @@ class People {
 
   member(id: string): Promise<MemberDetails> {
     return take(api.GET('/api/v1/people/{id}', { params: { path: { id } } }));
+  }
+
+  /** A page of what each member may on a computer, by their names; next: where the one after it begins. */
+  reaches(computer: string, cursor = ''): Promise<{ items: Reach[]; next: string }> {
+    const query = { limit: 50, ...(cursor && { cursor }) };
+    return take(api.GET('/api/v1/computers/{id}/access', { params: { path: { id: computer }, query } }));
+  }
+
+  /** What a member may on a computer, or on the whole organization. */
+  reach(person: string, computer = ''): Promise<Reach> {
+    const query = computer ? { computer } : {};
+    return take(api.GET('/api/v1/people/{id}/access', { params: { path: { id: person }, query } }));
+  }
+
+  /** The grants that count for a member: their own, and those of their teams. */
+  async grantsOf(person: string, teams: readonly { id: string }[]): Promise<Grant[]> {
+    const read = (of: { person: string } | { team: string }) =>
+      whole((query) => take(api.GET('/api/v1/grants', { params: { query: { ...query, ...of } } })));
+    const all = await Promise.all([read({ person }), ...teams.map(({ id }) => read({ team: id }))]);
+    return all.flat();
   }
 
   async update(id: string, body: { role?: string; state?: 'active' | 'inactive' }): Promise<void> {
