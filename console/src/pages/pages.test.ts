@@ -14,6 +14,8 @@ import SignIn from './sign-in/SignIn.svelte';
 import { signUp } from './sign-in/signup.svelte';
 import { computers } from '../state/computers.svelte';
 import type { Session } from './viewer/session.svelte';
+import Computer from './computer/Computer.svelte';
+import EmptyFleet from './computers/EmptyFleet.svelte';
 import ComputerCard from './computers/ComputerCard.svelte';
 import Statistics from './viewer/Statistics.svelte';
 import RelayHealth from './shell/RelayHealth.svelte';
@@ -139,6 +141,7 @@ describe('a card', () => {
     name: hostile,
     status: Computer_Status.IN_SESSION,
     operators: ['Ada'],
+    permissions: ['see', 'connect', 'computers.manage'],
     previewAt: 5n,
     summary: { os: 'linux', osName: hostile },
   });
@@ -196,6 +199,38 @@ describe('a card', () => {
     await fireEvent.keyDown(document.activeElement ?? document.body, { key: 'Escape' });
     expect(document.activeElement).toBe(button);
     expect(screen.queryAllByRole('menuitem', { hidden: true })).toHaveLength(0);
+  });
+
+  // Rule: what a grant gives on one computer is offered on it, and what nothing gives there is not.
+  it('offers what who looks may do on it', async () => {
+    const offered = async (permissions: string[]) => {
+      computers.byId.set('c1', create(ComputerSchema, { ...computer, permissions }));
+      const menu = render(ComputerCard, { computer: computers.byId.get('c1') ?? computer });
+      await fireEvent.click(screen.getByTestId('computer-menu'));
+      const items = screen.getAllByRole('menuitem', { hidden: true }).length;
+      menu.unmount();
+      vi.stubGlobal('fetch', async () => problem(404, 'not_found'));
+      const page = render(Computer, { id: 'c1' });
+      const buttons = ['rename', 'change-group', 'who-reaches', 'remove'];
+      const shown = buttons.filter((name) => screen.queryByTestId(name));
+      page.unmount();
+      return { items, shown };
+    };
+    expect(await offered(['see', 'connect'])).toEqual({ items: 3, shown: [] });
+    expect(await offered(['see', 'groups.manage', 'people.manage'])).toEqual({
+      ...{ items: 3, shown: ['change-group', 'who-reaches'] },
+    });
+    expect(await offered(['see', 'computers.manage'])).toEqual({ items: 5, shown: ['rename', 'remove'] });
+    computers.byId.clear();
+  });
+
+  // Rule: who may not add computers is not offered to.
+  it('may be added by who may add one', () => {
+    for (const onadd of [undefined, () => undefined]) {
+      const page = render(EmptyFleet, { onadd });
+      expect(screen.queryByRole('button') !== null).toBe(onadd !== undefined);
+      page.unmount();
+    }
   });
 
   it('is removed only after a confirmation, and stays when that fails', async () => {

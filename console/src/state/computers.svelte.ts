@@ -75,6 +75,9 @@ export class Computers {
   }
 }
 
+/** Whether to offer what needs that permission on the computer; the relay decides. */
+export const may = (c: Computer, permission: string) => c.permissions.includes(permission);
+
 export const isOnline = (c: Computer) =>
   c.status === Computer_Status.ONLINE || c.status === Computer_Status.IN_SESSION;
 

@@ -46,7 +46,7 @@ var golden = map[string]proto.Message{
 	"computers.ToConsole": &ToConsole{Body: &ToConsole_Computers{Computers: &ComputersSnapshot{Computers: []*Computer{{
 		Id: "c-1", Name: "Front desk", Status: Computer_STATUS_IN_SESSION, Address: "192.0.2.7", AgentVersion: "0.1.0",
 		LastSeen: 1795305600000, AddedAt: 1795300000000, PreviewAt: 1795305599000, Display: Status_DISPLAY_READY,
-		Operators: []string{"Ada"}, MayControl: true, Summary: &Summary{HostName: "front", Os: "windows"}}}}}},
+		Operators: []string{"Ada"}, Permissions: []string{"see", "groups.manage"}, Summary: &Summary{HostName: "front", Os: "windows"}}}}}},
 	"journal.ToConsole": &ToConsole{Body: &ToConsole_JournalEntry{JournalEntry: &JournalEntry{
 		SessionId: "s-1", ComputerId: "c-1", ComputerName: "Front desk", OperatorName: "Ada", Mode: Mode_MODE_VIEW,
 		StartedAt: 1795305600000, EndedAt: 1795305660000, EndReason: EndReason_END_REASON_ENDED,

@@ -1589,12 +1589,12 @@ type Computer struct {
 	AddedAt       int64                  `protobuf:"varint,8,opt,name=added_at,json=addedAt,proto3" json:"added_at,omitempty"`
 	PreviewAt     int64                  `protobuf:"varint,9,opt,name=preview_at,json=previewAt,proto3" json:"preview_at,omitempty"` // 0: none; the picture is at /api/v1/computers/{id}/preview
 	Display       Status_Display         `protobuf:"varint,10,opt,name=display,proto3,enum=oriel.v1.Status_Display" json:"display,omitempty"`
-	Operators     []string               `protobuf:"bytes,11,rep,name=operators,proto3" json:"operators,omitempty"`                      // names of those in session
-	MayControl    bool                   `protobuf:"varint,12,opt,name=may_control,json=mayControl,proto3" json:"may_control,omitempty"` // of the person who watches
+	Operators     []string               `protobuf:"bytes,11,rep,name=operators,proto3" json:"operators,omitempty"` // names of those in session
 	DisplayDetail string                 `protobuf:"bytes,13,opt,name=display_detail,json=displayDetail,proto3" json:"display_detail,omitempty"`
 	Twins         *Twins                 `protobuf:"bytes,20,opt,name=twins,proto3" json:"twins,omitempty"`                                                // none: one machine uses this identity, as far as is known
 	SameMachineAs string                 `protobuf:"bytes,21,opt,name=same_machine_as,json=sameMachineAs,proto3" json:"same_machine_as,omitempty"`         // an older computer that is this machine, too
 	Capabilities  []Capability           `protobuf:"varint,22,rep,packed,name=capabilities,proto3,enum=oriel.v1.Capability" json:"capabilities,omitempty"` // of its agent
+	Permissions   []string               `protobuf:"bytes,23,rep,name=permissions,proto3" json:"permissions,omitempty"`                                    // since 2026-11-30: of who asks, on it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1706,13 +1706,6 @@ func (x *Computer) GetOperators() []string {
 	return nil
 }
 
-func (x *Computer) GetMayControl() bool {
-	if x != nil {
-		return x.MayControl
-	}
-	return false
-}
-
 func (x *Computer) GetDisplayDetail() string {
 	if x != nil {
 		return x.DisplayDetail
@@ -1737,6 +1730,13 @@ func (x *Computer) GetSameMachineAs() string {
 func (x *Computer) GetCapabilities() []Capability {
 	if x != nil {
 		return x.Capabilities
+	}
+	return nil
+}
+
+func (x *Computer) GetPermissions() []string {
+	if x != nil {
+		return x.Permissions
 	}
 	return nil
 }
@@ -2303,7 +2303,7 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"\x04code\x18\x03 \x01(\x0e2\x0e.oriel.v1.CodeR\x04code\x12\x1d\n" +
 	"\x06detail\x18\x04 \x01(\tB\x05\xe0\xe0\x18\x80\bR\x06detail\x12\x19\n" +
 	"\breply_to\x18\x05 \x01(\rR\areplyTo\"\v\n" +
-	"\tSignedOut\"\x8b\x06\n" +
+	"\tSignedOut\"\x9c\x06\n" +
 	"\bComputer\x12\x14\n" +
 	"\x02id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\x02id\x12\x19\n" +
 	"\x04name\x18\x02 \x01(\tB\x05\xe0\xe0\x18\x80\x02R\x04name\x121\n" +
@@ -2317,20 +2317,19 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"preview_at\x18\t \x01(\x03R\tpreviewAt\x122\n" +
 	"\adisplay\x18\n" +
 	" \x01(\x0e2\x18.oriel.v1.Status.DisplayR\adisplay\x12'\n" +
-	"\toperators\x18\v \x03(\tB\t\xe0\xe0\x18\x80\x02\xe8\xe0\x18 R\toperators\x12\x1f\n" +
-	"\vmay_control\x18\f \x01(\bR\n" +
-	"mayControl\x12,\n" +
+	"\toperators\x18\v \x03(\tB\t\xe0\xe0\x18\x80\x02\xe8\xe0\x18 R\toperators\x12,\n" +
 	"\x0edisplay_detail\x18\r \x01(\tB\x05\xe0\xe0\x18\x80\bR\rdisplayDetail\x12%\n" +
 	"\x05twins\x18\x14 \x01(\v2\x0f.oriel.v1.TwinsR\x05twins\x12,\n" +
 	"\x0fsame_machine_as\x18\x15 \x01(\tB\x04\xe0\xe0\x18@R\rsameMachineAs\x12?\n" +
-	"\fcapabilities\x18\x16 \x03(\x0e2\x14.oriel.v1.CapabilityB\x05\xe8\xe0\x18\x80\x01R\fcapabilities\"\x89\x01\n" +
+	"\fcapabilities\x18\x16 \x03(\x0e2\x14.oriel.v1.CapabilityB\x05\xe8\xe0\x18\x80\x01R\fcapabilities\x12*\n" +
+	"\vpermissions\x18\x17 \x03(\tB\b\xe0\xe0\x18 \xe8\xe0\x18@R\vpermissions\"\x89\x01\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTATUS_ONLINE\x10\x01\x12\x15\n" +
 	"\x11STATUS_IN_SESSION\x10\x02\x12\x12\n" +
 	"\x0eSTATUS_OFFLINE\x10\x03\x12\x15\n" +
 	"\x11STATUS_NEVER_SEEN\x10\x04\x12\x12\n" +
-	"\x0eSTATUS_BLOCKED\x10\x05\"\xdc\x01\n" +
+	"\x0eSTATUS_BLOCKED\x10\x05J\x04\b\f\x10\r\"\xdc\x01\n" +
 	"\x05Twins\x12\x17\n" +
 	"\aseen_at\x18\x01 \x01(\x03R\x06seenAt\x129\n" +
 	"\bmachines\x18\x02 \x03(\v2\x17.oriel.v1.Twins.MachineB\x04\xe8\xe0\x18\x02R\bmachines\x1a\x7f\n" +

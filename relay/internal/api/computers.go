@@ -63,7 +63,7 @@ var computerShape = &shape{
 		"address":         "As the relay sees it.",
 		"display_detail":  "Why there is no display.",
 		"operators":       "Names of those in session.",
-		"may_control":     "The person who asks may type on it.",
+		"permissions":     "What the person who asks may on it, in the words of roles.",
 		"preview_at":      "When the preview was taken; absent: there is none.",
 		"twins":           "Two machines that use this identity; nobody gets a session.",
 		"same_machine_as": "An older computer that is this machine, too.",
@@ -184,13 +184,12 @@ func picture(op *huma.Operation) {
 
 // computer is one as the caller sees it.
 func (a *API) computer(ctx context.Context, id string) (Computer, error) {
-	c, err := a.o.Fleet.Get(ctx, own(ctx, id))
+	may, err := a.o.Access.Offers(ctx, callerOf(ctx).who)
 	if err != nil {
 		return Computer{}, err
 	}
-	c = proto.CloneOf(c) // others may have it, too
-	c.MayControl = a.may(ctx, rights.Control, access.Computer(id))
-	return computerOf(c), nil
+	c, err := a.o.Fleet.GetFor(ctx, own(ctx, id), may.On)
+	return computerOf(c), err
 }
 
 func (a *API) listComputers(ctx context.Context, in *computersIn) (*listOut[Computer], error) {
@@ -199,11 +198,11 @@ func (a *API) listComputers(ctx context.Context, in *computersIn) (*listOut[Comp
 	if err != nil {
 		return nil, err
 	}
-	control, err := a.o.Access.Visible(ctx, who, rights.Control)
+	may, err := a.o.Access.Offers(ctx, who)
 	if err != nil {
 		return nil, err
 	}
-	all, err := a.o.Fleet.List(ctx, who.Organization, see, control)
+	all, err := a.o.Fleet.List(ctx, who.Organization, see, may.On)
 	if err != nil {
 		return nil, err
 	}

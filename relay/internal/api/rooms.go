@@ -15,9 +15,10 @@ import (
 
 // Fleet is what the API asks of the room of computers.
 type Fleet interface {
-	// List is all that see includes; those that control does may be typed on.
-	List(ctx context.Context, o store.OrganizationID, see, control access.Visibility) ([]*orielv1.Computer, error)
+	// List is all that see includes; may says what else the caller may on each.
+	List(ctx context.Context, o store.OrganizationID, see access.Visibility, may fleet.Offered) ([]*orielv1.Computer, error)
 	Get(ctx context.Context, computer store.Ref) (*orielv1.Computer, error)
+	GetFor(ctx context.Context, computer store.Ref, may fleet.Offered) (*orielv1.Computer, error)
 	Rename(ctx context.Context, by audit.Actor, computer store.Ref, name string) error
 	Remove(ctx context.Context, by audit.Actor, computer store.Ref) error
 	// Waiting are computers that the database has lost.

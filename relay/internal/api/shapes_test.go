@@ -50,7 +50,11 @@ func BenchmarkShapes(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	fleet, err := n.Fleet.List(b.Context(), store.FirstOrganization, see, see)
+	may, err := n.Access.Offers(b.Context(), who)
+	if err != nil {
+		b.Fatal(err)
+	}
+	fleet, err := n.Fleet.List(b.Context(), store.FirstOrganization, see, may.On)
 	if err != nil || len(fleet) != 1000 {
 		b.Fatal(len(fleet), err)
 	}

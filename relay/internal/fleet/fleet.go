@@ -121,14 +121,22 @@ func (f *Fleet) now() int64 { return f.o.Now().UnixMilli() }
 // of are the computers of the organization of one of them.
 func (f *Fleet) of(c store.Ref) store.Computers { return f.o.Store.Computers(c.Organization) }
 
+// Offered is in words what somebody may on a computer, which is in a group of that path.
+type Offered func(computer, groupPath string) []string
+
 // List is all computers of an organization that see includes, oldest first.
-func (f *Fleet) List(ctx context.Context, o store.OrganizationID, see, control store.Visibility) ([]*orielv1.Computer, error) {
-	return f.Lookup(ctx, o, see, control)
+func (f *Fleet) List(ctx context.Context, o store.OrganizationID, see store.Visibility, may Offered) ([]*orielv1.Computer, error) {
+	return f.Lookup(ctx, o, see, may)
 }
 
-// Get is one computer. Errors: store.ErrNotFound.
+// Get is one computer, as nobody in particular sees it. Errors: store.ErrNotFound.
 func (f *Fleet) Get(ctx context.Context, c store.Ref) (*orielv1.Computer, error) {
-	all, err := f.Lookup(ctx, c.Organization, store.Everything, store.Visibility{}, c.ID)
+	return f.GetFor(ctx, c, nil)
+}
+
+// GetFor is Get for somebody.
+func (f *Fleet) GetFor(ctx context.Context, c store.Ref, may Offered) (*orielv1.Computer, error) {
+	all, err := f.Lookup(ctx, c.Organization, store.Everything, may, c.ID)
 	if err == nil && len(all) == 0 {
 		err = store.ErrNotFound
 	}
@@ -139,8 +147,8 @@ func (f *Fleet) Get(ctx context.Context, c store.Ref) (*orielv1.Computer, error)
 }
 
 // Lookup is those of an organization's visible computers with the given ids that exist, or all
-// of them without any. Those that control includes may be typed on.
-func (f *Fleet) Lookup(ctx context.Context, o store.OrganizationID, see, control store.Visibility, ids ...string) ([]*orielv1.Computer, error) {
+// of them without any. Without may nothing is said of what somebody may there.
+func (f *Fleet) Lookup(ctx context.Context, o store.OrganizationID, see store.Visibility, may Offered, ids ...string) ([]*orielv1.Computer, error) {
 	rows, err := f.o.Store.Computers(o).List(ctx, see, ids...)
 	if err != nil {
 		return nil, fmt.Errorf("look up computers: %w", err)
@@ -161,7 +169,9 @@ func (f *Fleet) Lookup(ctx context.Context, o store.OrganizationID, see, control
 	for i, row := range rows {
 		row.Online = f.online(row)
 		all[i] = shown(row, operators[row.ID], now)
-		all[i].MayControl = control.Includes(row.ID, row.GroupPath)
+		if may != nil {
+			all[i].Permissions = may(row.ID, row.GroupPath)
+		}
 		if t, yes := twins[row.ID]; yes {
 			all[i].Twins = shownTwins(t)
 		}

@@ -182,15 +182,15 @@ func (r reader) name(gone int) string {
 func (h *Hub) listed(ids ...string) func(context.Context, audience) ([]*orielv1.Computer, error) {
 	type key struct {
 		organization store.OrganizationID
-		see, control string
+		see, may     string
 	}
 	known := map[key][]*orielv1.Computer{}
 	return func(ctx context.Context, a audience) ([]*orielv1.Computer, error) {
-		k := key{a.organization, a.see.Key(), a.control.Key()}
+		k := key{a.organization, a.see.Key(), a.may.Key()}
 		if all, ok := known[k]; ok || a.see.None() {
 			return all, nil
 		}
-		all, err := h.o.Fleet.Lookup(ctx, a.organization, a.see, a.control, ids...)
+		all, err := h.o.Fleet.Lookup(ctx, a.organization, a.see, a.may.On, ids...)
 		if err != nil {
 			return nil, err
 		}

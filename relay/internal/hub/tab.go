@@ -35,7 +35,7 @@ type tab struct {
 	mu      sync.Mutex
 	watch   watched           // protected by mu; what it asked for
 	see     access.Visibility // protected by mu; computers that it may watch
-	control access.Visibility // protected by mu; and type on
+	may     access.Offers     // protected by mu; and what it may do on each
 	read    access.Visibility // protected by mu; and watch the sessions of
 	operate bool              // protected by mu; may know what the relay lacks
 }
@@ -226,16 +226,17 @@ func (t *tab) permissions(ctx context.Context) error {
 		}
 		return err == nil
 	}
-	see, control, read, operate := visible(rights.See), visible(rights.Control), visible(rights.Journal), may(rights.RelayOperate)
-	if failed != nil {
+	see, read, operate := visible(rights.See), visible(rights.Journal), may(rights.RelayOperate)
+	offers, err := t.h.o.Access.Offers(ctx, t.who)
+	if failed = errors.Join(failed, err); failed != nil {
 		return failed
 	}
 	t.mu.Lock()
-	if (t.watch.computers || t.watch.journal) && (t.see.Key() != see.Key() || t.control.Key() != control.Key() || t.read.Key() != read.Key()) {
+	if (t.watch.computers || t.watch.journal) && (t.see.Key() != see.Key() || t.may.Key() != offers.Key() || t.read.Key() != read.Key()) {
 		t.h.feed.snapshot(t)
 	}
 	retell := t.operate != operate
-	t.see, t.control, t.read, t.operate = see, control, read, operate
+	t.see, t.may, t.read, t.operate = see, offers, read, operate
 	t.mu.Unlock()
 	if retell {
 		t.h.retellHealth(t)
@@ -247,20 +248,21 @@ func (t *tab) permissions(ctx context.Context) error {
 func (t *tab) seesGroups() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.see.Groups)+len(t.control.Groups) > 0
+	return len(t.see.Groups) > 0 || t.may.OnGroups()
 }
 
 // audience is what a tab asked for and may see; those with the same are told the same.
 type audience struct {
 	organization       store.OrganizationID
 	computers, journal bool
-	see, control, read access.Visibility
+	see, read          access.Visibility
+	may                access.Offers
 }
 
 func (t *tab) audience() audience {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return audience{t.who.Organization, t.watch.computers, t.watch.journal, t.see, t.control, t.read}
+	return audience{t.who.Organization, t.watch.computers, t.watch.journal, t.see, t.read, t.may}
 }
 
 func (t *tab) tellHealth(health *orielv1.RelayHealth) {

@@ -3,6 +3,7 @@ package hub_test
 import (
 	"context"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -39,7 +40,7 @@ func TestSnapshotThenDeltas(t *testing.T) {
 		}
 		tab.Watch(true, true)
 		all := tab.Take("computers", computers).GetComputers().GetComputers()
-		if len(all) != 1 || all[0].GetName() != "first" || !all[0].GetMayControl() {
+		if len(all) != 1 || all[0].GetName() != "first" || !slices.Contains(all[0].GetPermissions(), "control") {
 			t.Fatal(all)
 		}
 		if e := tab.Take("journal", entries).GetJournal().GetEntries(); len(e) != 0 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -66,7 +67,7 @@ func computers(t *testing.T, r *relay, p *person, agent *relaytest.Agent, id str
 	}
 	p.do("GET", "/api/v1/computers", nil, &list, 200)
 	if len(list.Computers) != 1 || list.Computers[0]["id"] != id || list.Computers[0]["status"] != "online" ||
-		list.Computers[0]["name"] != "workshop" || list.Computers[0]["address"] != "127.0.0.1" || list.Computers[0]["may_control"] != true ||
+		list.Computers[0]["name"] != "workshop" || list.Computers[0]["address"] != "127.0.0.1" || !slices.Contains(list.Computers[0]["permissions"].([]any), any("control")) ||
 		list.Computers[0]["display"] != "ready" {
 		t.Fatalf("list %v", list.Computers)
 	}

@@ -83,6 +83,9 @@ const Everything = About<<1 - 1
 const onComputers = See | Connect | Control | FilesRead | FilesWrite | ClipboardRead | ClipboardWrite |
 	Terminal | Power | Sound | Recording | Forward | Tools | ComputersManage
 
+// OnComputer are all permissions that are asked on one computer.
+const OnComputer = onComputers | GroupsManage | PeopleManage | Journal | SessionsEnd | Policies
+
 // words of permissions, in the order of their bits.
 var words = [...]string{"see", "connect", "control", "files.read", "files.write", "clipboard.read", "clipboard.write",
 	"terminal", "power", "sound", "recording", "forward", "tools", "invitations", "computers.manage", "enroll",
@@ -119,14 +122,14 @@ func (p Permission) String() string { return strings.Join(p.Words(), " ") }
 // Words of the permissions, in one order.
 func (p Permission) Words() []string {
 	all := make([]string, 0, bits.OnesCount64(uint64(p)))
-	for one := range p.each() {
+	for one := range p.Each() {
 		all = append(all, words[bits.TrailingZeros64(uint64(one))])
 	}
 	return all
 }
 
-// each permission of p that there is, by itself.
-func (p Permission) each() func(yield func(Permission) bool) {
+// Each permission of p that there is, by itself.
+func (p Permission) Each() func(yield func(Permission) bool) {
 	return func(yield func(Permission) bool) {
 		for left := p & Everything; left != 0; left &= left - 1 {
 			if !yield(left & -left) {

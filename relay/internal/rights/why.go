@@ -53,7 +53,7 @@ func (a *Authority) Explain(what Permission, on Place, now time.Time) Why {
 			w.By = append(w.By, Source{g, gives})
 		}
 	}
-	for one := range w.Lacking.each() {
+	for one := range w.Lacking.Each() {
 		m := a.missing(one, &on, now)
 		if last := len(w.Missing) - 1; last >= 0 && w.Missing[last].Reason == m.Reason && w.Missing[last].Grant == m.Grant {
 			w.Missing[last].What |= one

@@ -1821,8 +1821,6 @@ export interface components {
             id: string;
             /** Format: date-time */
             last_seen?: string;
-            /** @description The person who asks may type on it. */
-            may_control: boolean;
             /** @description The display name, else the host's. */
             name: string;
             /** @description Names of those in session. */
@@ -1830,6 +1828,8 @@ export interface components {
             /** @description linux, windows, darwin */
             os: string;
             os_name: string;
+            /** @description What the person who asks may on it, in the words of roles. */
+            permissions: string[];
             /**
              * Format: date-time
              * @description When the preview was taken; absent: there is none.
@@ -3813,13 +3813,15 @@ export interface operations {
                      *           "host_name": "reception-pc",
                      *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *           "last_seen": "2026-11-30T09:00:00Z",
-                     *           "may_control": false,
                      *           "name": "Reception",
                      *           "operators": [
                      *             "Ada"
                      *           ],
                      *           "os": "linux",
                      *           "os_name": "Debian GNU/Linux 13",
+                     *           "permissions": [
+                     *             "permissions"
+                     *           ],
                      *           "preview_at": "2026-11-30T09:00:00Z",
                      *           "same_machine_as": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *           "status": "online",
@@ -3889,13 +3891,15 @@ export interface operations {
                      *       "host_name": "reception-pc",
                      *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *       "last_seen": "2026-11-30T09:00:00Z",
-                     *       "may_control": false,
                      *       "name": "Reception",
                      *       "operators": [
                      *         "Ada"
                      *       ],
                      *       "os": "linux",
                      *       "os_name": "Debian GNU/Linux 13",
+                     *       "permissions": [
+                     *         "permissions"
+                     *       ],
                      *       "preview_at": "2026-11-30T09:00:00Z",
                      *       "same_machine_as": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *       "status": "online",
@@ -4007,13 +4011,15 @@ export interface operations {
                      *       "host_name": "reception-pc",
                      *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *       "last_seen": "2026-11-30T09:00:00Z",
-                     *       "may_control": false,
                      *       "name": "Reception",
                      *       "operators": [
                      *         "Ada"
                      *       ],
                      *       "os": "linux",
                      *       "os_name": "Debian GNU/Linux 13",
+                     *       "permissions": [
+                     *         "permissions"
+                     *       ],
                      *       "preview_at": "2026-11-30T09:00:00Z",
                      *       "same_machine_as": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *       "status": "online",
@@ -4683,13 +4689,15 @@ export interface operations {
                      *       "host_name": "reception-pc",
                      *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *       "last_seen": "2026-11-30T09:00:00Z",
-                     *       "may_control": false,
                      *       "name": "Reception",
                      *       "operators": [
                      *         "Ada"
                      *       ],
                      *       "os": "linux",
                      *       "os_name": "Debian GNU/Linux 13",
+                     *       "permissions": [
+                     *         "permissions"
+                     *       ],
                      *       "preview_at": "2026-11-30T09:00:00Z",
                      *       "same_machine_as": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *       "status": "online",
@@ -9090,13 +9098,15 @@ export interface operations {
                      *       "host_name": "reception-pc",
                      *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *       "last_seen": "2026-11-30T09:00:00Z",
-                     *       "may_control": false,
                      *       "name": "Reception",
                      *       "operators": [
                      *         "Ada"
                      *       ],
                      *       "os": "linux",
                      *       "os_name": "Debian GNU/Linux 13",
+                     *       "permissions": [
+                     *         "permissions"
+                     *       ],
                      *       "preview_at": "2026-11-30T09:00:00Z",
                      *       "same_machine_as": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *       "status": "online",
