@@ -97,6 +97,7 @@ export function reasonWords(reason: EndReason, code = Code.UNSPECIFIED): string 
     case EndReason.OPERATOR:
       return m.reason_operator();
     case EndReason.ENDED:
+      if (code === Code.NOT_FOUND) return m.reason_gone();
       return code === Code.FORBIDDEN ? m.reason_access() : m.reason_ended();
     case EndReason.CUSTOMER:
       return m.reason_customer();
@@ -129,6 +130,7 @@ export function endWords(reason: EndReason, code: Code): string {
     case EndReason.OPERATOR:
       return m.end_operator();
     case EndReason.ENDED:
+      if (code === Code.NOT_FOUND) return m.end_gone();
       return code === Code.FORBIDDEN ? m.end_access() : m.end_ended();
     case EndReason.CUSTOMER:
       return m.end_customer();

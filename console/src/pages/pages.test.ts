@@ -14,6 +14,7 @@ import SignIn from './sign-in/SignIn.svelte';
 import { signUp } from './sign-in/signup.svelte';
 import { computers } from '../state/computers.svelte';
 import type { Session } from './viewer/session.svelte';
+import { account } from '../state/account.svelte';
 import Computer from './computer/Computer.svelte';
 import EmptyFleet from './computers/EmptyFleet.svelte';
 import ComputerCard from './computers/ComputerCard.svelte';
@@ -71,6 +72,18 @@ describe('signing in', () => {
       expect(screen.queryByTestId('sign-up')?.getAttribute('href')).toBe(open ? '/sign-up' : undefined);
       page.unmount();
     }
+  });
+
+  // Rule: who is signed out while they are at work is told so, and one who just comes is not.
+  it('says why the page is here in the midst of work', () => {
+    vi.stubGlobal('fetch', async () => Response.json({ open: false, minutes: 60 }));
+    for (const ended of [false, true]) {
+      account.ended = ended;
+      const page = render(SignIn);
+      expect(screen.queryByTestId('signed-out') !== null).toBe(ended);
+      page.unmount();
+    }
+    account.ended = false;
   });
 
   it('says that the relay cannot be reached', async () => {
@@ -267,6 +280,13 @@ describe('words', () => {
     const { ENDED } = EndReason;
     expect(endWords(ENDED, Code.FORBIDDEN)).not.toBe(endWords(ENDED, Code.UNSPECIFIED));
     expect(reasonWords(ENDED, Code.FORBIDDEN)).not.toBe(reasonWords(ENDED));
+  });
+
+  // Rule: nor is who was in session with a computer that was blocked.
+  it('tell who ended a session from a computer that was blocked', () => {
+    const { ENDED } = EndReason;
+    expect(endWords(ENDED, Code.NOT_FOUND)).toContain('blocked');
+    expect(reasonWords(ENDED, Code.NOT_FOUND)).toContain('blocked');
   });
 
   // Rule: each code that the relay's description lists has its words here, and no other.

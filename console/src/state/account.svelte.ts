@@ -11,6 +11,8 @@ import type { Failing } from '../core/wire/oriel/v1/live_pb';
 class Account {
   person = $state<Person>();
   status = $state<'unknown' | 'out' | 'in'>('unknown');
+  /** They were signed in on this page, and are not any more though they did not ask for that. */
+  ended = $state(false);
   connection = $state<LiveState>('connecting');
   live = $state.raw<Live>();
   /** What the relay lacks, told to who operates it. */
@@ -111,6 +113,7 @@ class Account {
 
   #enter(person: Person): void {
     this.person = person;
+    this.ended = false;
     this.status = 'in';
   }
 
@@ -122,7 +125,10 @@ class Account {
     live.on('state', (state) => {
       this.connection = state;
       if (state !== 'open') this.lacks = []; // another node may answer
-      if (state === 'signed-out') this.#leave();
+      if (state === 'signed-out') {
+        this.ended = this.status === 'in';
+        this.#leave();
+      }
     });
   }
 

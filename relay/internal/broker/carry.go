@@ -213,9 +213,9 @@ func (b *Broker) End(ctx context.Context, who access.Identity, session string) e
 	return b.endBy(ctx, who.Actor(), who.Of(session), orielv1.EndReason_END_REASON_ENDED, 0, "ended by "+who.Name)
 }
 
-// EndComputer ends all sessions of a computer that is dropped; detail says why.
+// EndComputer ends all sessions of a computer that is dropped; code and detail say why.
 // toAgent, if not nil, is its connection, which is about to be closed.
-func (b *Broker) EndComputer(ctx context.Context, computer store.Ref, detail string, toAgent func(*orielv1.ToAgent)) error {
+func (b *Broker) EndComputer(ctx context.Context, computer store.Ref, code orielv1.Code, detail string, toAgent func(*orielv1.ToAgent)) error {
 	running, err := b.o.Journal.Running(ctx, computer.Organization, journal.Selection{ComputerID: computer.ID})
 	if toAgent != nil { // what ended a moment ago it may not have heard, and will not any more
 		page, _, perr := b.o.Journal.Page(ctx, computer.Organization, store.Everything, journal.Filter{ComputerID: computer.ID}, "", page.Max)
@@ -227,7 +227,7 @@ func (b *Broker) EndComputer(ctx context.Context, computer store.Ref, detail str
 		}
 	}
 	for _, e := range running {
-		err = errors.Join(err, b.end(ctx, e.Ref(), orielv1.EndReason_END_REASON_ENDED, 0, detail))
+		err = errors.Join(err, b.end(ctx, e.Ref(), orielv1.EndReason_END_REASON_ENDED, code, detail))
 		if toAgent != nil { // after the row, in which its own word does not count
 			toAgent(endMessage(e.GetSessionId(), orielv1.EndReason_END_REASON_ENDED))
 		}

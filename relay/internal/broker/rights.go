@@ -245,6 +245,9 @@ var errTimeUp = errors.New("the session has run for as long as the policy allows
 // gone is why the sessions of a computer end that was removed or blocked.
 const gone = "the computer was removed or blocked"
 
+// CodeGone tells such an end from one on somebody's word, from the journal.
+const CodeGone = orielv1.Code_CODE_NOT_FOUND
+
 // ending is how a session ends and how that is said.
 type ending struct {
 	reason orielv1.EndReason
@@ -265,7 +268,7 @@ func verdict(err error) (end ending, over bool) {
 	case errors.Is(err, access.ErrForbidden):
 		return ending{ended, errLost.Wire(), errLost.Error()}, true
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, fleet.ErrBlocked):
-		return ending{reason: ended, detail: gone}, true
+		return ending{ended, CodeGone, gone}, true
 	}
 	return ending{}, false
 }

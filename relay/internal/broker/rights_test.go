@@ -66,6 +66,11 @@ func TestSessionEndsWithWhatItRestsOn(t *testing.T) {
 				w.closeTab(t)
 				tc.goes(t, w, id)
 				w.row(t, id, "ended", endedBy(tc.reason))
+				// Rule: an end because the computer was blocked is told from one on somebody's word.
+				blocked := tc.name == "computer blocked"
+				w.row(t, id, "with its code", func(e *orielv1.JournalEntry) bool {
+					return (e.GetEndCode() == orielv1.Code_CODE_NOT_FOUND) == blocked
+				})
 				if tc.name != "computer blocked" { // else its connection is closed as well
 					w.agent.EndSession(id)
 				}

@@ -19,6 +19,7 @@ import (
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/protocol/trust"
 	"oriel/protocol/wire"
+	"oriel/relay/internal/broker"
 	"oriel/relay/internal/bus"
 	"oriel/relay/internal/fault"
 	"oriel/relay/internal/fleet"
@@ -483,10 +484,15 @@ func (a *agent) replaced() {
 func (a *agent) drop(d *orielv1.BusAgentDrop) {
 	ctx, cancel := context.WithTimeout(context.Background(), dbWithin)
 	defer cancel()
-	if err := a.h.o.Broker.EndComputer(ctx, a.Ref, d.GetDetail(), a.send); err != nil {
+	final := d.GetCode() != orielv1.Code_CODE_TWO_MACHINES
+	why := broker.CodeGone
+	if !final {
+		why = orielv1.Code_CODE_UNSPECIFIED
+	}
+	if err := a.h.o.Broker.EndComputer(ctx, a.Ref, why, d.GetDetail(), a.send); err != nil {
 		a.h.o.Log.Warn("sessions of a computer that is dropped", "computer", a.ID, "err", err)
 	}
-	_ = a.refused(&orielv1.Refused{Code: d.GetCode(), Detail: d.GetDetail(), Final: d.GetCode() != orielv1.Code_CODE_TWO_MACHINES})
+	_ = a.refused(&orielv1.Refused{Code: d.GetCode(), Detail: d.GetDetail(), Final: final})
 }
 
 // maxAsks that wait for this agent's answer.
