@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { PERMISSIONS, reachWords } from './access';
+import { PERMISSIONS } from '../../i18n/access';
+import { reachWords } from './reach';
 
 const place = { person: { kind: 'person', id: 'p' }, object: { kind: 'computer', id: 'c' } };
 const roles = [{ id: 'r1', name: 'Night operator' }];
@@ -23,8 +24,11 @@ describe('what a member may on a computer', () => {
       roles,
     );
     expect(words).toEqual({
-      may: 'See a computer and its inventory, Watch the screen, Control mouse and keyboard',
-      why: ['Viewer, as a member', 'Night operator, given to the team Night shift on the group Berlin'],
+      may: 'See a computer and its inventory · Watch the screen · Control mouse and keyboard',
+      why: [
+        'Viewer, on the whole organization',
+        'Night operator, given to the team Night shift on the group Berlin',
+      ],
     });
   });
 
