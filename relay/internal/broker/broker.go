@@ -201,7 +201,7 @@ func (b *Broker) Run(ctx context.Context) error {
 			}
 		case computer := <-removed:
 			wg.Go(func() {
-				if err := b.EndComputer(ctx, computer, CodeGone, gone, nil); err != nil {
+				if err := b.EndComputer(ctx, computer, ErrGone.Wire(), ErrGone.Error(), nil); err != nil {
 					b.o.Log.Warn("sessions of a removed computer", "computer", computer.ID, "err", err)
 				}
 			})

@@ -242,11 +242,9 @@ func (b *Broker) endIfCarried(ctx context.Context, e journal.Carried, end ending
 // errTimeUp ends a session that has run for as long as a policy lets one.
 var errTimeUp = errors.New("the session has run for as long as the policy allows")
 
-// gone is why the sessions of a computer end that was removed or blocked.
-const gone = "the computer was removed or blocked"
-
-// CodeGone tells such an end from one on somebody's word, from the journal.
-const CodeGone = orielv1.Code_CODE_NOT_FOUND
+// ErrGone ends the sessions of a computer that was removed or blocked. Its code tells such
+// an end from one on somebody's word, from the journal.
+var ErrGone = store.ErrNotFound.Saying("the computer was removed or blocked")
 
 // ending is how a session ends and how that is said.
 type ending struct {
@@ -268,7 +266,7 @@ func verdict(err error) (end ending, over bool) {
 	case errors.Is(err, access.ErrForbidden):
 		return ending{ended, errLost.Wire(), errLost.Error()}, true
 	case errors.Is(err, store.ErrNotFound), errors.Is(err, fleet.ErrBlocked):
-		return ending{ended, CodeGone, gone}, true
+		return ending{ended, ErrGone.Wire(), ErrGone.Error()}, true
 	}
 	return ending{}, false
 }

@@ -485,7 +485,7 @@ func (a *agent) drop(d *orielv1.BusAgentDrop) {
 	ctx, cancel := context.WithTimeout(context.Background(), dbWithin)
 	defer cancel()
 	final := d.GetCode() != orielv1.Code_CODE_TWO_MACHINES
-	why := broker.CodeGone
+	why := broker.ErrGone.Wire()
 	if !final {
 		why = orielv1.Code_CODE_UNSPECIFIED
 	}
