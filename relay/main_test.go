@@ -16,6 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"oriel/relay/internal/relaytest"
 	"oriel/relay/internal/store/storetest"
 )
 
@@ -90,6 +91,13 @@ func get(t *testing.T, url string) (status int, body string) {
 	return res.StatusCode, string(b)
 }
 
+// saidLink is what linkForm finds, once the relay that starts has said it.
+func saidLink(t *testing.T, out *words) []string {
+	t.Helper()
+	relaytest.Until(t, "the owner's link", func() bool { return linkForm.MatchString(out.String()) })
+	return linkForm.FindStringSubmatch(out.String())
+}
+
 var linkForm = regexp.MustCompile(`http://127\.0\.0\.1:\d+/owner#([A-Za-z0-9_-]{43})\n`)
 
 func TestServe(t *testing.T) {
@@ -100,10 +108,7 @@ func TestServe(t *testing.T) {
 			t.Errorf("%s: %d %q", path, status, body)
 		}
 	}
-	link := linkForm.FindStringSubmatch(out.String())
-	if link == nil {
-		t.Fatalf("no owner's link in %q", out)
-	}
+	link := saidLink(t, out)
 	file := filepath.Join(t.TempDir(), "oriel.backup")
 	if code, _, said := command(t, "backup", file, "--data", data); code != 0 {
 		t.Errorf("backup: %d %q", code, said)

@@ -138,7 +138,7 @@ func TestNetworksAreAllowedOnTheCommandLine(t *testing.T) {
 	url, out, _, stop := serving(t, d.data, "--trusted-proxies", "127.0.0.1/32")
 	v := &visitor{T: t, url: url}
 	const office, elsewhere, login = "192.0.2.9", "198.51.100.9", `{"login":"ada@example.com","password":"correct horse"}`
-	if status, said := v.asks(office, "POST", "/api/v1/owner", `{"token":"`+linkForm.FindStringSubmatch(out.String())[1]+`","name":"Ada","email":"ada@example.com","password":"correct horse"}`); status != 200 {
+	if status, said := v.asks(office, "POST", "/api/v1/owner", `{"token":"`+saidLink(t, out)[1]+`","name":"Ada","email":"ada@example.com","password":"correct horse"}`); status != 200 {
 		t.Fatal(status, said)
 	}
 	if said := d.does("org", "allow", "main", "192.0.2.0/24"); said != "main lets its members in from everywhere. Nothing was changed." {
