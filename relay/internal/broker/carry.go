@@ -105,7 +105,9 @@ func (b *Broker) answer(ctx context.Context, computer store.Ref, a *orielv1.Answ
 func (b *Broker) agentEnded(ctx context.Context, computer store.Ref, ended *orielv1.SessionEnded, reply func(*orielv1.ToAgent)) error {
 	id := ended.GetSessionId()
 	if ended.GetAttempt() == 0 {
-		b.endUnwritten(ctx, computer.Organization.Ref(id)) // before its word counts, which may be the relay's own
+		if _, err := b.endUnwritten(ctx, computer.Organization.Ref(id)); err != nil { // before its word counts, which may be the relay's own
+			return err // not its word alone either, should there be room by now
+		}
 		e, _, err := b.o.Journal.EndedByAgent(ctx, computer, ended)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err // no ack: the agent says it again
@@ -304,18 +306,19 @@ func (b *Broker) written(session string) {
 }
 
 // endUnwritten writes down an end that there was no room for, in the relay's own
-// words, and reports whether there was one.
-func (b *Broker) endUnwritten(ctx context.Context, session store.Ref) bool {
+// words, and reports whether there was one. Its error says that it still waits.
+func (b *Broker) endUnwritten(ctx context.Context, session store.Ref) (there bool, err error) {
 	b.mu.Lock()
 	e, there := b.unwritten[session.ID]
 	b.mu.Unlock()
 	if !there {
-		return false
+		return false, nil
 	}
-	if _, _, err := b.o.Journal.End(ctx, session, e.GetEndReason(), e.GetEndCode(), e.GetEndDetail()); err == nil || errors.Is(err, store.ErrNotFound) {
-		b.written(session.ID)
+	if _, _, err := b.o.Journal.End(ctx, session, e.GetEndReason(), e.GetEndCode(), e.GetEndDetail()); err != nil && !errors.Is(err, store.ErrNotFound) {
+		return true, err
 	}
-	return true
+	b.written(session.ID)
+	return true, nil
 }
 
 // endAllUnwritten is endUnwritten for all of them.
@@ -324,7 +327,7 @@ func (b *Broker) endAllUnwritten(ctx context.Context) {
 	all := slices.Collect(maps.Values(b.unwritten))
 	b.mu.Unlock()
 	for _, e := range all {
-		b.endUnwritten(ctx, e.Ref())
+		_, _ = b.endUnwritten(ctx, e.Ref()) // else the next time
 	}
 }
 

@@ -78,7 +78,7 @@ func (b *Broker) renew(ctx context.Context, e journal.Carried, reply func(*oriel
 	if why == nil {
 		until, why = b.ends(ctx, e, nil)
 	}
-	if b.endUnwritten(ctx, e.Ref()) {
+	if there, _ := b.endUnwritten(ctx, e.Ref()); there {
 		reply(endMessage(e.GetSessionId(), orielv1.EndReason_END_REASON_ENDED))
 		return nil
 	}

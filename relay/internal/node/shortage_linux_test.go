@@ -127,8 +127,14 @@ func TestFullDisk(t *testing.T) {
 	disk.Free()
 	health(true)
 	p.do("POST", "/api/v1/enrollment-tokens", object{"note": "more"}, nil, 201)
+	var row object
+	defer func() {
+		if t.Failed() {
+			t.Logf("the session's row: %v", row)
+		}
+	}()
 	until(t, "the end is written down", func() bool {
-		var row object
+		row = nil
 		p.do("GET", "/api/v1/sessions/"+session, nil, &row, 200)
 		return row["ended_at"] != nil && row["end_reason"] == "ended"
 	})
