@@ -1,4 +1,4 @@
-/** What ends and begins with access: a member who is removed, a second person who agrees, hours that close. */
+/** Sessions that end and begin with access: a member who is removed, a second person who agrees, hours that close. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { BrowserContext, Page } from 'playwright-core';
 import { seriousFindings } from './harness/axe.ts';

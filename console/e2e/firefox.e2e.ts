@@ -24,7 +24,7 @@ async function fits(page: Page): Promise<void> {
 /** What Firefox says of a stranger's socket, which is refused, and of one that a page leaves. */
 const ofSockets = /\/live\/v1/;
 
-/** What the owner is called beside her e-mail address. */
+/** Logins of the owner beside her e-mail address. */
 const names = [
   ['user_name', 'ada.operator'],
   ['number', '123.456.789-09'],

@@ -31,7 +31,7 @@ it('takes control from a running session when computers may be watched only, and
   await view.keyboard.press('b');
   await videoShows(view, b.x, b.y, idle);
 
-  // What the computer inherits is said where its own policy is.
+  // The inherited policy is said where the computer's own is.
   await w.page.getByTestId('policy-place').selectOption({ index: 1 });
   await expect
     .poll(() => scopes.getByTestId('inherited').innerText())

@@ -21,7 +21,7 @@ type lease struct {
 	endsBy  int64         // the word that said so, by the relay's clock
 	again   time.Duration // of Clock.Elapsed; until then its end is not said again
 
-	// What the desktop has not answered yet counts when it is in force, or not at all.
+	// A supplement that the desktop has not answered yet counts when it is in force, or not at all.
 	offered *orielv1.Grant                 // nil: none
 	attempt uint32                         // of offered
 	asked   map[uint64]*orielv1.Supplement // by the relay's ask; at most maxAsked

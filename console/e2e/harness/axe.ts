@@ -7,7 +7,7 @@ const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/
 
 type Finding = { id: string; impact: string | null; nodes: { html: string }[] };
 
-/** What still fades in has another contrast than what is there to stay. */
+/** Text that still fades in has another contrast than when it is there to stay. */
 async function calm(page: Page): Promise<void> {
   await page.evaluate(async () => {
     const passing = (a: Animation) => a.effect?.getComputedTiming().endTime !== Infinity;
@@ -17,7 +17,7 @@ async function calm(page: Page): Promise<void> {
   });
 }
 
-/** What axe finds on the page that is serious or worse. */
+/** Findings of axe on the page that are serious or worse. */
 export async function seriousFindings(page: Page): Promise<string[]> {
   await page.evaluate(axeSource);
   await calm(page);

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"oriel/relay/internal/audit"
 	"oriel/relay/internal/fault"
@@ -80,26 +81,12 @@ func (a *Access) AskEmailAddress(ctx context.Context, who Identity, email string
 	if slices.ContainsFunc(ids, func(id store.Identifier) bool { return id.Kind == store.Email && id.Key == key }) {
 		return fault.Field("email", "this is one of your addresses already")
 	}
-	more, err := a.countMail(ctx, key, who.Client)
-	if err != nil {
-		return err
-	}
-	_, err = a.store.People().ByIdentifier(ctx, store.Email, "", key)
-	known := err == nil
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return fmt.Errorf("look up an account: %w", err)
-	}
-	text, hash := token()
-	until := a.o.Now().Add(ConfirmationLifetime)
-	var what mail.Message = mail.EmailConfirm{Link: a.o.Mailer.Link("email", text), Until: until}
-	if known {
-		what = mail.EmailKnown{} // the token is told to nobody
-	}
-	m, err := a.o.Mailer.Compose(mail.To{Address: email}, what)
+	c, m, more, err := a.newConfirmation(ctx, email, key, who.Client, "email",
+		func(link string, until time.Time) mail.Message { return mail.EmailConfirm{Link: link, Until: until} }, mail.EmailKnown{})
 	if err != nil || !more {
 		return err
 	}
-	c := store.Confirmation{ID: store.NewID(), TokenHash: hash, PersonID: who.PersonID, Email: email, EmailKey: key, CreatedAt: a.now(), ExpiresAt: until.UnixMilli()}
+	c.PersonID = who.PersonID
 	// In the first organization's audit, and so in its list of mails: an admin of another one
 	// would read there which kind was sent.
 	by := who.Actor().Did(audit.EmailAsked, "email_address", c.ID, "email", email)

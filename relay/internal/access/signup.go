@@ -115,32 +115,41 @@ func (a *Access) AskSignUp(ctx context.Context, email, organization string, from
 	if err := a.signingUp(ctx, key); err != nil {
 		return err
 	}
-	more, err := a.countMail(ctx, key, from)
-	if err != nil {
-		return err
-	}
-	_, err = a.store.People().ByIdentifier(ctx, store.Email, "", key)
-	known := err == nil
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return fmt.Errorf("look up an account: %w", err)
-	}
-	text, hash := token()
-	until := a.o.Now().Add(ConfirmationLifetime)
-	var what mail.Message = mail.SignUpConfirm{Link: a.o.Mailer.Link("sign-up", text), Until: until}
-	if known {
-		what = mail.SignUpKnown{Link: a.o.Mailer.Link("sign-in", "")} // the token is told to nobody
-	}
-	m, err := a.o.Mailer.Compose(mail.To{Address: email}, what)
+	c, m, more, err := a.newConfirmation(ctx, email, key, from, "sign-up",
+		func(link string, until time.Time) mail.Message { return mail.SignUpConfirm{Link: link, Until: until} },
+		mail.SignUpKnown{Link: a.o.Mailer.Link("sign-in", "")})
 	if err != nil || !more {
 		return err
 	}
-	c := store.Confirmation{ID: store.NewID(), TokenHash: hash, Email: email, EmailKey: key, Called: organization, CreatedAt: a.now(), ExpiresAt: until.UnixMilli()}
+	c.Called = organization
 	by := audit.Person("", "", "", from.Address).Did(audit.SignUpAsked, "sign_up", c.ID, "email", email, "name", organization)
 	if err := a.store.Confirmations().Wait(ctx, by.Sending(m), c); err != nil {
 		return fmt.Errorf("have an address confirmed: %w", err)
 	}
 	a.o.Log.Info("somebody signs up", "address", from.Address)
 	return nil
+}
+
+// newConfirmation is one of an address that is to wait, and the mail with its link to a page; where
+// the address is an account's, the mail says known instead, and the token is told to nobody. more
+// is false where the address has had enough mails. Errors: ErrTries.
+func (a *Access) newConfirmation(ctx context.Context, email, key string, from Client, page string, ask func(link string, until time.Time) mail.Message, known mail.Message) (c store.Confirmation, m store.Mail, more bool, err error) {
+	if more, err = a.countMail(ctx, key, from); err != nil {
+		return c, m, false, err
+	}
+	_, err = a.store.People().ByIdentifier(ctx, store.Email, "", key)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return c, m, false, fmt.Errorf("look up an account: %w", err)
+	}
+	text, hash := token()
+	until := a.o.Now().Add(ConfirmationLifetime)
+	said := ask(a.o.Mailer.Link(page, text), until)
+	if err == nil {
+		said = known
+	}
+	c = store.Confirmation{ID: store.NewID(), TokenHash: hash, Email: email, EmailKey: key, CreatedAt: a.now(), ExpiresAt: until.UnixMilli()}
+	m, err = a.o.Mailer.Compose(mail.To{Address: email}, said)
+	return c, m, more, err
 }
 
 // countMail counts a mail that a stranger has sent to an e-mail address; more is false

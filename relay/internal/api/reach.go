@@ -24,7 +24,7 @@ type reachOut struct{ Body people.Reach }
 func (a *API) reach() {
 	of := tag("people")
 	operation(a, "GET", "/people/{id}/access", "explainAccess", "What a member may, and why", a.explain, of)
-	operation(a, "GET", "/computers/{id}/access", "explainComputerAccess", "What each member may on a computer, and why", a.explainComputer, of)
+	operation(a, "GET", "/computers/{id}/access", "explainComputerAccess", "Explain what each member may on a computer", a.explainComputer, of)
 }
 
 func (a *API) explain(ctx context.Context, in *explainIn) (*reachOut, error) {

@@ -41,7 +41,7 @@ type relaySettingsIn struct {
 
 func (a *API) relay() {
 	operation(a, "GET", "/relay", "relay", "Tell what this relay is. Its name, version and public address, and the packages of the agent that it offers.", a.relayInfo, tag("relay"))
-	operation(a, "GET", "/relay/settings", "getRelaySettings", "Tell what holds for the whole relay, for who operates it.", a.relaySettings, tag("relay"))
+	operation(a, "GET", "/relay/settings", "getRelaySettings", "Get the settings of the whole relay, for who operates it.", a.relaySettings, tag("relay"))
 	operation(a, "PATCH", "/relay/settings", "updateRelaySettings", "Change what holds for the whole relay. Sign-up can be opened only where the relay sends mail.", a.updateRelaySettings, tag("relay"))
 }
 

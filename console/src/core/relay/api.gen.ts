@@ -228,8 +228,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What each member may on a computer, and why
-         * @description What each member may on a computer, and why
+         * Explain what each member may on a computer
+         * @description Explain what each member may on a computer
          */
         get: operations["explainComputerAccess"];
         put?: never;
@@ -1216,8 +1216,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Tell what holds for the whole relay, for who operates it
-         * @description Tell what holds for the whole relay, for who operates it.
+         * Get the settings of the whole relay, for who operates it
+         * @description Get the settings of the whole relay, for who operates it.
          */
         get: operations["getRelaySettings"];
         put?: never;
