@@ -325,12 +325,12 @@ func (c *Conn) write() {
 		select {
 		case b := <-c.queue:
 			if err := c.writeOne(b); err != nil {
-				c.end(err)
+				c.unheard(err)
 				return
 			}
 		case <-ping.C:
 			if err := c.ping(); err != nil {
-				c.end(err)
+				c.unheard(err)
 				return
 			}
 		case <-c.done:
@@ -338,6 +338,24 @@ func (c *Conn) write() {
 			return
 		}
 	}
+}
+
+// lastWords is how long a peer's last words are waited for where it takes no more.
+const lastWords = time.Second
+
+// unheard ends a connection that cannot be written to. A peer that closed in good order
+// has said so before, and its word counts: Receive, which may not have come to it, has a
+// moment to. One that is slow has said nothing.
+func (c *Conn) unheard(err error) {
+	if !errors.Is(err, ErrSlow) {
+		wait := time.NewTimer(lastWords)
+		defer wait.Stop()
+		select {
+		case <-c.done:
+		case <-wait.C:
+		}
+	}
+	c.end(err)
 }
 
 // ping is called by the writer.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -115,6 +116,23 @@ func TestNormalCloseIsEOF(t *testing.T) {
 	_ = c.Close()
 	if err := s.Receive(&orielv1.FromAgent{}); !errors.Is(err, io.EOF) {
 		t.Fatalf("got %v", err)
+	}
+}
+
+// Rule: what the peer said as it closed is heard, also by who was writing to it meanwhile.
+func TestGoodbyeIsHeardWhileWriting(t *testing.T) {
+	for range 20 {
+		s, c := pair(t, Options{}, Options{})
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for range 20 { // the first is answered by a reset, and fails the others
+			_ = s.Send(&orielv1.FromAgent{})
+			runtime.Gosched()
+		}
+		if err := s.Receive(&orielv1.FromAgent{}); !errors.Is(err, io.EOF) {
+			t.Fatalf("the peer closed in good order, and heard was: %v", err)
+		}
 	}
 }
 
