@@ -171,7 +171,12 @@ func knows(t *testing.T, file string, words []string) {
 	if len(words) == 1 {
 		return
 	}
-	args := slices.DeleteFunc(slices.Clone(words[1:]), func(w string) bool { return !word.MatchString(w) })
+	var args []string // the command: neither flags nor a word after one, which is its value
+	for i, w := range words[1:] {
+		if word.MatchString(w) && !option.MatchString(words[i]) {
+			args = append(args, w)
+		}
+	}
 	out := try(t, file, built(t, words[0]), append(args, "--help")...)
 	for _, w := range words {
 		if option.MatchString(w) && !strings.Contains(out, w) {
