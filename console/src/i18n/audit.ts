@@ -187,6 +187,10 @@ const DETAILS: ReadonlyMap<string, readonly [() => string, Value]> = new Map([
   ['computer', [m.computer, named('computer')]],
   ['group', [m.group, named('group')]],
   ['parent', [m.detail_parent, named('group')]],
+  ['organization_name', [m.organization, plain]],
+  ['sign_up', [m.detail_sign_up, (value) => (value === 'open' ? m.yes() : m.no())]],
+  ['staff_domains_added', [m.detail_domains_added, plain]],
+  ['staff_domains_removed', [m.detail_domains_removed, plain]],
   ['split_from', [m.detail_split_from, named('computer')]],
 ]);
 

@@ -118,16 +118,16 @@ export function valueWords(value: Value): string {
   );
 }
 
-/** What a policy of the audit says, by name; what cannot be read it does not say. */
-function settingsOf(text: string | undefined): ReadonlyMap<string, Value> {
+/** What a policy of the audit says, by name; undefined: it cannot be read, as an old one of which only the beginning was kept. */
+function settingsOf(text: string | undefined): ReadonlyMap<string, Value> | undefined {
   const said = new Map<string, Value>();
   let read: unknown;
   try {
     read = JSON.parse(text || '{}');
   } catch {
-    return said;
+    return undefined;
   }
-  if (typeof read !== 'object' || read === null) return said;
+  if (typeof read !== 'object' || read === null) return undefined;
   for (const [name, value] of Object.entries(read)) {
     const plain = typeof value === 'boolean' || typeof value === 'number';
     const list = Array.isArray(value) && value.every((one) => typeof one === 'string');
@@ -136,13 +136,32 @@ function settingsOf(text: string | undefined): ReadonlyMap<string, Value> {
   return said;
 }
 
+const words = (value: Value | undefined) => (value === undefined ? m.policy_unsaid() : valueWords(value));
+
+/** Up to this, of both together, lists are said whole. */
+const FEW = 6;
+
+/** How a value changed: of long lists what came and what went. */
+function changeWords(old: Value | undefined, now: Value | undefined): string {
+  if (!Array.isArray(old) || !Array.isArray(now) || old.length + now.length <= FEW)
+    return `${words(old)} → ${words(now)}`;
+  const came = now.filter((one) => !old.includes(one));
+  const went = old.filter((one) => !now.includes(one));
+  const parts = [
+    ...(came.length > 0 ? [m.policy_added({ what: valueWords(came) })] : []),
+    ...(went.length > 0 ? [m.policy_removed({ what: valueWords(went) })] : []),
+  ];
+  return parts.join(' · ') || m.policy_reordered();
+}
+
 /** What changed from one text of a policy to another, a line each; undefined: what was before is not known. */
 export function changeLines(before: string | undefined, after: string | undefined): string[] {
   const [was, is] = [settingsOf(before), settingsOf(after)];
-  const words = (value: Value | undefined) => (value === undefined ? m.policy_unsaid() : valueWords(value));
+  if (!was || !is) return [m.policy_cut()];
   return [...AGENTS, ...PEOPLE].flatMap(({ name, label }) => {
-    const [old, now] = [was.get(name), is.get(name)].map(words);
-    if (old === now) return [];
-    return [m.detail({ label: label(), value: before === undefined ? `${now}` : `${old} → ${now}` })];
+    const [old, now] = [was.get(name), is.get(name)];
+    if (JSON.stringify(old) === JSON.stringify(now)) return [];
+    const value = before === undefined ? words(now) : changeWords(old, now);
+    return [m.detail({ label: label(), value })];
   });
 }

@@ -7,7 +7,9 @@
 // the store writes the entry within the transaction of the change: there is no
 // change without its entry, and no entry without its change. Methods of the store
 // that change what people decide take the entry, so that none is forgotten. Text
-// of others is made plain and cut; details are few and short.
+// of others is made plain and cut; details are few and short. Those that say what the
+// relay validated are kept whole (store.MaxDetail), and of a change say only what is
+// another than before.
 //
 // A refused attempt changes nothing. Log is access's Auditor: it counts refusals
 // and writes them a moment later, the same ones as one entry, so that somebody who
@@ -124,7 +126,7 @@ func (a Actor) entry(outcome string, what Action, kind, id string, details []str
 	e := Entry{ActorKind: a.Kind, ActorID: line(a.ID), ActorName: line(a.Name), SignInID: line(a.SignIn), Address: line(a.Address),
 		Action: string(what), ObjectKind: kind, ObjectID: line(id), Outcome: outcome}
 	for i := 0; i+1 < len(details); i += 2 {
-		e = e.With(details[i], line(details[i+1]))
+		e = e.With(details[i], sanitize.Line(details[i+1], store.MaxDetail(details[i])))
 	}
 	return e
 }

@@ -11,6 +11,7 @@ import (
 
 	"oriel/relay/internal/audit"
 	"oriel/relay/internal/bus"
+	"oriel/relay/internal/rights"
 	"oriel/relay/internal/store"
 	"oriel/relay/internal/store/storetest"
 )
@@ -343,6 +344,33 @@ func TestWrongPasswordsAreInTheAuditOfTheirPerson(t *testing.T) {
 		if fmt.Sprint(in["bea"]) != "[o00]" || fmt.Sprint(in["cem"]) != "[o01 o02 o03 o04 o05 o06 o07 o08]" ||
 			fmt.Sprint(in[""], in["gone"]) != fmt.Sprintf("[%s] [%[1]s]", store.FirstOrganization) {
 			t.Errorf("%v", in)
+		}
+	})
+}
+
+// Rule: what the relay validated is kept whole, so that a change can be read; in its place,
+// too, text is made plain, and has an end.
+func TestValidatedDetailsAreKeptWhole(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		all := rights.Everything.String()
+		evil := "a\u202eb\n" + strings.Repeat("x", 50_000)
+		for _, e := range []audit.Entry{
+			audit.Command.Did(audit.RoleChanged, "role", "r", "permissions", all, "permissions_before", "see"),
+			audit.Command.Did(audit.RoleChanged, "role", "r", "permissions", evil),
+		} {
+			if err := s.Audit(store.FirstOrganization).Record(t.Context(), e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		entries, err := s.Audit(store.FirstOrganization).After(t.Context(), 0, 9)
+		if err != nil || len(entries) != 2 {
+			t.Fatal(entries, err)
+		}
+		if got := entries[0].Details["permissions"]; got != all || len(got) <= 256 {
+			t.Errorf("of %d bytes there are %d: %q", len(all), len(got), got)
+		}
+		if got := entries[1].Details["permissions"]; !strings.HasPrefix(got, "ab xxx") || len(got) > 16<<10 {
+			t.Errorf("%d bytes are kept: %.20q", len(got), got)
 		}
 	})
 }

@@ -30,7 +30,6 @@
 package policy
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -155,12 +154,27 @@ func (p *Policies) Save(ctx context.Context, by audit.Actor, o store.Organizatio
 	if err != nil {
 		return Policy{}, err
 	}
-	// Of that version, or nothing is saved.
-	before, err := p.o.Store.Policies(o).Get(ctx, on.Kind, on.ID)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return Policy{}, fmt.Errorf("look up a policy: %w", err)
+	before, err := p.Get(ctx, o, on)
+	if err != nil {
+		return Policy{}, err
 	}
-	entry := by.Did(audit.PolicyChanged, on.Kind, on.ID, "settings", text, "settings_before", cmp.Or(before.Settings, "{}"))
+	if before.Version != version {
+		if _, err := p.Above(ctx, o, on); err != nil { // there is no such object any more
+			return Policy{}, err
+		}
+		return Policy{}, ErrMoved
+	}
+	// The audit says what changes: of that version, or nothing is saved.
+	was, is := changed(before.Settings, s)
+	wasText, err := was.Encode()
+	if err != nil {
+		return Policy{}, err
+	}
+	isText, err := is.Encode()
+	if err != nil {
+		return Policy{}, err
+	}
+	entry := by.Did(audit.PolicyChanged, on.Kind, on.ID, "settings", isText, "settings_before", wasText)
 	row, err := p.o.Store.Policies(o).Put(ctx, entry, store.Policy{ObjectKind: on.Kind, ObjectID: on.ID,
 		Version: version, Settings: text, ChangedAt: p.o.Now().UnixMilli()})
 	if errors.Is(err, store.ErrConflict) {

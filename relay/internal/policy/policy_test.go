@@ -2,6 +2,8 @@ package policy
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -46,6 +48,71 @@ func TestEachSettingIsKnown(t *testing.T) {
 	if got, err := Parse(text); err != nil || !reflect.DeepEqual(got, s) {
 		t.Errorf("%s is read as %+v, %v", text, got, err)
 	}
+}
+
+// Rule: of a change of a policy, however long, the audit keeps all that changed, from what
+// to what, and nothing else; of a removal, what the policy said.
+func TestAuditKeepsWhatChanges(t *testing.T) {
+	fullest := func(days string, network int) Settings {
+		s := full()
+		s.Scopes, s.Hours, s.AllowedAddresses = nil, nil, nil
+		for _, one := range slices.Sorted(maps.Keys(orielv1.Scope_name)) {
+			if one != 0 {
+				s.Scopes = append(s.Scopes, orielv1.Word(orielv1.Scope(one)))
+			}
+		}
+		for range maxHours {
+			s.Hours = append(s.Hours, strings.Repeat(days+",", 12)+days+" 08:00-18:00")
+		}
+		for i := range maxAddresses {
+			s.AllowedAddresses = append(s.AllowedAddresses, fmt.Sprintf("2001:1111:2222:3333:4444:5555:%x:%x/128", network, 0x7000+i))
+		}
+		return s
+	}
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		p := New(Options{Store: s, Announce: func(store.OrganizationID) {}})
+		o, on := store.FirstOrganization, Origin{Kind: store.ObjectOrganization}
+		first, second, yes := fullest("mon", 0x6000), fullest("sun", 0x7000), true
+		third := second
+		third.Previews = &yes
+		for i, next := range []Settings{first, second, third} {
+			if _, err := p.Save(t.Context(), audit.Command, o, on, int64(i), next); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := p.Remove(t.Context(), audit.Command, o, on, 0); err != nil {
+			t.Fatal(err)
+		}
+		all, err := s.Audit(o).After(t.Context(), 0, 9)
+		if err != nil || len(all) != 4 {
+			t.Fatal(all, err)
+		}
+		kept := func(i int, name string) Settings {
+			got, err := Parse(all[i].Details[name])
+			if err != nil {
+				t.Errorf("entry %d, %s: %v", i, name, err)
+			}
+			return got
+		}
+		for i, want := range []struct {
+			before, after []string
+		}{
+			{nil, first.Says()},
+			{[]string{"hours", "allowed_addresses"}, []string{"hours", "allowed_addresses"}},
+			{[]string{"previews"}, []string{"previews"}},
+		} {
+			before, after := kept(i, "settings_before"), kept(i, "settings")
+			if !slices.Equal(before.Says(), want.before) || !slices.Equal(after.Says(), want.after) {
+				t.Errorf("change %d: from %v to %v", i, before.Says(), after.Says())
+			}
+		}
+		if was, is := kept(1, "settings_before"), kept(1, "settings"); !reflect.DeepEqual(was.Hours, first.Hours) || !reflect.DeepEqual(is.AllowedAddresses, second.AllowedAddresses) {
+			t.Errorf("from %.99q to %.99q", was.Hours, is.AllowedAddresses)
+		}
+		if was := kept(3, "settings_before"); !reflect.DeepEqual(was, third) {
+			t.Errorf("removed: %+v", was)
+		}
+	})
 }
 
 // Rule: what a policy cannot say is refused at its field, and a key that this relay does

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"reflect"
 	"slices"
 	"time"
 
@@ -50,10 +51,12 @@ type setting struct {
 	people bool // of the organization alone
 	said   func(*Settings) bool
 	take   func(to, from *Settings)
+	same   func(a, b *Settings) bool
 }
 
 func of[T any](name string, people bool, at func(*Settings) *T, said func(T) bool) setting {
-	return setting{name, people, func(s *Settings) bool { return said(*at(s)) }, func(to, from *Settings) { *at(to) = *at(from) }}
+	return setting{name, people, func(s *Settings) bool { return said(*at(s)) }, func(to, from *Settings) { *at(to) = *at(from) },
+		func(a, b *Settings) bool { return reflect.DeepEqual(*at(a), *at(b)) }}
 }
 
 func list(name string, people bool, at func(*Settings) *[]string) setting {
@@ -192,6 +195,17 @@ func (s *Settings) Says() (names []string) {
 		}
 	}
 	return names
+}
+
+// changed is what is not the same in both, as each says it.
+func changed(before, after Settings) (was, is Settings) {
+	for _, one := range settings {
+		if !one.same(&before, &after) {
+			one.take(&was, &before)
+			one.take(&is, &after)
+		}
+	}
+	return was, is
 }
 
 // ForbiddenScope is the first of some that s does not allow; 0: it allows them all. Where

@@ -45,9 +45,23 @@ type Details map[string]string
 
 // Bounds of an Entry.
 const (
-	maxEntryText = 256 // bytes of each text
+	maxEntryText = 256      // bytes of each text
+	maxWhole     = 16 << 10 // bytes of a detail of whole
 	maxDetails   = 8
 )
+
+// whole are the details that the relay wrote itself, of what it had validated. Cut, they
+// would not say what changed.
+var whole = map[string]bool{"settings": true, "settings_before": true, "permissions": true, "permissions_before": true,
+	"staff_domains_added": true, "staff_domains_removed": true}
+
+// MaxDetail is how many bytes a detail of that name may have.
+func MaxDetail(name string) int {
+	if whole[name] {
+		return maxWhole
+	}
+	return maxEntryText
+}
 
 // With is e with one more detail.
 func (e Entry) With(name, value string) Entry {
@@ -72,7 +86,10 @@ func (e Entry) of() OrganizationID {
 func (e Entry) bounded() error {
 	texts := []string{e.ActorKind, e.ActorID, e.ActorName, e.SignInID, e.Address, e.Action, e.ObjectKind, e.ObjectID, e.Outcome}
 	for name, value := range e.Details {
-		texts = append(texts, name, value)
+		texts = append(texts, name)
+		if len(value) > MaxDetail(name) {
+			return fmt.Errorf("entry %s of the audit: its %.64q has %d bytes", e.Action, name, len(value))
+		}
 	}
 	for _, text := range texts {
 		if len(text) > maxEntryText {

@@ -76,16 +76,16 @@ func (s Policies) Put(ctx context.Context, by Entry, p Policy) (Policy, error) {
 // Remove takes the one on an object away, if it is of that version; 0: of any. Errors: ErrConflict
 // when it is another by now, ErrNotFound.
 func (s Policies) Remove(ctx context.Context, by Entry, kind, id string, version int64) error {
-	return s.inTurn(ctx, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
-		err := changed(s.remove(tx, (*Policy)(nil)).Where("object_kind = ? AND object_id = ? AND (? = 0 OR version = ?)", kind, id, version, version).Exec(ctx))
-		if !errors.Is(err, ErrNotFound) {
+	return s.inTurn(ctx, by, func(ctx context.Context, tx bun.Tx, by *Entry) error {
+		var p Policy
+		if err := s.rows(tx, &p).Where("object_kind = ? AND object_id = ?", kind, id).Scan(ctx); err != nil {
 			return err
 		}
-		there, err := s.rows(tx, (*Policy)(nil)).Where("object_kind = ? AND object_id = ?", kind, id).Exists(ctx)
-		if err == nil && !there {
-			err = ErrNotFound
+		if version != 0 && p.Version != version {
+			return ErrConflict
 		}
-		return conflictIf(there, err)
+		*by = by.With("settings_before", p.Settings)
+		return changed(s.remove(tx, (*Policy)(nil)).Where("object_kind = ? AND object_id = ?", kind, id).Exec(ctx))
 	})
 }
 

@@ -38,11 +38,13 @@ type relaySetting struct {
 
 // Settings are those of the relay.
 func (s Relay) Settings(ctx context.Context) (RelaySettings, error) {
+	r, err := readSettings(ctx, s.db)
+	return r, mapped(err)
+}
+
+func readSettings(ctx context.Context, db bun.IDB) (r RelaySettings, err error) {
 	var rows []relaySetting
-	var r RelaySettings
-	if err := s.db.NewSelect().Model(&rows).Scan(ctx); err != nil {
-		return r, mapped(err)
-	}
+	err = db.NewSelect().Model(&rows).Scan(ctx)
 	for _, row := range rows {
 		switch row.Name {
 		case signUpSetting:
@@ -51,7 +53,7 @@ func (s Relay) Settings(ctx context.Context) (RelaySettings, error) {
 			r.StaffDomains = strings.Fields(row.Value)
 		}
 	}
-	return r, nil
+	return r, err
 }
 
 // SetSettings changes those that are not nil. Errors: fault.Field.
@@ -62,20 +64,27 @@ func (s Relay) SetSettings(ctx context.Context, by Entry, signUp *bool, staffDom
 		rows, by = append(rows, relaySetting{Name: signUpSetting, Value: word}), by.With("sign_up", word)
 	}
 	if staffDomains != nil {
-		all := strings.Join(slices.Compact(slices.Sorted(slices.Values(staffDomains))), " ")
-		rows = append(rows, relaySetting{Name: staffDomainsSetting, Value: all})
-		by = by.With("staff_domains", all[:min(len(all), maxEntryText)])
+		staffDomains = slices.Compact(slices.Sorted(slices.Values(staffDomains)))
+		rows = append(rows, relaySetting{Name: staffDomainsSetting, Value: strings.Join(staffDomains, " ")})
 	}
 	for _, row := range rows {
 		if err := bounded(text{row.Name, row.Value, maxSetting}); err != nil {
 			return err
 		}
 	}
-	return s.change(ctx, FirstOrganization, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
+	return s.change(ctx, FirstOrganization, by, func(ctx context.Context, tx bun.Tx, by *Entry) error {
 		if len(rows) == 0 {
 			return errUnchanged
 		}
-		_, err := tx.NewInsert().Model(&rows).On("CONFLICT (name) DO UPDATE").Set("value = EXCLUDED.value").Exec(ctx)
+		before, err := readSettings(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if last := rows[len(rows)-1]; last.Name == staffDomainsSetting {
+			old := strings.Join(before.StaffDomains, " ")
+			*by = by.With("staff_domains_added", without(last.Value, old)).With("staff_domains_removed", without(old, last.Value))
+		}
+		_, err = tx.NewInsert().Model(&rows).On("CONFLICT (name) DO UPDATE").Set("value = EXCLUDED.value").Exec(ctx)
 		return err
 	})
 }

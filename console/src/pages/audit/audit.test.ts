@@ -60,7 +60,34 @@ describe('words of the audit', () => {
     expect(changed[0]).toMatch(/^[^:{]+: [^;{]+ → [^;{]+; [^;{]+$/);
     expect(changed[1]).toMatch(/: Yes → /);
     expect(lines({ settings })).toHaveLength(2);
-    expect(lines({ settings: 'no JSON' })).toEqual([]);
+    const removed = lines({ settings_before: '{"session_minutes":60}' });
+    expect(removed).toHaveLength(1);
+    expect(removed[0]).toMatch(/: 60 → [^;{]+$/);
+  });
+
+  // Rule: of a long list it is told what came and what went.
+  it('say what a long list of a policy lost and gained', () => {
+    const all = Array.from({ length: 60 }, (_, i) => `10.0.${i}.0/24`);
+    const [settings_before, settings] = [all, ['192.0.2.0/24', ...all.slice(1)]].map((allowed_addresses) =>
+      JSON.stringify({ allowed_addresses }),
+    );
+    const lines = detailLines(
+      { settings_before: settings_before ?? '', settings: settings ?? '' },
+      { of: () => undefined, roles: [] },
+    );
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toContain('added 192.0.2.0/24 · removed 10.0.0.0/24');
+    expect(lines[0]).not.toContain('10.0.1.0/24');
+  });
+
+  // Rule: of a change of which an old relay kept only the beginning nothing is told that is not so.
+  it('say that a cut change is not known', () => {
+    const lines = detailLines(
+      { settings_before: '{"hours":["mon-f', settings: '{"consent":true}' },
+      { of: () => undefined, roles: [] },
+    );
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toContain('only the beginning');
   });
 
   it('name who and what is meant', () => {
