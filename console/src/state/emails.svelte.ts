@@ -19,9 +19,10 @@ class Emails {
     return minutes;
   }
 
-  async takeBack(id: string): Promise<void> {
+  /** Removes a confirmed one, or takes back one that waits. */
+  async remove(id: string): Promise<void> {
     await api.DELETE('/api/v1/me/email-addresses/{id}', { params: { path: { id } } });
-    this.all = this.all?.filter((one) => one.id !== id);
+    await this.load();
   }
 
   /** The address that is confirmed by the link with that token. */

@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -21,6 +22,9 @@ import (
 // sent there, signed in as the person who asked; until then it is nobody's, and several may
 // wait for the same one. As with signing up, nobody learns by the answer or by what waits
 // whether an address is that of another account: only the mail says so.
+//
+// Each has an id, so that none stands in a path or a log. One that is removed is told so by
+// mail, as a person may not be who removed it.
 
 // Faults of who adds an e-mail address.
 var (
@@ -30,10 +34,16 @@ var (
 
 // EmailAddress is one that a person signs in with, or that waits.
 type EmailAddress struct {
-	ID        string // of one that waits
+	ID        string
 	Email     string
 	CreatedAt int64 // Unix milliseconds
 	ExpiresAt int64 // of one that waits; 0: it is confirmed
+	Last      bool  // nothing else is left to sign in with
+}
+
+// emailID is that of a confirmed address.
+func emailID(key string) string {
+	return base64.RawURLEncoding.EncodeToString(hashOf("e-mail address " + key)[:16])
 }
 
 // EmailAddresses are a person's, those that wait last.
@@ -49,11 +59,11 @@ func (a *Access) EmailAddresses(ctx context.Context, who Identity) ([]EmailAddre
 	var all []EmailAddress
 	for _, id := range ids {
 		if id.Kind == store.Email {
-			all = append(all, EmailAddress{Email: id.Text, CreatedAt: id.CreatedAt})
+			all = append(all, EmailAddress{ID: emailID(id.Key), Email: id.Text, CreatedAt: id.CreatedAt, Last: len(ids) == 1})
 		}
 	}
 	for _, c := range waiting {
-		all = append(all, EmailAddress{c.ID, c.Email, c.CreatedAt, c.ExpiresAt})
+		all = append(all, EmailAddress{ID: c.ID, Email: c.Email, CreatedAt: c.CreatedAt, ExpiresAt: c.ExpiresAt})
 	}
 	return all, nil
 }
@@ -110,12 +120,33 @@ func (a *Access) staffOnly(ctx context.Context, person, emailKey string) error {
 	return err
 }
 
-// TakeBackEmailAddress has one of who's wait no more: its link is no good. Errors:
-// store.ErrNotFound.
-func (a *Access) TakeBackEmailAddress(ctx context.Context, who Identity, id string) error {
+// RemoveEmailAddress takes one of who's away. With a confirmed one nobody signs in any more,
+// of one that waits the link is no good. Who is signed in stays so. Errors:
+// store.ErrNotFound, store.ErrLastIdentifier.
+func (a *Access) RemoveEmailAddress(ctx context.Context, who Identity, id string) error {
+	ids, err := a.store.People().Identifiers(ctx, who.PersonID)
+	if err != nil {
+		return fmt.Errorf("look up identifiers: %w", err)
+	}
+	for _, one := range ids {
+		if one.Kind == store.Email && emailID(one.Key) == id {
+			return a.removeEmail(ctx, who, one)
+		}
+	}
 	if err := a.store.Confirmations().TakeBack(ctx, who.Actor().Did(audit.EmailTakenBack, "email_address", id), who.PersonID, id); err != nil {
 		return fmt.Errorf("take back an address: %w", err)
 	}
+	return nil
+}
+
+func (a *Access) removeEmail(ctx context.Context, who Identity, id store.Identifier) error {
+	by := who.Actor().Did(audit.IdentifierRemoved, "person", who.PersonID, "kind", id.Kind, "key", id.Key)
+	by = a.telling(by, id.Text, mail.EmailRemoved{At: time.UnixMilli(a.now()), From: who.Address})
+	if err := a.store.People().RemoveIdentifier(ctx, by, id); err != nil {
+		return fmt.Errorf("remove an address: %w", err)
+	}
+	a.Announce(Change{PersonID: who.PersonID}) // mails go to another one now
+	a.o.Log.Warn("an e-mail address was removed", "person", who.PersonID, "address", who.Address)
 	return nil
 }
 
@@ -147,5 +178,6 @@ func (a *Access) ConfirmEmailAddress(ctx context.Context, who Identity, token st
 		return EmailAddress{}, fmt.Errorf("confirm an address: %w", err)
 	}
 	a.o.Log.Info("an e-mail address was confirmed", "person", who.PersonID, "address", who.Address)
-	return EmailAddress{Email: c.Email, CreatedAt: now}, nil
+	a.Announce(Change{PersonID: who.PersonID})
+	return EmailAddress{ID: emailID(c.EmailKey), Email: c.Email, CreatedAt: now}, nil
 }

@@ -2,12 +2,14 @@ package access_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/audit"
 	"oriel/relay/internal/notify/mail"
+	"oriel/relay/internal/rights"
 	"oriel/relay/internal/store"
 )
 
@@ -106,10 +108,10 @@ func TestAnAddedAddressIsConfirmedByWhoAddedIt(t *testing.T) {
 		all, err := u.a.EmailAddresses(ctx, bea)
 		u.must(err)
 		waits := all[len(all)-1].ID
-		if err := u.a.TakeBackEmailAddress(ctx, ada, waits); !errors.Is(err, store.ErrNotFound) {
+		if err := u.a.RemoveEmailAddress(ctx, ada, waits); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("taken back by another person: %v", err)
 		}
-		u.must(u.a.TakeBackEmailAddress(ctx, bea, waits))
+		u.must(u.a.RemoveEmailAddress(ctx, bea, waits))
 		if _, err := u.a.ConfirmEmailAddress(ctx, bea, back); !errors.Is(err, access.ErrEmailLink) {
 			t.Errorf("a link that was taken back: %v", err)
 		}
@@ -123,6 +125,63 @@ func TestAnAddedAddressIsConfirmedByWhoAddedIt(t *testing.T) {
 		}
 		if did[string(audit.EmailAsked)] != 4 || did[string(audit.IdentifierAdded)] != 1 || did[string(audit.EmailTakenBack)] != 1 {
 			t.Errorf("in the audit %v", did)
+		}
+	})
+}
+
+// Rule: a person removes a confirmed address of their own, and nobody else's: nobody signs in
+// with it any more, it is told so by mail, and mails go to another one from then on. Who is
+// signed in stays so. The last that somebody can sign in with stays.
+func TestAConfirmedAddressIsRemoved(t *testing.T) {
+	eachSigningUp(t, func(t *testing.T, u *signingUp) {
+		ctx := t.Context()
+		ada, bea := u.adding()
+		u.must(u.a.AskEmailAddress(ctx, ada, "second@example.org"))
+		_, token := u.mailed()
+		if _, err := u.a.ConfirmEmailAddress(ctx, ada, token); err != nil {
+			t.Fatal(err)
+		}
+		all, err := u.a.EmailAddresses(ctx, ada)
+		u.must(err)
+		if len(all) != 2 || all[0].Email != email || all[0].Last || all[1].Last || all[0].ID == all[1].ID {
+			t.Fatalf("%+v", all)
+		}
+		old, second := all[0].ID, all[1].ID
+		if strings.Contains(old, "ada") {
+			t.Errorf("the id %s tells the address", old)
+		}
+		for what, c := range map[string]struct {
+			who access.Identity
+			id  string
+		}{"another's": {bea, old}, "what is not there": {ada, "x"}} {
+			if err := u.a.RemoveEmailAddress(ctx, c.who, c.id); !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		u.must(u.a.RemoveEmailAddress(ctx, ada, old))
+		if sent := u.sent(); len(sent) != 1 || !strings.EqualFold(sent[0].To, email) || mail.Kind(sent[0].Kind) != mail.EmailRemovedKind {
+			t.Errorf("sent %+v", sent)
+		}
+		if _, _, err := u.a.SignIn(ctx, email, password, home); !errors.Is(err, access.ErrCredentials) {
+			t.Errorf("signed in by what was removed: %v", err)
+		}
+		u.must(u.a.May(ctx, ada, rights.Account, access.Person(ada.PersonID)))
+		who, _, err := u.a.SignIn(ctx, "second@example.org", password, home)
+		if err != nil || who.Email != "second@example.org" {
+			t.Errorf("signed in by the other: %+v, %v", who, err)
+		}
+		if all, err = u.a.EmailAddresses(ctx, ada); err != nil || len(all) != 1 || !all[0].Last {
+			t.Errorf("%+v, %v", all, err)
+		}
+		if err := u.a.RemoveEmailAddress(ctx, ada, second); !errors.Is(err, store.ErrLastIdentifier) {
+			t.Errorf("the last: %v", err)
+		}
+		entries, err := u.store.Audit(store.FirstOrganization).After(ctx, 0, 1000)
+		u.must(err)
+		if !slices.ContainsFunc(entries, func(e store.Entry) bool {
+			return e.Action == string(audit.IdentifierRemoved) && e.ActorID == ada.PersonID && e.Details["key"] == strings.ToLower(email)
+		}) {
+			t.Errorf("the audit does not say so: %+v", entries)
 		}
 	})
 }

@@ -2,7 +2,7 @@
 import { fireEvent, render, screen } from '@testing-library/svelte';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { account } from '../../state/account.svelte';
-import { emails } from '../../state/emails.svelte';
+import { emails, type EmailAddress } from '../../state/emails.svelte';
 import { notes } from '../../state/notes.svelte';
 import ConfirmEmail from '../sign-in/ConfirmEmail.svelte';
 import EmailAddresses from './EmailAddresses.svelte';
@@ -10,13 +10,22 @@ import EmailAddresses from './EmailAddresses.svelte';
 const at = '2026-11-30T12:00:00Z';
 let asked: { method: string; path: string; body: unknown }[];
 let refuse: boolean;
+let addresses: EmailAddress[];
 
 beforeEach(() => {
   asked = [];
   refuse = false;
   emails.all = undefined;
   emails.token = '';
-  const waits = [{ id: 'w1', email: 'new@example.org', confirmed: false, created_at: at, expires_at: at }];
+  const waits = {
+    ...{ id: 'w1', email: 'new@example.org', last: false },
+    ...{ confirmed: false, created_at: at, expires_at: at },
+  };
+  const others = [
+    { id: 'c1', email: 'ada@example.org', confirmed: true, created_at: at, last: false },
+    { id: 'c2', email: 'ada@example.com', confirmed: true, created_at: at, last: false },
+  ];
+  addresses = [...others, waits];
   vi.stubGlobal('fetch', async (request: Request) => {
     const path = new URL(request.url).pathname.replace('/api/v1/me/email-addresses', '');
     const text = await request.text();
@@ -24,14 +33,21 @@ beforeEach(() => {
       asked.push({ method: request.method, path, body: text && JSON.parse(text) });
     if (refuse)
       return Response.json({ status: 403, code: 'email_link', title: 'x', detail: 'x' }, { status: 403 });
-    if (request.method === 'DELETE') return new Response(null, { status: 204 });
+    if (request.method === 'DELETE') {
+      addresses = addresses.filter(({ id }) => `/${id}` !== path);
+      if (addresses.length === 1) addresses = addresses.map((one) => ({ ...one, last: true }));
+      return new Response(null, { status: 204 });
+    }
     if (path === '/confirm')
-      return Response.json({ email: 'new@example.org', confirmed: true, created_at: at });
+      return Response.json({
+        id: 'c3',
+        email: 'new@example.org',
+        confirmed: true,
+        created_at: at,
+        last: false,
+      });
     if (request.method === 'POST') return Response.json({ minutes: 60 }, { status: 202 });
-    return Response.json({
-      items: [{ email: 'ada@example.org', confirmed: true, created_at: at }, ...waits],
-      next: '',
-    });
+    return Response.json({ items: addresses, next: '' });
   });
 });
 afterEach(() => {
@@ -45,16 +61,29 @@ describe('the account page', () => {
   it('shows what waits, sends it again and takes it back', async () => {
     render(EmailAddresses);
     const rows = await screen.findAllByTestId('email-address');
-    expect(rows.map((row) => row.dataset.confirmed)).toEqual(['true', 'false']);
+    expect(rows.map((row) => row.dataset.confirmed)).toEqual(['true', 'true', 'false']);
     await fireEvent.click(screen.getByTestId('send-again'));
     await vi.waitFor(() => expect(notes.list.at(-1)?.text).toContain('within 60 minutes'));
     await vi.waitFor(() => expect(screen.getByTestId('take-back')).not.toHaveProperty('disabled', true));
     await fireEvent.click(screen.getByTestId('take-back'));
-    await vi.waitFor(() => expect(screen.getAllByTestId('email-address')).toHaveLength(1));
+    await vi.waitFor(() => expect(screen.getAllByTestId('email-address')).toHaveLength(2));
     expect(asked).toEqual([
       { method: 'POST', path: '', body: { email: 'new@example.org' } },
       { method: 'DELETE', path: '/w1', body: '' },
     ]);
+  });
+
+  // Rule: a confirmed address is removed once that is confirmed; the last one stays.
+  it('removes a confirmed one, but not the last', async () => {
+    HTMLElement.prototype.showPopover ??= () => undefined; // happy-dom has no top layer
+    addresses = addresses.filter(({ confirmed }) => confirmed);
+    render(EmailAddresses);
+    await fireEvent.click((await screen.findAllByTestId('remove-email'))[0] ?? document.body);
+    expect(asked).toEqual([]);
+    await fireEvent.click(screen.getByTestId('confirm'));
+    await vi.waitFor(() => expect(screen.getAllByTestId('email-address')).toHaveLength(1));
+    expect(asked).toEqual([{ method: 'DELETE', path: '/c1', body: '' }]);
+    expect(screen.queryByTestId('remove-email')).toBeNull();
   });
 });
 

@@ -189,6 +189,7 @@ func TestBothPartsSayTheSame(t *testing.T) {
 		MemberInvitedKind: invitation(week), SignUpConfirmKind: SignUpConfirm{Link: "https://relay.example/sign-up#s3cret", Until: week},
 		EmailConfirmKind: EmailConfirm{Link: "https://relay.example/email#s3cret", Until: week}, PasswordChangedKind: PasswordChanged{At: c.read(), From: "192.0.2.7"},
 		SignUpKnownKind: SignUpKnown{Link: "https://relay.example/sign-in"}, EmailKnownKind: EmailKnown{},
+		EmailRemovedKind: EmailRemoved{At: c.read(), From: "192.0.2.7"},
 	}
 	if len(kinds) != len(kindsOf(t, Fallback)) {
 		t.Errorf("words for %v", kindsOf(t, Fallback))

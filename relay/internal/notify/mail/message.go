@@ -32,6 +32,7 @@ const (
 	SignUpKnownKind     Kind = "sign_up.known"
 	EmailConfirmKind    Kind = "email.confirm"
 	EmailKnownKind      Kind = "email.known"
+	EmailRemovedKind    Kind = "email.removed"
 	PasswordChangedKind Kind = "password.changed"
 )
 
@@ -73,6 +74,12 @@ type EmailConfirm struct {
 // that of another account.
 type EmailKnown struct{}
 
+// EmailRemoved tells a person, at that address, that they do not sign in with it any more.
+type EmailRemoved struct {
+	At   time.Time `json:"at"`
+	From string    `json:"from"` // IP address of who removed it
+}
+
 // PasswordChanged tells a person afterwards.
 type PasswordChanged struct {
 	At   time.Time `json:"at"`
@@ -84,6 +91,7 @@ func (SignUpConfirm) kind() Kind   { return SignUpConfirmKind }
 func (SignUpKnown) kind() Kind     { return SignUpKnownKind }
 func (EmailConfirm) kind() Kind    { return EmailConfirmKind }
 func (EmailKnown) kind() Kind      { return EmailKnownKind }
+func (EmailRemoved) kind() Kind    { return EmailRemovedKind }
 func (PasswordChanged) kind() Kind { return PasswordChangedKind }
 
 func (m MemberInvited) link() string { return m.Link }
@@ -91,6 +99,7 @@ func (m SignUpConfirm) link() string { return m.Link }
 func (m SignUpKnown) link() string   { return m.Link }
 func (m EmailConfirm) link() string  { return m.Link }
 func (EmailKnown) link() string      { return "" }
+func (EmailRemoved) link() string    { return "" }
 func (PasswordChanged) link() string { return "" }
 
 func (m MemberInvited) until() time.Time { return m.Until }
@@ -98,6 +107,7 @@ func (m SignUpConfirm) until() time.Time { return m.Until }
 func (SignUpKnown) until() time.Time     { return time.Time{} }
 func (m EmailConfirm) until() time.Time  { return m.Until }
 func (EmailKnown) until() time.Time      { return time.Time{} }
+func (EmailRemoved) until() time.Time    { return time.Time{} }
 func (PasswordChanged) until() time.Time { return time.Time{} }
 
 func (m MemberInvited) plain() Message {
@@ -108,6 +118,10 @@ func (m SignUpConfirm) plain() Message { return m }
 func (m SignUpKnown) plain() Message   { return m }
 func (m EmailConfirm) plain() Message  { return m }
 func (m EmailKnown) plain() Message    { return m }
+func (m EmailRemoved) plain() Message {
+	m.From = sanitize.Line(m.From, 64)
+	return m
+}
 func (m PasswordChanged) plain() Message {
 	m.From = sanitize.Line(m.From, 64)
 	return m
@@ -124,6 +138,9 @@ func (m EmailConfirm) values(w *words) map[string]string {
 	return map[string]string{"Until": w.date(m.Until)}
 }
 func (EmailKnown) values(*words) map[string]string { return map[string]string{} }
+func (m EmailRemoved) values(w *words) map[string]string {
+	return map[string]string{"At": w.date(m.At), "From": m.From}
+}
 func (m PasswordChanged) values(w *words) map[string]string {
 	return map[string]string{"At": w.date(m.At), "From": m.From}
 }
@@ -141,6 +158,8 @@ func decode(k Kind, data []byte) (Message, error) {
 		return read[EmailConfirm](data)
 	case EmailKnownKind:
 		return read[EmailKnown](data)
+	case EmailRemovedKind:
+		return read[EmailRemoved](data)
 	case PasswordChangedKind:
 		return read[PasswordChanged](data)
 	}

@@ -65,7 +65,7 @@ func TestEachLanguageHasEachKey(t *testing.T) {
 				t.Errorf("%s: %s is %q", name, key, text)
 			}
 		}
-		for _, kind := range []Kind{MemberInvitedKind, SignUpConfirmKind, SignUpKnownKind, EmailConfirmKind, EmailKnownKind, PasswordChangedKind} {
+		for _, kind := range []Kind{MemberInvitedKind, SignUpConfirmKind, SignUpKnownKind, EmailConfirmKind, EmailKnownKind, EmailRemovedKind, PasswordChangedKind} {
 			what, err := decode(kind, []byte("{}"))
 			if err != nil {
 				t.Fatal(err)
