@@ -2,8 +2,12 @@ import { fireEvent, render, screen } from '@testing-library/svelte';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { level, limitOf, warning, written, type Use } from './quotas';
 import { quotas } from './quotas.svelte';
+import type { Live } from '../../core/relay/live';
+import { account } from '../../state/account.svelte';
 import AddComputer from '../computers/AddComputer.svelte';
+import WaitingComputers from '../computers/WaitingComputers.svelte';
 import Invite from './Invite.svelte';
+import NewService from './NewService.svelte';
 import Organizations from './Organizations.svelte';
 import Quotas from './Quotas.svelte';
 
@@ -91,6 +95,7 @@ describe('quotas on pages', () => {
   // Rule: where something is made, the page says before that there is little or no room for it, and of nothing else.
   it.each([
     ['a computer', AddComputer, ['Computers: 4 of 5 used']],
+    ['a service account', NewService, ['People, with service accounts: 9 of 10']],
     ['an invitation', Invite, ['People, with service accounts: 9 of 10', 'Open invitations: the quota of 2']],
   ] as const)('warn who adds %s', async (_name, dialog, want) => {
     relay({
@@ -102,6 +107,26 @@ describe('quotas on pages', () => {
     render(dialog, { onclose: () => undefined });
     await vi.waitFor(() => expect(warnings()).toHaveLength(want.length));
     want.forEach((words, i) => expect(warnings()[i]).toContain(words));
+  });
+
+  it('warn who takes back a computer that waits, and again when there is less room', async () => {
+    let used = 4;
+    const waits = [{ id: 'c1' }, { id: 'c2' }].map(({ id }) => ({
+      ...{ id, host_name: id, os_name: '', address: '', seen_at: '2026-11-30T12:00:00Z' },
+    }));
+    vi.stubGlobal('fetch', async (request: Request) => {
+      const { pathname } = new URL(request.url);
+      if (pathname.endsWith('/quotas')) return Response.json({ computers: { used, limit: 5 } });
+      if (request.method === 'POST') used++;
+      if (request.method === 'POST') return new Response(null, { status: 204 });
+      return Response.json({ items: waits, next: '' });
+    });
+    account.live = { on: () => () => undefined } as unknown as Live;
+    render(WaitingComputers);
+    await vi.waitFor(() => expect(warnings()).toEqual([expect.stringContaining('Computers: 4 of 5 used')]));
+    await fireEvent.click((await screen.findAllByTestId('take-back'))[0] ?? document.body);
+    await vi.waitFor(() => expect(warnings()).toEqual([expect.stringContaining('quota of 5 is used up')]));
+    account.live = undefined;
   });
 
   // Rule: who operates the relay sets all quotas of an organization at once, and what is no number is not sent.
