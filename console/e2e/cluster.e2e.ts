@@ -36,6 +36,8 @@ describe('two relays', () => {
         () => `one:\n${one.log()}`,
         () => `two:\n${two.log()}`,
       );
+      // Rule: row-level security binds the role of these tests; a relay that is not bound warns.
+      for (const relay of [one, two]) expect(relay.log()).not.toContain('row-level security');
       const display = keep(await Display.start());
       const target = keep(await Target.start(display));
 

@@ -8,6 +8,7 @@ import { binary } from './binaries.ts';
 import { freePort, tempDir } from './programs.ts';
 import { Proc, until } from './proc.ts';
 
+/** A database whose role is an ordinary owner, as in a real installation: row-level security binds it. */
 export class Postgres {
   private constructor(
     readonly url: string,
@@ -34,7 +35,8 @@ export class Postgres {
       return [command, rest];
     };
     const data = join(dir, 'data');
-    execFileSync(...run('initdb', '-D', data, '-U', 'oriel', '-A', 'trust', '-E', 'UTF8', '--no-sync'), {
+    const superuser = ['-U', 'postgres'];
+    execFileSync(...run('initdb', '-D', data, ...superuser, '-A', 'trust', '-E', 'UTF8', '--no-sync'), {
       stdio: 'pipe',
     });
     const [command, args] = run(
@@ -43,7 +45,12 @@ export class Postgres {
     );
     const proc = Proc.start('postgres', command, args);
     await proc.line(/ready to accept connections/);
-    return new Postgres(`postgres://oriel@127.0.0.1:${port}/postgres?sslmode=disable`, proc);
+    const made = ['-c', 'CREATE ROLE oriel LOGIN', '-c', 'CREATE DATABASE oriel OWNER oriel'];
+    const there = ['-h', '127.0.0.1', '-p', String(port), '-d', 'postgres'];
+    execFileSync(...run('psql', '-X', '-q', '-v', 'ON_ERROR_STOP=1', ...superuser, ...there, ...made), {
+      stdio: 'pipe',
+    });
+    return new Postgres(`postgres://oriel@127.0.0.1:${port}/oriel?sslmode=disable`, proc);
   }
 
   async stop(): Promise<void> {
