@@ -14,7 +14,9 @@ import (
 // eachGroup calls fn with each group and its names from the top, with slashes between.
 func (a *administration) eachGroup(ctx context.Context, fn func(g people.Group, way string) error) error {
 	names := map[string]string{}
-	return pages(func(r page.Request) (page.Page[people.Group], error) { return a.people.Groups(ctx, a.who, r) }, "path", func(g people.Group) error {
+	return pages(func(r page.Request) (page.Page[people.Group], error) {
+		return a.people.Groups(ctx, a.who, store.Everything, store.Everything, r)
+	}, "path", func(g people.Group) error {
 		names[g.ID] = g.Name
 		var way []string
 		for _, id := range g.Path {

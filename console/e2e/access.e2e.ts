@@ -136,6 +136,37 @@ describe('access', () => {
     await row.waitFor({ state: 'detached' });
   });
 
+  // Rule: who manages groups and people by a grant in one group only is served by the dialogs that
+  // are offered to them: with the groups that they manage, and the name of every role.
+  it('has its dialogs for who manages in one group only', async () => {
+    const made = async (path: string, body: object): Promise<string> =>
+      (await ada.send('POST', path, body)).id;
+    const permissions = ['see', 'groups.manage', 'people.manage'];
+    const role = await made('/roles', { name: 'Caretaker', permissions });
+    const site = await made('/groups', { name: 'Site' });
+    const hall = await made('/groups', { name: 'Hall', parent_id: site });
+    await made('/groups', { name: 'Yard' });
+    await ada.send('PUT', `/computers/${computer}/group`, { group_id: hall });
+    const ned = await member('Ned', 'member');
+    const subject = { kind: 'person', id: ned.id };
+    await made('/grants', { subject, role, object: { kind: 'group', id: site } });
+
+    const { page } = await enter(ned);
+    await page.goto(`${w.relay.url}/computers/${computer}`);
+    await page.getByTestId('change-group').click();
+    const groups = page.getByTestId('computer-group');
+    const choices = groups.locator('option:not([disabled])');
+    await choices.first().waitFor({ state: 'attached' });
+    expect((await choices.allInnerTexts()).map((text) => text.trim())).toEqual(['Site', 'Hall']);
+    await groups.selectOption(site);
+    await page.getByRole('dialog').getByRole('button', { name: 'Save' }).click();
+    await page.getByRole('dialog').waitFor({ state: 'detached' });
+    expect((await ada.send<{ name: string }>('GET', `/computers/${computer}/group`)).name).toBe('Site');
+    await page.getByTestId('who-reaches').click();
+    await page.getByTestId('reach').filter({ hasText: 'Ned' }).getByText('Caretaker').waitFor();
+    await ada.send('PUT', `/computers/${computer}/group`, { group_id: '' });
+  });
+
   // Rule: with a grant that needs approval nobody is let in before a second person agreed; who
   // asked is let in then, without doing anything.
   it('begins when a second person approves', async () => {

@@ -1,7 +1,7 @@
 /** A console that is opened by another address than the relay's own. */
 import { expect, it } from 'vitest';
 import { newContext, startBrowser } from './harness/browser.ts';
-import { loginLabel, owner } from './harness/pages.ts';
+import { fillOwner, loginLabel, owner } from './harness/pages.ts';
 import { Relay } from './harness/programs.ts';
 import { shot } from './harness/shots.ts';
 
@@ -20,10 +20,7 @@ it('says which address keeps the sign-in', async () => {
     const opened = `http://oriel.test:${relay.port}`;
 
     await page.goto(opened + link.pathname + link.hash);
-    await page.getByLabel('Your name').fill(owner.name);
-    await page.getByLabel('E-mail').fill(owner.email);
-    await page.getByLabel('Password').fill(owner.password);
-    await page.getByRole('button', { name: 'Create account' }).click();
+    await fillOwner(page);
     const problem = page.getByTestId('problem');
     await problem.waitFor();
     expect(await problem.innerText()).toContain('https://oriel.test');

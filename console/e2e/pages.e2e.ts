@@ -106,6 +106,13 @@ async function setting(page: Page): Promise<void> {
   await page.getByLabel('Allowed networks').waitFor();
 }
 
+/** Goes from a member to the computers that they can reach. */
+async function reached(page: Page): Promise<void> {
+  await dialog(page, 'member-details');
+  await page.getByTestId('reached-link').click();
+  await page.getByTestId('reached-computer').first().waitFor();
+}
+
 describe('the pages', () => {
   let w: World;
   let id: string | null;
@@ -165,6 +172,7 @@ describe('the pages', () => {
         [name, () => open(path)],
         ...buttons.map((button): Stop => [button, () => dialog(page, button)]),
       ]),
+      ['member-computers', () => open('/people').then(() => reached(page))],
       ['policies-set', () => open('/policies').then(() => setting(page))],
       ['join-again', () => open(`/join#${invitation}`)],
       ['switcher', () => open('/').then(() => page.getByTestId('account-menu').click())],

@@ -1,6 +1,6 @@
 /**
  * The pages of the console: the address of each, what it needs before it can be shown, and
- * where it lies. A page is loaded when it is needed; `:id` is a computer's.
+ * where it lies. A page is loaded when it is needed; `:id` is a computer's or a member's.
  */
 import type { Component } from 'svelte';
 import type { Handover } from './core/boot/handover';
@@ -13,6 +13,7 @@ export type PageName =
   | 'journal'
   | 'account'
   | 'people'
+  | 'member-computers'
   | 'teams'
   | 'roles'
   | 'grants'
@@ -71,6 +72,11 @@ export const routes: Record<PageName, Page> = {
   journal: { path: '/journal', needs: 'sign-in', load: () => import('./pages/journal/Journal.svelte') },
   account: { path: '/account', needs: 'sign-in', load: () => import('./pages/account/Account.svelte') },
   people: { path: '/people', needs: 'sign-in', load: () => import('./pages/people/People.svelte') },
+  'member-computers': {
+    path: '/people/:id/computers',
+    needs: 'sign-in',
+    load: () => import('./pages/people/MemberComputers.svelte'),
+  },
   teams: { path: '/people/teams', needs: 'sign-in', load: () => import('./pages/people/Teams.svelte') },
   roles: { path: '/people/roles', needs: 'sign-in', load: () => import('./pages/people/Roles.svelte') },
   grants: { path: '/people/access', needs: 'sign-in', load: () => import('./pages/people/Grants.svelte') },

@@ -12,11 +12,17 @@ export const loginLabel = 'E-mail, user name or number';
 
 export async function makeOwner(page: Page, link: string): Promise<void> {
   await page.goto(link);
+  await fillOwner(page);
+  await page.getByRole('button', { name: addName }).first().waitFor();
+}
+
+/** Sends what the relay's first person says on the page for that. */
+export async function fillOwner(page: Page): Promise<void> {
   await page.getByLabel('Your name').fill(owner.name);
+  await page.getByLabel('Organization').fill('Analytical Engines');
   await page.getByLabel('E-mail').fill(owner.email);
   await page.getByLabel('Password').fill(owner.password);
   await page.getByRole('button', { name: 'Create account' }).click();
-  await page.getByRole('button', { name: addName }).first().waitFor();
 }
 
 /** Says who one is on the page for that, as a person does. */

@@ -51,10 +51,12 @@ const BUILT_IN: ReadonlyMap<string, () => string> = new Map([
 
 export type Roles = readonly { id: string; name: string }[];
 
-/** A role's name: the organization's own has one. */
-export function roleWords(id: string, roles: Roles): string {
-  return BUILT_IN.get(id)?.() ?? roles.find((one) => one.id === id)?.name ?? m.role_unknown();
-}
+/** What a role is called, of which the relay says the name: an organization's own has one. */
+export const roleNamed = (id: string, name: string) => BUILT_IN.get(id)?.() ?? (name || m.role_unknown());
+
+/** What one of these roles is called. */
+export const roleWords = (id: string, roles: Roles) =>
+  roleNamed(id, roles.find((one) => one.id === id)?.name ?? '');
 
 const REASONS: ReadonlyMap<string, () => string> = new Map([
   ['inactive', m.why_inactive],

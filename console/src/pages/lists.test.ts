@@ -23,6 +23,7 @@ import InventoryView from './computer/InventoryView.svelte';
 import Journal from './journal/Journal.svelte';
 import Keys from './people/Keys.svelte';
 import Organizations from './people/Organizations.svelte';
+import MemberComputers from './people/MemberComputers.svelte';
 import MemberReach from './people/MemberReach.svelte';
 import OwnKeys from './account/OwnKeys.svelte';
 import People from './people/People.svelte';
@@ -54,6 +55,10 @@ const pages: Record<
   'people/Keys': { page: Keys, reads: '/api-keys', none: 'No keys yet' },
   'account/EmailAddresses': { page: EmailAddresses, reads: '/me/email-addresses', none: '' },
   'account/OwnKeys': { page: OwnKeys, reads: '/me/api-keys', none: '' },
+  'people/MemberComputers': {
+    ...{ page: MemberComputers as unknown as typeof Audit, reads: '/people/p1/computers' },
+    ...{ none: 'They can reach no computer', props: { id: 'p1' } as never },
+  },
   'people/MemberReach': {
     ...{ page: MemberReach as unknown as typeof Audit, reads: '/grants', none: '' },
     props: { member: { id: 'p1', role: 'viewer', teams: [] } } as never,

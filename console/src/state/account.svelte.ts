@@ -1,7 +1,7 @@
 /** Who is signed in, and the live connection that belongs to it. */
 import type { Handover } from '../core/boot/handover';
 import { announceFrom } from '../core/boot/announce';
-import { api, ApiError, signedIn, take, type Person, type SignedIn } from '../core/relay/api';
+import { api, ApiError, signedIn, take, type Person, type Schema, type SignedIn } from '../core/relay/api';
 import { offerHandoff } from '../core/relay/handoff';
 import { Live, type LiveOptions, type LiveState } from '../core/relay/live';
 import { liveUrl } from '../core/relay/url';
@@ -46,9 +46,9 @@ class Account {
     await this.#kept(await take(api.POST('/api/v1/sign-in', { body })));
   }
 
-  /** Makes the relay's first account with the token of its one-time link. */
-  async makeOwner(token: string, name: string, email: string, password: string): Promise<void> {
-    await this.#kept(await take(api.POST('/api/v1/owner', { body: { token, name, email, password } })));
+  /** Makes the relay's first account with the token of its one-time link, and names its organization. */
+  async makeOwner(body: Schema<'OwnerInBody'>): Promise<void> {
+    await this.#kept(await take(api.POST('/api/v1/owner', { body })));
   }
 
   /** Makes the account that the link of who signs up is for. */

@@ -61,7 +61,7 @@ func own(t *testing.T, a *access.Access) (access.Identity, *http.Cookie) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	who, c, err := a.CreateOwner(t.Context(), token, "Ada", email, password, home)
+	who, c, err := a.CreateOwner(t.Context(), token, access.NewOwner{Name: "Ada", Email: email, Password: password}, home)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,7 +207,7 @@ func TestOwnerLink(t *testing.T) {
 			return text
 		}
 		make := func(token string) error {
-			_, _, err := a.CreateOwner(ctx, token, "Ada", email, password, home)
+			_, _, err := a.CreateOwner(ctx, token, access.NewOwner{Name: "Ada", Email: email, Password: password}, home)
 			return err
 		}
 		old := token()
@@ -222,7 +222,7 @@ func TestOwnerLink(t *testing.T) {
 			t.Errorf("a token of yesterday: %v", err)
 		}
 		current = token()
-		_, _, err := a.CreateOwner(ctx, current, " ", "ada", "short", home)
+		_, _, err := a.CreateOwner(ctx, current, access.NewOwner{Name: " ", Email: "ada", Password: "short"}, home)
 		var field *fault.Fault
 		if !errors.As(err, &field) || strings.Count(err.Error(), "\n") != 2 {
 			t.Errorf("three bad fields give %q", err)
@@ -235,6 +235,30 @@ func TestOwnerLink(t *testing.T) {
 		}
 		if _, err := a.NewOwnerToken(ctx); !errors.Is(err, access.ErrOwnerExists) {
 			t.Errorf("a link beside an owner: %v", err)
+		}
+	})
+}
+
+// Rule: whoever makes the owner's account says what the organization is called, as those
+// read who are invited to it; without a word it keeps the name that it has.
+func TestTheOwnerNamesTheOrganization(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		a := open(t, s, access.Options{})
+		token, err := a.NewOwnerToken(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		who := access.NewOwner{Name: "Ada", Email: email, Password: password, Organization: "Acme\x1b"}
+		var field *fault.Fault
+		if _, _, err := a.CreateOwner(t.Context(), token, who, home); !errors.As(err, &field) || field.Field() != "organization" {
+			t.Errorf("a name of controls: %v", err)
+		}
+		who.Organization = " Acme Works "
+		if _, _, err := a.CreateOwner(t.Context(), token, who, home); err != nil {
+			t.Fatal(err)
+		}
+		if o, err := s.Organizations().Get(t.Context(), store.FirstOrganization); err != nil || o.Name != "Acme Works" {
+			t.Errorf("it is called %q, %v", o.Name, err)
 		}
 	})
 }
@@ -253,8 +277,7 @@ func TestOwnerRace(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 16 {
 			wg.Go(func() {
-				_, _, err := nodes[i%2].CreateOwner(context.Background(), token, "Ada", fmt.Sprintf("p%d@example.com", i), password,
-					access.Client{Address: fmt.Sprintf("10.0.0.%d", i)})
+				_, _, err := nodes[i%2].CreateOwner(context.Background(), token, access.NewOwner{Name: "Ada", Email: fmt.Sprintf("p%d@example.com", i), Password: password}, access.Client{Address: fmt.Sprintf("10.0.0.%d", i)})
 				switch {
 				case err == nil:
 					made.Add(1)
@@ -296,7 +319,7 @@ func TestWhatIsTyped(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, _, err = a.CreateOwner(t.Context(), token, c2.name, c2.email, c2.password, home)
+			_, _, err = a.CreateOwner(t.Context(), token, access.NewOwner{Name: c2.name, Email: c2.email, Password: c2.password}, home)
 			var field *fault.Fault
 			switch {
 			case c2.field == "" && err != nil:
@@ -318,7 +341,7 @@ func TestComposedAndDecomposedAreOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := a.CreateOwner(t.Context(), token, "Zoe\u0308", email, "passe\u0301 compose\u0301", home); err != nil {
+	if _, _, err := a.CreateOwner(t.Context(), token, access.NewOwner{Name: "Zoe\u0308", Email: email, Password: "passe\u0301 compose\u0301"}, home); err != nil {
 		t.Fatal(err)
 	}
 	who, _, err := a.SignIn(t.Context(), email, "pass\u00e9 compos\u00e9", home)
@@ -401,7 +424,7 @@ func TestLogHasNoSecrets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, cookie, err := a.CreateOwner(t.Context(), token, "Ada", email, password, home)
+	_, cookie, err := a.CreateOwner(t.Context(), token, access.NewOwner{Name: "Ada", Email: email, Password: password}, home)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"oriel/relay/internal/audit"
+	"oriel/relay/internal/page"
 	"oriel/relay/internal/rights"
 	"oriel/relay/internal/store"
 )
@@ -232,6 +233,35 @@ func (a *Access) ExplainMembers(ctx context.Context, who Identity, people []stri
 		all[g.rights.Person] = g.rights.Explain(what, at, now)
 	}
 	return all, nil
+}
+
+// Explained is a computer with what a member may on it, and why.
+type Explained struct {
+	Computer store.Computer
+	Why      rights.Why
+}
+
+// ExplainComputers is Explain for each computer that the member sees, which is a page of
+// them by name. Errors: store.ErrNotFound where the organization has no such member,
+// page.ErrCursor, fault.Field.
+func (a *Access) ExplainComputers(ctx context.Context, who Identity, person string, what rights.Permission, r page.Request) (page.Page[Explained], error) {
+	now := a.o.Now()
+	found, err := a.store.Members(who.Organization).Authority(ctx, person, now.UnixMilli())
+	if err != nil {
+		return page.Page[Explained]{}, fmt.Errorf("look up a member: %w", err)
+	}
+	g := authorityOf(found, now)
+	v := g.rights.Visible(rights.See, now)
+	rows, err := a.store.Computers(who.Organization).Page(ctx, Visibility{All: v.All, Groups: v.Groups, Computers: v.Computers}, r)
+	if err != nil {
+		return page.Page[Explained]{}, fmt.Errorf("list computers: %w", err)
+	}
+	out := page.Page[Explained]{Next: rows.Next}
+	for _, c := range rows.Items {
+		at := rights.OfComputer(g.rights.Organization, c.ID, c.GroupPath)
+		out.Items = append(out.Items, Explained{c, g.rights.Explain(what, at, now)})
+	}
+	return out, nil
 }
 
 // Permissions are all that who may on the whole organization, as a page offers what they

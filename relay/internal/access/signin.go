@@ -90,10 +90,16 @@ func (a *Access) NewOwnerToken(ctx context.Context) (string, error) {
 // HasOwner reports whether somebody owns this relay yet.
 func (a *Access) HasOwner(ctx context.Context) (bool, error) { return a.store.People().HasOwner(ctx) }
 
-// CreateOwner uses the token up, adds the first person and signs them in.
-// Errors: ErrOwnerToken, ErrOwnerExists, ErrTries, ErrBusy, and fault.Field
+// NewOwner is what the first person says.
+type NewOwner struct {
+	Name, Email, Password string
+	Organization          string // what the first organization is called; empty: as it is
+}
+
+// CreateOwner uses the token up, adds the first person, names the organization and signs
+// them in. Errors: ErrOwnerToken, ErrOwnerExists, ErrTries, ErrBusy, and fault.Field
 // (several joined) for what was typed.
-func (a *Access) CreateOwner(ctx context.Context, token, name, email, password string, from Client) (Identity, *http.Cookie, error) {
+func (a *Access) CreateOwner(ctx context.Context, token string, o NewOwner, from Client) (Identity, *http.Cookie, error) {
 	if _, err := a.count(ctx, a.addressLimits(from)); err != nil {
 		return Identity{}, nil, err
 	}
@@ -101,20 +107,23 @@ func (a *Access) CreateOwner(ctx context.Context, token, name, email, password s
 	if err := ownerError(a.store.People().CheckOwnerToken(ctx, hash, a.now())); err != nil {
 		return Identity{}, nil, err
 	}
-	email = strings.TrimSpace(email)
+	email, organization := strings.TrimSpace(o.Email), plain(o.Organization)
 	key, wrong := identifier.Check(identifier.Email, "email", email)
+	if organization != "" {
+		wrong = errors.Join(wrong, checkName("organization", "", organization))
+	}
 	if wrong != nil {
-		wrong = errors.Join(checkName("name", "write your name", plain(name)), wrong, checkPassword(password))
+		wrong = errors.Join(checkName("name", "write your name", plain(o.Name)), wrong, checkPassword(o.Password))
 		return Identity{}, nil, wrong
 	}
-	p, err := a.newPerson(ctx, name, password, from)
+	p, err := a.newPerson(ctx, o.Name, o.Password, from)
 	if err != nil {
 		return Identity{}, nil, err
 	}
 	now := p.CreatedAt
 	by := store.Identifier{Kind: store.Email, Key: key, Text: email, VerifiedAt: now, CreatedAt: now}
-	made := audit.Person(p.ID, p.Name, "", from.Address).Did(audit.OwnerMade, "person", p.ID)
-	if err := ownerError(a.store.People().CreateOwner(ctx, made, hash, now, p, by)); err != nil {
+	made := audit.Person(p.ID, p.Name, "", from.Address).Did(audit.OwnerMade, "person", p.ID, "organization_name", organization)
+	if err := ownerError(a.store.People().CreateOwner(ctx, made, hash, now, p, by, organization)); err != nil {
 		return Identity{}, nil, err
 	}
 	a.o.Log.Info("the owner's account was made", "person", p.ID, "address", from.Address)

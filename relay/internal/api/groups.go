@@ -50,7 +50,7 @@ type computerGroupOut struct{ Body ComputerGroup }
 
 func (a *API) groups() {
 	of := tag("computers")
-	operation(a, "GET", "/groups", "listGroups", "Groups of computers", a.listGroups, of)
+	operation(a, "GET", "/groups", "listGroups", "List the groups in which the caller sees computers or manages something, and the groups around them", a.listGroups, of)
 	operation(a, "POST", "/groups", "createGroup", "Make a group", a.createGroup, of, status(http.StatusCreated))
 	operation(a, "PATCH", "/groups/{id}", "updateGroup", "Give a group another name or place", a.updateGroup, of)
 	operation(a, "DELETE", "/groups/{id}", "removeGroup", "Remove an empty group with its grants and policy", a.removeGroup, of, status(http.StatusNoContent))
@@ -60,11 +60,24 @@ func (a *API) groups() {
 
 func (a *API) listGroups(ctx context.Context, in *groupsIn) (*listOut[people.Group], error) {
 	who := callerOf(ctx).who
-	if err := a.require(ctx, rights.GroupsManage, access.Organization); err != nil {
+	var seen access.Visibility
+	for what := range ofGroups.Each() {
+		v, err := a.o.Access.Visible(ctx, who, what)
+		if err != nil {
+			return nil, err
+		}
+		seen = seen.Or(v)
+	}
+	managed, err := a.o.Access.Visible(ctx, who, rights.GroupsManage)
+	if err != nil {
 		return nil, err
 	}
-	return paged(a.o.People.Groups(ctx, who, in.request(in.Sort)))
+	return paged(a.o.People.Groups(ctx, who, seen, managed, in.request(in.Sort)))
 }
+
+// ofGroups are the permissions of which each shows the groups that it is given in: their
+// computers are seen, or they are chosen on a page that sets something for them.
+const ofGroups = rights.See | rights.GroupsManage | rights.PeopleManage | rights.Policies
 
 // group is the object of one; of "", the organization.
 func group(id string) access.Object {

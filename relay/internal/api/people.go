@@ -63,6 +63,8 @@ type ownerIn struct {
 		Name     string `json:"name" maxLength:"128"`
 		Email    string `json:"email" maxLength:"254"`
 		Password string `json:"password" format:"password" maxLength:"1024" doc:"At least 10 characters."`
+
+		Organization string `json:"organization,omitempty" maxLength:"128" doc:"What the first organization is called, as those read who are invited to it; absent: it has no name yet."`
 	}
 }
 
@@ -83,7 +85,7 @@ func (a *API) signIn(ctx context.Context, in *signInIn) (*signedInOut, error) {
 func (a *API) createOwner(ctx context.Context, in *ownerIn) (*signedInOut, error) {
 	from := a.o.Access.Client(callerOf(ctx).r)
 	b := in.Body
-	who, c, err := a.o.Access.CreateOwner(ctx, b.Token, b.Name, b.Email, b.Password, from)
+	who, c, err := a.o.Access.CreateOwner(ctx, b.Token, access.NewOwner{Name: b.Name, Email: b.Email, Password: b.Password, Organization: b.Organization}, from)
 	return a.signedIn(ctx, who, c, err)
 }
 

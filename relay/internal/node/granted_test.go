@@ -89,6 +89,9 @@ type question struct {
 func (g *granting) questions(n need) (all []question) {
 	const rest = rights.Everything &^ (rights.Account | rights.About | rights.RelayOperate)
 	needed := n.permission &^ (rights.Account | rights.About)
+	if n.any {
+		return g.questionsOfAny(needed, rest)
+	}
 	for _, on := range g.places {
 		if needed&^rest == 0 && needed != 0 {
 			all = append(all, question{"just that on " + on.name, needed, on, slices.Contains(on.in, n.on)})
@@ -98,6 +101,24 @@ func (g *granting) questions(n need) (all []question) {
 		}
 	}
 	slices.SortStableFunc(all, func(a, b question) int { return cmp.Compare(boolean(a.want), boolean(b.want)) })
+	return all
+}
+
+// questionsOfAny are those about a list that each of the needed permissions shows something
+// in: with one of them, and with all that are and imply none of them.
+func (g *granting) questionsOfAny(needed, rest rights.Permission) (all []question) {
+	var without rights.Permission
+	for one := range rest.Each() {
+		if one.Implied()&needed == 0 {
+			without |= one
+		}
+	}
+	for _, on := range g.places {
+		for one := range needed.Each() {
+			all = append(all, question{"just " + one.String() + " on " + on.name, one, on, slices.Contains(on.in, "visible")})
+		}
+		all = append(all, question{"none of them on " + on.name, without, on, false})
+	}
 	return all
 }
 
@@ -169,7 +190,8 @@ func TestRoutesFollowGrants(t *testing.T) {
 			}
 			status, text := p.answer(route.Method, at(own), of(name))
 			if n.on == "visible" {
-				if shown := strings.Contains(text, g.things["/computers/"]); shown != q.want || status != http.StatusOK {
+				listed := cmp.Or(g.things[path+"/"], g.things["/computers/"])
+				if shown := strings.Contains(text, listed); shown != q.want || status != http.StatusOK {
 					t.Errorf("%s, %s, shows what is there: %v; %d", name, q.who, shown, status)
 				}
 				continue

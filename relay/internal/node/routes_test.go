@@ -18,6 +18,7 @@ import (
 // need is a row of routes.md.
 type need struct {
 	permission rights.Permission // 0: none
+	any        bool              // one of those is enough
 	nobody     bool              // answers without a sign-in
 	on         string
 }
@@ -41,7 +42,9 @@ func needs(t *testing.T, heading string) map[string]need {
 		name, permission := strings.TrimSpace(cells[0]), strings.TrimSpace(cells[1])
 		n := need{nobody: permission == "nobody", on: strings.TrimSpace(cells[2])}
 		if permission != "-" && !n.nobody {
-			n.permission, err = rights.Parse(permission)
+			words := strings.ReplaceAll(permission, " or ", " ")
+			n.any = words != permission
+			n.permission, err = rights.Parse(words)
 			must(t, err)
 		}
 		if _, twice := all[name]; twice {
@@ -62,7 +65,8 @@ func (n need) holds(t *testing.T, role string) bool {
 	if !known {
 		t.Fatal("no role", role)
 	}
-	return n.permission&^(r.Permissions&^rights.RelayOperate|rights.Account|rights.About) == 0 // none is the relay's first organization
+	has := r.Permissions&^rights.RelayOperate | rights.Account | rights.About // none is the relay's first organization
+	return n.permission&^has == 0 || n.any && n.permission&has != 0
 }
 
 // mayNot reports whether an answer says that who asks may not, or is nobody.

@@ -26,6 +26,7 @@ type Grant struct {
 	ID        string     `json:"id"`
 	Subject   Ref        `json:"subject" doc:"A person or a team."`
 	Role      string     `json:"role" doc:"Id of a role."`
+	RoleName  string     `json:"role_name" doc:"Empty for a built-in one, which each language calls its own name."`
 	Object    Ref        `json:"object" doc:"An organization (without id), a group or a computer."`
 	Hours     *Hours     `json:"hours,omitempty" doc:"Of the week; absent: always."`
 	From      *time.Time `json:"from,omitempty"`
@@ -36,7 +37,7 @@ type Grant struct {
 }
 
 func grantOf(g store.Grant) Grant {
-	out := Grant{ID: g.ID, Subject: Ref{g.SubjectKind, g.SubjectID, g.SubjectName}, Role: g.Role, Object: Ref{g.ObjectKind, g.ObjectID, g.ObjectName},
+	out := Grant{ID: g.ID, Subject: Ref{g.SubjectKind, g.SubjectID, g.SubjectName}, Role: g.Role, RoleName: g.RoleName, Object: Ref{g.ObjectKind, g.ObjectID, g.ObjectName},
 		From: when(g.FromAt), Until: when(g.UntilAt), Approval: g.Approval, MadeBy: g.MadeBy, CreatedAt: at(g.CreatedAt)}
 	out.Hours = hoursOf(g.Hours)
 	return out

@@ -18,32 +18,33 @@ type Group struct {
 	ParentID  string    `json:"parent_id" doc:"Empty: at the top."`
 	Name      string    `json:"name"`
 	Path      []string  `json:"path" nullable:"false" doc:"Ids from the top to its own."`
-	Computers int64     `json:"computers" doc:"How many are in it, without those of its own groups."`
+	Computers int64     `json:"computers" doc:"How many are in it that the caller may know of, without those of its own groups."`
+	Manages   bool      `json:"manages" doc:"The caller manages it: names, moves and removes it, and puts computers and groups into it."`
 	CreatedAt time.Time `json:"created_at"`
 }
 
-func groupOf(g store.Group) Group {
+func groupOf(g store.Group, manages bool) Group {
 	path := g.Upwards()
 	for i, j := 0, len(path)-1; i < j; i, j = i+1, j-1 {
 		path[i], path[j] = path[j], path[i]
 	}
-	return Group{ID: g.ID, ParentID: g.ParentID, Name: g.Name, Path: path, Computers: g.Computers, CreatedAt: at(g.CreatedAt)}
+	return Group{ID: g.ID, ParentID: g.ParentID, Name: g.Name, Path: path, Computers: g.Computers, Manages: manages, CreatedAt: at(g.CreatedAt)}
 }
 
-// Groups are a page of those that who may see something of, and the groups around them,
-// without which there is no tree.
-func (p *People) Groups(ctx context.Context, who access.Identity, r page.Request) (page.Page[Group], error) {
-	rows, err := p.o.Store.Groups(who.Organization).List(ctx, r)
-	return each(rows, err, groupOf)
+// Groups are a page of those of which who sees something, and of the groups around them,
+// without which there is no tree; managed are those whose groups who manages.
+func (p *People) Groups(ctx context.Context, who access.Identity, seen, managed access.Visibility, r page.Request) (page.Page[Group], error) {
+	rows, err := p.o.Store.Groups(who.Organization).List(ctx, seen, r)
+	return each(rows, err, func(g store.Group) Group { return groupOf(g, managed.Includes("", g.Path)) })
 }
 
-// Group is one. Errors: store.ErrNotFound.
+// Group is one that who manages. Errors: store.ErrNotFound.
 func (p *People) Group(ctx context.Context, who access.Identity, id string) (Group, error) {
 	g, err := p.o.Store.Groups(who.Organization).Get(ctx, id)
 	if err != nil {
 		return Group{}, fmt.Errorf("look up a group: %w", err)
 	}
-	return groupOf(g), nil
+	return groupOf(g, true), nil
 }
 
 // CreateGroup makes one in another; of "", at the top. Errors: store.ErrNotFound,

@@ -1,8 +1,10 @@
 package people
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"net/url"
 	"time"
 
 	"oriel/relay/internal/access"
@@ -81,7 +83,7 @@ func (p *People) Invite(ctx context.Context, who access.Identity, email, name, r
 	by := who.Actor().Did(audit.MemberInvited, "invitation", row.ID, "email", email, "role", role)
 	mailed := p.mails()
 	if mailed {
-		m, err := p.o.Mailer.Compose(mail.To{Address: email}, mail.MemberInvited{Link: link, By: who.Name, Organization: o.Name, Until: now.Add(InvitationLifetime)})
+		m, err := p.o.Mailer.Compose(mail.To{Address: email}, mail.MemberInvited{Link: link, By: who.Name, Organization: cmp.Or(o.Name, p.host()), Until: now.Add(InvitationLifetime)})
 		if err != nil {
 			return NewInvitation{}, err
 		}
@@ -95,6 +97,15 @@ func (p *People) Invite(ctx context.Context, who access.Identity, email, name, r
 		made.Link = ""
 	}
 	return made, nil
+}
+
+// host is where the relay is, which is true also of an organization without a name.
+func (p *People) host() string {
+	u, err := url.Parse(p.o.PublicURL)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }
 
 // RevokeInvitation makes a link useless. Errors: store.ErrNotFound.

@@ -56,6 +56,8 @@ type Access interface {
 	Explain(ctx context.Context, who access.Identity, person string, what rights.Permission, on access.Object) (rights.Why, error)
 	// ExplainMembers is that for several, by person.
 	ExplainMembers(ctx context.Context, who access.Identity, people []string, what rights.Permission, on access.Object) (map[string]rights.Why, error)
+	// ExplainComputers is a page of the computers that a member sees, with what they may there, and why.
+	ExplainComputers(ctx context.Context, who access.Identity, person string, what rights.Permission, r page.Request) (page.Page[access.Explained], error)
 	// Announce has every node forget what it remembers.
 	Announce(access.Change)
 }

@@ -2,15 +2,19 @@ package people_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"testing"
 	"time"
 
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/audit"
 	"oriel/relay/internal/fault"
+	"oriel/relay/internal/notify/mail"
 	"oriel/relay/internal/page"
 	"oriel/relay/internal/people"
 	"oriel/relay/internal/relaytest"
@@ -106,6 +110,55 @@ func TestAGroupsAdminGivesInTheGroup(t *testing.T) {
 	o.fails("more than they have", give(site.ID, store.RoleOperator), people.ErrGives)
 	o.fails("in another group", give(other.ID, store.RoleViewer), people.ErrGives)
 	o.fails("on everything", give("", store.RoleViewer), people.ErrGives)
+}
+
+// Rule: who manages groups in one is shown that and those within as theirs, the groups around
+// by their names, and no others.
+func TestAGroupsManagerSeesTheGroups(t *testing.T) {
+	o := open(t)
+	ctx := t.Context()
+	role := must[people.Role](t)(o.CreateRole(ctx, o.owner, "caretaker", []string{"groups.manage"}))
+	site := must[people.Group](t)(o.CreateGroup(ctx, o.owner, "", "site"))
+	floor := must[people.Group](t)(o.CreateGroup(ctx, o.owner, site.ID, "floor"))
+	room := must[people.Group](t)(o.CreateGroup(ctx, o.owner, floor.ID, "room"))
+	must[people.Group](t)(o.CreateGroup(ctx, o.owner, "", "other"))
+	keeper, _ := o.Node.Member(t, store.RoleMember, store.Grant{Role: role.ID, ObjectKind: store.ObjectGroup, ObjectID: floor.ID})
+	managed := must[access.Visibility](t)(o.Access.Visible(ctx, keeper, rights.GroupsManage))
+	p := must[page.Page[people.Group]](t)(o.Groups(ctx, keeper, managed, managed, page.Request{Sort: "path"}))
+	got := map[string]bool{}
+	for _, g := range p.Items {
+		got[g.Name] = g.Manages
+	}
+	if want := map[string]bool{"site": false, "floor": true, "room": true}; !maps.Equal(got, want) || p.Items[2].ID != room.ID {
+		t.Errorf("shown are %v, want %v", got, want)
+	}
+}
+
+// Rule: an invitation by mail names the organization, and where that has no name, where it
+// is: never something that is not so.
+func TestAnInvitationNamesTheOrganization(t *testing.T) {
+	o := open(t)
+	ctx := t.Context()
+	m := mail.New(mail.Options{Store: o.Store, Server: mail.Server{Host: "127.0.0.1", Port: 1, From: "relay@example.org"},
+		PublicURL: &url.URL{Scheme: "https", Host: "relay.example"}, Name: "Oriel"})
+	p := people.New(people.Options{Store: o.Store, Access: o.Access, Mailer: m, PublicURL: "https://relay.example"})
+	invites := func(email string) string {
+		must[people.NewInvitation](t)(p.Invite(ctx, o.owner, email, "", store.RoleViewer))
+		row := must[store.Mail](t)(o.Store.Outbox().Claim(ctx, "test", time.Now().Add(time.Hour).UnixMilli(), time.Hour))
+		var said struct{ Organization string }
+		if err := json.Unmarshal(must[[]byte](t)(o.Store.Outbox().Opened(row)), &said); err != nil {
+			t.Fatal(err)
+		}
+		return said.Organization
+	}
+	if got := invites("a@example.com"); got != "relay.example" {
+		t.Errorf("without a name it is %q", got)
+	}
+	name := "Acme Works"
+	must[people.Organization](t)(p.RenameOrganization(ctx, o.owner, &name, nil))
+	if got := invites("b@example.com"); got != name {
+		t.Errorf("with a name it is %q", got)
+	}
 }
 
 // Rule: nobody changes their own access, and the last owner stays.

@@ -1,6 +1,7 @@
 package people
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -24,10 +25,11 @@ type Reach struct {
 
 // Source is a grant by its id, with what a page says of it.
 type Source struct {
-	Grant string `json:"grant" doc:"Id; empty: the role as a member, or none."`
-	Role  string `json:"role" doc:"Id of the role; empty: none."`
-	Team  *Ref   `json:"team,omitempty" doc:"That has the grant; absent: the person."`
-	On    *Ref   `json:"on,omitempty" doc:"What the grant is on; absent: it is no grant."`
+	Grant    string `json:"grant" doc:"Id; empty: the role as a member, or none."`
+	Role     string `json:"role" doc:"Id of the role; empty: none."`
+	RoleName string `json:"role_name" doc:"Empty for a built-in one, which each language calls its own name."`
+	Team     *Ref   `json:"team,omitempty" doc:"That has the grant; absent: the person."`
+	On       *Ref   `json:"on,omitempty" doc:"What the grant is on; absent: it is no grant."`
 }
 
 // Because is what gives permissions.
@@ -86,39 +88,64 @@ func (p *People) explain(ctx context.Context, who access.Identity, members []sto
 	}
 	all := make([]Reach, 0, len(members))
 	for _, m := range members {
-		why, ok := whys[m.PersonID]
-		if !ok {
-			continue
+		if why, ok := whys[m.PersonID]; ok {
+			all = append(all, reachOf(m, Ref{Kind: on.Kind, ID: on.ID}, why, grants))
 		}
-		out := Reach{Allowed: (rights.Everything &^ why.Lacking).Words(), By: []Because{}, Missing: []WhyNot{},
-			Person: Ref{Kind: "person", ID: m.PersonID, Name: m.Name}, Object: Ref{Kind: on.Kind, ID: on.ID}}
-		for _, s := range why.By {
-			b := Because{Source: Source{Role: m.Role}, Permissions: s.Gives.Words()}
-			if s.Grant != nil {
-				b.Source = sourceOf(s.Grant, grants)
-			}
-			out.By = append(out.By, b)
-		}
-		for _, one := range why.Missing {
-			n := WhyNot{Permissions: one.What.Words(), Reason: string(one.Reason)}
-			if one.Grant != nil {
-				n.Source = sourceOf(one.Grant, grants)
-			}
-			if !one.From.IsZero() {
-				from := one.From.UTC()
-				n.From = &from
-			}
-			out.Missing = append(out.Missing, n)
-		}
-		all = append(all, out)
 	}
 	return all, nil
+}
+
+// ReachedComputers are those that a member sees, a page by name, with what they may on each.
+// Errors: store.ErrNotFound.
+func (p *People) ReachedComputers(ctx context.Context, who access.Identity, person string, r page.Request) (page.Page[Reach], error) {
+	m, err := p.o.Store.Members(who.Organization).Get(ctx, person)
+	if err != nil {
+		return page.Page[Reach]{}, fmt.Errorf("look up a member: %w", err)
+	}
+	rows, err := p.o.Access.ExplainComputers(ctx, who, person, rights.Everything, r)
+	if err != nil {
+		return page.Page[Reach]{}, err
+	}
+	whys := make(map[string]rights.Why, len(rows.Items))
+	for _, one := range rows.Items {
+		whys[one.Computer.ID] = one.Why
+	}
+	grants, err := p.named(ctx, who, whys)
+	return each(rows, err, func(one access.Explained) Reach {
+		c := one.Computer
+		return reachOf(m, Ref{Kind: store.ObjectComputer, ID: c.ID, Name: cmp.Or(c.Name, c.HostName)}, one.Why, grants)
+	})
+}
+
+// reachOf is what a member may on an object, in words.
+func reachOf(m store.Member, on Ref, why rights.Why, grants map[string]store.Grant) Reach {
+	out := Reach{Allowed: (rights.Everything &^ why.Lacking).Words(), By: []Because{}, Missing: []WhyNot{},
+		Person: Ref{Kind: "person", ID: m.PersonID, Name: m.Name}, Object: on}
+	for _, s := range why.By {
+		b := Because{Source: Source{Role: m.Role, RoleName: m.RoleName}, Permissions: s.Gives.Words()}
+		if s.Grant != nil {
+			b.Source = sourceOf(s.Grant, grants)
+		}
+		out.By = append(out.By, b)
+	}
+	for _, one := range why.Missing {
+		n := WhyNot{Permissions: one.What.Words(), Reason: string(one.Reason)}
+		if one.Grant != nil {
+			n.Source = sourceOf(one.Grant, grants)
+		}
+		if !one.From.IsZero() {
+			from := one.From.UTC()
+			n.From = &from
+		}
+		out.Missing = append(out.Missing, n)
+	}
+	return out
 }
 
 // grantsAtOnce is how many grants one statement looks for.
 const grantsAtOnce = 500
 
-// named are the grants that these speak of, by id, with the names of teams and objects.
+// named are the grants that these speak of, by id, with the names of roles, teams and objects.
 func (p *People) named(ctx context.Context, who access.Identity, whys map[string]rights.Why) (map[string]store.Grant, error) {
 	spoken := map[string]bool{}
 	for _, why := range whys {
@@ -149,7 +176,7 @@ func (p *People) named(ctx context.Context, who access.Identity, whys map[string
 // sourceOf is g; of one that went meanwhile the names are not known.
 func sourceOf(g *rights.Grant, named map[string]store.Grant) Source {
 	known := named[g.ID]
-	s := Source{Grant: g.ID, Role: g.Role.ID, On: &Ref{Kind: string(g.On.Kind), ID: g.On.ID, Name: known.ObjectName}}
+	s := Source{Grant: g.ID, Role: g.Role.ID, RoleName: known.RoleName, On: &Ref{Kind: string(g.On.Kind), ID: g.On.ID, Name: known.ObjectName}}
 	if g.Team != "" {
 		s.Team = &Ref{Kind: store.SubjectTeam, ID: g.Team, Name: known.SubjectName}
 	}

@@ -195,7 +195,7 @@ func (n *Node) Owner(t testing.TB) (access.Identity, *http.Cookie) {
 	from := access.Client{Address: "192.0.2.7", Browser: "Test/1.0"}
 	token, err := n.Access.NewOwnerToken(t.Context())
 	if err == nil {
-		who, cookie, err := n.Access.CreateOwner(t.Context(), token, "Olivia Owner", email, password, from)
+		who, cookie, err := n.Access.CreateOwner(t.Context(), token, access.NewOwner{Name: "Olivia Owner", Email: email, Password: password}, from)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -166,7 +166,7 @@ func TestForeignOrigins(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, cookie, err := a.CreateOwner(t.Context(), token, "Ada", "ada@example.com", "correct horse", access.Client{})
+	_, cookie, err := a.CreateOwner(t.Context(), token, access.NewOwner{Name: "Ada", Email: "ada@example.com", Password: "correct horse"}, access.Client{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,7 +227,7 @@ func TestForeignOrigins(t *testing.T) {
 func TestLiveKnowsWho(t *testing.T) {
 	s, a := open(t, nil)
 	token, _ := a.NewOwnerToken(t.Context())
-	_, cookie, err := a.CreateOwner(t.Context(), token, "Ada", "ada@example.com", "correct horse", access.Client{})
+	_, cookie, err := a.CreateOwner(t.Context(), token, access.NewOwner{Name: "Ada", Email: "ada@example.com", Password: "correct horse"}, access.Client{})
 	if err != nil {
 		t.Fatal(err)
 	}

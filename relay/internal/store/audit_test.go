@@ -33,7 +33,7 @@ var relaysChanges = map[string]func(ctx context.Context, t *testing.T, s *store.
 	"People.CreateOwner": func(ctx context.Context, t *testing.T, s *store.Store, _ belongings) func() error {
 		must(t, s.People().PutOwnerToken(ctx, entry("x"), []byte("owner"), 1, 9))
 		return func() error {
-			return s.People().CreateOwner(ctx, entry("x"), []byte("owner"), 2, store.Person{ID: "p"}, email(1))
+			return s.People().CreateOwner(ctx, entry("x"), []byte("owner"), 2, store.Person{ID: "p"}, email(1), "")
 		}
 	},
 	"People.SaveKnownKey": func(ctx context.Context, t *testing.T, s *store.Store, of belongings) func() error {
@@ -166,7 +166,7 @@ func numberOf(of belongings) store.Identifier {
 // ann is the owner, who is signed in once.
 func ann(ctx context.Context, t *testing.T, s *store.Store) {
 	must(t, s.People().PutOwnerToken(ctx, entry("x"), []byte("owner"), 1, 9))
-	must(t, s.People().CreateOwner(ctx, entry("x"), []byte("owner"), 2, store.Person{ID: "ann", PasswordHash: "hash"}, email(1)))
+	must(t, s.People().CreateOwner(ctx, entry("x"), []byte("owner"), 2, store.Person{ID: "ann", PasswordHash: "hash"}, email(1), ""))
 	must(t, s.SignIns().Add(ctx, entry("x"), store.SignIn{TokenHash: []byte("one"), ID: "in one", PersonID: "ann", Organization: store.FirstOrganization}, "hash"))
 }
 

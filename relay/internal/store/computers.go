@@ -1,11 +1,14 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
 
 	"github.com/uptrace/bun"
+
+	"oriel/relay/internal/page"
 )
 
 // Computer is an enrolled machine as it was last known.
@@ -84,6 +87,21 @@ func (s Computers) List(ctx context.Context, v Visibility, ids ...string) ([]Com
 		q = q.Where("c.id IN (?)", bun.List(ids))
 	}
 	return all, mapped(q.Scan(ctx))
+}
+
+// shownName is what people call a computer c, as SQL.
+const shownName = "COALESCE(NULLIF(c.name, ''), c.host_name)"
+
+var computerList = list[Computer]{id: "c.id", text: shownName,
+	idOf: func(c Computer) string { return c.ID },
+	keys: map[string]listKey[Computer]{
+		"name": {column: shownName, text: func(c Computer) string { return cmp.Or(c.Name, c.HostName) }},
+	}}
+
+// Page is that of the visible ones, by name.
+func (s Computers) Page(ctx context.Context, v Visibility, r page.Request) (page.Page[Computer], error) {
+	var all []Computer
+	return computerList.page(ctx, v.computers(s.computers(s.db, &all), s.owned).Where(ours, s.organization), &all, r)
 }
 
 // Get is the one with that id. Errors: ErrNotFound.

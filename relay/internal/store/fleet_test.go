@@ -256,7 +256,7 @@ func TestOpening(t *testing.T) {
 		must(t, s.Agents().Enroll(ctx, entry("x"), c, tok.TokenKey))
 		must(t, s.Agents().Enroll(ctx, entry("x"), other, tok.TokenKey))
 		must(t, s.People().PutOwnerToken(ctx, entry("x"), hash("t"), 1, 1<<40))
-		must(t, s.People().CreateOwner(ctx, entry("x"), hash("t"), 2, p, email(1)))
+		must(t, s.People().CreateOwner(ctx, entry("x"), hash("t"), 2, p, email(1), ""))
 		computers, sessions := s.Computers(store.FirstOrganization), s.Sessions(store.FirstOrganization)
 		opening := func() store.Opening {
 			t.Helper()

@@ -41,6 +41,7 @@ type Grant struct {
 
 	SubjectName string `bun:",scanonly"`
 	ObjectName  string `bun:",scanonly"` // of a group or a computer
+	RoleName    string `bun:",scanonly"` // of one of the organization's
 }
 
 func (g Grant) bounded() error {
@@ -94,6 +95,8 @@ func (s Grants) grants(db bun.IDB, into any) *bun.SelectQuery {
 	return s.rows(db, into).ColumnExpr("gr.*").
 		ColumnExpr("COALESCE(p.name, t.name, '') AS subject_name").
 		ColumnExpr("COALESCE(g.name, NULLIF(c.name, ''), c.host_name, '') AS object_name").
+		ColumnExpr("COALESCE(r.name, '') AS role_name").
+		Join("LEFT JOIN roles AS r ON r.organization = gr.organization AND r.id = gr.role").
 		Join("LEFT JOIN people AS p ON gr.subject_kind = ? AND p.id = gr.subject_id", SubjectPerson).
 		Join("LEFT JOIN teams AS t ON gr.subject_kind = ? AND t.organization = gr.organization AND t.id = gr.subject_id", SubjectTeam).
 		Join(`LEFT JOIN "groups" AS g ON gr.object_kind = ? AND g.organization = gr.organization AND g.id = gr.object_id`, ObjectGroup).

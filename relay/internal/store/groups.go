@@ -25,7 +25,7 @@ type Group struct {
 	Path         string // '/' and the ids from the top to its own, each with a '/' behind it
 	CreatedAt    int64
 
-	Computers int64 `bun:",scanonly"` // that are in it, and not in one of its own groups
+	Computers int64 `bun:",scanonly"` // visible ones that are in it, and not in one of its own groups
 }
 
 // upwards are the ids of a path's groups, the innermost first.
@@ -46,22 +46,26 @@ var groupList = list[Group]{id: "g.id", text: "g.name",
 		"created_at": {column: "g.created_at", number: func(g Group) int64 { return g.CreatedAt }},
 	}}
 
-func (s Groups) groups(db bun.IDB, into any) *bun.SelectQuery {
-	return s.rows(db, into).ColumnExpr("g.*").
-		ColumnExpr("(SELECT count(*) FROM computers AS c WHERE c.organization = g.organization AND c.group_id = g.id) AS computers")
+func (s Groups) groups(db bun.IDB, into any, v Visibility) *bun.SelectQuery {
+	inIt := v.computers(s.rows(db, (*Computer)(nil)).ColumnExpr("count(*)").Where("c.group_id = g.id"), s.owned)
+	return s.rows(db, into).ColumnExpr("g.*").ColumnExpr("(?) AS computers", inIt)
 }
 
-// List is a page of them, by name, path or created_at. By path a group comes before
-// those within it.
-func (s Groups) List(ctx context.Context, r page.Request) (page.Page[Group], error) {
+// List is a page of those that are visible, and of the groups around what is visible, by
+// name, path or created_at. By path a group comes before those within it.
+func (s Groups) List(ctx context.Context, v Visibility, r page.Request) (page.Page[Group], error) {
 	var all []Group
-	return groupList.page(ctx, s.groups(s.db, &all), &all, r)
+	q, err := v.groups(ctx, s.groups(s.db, &all, v), s.owned)
+	if err != nil {
+		return page.Page[Group]{}, mapped(err)
+	}
+	return groupList.page(ctx, q, &all, r)
 }
 
 // Get is one. Errors: ErrNotFound.
 func (s Groups) Get(ctx context.Context, id string) (Group, error) {
 	var g Group
-	return g, mapped(s.groups(s.db, &g).Where("g.id = ?", id).Scan(ctx))
+	return g, mapped(s.groups(s.db, &g, Everything).Where("g.id = ?", id).Scan(ctx))
 }
 
 // pathOf is that of a group; of "", the top.

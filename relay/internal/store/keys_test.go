@@ -17,7 +17,7 @@ func TestKnownKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := owner(1)
-		if err := s.People().CreateOwner(t.Context(), entry("x"), hash("t"), 2, p, email(1)); err != nil {
+		if err := s.People().CreateOwner(t.Context(), entry("x"), hash("t"), 2, p, email(1), ""); err != nil {
 			t.Fatal(err)
 		}
 		a, b := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)

@@ -37,10 +37,12 @@ type Member struct {
 	Name        string `bun:",scanonly"`
 	Email       string `bun:",scanonly"` // the oldest; empty: none
 	PersonState string `bun:",scanonly"`
+	RoleName    string `bun:",scanonly"` // of one of the organization's
 }
 
 func (s owned) members(db bun.IDB, into any) *bun.SelectQuery {
 	return s.rows(db, into).ColumnExpr("m.*").ColumnExpr("p.kind, p.name, p.state AS person_state").ColumnExpr(emailOf + " AS email").
+		ColumnExpr("COALESCE(r.name, '') AS role_name").Join("LEFT JOIN roles AS r ON r.organization = m.organization AND r.id = m.role").
 		Join("JOIN people AS p ON p.id = m.person_id")
 }
 

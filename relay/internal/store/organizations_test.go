@@ -139,6 +139,9 @@ var reaches = map[string]reach{
 		some, err := s.Computers(o).List(ctx, store.Everything, of.computer)
 		return append(all, some...), err
 	},
+	"Computers.Page": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
+		return s.Computers(o).Page(ctx, store.Everything, page.Request{Sort: "name"})
+	},
 	"Computers.Get": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return s.Computers(o).Get(ctx, of.computer)
 	},
@@ -276,7 +279,7 @@ var reaches = map[string]reach{
 		return nil, s.Teams(o).RemoveMember(ctx, entry("x"), of.team, of.person)
 	},
 	"Groups.List": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
-		return s.Groups(o).List(ctx, page.Request{Sort: "path"})
+		return s.Groups(o).List(ctx, store.Everything, page.Request{Sort: "path"})
 	},
 	"Groups.Get": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return s.Groups(o).Get(ctx, of.inner)

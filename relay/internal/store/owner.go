@@ -120,10 +120,14 @@ func (s People) CheckOwnerToken(ctx context.Context, hash []byte, now int64) err
 }
 
 // CreateOwner uses the token up and adds the first person, the first organization's
-// owner with that confirmed e-mail address, all or nothing. Errors as CheckOwnerToken;
+// owner with that confirmed e-mail address, all or nothing. The organization is called
+// so from then on; empty: as it was. Errors as CheckOwnerToken, fault.Field;
 // of many at once exactly one succeeds, because the first to delete the token holds its
 // row until the owner is there.
-func (s People) CreateOwner(ctx context.Context, by Entry, hash []byte, now int64, p Person, email Identifier) error {
+func (s People) CreateOwner(ctx context.Context, by Entry, hash []byte, now int64, p Person, email Identifier, called string) error {
+	if err := bounded(text{"organization", called, MaxNameText}); err != nil {
+		return err
+	}
 	return s.change(ctx, FirstOrganization, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
 		used := changed(tx.NewDelete().Model((*oneTimeToken)(nil)).
 			Where("kind = ? AND token_hash = ? AND expires_at > ?", ownerToken, hash, now).Exec(ctx))
@@ -138,6 +142,12 @@ func (s People) CreateOwner(ctx context.Context, by Entry, hash []byte, now int6
 		}
 		if err := s.addPerson(ctx, tx, p, email); err != nil {
 			return err
+		}
+		if called != "" {
+			named := tx.NewUpdate().Model((*Organization)(nil)).Set("name = ?", called).Where("id = ?", FirstOrganization)
+			if err := changed(named.Exec(ctx)); err != nil {
+				return err
+			}
 		}
 		its := Members{owned{s.database, FirstOrganization}}
 		return its.add(ctx, tx, Member{PersonID: p.ID, Role: RoleOwner, State: Active, CreatedAt: p.CreatedAt})

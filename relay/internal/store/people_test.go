@@ -37,7 +37,7 @@ func TestOwnerToken(t *testing.T) {
 			if err := s.People().CheckOwnerToken(ctx, c.hash, c.now); !errors.Is(err, store.ErrNotFound) {
 				t.Errorf("check of %s: %v", c.what, err)
 			}
-			if err := s.People().CreateOwner(ctx, entry("x"), c.hash, c.now, owner(1), email(1)); !errors.Is(err, store.ErrNotFound) {
+			if err := s.People().CreateOwner(ctx, entry("x"), c.hash, c.now, owner(1), email(1), ""); !errors.Is(err, store.ErrNotFound) {
 				t.Errorf("use of %s: %v", c.what, err)
 			}
 		}
@@ -46,7 +46,7 @@ func TestOwnerToken(t *testing.T) {
 		}
 		must(t, s.People().CheckOwnerToken(ctx, second, 199))
 		want := owner(2)
-		must(t, s.People().CreateOwner(ctx, entry("x"), second, 199, want, email(2)))
+		must(t, s.People().CreateOwner(ctx, entry("x"), second, 199, want, email(2), ""))
 		got, err := s.People().ByIdentifier(ctx, store.Email, "", email(2).Key)
 		if err != nil || got != want {
 			t.Fatalf("stored %+v, %v; want %+v", got, err, want)
@@ -54,7 +54,7 @@ func TestOwnerToken(t *testing.T) {
 		if err := s.People().PutOwnerToken(ctx, entry("x"), first, 210, 300); !errors.Is(err, store.ErrConflict) {
 			t.Errorf("a second token beside an owner: %v", err)
 		}
-		if err := s.People().CreateOwner(ctx, entry("x"), second, 199, owner(3), email(3)); !errors.Is(err, store.ErrConflict) {
+		if err := s.People().CreateOwner(ctx, entry("x"), second, 199, owner(3), email(3), ""); !errors.Is(err, store.ErrConflict) {
 			t.Errorf("a second owner: %v", err)
 		}
 		if err := s.People().CheckOwnerToken(ctx, second, 199); !errors.Is(err, store.ErrConflict) {
@@ -79,7 +79,7 @@ func TestOneOwnerOfMany(t *testing.T) {
 					}
 					return
 				}
-				switch err := s.People().CreateOwner(ctx, entry("x"), hash, 2, owner(i), email(i)); {
+				switch err := s.People().CreateOwner(ctx, entry("x"), hash, 2, owner(i), email(i), ""); {
 				case err == nil:
 					made.Add(1)
 				case !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrNotFound):
@@ -100,7 +100,7 @@ func TestNoSignInByAnOldPassword(t *testing.T) {
 		ctx := t.Context()
 		must(t, s.People().PutOwnerToken(ctx, entry("x"), []byte("t"), 1, 100))
 		p := owner(1)
-		must(t, s.People().CreateOwner(ctx, entry("x"), []byte("t"), 2, p, email(1)))
+		must(t, s.People().CreateOwner(ctx, entry("x"), []byte("t"), 2, p, email(1), ""))
 		if _, err := s.People().SetPassword(ctx, entry("x"), p.ID, "$new$", ""); err != nil {
 			t.Fatal(err)
 		}
@@ -117,7 +117,7 @@ func TestSignIns(t *testing.T) {
 		ctx := t.Context()
 		must(t, s.People().PutOwnerToken(ctx, entry("x"), []byte("t"), 1, 100))
 		p := owner(1)
-		must(t, s.People().CreateOwner(ctx, entry("x"), []byte("t"), 2, p, email(1)))
+		must(t, s.People().CreateOwner(ctx, entry("x"), []byte("t"), 2, p, email(1), ""))
 		in := store.SignIn{TokenHash: []byte{0, 1, 255, '\''}, ID: store.NewID(), PersonID: p.ID,
 			Organization: store.FirstOrganization, Address: "192.0.2.1", Browser: "It's \\ a ? browser", CreatedAt: 5, SeenAt: 5}
 		must(t, s.SignIns().Add(ctx, entry("x"), in, p.PasswordHash))
@@ -227,7 +227,7 @@ func TestHostileText(t *testing.T) {
 		must(t, s.People().PutOwnerToken(t.Context(), entry("x"), []byte("t"), 1, 100))
 		p := owner(1)
 		p.Name = `'"; DROP TABLE people; -- \ \' \\ ? ?0 ?TableAlias $1 :x {{.Bytes}} %s ` + "\u202e\U0001F600\r\n\x1b\x00\xff end"
-		must(t, s.People().CreateOwner(t.Context(), entry("x"), []byte("t"), 2, p, email(1)))
+		must(t, s.People().CreateOwner(t.Context(), entry("x"), []byte("t"), 2, p, email(1), ""))
 		got, err := s.People().ByIdentifier(t.Context(), store.Email, "", email(1).Key)
 		if want := strings.ToValidUTF8(strings.ReplaceAll(p.Name, "\x00", "\uFFFD"), "\uFFFD"); err != nil || got.Name != want {
 			t.Fatalf("stored %q, %v; want %q", got.Name, err, want)

@@ -1,9 +1,11 @@
 package store_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
+	"oriel/relay/internal/page"
 	"oriel/relay/internal/store"
 	"oriel/relay/internal/store/storetest"
 )
@@ -82,6 +84,48 @@ func TestVisibilityOfSessions(t *testing.T) {
 				if !slices.Equal(got, want) {
 					t.Errorf("%s: sessions with %q, want %q", name, got, want)
 				}
+			}
+		}
+	})
+}
+
+// Rule: a list has the groups in which something is visible, and those around them, without
+// which there is no tree; of each it counts the visible computers and no others.
+func TestVisibilityOfGroups(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		tok := token(t, s, "x", 3, 1<<40)
+		first := store.FirstOrganization
+		for _, g := range []store.Group{{ID: "site"}, {ID: "floor", ParentID: "site"}, {ID: "room", ParentID: "floor"}, {ID: "yard"}} {
+			g.Name = g.ID
+			must(t, s.Groups(first).Add(t.Context(), entry("x"), g))
+		}
+		in := map[string]string{} // a computer, by its group
+		for _, group := range []string{"room", "floor", "yard"} {
+			c := computer(group, "")
+			must(t, s.Agents().Enroll(t.Context(), entry("x"), c, tok.TokenKey))
+			must(t, s.Computers(first).SetGroup(t.Context(), entry("x"), c.ID, group))
+			in[group] = c.ID
+		}
+		for name, tc := range map[string]struct {
+			v    store.Visibility
+			want string
+		}{
+			"everything":           {store.Everything, "[floor 1 room 1 site 0 yard 1]"},
+			"nothing":              {store.Visibility{}, "[]"},
+			"a group":              {store.Visibility{Groups: []string{"floor"}}, "[floor 1 room 1 site 0]"},
+			"a computer":           {store.Visibility{Computers: []string{in["room"]}}, "[floor 0 room 1 site 0]"},
+			"both":                 {store.Visibility{Groups: []string{"room"}}.Or(store.Visibility{Computers: []string{in["yard"]}}), "[floor 0 room 1 site 0 yard 1]"},
+			"what is not there":    {store.Visibility{Groups: []string{"?"}, Computers: []string{"?"}}, "[]"},
+			"with everything else": {store.Visibility{Groups: []string{"room"}}.Or(store.Everything), "[floor 1 room 1 site 0 yard 1]"},
+		} {
+			p, err := s.Groups(first).List(t.Context(), tc.v, page.Request{Sort: "name"})
+			must(t, err)
+			var got []string
+			for _, g := range p.Items {
+				got = append(got, fmt.Sprint(g.ID, " ", g.Computers))
+			}
+			if fmt.Sprint(got) != tc.want {
+				t.Errorf("%s: %v, want %s", name, got, tc.want)
 			}
 		}
 	})

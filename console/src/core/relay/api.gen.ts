@@ -480,8 +480,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Groups of computers
-         * @description Groups of computers
+         * List the groups in which the caller sees computers or manages something, and the groups around them
+         * @description List the groups in which the caller sees computers or manages something, and the groups around them
          */
         get: operations["listGroups"];
         put?: never;
@@ -719,10 +719,10 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Take back an e-mail address that waits
-         * @description Take back an e-mail address that waits. Its link is no good any more.
+         * Remove an e-mail address, which nobody signs in with any more and which is told so by mail, or take back one that waits, whose link is no good any more
+         * @description Remove an e-mail address, which nobody signs in with any more and which is told so by mail, or take back one that waits, whose link is no good any more. The last that the caller signs in with stays.
          */
-        delete: operations["takeBackEmailAddress"];
+        delete: operations["removeEmailAddress"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1072,6 +1072,26 @@ export interface paths {
          * @description What a member may, and why
          */
         get: operations["explainAccess"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/people/{id}/computers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the computers that a member sees, with what they may on each, and why
+         * @description List the computers that a member sees, with what they may on each, and why
+         */
+        get: operations["explainReachedComputers"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1797,6 +1817,8 @@ export interface components {
             permissions: string[];
             /** @description Id of the role; empty: none. */
             role: string;
+            /** @description Empty for a built-in one, which each language calls its own name. */
+            role_name: string;
             /** @description That has the grant; absent: the person. */
             team?: components["schemas"]["Ref"];
         };
@@ -1939,8 +1961,9 @@ export interface components {
              * @description When the link of one that waits is no good any more.
              */
             expires_at?: string;
-            /** @description Of one that waits. */
-            id?: string;
+            id: string;
+            /** @description Nothing else is left to sign in with, so that it stays. */
+            last: boolean;
         };
         EmailTokenInBody: {
             /**
@@ -2019,6 +2042,8 @@ export interface components {
             object: components["schemas"]["Ref"];
             /** @description Id of a role. */
             role: string;
+            /** @description Empty for a built-in one, which each language calls its own name. */
+            role_name: string;
             /** @description A person or a team. */
             subject: components["schemas"]["Ref"];
             /**
@@ -2030,12 +2055,14 @@ export interface components {
         Group: {
             /**
              * Format: int64
-             * @description How many are in it, without those of its own groups.
+             * @description How many are in it that the caller may know of, without those of its own groups.
              */
             computers: number;
             /** Format: date-time */
             created_at: string;
             id: string;
+            /** @description The caller manages it: names, moves and removes it, and puts computers and groups into it. */
+            manages: boolean;
             name: string;
             /** @description Empty: at the top. */
             parent_id: string;
@@ -2409,6 +2436,8 @@ export interface components {
         OwnerInBody: {
             email: string;
             name: string;
+            /** @description What the first organization is called, as those read who are invited to it; absent: it has no name yet. */
+            organization?: string;
             /**
              * Format: password
              * @description At least 10 characters.
@@ -2924,6 +2953,8 @@ export interface components {
             reason: "inactive" | "elsewhere" | "key" | "needs_approval" | "outside_hours" | "not_begun" | "ended" | "no_grant";
             /** @description Id of the role; empty: none. */
             role: string;
+            /** @description Empty for a built-in one, which each language calls its own name. */
+            role_name: string;
             /** @description That has the grant; absent: the person. */
             team?: components["schemas"]["Ref"];
         };
@@ -4104,6 +4135,7 @@ export interface operations {
                      *                 "permissions"
                      *               ],
                      *               "role": "role",
+                     *               "role_name": "role name",
                      *               "team": {
                      *                 "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *                 "kind": "deb",
@@ -4125,6 +4157,7 @@ export interface operations {
                      *               ],
                      *               "reason": "inactive",
                      *               "role": "role",
+                     *               "role_name": "role name",
                      *               "team": {
                      *                 "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *                 "kind": "deb",
@@ -4977,6 +5010,7 @@ export interface operations {
                      *             "name": "Reception"
                      *           },
                      *           "role": "role",
+                     *           "role_name": "role name",
                      *           "subject": {
                      *             "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *             "kind": "deb",
@@ -5078,6 +5112,7 @@ export interface operations {
                      *         "name": "Reception"
                      *       },
                      *       "role": "role",
+                     *       "role_name": "role name",
                      *       "subject": {
                      *         "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *         "kind": "deb",
@@ -5169,6 +5204,7 @@ export interface operations {
                      *           "computers": 1,
                      *           "created_at": "2026-11-30T09:00:00Z",
                      *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "manages": false,
                      *           "name": "Reception",
                      *           "parent_id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *           "path": [
@@ -5227,6 +5263,7 @@ export interface operations {
                      *       "computers": 1,
                      *       "created_at": "2026-11-30T09:00:00Z",
                      *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "manages": false,
                      *       "name": "Reception",
                      *       "parent_id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *       "path": [
@@ -5322,6 +5359,7 @@ export interface operations {
                      *       "computers": 1,
                      *       "created_at": "2026-11-30T09:00:00Z",
                      *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "manages": false,
                      *       "name": "Reception",
                      *       "parent_id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *       "path": [
@@ -5819,7 +5857,8 @@ export interface operations {
                      *           "created_at": "2026-11-30T09:00:00Z",
                      *           "email": "ada@example.com",
                      *           "expires_at": "2026-11-30T09:00:00Z",
-                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11"
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "last": false
                      *         }
                      *       ],
                      *       "next": ""
@@ -5915,7 +5954,8 @@ export interface operations {
                      *       "created_at": "2026-11-30T09:00:00Z",
                      *       "email": "ada@example.com",
                      *       "expires_at": "2026-11-30T09:00:00Z",
-                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11"
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "last": false
                      *     }
                      */
                     "application/json": components["schemas"]["EmailAddress"];
@@ -5933,7 +5973,7 @@ export interface operations {
             default: components["responses"]["Failed"];
         };
     };
-    takeBackEmailAddress: {
+    removeEmailAddress: {
         parameters: {
             query?: never;
             header?: never;
@@ -6805,6 +6845,7 @@ export interface operations {
                  * @example {
                  *       "email": "ada@example.com",
                  *       "name": "Reception",
+                 *       "organization": "organization",
                  *       "password": "correct horse battery",
                  *       "token": "oriel-…"
                  *     }
@@ -7224,6 +7265,7 @@ export interface operations {
                      *             "permissions"
                      *           ],
                      *           "role": "role",
+                     *           "role_name": "role name",
                      *           "team": {
                      *             "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *             "kind": "deb",
@@ -7245,6 +7287,7 @@ export interface operations {
                      *           ],
                      *           "reason": "inactive",
                      *           "role": "role",
+                     *           "role_name": "role name",
                      *           "team": {
                      *             "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *             "kind": "deb",
@@ -7265,6 +7308,115 @@ export interface operations {
                      *     }
                      */
                     "application/json": components["schemas"]["Reach"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    explainReachedComputers: {
+        parameters: {
+            query?: {
+                /** @description How many items there are on a page at most. */
+                limit?: number;
+                /** @description next of the page before, which was asked with the same sort and filters. */
+                cursor?: string;
+                /** @description Words that each item has to have, whatever their case. */
+                q?: string;
+                /** @description Of the computer. */
+                sort?: "name" | "-name";
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "allowed": [
+                     *             "allowed"
+                     *           ],
+                     *           "by": [
+                     *             {
+                     *               "grant": "grant",
+                     *               "on": {
+                     *                 "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *                 "kind": "deb",
+                     *                 "name": "Reception"
+                     *               },
+                     *               "permissions": [
+                     *                 "permissions"
+                     *               ],
+                     *               "role": "role",
+                     *               "role_name": "role name",
+                     *               "team": {
+                     *                 "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *                 "kind": "deb",
+                     *                 "name": "Reception"
+                     *               }
+                     *             }
+                     *           ],
+                     *           "missing": [
+                     *             {
+                     *               "from": "2026-11-30T09:00:00Z",
+                     *               "grant": "grant",
+                     *               "on": {
+                     *                 "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *                 "kind": "deb",
+                     *                 "name": "Reception"
+                     *               },
+                     *               "permissions": [
+                     *                 "permissions"
+                     *               ],
+                     *               "reason": "inactive",
+                     *               "role": "role",
+                     *               "role_name": "role name",
+                     *               "team": {
+                     *                 "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *                 "kind": "deb",
+                     *                 "name": "Reception"
+                     *               }
+                     *             }
+                     *           ],
+                     *           "object": {
+                     *             "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *             "kind": "deb",
+                     *             "name": "Reception"
+                     *           },
+                     *           "person": {
+                     *             "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *             "kind": "deb",
+                     *             "name": "Reception"
+                     *           }
+                     *         }
+                     *       ],
+                     *       "next": ""
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PageReach"];
                 };
             };
             400: components["responses"]["Malformed"];

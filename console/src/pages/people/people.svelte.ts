@@ -38,11 +38,12 @@ class People {
     return below('');
   });
 
-  /** To choose from, those within others moved in. */
+  /** To choose from, those within others moved in; of those that somebody does not manage they see the names. */
   readonly groupChoices = $derived(
-    this.tree.map(({ id, name, path }) => ({
+    this.tree.map(({ id, name, path, manages }) => ({
       value: id,
       label: `${'\u2003'.repeat(path.length - 1)}${name}`,
+      disabled: !manages,
     })),
   );
 
@@ -110,6 +111,12 @@ class People {
   reaches(computer: string, cursor = ''): Promise<{ items: Reach[]; next: string }> {
     const query = { limit: 50, ...(cursor && { cursor }) };
     return take(api.GET('/api/v1/computers/{id}/access', { params: { path: { id: computer }, query } }));
+  }
+
+  /** A page of the computers that a member sees, by their names, with what they may there. */
+  reached(person: string, words: string, cursor = ''): Promise<{ items: Reach[]; next: string }> {
+    const query = { limit: 50, ...(words && { q: words }), ...(cursor && { cursor }) };
+    return take(api.GET('/api/v1/people/{id}/computers', { params: { path: { id: person }, query } }));
   }
 
   /** What a member may on a computer, or on the whole organization. */
