@@ -15,6 +15,7 @@
 //	oriel welcome v1   agent's nonce, computer id, now (8 bytes, big endian ms)                 relay key
 //	oriel new identity v1 machine key, agent's nonce, enrollment token                          relay key
 //	oriel membership v1 machine key, computer id                                                relay key
+//	oriel membership v2 machine key, computer id, organization                                  relay key
 //	oriel grant v1     serialized Grant                                                         relay key
 //	oriel renewal v1   serialized Renewal                                                       relay key
 //	oriel supplement v1 serialized Supplement                                                   relay key

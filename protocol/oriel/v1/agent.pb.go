@@ -925,9 +925,11 @@ type Welcome struct {
 	SuccessionSignature []byte                 `protobuf:"bytes,31,opt,name=succession_signature,json=successionSignature,proto3" json:"succession_signature,omitempty"` // by the relay's key, over the agent's nonce and that
 	// By the relay's key, over the machine key and computer_id. An agent that the relay
 	// does not know any more shows it, and waits to be taken back.
-	Membership    []byte `protobuf:"bytes,20,opt,name=membership,proto3" json:"membership,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Membership             []byte `protobuf:"bytes,20,opt,name=membership,proto3" json:"membership,omitempty"`
+	Organization           string `protobuf:"bytes,32,opt,name=organization,proto3" json:"organization,omitempty"`                                                   // since 2026-11-30: id of whose the computer is
+	OrganizationMembership []byte `protobuf:"bytes,33,opt,name=organization_membership,json=organizationMembership,proto3" json:"organization_membership,omitempty"` // since 2026-11-30: membership over organization, too; shown beside the first
+	unknownFields          protoimpl.UnknownFields
+	sizeCache              protoimpl.SizeCache
 }
 
 func (x *Welcome) Reset() {
@@ -1026,6 +1028,20 @@ func (x *Welcome) GetSuccessionSignature() []byte {
 func (x *Welcome) GetMembership() []byte {
 	if x != nil {
 		return x.Membership
+	}
+	return nil
+}
+
+func (x *Welcome) GetOrganization() string {
+	if x != nil {
+		return x.Organization
+	}
+	return ""
+}
+
+func (x *Welcome) GetOrganizationMembership() []byte {
+	if x != nil {
+		return x.OrganizationMembership
 	}
 	return nil
 }
@@ -2799,7 +2815,7 @@ const file_oriel_v1_agent_proto_rawDesc = "" +
 	"\binstance\x18\x14 \x01(\fB\x04\xe0\xe0\x18 R\binstance\x12&\n" +
 	"\vfingerprint\x18\x15 \x01(\fB\x04\xe0\xe0\x18 R\vfingerprint\x12?\n" +
 	"\fcapabilities\x18\x16 \x03(\x0e2\x14.oriel.v1.CapabilityB\x05\xe8\xe0\x18\x80\x01R\fcapabilities\x12%\n" +
-	"\x0epolicy_version\x18\x1e \x01(\x03R\rpolicyVersion\"\x81\x03\n" +
+	"\x0epolicy_version\x18\x1e \x01(\x03R\rpolicyVersion\"\xea\x03\n" +
 	"\aWelcome\x12%\n" +
 	"\vcomputer_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\n" +
 	"computerId\x12\"\n" +
@@ -2813,7 +2829,9 @@ const file_oriel_v1_agent_proto_rawDesc = "" +
 	"\x14succession_signature\x18\x1f \x01(\fB\x04\xe0\xe0\x18@R\x13successionSignature\x12$\n" +
 	"\n" +
 	"membership\x18\x14 \x01(\fB\x04\xe0\xe0\x18@R\n" +
-	"membership\"&\n" +
+	"membership\x12(\n" +
+	"\forganization\x18  \x01(\tB\x04\xe0\xe0\x18@R\forganization\x12=\n" +
+	"\x17organization_membership\x18! \x01(\fB\x04\xe0\xe0\x18@R\x16organizationMembership\"&\n" +
 	"\bAskClock\x12\x1a\n" +
 	"\x05nonce\x18\x01 \x01(\fB\x04\xe0\xe0\x18 R\x05nonce\"Y\n" +
 	"\x05Clock\x12\x1a\n" +

@@ -75,6 +75,71 @@ func (Topic) EnumDescriptor() ([]byte, []int) {
 	return file_oriel_v1_live_proto_rawDescGZIP(), []int{0}
 }
 
+// SignOutReason is why a sign-in has ended.
+type SignOutReason int32
+
+const (
+	SignOutReason_SIGN_OUT_REASON_UNSPECIFIED SignOutReason = 0 // it is not known any more
+	SignOutReason_SIGN_OUT_REASON_SIGNED_OUT  SignOutReason = 1 // in this browser
+	SignOutReason_SIGN_OUT_REASON_ELSEWHERE   SignOutReason = 2 // the person ended it from another browser
+	SignOutReason_SIGN_OUT_REASON_PASSWORD    SignOutReason = 3 // the password was changed
+	SignOutReason_SIGN_OUT_REASON_REMOVED     SignOutReason = 4 // the person is no member of the organization any more
+	SignOutReason_SIGN_OUT_REASON_BLOCKED     SignOutReason = 5 // the person was made inactive, there or in all of the relay
+	SignOutReason_SIGN_OUT_REASON_EXPIRED     SignOutReason = 6 // too old, or not used for too long
+	SignOutReason_SIGN_OUT_REASON_ADDRESS     SignOutReason = 7 // the organization lets nobody in from there
+)
+
+// Enum value maps for SignOutReason.
+var (
+	SignOutReason_name = map[int32]string{
+		0: "SIGN_OUT_REASON_UNSPECIFIED",
+		1: "SIGN_OUT_REASON_SIGNED_OUT",
+		2: "SIGN_OUT_REASON_ELSEWHERE",
+		3: "SIGN_OUT_REASON_PASSWORD",
+		4: "SIGN_OUT_REASON_REMOVED",
+		5: "SIGN_OUT_REASON_BLOCKED",
+		6: "SIGN_OUT_REASON_EXPIRED",
+		7: "SIGN_OUT_REASON_ADDRESS",
+	}
+	SignOutReason_value = map[string]int32{
+		"SIGN_OUT_REASON_UNSPECIFIED": 0,
+		"SIGN_OUT_REASON_SIGNED_OUT":  1,
+		"SIGN_OUT_REASON_ELSEWHERE":   2,
+		"SIGN_OUT_REASON_PASSWORD":    3,
+		"SIGN_OUT_REASON_REMOVED":     4,
+		"SIGN_OUT_REASON_BLOCKED":     5,
+		"SIGN_OUT_REASON_EXPIRED":     6,
+		"SIGN_OUT_REASON_ADDRESS":     7,
+	}
+)
+
+func (x SignOutReason) Enum() *SignOutReason {
+	p := new(SignOutReason)
+	*p = x
+	return p
+}
+
+func (x SignOutReason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SignOutReason) Descriptor() protoreflect.EnumDescriptor {
+	return file_oriel_v1_live_proto_enumTypes[1].Descriptor()
+}
+
+func (SignOutReason) Type() protoreflect.EnumType {
+	return &file_oriel_v1_live_proto_enumTypes[1]
+}
+
+func (x SignOutReason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SignOutReason.Descriptor instead.
+func (SignOutReason) EnumDescriptor() ([]byte, []int) {
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{1}
+}
+
 type Computer_Status int32
 
 const (
@@ -117,11 +182,11 @@ func (x Computer_Status) String() string {
 }
 
 func (Computer_Status) Descriptor() protoreflect.EnumDescriptor {
-	return file_oriel_v1_live_proto_enumTypes[1].Descriptor()
+	return file_oriel_v1_live_proto_enumTypes[2].Descriptor()
 }
 
 func (Computer_Status) Type() protoreflect.EnumType {
-	return &file_oriel_v1_live_proto_enumTypes[1]
+	return &file_oriel_v1_live_proto_enumTypes[2]
 }
 
 func (x Computer_Status) Number() protoreflect.EnumNumber {
@@ -1541,8 +1606,10 @@ func (x *Problem) GetReplyTo() uint32 {
 	return 0
 }
 
+// SignedOut is the last word to a tab whose sign-in has ended.
 type SignedOut struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reason        SignOutReason          `protobuf:"varint,1,opt,name=reason,proto3,enum=oriel.v1.SignOutReason" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1575,6 +1642,13 @@ func (x *SignedOut) ProtoReflect() protoreflect.Message {
 // Deprecated: Use SignedOut.ProtoReflect.Descriptor instead.
 func (*SignedOut) Descriptor() ([]byte, []int) {
 	return file_oriel_v1_live_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *SignedOut) GetReason() SignOutReason {
+	if x != nil {
+		return x.Reason
+	}
+	return SignOutReason_SIGN_OUT_REASON_UNSPECIFIED
 }
 
 type Computer struct {
@@ -2302,8 +2376,9 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"session_id\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\x12\"\n" +
 	"\x04code\x18\x03 \x01(\x0e2\x0e.oriel.v1.CodeR\x04code\x12\x1d\n" +
 	"\x06detail\x18\x04 \x01(\tB\x05\xe0\xe0\x18\x80\bR\x06detail\x12\x19\n" +
-	"\breply_to\x18\x05 \x01(\rR\areplyTo\"\v\n" +
-	"\tSignedOut\"\x9c\x06\n" +
+	"\breply_to\x18\x05 \x01(\rR\areplyTo\"<\n" +
+	"\tSignedOut\x12/\n" +
+	"\x06reason\x18\x01 \x01(\x0e2\x17.oriel.v1.SignOutReasonR\x06reason\"\x9c\x06\n" +
 	"\bComputer\x12\x14\n" +
 	"\x02id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\x02id\x12\x19\n" +
 	"\x04name\x18\x02 \x01(\tB\x05\xe0\xe0\x18\x80\x02R\x04name\x121\n" +
@@ -2375,7 +2450,16 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"\x05Topic\x12\x15\n" +
 	"\x11TOPIC_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fTOPIC_COMPUTERS\x10\x01\x12\x11\n" +
-	"\rTOPIC_JOURNAL\x10\x02B!Z\x1foriel/protocol/oriel/v1;orielv1b\x06proto3"
+	"\rTOPIC_JOURNAL\x10\x02*\x81\x02\n" +
+	"\rSignOutReason\x12\x1f\n" +
+	"\x1bSIGN_OUT_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
+	"\x1aSIGN_OUT_REASON_SIGNED_OUT\x10\x01\x12\x1d\n" +
+	"\x19SIGN_OUT_REASON_ELSEWHERE\x10\x02\x12\x1c\n" +
+	"\x18SIGN_OUT_REASON_PASSWORD\x10\x03\x12\x1b\n" +
+	"\x17SIGN_OUT_REASON_REMOVED\x10\x04\x12\x1b\n" +
+	"\x17SIGN_OUT_REASON_BLOCKED\x10\x05\x12\x1b\n" +
+	"\x17SIGN_OUT_REASON_EXPIRED\x10\x06\x12\x1b\n" +
+	"\x17SIGN_OUT_REASON_ADDRESS\x10\aB!Z\x1foriel/protocol/oriel/v1;orielv1b\x06proto3"
 
 var (
 	file_oriel_v1_live_proto_rawDescOnce sync.Once
@@ -2389,104 +2473,106 @@ func file_oriel_v1_live_proto_rawDescGZIP() []byte {
 	return file_oriel_v1_live_proto_rawDescData
 }
 
-var file_oriel_v1_live_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_oriel_v1_live_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_oriel_v1_live_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_oriel_v1_live_proto_goTypes = []any{
 	(Topic)(0),                // 0: oriel.v1.Topic
-	(Computer_Status)(0),      // 1: oriel.v1.Computer.Status
-	(*FromConsole)(nil),       // 2: oriel.v1.FromConsole
-	(*ToConsole)(nil),         // 3: oriel.v1.ToConsole
-	(*RelayHealth)(nil),       // 4: oriel.v1.RelayHealth
-	(*Failing)(nil),           // 5: oriel.v1.Failing
-	(*LiveWelcome)(nil),       // 6: oriel.v1.LiveWelcome
-	(*Watch)(nil),             // 7: oriel.v1.Watch
-	(*RenewIce)(nil),          // 8: oriel.v1.RenewIce
-	(*IceServers)(nil),        // 9: oriel.v1.IceServers
-	(*OpenSession)(nil),       // 10: oriel.v1.OpenSession
-	(*ChangeScopes)(nil),      // 11: oriel.v1.ChangeScopes
-	(*PrepareSession)(nil),    // 12: oriel.v1.PrepareSession
-	(*SessionOpened)(nil),     // 13: oriel.v1.SessionOpened
-	(*SessionWaiting)(nil),    // 14: oriel.v1.SessionWaiting
-	(*AgentLost)(nil),         // 15: oriel.v1.AgentLost
-	(*CloseSession)(nil),      // 16: oriel.v1.CloseSession
-	(*AttachSession)(nil),     // 17: oriel.v1.AttachSession
-	(*Problem)(nil),           // 18: oriel.v1.Problem
-	(*SignedOut)(nil),         // 19: oriel.v1.SignedOut
-	(*Computer)(nil),          // 20: oriel.v1.Computer
-	(*Twins)(nil),             // 21: oriel.v1.Twins
-	(*ComputersSnapshot)(nil), // 22: oriel.v1.ComputersSnapshot
-	(*ComputerRemoved)(nil),   // 23: oriel.v1.ComputerRemoved
-	(*JournalEntry)(nil),      // 24: oriel.v1.JournalEntry
-	(*JournalSnapshot)(nil),   // 25: oriel.v1.JournalSnapshot
-	(*Twins_Machine)(nil),     // 26: oriel.v1.Twins.Machine
-	(*Candidate)(nil),         // 27: oriel.v1.Candidate
-	(*Answer)(nil),            // 28: oriel.v1.Answer
-	(*SessionEnded)(nil),      // 29: oriel.v1.SessionEnded
-	(*IceServer)(nil),         // 30: oriel.v1.IceServer
-	(Capability)(0),           // 31: oriel.v1.Capability
-	(Mode)(0),                 // 32: oriel.v1.Mode
-	(Scope)(0),                // 33: oriel.v1.Scope
-	(Code)(0),                 // 34: oriel.v1.Code
-	(*Summary)(nil),           // 35: oriel.v1.Summary
-	(Status_Display)(0),       // 36: oriel.v1.Status.Display
-	(EndReason)(0),            // 37: oriel.v1.EndReason
-	(Path)(0),                 // 38: oriel.v1.Path
-	(*Delays)(nil),            // 39: oriel.v1.Delays
+	(SignOutReason)(0),        // 1: oriel.v1.SignOutReason
+	(Computer_Status)(0),      // 2: oriel.v1.Computer.Status
+	(*FromConsole)(nil),       // 3: oriel.v1.FromConsole
+	(*ToConsole)(nil),         // 4: oriel.v1.ToConsole
+	(*RelayHealth)(nil),       // 5: oriel.v1.RelayHealth
+	(*Failing)(nil),           // 6: oriel.v1.Failing
+	(*LiveWelcome)(nil),       // 7: oriel.v1.LiveWelcome
+	(*Watch)(nil),             // 8: oriel.v1.Watch
+	(*RenewIce)(nil),          // 9: oriel.v1.RenewIce
+	(*IceServers)(nil),        // 10: oriel.v1.IceServers
+	(*OpenSession)(nil),       // 11: oriel.v1.OpenSession
+	(*ChangeScopes)(nil),      // 12: oriel.v1.ChangeScopes
+	(*PrepareSession)(nil),    // 13: oriel.v1.PrepareSession
+	(*SessionOpened)(nil),     // 14: oriel.v1.SessionOpened
+	(*SessionWaiting)(nil),    // 15: oriel.v1.SessionWaiting
+	(*AgentLost)(nil),         // 16: oriel.v1.AgentLost
+	(*CloseSession)(nil),      // 17: oriel.v1.CloseSession
+	(*AttachSession)(nil),     // 18: oriel.v1.AttachSession
+	(*Problem)(nil),           // 19: oriel.v1.Problem
+	(*SignedOut)(nil),         // 20: oriel.v1.SignedOut
+	(*Computer)(nil),          // 21: oriel.v1.Computer
+	(*Twins)(nil),             // 22: oriel.v1.Twins
+	(*ComputersSnapshot)(nil), // 23: oriel.v1.ComputersSnapshot
+	(*ComputerRemoved)(nil),   // 24: oriel.v1.ComputerRemoved
+	(*JournalEntry)(nil),      // 25: oriel.v1.JournalEntry
+	(*JournalSnapshot)(nil),   // 26: oriel.v1.JournalSnapshot
+	(*Twins_Machine)(nil),     // 27: oriel.v1.Twins.Machine
+	(*Candidate)(nil),         // 28: oriel.v1.Candidate
+	(*Answer)(nil),            // 29: oriel.v1.Answer
+	(*SessionEnded)(nil),      // 30: oriel.v1.SessionEnded
+	(*IceServer)(nil),         // 31: oriel.v1.IceServer
+	(Capability)(0),           // 32: oriel.v1.Capability
+	(Mode)(0),                 // 33: oriel.v1.Mode
+	(Scope)(0),                // 34: oriel.v1.Scope
+	(Code)(0),                 // 35: oriel.v1.Code
+	(*Summary)(nil),           // 36: oriel.v1.Summary
+	(Status_Display)(0),       // 37: oriel.v1.Status.Display
+	(EndReason)(0),            // 38: oriel.v1.EndReason
+	(Path)(0),                 // 39: oriel.v1.Path
+	(*Delays)(nil),            // 40: oriel.v1.Delays
 }
 var file_oriel_v1_live_proto_depIdxs = []int32{
-	7,  // 0: oriel.v1.FromConsole.watch:type_name -> oriel.v1.Watch
-	10, // 1: oriel.v1.FromConsole.open_session:type_name -> oriel.v1.OpenSession
-	27, // 2: oriel.v1.FromConsole.candidate:type_name -> oriel.v1.Candidate
-	16, // 3: oriel.v1.FromConsole.close_session:type_name -> oriel.v1.CloseSession
-	17, // 4: oriel.v1.FromConsole.attach_session:type_name -> oriel.v1.AttachSession
-	8,  // 5: oriel.v1.FromConsole.renew_ice:type_name -> oriel.v1.RenewIce
-	12, // 6: oriel.v1.FromConsole.prepare_session:type_name -> oriel.v1.PrepareSession
-	11, // 7: oriel.v1.FromConsole.change_scopes:type_name -> oriel.v1.ChangeScopes
-	6,  // 8: oriel.v1.ToConsole.welcome:type_name -> oriel.v1.LiveWelcome
-	22, // 9: oriel.v1.ToConsole.computers:type_name -> oriel.v1.ComputersSnapshot
-	20, // 10: oriel.v1.ToConsole.computer:type_name -> oriel.v1.Computer
-	23, // 11: oriel.v1.ToConsole.computer_removed:type_name -> oriel.v1.ComputerRemoved
-	25, // 12: oriel.v1.ToConsole.journal:type_name -> oriel.v1.JournalSnapshot
-	24, // 13: oriel.v1.ToConsole.journal_entry:type_name -> oriel.v1.JournalEntry
-	13, // 14: oriel.v1.ToConsole.session_opened:type_name -> oriel.v1.SessionOpened
-	28, // 15: oriel.v1.ToConsole.answer:type_name -> oriel.v1.Answer
-	27, // 16: oriel.v1.ToConsole.candidate:type_name -> oriel.v1.Candidate
-	29, // 17: oriel.v1.ToConsole.session_ended:type_name -> oriel.v1.SessionEnded
-	18, // 18: oriel.v1.ToConsole.problem:type_name -> oriel.v1.Problem
-	19, // 19: oriel.v1.ToConsole.signed_out:type_name -> oriel.v1.SignedOut
-	14, // 20: oriel.v1.ToConsole.session_waiting:type_name -> oriel.v1.SessionWaiting
-	9,  // 21: oriel.v1.ToConsole.ice_servers:type_name -> oriel.v1.IceServers
-	4,  // 22: oriel.v1.ToConsole.relay_health:type_name -> oriel.v1.RelayHealth
-	15, // 23: oriel.v1.ToConsole.agent_lost:type_name -> oriel.v1.AgentLost
-	5,  // 24: oriel.v1.RelayHealth.failing:type_name -> oriel.v1.Failing
-	30, // 25: oriel.v1.LiveWelcome.ice_servers:type_name -> oriel.v1.IceServer
-	31, // 26: oriel.v1.LiveWelcome.capabilities:type_name -> oriel.v1.Capability
+	8,  // 0: oriel.v1.FromConsole.watch:type_name -> oriel.v1.Watch
+	11, // 1: oriel.v1.FromConsole.open_session:type_name -> oriel.v1.OpenSession
+	28, // 2: oriel.v1.FromConsole.candidate:type_name -> oriel.v1.Candidate
+	17, // 3: oriel.v1.FromConsole.close_session:type_name -> oriel.v1.CloseSession
+	18, // 4: oriel.v1.FromConsole.attach_session:type_name -> oriel.v1.AttachSession
+	9,  // 5: oriel.v1.FromConsole.renew_ice:type_name -> oriel.v1.RenewIce
+	13, // 6: oriel.v1.FromConsole.prepare_session:type_name -> oriel.v1.PrepareSession
+	12, // 7: oriel.v1.FromConsole.change_scopes:type_name -> oriel.v1.ChangeScopes
+	7,  // 8: oriel.v1.ToConsole.welcome:type_name -> oriel.v1.LiveWelcome
+	23, // 9: oriel.v1.ToConsole.computers:type_name -> oriel.v1.ComputersSnapshot
+	21, // 10: oriel.v1.ToConsole.computer:type_name -> oriel.v1.Computer
+	24, // 11: oriel.v1.ToConsole.computer_removed:type_name -> oriel.v1.ComputerRemoved
+	26, // 12: oriel.v1.ToConsole.journal:type_name -> oriel.v1.JournalSnapshot
+	25, // 13: oriel.v1.ToConsole.journal_entry:type_name -> oriel.v1.JournalEntry
+	14, // 14: oriel.v1.ToConsole.session_opened:type_name -> oriel.v1.SessionOpened
+	29, // 15: oriel.v1.ToConsole.answer:type_name -> oriel.v1.Answer
+	28, // 16: oriel.v1.ToConsole.candidate:type_name -> oriel.v1.Candidate
+	30, // 17: oriel.v1.ToConsole.session_ended:type_name -> oriel.v1.SessionEnded
+	19, // 18: oriel.v1.ToConsole.problem:type_name -> oriel.v1.Problem
+	20, // 19: oriel.v1.ToConsole.signed_out:type_name -> oriel.v1.SignedOut
+	15, // 20: oriel.v1.ToConsole.session_waiting:type_name -> oriel.v1.SessionWaiting
+	10, // 21: oriel.v1.ToConsole.ice_servers:type_name -> oriel.v1.IceServers
+	5,  // 22: oriel.v1.ToConsole.relay_health:type_name -> oriel.v1.RelayHealth
+	16, // 23: oriel.v1.ToConsole.agent_lost:type_name -> oriel.v1.AgentLost
+	6,  // 24: oriel.v1.RelayHealth.failing:type_name -> oriel.v1.Failing
+	31, // 25: oriel.v1.LiveWelcome.ice_servers:type_name -> oriel.v1.IceServer
+	32, // 26: oriel.v1.LiveWelcome.capabilities:type_name -> oriel.v1.Capability
 	0,  // 27: oriel.v1.Watch.topics:type_name -> oriel.v1.Topic
-	30, // 28: oriel.v1.IceServers.ice_servers:type_name -> oriel.v1.IceServer
-	32, // 29: oriel.v1.OpenSession.mode:type_name -> oriel.v1.Mode
-	33, // 30: oriel.v1.OpenSession.wanted:type_name -> oriel.v1.Scope
-	33, // 31: oriel.v1.ChangeScopes.wanted:type_name -> oriel.v1.Scope
-	33, // 32: oriel.v1.SessionOpened.scopes:type_name -> oriel.v1.Scope
-	34, // 33: oriel.v1.Problem.code:type_name -> oriel.v1.Code
-	1,  // 34: oriel.v1.Computer.status:type_name -> oriel.v1.Computer.Status
-	35, // 35: oriel.v1.Computer.summary:type_name -> oriel.v1.Summary
-	36, // 36: oriel.v1.Computer.display:type_name -> oriel.v1.Status.Display
-	21, // 37: oriel.v1.Computer.twins:type_name -> oriel.v1.Twins
-	31, // 38: oriel.v1.Computer.capabilities:type_name -> oriel.v1.Capability
-	26, // 39: oriel.v1.Twins.machines:type_name -> oriel.v1.Twins.Machine
-	20, // 40: oriel.v1.ComputersSnapshot.computers:type_name -> oriel.v1.Computer
-	32, // 41: oriel.v1.JournalEntry.mode:type_name -> oriel.v1.Mode
-	37, // 42: oriel.v1.JournalEntry.end_reason:type_name -> oriel.v1.EndReason
-	34, // 43: oriel.v1.JournalEntry.end_code:type_name -> oriel.v1.Code
-	38, // 44: oriel.v1.JournalEntry.path:type_name -> oriel.v1.Path
-	39, // 45: oriel.v1.JournalEntry.delays:type_name -> oriel.v1.Delays
-	33, // 46: oriel.v1.JournalEntry.scopes:type_name -> oriel.v1.Scope
-	24, // 47: oriel.v1.JournalSnapshot.entries:type_name -> oriel.v1.JournalEntry
-	48, // [48:48] is the sub-list for method output_type
-	48, // [48:48] is the sub-list for method input_type
-	48, // [48:48] is the sub-list for extension type_name
-	48, // [48:48] is the sub-list for extension extendee
-	0,  // [0:48] is the sub-list for field type_name
+	31, // 28: oriel.v1.IceServers.ice_servers:type_name -> oriel.v1.IceServer
+	33, // 29: oriel.v1.OpenSession.mode:type_name -> oriel.v1.Mode
+	34, // 30: oriel.v1.OpenSession.wanted:type_name -> oriel.v1.Scope
+	34, // 31: oriel.v1.ChangeScopes.wanted:type_name -> oriel.v1.Scope
+	34, // 32: oriel.v1.SessionOpened.scopes:type_name -> oriel.v1.Scope
+	35, // 33: oriel.v1.Problem.code:type_name -> oriel.v1.Code
+	1,  // 34: oriel.v1.SignedOut.reason:type_name -> oriel.v1.SignOutReason
+	2,  // 35: oriel.v1.Computer.status:type_name -> oriel.v1.Computer.Status
+	36, // 36: oriel.v1.Computer.summary:type_name -> oriel.v1.Summary
+	37, // 37: oriel.v1.Computer.display:type_name -> oriel.v1.Status.Display
+	22, // 38: oriel.v1.Computer.twins:type_name -> oriel.v1.Twins
+	32, // 39: oriel.v1.Computer.capabilities:type_name -> oriel.v1.Capability
+	27, // 40: oriel.v1.Twins.machines:type_name -> oriel.v1.Twins.Machine
+	21, // 41: oriel.v1.ComputersSnapshot.computers:type_name -> oriel.v1.Computer
+	33, // 42: oriel.v1.JournalEntry.mode:type_name -> oriel.v1.Mode
+	38, // 43: oriel.v1.JournalEntry.end_reason:type_name -> oriel.v1.EndReason
+	35, // 44: oriel.v1.JournalEntry.end_code:type_name -> oriel.v1.Code
+	39, // 45: oriel.v1.JournalEntry.path:type_name -> oriel.v1.Path
+	40, // 46: oriel.v1.JournalEntry.delays:type_name -> oriel.v1.Delays
+	34, // 47: oriel.v1.JournalEntry.scopes:type_name -> oriel.v1.Scope
+	25, // 48: oriel.v1.JournalSnapshot.entries:type_name -> oriel.v1.JournalEntry
+	49, // [49:49] is the sub-list for method output_type
+	49, // [49:49] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_live_proto_init() }
@@ -2530,7 +2616,7 @@ func file_oriel_v1_live_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oriel_v1_live_proto_rawDesc), len(file_oriel_v1_live_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      3,
 			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
