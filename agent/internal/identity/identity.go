@@ -42,6 +42,7 @@ import (
 
 	"oriel/protocol/address"
 	"oriel/protocol/private"
+	"oriel/protocol/trust"
 )
 
 var (
@@ -223,7 +224,7 @@ func (i *Identity) Welcomed(relayKey, succession ed25519.PublicKey, computerID s
 	}
 	next.RelayKey = bytes.Clone(relayKey)
 	if next.ComputerID != computerID {
-		next.Membership = nil
+		next.forgetMemberships()
 	}
 	next.ComputerID = computerID
 	next.Token = ""
@@ -238,13 +239,19 @@ func (i *Identity) Welcomed(relayKey, succession ed25519.PublicKey, computerID s
 	return i.hold(next)
 }
 
-// KeepMembership saves the relay's word (trust.Membership) for this machine as the
-// computer that it is. Errors: ErrUnsaved.
-func (i *Identity) KeepMembership(signature []byte) error {
+// KeepMemberships saves the relay's words for this machine as the computer that it is,
+// each in the place of the one that there was. Errors: ErrUnsaved.
+func (i *Identity) KeepMemberships(words []trust.Membership) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	next := i.state.clone()
-	next.Membership = bytes.Clone(signature)
+	for _, m := range words {
+		if m.Organization == "" {
+			next.Membership = bytes.Clone(m.Signature)
+		} else {
+			next.Organization, next.OrganizationMembership = m.Organization, bytes.Clone(m.Signature)
+		}
+	}
 	return i.hold(next)
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -36,6 +37,27 @@ func relayKey(seed byte) ed25519.PublicKey {
 func tokenFor(key ed25519.PublicKey) string {
 	sum := sha256.Sum256(key)
 	return "oriel-abcdefghijklmnopqrstuvwxyz-" + hex.EncodeToString(sum[:16])
+}
+
+// Rule: what a relay signed of this machine as one computer goes with that computer.
+func TestMembershipsGoWithTheComputer(t *testing.T) {
+	id, key := open(t, t.TempDir()), relayKey('a')
+	if err := id.Welcomed(key, nil, "c-1", nil); err != nil {
+		t.Fatal(err)
+	}
+	words := []trust.Membership{{Computer: "c-1", Signature: make([]byte, 64)}, {Computer: "c-1", Organization: "acme", Signature: make([]byte, 64)}}
+	if err := id.KeepMemberships(words); err != nil {
+		t.Fatal(err)
+	}
+	if got := id.State().Memberships(); !reflect.DeepEqual(got, words) {
+		t.Errorf("kept %+v", got)
+	}
+	if err := id.Welcomed(key, nil, "c-2", nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := id.State().Memberships(); len(got) != 0 {
+		t.Errorf("of another computer it keeps %+v", got)
+	}
 }
 
 func TestKeyIsMadeOnceAndKept(t *testing.T) {

@@ -62,7 +62,8 @@ func (i *Identity) Renew(relay ed25519.PublicKey, token string) error {
 		return err
 	}
 	next := i.state.clone()
-	next.RelayKey, next.ComputerID, next.Membership, next.Token = nil, "", nil, t.String()
+	next.RelayKey, next.ComputerID, next.Token = nil, "", t.String()
+	next.forgetMemberships()
 	// The state first: with the old key and no computer, the relay says the same again.
 	if err := i.save(next); err != nil {
 		return err

@@ -31,14 +31,33 @@ type State struct {
 	Succession ed25519.PublicKey `json:"succession,omitempty"`  // pinned; says which RelayKey follows (trust.Follow); nil: none was told
 	ComputerID string            `json:"computer_id,omitempty"` // empty before enrollment
 	Membership []byte            `json:"membership,omitempty"`  // the relay's signature over this key and id; may be missing
-	Token      string            `json:"token,omitempty"`       // until it has been used
-	CA         string            `json:"ca,omitempty"`          // PEM
+	// Whose computer it is, and likewise the relay's signature over that, too; may be missing.
+	Organization           string `json:"organization,omitempty"`
+	OrganizationMembership []byte `json:"organization_membership,omitempty"`
+
+	Token string `json:"token,omitempty"` // until it has been used
+	CA    string `json:"ca,omitempty"`    // PEM
 
 	pinned []string // hosts; see Identity.Pin
 }
 
 // Enrolled reports whether a relay has taken this computer in.
 func (s State) Enrolled() bool { return s.ComputerID != "" }
+
+// Memberships are the relay's words for this machine, of those versions that there are.
+func (s State) Memberships() (all []trust.Membership) {
+	if len(s.Membership) > 0 {
+		all = append(all, trust.Membership{Computer: s.ComputerID, Signature: s.Membership})
+	}
+	if len(s.OrganizationMembership) > 0 {
+		all = append(all, trust.Membership{Computer: s.ComputerID, Organization: s.Organization, Signature: s.OrganizationMembership})
+	}
+	return all
+}
+
+func (s *State) forgetMemberships() {
+	s.Membership, s.Organization, s.OrganizationMembership = nil, "", nil
+}
 
 // Addresses are those to dial, the preferred first: what a person said, then
 // what the relay said, as far as MayLearn lets it; of pinned hosts only, where
@@ -110,7 +129,8 @@ func (s State) With(g Given) (State, error) {
 		had, err := trust.ParseToken(next.Token)
 		next.Token = token.String()
 		if next.Enrolled() && !token.For(next.RelayKey) {
-			next.RelayKey, next.Succession, next.ComputerID, next.Membership, next.Learned = nil, nil, "", nil, nil
+			next.RelayKey, next.Succession, next.ComputerID, next.Learned = nil, nil, "", nil
+			next.forgetMemberships()
 		}
 		if !next.Enrolled() && (err != nil || !token.SameRelay(had)) { // what Renew left
 			next.Succession = nil
@@ -166,6 +186,13 @@ func (s State) check() error {
 	if len(s.Membership) != 0 && len(s.Membership) != ed25519.SignatureSize {
 		return errors.New("the relay's signature has the wrong size")
 	}
+	if len(s.OrganizationMembership) != 0 && len(s.OrganizationMembership) != ed25519.SignatureSize ||
+		(len(s.OrganizationMembership) == 0) != (s.Organization == "") {
+		return errors.New("what the relay signed of the organization is not whole")
+	}
+	if len(s.Organization) > 64 {
+		return errors.New("the organization's id is too long")
+	}
 	if len(s.ComputerID) > 64 {
 		return errors.New("the computer's id is too long")
 	}
@@ -194,6 +221,7 @@ func (s State) clone() State {
 	s.RelayKey = bytes.Clone(s.RelayKey)
 	s.Succession = bytes.Clone(s.Succession)
 	s.Membership = bytes.Clone(s.Membership)
+	s.OrganizationMembership = bytes.Clone(s.OrganizationMembership)
 	return s
 }
 

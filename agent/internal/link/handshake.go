@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,7 +37,7 @@ func (l *Link) connect(ctx context.Context, address string) (*connection, error)
 	clock, o := &question{}, l.o.Wire
 	o.Ping = func() proto.Message { return l.ping(clock) }
 	conn, asked, err := open(ctx, l.id.Key(), address, state, l.withToken || !state.Enrolled(), o)
-	if unknown(err) && state.Enrolled() && (state.Token != "" || len(state.Membership) > 0) && !l.withToken {
+	if unknown(err) && state.Enrolled() && (state.Token != "" || len(state.Memberships()) > 0) && !l.withToken {
 		// The relay forgot this machine: it is told that it knew it, and gets a new token if there is one.
 		l.withToken = true
 		conn, asked, err = open(ctx, l.id.Key(), address, state, true, o)
@@ -124,8 +125,10 @@ func open(ctx context.Context, key ed25519.PublicKey, address string, state iden
 		a.token, who.Token, who.Nonce = &token, token.Public(), a.nonce
 	}
 	header := http.Header{"Authorization": {who.Authorization()}}
-	if former := (trust.Membership{Computer: state.ComputerID, Signature: state.Membership}).Header(); withToken && former != "" {
-		header.Set(trust.MembershipHeader, former)
+	if withToken {
+		for _, former := range state.Memberships() {
+			former.Show(header.Set)
+		}
 	}
 	config := &tls.Config{RootCAs: roots(state.CA), MinVersion: tls.VersionTLS12}
 	url := "ws" + strings.TrimPrefix(address, "http") + "/agent/v1"
@@ -206,8 +209,8 @@ func (l *Link) greet(conn *wire.Conn, address string, state identity.State, aske
 		l.log.Warn("the relay names another succession key than the one that is known here; it is not taken", "relay", address)
 	}
 	err = l.id.Welcomed(key, succession, welcome.GetComputerId(), welcome.GetRelays())
-	if word := membership(key, l.id.Key(), welcome); word != nil && (err == nil || errors.Is(err, identity.ErrUnsaved)) {
-		err = l.id.KeepMembership(word)
+	if words := memberships(key, l.id.Key(), welcome); len(words) > 0 && (err == nil || errors.Is(err, identity.ErrUnsaved)) {
+		err = l.id.KeepMemberships(words)
 	}
 	if errors.Is(err, identity.ErrUnsaved) {
 		l.log.Warn("what the relay says cannot be saved yet; it holds until this agent ends", "error", err)
@@ -216,12 +219,13 @@ func (l *Link) greet(conn *wire.Conn, address string, state identity.State, aske
 	return welcome, err
 }
 
-// membership is the relay's word for this machine, if it is good.
-func membership(relay, machine ed25519.PublicKey, w *orielv1.Welcome) []byte {
-	if (trust.Membership{Computer: w.GetComputerId(), Signature: w.GetMembership()}).Verify(relay, machine) != nil {
-		return nil
+// memberships are the relay's words for this machine that are good.
+func memberships(relay, machine ed25519.PublicKey, w *orielv1.Welcome) []trust.Membership {
+	all := []trust.Membership{{Computer: w.GetComputerId(), Signature: w.GetMembership()}}
+	if w.GetOrganization() != "" { // without one it would be the first again
+		all = append(all, trust.Membership{Computer: w.GetComputerId(), Organization: w.GetOrganization(), Signature: w.GetOrganizationMembership()})
 	}
-	return w.GetMembership()
+	return slices.DeleteFunc(all, func(m trust.Membership) bool { return m.Verify(relay, machine) != nil })
 }
 
 // renew makes an identity of this machine's own, on the word of the relay that

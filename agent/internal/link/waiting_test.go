@@ -34,6 +34,34 @@ func TestAgentWaitsToBeTakenBack(t *testing.T) {
 	}
 }
 
+// Rule: an agent keeps whose computer it is, by its relay's word, and shows that to the relay
+// that has lost it; of a relay that names no organization it keeps and shows the word that it
+// has, and gets the other one from the next that does.
+func TestAgentShowsWhoseItIs(t *testing.T) {
+	relay := linktest.Start(t)
+	id := newIdentity(t, identity.Given{Relays: []string{relay.URL()}, Token: relay.Token()})
+	run(t, id)
+	shows := func(agents int, want string) {
+		t.Helper()
+		last := relay.Agent(agents)
+		relay.Until("it keeps the word", func() bool { return id.State().Organization == want && len(id.State().Membership) > 0 })
+		lost := relay.Lost()
+		relay.Forget()
+		last.Close(1012)
+		relay.Until("it waits", func() bool { return relay.Lost() > lost })
+		all := relay.Former()
+		if got := all[len(all)-1]; got.Computer != relay.Computer || got.Organization != want {
+			t.Errorf("it shows %+v, want %q", got, want)
+		}
+	}
+	shows(1, "")
+	relay.Stop()
+	relay.Organization = "acme"
+	relay.Restart()
+	relay.TakeBack(id.Key())
+	shows(2, "acme")
+}
+
 // Rule: an agent whose organization has as many computers as it may says so with the
 // relay's sentence, once, keeps its key and its token, does not end, and is enrolled
 // with them when there is a place.

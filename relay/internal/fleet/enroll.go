@@ -132,7 +132,7 @@ func (f *Fleet) Admit(ctx context.Context, hello *orielv1.Hello, token ed25519.P
 		case errors.Is(err, store.ErrNotFound):
 			former, err := f.member(ctx, row.MachineKey, m)
 			if former {
-				err = f.wait(ctx, row, m.Computer)
+				err = f.wait(ctx, row, m)
 			} else if err == nil {
 				err = ErrUnauthorized
 			}

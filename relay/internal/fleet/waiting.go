@@ -43,16 +43,16 @@ func (f *Fleet) formerID(ctx context.Context, key ed25519.PublicKey, m trust.Mem
 	return m.Computer, nil
 }
 
-// wait notes that a former computer is there. It returns ErrWaiting when that is done.
-func (f *Fleet) wait(ctx context.Context, row store.Computer, computer string) error {
-	c, isNew, err := f.o.Store.Agents().Wait(ctx, store.WaitingComputer{ComputerID: computer, MachineKey: row.MachineKey, MachineID: row.MachineID,
+// wait notes that a former computer is there, for the organization that m names. It returns ErrWaiting when that is done.
+func (f *Fleet) wait(ctx context.Context, row store.Computer, m trust.Membership) error {
+	c, isNew, err := f.o.Store.Agents().Wait(ctx, store.WaitingComputer{ComputerID: m.Computer, Organization: store.OrganizationID(m.Organization), MachineKey: row.MachineKey, MachineID: row.MachineID,
 		Fingerprint: row.Fingerprint, HostName: row.HostName, OS: row.OS, OSName: row.OSName, Arch: row.Arch, Address: row.Address,
 		AgentVersion: row.AgentVersion, Since: f.now(), SeenAt: f.now()})
 	if err != nil {
 		return fmt.Errorf("note a computer that waits: %w", err)
 	}
 	if isNew {
-		f.o.Log.Warn("a computer that this relay does not know any more waits to be taken back", "computer", computer, "address", row.Address)
+		f.o.Log.Warn("a computer that this relay does not know any more waits to be taken back", "computer", m.Computer, "organization", c.Organization, "address", row.Address)
 		f.changed(c) // no computer: whoever watches them looks who waits
 	}
 	return ErrWaiting

@@ -48,7 +48,7 @@ func (h *Hub) serveAgent(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, errUnnamed.Saying(err.Error()))
 		return
 	}
-	member := trust.ParseMembership(r.Header.Get(trust.MembershipHeader))
+	member := trust.ReadMembership(r.Header.Get, h.o.RelayKey, who.Key)
 	if h.isDraining() {
 		h.refuse(w, errDraining)
 		return
@@ -190,11 +190,16 @@ func (a *agent) greet(ctx context.Context, g *greeting, who trust.Applicant, mem
 	if err != nil {
 		return nil, fmt.Errorf("sign welcome: %w", err)
 	}
-	if member, err = trust.SignMembership(a.h.o.Signer, who.Key, a.ID); err != nil {
+	if member, err = trust.SignMembership(a.h.o.Signer, who.Key, a.ID, ""); err != nil {
+		return nil, fmt.Errorf("sign membership: %w", err)
+	}
+	of, err := trust.SignMembership(a.h.o.Signer, who.Key, a.ID, string(a.Organization))
+	if err != nil {
 		return nil, fmt.Errorf("sign membership: %w", err)
 	}
 	welcome := &orielv1.Welcome{ComputerId: a.ID, Signature: signature, Now: now.UnixMilli(), Relays: a.h.o.Relays(), Address: a.address,
-		Settings: &orielv1.Settings{PreviewSeconds: a.h.o.PreviewSeconds}, Enrolled: enrolled, Membership: member.Signature}
+		Settings: &orielv1.Settings{PreviewSeconds: a.h.o.PreviewSeconds}, Enrolled: enrolled, Membership: member.Signature,
+		Organization: of.Organization, OrganizationMembership: of.Signature}
 	if a.h.o.Succession != nil {
 		welcome.SuccessionKey = a.h.o.Succession
 		if welcome.SuccessionSignature, err = trust.SignSuccession(a.h.o.Signer, hello.GetNonce(), a.h.o.Succession); err != nil {

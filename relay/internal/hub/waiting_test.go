@@ -3,10 +3,12 @@ package hub_test
 import (
 	"errors"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/relay/internal/audit"
+	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/relaytest"
 	"oriel/relay/internal/store"
 )
@@ -111,4 +113,60 @@ func TestOnlyFormerComputersWait(t *testing.T) {
 		t.Fatal(all, err)
 	}
 	m.Connect(t, n, n.Token(t, 1)) // a token is a person's word
+}
+
+// Rule: an agent that shows by the relay's own word whose it is waits with that organization
+// and with no other. One that has the first version of that word only, and one whose
+// organization is lost as well, wait with the first organization; what names another one
+// than the relay signed is no word.
+func TestComputerWaitsWithItsOrganization(t *testing.T) {
+	n := relaytest.StartNode(t, relaytest.NodeOptions{})
+	make := func(id store.OrganizationID) {
+		t.Helper()
+		p := store.Person{ID: "owner-of-" + string(id), Kind: store.PersonKind, Name: "Olga", State: store.Active}
+		its := store.Identifier{Kind: store.Email, Key: p.ID + "@example.com", Text: p.ID + "@example.com", VerifiedAt: 1}
+		if err := n.Store.Organizations().Create(t.Context(), audit.Command.Did(audit.OrganizationMade, "organization", string(id)), store.Organization{ID: id, Name: string(id), Code: string(id)}, p, its); err != nil {
+			t.Fatal(err)
+		}
+	}
+	make("acme")
+	file := filepath.Join(t.TempDir(), "older.db")
+	if err := n.Store.CopyTo(t.Context(), file); err != nil {
+		t.Fatal(err)
+	}
+	make("late")
+	kept, old, lost, other := relaytest.NewMachine("kept"), relaytest.NewMachine("old"), relaytest.NewMachine("lost"), relaytest.NewMachine("other")
+	for m, o := range map[*relaytest.Machine]store.OrganizationID{kept: "acme", old: "acme", lost: "late", other: "acme"} {
+		m.Connect(t, n, n.TokenOf(t, o, 1))
+	}
+	n.Stop()
+	n = relaytest.StartNode(t, relaytest.NodeOptions{Database: file})
+	waits := func(what string, m *relaytest.Machine, with store.OrganizationID) {
+		t.Helper()
+		refused(t, m, n, "")
+		for _, o := range []store.OrganizationID{store.FirstOrganization, "acme"} {
+			all, err := n.Fleet.Waiting(t.Context(), o)
+			there := slices.ContainsFunc(all, func(w fleet.WaitingComputer) bool { return w.ComputerID == m.Welcomed.Computer })
+			if err != nil || there != (o == with) {
+				t.Errorf("%s: waits with %s: %v, %v", what, o, there, err)
+			}
+		}
+	}
+	kept.Member, old.Member, lost.Member, other.Member = kept.WelcomedIn, old.Welcomed, lost.WelcomedIn, other.WelcomedIn
+	waits("its organization is there", kept, "acme")
+	waits("it names none", old, store.FirstOrganization)
+	waits("its organization is lost", lost, store.FirstOrganization)
+	other.Member.Organization = string(store.FirstOrganization)
+	var r *relaytest.Refusal
+	if _, _, err := other.Dial(t.Context(), n, ""); !errors.As(err, &r) || r.Status != 401 {
+		t.Errorf("another organization than the relay signed: %v", err)
+	}
+	old.Member = old.WelcomedIn
+	waits("it names one by now", old, "acme")
+	if err := n.Fleet.TakeBack(t.Context(), audit.Command, store.OrganizationID("acme").Ref(kept.Welcomed.Computer)); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := n.Store.Computers("acme").Get(t.Context(), kept.Connect(t, n, "").Welcome.GetComputerId()); err != nil || c.ID != kept.Welcomed.Computer {
+		t.Errorf("taken back: %+v, %v", c, err)
+	}
 }

@@ -20,16 +20,17 @@ import (
 
 // Machine is what makes a computer itself: it outlives its connections.
 type Machine struct {
-	Key      ed25519.PrivateKey
-	Hello    *orielv1.Hello     // what Connect says, but key, nonce and signature
-	Relay    ed25519.PublicKey  // pinned at the first greeting
-	Next     ed25519.PublicKey  // the succession key, pinned with the first Welcome that names one; nil: none
-	Verifier *trust.Verifier    // of grants; there once it is connected
-	Deaf     bool               // does not prove that it is alive
-	Last     *orielv1.Hello     // that it sent
-	Asked    *orielv1.Challenge // that it answered last
-	Member   trust.Membership   // what it shows
-	Welcomed trust.Membership   // what a relay gave it
+	Key        ed25519.PrivateKey
+	Hello      *orielv1.Hello     // what Connect says, but key, nonce and signature
+	Relay      ed25519.PublicKey  // pinned at the first greeting
+	Next       ed25519.PublicKey  // the succession key, pinned with the first Welcome that names one; nil: none
+	Verifier   *trust.Verifier    // of grants; there once it is connected
+	Deaf       bool               // does not prove that it is alive
+	Last       *orielv1.Hello     // that it sent
+	Asked      *orielv1.Challenge // that it answered last
+	Member     trust.Membership   // what it shows
+	Welcomed   trust.Membership   // what a relay gave it, that names no organization
+	WelcomedIn trust.Membership   // and that names one
 }
 
 // NewMachine makes a computer with that host name.
@@ -101,9 +102,7 @@ func (r *Refusal) Error() string { return fmt.Sprintf("HTTP %d, %v", r.Status, r
 func (m *Machine) Dial(ctx context.Context, n *Node, token string) (*wire.Conn, *orielv1.Welcome, error) {
 	who := m.Applicant(token)
 	header := Header(who)
-	if former := m.Member.Header(); former != "" {
-		header.Set(trust.MembershipHeader, former)
-	}
+	m.Member.Show(header.Set)
 	conn, resp, err := wire.Dial(ctx, socket(n.URL, "/agent/v1"), header, n.TLS, wire.Options{})
 	if resp != nil && resp.StatusCode != http.StatusSwitchingProtocols {
 		return nil, nil, &Refusal{Status: resp.StatusCode}
@@ -169,6 +168,7 @@ func (m *Machine) greet(conn *wire.Conn, who trust.Applicant, token string) (*or
 	}
 	m.Relay = c.GetRelayKey()
 	m.Welcomed = trust.Membership{Computer: w.GetComputerId(), Signature: w.GetMembership()}
+	m.WelcomedIn = trust.Membership{Computer: w.GetComputerId(), Organization: w.GetOrganization(), Signature: w.GetOrganizationMembership()}
 	if m.Verifier == nil || !m.Verifier.RelayKey.Equal(m.Relay) {
 		m.Verifier = &trust.Verifier{RelayKey: m.Relay, ComputerID: w.GetComputerId(), ComputerKey: m.Public(), Now: time.Now}
 	}

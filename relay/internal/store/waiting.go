@@ -74,10 +74,27 @@ func (s Waiting) Save(ctx context.Context, w WaitingComputer) (isNew bool, err e
 }
 
 // Wait is Waiting.Save for a machine of which the database has nothing that says whose
-// it was: the first organization, whose people look after the relay, are to know it.
+// it was. Its organization is that of w, by the relay's own word; where there is no word,
+// or that organization is lost as well, the first, whose people look after the relay, is to
+// know it.
 func (s Agents) Wait(ctx context.Context, w WaitingComputer) (computer Ref, isNew bool, err error) {
-	isNew, err = Waiting{owned{s.database, FirstOrganization}}.Save(ctx, w)
-	return FirstOrganization.Ref(w.ComputerID), isNew, err
+	there, err := s.db.NewSelect().Model((*Organization)(nil)).Where("id = ?", w.Organization).Exists(ctx)
+	if err != nil {
+		return Ref{}, false, mapped(err)
+	}
+	if !there {
+		w.Organization = FirstOrganization
+	}
+	// It waited elsewhere while its agent knew no organization, or that was lost.
+	err = s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		_, err := tx.NewDelete().Model((*WaitingComputer)(nil)).Where("computer_id = ? AND machine_key = ? AND organization <> ?", w.ComputerID, w.MachineKey, w.Organization).Exec(ctx)
+		return err
+	})
+	if err != nil {
+		return Ref{}, false, err
+	}
+	isNew, err = Waiting{owned{s.database, w.Organization}}.Save(ctx, w)
+	return w.Organization.Ref(w.ComputerID), isNew, err
 }
 
 // TakeBack makes a computer of one that waits, with the id and the key that it had.

@@ -18,6 +18,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -38,12 +39,14 @@ type Relay struct {
 	Key      ed25519.PrivateKey
 	TLS      bool
 	BindTLS  bool
-	Computer string        // the id it gives
-	Relays   []string      // said in Welcome
-	Skew     time.Duration // its clock against this machine's
-	Forged   bool          // signs Welcome with another key
-	Mute     bool          // never sends Challenge
-	Silent   bool          // does not prove its key to who enrolls
+	Computer string // the id it gives
+	// Whose computer it says that is; empty: a relay from before there were several.
+	Organization string
+	Relays       []string      // said in Welcome
+	Skew         time.Duration // its clock against this machine's
+	Forged       bool          // signs Welcome with another key
+	Mute         bool          // never sends Challenge
+	Silent       bool          // does not prove its key to who enrolls
 
 	Succession ed25519.PublicKey // said in Welcome; nil: none
 	Rotations  []*orielv1.Rotation
@@ -61,6 +64,7 @@ type Relay struct {
 	headers []string                              // protected by mu; Authorization of every try
 	hellos  int                                   // protected by mu; taken in or not
 	lost    int                                   // protected by mu
+	former  []trust.Membership                    // protected by mu; good ones that were shown
 	refuse  func(*orielv1.Hello) *orielv1.Refused // protected by mu; nil: nobody
 	step    time.Duration                         // protected by mu; of its clock, besides Skew
 	working sync.WaitGroup
@@ -199,6 +203,13 @@ func (r *Relay) Lost() int {
 	return r.lost
 }
 
+// Former are the memberships that were shown and are good, in order.
+func (r *Relay) Former() []trust.Membership {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.former)
+}
+
 // TakeBack has it know a machine that it forgot.
 func (r *Relay) TakeBack(key ed25519.PublicKey) {
 	r.mu.Lock()
@@ -300,7 +311,11 @@ func (r *Relay) serve(w http.ResponseWriter, req *http.Request) {
 	who, err := trust.ParseAuthorization(header)
 	r.mu.Lock()
 	r.headers = append(r.headers, header)
-	former := err == nil && trust.ParseMembership(req.Header.Get(trust.MembershipHeader)).Verify(r.Public(), who.Key) == nil
+	shown := trust.ReadMembership(req.Header.Get, r.Public(), who.Key)
+	former := err == nil && shown.Computer != ""
+	if former {
+		r.former = append(r.former, shown)
+	}
 	ok := err == nil && (r.known[string(who.Key)] || who.Token.Equal(r.token().Public()) || former)
 	r.mu.Unlock()
 	if !ok {
@@ -407,11 +422,17 @@ func (r *Relay) welcome(nonce []byte, machine ed25519.PublicKey, enrolled bool, 
 	if err != nil {
 		r.t.Errorf("sign welcome: %v", err)
 	}
-	member, err := trust.SignMembership(trust.Key(key), machine, r.Computer)
+	member, err := trust.SignMembership(trust.Key(key), machine, r.Computer, "")
 	if err != nil {
 		r.t.Errorf("sign membership: %v", err)
 	}
-	w := &orielv1.Welcome{ComputerId: r.Computer, Membership: member.Signature, Signature: sig, Now: now.UnixMilli(),
+	of := trust.Membership{}
+	if r.Organization != "" {
+		if of, err = trust.SignMembership(trust.Key(key), machine, r.Computer, r.Organization); err != nil {
+			r.t.Errorf("sign membership: %v", err)
+		}
+	}
+	w := &orielv1.Welcome{ComputerId: r.Computer, Membership: member.Signature, Organization: of.Organization, OrganizationMembership: of.Signature, Signature: sig, Now: now.UnixMilli(),
 		Relays: r.Relays, Address: "127.0.0.1", Enrolled: enrolled, Settings: &orielv1.Settings{}}
 	if r.Succession != nil {
 		w.SuccessionKey = r.Succession
