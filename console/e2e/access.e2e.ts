@@ -131,6 +131,7 @@ describe('access', () => {
     for (const [what, ms] of Object.entries(took)) expect(ms, what).toBeLessThan(10_000);
     await view.waitForURL(/\/sign-in/);
     await page.waitForURL(/\/sign-in/);
+    await page.getByText('You are not a member of the organization any more').waitFor();
     await signIn(page, mallory.email, password);
     await page.getByText('This login or the password is wrong.').waitFor();
     await row.waitFor({ state: 'detached' });

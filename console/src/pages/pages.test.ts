@@ -5,7 +5,7 @@ import { fireEvent, render, screen } from '@testing-library/svelte';
 import { tick } from 'svelte';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ApiError } from '../core/relay/api';
-import { Computer_Status, ComputerSchema, FailingSchema } from '../core/wire/oriel/v1/live_pb';
+import { Computer_Status, ComputerSchema, FailingSchema, SignOutReason } from '../core/wire/oriel/v1/live_pb';
 import { Code, EndReason } from '../core/wire/oriel/v1/session_pb';
 import { ago, bytes, duration } from '../i18n/format';
 import { PROBLEMS, problemWords } from '../i18n/problems';
@@ -84,6 +84,21 @@ describe('signing in', () => {
       page.unmount();
     }
     account.ended = false;
+  });
+
+  // Rule: each reason for which a sign-in ends has a sentence of its own; one that this page does not know is told as none.
+  it('says for which reason', () => {
+    vi.stubGlobal('fetch', async () => Response.json({ open: false, minutes: 60 }));
+    const said = new Set<string>();
+    const reasons = Object.values(SignOutReason).filter((one) => typeof one === 'number');
+    for (const reason of [...reasons, 99 as SignOutReason]) {
+      [account.ended, account.why] = [true, reason];
+      const page = render(SignIn);
+      said.add(screen.getByTestId('signed-out').textContent ?? '');
+      page.unmount();
+    }
+    expect(said.size).toBe(reasons.length);
+    [account.ended, account.why] = [false, 0];
   });
 
   it('says that the relay cannot be reached', async () => {

@@ -6,13 +6,15 @@ import { offerHandoff } from '../core/relay/handoff';
 import { Live, type LiveOptions, type LiveState } from '../core/relay/live';
 import { liveUrl } from '../core/relay/url';
 import { viewedComputer } from '../routes';
-import type { Failing } from '../core/wire/oriel/v1/live_pb';
+import type { Failing, SignOutReason } from '../core/wire/oriel/v1/live_pb';
 
 class Account {
   person = $state<Person>();
   status = $state<'unknown' | 'out' | 'in'>('unknown');
   /** They were signed in on this page, and are not any more though they did not ask for that. */
   ended = $state(false);
+  /** Why, where the relay said so. */
+  why = $state<SignOutReason>(0);
   connection = $state<LiveState>('connecting');
   live = $state.raw<Live>();
   /** What the relay lacks, told to who operates it. */
@@ -114,6 +116,7 @@ class Account {
   #enter(person: Person): void {
     this.person = person;
     this.ended = false;
+    this.why = 0;
     this.status = 'in';
   }
 
@@ -121,6 +124,7 @@ class Account {
     this.#disconnect();
     this.live = live;
     this.connection = live.state;
+    live.on('signedOut', ({ reason }) => (this.why = reason));
     live.on('relayHealth', ({ failing }) => (this.lacks = failing));
     live.on('state', (state) => {
       this.connection = state;

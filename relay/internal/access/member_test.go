@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/audit"
 	"oriel/relay/internal/fault"
@@ -437,5 +438,97 @@ func TestUntilWhen(t *testing.T) {
 	m.must(a.May(ctx, bob, rights.See, access.Computer("desk")))
 	if err := a.May(ctx, bob, rights.ComputersManage, access.Computer("desk")); !errors.Is(err, access.ErrForbidden) || access.TimeIsUp(err) {
 		t.Error("what was never given:", err)
+	}
+}
+
+// Rule: who is signed in no more can be told why: whatever ended it, also where the sign-in
+// goes on in another organization of theirs.
+func TestWhySomebodyIsSignedOut(t *testing.T) {
+	const none, here, elsewhere, changed, removed, blocked, expired, address = orielv1.SignOutReason_SIGN_OUT_REASON_UNSPECIFIED,
+		orielv1.SignOutReason_SIGN_OUT_REASON_SIGNED_OUT, orielv1.SignOutReason_SIGN_OUT_REASON_ELSEWHERE, orielv1.SignOutReason_SIGN_OUT_REASON_PASSWORD,
+		orielv1.SignOutReason_SIGN_OUT_REASON_REMOVED, orielv1.SignOutReason_SIGN_OUT_REASON_BLOCKED, orielv1.SignOutReason_SIGN_OUT_REASON_EXPIRED,
+		orielv1.SignOutReason_SIGN_OUT_REASON_ADDRESS
+	hour := time.Hour.Milliseconds()
+	for name, c := range map[string]struct {
+		end  func(m *members, c *clock, who access.Identity) error
+		want orielv1.SignOutReason
+	}{
+		"signed out": {func(m *members, _ *clock, _ access.Identity) error {
+			hash := sha256.Sum256([]byte("token of bob"))
+			_, err := m.store.SignIns().Remove(m.t.Context(), by, hash[:])
+			return err
+		}, here},
+		"ended by themselves": {func(m *members, _ *clock, who access.Identity) error {
+			return m.store.SignIns().End(m.t.Context(), by, "bob", who.SignInID)
+		}, elsewhere},
+		"another password": {func(m *members, _ *clock, _ access.Identity) error {
+			_, err := m.store.People().SetPassword(m.t.Context(), by, "bob", "another", "")
+			return err
+		}, changed},
+		"removed": {func(m *members, _ *clock, _ access.Identity) error {
+			_, err := m.store.Members(first).Remove(m.t.Context(), by, "bob")
+			return err
+		}, removed},
+		"removed, and at work in another organization now": {func(m *members, _ *clock, who access.Identity) error {
+			m.must(m.store.Members(second).Add(m.t.Context(), by, store.Member{PersonID: "bob", Role: store.RoleViewer, State: store.Active}))
+			m.must(m.store.SignIns().Switch(m.t.Context(), by, "bob", who.SignInID, second))
+			_, err := m.store.Members(first).Remove(m.t.Context(), by, "bob")
+			return err
+		}, removed},
+		"made inactive there, and at work in another organization now": {func(m *members, _ *clock, who access.Identity) error {
+			m.must(m.store.Members(second).Add(m.t.Context(), by, store.Member{PersonID: "bob", Role: store.RoleViewer, State: store.Active}))
+			m.must(m.store.SignIns().Switch(m.t.Context(), by, "bob", who.SignInID, second))
+			_, err := m.store.Members(first).SetState(m.t.Context(), by, "bob", store.Inactive)
+			return err
+		}, blocked},
+		"gone": {func(m *members, _ *clock, _ access.Identity) error {
+			_, err := m.store.People().Delete(m.t.Context(), by, "bob")
+			return err
+		}, removed},
+		"made inactive there": {func(m *members, _ *clock, _ access.Identity) error {
+			_, err := m.store.Members(first).SetState(m.t.Context(), by, "bob", store.Inactive)
+			return err
+		}, blocked},
+		"made inactive": {func(m *members, _ *clock, _ access.Identity) error {
+			_, err := m.store.People().SetState(m.t.Context(), by, "bob", store.Inactive)
+			return err
+		}, blocked},
+		"too old": {func(_ *members, c *clock, _ access.Identity) error {
+			c.pass(365 * 24 * time.Hour)
+			return nil
+		}, expired},
+		"too old, and swept": {func(m *members, c *clock, _ access.Identity) error {
+			c.pass(365 * 24 * time.Hour)
+			return m.a.Sweep(m.t.Context())
+		}, expired},
+		"older than the organization allows": {func(m *members, c *clock, _ access.Identity) error {
+			demand(m.t, m.store, m.a, 0, `{"sign_in_hours":1}`)
+			c.ms.Add(2 * hour)
+			return nil
+		}, expired},
+		"from where nobody is let in": {func(m *members, _ *clock, _ access.Identity) error {
+			demand(m.t, m.store, m.a, 0, `{"allowed_addresses":["203.0.113.0/24"]}`)
+			return nil
+		}, address},
+	} {
+		t.Run(name, func(t *testing.T) {
+			storetest.Each(t, func(t *testing.T, s *store.Store) {
+				clock := newClock()
+				a := open(t, s, access.Options{Now: clock.now})
+				m := newMembers(t, s, a, clock.now)
+				bob, _ := m.signIn(first, "bob")
+				m.must(c.end(m, clock, bob))
+				a.Announce(access.Change{})
+				if err := a.May(t.Context(), bob, rights.Account, access.Person("bob")); !errors.Is(err, access.ErrSignedOut) {
+					t.Fatalf("still signed in: %v", err)
+				}
+				if got := a.WhySignedOut(t.Context(), bob); got != c.want {
+					t.Errorf("%s, want %s", got, c.want)
+				}
+				if got := a.WhySignedOut(t.Context(), access.Identity{SignInID: "?", Organization: first}); got != none {
+					t.Errorf("of a sign-in that never was: %s", got)
+				}
+			})
+		})
 	}
 }

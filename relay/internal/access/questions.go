@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	orielv1 "oriel/protocol/oriel/v1"
 	"oriel/relay/internal/audit"
 	"oriel/relay/internal/page"
 	"oriel/relay/internal/rights"
@@ -162,6 +163,41 @@ func (a *Access) of(ctx context.Context, who Identity) (authority, error) {
 		err = ErrSignedOut
 	}
 	return g, err
+}
+
+// WhySignedOut is why who, whose questions are answered with ErrSignedOut, is signed in no
+// more; unspecified: that is not known any more.
+func (a *Access) WhySignedOut(ctx context.Context, who Identity) orielv1.SignOutReason {
+	const removed, blocked, expired, address = orielv1.SignOutReason_SIGN_OUT_REASON_REMOVED, orielv1.SignOutReason_SIGN_OUT_REASON_BLOCKED,
+		orielv1.SignOutReason_SIGN_OUT_REASON_EXPIRED, orielv1.SignOutReason_SIGN_OUT_REASON_ADDRESS
+	why, err := a.store.SignIns().WhyEnded(ctx, who.SignInID)
+	if err == nil {
+		return orielv1.FromWord[orielv1.SignOutReason](string(why))
+	}
+	now := a.o.Now()
+	var found store.Authority
+	if errors.Is(err, store.ErrNotFound) {
+		found, err = a.store.SignIns().AuthorityIn(ctx, who.SignInID, who.Organization, now.UnixMilli())
+	}
+	if err != nil {
+		if !errors.Is(err, store.ErrNotFound) && ctx.Err() == nil {
+			a.o.Log.Warn("not known why a sign-in ended", "person", who.PersonID, "err", err)
+		}
+		return 0
+	}
+	switch g := authorityOf(found, now); {
+	case found.State == "":
+		return removed
+	case !g.rights.Active:
+		return blocked
+	case g.demands == nil:
+		return 0
+	case a.ended(g):
+		return expired
+	case !g.admits(who.Client):
+		return address
+	}
+	return 0
 }
 
 // Visibility is of which computers somebody may know.

@@ -331,7 +331,7 @@ func (h *Hub) recheck(ctx context.Context, changed <-chan struct{}) {
 		}
 		for _, t := range all {
 			if errors.Is(t.permissions(within), access.ErrSignedOut) {
-				h.wait.Go(t.signOut)
+				h.wait.Go(func() { t.signOut(ctx) })
 			}
 			if moved && t.seesGroups() {
 				h.feed.snapshot(t)

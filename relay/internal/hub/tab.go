@@ -82,7 +82,7 @@ func (h *Hub) Live(w http.ResponseWriter, r *http.Request, who access.Identity) 
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	if errors.Is(t.permissions(ctx), access.ErrSignedOut) {
-		t.signOut()
+		t.signOut(ctx)
 		return
 	}
 	t.seat = h.o.Broker.Join(t)
@@ -274,8 +274,10 @@ func (t *tab) tellHealth(health *orielv1.RelayHealth) {
 	}
 }
 
-func (t *tab) signOut() {
-	t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_SignedOut{SignedOut: &orielv1.SignedOut{}}})
+func (t *tab) signOut(ctx context.Context) {
+	within, cancel := context.WithTimeout(ctx, dbWithin)
+	defer cancel()
+	t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_SignedOut{SignedOut: &orielv1.SignedOut{Reason: t.h.o.Access.WhySignedOut(within, t.who)}}})
 	_ = t.conn.CloseWith(wire.CloseSignedOut, "signed out")
 }
 

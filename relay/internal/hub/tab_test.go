@@ -161,8 +161,15 @@ func TestTabsEndWithTheirSignIn(t *testing.T) {
 	if _, err := n1.Access.SignOut(asked); err != nil {
 		t.Fatal(err)
 	}
+	because := func(tab *relaytest.Tab, want orielv1.SignOutReason) {
+		t.Helper()
+		got := tab.Take("signed out", func(m *orielv1.ToConsole) bool { return m.GetSignedOut() != nil }).GetSignedOut().GetReason()
+		if got != want {
+			t.Errorf("signed out because of %s, want %s", got, want)
+		}
+	}
 	for _, tab := range []*relaytest.Tab{here, there} {
-		tab.Take("signed out", func(m *orielv1.ToConsole) bool { return m.GetSignedOut() != nil })
+		because(tab, orielv1.SignOutReason_SIGN_OUT_REASON_SIGNED_OUT)
 		relaytest.Until(t, "closed", func() bool { return tab.Conn.Err() != nil })
 		if closeCode(tab.Conn.Err()) != wire.CloseSignedOut {
 			t.Fatal(tab.Conn.Err())
@@ -176,8 +183,8 @@ func TestTabsEndWithTheirSignIn(t *testing.T) {
 	if err := n1.Store.SignIns().End(t.Context(), audit.Command.Did(audit.SignInEnded, "sign_in", ""), who.PersonID, who.SignInID); err != nil {
 		t.Fatal(err)
 	}
-	lone.Take("signed out", func(m *orielv1.ToConsole) bool { return m.GetSignedOut() != nil })
-	stays.Take("signed out", func(m *orielv1.ToConsole) bool { return m.GetSignedOut() != nil })
+	because(lone, orielv1.SignOutReason_SIGN_OUT_REASON_ELSEWHERE)
+	because(stays, orielv1.SignOutReason_SIGN_OUT_REASON_ELSEWHERE)
 }
 
 func TestTabsAPersonMayHave(t *testing.T) {

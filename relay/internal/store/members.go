@@ -163,7 +163,7 @@ func (s Members) SetState(ctx context.Context, by Entry, person, state string) (
 	err = s.keeping(ctx, by, person, func(ctx context.Context, tx bun.Tx, _ *Entry, _ Member) error {
 		_, err := s.update(tx, (*Member)(nil)).Set("state = ?", state).Where("person_id = ?", person).Exec(ctx)
 		if err == nil && state != Active {
-			ended, err = endSignIns(ctx, tx, person, s.organization)
+			ended, err = s.endSignIns(ctx, tx, EndedBlocked, person, s.organization)
 		}
 		return err
 	})
@@ -176,7 +176,7 @@ func (s Members) SetState(ctx context.Context, by Entry, person, state string) (
 func (s Members) Remove(ctx context.Context, by Entry, person string) (ended []string, err error) {
 	err = s.keeping(ctx, by, person, func(ctx context.Context, tx bun.Tx, by *Entry, m Member) error {
 		*by = by.With("name", m.Name)
-		if ended, err = endSignIns(ctx, tx, person, s.organization); err != nil {
+		if ended, err = s.endSignIns(ctx, tx, EndedRemoved, person, s.organization); err != nil {
 			return err
 		}
 		if err := s.leave(ctx, tx, person); err != nil || m.Kind != ServiceKind {

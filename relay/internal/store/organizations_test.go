@@ -547,6 +547,7 @@ func TestTablesHaveAnOrganization(t *testing.T) {
 			"secrets", "key_rotations", // the relay's own keys
 			"relay_settings",              // of the relay as a whole
 			"confirmations",               // of people, or of who is to become one
+			"sign_in_ends",                // of people
 			"nodes", "presence", "health", // of the relay's processes
 		}
 		_, others := s.Owned(t, store.FirstOrganization)

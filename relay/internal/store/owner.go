@@ -96,7 +96,7 @@ func (s People) Recover(ctx context.Context, by Entry, hash []byte, now int64, p
 			return mapped(err)
 		}
 		p.PasswordHash = passwordHash
-		ended, err = setPassword(ctx, tx, p.ID, passwordHash, "")
+		ended, err = s.setPassword(ctx, tx, p.ID, passwordHash, "")
 		by.ActorID, by.ActorName, by.ObjectID = p.ID, p.Name, p.ID
 		*by = by.With("sign_ins_ended", strconv.Itoa(len(ended)))
 		return err

@@ -83,7 +83,7 @@ func (s People) SetState(ctx context.Context, by Entry, person, state string) (e
 	err = s.ofPerson(ctx, by, person, func(ctx context.Context, tx bun.Tx) error {
 		err := changed(tx.NewUpdate().Model((*Person)(nil)).Set("state = ?", state).Where("id = ?", person).Exec(ctx))
 		if err == nil && state != Active {
-			ended, err = endSignIns(ctx, tx, person, "")
+			ended, err = s.endSignIns(ctx, tx, EndedBlocked, person, "")
 		}
 		return err
 	})
@@ -103,7 +103,7 @@ func (s People) Delete(ctx context.Context, by Entry, person string) (ended []st
 				return err
 			}
 		}
-		if ended, err = endSignIns(ctx, tx, person, ""); err != nil {
+		if ended, err = s.endSignIns(ctx, tx, EndedRemoved, person, ""); err != nil {
 			return err
 		}
 		return changed(tx.NewDelete().Model((*Person)(nil)).Where("id = ?", person).Exec(ctx))
@@ -139,12 +139,14 @@ func (s People) ofPerson(ctx context.Context, by Entry, person string, fn func(c
 }
 
 // endSignIns ends those of a person, in one organization or in all.
-func endSignIns(ctx context.Context, tx bun.Tx, person string, o OrganizationID) (ended []string, err error) {
+func (s *database) endSignIns(ctx context.Context, tx bun.Tx, why Ended, person string, o OrganizationID) (ended []string, err error) {
 	q := tx.NewDelete().Model((*SignIn)(nil)).Where("person_id = ?", person)
 	if o != "" {
 		q = q.Where("organization = ?", o)
 	}
-	_, err = q.Returning("id").Exec(ctx, &ended)
+	if _, err = q.Returning("id").Exec(ctx, &ended); err == nil {
+		err = s.noteEnds(ctx, tx, why, ended...)
+	}
 	return ended, err
 }
 

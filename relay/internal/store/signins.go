@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/uptrace/bun"
 )
@@ -23,6 +24,54 @@ type SignIn struct {
 	SeenAt       int64 // not exact: written once a minute at most
 
 	Person *Person `bun:"rel:belongs-to,join:person_id=id"` // nil where it was not asked for
+}
+
+// Ended is why a sign-in ended, as the wire's SignOutReason has it.
+type Ended string
+
+// Reasons of an end that removes the sign-in.
+const (
+	EndedHere      Ended = "signed_out" // in its browser
+	EndedElsewhere Ended = "elsewhere"  // by the person, from another browser
+	EndedPassword  Ended = "password"
+	EndedRemoved   Ended = "removed" // the membership, or the person
+	EndedBlocked   Ended = "blocked" // likewise
+	EndedExpired   Ended = "expired"
+)
+
+// For how long it is known why a sign-in ended, and how many one statement notes.
+const (
+	endsKept   = 24 * time.Hour
+	endsAtOnce = 1000
+)
+
+type signInEnd struct {
+	bun.BaseModel `bun:"table:sign_in_ends"`
+
+	ID      string `bun:",pk"`
+	Reason  Ended
+	EndedAt int64
+}
+
+// noteEnds remembers why these sign-ins end. Whatever removes one calls it.
+func (s *database) noteEnds(ctx context.Context, tx bun.Tx, why Ended, ids ...string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	rows := make([]signInEnd, 0, len(ids))
+	for _, id := range ids {
+		rows = append(rows, signInEnd{ID: id, Reason: why})
+	}
+	_, err := tx.NewInsert().Model(&rows).Value("ended_at", s.clock()).Exec(ctx)
+	return err
+}
+
+// WhyEnded is why a sign-in ended that is not there any more. Errors: ErrNotFound when it
+// is there, or that is not known any more.
+func (s SignIns) WhyEnded(ctx context.Context, id string) (Ended, error) {
+	var row signInEnd
+	err := s.db.NewSelect().Model(&row).Where("id = ?", id).Scan(ctx)
+	return row.Reason, mapped(err)
 }
 
 // Add remembers a sign-in by a password of that hash. Errors: ErrNotFound
@@ -92,7 +141,7 @@ func (s SignIns) Remove(ctx context.Context, by Entry, hash []byte) (id string, 
 			return ErrNotFound
 		}
 		by.ActorID, by.SignInID, by.ObjectID, by.Organization = in.PersonID, id, id, in.Organization
-		return nil
+		return s.noteEnds(ctx, tx, EndedHere, id)
 	})
 	return id, err
 }
@@ -115,7 +164,7 @@ func (s SignIns) End(ctx context.Context, by Entry, person, id string) error {
 			return ErrNotFound
 		}
 		by.Organization = in.Organization
-		return nil
+		return s.noteEnds(ctx, tx, EndedElsewhere, id)
 	})
 }
 
@@ -124,26 +173,39 @@ func (s SignIns) End(ctx context.Context, by Entry, person, id string) error {
 func (s People) SetPassword(ctx context.Context, by Entry, person, passwordHash, except string) (ended []string, err error) {
 	whole := s.wholeRelay("another password ends a person's sign-ins to all organizations")
 	err = whole.change(ctx, by.of(), by, func(ctx context.Context, tx bun.Tx, by *Entry) error {
-		ended, err = setPassword(ctx, tx, person, passwordHash, except)
+		ended, err = s.setPassword(ctx, tx, person, passwordHash, except)
 		*by = by.With("sign_ins_ended", strconv.Itoa(len(ended)))
 		return err
 	})
 	return ended, err
 }
 
-func setPassword(ctx context.Context, tx bun.Tx, person, passwordHash, except string) (ended []string, err error) {
+func (s *database) setPassword(ctx context.Context, tx bun.Tx, person, passwordHash, except string) (ended []string, err error) {
 	err = changed(tx.NewUpdate().Model((*Person)(nil)).Set("password_hash = ?", passwordHash).Where("id = ?", person).Exec(ctx))
 	if err == nil {
 		_, err = tx.NewDelete().Model((*SignIn)(nil)).Where("person_id = ? AND id <> ?", person, except).Returning("id").Exec(ctx, &ended)
 	}
+	if err == nil {
+		err = s.noteEnds(ctx, tx, EndedPassword, ended...)
+	}
 	return ended, err
 }
 
-// Expire ends those made before created or not seen since seen.
+// Expire ends those made before created or not seen since seen, and forgets why others
+// ended long ago.
 func (s SignIns) Expire(ctx context.Context, created, seen int64) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
+		var ended []string
 		_, err := tx.NewDelete().Model((*SignIn)(nil)).
-			Where("created_at < ? OR seen_at < ?", created, seen).Exec(ctx)
+			Where("created_at < ? OR seen_at < ?", created, seen).Returning("id").Exec(ctx, &ended)
+		if err == nil {
+			_, err = tx.NewDelete().Model((*signInEnd)(nil)).Where("ended_at < "+s.clock()+" - ?", endsKept.Milliseconds()).Exec(ctx)
+		}
+		for some := range slices.Chunk(ended, endsAtOnce) {
+			if err == nil {
+				err = s.noteEnds(ctx, tx, EndedExpired, some...)
+			}
+		}
 		return err
 	})
 }
