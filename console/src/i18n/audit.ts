@@ -29,6 +29,10 @@ export const ACTIONS = {
   'policy.changed': m.did_policy_changed,
   'policy.removed': m.did_policy_removed,
   'computer.renamed': m.did_computer_renamed,
+  'computer.described': m.did_computer_described,
+  'field.made': m.did_field_made,
+  'field.renamed': m.did_field_renamed,
+  'field.removed': m.did_field_removed,
   'computer.blocked': m.did_computer_blocked,
   'computer.unblocked': m.did_computer_unblocked,
   'computer.removed': m.did_computer_removed,
@@ -113,6 +117,7 @@ const OBJECTS: ReadonlyMap<string, () => string> = new Map([
   ['api_key', m.object_api_key],
   ['invitation', m.object_invitation],
   ['email_address', m.object_email_address],
+  ['field', m.object_field],
 ]);
 
 export const objectWords = (kind: string) => OBJECTS.get(kind)?.() ?? kind;
@@ -192,6 +197,11 @@ const DETAILS: ReadonlyMap<string, readonly [() => string, Value]> = new Map([
   ['staff_domains_added', [m.detail_domains_added, plain]],
   ['staff_domains_removed', [m.detail_domains_removed, plain]],
   ['split_from', [m.detail_split_from, named('computer')]],
+  ['tags', [m.detail_tags, plain]],
+  ['tag', [m.detail_tag, plain]],
+  ['untag', [m.detail_untag, plain]],
+  ['comment', [m.detail_comment, plain]],
+  ['fields', [m.detail_fields, plain]],
 ]);
 
 /** What else there is to say, a line each; what is empty is left out. */

@@ -1006,6 +1006,7 @@ type BusFleetChanged struct {
 	ComputerIds   []string               `protobuf:"bytes,1,rep,name=computer_ids,json=computerIds,proto3" json:"computer_ids,omitempty"`
 	Removed       bool                   `protobuf:"varint,2,opt,name=removed,proto3" json:"removed,omitempty"`
 	Organization  string                 `protobuf:"bytes,3,opt,name=organization,proto3" json:"organization,omitempty"` // whose they all are; nobody else is told
+	Picture       bool                   `protobuf:"varint,4,opt,name=picture,proto3" json:"picture,omitempty"`          // since 2026-11-30: of what a list shows only their previews changed
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1059,6 +1060,13 @@ func (x *BusFleetChanged) GetOrganization() string {
 		return x.Organization
 	}
 	return ""
+}
+
+func (x *BusFleetChanged) GetPicture() bool {
+	if x != nil {
+		return x.Picture
+	}
+	return false
 }
 
 // BusJournalChanged, on journal.changed.
@@ -1301,11 +1309,12 @@ const file_oriel_v1_bus_proto_rawDesc = "" +
 	"\x05taken\x18\x05 \x01(\v2\x12.oriel.v1.BusTakenH\x00R\x05takenB\x06\n" +
 	"\x04body\"\"\n" +
 	"\bBusTaken\x12\x16\n" +
-	"\x03tab\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\x03tab\"\x83\x01\n" +
+	"\x03tab\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\x03tab\"\x9d\x01\n" +
 	"\x0fBusFleetChanged\x12,\n" +
 	"\fcomputer_ids\x18\x01 \x03(\tB\t\xe0\xe0\x18@\xe8\xe0\x18\xe8\aR\vcomputerIds\x12\x18\n" +
 	"\aremoved\x18\x02 \x01(\bR\aremoved\x12(\n" +
-	"\forganization\x18\x03 \x01(\tB\x04\xe0\xe0\x18@R\forganization\"\x89\x01\n" +
+	"\forganization\x18\x03 \x01(\tB\x04\xe0\xe0\x18@R\forganization\x12\x18\n" +
+	"\apicture\x18\x04 \x01(\bR\apicture\"\x89\x01\n" +
 	"\x11BusJournalChanged\x12#\n" +
 	"\n" +
 	"session_id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\tsessionId\x12%\n" +

@@ -49,6 +49,10 @@ var golden = map[string]proto.Message{
 		Id: "c-1", Name: "Front desk", Status: Computer_STATUS_IN_SESSION, Address: "192.0.2.7", AgentVersion: "0.1.0",
 		LastSeen: 1795305600000, AddedAt: 1795300000000, PreviewAt: 1795305599000, Display: Status_DISPLAY_READY,
 		Operators: []string{"Ada"}, Permissions: []string{"see", "groups.manage"}, Summary: &Summary{HostName: "front", Os: "windows"}}}}}},
+	"described.ToConsole": &ToConsole{Body: &ToConsole_Computer{Computer: &Computer{Id: "c-1", GroupId: "g-1", Group: "Berlin", Tags: []string{"desk", "büro"},
+		Comment: "**new**", Pinned: true, Fields: []*FieldValue{{Id: "f-1", Value: "INV-0815"}}}}},
+	"tally.ToConsole": &ToConsole{Body: &ToConsole_ComputerTally{ComputerTally: &ComputerTally{Changed: 3,
+		Counts: []*ComputerTally_Count{{Status: Computer_STATUS_ONLINE, Count: 9000}, {Status: Computer_STATUS_OFFLINE, Count: 1000}}}}},
 	"journal.ToConsole": &ToConsole{Body: &ToConsole_JournalEntry{JournalEntry: &JournalEntry{
 		SessionId: "s-1", ComputerId: "c-1", ComputerName: "Front desk", OperatorName: "Ada", Mode: Mode_MODE_VIEW,
 		StartedAt: 1795305600000, EndedAt: 1795305660000, EndReason: EndReason_END_REASON_ENDED,
@@ -68,6 +72,7 @@ var golden = map[string]proto.Message{
 		SessionId: "s-1", Wanted: []Scope{Scope_SCOPE_VIEW}}}},
 	"numbered.FromConsole": &FromConsole{Id: 7},
 	"topics.FromConsole":   &FromConsole{Body: &FromConsole_Watch{Watch: &Watch{Topics: []Topic{Topic_TOPIC_COMPUTERS, Topic_TOPIC_JOURNAL}}}},
+	"shown.FromConsole":    &FromConsole{Body: &FromConsole_Watch{Watch: &Watch{Topics: []Topic{Topic_TOPIC_SHOWN}, ComputerIds: []string{"c-1", "c-2"}}}},
 	"hello.ToConsole": &ToConsole{Body: &ToConsole_Welcome{Welcome: &LiveWelcome{PersonId: "p-1",
 		Capabilities: []Capability{Capability_CAPABILITY_CHANGE_SCOPES, Capability_CAPABILITY_TOPICS}}}},
 	"problem.ToConsole": &ToConsole{Body: &ToConsole_Problem{Problem: &Problem{Code: Code_CODE_UNIMPLEMENTED, Detail: "update", ReplyTo: 7}}},

@@ -32,6 +32,7 @@ const (
 	Topic_TOPIC_UNSPECIFIED Topic = 0
 	Topic_TOPIC_COMPUTERS   Topic = 1
 	Topic_TOPIC_JOURNAL     Topic = 2
+	Topic_TOPIC_SHOWN       Topic = 3 // since 2026-11-30: the computers that Watch names, and ComputerTally
 )
 
 // Enum value maps for Topic.
@@ -40,11 +41,13 @@ var (
 		0: "TOPIC_UNSPECIFIED",
 		1: "TOPIC_COMPUTERS",
 		2: "TOPIC_JOURNAL",
+		3: "TOPIC_SHOWN",
 	}
 	Topic_value = map[string]int32{
 		"TOPIC_UNSPECIFIED": 0,
 		"TOPIC_COMPUTERS":   1,
 		"TOPIC_JOURNAL":     2,
+		"TOPIC_SHOWN":       3,
 	}
 )
 
@@ -405,6 +408,7 @@ type ToConsole struct {
 	//	*ToConsole_IceServers
 	//	*ToConsole_RelayHealth
 	//	*ToConsole_AgentLost
+	//	*ToConsole_ComputerTally
 	Body          isToConsole_Body `protobuf_oneof:"body"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -591,6 +595,15 @@ func (x *ToConsole) GetAgentLost() *AgentLost {
 	return nil
 }
 
+func (x *ToConsole) GetComputerTally() *ComputerTally {
+	if x != nil {
+		if x, ok := x.Body.(*ToConsole_ComputerTally); ok {
+			return x.ComputerTally
+		}
+	}
+	return nil
+}
+
 type isToConsole_Body interface {
 	isToConsole_Body()
 }
@@ -659,6 +672,10 @@ type ToConsole_AgentLost struct {
 	AgentLost *AgentLost `protobuf:"bytes,30,opt,name=agent_lost,json=agentLost,proto3,oneof"`
 }
 
+type ToConsole_ComputerTally struct {
+	ComputerTally *ComputerTally `protobuf:"bytes,40,opt,name=computer_tally,json=computerTally,proto3,oneof"` // since 2026-11-30
+}
+
 func (*ToConsole_Welcome) isToConsole_Body() {}
 
 func (*ToConsole_Computers) isToConsole_Body() {}
@@ -690,6 +707,8 @@ func (*ToConsole_IceServers) isToConsole_Body() {}
 func (*ToConsole_RelayHealth) isToConsole_Body() {}
 
 func (*ToConsole_AgentLost) isToConsole_Body() {}
+
+func (*ToConsole_ComputerTally) isToConsole_Body() {}
 
 // RelayHealth is for who operates the relay: what this node needs and does not
 // have. Sent after welcome when there is something, and when that changes.
@@ -886,9 +905,12 @@ func (x *LiveWelcome) GetCapabilities() []Capability {
 type Watch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Said instead of topics by tabs from before 2026-11-30, as scopes.go reads them.
-	Computers     bool    `protobuf:"varint,1,opt,name=computers,proto3" json:"computers,omitempty"`
-	Journal       bool    `protobuf:"varint,2,opt,name=journal,proto3" json:"journal,omitempty"`
-	Topics        []Topic `protobuf:"varint,3,rep,packed,name=topics,proto3,enum=oriel.v1.Topic" json:"topics,omitempty"`
+	Computers bool    `protobuf:"varint,1,opt,name=computers,proto3" json:"computers,omitempty"`
+	Journal   bool    `protobuf:"varint,2,opt,name=journal,proto3" json:"journal,omitempty"`
+	Topics    []Topic `protobuf:"varint,3,rep,packed,name=topics,proto3,enum=oriel.v1.Topic" json:"topics,omitempty"`
+	// Those that the page shows, of a list of any length. They come as a snapshot, then as
+	// deltas; what is not visible is left out.
+	ComputerIds   []string `protobuf:"bytes,4,rep,name=computer_ids,json=computerIds,proto3" json:"computer_ids,omitempty"` // since 2026-11-30: for TOPIC_SHOWN
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -940,6 +962,13 @@ func (x *Watch) GetJournal() bool {
 func (x *Watch) GetTopics() []Topic {
 	if x != nil {
 		return x.Topics
+	}
+	return nil
+}
+
+func (x *Watch) GetComputerIds() []string {
+	if x != nil {
+		return x.ComputerIds
 	}
 	return nil
 }
@@ -1669,6 +1698,12 @@ type Computer struct {
 	SameMachineAs string                 `protobuf:"bytes,21,opt,name=same_machine_as,json=sameMachineAs,proto3" json:"same_machine_as,omitempty"`         // an older computer that is this machine, too
 	Capabilities  []Capability           `protobuf:"varint,22,rep,packed,name=capabilities,proto3,enum=oriel.v1.Capability" json:"capabilities,omitempty"` // of its agent
 	Permissions   []string               `protobuf:"bytes,23,rep,name=permissions,proto3" json:"permissions,omitempty"`                                    // since 2026-11-30: of who asks, on it
+	GroupId       string                 `protobuf:"bytes,24,opt,name=group_id,json=groupId,proto3" json:"group_id,omitempty"`                             // since 2026-11-30: empty: it is in no group
+	Group         string                 `protobuf:"bytes,25,opt,name=group,proto3" json:"group,omitempty"`                                                // since 2026-11-30: its name
+	Tags          []string               `protobuf:"bytes,26,rep,name=tags,proto3" json:"tags,omitempty"`                                                  // since 2026-11-30: by people
+	Comment       string                 `protobuf:"bytes,27,opt,name=comment,proto3" json:"comment,omitempty"`                                            // since 2026-11-30: by people, Markdown; only where one computer is asked for
+	Pinned        bool                   `protobuf:"varint,28,opt,name=pinned,proto3" json:"pinned,omitempty"`                                             // since 2026-11-30: by the person who asks; only in the API
+	Fields        []*FieldValue          `protobuf:"bytes,29,rep,name=fields,proto3" json:"fields,omitempty"`                                              // since 2026-11-30: those of the organization that have a value
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1815,6 +1850,101 @@ func (x *Computer) GetPermissions() []string {
 	return nil
 }
 
+func (x *Computer) GetGroupId() string {
+	if x != nil {
+		return x.GroupId
+	}
+	return ""
+}
+
+func (x *Computer) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *Computer) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+func (x *Computer) GetComment() string {
+	if x != nil {
+		return x.Comment
+	}
+	return ""
+}
+
+func (x *Computer) GetPinned() bool {
+	if x != nil {
+		return x.Pinned
+	}
+	return false
+}
+
+func (x *Computer) GetFields() []*FieldValue {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+// FieldValue is what is noted of a computer in one of the organization's fields.
+type FieldValue struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // of the field
+	Value         string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FieldValue) Reset() {
+	*x = FieldValue{}
+	mi := &file_oriel_v1_live_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FieldValue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FieldValue) ProtoMessage() {}
+
+func (x *FieldValue) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_live_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FieldValue.ProtoReflect.Descriptor instead.
+func (*FieldValue) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *FieldValue) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *FieldValue) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
 // Twins are two machines that were connected with one identity at once.
 type Twins struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1826,7 +1956,7 @@ type Twins struct {
 
 func (x *Twins) Reset() {
 	*x = Twins{}
-	mi := &file_oriel_v1_live_proto_msgTypes[19]
+	mi := &file_oriel_v1_live_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1838,7 +1968,7 @@ func (x *Twins) String() string {
 func (*Twins) ProtoMessage() {}
 
 func (x *Twins) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[19]
+	mi := &file_oriel_v1_live_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1851,7 +1981,7 @@ func (x *Twins) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Twins.ProtoReflect.Descriptor instead.
 func (*Twins) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{19}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Twins) GetSeenAt() int64 {
@@ -1877,7 +2007,7 @@ type ComputersSnapshot struct {
 
 func (x *ComputersSnapshot) Reset() {
 	*x = ComputersSnapshot{}
-	mi := &file_oriel_v1_live_proto_msgTypes[20]
+	mi := &file_oriel_v1_live_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1889,7 +2019,7 @@ func (x *ComputersSnapshot) String() string {
 func (*ComputersSnapshot) ProtoMessage() {}
 
 func (x *ComputersSnapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[20]
+	mi := &file_oriel_v1_live_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1902,7 +2032,7 @@ func (x *ComputersSnapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ComputersSnapshot.ProtoReflect.Descriptor instead.
 func (*ComputersSnapshot) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{20}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ComputersSnapshot) GetComputers() []*Computer {
@@ -1910,6 +2040,62 @@ func (x *ComputersSnapshot) GetComputers() []*Computer {
 		return x.Computers
 	}
 	return nil
+}
+
+// ComputerTally is of all computers that the person may see. It comes with TOPIC_SHOWN,
+// and again when something changed that the page may have to show.
+type ComputerTally struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Counts []*ComputerTally_Count `protobuf:"bytes,1,rep,name=counts,proto3" json:"counts,omitempty"` // statuses that no computer has are left out
+	// That changed in more than their preview, came or went since the tally before, and are
+	// not among those that the page shows: its list may be another one by now.
+	Changed       uint32 `protobuf:"varint,2,opt,name=changed,proto3" json:"changed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ComputerTally) Reset() {
+	*x = ComputerTally{}
+	mi := &file_oriel_v1_live_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ComputerTally) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ComputerTally) ProtoMessage() {}
+
+func (x *ComputerTally) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_live_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ComputerTally.ProtoReflect.Descriptor instead.
+func (*ComputerTally) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ComputerTally) GetCounts() []*ComputerTally_Count {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
+func (x *ComputerTally) GetChanged() uint32 {
+	if x != nil {
+		return x.Changed
+	}
+	return 0
 }
 
 type ComputerRemoved struct {
@@ -1921,7 +2107,7 @@ type ComputerRemoved struct {
 
 func (x *ComputerRemoved) Reset() {
 	*x = ComputerRemoved{}
-	mi := &file_oriel_v1_live_proto_msgTypes[21]
+	mi := &file_oriel_v1_live_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1933,7 +2119,7 @@ func (x *ComputerRemoved) String() string {
 func (*ComputerRemoved) ProtoMessage() {}
 
 func (x *ComputerRemoved) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[21]
+	mi := &file_oriel_v1_live_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1946,7 +2132,7 @@ func (x *ComputerRemoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ComputerRemoved.ProtoReflect.Descriptor instead.
 func (*ComputerRemoved) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{21}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ComputerRemoved) GetId() string {
@@ -1983,7 +2169,7 @@ type JournalEntry struct {
 
 func (x *JournalEntry) Reset() {
 	*x = JournalEntry{}
-	mi := &file_oriel_v1_live_proto_msgTypes[22]
+	mi := &file_oriel_v1_live_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1995,7 +2181,7 @@ func (x *JournalEntry) String() string {
 func (*JournalEntry) ProtoMessage() {}
 
 func (x *JournalEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[22]
+	mi := &file_oriel_v1_live_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2008,7 +2194,7 @@ func (x *JournalEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalEntry.ProtoReflect.Descriptor instead.
 func (*JournalEntry) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{22}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *JournalEntry) GetSessionId() string {
@@ -2157,7 +2343,7 @@ type JournalSnapshot struct {
 
 func (x *JournalSnapshot) Reset() {
 	*x = JournalSnapshot{}
-	mi := &file_oriel_v1_live_proto_msgTypes[23]
+	mi := &file_oriel_v1_live_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2169,7 +2355,7 @@ func (x *JournalSnapshot) String() string {
 func (*JournalSnapshot) ProtoMessage() {}
 
 func (x *JournalSnapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[23]
+	mi := &file_oriel_v1_live_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2182,7 +2368,7 @@ func (x *JournalSnapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalSnapshot.ProtoReflect.Descriptor instead.
 func (*JournalSnapshot) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{23}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *JournalSnapshot) GetEntries() []*JournalEntry {
@@ -2211,7 +2397,7 @@ type Twins_Machine struct {
 
 func (x *Twins_Machine) Reset() {
 	*x = Twins_Machine{}
-	mi := &file_oriel_v1_live_proto_msgTypes[24]
+	mi := &file_oriel_v1_live_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2223,7 +2409,7 @@ func (x *Twins_Machine) String() string {
 func (*Twins_Machine) ProtoMessage() {}
 
 func (x *Twins_Machine) ProtoReflect() protoreflect.Message {
-	mi := &file_oriel_v1_live_proto_msgTypes[24]
+	mi := &file_oriel_v1_live_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2236,7 +2422,7 @@ func (x *Twins_Machine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Twins_Machine.ProtoReflect.Descriptor instead.
 func (*Twins_Machine) Descriptor() ([]byte, []int) {
-	return file_oriel_v1_live_proto_rawDescGZIP(), []int{19, 0}
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{20, 0}
 }
 
 func (x *Twins_Machine) GetMark() string {
@@ -2267,6 +2453,58 @@ func (x *Twins_Machine) GetRenews() bool {
 	return false
 }
 
+type ComputerTally_Count struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Status        Computer_Status        `protobuf:"varint,1,opt,name=status,proto3,enum=oriel.v1.Computer_Status" json:"status,omitempty"`
+	Count         uint32                 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ComputerTally_Count) Reset() {
+	*x = ComputerTally_Count{}
+	mi := &file_oriel_v1_live_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ComputerTally_Count) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ComputerTally_Count) ProtoMessage() {}
+
+func (x *ComputerTally_Count) ProtoReflect() protoreflect.Message {
+	mi := &file_oriel_v1_live_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ComputerTally_Count.ProtoReflect.Descriptor instead.
+func (*ComputerTally_Count) Descriptor() ([]byte, []int) {
+	return file_oriel_v1_live_proto_rawDescGZIP(), []int{22, 0}
+}
+
+func (x *ComputerTally_Count) GetStatus() Computer_Status {
+	if x != nil {
+		return x.Status
+	}
+	return Computer_STATUS_UNSPECIFIED
+}
+
+func (x *ComputerTally_Count) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
 var File_oriel_v1_live_proto protoreflect.FileDescriptor
 
 const file_oriel_v1_live_proto_rawDesc = "" +
@@ -2282,7 +2520,7 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"\x0fprepare_session\x18\a \x01(\v2\x18.oriel.v1.PrepareSessionH\x00R\x0eprepareSession\x12=\n" +
 	"\rchange_scopes\x18\b \x01(\v2\x16.oriel.v1.ChangeScopesH\x00R\fchangeScopes\x12\x0e\n" +
 	"\x02id\x18\x1e \x01(\rR\x02idB\x06\n" +
-	"\x04body\"\xaa\a\n" +
+	"\x04body\"\xec\a\n" +
 	"\tToConsole\x121\n" +
 	"\awelcome\x18\x01 \x01(\v2\x15.oriel.v1.LiveWelcomeH\x00R\awelcome\x12;\n" +
 	"\tcomputers\x18\x02 \x01(\v2\x1b.oriel.v1.ComputersSnapshotH\x00R\tcomputers\x120\n" +
@@ -2303,7 +2541,8 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"iceServers\x12:\n" +
 	"\frelay_health\x18\x0f \x01(\v2\x15.oriel.v1.RelayHealthH\x00R\vrelayHealth\x124\n" +
 	"\n" +
-	"agent_lost\x18\x1e \x01(\v2\x13.oriel.v1.AgentLostH\x00R\tagentLostB\x06\n" +
+	"agent_lost\x18\x1e \x01(\v2\x13.oriel.v1.AgentLostH\x00R\tagentLost\x12@\n" +
+	"\x0ecomputer_tally\x18( \x01(\v2\x17.oriel.v1.ComputerTallyH\x00R\rcomputerTallyB\x06\n" +
 	"\x04body\"Z\n" +
 	"\vRelayHealth\x121\n" +
 	"\afailing\x18\x01 \x03(\v2\x11.oriel.v1.FailingB\x04\xe8\xe0\x18\x10R\afailing\x12\x18\n" +
@@ -2318,11 +2557,12 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"iceServers\x12$\n" +
 	"\x0eice_expires_at\x18\x04 \x01(\x03R\ficeExpiresAt\x12\x10\n" +
 	"\x03now\x18\x05 \x01(\x03R\x03now\x12?\n" +
-	"\fcapabilities\x18\x06 \x03(\x0e2\x14.oriel.v1.CapabilityB\x05\xe8\xe0\x18\x80\x01R\fcapabilities\"n\n" +
+	"\fcapabilities\x18\x06 \x03(\x0e2\x14.oriel.v1.CapabilityB\x05\xe8\xe0\x18\x80\x01R\fcapabilities\"\x9c\x01\n" +
 	"\x05Watch\x12\x1c\n" +
 	"\tcomputers\x18\x01 \x01(\bR\tcomputers\x12\x18\n" +
 	"\ajournal\x18\x02 \x01(\bR\ajournal\x12-\n" +
-	"\x06topics\x18\x03 \x03(\x0e2\x0f.oriel.v1.TopicB\x04\xe8\xe0\x18@R\x06topics\"\n" +
+	"\x06topics\x18\x03 \x03(\x0e2\x0f.oriel.v1.TopicB\x04\xe8\xe0\x18@R\x06topics\x12,\n" +
+	"\fcomputer_ids\x18\x04 \x03(\tB\t\xe0\xe0\x18@\xe8\xe0\x18\x80\x04R\vcomputerIds\"\n" +
 	"\n" +
 	"\bRenewIce\"n\n" +
 	"\n" +
@@ -2378,7 +2618,7 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"\x06detail\x18\x04 \x01(\tB\x05\xe0\xe0\x18\x80\bR\x06detail\x12\x19\n" +
 	"\breply_to\x18\x05 \x01(\rR\areplyTo\"<\n" +
 	"\tSignedOut\x12/\n" +
-	"\x06reason\x18\x01 \x01(\x0e2\x17.oriel.v1.SignOutReasonR\x06reason\"\x9c\x06\n" +
+	"\x06reason\x18\x01 \x01(\x0e2\x17.oriel.v1.SignOutReasonR\x06reason\"\xe7\a\n" +
 	"\bComputer\x12\x14\n" +
 	"\x02id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\x02id\x12\x19\n" +
 	"\x04name\x18\x02 \x01(\tB\x05\xe0\xe0\x18\x80\x02R\x04name\x121\n" +
@@ -2397,14 +2637,24 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"\x05twins\x18\x14 \x01(\v2\x0f.oriel.v1.TwinsR\x05twins\x12,\n" +
 	"\x0fsame_machine_as\x18\x15 \x01(\tB\x04\xe0\xe0\x18@R\rsameMachineAs\x12?\n" +
 	"\fcapabilities\x18\x16 \x03(\x0e2\x14.oriel.v1.CapabilityB\x05\xe8\xe0\x18\x80\x01R\fcapabilities\x12*\n" +
-	"\vpermissions\x18\x17 \x03(\tB\b\xe0\xe0\x18 \xe8\xe0\x18@R\vpermissions\"\x89\x01\n" +
+	"\vpermissions\x18\x17 \x03(\tB\b\xe0\xe0\x18 \xe8\xe0\x18@R\vpermissions\x12\x1f\n" +
+	"\bgroup_id\x18\x18 \x01(\tB\x04\xe0\xe0\x18@R\agroupId\x12\x1b\n" +
+	"\x05group\x18\x19 \x01(\tB\x05\xe0\xe0\x18\x80\x02R\x05group\x12\x1d\n" +
+	"\x04tags\x18\x1a \x03(\tB\t\xe0\xe0\x18\x80\x02\xe8\xe0\x18 R\x04tags\x12 \n" +
+	"\acomment\x18\x1b \x01(\tB\x06\xe0\xe0\x18\x80\x80\x01R\acomment\x12\x16\n" +
+	"\x06pinned\x18\x1c \x01(\bR\x06pinned\x122\n" +
+	"\x06fields\x18\x1d \x03(\v2\x14.oriel.v1.FieldValueB\x04\xe8\xe0\x182R\x06fields\"\x89\x01\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTATUS_ONLINE\x10\x01\x12\x15\n" +
 	"\x11STATUS_IN_SESSION\x10\x02\x12\x12\n" +
 	"\x0eSTATUS_OFFLINE\x10\x03\x12\x15\n" +
 	"\x11STATUS_NEVER_SEEN\x10\x04\x12\x12\n" +
-	"\x0eSTATUS_BLOCKED\x10\x05J\x04\b\f\x10\r\"\xdc\x01\n" +
+	"\x0eSTATUS_BLOCKED\x10\x05J\x04\b\f\x10\r\"?\n" +
+	"\n" +
+	"FieldValue\x12\x14\n" +
+	"\x02id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\x02id\x12\x1b\n" +
+	"\x05value\x18\x02 \x01(\tB\x05\xe0\xe0\x18\x80\bR\x05value\"\xdc\x01\n" +
 	"\x05Twins\x12\x17\n" +
 	"\aseen_at\x18\x01 \x01(\x03R\x06seenAt\x129\n" +
 	"\bmachines\x18\x02 \x03(\v2\x17.oriel.v1.Twins.MachineB\x04\xe8\xe0\x18\x02R\bmachines\x1a\x7f\n" +
@@ -2414,7 +2664,13 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"\aaddress\x18\x03 \x01(\tB\x04\xe0\xe0\x18@R\aaddress\x12\x16\n" +
 	"\x06renews\x18\x04 \x01(\bR\x06renews\"M\n" +
 	"\x11ComputersSnapshot\x128\n" +
-	"\tcomputers\x18\x01 \x03(\v2\x12.oriel.v1.ComputerB\x06\xe8\xe0\x18\xa0\x8d\x06R\tcomputers\"'\n" +
+	"\tcomputers\x18\x01 \x03(\v2\x12.oriel.v1.ComputerB\x06\xe8\xe0\x18\xa0\x8d\x06R\tcomputers\"\xb8\x01\n" +
+	"\rComputerTally\x12;\n" +
+	"\x06counts\x18\x01 \x03(\v2\x1d.oriel.v1.ComputerTally.CountB\x04\xe8\xe0\x18\x10R\x06counts\x12\x18\n" +
+	"\achanged\x18\x02 \x01(\rR\achanged\x1aP\n" +
+	"\x05Count\x121\n" +
+	"\x06status\x18\x01 \x01(\x0e2\x19.oriel.v1.Computer.StatusR\x06status\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\rR\x05count\"'\n" +
 	"\x0fComputerRemoved\x12\x14\n" +
 	"\x02id\x18\x01 \x01(\tB\x04\xe0\xe0\x18@R\x02id\"\xe0\x05\n" +
 	"\fJournalEntry\x12#\n" +
@@ -2446,11 +2702,12 @@ const file_oriel_v1_live_proto_rawDesc = "" +
 	"\x06scopes\x18\x13 \x03(\x0e2\x0f.oriel.v1.ScopeB\x04\xe8\xe0\x18 R\x06scopes\"k\n" +
 	"\x0fJournalSnapshot\x126\n" +
 	"\aentries\x18\x01 \x03(\v2\x16.oriel.v1.JournalEntryB\x04\xe8\xe0\x18dR\aentries\x12 \n" +
-	"\baudience\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\baudience*F\n" +
+	"\baudience\x18\x02 \x01(\tB\x04\xe0\xe0\x18@R\baudience*W\n" +
 	"\x05Topic\x12\x15\n" +
 	"\x11TOPIC_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fTOPIC_COMPUTERS\x10\x01\x12\x11\n" +
-	"\rTOPIC_JOURNAL\x10\x02*\x81\x02\n" +
+	"\rTOPIC_JOURNAL\x10\x02\x12\x0f\n" +
+	"\vTOPIC_SHOWN\x10\x03*\x81\x02\n" +
 	"\rSignOutReason\x12\x1f\n" +
 	"\x1bSIGN_OUT_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aSIGN_OUT_REASON_SIGNED_OUT\x10\x01\x12\x1d\n" +
@@ -2474,105 +2731,112 @@ func file_oriel_v1_live_proto_rawDescGZIP() []byte {
 }
 
 var file_oriel_v1_live_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_oriel_v1_live_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_oriel_v1_live_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_oriel_v1_live_proto_goTypes = []any{
-	(Topic)(0),                // 0: oriel.v1.Topic
-	(SignOutReason)(0),        // 1: oriel.v1.SignOutReason
-	(Computer_Status)(0),      // 2: oriel.v1.Computer.Status
-	(*FromConsole)(nil),       // 3: oriel.v1.FromConsole
-	(*ToConsole)(nil),         // 4: oriel.v1.ToConsole
-	(*RelayHealth)(nil),       // 5: oriel.v1.RelayHealth
-	(*Failing)(nil),           // 6: oriel.v1.Failing
-	(*LiveWelcome)(nil),       // 7: oriel.v1.LiveWelcome
-	(*Watch)(nil),             // 8: oriel.v1.Watch
-	(*RenewIce)(nil),          // 9: oriel.v1.RenewIce
-	(*IceServers)(nil),        // 10: oriel.v1.IceServers
-	(*OpenSession)(nil),       // 11: oriel.v1.OpenSession
-	(*ChangeScopes)(nil),      // 12: oriel.v1.ChangeScopes
-	(*PrepareSession)(nil),    // 13: oriel.v1.PrepareSession
-	(*SessionOpened)(nil),     // 14: oriel.v1.SessionOpened
-	(*SessionWaiting)(nil),    // 15: oriel.v1.SessionWaiting
-	(*AgentLost)(nil),         // 16: oriel.v1.AgentLost
-	(*CloseSession)(nil),      // 17: oriel.v1.CloseSession
-	(*AttachSession)(nil),     // 18: oriel.v1.AttachSession
-	(*Problem)(nil),           // 19: oriel.v1.Problem
-	(*SignedOut)(nil),         // 20: oriel.v1.SignedOut
-	(*Computer)(nil),          // 21: oriel.v1.Computer
-	(*Twins)(nil),             // 22: oriel.v1.Twins
-	(*ComputersSnapshot)(nil), // 23: oriel.v1.ComputersSnapshot
-	(*ComputerRemoved)(nil),   // 24: oriel.v1.ComputerRemoved
-	(*JournalEntry)(nil),      // 25: oriel.v1.JournalEntry
-	(*JournalSnapshot)(nil),   // 26: oriel.v1.JournalSnapshot
-	(*Twins_Machine)(nil),     // 27: oriel.v1.Twins.Machine
-	(*Candidate)(nil),         // 28: oriel.v1.Candidate
-	(*Answer)(nil),            // 29: oriel.v1.Answer
-	(*SessionEnded)(nil),      // 30: oriel.v1.SessionEnded
-	(*IceServer)(nil),         // 31: oriel.v1.IceServer
-	(Capability)(0),           // 32: oriel.v1.Capability
-	(Mode)(0),                 // 33: oriel.v1.Mode
-	(Scope)(0),                // 34: oriel.v1.Scope
-	(Code)(0),                 // 35: oriel.v1.Code
-	(*Summary)(nil),           // 36: oriel.v1.Summary
-	(Status_Display)(0),       // 37: oriel.v1.Status.Display
-	(EndReason)(0),            // 38: oriel.v1.EndReason
-	(Path)(0),                 // 39: oriel.v1.Path
-	(*Delays)(nil),            // 40: oriel.v1.Delays
+	(Topic)(0),                  // 0: oriel.v1.Topic
+	(SignOutReason)(0),          // 1: oriel.v1.SignOutReason
+	(Computer_Status)(0),        // 2: oriel.v1.Computer.Status
+	(*FromConsole)(nil),         // 3: oriel.v1.FromConsole
+	(*ToConsole)(nil),           // 4: oriel.v1.ToConsole
+	(*RelayHealth)(nil),         // 5: oriel.v1.RelayHealth
+	(*Failing)(nil),             // 6: oriel.v1.Failing
+	(*LiveWelcome)(nil),         // 7: oriel.v1.LiveWelcome
+	(*Watch)(nil),               // 8: oriel.v1.Watch
+	(*RenewIce)(nil),            // 9: oriel.v1.RenewIce
+	(*IceServers)(nil),          // 10: oriel.v1.IceServers
+	(*OpenSession)(nil),         // 11: oriel.v1.OpenSession
+	(*ChangeScopes)(nil),        // 12: oriel.v1.ChangeScopes
+	(*PrepareSession)(nil),      // 13: oriel.v1.PrepareSession
+	(*SessionOpened)(nil),       // 14: oriel.v1.SessionOpened
+	(*SessionWaiting)(nil),      // 15: oriel.v1.SessionWaiting
+	(*AgentLost)(nil),           // 16: oriel.v1.AgentLost
+	(*CloseSession)(nil),        // 17: oriel.v1.CloseSession
+	(*AttachSession)(nil),       // 18: oriel.v1.AttachSession
+	(*Problem)(nil),             // 19: oriel.v1.Problem
+	(*SignedOut)(nil),           // 20: oriel.v1.SignedOut
+	(*Computer)(nil),            // 21: oriel.v1.Computer
+	(*FieldValue)(nil),          // 22: oriel.v1.FieldValue
+	(*Twins)(nil),               // 23: oriel.v1.Twins
+	(*ComputersSnapshot)(nil),   // 24: oriel.v1.ComputersSnapshot
+	(*ComputerTally)(nil),       // 25: oriel.v1.ComputerTally
+	(*ComputerRemoved)(nil),     // 26: oriel.v1.ComputerRemoved
+	(*JournalEntry)(nil),        // 27: oriel.v1.JournalEntry
+	(*JournalSnapshot)(nil),     // 28: oriel.v1.JournalSnapshot
+	(*Twins_Machine)(nil),       // 29: oriel.v1.Twins.Machine
+	(*ComputerTally_Count)(nil), // 30: oriel.v1.ComputerTally.Count
+	(*Candidate)(nil),           // 31: oriel.v1.Candidate
+	(*Answer)(nil),              // 32: oriel.v1.Answer
+	(*SessionEnded)(nil),        // 33: oriel.v1.SessionEnded
+	(*IceServer)(nil),           // 34: oriel.v1.IceServer
+	(Capability)(0),             // 35: oriel.v1.Capability
+	(Mode)(0),                   // 36: oriel.v1.Mode
+	(Scope)(0),                  // 37: oriel.v1.Scope
+	(Code)(0),                   // 38: oriel.v1.Code
+	(*Summary)(nil),             // 39: oriel.v1.Summary
+	(Status_Display)(0),         // 40: oriel.v1.Status.Display
+	(EndReason)(0),              // 41: oriel.v1.EndReason
+	(Path)(0),                   // 42: oriel.v1.Path
+	(*Delays)(nil),              // 43: oriel.v1.Delays
 }
 var file_oriel_v1_live_proto_depIdxs = []int32{
 	8,  // 0: oriel.v1.FromConsole.watch:type_name -> oriel.v1.Watch
 	11, // 1: oriel.v1.FromConsole.open_session:type_name -> oriel.v1.OpenSession
-	28, // 2: oriel.v1.FromConsole.candidate:type_name -> oriel.v1.Candidate
+	31, // 2: oriel.v1.FromConsole.candidate:type_name -> oriel.v1.Candidate
 	17, // 3: oriel.v1.FromConsole.close_session:type_name -> oriel.v1.CloseSession
 	18, // 4: oriel.v1.FromConsole.attach_session:type_name -> oriel.v1.AttachSession
 	9,  // 5: oriel.v1.FromConsole.renew_ice:type_name -> oriel.v1.RenewIce
 	13, // 6: oriel.v1.FromConsole.prepare_session:type_name -> oriel.v1.PrepareSession
 	12, // 7: oriel.v1.FromConsole.change_scopes:type_name -> oriel.v1.ChangeScopes
 	7,  // 8: oriel.v1.ToConsole.welcome:type_name -> oriel.v1.LiveWelcome
-	23, // 9: oriel.v1.ToConsole.computers:type_name -> oriel.v1.ComputersSnapshot
+	24, // 9: oriel.v1.ToConsole.computers:type_name -> oriel.v1.ComputersSnapshot
 	21, // 10: oriel.v1.ToConsole.computer:type_name -> oriel.v1.Computer
-	24, // 11: oriel.v1.ToConsole.computer_removed:type_name -> oriel.v1.ComputerRemoved
-	26, // 12: oriel.v1.ToConsole.journal:type_name -> oriel.v1.JournalSnapshot
-	25, // 13: oriel.v1.ToConsole.journal_entry:type_name -> oriel.v1.JournalEntry
+	26, // 11: oriel.v1.ToConsole.computer_removed:type_name -> oriel.v1.ComputerRemoved
+	28, // 12: oriel.v1.ToConsole.journal:type_name -> oriel.v1.JournalSnapshot
+	27, // 13: oriel.v1.ToConsole.journal_entry:type_name -> oriel.v1.JournalEntry
 	14, // 14: oriel.v1.ToConsole.session_opened:type_name -> oriel.v1.SessionOpened
-	29, // 15: oriel.v1.ToConsole.answer:type_name -> oriel.v1.Answer
-	28, // 16: oriel.v1.ToConsole.candidate:type_name -> oriel.v1.Candidate
-	30, // 17: oriel.v1.ToConsole.session_ended:type_name -> oriel.v1.SessionEnded
+	32, // 15: oriel.v1.ToConsole.answer:type_name -> oriel.v1.Answer
+	31, // 16: oriel.v1.ToConsole.candidate:type_name -> oriel.v1.Candidate
+	33, // 17: oriel.v1.ToConsole.session_ended:type_name -> oriel.v1.SessionEnded
 	19, // 18: oriel.v1.ToConsole.problem:type_name -> oriel.v1.Problem
 	20, // 19: oriel.v1.ToConsole.signed_out:type_name -> oriel.v1.SignedOut
 	15, // 20: oriel.v1.ToConsole.session_waiting:type_name -> oriel.v1.SessionWaiting
 	10, // 21: oriel.v1.ToConsole.ice_servers:type_name -> oriel.v1.IceServers
 	5,  // 22: oriel.v1.ToConsole.relay_health:type_name -> oriel.v1.RelayHealth
 	16, // 23: oriel.v1.ToConsole.agent_lost:type_name -> oriel.v1.AgentLost
-	6,  // 24: oriel.v1.RelayHealth.failing:type_name -> oriel.v1.Failing
-	31, // 25: oriel.v1.LiveWelcome.ice_servers:type_name -> oriel.v1.IceServer
-	32, // 26: oriel.v1.LiveWelcome.capabilities:type_name -> oriel.v1.Capability
-	0,  // 27: oriel.v1.Watch.topics:type_name -> oriel.v1.Topic
-	31, // 28: oriel.v1.IceServers.ice_servers:type_name -> oriel.v1.IceServer
-	33, // 29: oriel.v1.OpenSession.mode:type_name -> oriel.v1.Mode
-	34, // 30: oriel.v1.OpenSession.wanted:type_name -> oriel.v1.Scope
-	34, // 31: oriel.v1.ChangeScopes.wanted:type_name -> oriel.v1.Scope
-	34, // 32: oriel.v1.SessionOpened.scopes:type_name -> oriel.v1.Scope
-	35, // 33: oriel.v1.Problem.code:type_name -> oriel.v1.Code
-	1,  // 34: oriel.v1.SignedOut.reason:type_name -> oriel.v1.SignOutReason
-	2,  // 35: oriel.v1.Computer.status:type_name -> oriel.v1.Computer.Status
-	36, // 36: oriel.v1.Computer.summary:type_name -> oriel.v1.Summary
-	37, // 37: oriel.v1.Computer.display:type_name -> oriel.v1.Status.Display
-	22, // 38: oriel.v1.Computer.twins:type_name -> oriel.v1.Twins
-	32, // 39: oriel.v1.Computer.capabilities:type_name -> oriel.v1.Capability
-	27, // 40: oriel.v1.Twins.machines:type_name -> oriel.v1.Twins.Machine
-	21, // 41: oriel.v1.ComputersSnapshot.computers:type_name -> oriel.v1.Computer
-	33, // 42: oriel.v1.JournalEntry.mode:type_name -> oriel.v1.Mode
-	38, // 43: oriel.v1.JournalEntry.end_reason:type_name -> oriel.v1.EndReason
-	35, // 44: oriel.v1.JournalEntry.end_code:type_name -> oriel.v1.Code
-	39, // 45: oriel.v1.JournalEntry.path:type_name -> oriel.v1.Path
-	40, // 46: oriel.v1.JournalEntry.delays:type_name -> oriel.v1.Delays
-	34, // 47: oriel.v1.JournalEntry.scopes:type_name -> oriel.v1.Scope
-	25, // 48: oriel.v1.JournalSnapshot.entries:type_name -> oriel.v1.JournalEntry
-	49, // [49:49] is the sub-list for method output_type
-	49, // [49:49] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	25, // 24: oriel.v1.ToConsole.computer_tally:type_name -> oriel.v1.ComputerTally
+	6,  // 25: oriel.v1.RelayHealth.failing:type_name -> oriel.v1.Failing
+	34, // 26: oriel.v1.LiveWelcome.ice_servers:type_name -> oriel.v1.IceServer
+	35, // 27: oriel.v1.LiveWelcome.capabilities:type_name -> oriel.v1.Capability
+	0,  // 28: oriel.v1.Watch.topics:type_name -> oriel.v1.Topic
+	34, // 29: oriel.v1.IceServers.ice_servers:type_name -> oriel.v1.IceServer
+	36, // 30: oriel.v1.OpenSession.mode:type_name -> oriel.v1.Mode
+	37, // 31: oriel.v1.OpenSession.wanted:type_name -> oriel.v1.Scope
+	37, // 32: oriel.v1.ChangeScopes.wanted:type_name -> oriel.v1.Scope
+	37, // 33: oriel.v1.SessionOpened.scopes:type_name -> oriel.v1.Scope
+	38, // 34: oriel.v1.Problem.code:type_name -> oriel.v1.Code
+	1,  // 35: oriel.v1.SignedOut.reason:type_name -> oriel.v1.SignOutReason
+	2,  // 36: oriel.v1.Computer.status:type_name -> oriel.v1.Computer.Status
+	39, // 37: oriel.v1.Computer.summary:type_name -> oriel.v1.Summary
+	40, // 38: oriel.v1.Computer.display:type_name -> oriel.v1.Status.Display
+	23, // 39: oriel.v1.Computer.twins:type_name -> oriel.v1.Twins
+	35, // 40: oriel.v1.Computer.capabilities:type_name -> oriel.v1.Capability
+	22, // 41: oriel.v1.Computer.fields:type_name -> oriel.v1.FieldValue
+	29, // 42: oriel.v1.Twins.machines:type_name -> oriel.v1.Twins.Machine
+	21, // 43: oriel.v1.ComputersSnapshot.computers:type_name -> oriel.v1.Computer
+	30, // 44: oriel.v1.ComputerTally.counts:type_name -> oriel.v1.ComputerTally.Count
+	36, // 45: oriel.v1.JournalEntry.mode:type_name -> oriel.v1.Mode
+	41, // 46: oriel.v1.JournalEntry.end_reason:type_name -> oriel.v1.EndReason
+	38, // 47: oriel.v1.JournalEntry.end_code:type_name -> oriel.v1.Code
+	42, // 48: oriel.v1.JournalEntry.path:type_name -> oriel.v1.Path
+	43, // 49: oriel.v1.JournalEntry.delays:type_name -> oriel.v1.Delays
+	37, // 50: oriel.v1.JournalEntry.scopes:type_name -> oriel.v1.Scope
+	27, // 51: oriel.v1.JournalSnapshot.entries:type_name -> oriel.v1.JournalEntry
+	2,  // 52: oriel.v1.ComputerTally.Count.status:type_name -> oriel.v1.Computer.Status
+	53, // [53:53] is the sub-list for method output_type
+	53, // [53:53] is the sub-list for method input_type
+	53, // [53:53] is the sub-list for extension type_name
+	53, // [53:53] is the sub-list for extension extendee
+	0,  // [0:53] is the sub-list for field type_name
 }
 
 func init() { file_oriel_v1_live_proto_init() }
@@ -2610,6 +2874,7 @@ func file_oriel_v1_live_proto_init() {
 		(*ToConsole_IceServers)(nil),
 		(*ToConsole_RelayHealth)(nil),
 		(*ToConsole_AgentLost)(nil),
+		(*ToConsole_ComputerTally)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2617,7 +2882,7 @@ func file_oriel_v1_live_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oriel_v1_live_proto_rawDesc), len(file_oriel_v1_live_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   25,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

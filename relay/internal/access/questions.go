@@ -288,14 +288,15 @@ func (a *Access) ExplainComputers(ctx context.Context, who Identity, person stri
 	}
 	g := authorityOf(found, now)
 	v := g.rights.Visible(rights.See, now)
-	rows, err := a.store.Computers(who.Organization).Page(ctx, Visibility{All: v.All, Groups: v.Groups, Computers: v.Computers}, r)
+	view := store.ComputerView{Sort: r.Sort, ComputerFilter: store.ComputerFilter{Words: r.Words}}
+	rows, err := a.store.Computers(who.Organization).Page(ctx, Visibility{All: v.All, Groups: v.Groups, Computers: v.Computers}, view, r)
 	if err != nil {
 		return page.Page[Explained]{}, fmt.Errorf("list computers: %w", err)
 	}
 	out := page.Page[Explained]{Next: rows.Next}
 	for _, c := range rows.Items {
 		at := rights.OfComputer(g.rights.Organization, c.ID, c.GroupPath)
-		out.Items = append(out.Items, Explained{c, g.rights.Explain(what, at, now)})
+		out.Items = append(out.Items, Explained{c.Computer, g.rights.Explain(what, at, now)})
 	}
 	return out, nil
 }

@@ -124,6 +124,7 @@ func New(o Options) *API {
 	a.organizations()
 	a.quotas()
 	a.computers()
+	a.fields()
 	a.waiting()
 	a.tokens()
 	a.policies()

@@ -105,6 +105,9 @@ func (a *API) updateGroup(ctx context.Context, in *groupIn) (*groupOut, error) {
 		return nil, fault.Field("name", "say what is to change: name, parent_id or both")
 	}
 	g, err := a.o.People.SaveGroup(ctx, callerOf(ctx).who, in.ID, in.Body.Name, in.Body.ParentID)
+	if err == nil && in.Body.Name != nil {
+		err = a.o.Fleet.Renamed(ctx, own(ctx, in.ID))
+	}
 	return &groupOut{g}, err
 }
 
@@ -127,5 +130,14 @@ func (a *API) moveComputer(ctx context.Context, in *computerGroupIn) (*struct{},
 	if err := a.require(ctx, rights.GroupsManage, access.Computer(in.ID)); err != nil {
 		return nil, err
 	}
-	return nil, a.o.People.MoveComputer(ctx, callerOf(ctx).who, in.ID, in.Body.GroupID)
+	return nil, a.move(ctx, in.ID, in.Body.GroupID)
+}
+
+// move puts a computer into a group, and has those told who look at it.
+func (a *API) move(ctx context.Context, id, group string) error {
+	if err := a.o.People.MoveComputer(ctx, callerOf(ctx).who, id, group); err != nil {
+		return err
+	}
+	a.o.Fleet.Moved(own(ctx, id))
+	return nil
 }

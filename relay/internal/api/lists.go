@@ -30,10 +30,3 @@ func answer[T any](l page.List[T], all []T, r page.Request) (*listOut[T], error)
 
 // inTime is a key that sorts as times do; no time comes first.
 func inTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000000") }
-
-func orNever(t *time.Time) time.Time {
-	if t == nil {
-		return time.Time{}
-	}
-	return *t
-}

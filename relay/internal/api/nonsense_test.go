@@ -54,6 +54,9 @@ var megabytes = strings.Repeat("a", 10<<20)
 
 // ofQuery is nonsense for a parameter.
 func ofQuery(name string, s *schema) (all []nonsense) {
+	if s.is("array") { // one value of it
+		s = s.Items
+	}
 	add := func(what, value, at string) {
 		all = append(all, nonsense{what: name + " is " + what, query: name + "=" + value, at: at, harmless: at == ""})
 	}
@@ -141,7 +144,7 @@ func ofField(s *schema, pointer, body string) (all []nonsense) {
 			add(kind, raw, pointer)
 		}
 	}
-	if pointer != "#/staff_domains/0" { // an empty list of them is a setting
+	if !slices.Contains([]string{"#/staff_domains/0", "#/tag/0", "#/untag/0", "#/fields/0"}, pointer) { // an empty list of them is well
 		add("nothing", "", "")
 	}
 	add("no JSON", "NaN", "")

@@ -85,6 +85,12 @@ var creations = map[string]creation{
 	"createGroup": {func(*testing.T, *relaytest.Node) (string, string) {
 		return "/api/v1/groups", `{"name":"Munich"}`
 	}, 201, audit.GroupMade, nil},
+	"createField": {func(*testing.T, *relaytest.Node) (string, string) {
+		return "/api/v1/computer-fields", `{"name":"Inventory number"}`
+	}, 201, audit.FieldMade, nil},
+	"createView": {func(*testing.T, *relaytest.Node) (string, string) {
+		return "/api/v1/me/views", `{"name":"Offline","query":"status=offline"}`
+	}, 201, "", nil}, // which nobody else sees
 	"createGrant": {func(t *testing.T, n *relaytest.Node) (string, string) {
 		return "/api/v1/grants", `{"subject":{"kind":"person","id":"` + colleague(t, n) + `"},"role":"operator","object":{"kind":"organization"}}`
 	}, 201, audit.GrantMade, nil},
@@ -241,7 +247,7 @@ func TestCreationsAreDoneOnce(t *testing.T) {
 						t.Fatalf("%s %v %s\nafter %s", again.Status, again.Header, again.body, first.body)
 					}
 				}
-				if n := entries(t, n, one.action) - before; n != 1 {
+				if n := entries(t, n, one.action) - before; n != 1 && one.action != "" {
 					t.Errorf("%d entries of the audit", n)
 				}
 				if one.who == nil { // who may make tokens

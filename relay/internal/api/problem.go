@@ -66,6 +66,7 @@ func fieldProblem(d *huma.ErrorDetail) fault.FieldProblem {
 	in, path, _ := strings.Cut(d.Location, ".")
 	switch in {
 	case "query", "path", "header", "cookie":
+		path, _, _ = strings.Cut(path, "[") // of several values
 		return fault.FieldProblem{Parameter: path, Detail: d.Message}
 	}
 	if pointer, detail, ok := strings.Cut(d.Message, ": "); ok && strings.HasPrefix(pointer, "#/") { // from strict

@@ -10,16 +10,32 @@ import (
 	"oriel/relay/internal/fleet"
 	"oriel/relay/internal/journal"
 	"oriel/relay/internal/notify/mail"
+	"oriel/relay/internal/page"
 	"oriel/relay/internal/store"
 )
 
 // Fleet is what the API asks of the room of computers.
 type Fleet interface {
-	// List is all that see includes; may says what else the caller may on each.
-	List(ctx context.Context, o store.OrganizationID, see access.Visibility, may fleet.Offered) ([]*orielv1.Computer, error)
+	// Page is one of the computers that see includes; may says what else the caller may on each.
+	Page(ctx context.Context, o store.OrganizationID, see access.Visibility, may fleet.Offered, view fleet.View, r page.Request) (page.Page[*orielv1.Computer], error)
+	Tally(ctx context.Context, o store.OrganizationID, see access.Visibility, filter fleet.Filter, person, by string) (fleet.Tally, error)
 	Get(ctx context.Context, computer store.Ref) (*orielv1.Computer, error)
-	GetFor(ctx context.Context, computer store.Ref, may fleet.Offered) (*orielv1.Computer, error)
+	Details(ctx context.Context, computer store.Ref, person string, may fleet.Offered) (*orielv1.Computer, error)
+	Describe(ctx context.Context, by audit.Actor, computer store.Ref, d fleet.Description) error
+	Pin(ctx context.Context, computer store.Ref, person string, pinned bool) error
 	Rename(ctx context.Context, by audit.Actor, computer store.Ref, name string) error
+	// Moved says that a computer is in another group, Renamed that a group has another name.
+	Moved(computer store.Ref)
+	Renamed(ctx context.Context, group store.Ref) error
+	Block(ctx context.Context, by audit.Actor, computer store.Ref, blocked bool) error
+	Fields(ctx context.Context, o store.OrganizationID) ([]fleet.Field, error)
+	AddField(ctx context.Context, by audit.Actor, o store.OrganizationID, name string) (fleet.Field, error)
+	RenameField(ctx context.Context, by audit.Actor, field store.Ref, name string) error
+	RemoveField(ctx context.Context, by audit.Actor, field store.Ref) error
+	Views(ctx context.Context, person store.Ref) ([]fleet.SavedView, error)
+	AddView(ctx context.Context, person store.Ref, name, query string) (fleet.SavedView, error)
+	SaveView(ctx context.Context, person store.Ref, id string, name, query *string) (fleet.SavedView, error)
+	RemoveView(ctx context.Context, person store.Ref, id string) error
 	Remove(ctx context.Context, by audit.Actor, computer store.Ref) error
 	// Waiting are computers that the database has lost.
 	Waiting(ctx context.Context, o store.OrganizationID) ([]fleet.WaitingComputer, error)

@@ -54,7 +54,7 @@ func BenchmarkShapes(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	fleet, err := n.Fleet.List(b.Context(), store.FirstOrganization, see, may.On)
+	fleet, err := n.Fleet.Lookup(b.Context(), store.FirstOrganization, see, may.On)
 	if err != nil || len(fleet) != 1000 {
 		b.Fatal(len(fleet), err)
 	}

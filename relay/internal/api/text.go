@@ -112,7 +112,11 @@ func unreadable(v reflect.Value, at fieldOf) (wrong []error) {
 			return nil
 		}
 		for i := range v.Len() {
-			wrong = append(wrong, unreadable(v.Index(i), at.step(fmt.Sprint(i)))...)
+			one := at // a parameter is named as a whole
+			if !at.parameter {
+				one = at.step(fmt.Sprint(i))
+			}
+			wrong = append(wrong, unreadable(v.Index(i), one)...)
 		}
 	case reflect.Map:
 		for _, key := range v.MapKeys() {

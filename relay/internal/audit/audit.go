@@ -61,6 +61,10 @@ const (
 	TokenRevoked      Action = "token.revoked"
 	ComputerEnrolled  Action = "computer.enrolled"
 	ComputerRenamed   Action = "computer.renamed"
+	ComputerDescribed Action = "computer.described"
+	FieldMade         Action = "field.made"
+	FieldRenamed      Action = "field.renamed"
+	FieldRemoved      Action = "field.removed"
 	ComputerBlocked   Action = "computer.blocked"
 	ComputerUnblocked Action = "computer.unblocked"
 	ComputerRemoved   Action = "computer.removed"
@@ -83,7 +87,7 @@ const (
 // Actions are all of them.
 var Actions = slices.Concat([]Action{
 	OwnerLinkMade, OwnerMade, SignedIn, SignInEnded, SignInSwitched, SignInRefused, PasswordChanged, PasswordRecovered, RecoveryMade, KeyRemembered,
-	TokenMade, TokenRevoked, ComputerEnrolled, ComputerRenamed, ComputerBlocked, ComputerUnblocked, ComputerRemoved, ComputerSplit,
+	TokenMade, TokenRevoked, ComputerEnrolled, ComputerRenamed, ComputerDescribed, FieldMade, FieldRenamed, FieldRemoved, ComputerBlocked, ComputerUnblocked, ComputerRemoved, ComputerSplit,
 	ComputerSettled, ComputerTakenBack, ComputerForgotten, SessionOpened, SessionCarried, SessionScopes, SessionEnded,
 	KeyRotated, SuccessionMade, AuditExported, PolicyChanged, PolicyRemoved, Attempt,
 }, ofPeople)

@@ -128,7 +128,7 @@ func (f *Fleet) Admit(ctx context.Context, hello *orielv1.Hello, token ed25519.P
 			if row.SplitFrom != "" {
 				f.changed(row.Organization.Ref(row.SplitFrom))
 			}
-			return Record{Ref: row.Ref(), Name: nameOf(row), Key: row.MachineKey}, true, nil
+			return Record{Ref: row.Ref(), Name: row.DisplayName(), Key: row.MachineKey}, true, nil
 		case errors.Is(err, store.ErrNotFound):
 			former, err := f.member(ctx, row.MachineKey, m)
 			if former {
@@ -152,5 +152,5 @@ func (f *Fleet) Admit(ctx context.Context, hello *orielv1.Hello, token ed25519.P
 		return Record{}, false, fmt.Errorf("admit computer: %w", err)
 	}
 	row.Name = known.Name
-	return Record{Ref: row.Ref(), Name: nameOf(row), Key: row.MachineKey}, false, nil
+	return Record{Ref: row.Ref(), Name: row.DisplayName(), Key: row.MachineKey}, false, nil
 }

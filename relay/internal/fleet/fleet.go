@@ -124,19 +124,9 @@ func (f *Fleet) of(c store.Ref) store.Computers { return f.o.Store.Computers(c.O
 // Offered is in words what somebody may on a computer, which is in a group of that path.
 type Offered func(computer, groupPath string) []string
 
-// List is all computers of an organization that see includes, oldest first.
-func (f *Fleet) List(ctx context.Context, o store.OrganizationID, see store.Visibility, may Offered) ([]*orielv1.Computer, error) {
-	return f.Lookup(ctx, o, see, may)
-}
-
 // Get is one computer, as nobody in particular sees it. Errors: store.ErrNotFound.
 func (f *Fleet) Get(ctx context.Context, c store.Ref) (*orielv1.Computer, error) {
-	return f.GetFor(ctx, c, nil)
-}
-
-// GetFor is Get for somebody.
-func (f *Fleet) GetFor(ctx context.Context, c store.Ref, may Offered) (*orielv1.Computer, error) {
-	all, err := f.Lookup(ctx, c.Organization, store.Everything, may, c.ID)
+	all, err := f.Lookup(ctx, c.Organization, store.Everything, nil, c.ID)
 	if err == nil && len(all) == 0 {
 		err = store.ErrNotFound
 	}
@@ -153,30 +143,7 @@ func (f *Fleet) Lookup(ctx context.Context, o store.OrganizationID, see store.Vi
 	if err != nil {
 		return nil, fmt.Errorf("look up computers: %w", err)
 	}
-	if len(rows) == 0 {
-		return nil, nil
-	}
-	operators, err := f.o.Store.Sessions(o).Operators(ctx, ids...)
-	if err != nil {
-		return nil, fmt.Errorf("look up operators: %w", err)
-	}
-	twins, err := f.o.Store.Computers(o).Twins(ctx, ids...)
-	if err != nil {
-		return nil, fmt.Errorf("look up twins: %w", err)
-	}
-	now := f.now()
-	all := make([]*orielv1.Computer, len(rows))
-	for i, row := range rows {
-		row.Online = f.online(row)
-		all[i] = shown(row, operators[row.ID], now)
-		if may != nil {
-			all[i].Permissions = may(row.ID, row.GroupPath)
-		}
-		if t, yes := twins[row.ID]; yes {
-			all[i].Twins = shownTwins(t)
-		}
-	}
-	return all, nil
+	return f.present(ctx, o, rows, may, ids...)
 }
 
 // Record is a computer's key and name, for those who speak to it.
@@ -199,7 +166,7 @@ func (f *Fleet) Record(ctx context.Context, c store.Ref) (Record, error) {
 }
 
 func record(row store.Computer) Record {
-	return Record{Ref: row.Ref(), Name: nameOf(row), Key: row.MachineKey, Blocked: row.Blocked,
+	return Record{Ref: row.Ref(), Name: row.DisplayName(), Key: row.MachineKey, Blocked: row.Blocked,
 		Capabilities: orielv1.FromWords[orielv1.Capability](row.Capabilities)}
 }
 
@@ -264,7 +231,7 @@ func (f *Fleet) Remove(ctx context.Context, by audit.Actor, c store.Ref) error {
 	}
 	f.o.Log.Info("computer removed", "computer", c.ID)
 	f.drop(c.ID, errRemoved)
-	f.announce(true, c)
+	f.announce(&orielv1.BusFleetChanged{Removed: true}, c)
 	if err := f.o.Blobs.Delete(ctx, previewKey(c.ID)); err != nil {
 		f.o.Log.Warn("preview of a removed computer stays", "computer", c.ID, "err", err)
 	}
@@ -286,9 +253,10 @@ func (f *Fleet) toAgent(id string, m *orielv1.BusMessage) {
 	}
 }
 
-func (f *Fleet) changed(all ...store.Ref) { f.announce(false, all...) }
+func (f *Fleet) changed(all ...store.Ref) { f.announce(&orielv1.BusFleetChanged{}, all...) }
 
-func (f *Fleet) announce(removed bool, all ...store.Ref) {
+// announce says what became of computers.
+func (f *Fleet) announce(what *orielv1.BusFleetChanged, all ...store.Ref) {
 	const most = 1000 // as BusFleetChanged allows
 	ids := map[store.OrganizationID][]string{}
 	for _, c := range all {
@@ -297,7 +265,7 @@ func (f *Fleet) announce(removed bool, all ...store.Ref) {
 	for organization, ids := range ids {
 		for some := range slices.Chunk(ids, most) {
 			err := f.o.Bus.Publish(bus.FleetChanged, &orielv1.BusMessage{Body: &orielv1.BusMessage_FleetChanged{
-				FleetChanged: &orielv1.BusFleetChanged{Organization: string(organization), ComputerIds: some, Removed: removed}}})
+				FleetChanged: &orielv1.BusFleetChanged{Organization: string(organization), ComputerIds: some, Removed: what.Removed, Picture: what.Picture}}})
 			if err != nil {
 				f.o.Log.Warn("change of the fleet not announced", "computers", len(some), "err", err)
 			}

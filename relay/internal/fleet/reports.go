@@ -147,7 +147,7 @@ func (f *Fleet) SavePreview(ctx context.Context, c store.Ref, p *orielv1.Preview
 	if err := f.of(c).Save(ctx, row, store.ColumnsOfPreview); err != nil {
 		return fmt.Errorf("save preview: %w", err)
 	}
-	f.changed(c)
+	f.announce(&orielv1.BusFleetChanged{Picture: true}, c)
 	return nil
 }
 

@@ -24,20 +24,10 @@ func display(word string) orielv1.Status_Display {
 	return orielv1.Status_DISPLAY_UNSPECIFIED
 }
 
-func nameOf(row store.Computer) string {
-	switch {
-	case row.Name != "":
-		return row.Name
-	case row.HostName != "":
-		return row.HostName
-	}
-	return "computer " + row.ID[max(0, len(row.ID)-8):]
-}
-
 func shown(row store.Computer, operators []string, now int64) *orielv1.Computer {
 	c := &orielv1.Computer{
 		Id:   row.ID,
-		Name: nameOf(row),
+		Name: row.DisplayName(),
 		Summary: &orielv1.Summary{
 			HostName: row.HostName, Os: row.OS, OsName: row.OSName, Arch: row.Arch, User: row.UserName,
 		},
@@ -50,6 +40,9 @@ func shown(row store.Computer, operators []string, now int64) *orielv1.Computer 
 		Display:       display(row.Display),
 		DisplayDetail: row.DisplayDetail,
 		SameMachineAs: row.SameMachineAs,
+		GroupId:       row.GroupID,
+		Group:         row.GroupName,
+		Tags:          strings.FieldsFunc(row.Tags, func(r rune) bool { return r == '\n' }),
 	}
 	if row.Addresses != "" {
 		c.Summary.Addresses = strings.Split(row.Addresses, "\n")

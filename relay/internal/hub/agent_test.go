@@ -174,7 +174,7 @@ func TestHelloThatProvesNothing(t *testing.T) {
 			}
 		})
 	}
-	if all, err := n.Fleet.List(t.Context(), store.FirstOrganization, store.Everything, nil); err != nil || len(all) != 0 {
+	if all, err := n.Fleet.Lookup(t.Context(), store.FirstOrganization, store.Everything, nil); err != nil || len(all) != 0 {
 		t.Fatal("enrolled all the same:", all, err)
 	}
 }

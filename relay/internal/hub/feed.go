@@ -30,9 +30,18 @@ type feed struct {
 
 // news are the ids of what changed in one organization.
 type news struct {
-	computers map[string]bool // true: it was removed, too
+	computers map[string]change
 	sessions  map[string]bool
 }
+
+// change is what became of a computer; the greater one holds.
+type change int
+
+const (
+	pictured change = iota // it has another preview
+	changed
+	removed
+)
 
 func newFeed() *feed {
 	return &feed{wake: make(chan struct{}, 1), changed: make(map[store.OrganizationID]news), fresh: make(map[*tab]bool)}
@@ -42,22 +51,22 @@ func newFeed() *feed {
 func (f *feed) of(o store.OrganizationID) news {
 	n, known := f.changed[o]
 	if !known {
-		n = news{make(map[string]bool), make(map[string]bool)}
+		n = news{make(map[string]change), make(map[string]bool)}
 		f.changed[o] = n
 	}
 	return n
 }
 
-func (f *feed) computers(o store.OrganizationID, removed bool, ids ...string) {
+func (f *feed) computers(o store.OrganizationID, what change, ids ...string) {
 	f.add(func() {
 		for _, id := range ids {
-			f.of(o).computers[id] = f.of(o).computers[id] || removed
+			f.of(o).computers[id] = max(f.of(o).computers[id], what)
 		}
 	})
 }
 
 func (f *feed) session(o store.OrganizationID, id, computer string) {
-	f.computers(o, false, computer) // "in session" shows there
+	f.computers(o, changed, computer) // "in session" shows there
 	f.add(func() { f.of(o).sessions[id] = true })
 }
 
@@ -92,16 +101,19 @@ func (f *feed) takeFresh() map[*tab]bool {
 func (f *feed) takeChanges() map[store.OrganizationID]news {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	changed := f.changed
+	all := f.changed
 	f.changed = make(map[store.OrganizationID]news)
-	return changed
+	return all
 }
 
 func (h *Hub) runFeed(ctx context.Context) {
 	gather := time.NewTimer(0)
 	gather.Stop()
 	defer gather.Stop()
-	gathering := false
+	tally := time.NewTimer(0)
+	tally.Stop()
+	defer tally.Stop()
+	gathering, counting := false, false
 	for {
 		select {
 		case <-ctx.Done():
@@ -117,6 +129,13 @@ func (h *Hub) runFeed(ctx context.Context) {
 		case <-gather.C:
 			gathering = false
 			h.deltas(ctx)
+		case <-tally.C:
+			counting = false
+			h.tallies(ctx)
+		}
+		if !counting && h.anyDue() {
+			counting = true
+			tally.Reset(TallyEvery)
 		}
 	}
 }
@@ -130,6 +149,9 @@ func (h *Hub) snapshots(ctx context.Context, tabs map[*tab]bool) {
 	entries := map[reader][]*orielv1.JournalEntry{}
 	for t := range tabs {
 		a := t.audience()
+		if !a.shown || a.computers {
+			t.tally = tallied{}
+		}
 		if a.computers {
 			list, err := lists(ctx, a)
 			before := slices.Collect(maps.Keys(t.has))
@@ -146,6 +168,11 @@ func (h *Hub) snapshots(ctx context.Context, tabs map[*tab]bool) {
 			t.shown, t.has = a.see, nil
 			t.knows(list)
 			sendComputers(t, list)
+		} else if a.shown {
+			if err := h.show(ctx, t, a); err != nil {
+				h.retry(ctx, tabs, err)
+				return
+			}
 		}
 		if !a.journal {
 			continue
@@ -194,13 +221,18 @@ func (h *Hub) listed(ids ...string) func(context.Context, audience) ([]*orielv1.
 		if err != nil {
 			return nil, err
 		}
-		for _, c := range all {
-			if addresses := c.GetSummary().GetAddresses(); len(addresses) > listAddresses {
-				c.Summary.Addresses = addresses[:listAddresses]
-			}
-		}
+		brief(all)
 		known[k] = all
 		return all, nil
+	}
+}
+
+// brief leaves out what no list shows.
+func brief(all []*orielv1.Computer) {
+	for _, c := range all {
+		if addresses := c.GetSummary().GetAddresses(); len(addresses) > listAddresses {
+			c.Summary.Addresses = addresses[:listAddresses]
+		}
 	}
 }
 
@@ -283,17 +315,17 @@ func (h *Hub) deltas(ctx context.Context) {
 		tabs[t.who.Organization] = append(tabs[t.who.Organization], t)
 	}
 	h.mu.Unlock()
-	for o, changed := range h.feed.takeChanges() {
-		if err := h.tell(ctx, o, changed, tabs[o]); err != nil {
-			h.later(ctx, o, changed, err)
+	for o, news := range h.feed.takeChanges() {
+		if err := h.tell(ctx, o, news, tabs[o]); err != nil {
+			h.later(ctx, o, news, err)
 		}
 	}
 }
 
 // tell tells tabs of one organization what changed there. Its error is the database's,
 // which did not answer.
-func (h *Hub) tell(ctx context.Context, o store.OrganizationID, changed news, tabs []*tab) error {
-	computers, sessions := slices.Collect(maps.Keys(changed.computers)), slices.Collect(maps.Keys(changed.sessions))
+func (h *Hub) tell(ctx context.Context, o store.OrganizationID, news news, tabs []*tab) error {
+	computers, sessions := slices.Collect(maps.Keys(news.computers)), slices.Collect(maps.Keys(news.sessions))
 	lists := h.listed(computers...)
 	known := map[reader][]*orielv1.JournalEntry{}
 	entries := func(a audience) (all []*orielv1.JournalEntry, err error) {
@@ -305,11 +337,12 @@ func (h *Hub) tell(ctx context.Context, o store.OrganizationID, changed news, ta
 		}
 		return all, err
 	}
-	removed := slices.Contains(slices.Collect(maps.Values(changed.computers)), true)
+	gone := slices.Contains(slices.Collect(maps.Values(news.computers)), removed)
+	shown := h.shownOf(o, news)
 	for _, t := range tabs { // all is read before anybody is told
 		a := t.audience()
-		var err error
-		if a.computers && len(computers) > 0 {
+		err := shown.read(ctx, a)
+		if a.computers && len(computers) > 0 && err == nil {
 			_, err = lists(ctx, a)
 		}
 		if a.journal && len(sessions) > 0 && err == nil {
@@ -333,6 +366,9 @@ func (h *Hub) tell(ctx context.Context, o store.OrganizationID, changed news, ta
 			t.removed(slices.DeleteFunc(missing(computers, all), func(id string) bool { return !t.shown.All && !t.has[id] }))
 			t.knows(all)
 		}
+		if err := shown.tell(ctx, t, a); err != nil {
+			return err
+		}
 		if a.journal && len(sessions) > 0 {
 			all, err := entries(a)
 			if err != nil {
@@ -342,7 +378,7 @@ func (h *Hub) tell(ctx context.Context, o store.OrganizationID, changed news, ta
 				t.Send(&orielv1.ToConsole{Body: &orielv1.ToConsole_JournalEntry{JournalEntry: e}})
 			}
 		}
-		if a.journal && removed && !a.read.All { // with its computer a session went out of sight
+		if a.journal && gone && !a.read.All { // with its computer a session went out of sight
 			t.gone++
 			h.feed.snapshot(t)
 		}
@@ -351,14 +387,16 @@ func (h *Hub) tell(ctx context.Context, o store.OrganizationID, changed news, ta
 }
 
 // later puts changes back: the database did not answer.
-func (h *Hub) later(ctx context.Context, o store.OrganizationID, changed news, err error) {
+func (h *Hub) later(ctx context.Context, o store.OrganizationID, news news, err error) {
 	if ctx.Err() == nil {
 		h.o.Log.Warn("changes for tabs", "err", err)
 	}
 	h.feed.put(func() {
 		n := h.feed.of(o)
-		maps.Copy(n.computers, changed.computers)
-		maps.Copy(n.sessions, changed.sessions)
+		for id, what := range news.computers {
+			n.computers[id] = max(n.computers[id], what)
+		}
+		maps.Copy(n.sessions, news.sessions)
 	})
 	time.AfterFunc(retryAfter, h.feed.poke)
 }

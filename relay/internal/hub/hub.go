@@ -19,6 +19,8 @@
 // within two seconds and many changes cost one message each. It is closed when
 // its sign-in ends (SignedOut, close code 4002): at once when that is said,
 // within RecheckEvery otherwise. Of other organizations than its person's it hears nothing.
+// Of a list of any length it names the computers that its page shows, and hears of those,
+// and how many there are (shown.go).
 //
 // A tab is told of a thing in the messages of the .proto, and REST in JSON. Two shapes
 // stay because JSON costs a tab more than twice the bytes, and being told an id and
@@ -73,6 +75,7 @@ const (
 	MaxTabs      = 64
 	greetWithin  = 15 * time.Second
 	Gather       = 250 * time.Millisecond
+	TallyEvery   = time.Second // at the most, for one tab and all computers
 	RecheckEvery = 4 * time.Second
 	// dbWithin bounds what one message may cost.
 	dbWithin = 15 * time.Second
@@ -177,8 +180,14 @@ func (h *Hub) Run(ctx context.Context) error {
 		fn      func(*orielv1.BusMessage)
 	}{
 		{bus.FleetChanged, func(m *orielv1.BusMessage) {
-			c := m.GetFleetChanged()
-			h.feed.computers(store.OrganizationID(c.GetOrganization()), c.GetRemoved(), c.GetComputerIds()...)
+			c, what := m.GetFleetChanged(), changed
+			switch {
+			case c.GetRemoved():
+				what = removed
+			case c.GetPicture():
+				what = pictured
+			}
+			h.feed.computers(store.OrganizationID(c.GetOrganization()), what, c.GetComputerIds()...)
 		}},
 		{bus.JournalChanged, func(m *orielv1.BusMessage) {
 			c := m.GetJournalChanged()

@@ -31,6 +31,7 @@ type tab struct {
 	shown access.Visibility // the computers that it knows of; the feed's
 	has   map[string]bool   // their ids, unless it may know of all; the feed's
 	gone  int               // how often sessions went out of sight with their computer; the feed's
+	tally tallied           // the feed's
 
 	mu      sync.Mutex
 	watch   watched           // protected by mu; what it asked for
@@ -140,7 +141,7 @@ func (t *tab) dispatch(ctx context.Context, m *orielv1.FromConsole) (work func(c
 	case *orielv1.FromConsole_Watch:
 		_ = t.permissions(ctx) // else those of before hold until the next recheck
 		t.mu.Lock()
-		t.watch = topics(body.Watch.Watches())
+		t.watch = watching(body.Watch)
 		unknown := t.watch.unknown
 		t.mu.Unlock()
 		t.h.feed.snapshot(t)
@@ -193,15 +194,20 @@ func (t *tab) problem(ask uint32, err error) {
 var errUnknownAsk = fleet.ErrUnknownAsk.Saying("this relay does not know that; reload the page, or update the relay")
 
 // watched is what a tab asked for.
-type watched struct{ computers, journal, unknown bool }
+type watched struct {
+	computers, journal, shown, unknown bool
+	ids                                []string // of the computers that are shown
+}
 
-func topics(all []orielv1.Topic) (w watched) {
-	for _, topic := range all {
+func watching(m *orielv1.Watch) (w watched) {
+	for _, topic := range m.Watches() {
 		switch topic {
 		case orielv1.Topic_TOPIC_COMPUTERS:
 			w.computers = true
 		case orielv1.Topic_TOPIC_JOURNAL:
 			w.journal = true
+		case orielv1.Topic_TOPIC_SHOWN:
+			w.shown, w.ids = true, m.GetComputerIds()
 		default:
 			w.unknown = true
 		}
@@ -232,7 +238,7 @@ func (t *tab) permissions(ctx context.Context) error {
 		return failed
 	}
 	t.mu.Lock()
-	if (t.watch.computers || t.watch.journal) && (t.see.Key() != see.Key() || t.may.Key() != offers.Key() || t.read.Key() != read.Key()) {
+	if (t.watch.computers || t.watch.journal || t.watch.shown) && (t.see.Key() != see.Key() || t.may.Key() != offers.Key() || t.read.Key() != read.Key()) {
 		t.h.feed.snapshot(t)
 	}
 	retell := t.operate != operate
@@ -253,16 +259,16 @@ func (t *tab) seesGroups() bool {
 
 // audience is what a tab asked for and may see; those with the same are told the same.
 type audience struct {
-	organization       store.OrganizationID
-	computers, journal bool
-	see, read          access.Visibility
-	may                access.Offers
+	organization store.OrganizationID
+	watched
+	see, read access.Visibility
+	may       access.Offers
 }
 
 func (t *tab) audience() audience {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return audience{t.who.Organization, t.watch.computers, t.watch.journal, t.see, t.read, t.may}
+	return audience{t.who.Organization, t.watch, t.see, t.read, t.may}
 }
 
 func (t *tab) tellHealth(health *orielv1.RelayHealth) {

@@ -70,6 +70,12 @@ var changes = map[string]change{
 	}, 200, audit.PasswordRecovered, "person"},
 	"PATCH /computers/{id}":  {func(w *changing) (string, any) { return w.computer(), object{"name": "Front desk"} }, 200, audit.ComputerRenamed, "computer"},
 	"DELETE /computers/{id}": {func(w *changing) (string, any) { return w.computer(), nil }, 204, audit.ComputerRemoved, "computer"},
+	"PATCH /computers": {func(w *changing) (string, any) {
+		return "", object{"ids": []string{w.computer()}, "tag": []string{"desk"}}
+	}, 200, audit.ComputerDescribed, "computer"},
+	"POST /computer-fields":        {func(*changing) (string, any) { return "", named }, 201, audit.FieldMade, "field"},
+	"PATCH /computer-fields/{id}":  {func(w *changing) (string, any) { return w.make("/computer-fields", named), object{"name": "other"} }, 204, audit.FieldRenamed, "field"},
+	"DELETE /computer-fields/{id}": {func(w *changing) (string, any) { return w.make("/computer-fields", named), nil }, 204, audit.FieldRemoved, "field"},
 	"POST /computers/{id}/split": {func(w *changing) (string, any) {
 		return w.twins(), object{"mark": "i:02"}
 	}, 200, audit.ComputerSplit, "computer"},
@@ -95,6 +101,11 @@ var changesNothing = map[string]string{
 	"POST /join/invitation":        "it is only read",
 	"POST /sign-up/link":           "it is only read",
 	"POST /computers/{id}/refresh": "the agent tells what it would have told later",
+	"PUT /computers/{id}/pin":      "how one's own list looks, which nobody else sees",
+	"DELETE /computers/{id}/pin":   "as PUT",
+	"POST /me/views":               "as PUT /computers/{id}/pin",
+	"PATCH /me/views/{id}":         "as POST",
+	"DELETE /me/views/{id}":        "as POST",
 }
 
 func fragment(t *testing.T, link string, err error) string {

@@ -188,10 +188,10 @@ func TestRoutesFollowGrants(t *testing.T) {
 					t.Errorf("%s, %s: of another's %d %.300s, of what does not exist %d %.300s", name, q.who, foreignStatus, foreignText, noStatus, noText)
 				}
 			}
-			status, text := p.answer(route.Method, at(own), of(name))
+			status, text := p.answer(route.Method, at(own)+finding[name], of(name))
 			if n.on == "visible" {
 				listed := cmp.Or(g.things[path+"/"], g.things["/computers/"])
-				if shown := strings.Contains(text, listed); shown != q.want || status != http.StatusOK {
+				if shown := strings.Contains(text, listed) || finds(text); shown != q.want || status != http.StatusOK {
 					t.Errorf("%s, %s, shows what is there: %v; %d", name, q.who, shown, status)
 				}
 				continue

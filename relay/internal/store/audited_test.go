@@ -16,6 +16,11 @@ import (
 // unaudited are the methods that write and take no entry, and why nobody has to know
 // who did it.
 var unaudited = map[string]string{
+	"Computers.Pin":           "how a person's own list looks, which nobody else sees",
+	"Computers.Unpin":         "as Pin",
+	"Views.Add":               "as Pin",
+	"Views.Save":              "as Pin",
+	"Views.Remove":            "as Pin",
 	"Answers.Begin":           "what a creation was answered, which has an entry of its own",
 	"Answers.Keep":            "as Begin",
 	"Answers.Drop":            "as Begin",
@@ -129,7 +134,7 @@ func writingMethods(t *testing.T) map[string]bool {
 		}
 		for _, d := range file.Decls {
 			f, ok := d.(*ast.FuncDecl)
-			if !ok || f.Body == nil {
+			if !ok || f.Body == nil || f.Name.Name == "Open" { // the store's start, which no handle calls: a seal has an Open, too
 				continue
 			}
 			name := f.Name.Name

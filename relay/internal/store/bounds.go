@@ -16,7 +16,11 @@ const (
 	MaxHours       = 1024
 	MaxReason      = 1024
 	MaxSettings    = 65536
-	maxWord        = 32 // of an enumeration
+	MaxTag         = 256
+	MaxComment     = 16384
+	MaxFieldValue  = 1024
+	MaxQuery       = 2048 // of a page's address
+	maxWord        = 32   // of an enumeration
 	maxPassword    = 256
 )
 
@@ -35,6 +39,10 @@ const (
 	MaxKeysOfPerson   = 100
 	MaxInvitations    = 10_000 // of an organization, to members
 	MaxPolicies       = 20_000 // of an organization
+	MaxPins           = 1000   // of a person, in an organization
+	MaxViews          = 100    // as MaxPins
+	MaxTags           = 32     // of a computer
+	MaxFields         = 50     // of an organization
 	MaxLogins         = 32     // candidates of what somebody types
 )
 

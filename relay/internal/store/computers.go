@@ -1,14 +1,12 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
-
-	"oriel/relay/internal/page"
 )
 
 // Computer is an enrolled machine as it was last known.
@@ -30,6 +28,8 @@ type Computer struct {
 	SplitFrom string
 	Name      string // given by people; empty: none
 	GroupID   string // empty: in none
+	Tags      string // given by people, one a line, in lower case
+	Comment   string // Markdown, by people
 
 	HostName  string
 	OS        string `bun:"os"`
@@ -56,6 +56,18 @@ type Computer struct {
 	Node   string `bun:",scanonly"` // run of the node that has its connection, alive or not; empty: none
 	// GroupPath is that of its group, by which Visibility knows it; empty: in none.
 	GroupPath string `bun:",scanonly"`
+	GroupName string `bun:",scanonly"`
+}
+
+// DisplayName is what people call it.
+func (c Computer) DisplayName() string {
+	switch {
+	case c.Name != "":
+		return c.Name
+	case c.HostName != "":
+		return c.HostName
+	}
+	return "computer " + c.ID[max(0, len(c.ID)-8):]
 }
 
 // clock is the database's time in Unix milliseconds, as SQL, so that nodes
@@ -68,12 +80,17 @@ func (s *database) clock() string {
 }
 
 func (s *database) computers(db bun.IDB, into any) *bun.SelectQuery {
-	return db.NewSelect().Model(into).
+	return s.joined(db.NewSelect().Model(into)).
 		ColumnExpr("c.*").
 		ColumnExpr("n.id IS NOT NULL AS online").
 		ColumnExpr("COALESCE(p.node_id, '') AS node").
 		ColumnExpr("COALESCE(g.path, '') AS group_path").
-		Join(`LEFT JOIN "groups" AS g ON g.organization = c.organization AND g.id = c.group_id`).
+		ColumnExpr("COALESCE(g.name, '') AS group_name")
+}
+
+// joined adds to computers c their group g, connection p and, if that is alive, node n.
+func (s *database) joined(q *bun.SelectQuery) *bun.SelectQuery {
+	return q.Join(`LEFT JOIN "groups" AS g ON g.organization = c.organization AND g.id = c.group_id`).
 		Join("LEFT JOIN presence AS p ON p.computer_id = c.id").
 		Join("LEFT JOIN nodes AS n ON n.id = p.node_id AND n.alive_until > " + s.clock())
 }
@@ -87,21 +104,6 @@ func (s Computers) List(ctx context.Context, v Visibility, ids ...string) ([]Com
 		q = q.Where("c.id IN (?)", bun.List(ids))
 	}
 	return all, mapped(q.Scan(ctx))
-}
-
-// shownName is what people call a computer c, as SQL.
-const shownName = "COALESCE(NULLIF(c.name, ''), c.host_name)"
-
-var computerList = list[Computer]{id: "c.id", text: shownName,
-	idOf: func(c Computer) string { return c.ID },
-	keys: map[string]listKey[Computer]{
-		"name": {column: shownName, text: func(c Computer) string { return cmp.Or(c.Name, c.HostName) }},
-	}}
-
-// Page is that of the visible ones, by name.
-func (s Computers) Page(ctx context.Context, v Visibility, r page.Request) (page.Page[Computer], error) {
-	var all []Computer
-	return computerList.page(ctx, v.computers(s.computers(s.db, &all), s.owned).Where(ours, s.organization), &all, r)
 }
 
 // Get is the one with that id. Errors: ErrNotFound.
@@ -177,7 +179,10 @@ func (s Agents) Enroll(ctx context.Context, by Entry, c *Computer, tokenKey []by
 				return err
 			}
 		}
-		return its.insert(ctx, tx, QuotaComputers, 0, c, "added_at", c.AddedAt)
+		if err := its.insert(ctx, tx, QuotaComputers, 0, c, "added_at", c.AddedAt); err != nil {
+			return err
+		}
+		return its.index(ctx, tx, c.ID)
 	})
 }
 
@@ -210,7 +215,10 @@ func (s Computers) SaveGreeting(ctx context.Context, c *Computer) error {
 		_, err = s.update(tx, c).WherePK().
 			Column("host_name", "os", "os_name", "arch", "user_name", "addresses", "address", "agent_version", "capabilities",
 				"machine_id", "fingerprint", "same_machine_as").Exec(ctx)
-		return err
+		if err != nil {
+			return err
+		}
+		return s.index(ctx, tx, c.ID)
 	})
 }
 
@@ -227,7 +235,10 @@ var (
 // Rename gives a computer a name. Errors: ErrNotFound.
 func (s Computers) Rename(ctx context.Context, by Entry, id, name string) error {
 	return s.change(ctx, s.organization, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
-		return changed(s.update(tx, (*Computer)(nil)).Set("name = ?", name).Where("id = ?", id).Exec(ctx))
+		if err := changed(s.update(tx, (*Computer)(nil)).Set("name = ?", name).Where("id = ?", id).Exec(ctx)); err != nil {
+			return err
+		}
+		return s.index(ctx, tx, id)
 	})
 }
 
@@ -241,13 +252,17 @@ func (s Computers) Block(ctx context.Context, by Entry, id string, blocked bool)
 // Save writes the named columns of c. Errors: ErrNotFound.
 func (s Computers) Save(ctx context.Context, c Computer, columns ...[]ComputerColumn) error {
 	return s.tx(ctx, func(ctx context.Context, tx bun.Tx) error {
-		q := s.update(tx, &c).WherePK()
+		q, read := s.update(tx, &c).WherePK(), false
 		for _, group := range columns {
 			for _, name := range group {
 				q = q.Column(string(name))
+				read = read || slices.Contains(indexed, string(name))
 			}
 		}
-		return changed(q.Exec(ctx))
+		if err := changed(q.Exec(ctx)); err != nil || !read {
+			return err
+		}
+		return s.index(ctx, tx, c.ID)
 	})
 }
 

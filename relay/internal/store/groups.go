@@ -24,6 +24,7 @@ type Group struct {
 	Name         string
 	Path         string // '/' and the ids from the top to its own, each with a '/' behind it
 	CreatedAt    int64
+	SortKey      []byte // by its name, as people sort
 
 	Computers int64 `bun:",scanonly"` // visible ones that are in it, and not in one of its own groups
 }
@@ -34,6 +35,8 @@ func upwards(path string) []string {
 	slices.Reverse(all)
 	return all
 }
+
+func (g Group) sortKey() []byte { return distinct(g.Name, g.ID) }
 
 // Upwards are the group's own id and those of the groups around it.
 func (g Group) Upwards() []string { return upwards(g.Path) }
@@ -92,7 +95,7 @@ func (s Groups) Add(ctx context.Context, by Entry, g Group) error {
 		if err != nil {
 			return err
 		}
-		g.Path = parent + g.ID + "/"
+		g.Path, g.SortKey = parent+g.ID+"/", g.sortKey()
 		if len(g.Upwards()) > MaxGroupDepth {
 			return ErrGroupTree
 		}
@@ -110,7 +113,7 @@ func (s Groups) Rename(ctx context.Context, by Entry, id, name string) error {
 		return err
 	}
 	return s.inTurn(ctx, by, func(ctx context.Context, tx bun.Tx, _ *Entry) error {
-		return changed(s.update(tx, (*Group)(nil)).Set("name = ?", name).Where("id = ?", id).Exec(ctx))
+		return changed(s.update(tx, (*Group)(nil)).Set("name = ?", name).Set("sort_key = ?", Group{ID: id, Name: name}.sortKey()).Where("id = ?", id).Exec(ctx))
 	})
 }
 
@@ -176,6 +179,12 @@ func (s Computers) SetGroup(ctx context.Context, by Entry, computer, group strin
 		}
 		return changed(s.update(tx, (*Computer)(nil)).Set("group_id = ?", group).Where("id = ?", computer).Exec(ctx))
 	})
+}
+
+// In are the ids of the computers that are in a group itself.
+func (s Computers) In(ctx context.Context, group string) ([]string, error) {
+	var ids []string
+	return ids, mapped(s.rows(s.db, (*Computer)(nil)).Column("id").Where("group_id = ?", group).Order("id").Scan(ctx, &ids))
 }
 
 // Place is the ids of the groups that a computer is in, the innermost first. Errors:

@@ -62,6 +62,10 @@ type (
 	Mails struct{ owned }
 	// Quotas are how much it may have.
 	Quotas struct{ owned }
+	// Fields are what else is noted of its computers.
+	Fields struct{ owned }
+	// Views are ways to look at the list of its computers that its people keep.
+	Views struct{ owned }
 )
 
 // People of this relay.
@@ -127,6 +131,12 @@ func (s *Store) Mails(o OrganizationID) Mails { return Mails{s.owned(o)} }
 
 // Quotas of an organization.
 func (s *Store) Quotas(o OrganizationID) Quotas { return Quotas{s.owned(o)} }
+
+// Fields of an organization.
+func (s *Store) Fields(o OrganizationID) Fields { return Fields{s.owned(o)} }
+
+// Views of an organization's people.
+func (s *Store) Views(o OrganizationID) Views { return Views{s.owned(o)} }
 
 // Sessions of an organization.
 func (s *Store) Sessions(o OrganizationID) Sessions { return Sessions{s.owned(o)} }

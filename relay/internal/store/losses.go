@@ -10,7 +10,7 @@ import (
 
 // losses are those of the down migrations that refuse, with a sentence, a database that
 // holds what the older schema cannot.
-var losses = map[string]func(ctx context.Context, db *bun.DB) error{"0021": lossesOf0021, "0024": lossesOf0024}
+var losses = map[string]func(ctx context.Context, db *bun.DB) error{"0021": lossesOf0021, "0024": lossesOf0024, "0027": lossesOf0027}
 
 // ErrLoss: what the older schema cannot hold would be lost.
 var ErrLoss = errors.New("the older relay cannot hold what is in this database")
@@ -20,6 +20,14 @@ type loss struct{ found, sentence string }
 
 func lossesOf0024(ctx context.Context, db *bun.DB) error {
 	return lost(ctx, db, loss{`SELECT 1 FROM quotas`, "it keeps to no quotas; set all to unlimited first"})
+}
+
+func lossesOf0027(ctx context.Context, db *bun.DB) error {
+	return lost(ctx, db, []loss{
+		{`SELECT 1 FROM computers WHERE tags <> '' OR comment <> ''`, "it knows no tags and no comments of computers; remove them first"},
+		{`SELECT 1 FROM fields`, "it knows no fields of an organization's own; remove them first"},
+		{`SELECT 1 FROM pins UNION ALL SELECT 1 FROM views`, "it knows no pinned computers and no saved views; remove them first"},
+	}...)
 }
 
 func lossesOf0021(ctx context.Context, db *bun.DB) error {

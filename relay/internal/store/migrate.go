@@ -48,7 +48,7 @@ func (s *Store) migrator(db *bun.DB) (*migrate.Migrator, error) {
 }
 
 func (s *Store) migratorOf(db *bun.DB, ms *migrate.Migrations) *migrate.Migrator {
-	types := map[string]string{"Bytes": "BLOB"}
+	types := map[string]string{"Bytes": "BLOB", "Kind": string(s.kind)}
 	if s.kind == PostgreSQL {
 		types["Bytes"] = "BYTEA"
 	}

@@ -116,6 +116,7 @@ func TestTheWayDownIsRefused(t *testing.T) {
 			{"INSERT INTO teams (organization, id, name, created_at) VALUES ('x', 'x', 'x', 1)", "DELETE FROM teams", "no teams"},
 			{`INSERT INTO "groups" (organization, id, parent_id, name, path, created_at) VALUES ('x', 'x', '', 'x', '/x/', 1)`, `DELETE FROM "groups"`, "no groups"},
 			{"INSERT INTO quotas (organization, kind, most) VALUES ('x', 'people', 1)", "DELETE FROM quotas", "no quotas"},
+			{"INSERT INTO fields (organization, id, name, created_at) VALUES ('x', 'x', 'x', 1)", "DELETE FROM fields", "no fields"},
 		} {
 			s.Run(t, c.make)
 			before := s.Everything(t)

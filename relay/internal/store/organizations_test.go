@@ -16,7 +16,7 @@ import (
 )
 
 // belongings are the ids of what fill gave to an organization.
-type belongings struct{ name, computer, waiting, token, session, person, owner, stranger, invitation, role, team, group, inner, empty, grant, approval, key string }
+type belongings struct{ name, computer, waiting, token, session, person, owner, stranger, invitation, role, team, group, inner, empty, grant, approval, key, field, view string }
 
 // fill gives an organization one of everything, with its name in each text.
 func fill(t testing.TB, s *store.Store, o store.OrganizationID) belongings {
@@ -25,7 +25,7 @@ func fill(t testing.TB, s *store.Store, o store.OrganizationID) belongings {
 	key := func(what string) []byte { return []byte(what + " of " + name) }
 	b := belongings{name, "computer of " + name, "waiting of " + name, "token of " + name, "session of " + name, "person of " + name, "owner of " + name,
 		"stranger to " + name, "invitation of " + name, "role of " + name, "team of " + name, "group of " + name, "inner group of " + name,
-		"empty group of " + name, "grant of " + name, "approval of " + name, "key of " + name}
+		"empty group of " + name, "grant of " + name, "approval of " + name, "key of " + name, "field of " + name, "view of " + name}
 	must(t, s.Tokens(o).Add(ctx, entry("x"), store.EnrollmentToken{ID: b.token, TokenKey: key("token"), Note: name, ExpiresAt: 1 << 50, UsesLeft: 9}))
 	c := store.Computer{ID: b.computer, MachineKey: key("machine"), MachineID: "one machine", HostName: name, AddedAt: 1}
 	must(t, s.Agents().Enroll(ctx, entry("x"), &c, key("token")))
@@ -53,6 +53,10 @@ func fill(t testing.TB, s *store.Store, o store.OrganizationID) belongings {
 	}
 	people(t, s, o, b)
 	must(t, s.Quotas(o).Set(ctx, entry("x"), map[store.Quota]int64{store.QuotaStorage: 1 << 30}))
+	must(t, s.Fields(o).Add(ctx, entry("x"), store.Field{ID: b.field, Name: b.field}))
+	must(t, s.Computers(o).Describe(ctx, entry("x"), b.computer, store.Description{Tags: []string{name}, Values: map[string]string{b.field: name}}))
+	must(t, s.Computers(o).Pin(ctx, b.person, b.computer, 1))
+	must(t, s.Views(o).Add(ctx, store.View{ID: b.view, PersonID: b.person, Name: b.view}))
 	return b
 }
 
@@ -138,9 +142,6 @@ var reaches = map[string]reach{
 		}
 		some, err := s.Computers(o).List(ctx, store.Everything, of.computer)
 		return append(all, some...), err
-	},
-	"Computers.Page": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
-		return s.Computers(o).Page(ctx, store.Everything, page.Request{Sort: "name"})
 	},
 	"Computers.Get": func(ctx context.Context, s *store.Store, o store.OrganizationID, of belongings) (any, error) {
 		return s.Computers(o).Get(ctx, of.computer)

@@ -235,7 +235,7 @@ func TestScopeEndsWithItsStatement(t *testing.T) {
 // code.
 func TestWholeRelayIsAskedForHere(t *testing.T) {
 	want := map[string]int{
-		"Store.SignIns": 1, "Store.Nodes": 1, "Store.Agents": 1, "Store.Upkeep": 1, "Store.Outbox": 1,
+		"Store.SignIns": 1, "Store.Nodes": 1, "Store.Agents": 1, "Store.Upkeep": 1, "Store.Outbox": 1, "Store.indexAll": 1,
 		"People.ByIdentifier": 1, "People.Logins": 1, "People.Identifiers": 1, "People.RemoveIdentifier": 1,
 		"People.ByKey": 1, "People.Invitation": 1, "People.Memberships": 1, "People.ofPerson": 1, "People.Recover": 1, "People.SetPassword": 1,
 		"Organizations.Create": 1, "Confirmations.SignUp": 1, "Secrets.Rotate": 1,

@@ -147,6 +147,9 @@ func Open(ctx context.Context, address string, o Options) (*Store, error) {
 	cancel()
 	if err == nil && !o.NoMigrate {
 		if err = s.Migrate(ctx); err == nil {
+			err = s.indexAll(ctx)
+		}
+		if err == nil {
 			err = s.log.wait()
 		}
 	}

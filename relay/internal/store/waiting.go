@@ -114,6 +114,9 @@ func (s Waiting) TakeBack(ctx context.Context, by Entry, computer string, now in
 		if err := s.insert(ctx, tx, QuotaComputers, 0, &c, "added_at", c.AddedAt); err != nil {
 			return err
 		}
+		if err := s.index(ctx, tx, c.ID); err != nil {
+			return err
+		}
 		for _, model := range []any{(*WaitingComputer)(nil), (*removedKey)(nil)} {
 			if _, err := s.remove(tx, model).Where("machine_key = ?", w.MachineKey).Exec(ctx); err != nil {
 				return err

@@ -172,6 +172,74 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/computer-counts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Count the computers that the caller may see, and those that a filter finds
+         * @description Count the computers that the caller may see, and those that a filter finds.
+         */
+        get: operations["countComputers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/computer-fields": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List what else the organization notes of its computers
+         * @description List what else the organization notes of its computers.
+         */
+        get: operations["listFields"];
+        put?: never;
+        /**
+         * Make a field that each computer of the organization can have a value in
+         * @description Make a field that each computer of the organization can have a value in.
+         */
+        post: operations["createField"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/computer-fields/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove a field with what is noted in it of all computers
+         * @description Remove a field with what is noted in it of all computers.
+         */
+        delete: operations["removeField"];
+        options?: never;
+        head?: never;
+        /**
+         * Give a field another name
+         * @description Give a field another name.
+         */
+        patch: operations["renameField"];
+        trace?: never;
+    };
     "/api/v1/computers": {
         parameters: {
             query?: never;
@@ -189,7 +257,11 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        patch?: never;
+        /**
+         * Change up to 100 computers at once, each as the operation for one would
+         * @description Change up to 100 computers at once, each as the operation for one would. What of it could not be done is said for each.
+         */
+        patch: operations["updateComputers"];
         trace?: never;
     };
     "/api/v1/computers/{id}": {
@@ -279,6 +351,30 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/computers/{id}/pin": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Put a computer first in one's own list
+         * @description Put a computer first in one's own list.
+         */
+        put: operations["pinComputer"];
+        post?: never;
+        /**
+         * Put a computer back among the others
+         * @description Put a computer back among the others.
+         */
+        delete: operations["unpinComputer"];
         options?: never;
         head?: never;
         patch?: never;
@@ -830,6 +926,54 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/views": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the ways to look at the list of computers that the caller keeps, in this organization
+         * @description List the ways to look at the list of computers that the caller keeps, in this organization.
+         */
+        get: operations["listViews"];
+        put?: never;
+        /**
+         * Keep a way to look at the list of computers
+         * @description Keep a way to look at the list of computers.
+         */
+        post: operations["createView"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/views/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Forget a way to look at the list
+         * @description Forget a way to look at the list.
+         */
+        delete: operations["removeView"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a way to look at the list
+         * @description Change a way to look at the list. What the body does not name stays as it is.
+         */
+        patch: operations["updateView"];
         trace?: never;
     };
     "/api/v1/member-invitations": {
@@ -1753,7 +1897,7 @@ export interface components {
              * @description What was done.
              * @enum {string}
              */
-            action: "owner_link.made" | "owner.made" | "sign_in.made" | "sign_in.ended" | "sign_in.switched" | "sign_in.refused" | "password.changed" | "password.recovered" | "recovery.made" | "known_key.saved" | "token.made" | "token.revoked" | "computer.enrolled" | "computer.renamed" | "computer.blocked" | "computer.unblocked" | "computer.removed" | "computer.split" | "computer.settled" | "computer.taken_back" | "computer.forgotten" | "session.opened" | "session.carried" | "session.scopes_changed" | "session.ended" | "key.rotated" | "succession.made" | "audit.exported" | "policy.changed" | "policy.removed" | "attempt" | "member.invited" | "member_invitation.revoked" | "member.joined" | "role.made" | "role.changed" | "role.removed" | "role.given" | "member.activated" | "member.deactivated" | "member.removed" | "member.left" | "service.made" | "identifier.added" | "identifier.removed" | "team.made" | "team.renamed" | "team.removed" | "team.joined" | "team.left" | "group.made" | "group.renamed" | "group.moved" | "group.removed" | "computer.moved" | "grant.made" | "grant.revoked" | "approval.asked" | "approval.given" | "approval.refused" | "api_key.made" | "api_key.revoked" | "organization.made" | "organization.renamed" | "organization.quotas_set" | "sign_up.asked" | "sign_up.made" | "email.asked" | "email.taken_back" | "relay.changed";
+            action: "owner_link.made" | "owner.made" | "sign_in.made" | "sign_in.ended" | "sign_in.switched" | "sign_in.refused" | "password.changed" | "password.recovered" | "recovery.made" | "known_key.saved" | "token.made" | "token.revoked" | "computer.enrolled" | "computer.renamed" | "computer.described" | "field.made" | "field.renamed" | "field.removed" | "computer.blocked" | "computer.unblocked" | "computer.removed" | "computer.split" | "computer.settled" | "computer.taken_back" | "computer.forgotten" | "session.opened" | "session.carried" | "session.scopes_changed" | "session.ended" | "key.rotated" | "succession.made" | "audit.exported" | "policy.changed" | "policy.removed" | "attempt" | "member.invited" | "member_invitation.revoked" | "member.joined" | "role.made" | "role.changed" | "role.removed" | "role.given" | "member.activated" | "member.deactivated" | "member.removed" | "member.left" | "service.made" | "identifier.added" | "identifier.removed" | "team.made" | "team.renamed" | "team.removed" | "team.joined" | "team.left" | "group.made" | "group.renamed" | "group.moved" | "group.removed" | "computer.moved" | "grant.made" | "grant.revoked" | "approval.asked" | "approval.given" | "approval.refused" | "api_key.made" | "api_key.revoked" | "organization.made" | "organization.renamed" | "organization.quotas_set" | "sign_up.asked" | "sign_up.made" | "email.asked" | "email.taken_back" | "relay.changed";
             /** @description Of the person or the computer; empty where it is not known who. */
             actor_id: string;
             /** @description person, agent (of a computer), command (the relay's command line) or relay (by its own rules). */
@@ -1835,10 +1979,18 @@ export interface components {
             addresses: string[];
             agent_version: string;
             arch: string;
+            /** @description Markdown. Empty in lists. */
+            comment: string;
             /** @enum {string} */
             display: "unknown" | "none" | "ready" | "demo";
             /** @description Why there is no display. */
             display_detail: string;
+            /** @description What is noted in the organization's fields; those without a value are left out. */
+            fields: components["schemas"]["NotedField"][];
+            /** @description The group's name. */
+            group: string;
+            /** @description Empty: it is in no group. */
+            group_id: string;
             host_name: string;
             id: string;
             /** Format: date-time */
@@ -1852,6 +2004,8 @@ export interface components {
             os_name: string;
             /** @description What the person who asks may on it, in the words of roles. */
             permissions: string[];
+            /** @description Who asks has it first in the list. */
+            pinned: boolean;
             /**
              * Format: date-time
              * @description When the preview was taken; absent: there is none.
@@ -1861,10 +2015,37 @@ export interface components {
             same_machine_as?: string;
             /** @enum {string} */
             status: "online" | "in_session" | "offline" | "never_seen" | "blocked";
+            tags: string[];
             /** @description Two machines that use this identity; nobody gets a session. */
             twins?: components["schemas"]["Twins"];
             /** @description Signed in at the screen; may be empty. */
             user: string;
+        };
+        ComputerChoices: {
+            /** @description By the group that a computer is in itself. */
+            groups: components["schemas"]["CountedGroup"][];
+            os: components["schemas"]["CountedGroup"][];
+            statuses: components["schemas"]["CountedGroup"][];
+            /** @description Those of most computers first; 500 at most. */
+            tags: components["schemas"]["CountedGroup"][];
+            /** @description Of agents. */
+            versions: components["schemas"]["CountedGroup"][];
+        };
+        ComputerCount: {
+            /** Format: int64 */
+            count: number;
+            /** Format: int64 */
+            online: number;
+        };
+        ComputerCounts: {
+            /** @description That the caller may see. */
+            all: components["schemas"]["ComputerCount"];
+            /** @description What the filter would find with another value: the counts of statuses heed all of it but its statuses, and so do the others. What there is none of is left out. */
+            choices: components["schemas"]["ComputerChoices"];
+            /** @description That the filter finds. */
+            found: components["schemas"]["ComputerCount"];
+            /** @description Those that it finds, as group_by puts them together in the list; empty without. */
+            groups: components["schemas"]["CountedGroup"][];
         };
         ComputerGroup: {
             /** @description Empty: in no group. */
@@ -1875,6 +2056,21 @@ export interface components {
         ComputerGroupInBody: {
             /** @description Empty: into no group. */
             group_id: string;
+        };
+        ComputerResult: {
+            id: string;
+            /** @description Why not all of it was done. Absent: it was. */
+            problem?: components["schemas"]["Problem"];
+        };
+        CountedGroup: {
+            /** Format: int64 */
+            count: number;
+            /** @description Of the group of computers. */
+            name: string;
+            /** Format: int64 */
+            online: number;
+            /** @description What they have in common: a status, the id of a group, a system or a version. Empty: none. */
+            value: string;
         };
         Delays: {
             /**
@@ -1986,6 +2182,12 @@ export interface components {
             /** Format: int64 */
             uses_left: number;
         };
+        Field: {
+            /** Format: date-time */
+            created_at: string;
+            id: string;
+            name: string;
+        };
         FieldProblem: {
             /** @description One line for people, saying what to do. */
             detail: string;
@@ -1993,6 +2195,12 @@ export interface components {
             parameter?: string;
             /** @description JSON pointer (RFC 6901) into the body, such as #/email. */
             pointer?: string;
+        };
+        FieldValue: {
+            /** @description Of the field. */
+            id: string;
+            /** @description Empty: none any more. */
+            value: string;
         };
         General: {
             addresses: string[];
@@ -2398,6 +2606,15 @@ export interface components {
              */
             uses: number;
         };
+        NewViewInBody: {
+            name: string;
+            /** @description What stands behind the question mark of the page's address. */
+            query: string;
+        };
+        NotedField: {
+            id: string;
+            value: string;
+        };
         ObjectPolicy: {
             /** Format: date-time */
             changed_at?: string;
@@ -2476,6 +2693,11 @@ export interface components {
             /** @description Cursor of the next page; empty: this is the last. */
             next: string;
         };
+        PageField: {
+            items: components["schemas"]["Field"][];
+            /** @description Cursor of the next page; empty: this is the last. */
+            next: string;
+        };
         PageGrant: {
             items: components["schemas"]["Grant"][];
             /** @description Cursor of the next page; empty: this is the last. */
@@ -2528,6 +2750,11 @@ export interface components {
         };
         PageRole: {
             items: components["schemas"]["Role"][];
+            /** @description Cursor of the next page; empty: this is the last. */
+            next: string;
+        };
+        PageSavedView: {
+            items: components["schemas"]["SavedView"][];
             /** @description Cursor of the next page; empty: this is the last. */
             next: string;
         };
@@ -2724,6 +2951,10 @@ export interface components {
             /** @description The key that is no longer to be remembered; without it another key is a conflict. */
             replaces?: string;
         };
+        ResultsOutBody: {
+            /** @description In the order of ids. */
+            results: components["schemas"]["ComputerResult"][];
+        };
         Role: {
             /** @description Every organization has it, and nobody changes it. */
             built_in: boolean;
@@ -2739,6 +2970,14 @@ export interface components {
             name?: string;
             /** @description All that it is to have; absent: as it is. */
             permissions?: string[];
+        };
+        SavedView: {
+            /** Format: date-time */
+            created_at: string;
+            id: string;
+            name: string;
+            /** @description What stands behind the question mark of the page's address. */
+            query: string;
         };
         ServiceAPIKeyInBody: {
             /**
@@ -2896,8 +3135,29 @@ export interface components {
             seen_at: string;
         };
         UpdateComputerInBody: {
+            /** @description Markdown. Absent: as it is. */
+            comment?: string;
+            /** @description Values of the organization's fields; those that are not named stay. */
+            fields?: components["schemas"]["FieldValue"][] | null;
             /** @description Empty: the host's name. Absent: as it is. */
             name?: string;
+            /** @description All of them; absent: as they are. */
+            tags?: string[] | null;
+        };
+        UpdateComputersInBody: {
+            /** @description Whether they are kept out. */
+            blocked?: boolean;
+            /** @description Into this group; empty: into none. Absent: where they are. */
+            group_id?: string;
+            ids: string[] | null;
+            /** @description Whether the caller has them first in the list. */
+            pinned?: boolean;
+            /** @description Remove them. Nothing else is changed then. */
+            remove?: boolean;
+            /** @description Tags to add. */
+            tag?: string[] | null;
+            /** @description Tags to take away. */
+            untag?: string[] | null;
         };
         Use: {
             /**
@@ -2907,6 +3167,12 @@ export interface components {
             limit?: number;
             /** Format: int64 */
             used: number;
+        };
+        ViewInBody: {
+            /** @description Absent: as it is. */
+            name?: string;
+            /** @description Absent: as it is. */
+            query?: string;
         };
         Volume: {
             device: string;
@@ -3800,7 +4066,117 @@ export interface operations {
             default: components["responses"]["Failed"];
         };
     };
-    listComputers: {
+    countComputers: {
+        parameters: {
+            query?: {
+                /** @description Words that each has to have in its name, group, addresses, system, user, tags or fields, whatever their case. */
+                q?: string;
+                /** @description Only those that are so, or so. */
+                status?: ("online" | "in_session" | "offline" | "never_seen" | "blocked")[] | null;
+                /** @description Only those of these systems: linux, windows, darwin. */
+                os?: string[] | null;
+                /** @description Only those in these groups or in groups within them; none: those in no group. */
+                group?: string[] | null;
+                /** @description Only those with one of these tags. */
+                tag?: string[] | null;
+                /** @description Only those that the caller pinned. */
+                pinned?: boolean;
+                /** @description Only those with these versions of the agent. */
+                version?: string[] | null;
+                /** @description Only those that came with enrollment tokens of these people. */
+                enrolled_by?: string[] | null;
+                /** @description What the counts of groups are of; absent: there are none. */
+                group_by?: "status" | "group" | "os" | "version";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "all": {
+                     *         "count": 1,
+                     *         "online": 1
+                     *       },
+                     *       "choices": {
+                     *         "groups": [
+                     *           {
+                     *             "count": 1,
+                     *             "name": "Reception",
+                     *             "online": 1,
+                     *             "value": "value"
+                     *           }
+                     *         ],
+                     *         "os": [
+                     *           {
+                     *             "count": 1,
+                     *             "name": "Reception",
+                     *             "online": 1,
+                     *             "value": "value"
+                     *           }
+                     *         ],
+                     *         "statuses": [
+                     *           {
+                     *             "count": 1,
+                     *             "name": "Reception",
+                     *             "online": 1,
+                     *             "value": "value"
+                     *           }
+                     *         ],
+                     *         "tags": [
+                     *           {
+                     *             "count": 1,
+                     *             "name": "Reception",
+                     *             "online": 1,
+                     *             "value": "value"
+                     *           }
+                     *         ],
+                     *         "versions": [
+                     *           {
+                     *             "count": 1,
+                     *             "name": "Reception",
+                     *             "online": 1,
+                     *             "value": "value"
+                     *           }
+                     *         ]
+                     *       },
+                     *       "found": {
+                     *         "count": 1,
+                     *         "online": 1
+                     *       },
+                     *       "groups": [
+                     *         {
+                     *           "count": 1,
+                     *           "name": "Reception",
+                     *           "online": 1,
+                     *           "value": "value"
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ComputerCounts"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    listFields: {
         parameters: {
             query?: {
                 /** @description How many items there are on a page at most. */
@@ -3810,9 +4186,206 @@ export interface operations {
                 /** @description Words that each item has to have, whatever their case. */
                 q?: string;
                 /** @description By what the items are sorted; with - before it, from the greatest. */
-                sort?: "name" | "-name" | "added_at" | "-added_at" | "last_seen" | "-last_seen";
-                /** @description Only those that are so. */
-                status?: "online" | "in_session" | "offline" | "never_seen" | "blocked";
+                sort?: "created_at" | "-created_at" | "name" | "-name";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "created_at": "2026-11-30T09:00:00Z",
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "name": "Reception"
+                     *         }
+                     *       ],
+                     *       "next": ""
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PageField"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    createField: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description One of your own for each creation, best a random UUID. Asked again with it within a day, the answer is the first one's. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Reception"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NameBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    "Idempotency-Replayed"?: string;
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "created_at": "2026-11-30T09:00:00Z",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "name": "Reception"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["Field"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    removeField: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    renameField: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Reception"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NameBody"];
+            };
+        };
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    listComputers: {
+        parameters: {
+            query?: {
+                /** @description Words that each has to have in its name, group, addresses, system, user, tags or fields, whatever their case. */
+                q?: string;
+                /** @description Only those that are so, or so. */
+                status?: ("online" | "in_session" | "offline" | "never_seen" | "blocked")[] | null;
+                /** @description Only those of these systems: linux, windows, darwin. */
+                os?: string[] | null;
+                /** @description Only those in these groups or in groups within them; none: those in no group. */
+                group?: string[] | null;
+                /** @description Only those with one of these tags. */
+                tag?: string[] | null;
+                /** @description Only those that the caller pinned. */
+                pinned?: boolean;
+                /** @description Only those with these versions of the agent. */
+                version?: string[] | null;
+                /** @description Only those that came with enrollment tokens of these people. */
+                enrolled_by?: string[] | null;
+                /** @description How many items there are on a page at most. */
+                limit?: number;
+                /** @description next of the page before, which was asked with the same sort, group_by and filters. */
+                cursor?: string;
+                /** @description By status those come first that can be connected to. */
+                sort?: "name" | "-name" | "status" | "-status" | "last_seen" | "-last_seen" | "added_at" | "-added_at" | "address" | "-address" | "version" | "-version" | "os" | "-os" | "group" | "-group";
+                /** @description Computers that have this in common stand together. */
+                group_by?: "status" | "group" | "os" | "version";
             };
             header?: never;
             path?: never;
@@ -3839,8 +4412,17 @@ export interface operations {
                      *           ],
                      *           "agent_version": "1.4.0",
                      *           "arch": "amd64",
+                     *           "comment": "comment",
                      *           "display": "unknown",
                      *           "display_detail": "",
+                     *           "fields": [
+                     *             {
+                     *               "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *               "value": "value"
+                     *             }
+                     *           ],
+                     *           "group": "group",
+                     *           "group_id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *           "host_name": "reception-pc",
                      *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *           "last_seen": "2026-11-30T09:00:00Z",
@@ -3853,9 +4435,13 @@ export interface operations {
                      *           "permissions": [
                      *             "permissions"
                      *           ],
+                     *           "pinned": false,
                      *           "preview_at": "2026-11-30T09:00:00Z",
                      *           "same_machine_as": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *           "status": "online",
+                     *           "tags": [
+                     *             "tags"
+                     *           ],
                      *           "twins": {
                      *             "machines": [
                      *               {
@@ -3879,6 +4465,88 @@ export interface operations {
             400: components["responses"]["Malformed"];
             401: components["responses"]["SignedOut"];
             403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    updateComputers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "blocked": false,
+                 *       "group_id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                 *       "ids": [
+                 *         "ids"
+                 *       ],
+                 *       "pinned": false,
+                 *       "remove": false,
+                 *       "tag": [
+                 *         "tag"
+                 *       ],
+                 *       "untag": [
+                 *         "untag"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["UpdateComputersInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "results": [
+                     *         {
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "problem": {
+                     *             "choices": [
+                     *               {
+                     *                 "label": "label",
+                     *                 "value": "value"
+                     *               }
+                     *             ],
+                     *             "code": "account_exists",
+                     *             "detail": "detail",
+                     *             "errors": [
+                     *               {
+                     *                 "detail": "detail",
+                     *                 "parameter": "parameter",
+                     *                 "pointer": "pointer"
+                     *               }
+                     *             ],
+                     *             "status": 1,
+                     *             "title": "title",
+                     *             "type": "type"
+                     *           }
+                     *         }
+                     *       ]
+                     *     }
+                     */
+                    "application/json": components["schemas"]["ResultsOutBody"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
@@ -3917,8 +4585,17 @@ export interface operations {
                      *       ],
                      *       "agent_version": "1.4.0",
                      *       "arch": "amd64",
+                     *       "comment": "comment",
                      *       "display": "unknown",
                      *       "display_detail": "",
+                     *       "fields": [
+                     *         {
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "value": "value"
+                     *         }
+                     *       ],
+                     *       "group": "group",
+                     *       "group_id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *       "host_name": "reception-pc",
                      *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *       "last_seen": "2026-11-30T09:00:00Z",
@@ -3931,9 +4608,13 @@ export interface operations {
                      *       "permissions": [
                      *         "permissions"
                      *       ],
+                     *       "pinned": false,
                      *       "preview_at": "2026-11-30T09:00:00Z",
                      *       "same_machine_as": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *       "status": "online",
+                     *       "tags": [
+                     *         "tags"
+                     *       ],
                      *       "twins": {
                      *         "machines": [
                      *           {
@@ -4013,7 +4694,17 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "name": "Reception"
+                 *       "comment": "comment",
+                 *       "fields": [
+                 *         {
+                 *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                 *           "value": "value"
+                 *         }
+                 *       ],
+                 *       "name": "Reception",
+                 *       "tags": [
+                 *         "tags"
+                 *       ]
                  *     }
                  */
                 "application/json": components["schemas"]["UpdateComputerInBody"];
@@ -4037,8 +4728,17 @@ export interface operations {
                      *       ],
                      *       "agent_version": "1.4.0",
                      *       "arch": "amd64",
+                     *       "comment": "comment",
                      *       "display": "unknown",
                      *       "display_detail": "",
+                     *       "fields": [
+                     *         {
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "value": "value"
+                     *         }
+                     *       ],
+                     *       "group": "group",
+                     *       "group_id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *       "host_name": "reception-pc",
                      *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *       "last_seen": "2026-11-30T09:00:00Z",
@@ -4051,9 +4751,13 @@ export interface operations {
                      *       "permissions": [
                      *         "permissions"
                      *       ],
+                     *       "pinned": false,
                      *       "preview_at": "2026-11-30T09:00:00Z",
                      *       "same_machine_as": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *       "status": "online",
+                     *       "tags": [
+                     *         "tags"
+                     *       ],
                      *       "twins": {
                      *         "machines": [
                      *           {
@@ -4419,6 +5123,76 @@ export interface operations {
             default: components["responses"]["Failed"];
         };
     };
+    pinComputer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    unpinComputer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
     getComputerPolicy: {
         parameters: {
             query?: never;
@@ -4717,8 +5491,17 @@ export interface operations {
                      *       ],
                      *       "agent_version": "1.4.0",
                      *       "arch": "amd64",
+                     *       "comment": "comment",
                      *       "display": "unknown",
                      *       "display_detail": "",
+                     *       "fields": [
+                     *         {
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "value": "value"
+                     *         }
+                     *       ],
+                     *       "group": "group",
+                     *       "group_id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *       "host_name": "reception-pc",
                      *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *       "last_seen": "2026-11-30T09:00:00Z",
@@ -4731,9 +5514,13 @@ export interface operations {
                      *       "permissions": [
                      *         "permissions"
                      *       ],
+                     *       "pinned": false,
                      *       "preview_at": "2026-11-30T09:00:00Z",
                      *       "same_machine_as": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *       "status": "online",
+                     *       "tags": [
+                     *         "tags"
+                     *       ],
                      *       "twins": {
                      *         "machines": [
                      *           {
@@ -6303,6 +7090,203 @@ export interface operations {
             403: components["responses"]["Forbidden"];
             404: components["responses"]["NotFound"];
             409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    listViews: {
+        parameters: {
+            query?: {
+                /** @description How many items there are on a page at most. */
+                limit?: number;
+                /** @description next of the page before, which was asked with the same sort and filters. */
+                cursor?: string;
+                /** @description Words that each item has to have, whatever their case. */
+                q?: string;
+                /** @description By what the items are sorted; with - before it, from the greatest. */
+                sort?: "created_at" | "-created_at" | "name" | "-name";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "items": [
+                     *         {
+                     *           "created_at": "2026-11-30T09:00:00Z",
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "name": "Reception",
+                     *           "query": "query"
+                     *         }
+                     *       ],
+                     *       "next": ""
+                     *     }
+                     */
+                    "application/json": components["schemas"]["PageSavedView"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    createView: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description One of your own for each creation, best a random UUID. Asked again with it within a day, the answer is the first one's. */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Reception",
+                 *       "query": "query"
+                 *     }
+                 */
+                "application/json": components["schemas"]["NewViewInBody"];
+            };
+        };
+        responses: {
+            /** @description Created */
+            201: {
+                headers: {
+                    "Idempotency-Replayed"?: string;
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "created_at": "2026-11-30T09:00:00Z",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "name": "Reception",
+                     *       "query": "query"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SavedView"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    removeView: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No Content */
+            204: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            422: components["responses"]["Invalid"];
+            429: components["responses"]["TooMany"];
+            503: components["responses"]["Unavailable"];
+            default: components["responses"]["Failed"];
+        };
+    };
+    updateView: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Id of what the path names.
+                 * @example 0198c0de-7a52-7000-8000-2f6d1c0b9a11
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "Reception",
+                 *       "query": "query"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ViewInBody"];
+            };
+        };
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    RateLimit: components["headers"]["RateLimit"];
+                    "RateLimit-Policy": components["headers"]["RateLimit-Policy"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {
+                     *       "created_at": "2026-11-30T09:00:00Z",
+                     *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *       "name": "Reception",
+                     *       "query": "query"
+                     *     }
+                     */
+                    "application/json": components["schemas"]["SavedView"];
+                };
+            };
+            400: components["responses"]["Malformed"];
+            401: components["responses"]["SignedOut"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["MediaType"];
             422: components["responses"]["Invalid"];
             429: components["responses"]["TooMany"];
             503: components["responses"]["Unavailable"];
@@ -9245,8 +10229,17 @@ export interface operations {
                      *       ],
                      *       "agent_version": "1.4.0",
                      *       "arch": "amd64",
+                     *       "comment": "comment",
                      *       "display": "unknown",
                      *       "display_detail": "",
+                     *       "fields": [
+                     *         {
+                     *           "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
+                     *           "value": "value"
+                     *         }
+                     *       ],
+                     *       "group": "group",
+                     *       "group_id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *       "host_name": "reception-pc",
                      *       "id": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *       "last_seen": "2026-11-30T09:00:00Z",
@@ -9259,9 +10252,13 @@ export interface operations {
                      *       "permissions": [
                      *         "permissions"
                      *       ],
+                     *       "pinned": false,
                      *       "preview_at": "2026-11-30T09:00:00Z",
                      *       "same_machine_as": "0198c0de-7a52-7000-8000-2f6d1c0b9a11",
                      *       "status": "online",
+                     *       "tags": [
+                     *         "tags"
+                     *       ],
                      *       "twins": {
                      *         "machines": [
                      *           {

@@ -19,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oriel/v1/live.proto.
  */
 export const file_oriel_v1_live: GenFile = /*@__PURE__*/
-  fileDesc("ChNvcmllbC92MS9saXZlLnByb3RvEghvcmllbC52MSKPAwoLRnJvbUNvbnNvbGUSIAoFd2F0Y2gYASABKAsyDy5vcmllbC52MS5XYXRjaEgAEi0KDG9wZW5fc2Vzc2lvbhgCIAEoCzIVLm9yaWVsLnYxLk9wZW5TZXNzaW9uSAASKAoJY2FuZGlkYXRlGAMgASgLMhMub3JpZWwudjEuQ2FuZGlkYXRlSAASLwoNY2xvc2Vfc2Vzc2lvbhgEIAEoCzIWLm9yaWVsLnYxLkNsb3NlU2Vzc2lvbkgAEjEKDmF0dGFjaF9zZXNzaW9uGAUgASgLMhcub3JpZWwudjEuQXR0YWNoU2Vzc2lvbkgAEicKCXJlbmV3X2ljZRgGIAEoCzISLm9yaWVsLnYxLlJlbmV3SWNlSAASMwoPcHJlcGFyZV9zZXNzaW9uGAcgASgLMhgub3JpZWwudjEuUHJlcGFyZVNlc3Npb25IABIvCg1jaGFuZ2Vfc2NvcGVzGAggASgLMhYub3JpZWwudjEuQ2hhbmdlU2NvcGVzSAASCgoCaWQYHiABKA1CBgoEYm9keSLsBQoJVG9Db25zb2xlEigKB3dlbGNvbWUYASABKAsyFS5vcmllbC52MS5MaXZlV2VsY29tZUgAEjAKCWNvbXB1dGVycxgCIAEoCzIbLm9yaWVsLnYxLkNvbXB1dGVyc1NuYXBzaG90SAASJgoIY29tcHV0ZXIYAyABKAsyEi5vcmllbC52MS5Db21wdXRlckgAEjUKEGNvbXB1dGVyX3JlbW92ZWQYBCABKAsyGS5vcmllbC52MS5Db21wdXRlclJlbW92ZWRIABIsCgdqb3VybmFsGAUgASgLMhkub3JpZWwudjEuSm91cm5hbFNuYXBzaG90SAASLwoNam91cm5hbF9lbnRyeRgGIAEoCzIWLm9yaWVsLnYxLkpvdXJuYWxFbnRyeUgAEjEKDnNlc3Npb25fb3BlbmVkGAcgASgLMhcub3JpZWwudjEuU2Vzc2lvbk9wZW5lZEgAEiIKBmFuc3dlchgIIAEoCzIQLm9yaWVsLnYxLkFuc3dlckgAEigKCWNhbmRpZGF0ZRgJIAEoCzITLm9yaWVsLnYxLkNhbmRpZGF0ZUgAEi8KDXNlc3Npb25fZW5kZWQYCiABKAsyFi5vcmllbC52MS5TZXNzaW9uRW5kZWRIABIkCgdwcm9ibGVtGAsgASgLMhEub3JpZWwudjEuUHJvYmxlbUgAEikKCnNpZ25lZF9vdXQYDCABKAsyEy5vcmllbC52MS5TaWduZWRPdXRIABIzCg9zZXNzaW9uX3dhaXRpbmcYDSABKAsyGC5vcmllbC52MS5TZXNzaW9uV2FpdGluZ0gAEisKC2ljZV9zZXJ2ZXJzGA4gASgLMhQub3JpZWwudjEuSWNlU2VydmVyc0gAEi0KDHJlbGF5X2hlYWx0aBgPIAEoCzIVLm9yaWVsLnYxLlJlbGF5SGVhbHRoSAASKQoKYWdlbnRfbG9zdBgeIAEoCzITLm9yaWVsLnYxLkFnZW50TG9zdEgAQgYKBGJvZHkiSwoLUmVsYXlIZWFsdGgSKAoHZmFpbGluZxgBIAMoCzIRLm9yaWVsLnYxLkZhaWxpbmdCBOjgGBASEgoEbm9kZRgCIAEoCUIE4OAYQCIwCgdGYWlsaW5nEhIKBHBhcnQYASABKAlCBODgGCASEQoJZGlza19mdWxsGAIgASgIIssBCgtMaXZlV2VsY29tZRIXCglwZXJzb25faWQYASABKAlCBODgGEASGwoNcmVsYXlfdmVyc2lvbhgCIAEoCUIE4OAYQBIuCgtpY2Vfc2VydmVycxgDIAMoCzITLm9yaWVsLnYxLkljZVNlcnZlckIE6OAYEBIWCg5pY2VfZXhwaXJlc19hdBgEIAEoAxILCgNub3cYBSABKAMSMQoMY2FwYWJpbGl0aWVzGAYgAygOMhQub3JpZWwudjEuQ2FwYWJpbGl0eUIF6OAYgAEiUgoFV2F0Y2gSEQoJY29tcHV0ZXJzGAEgASgIEg8KB2pvdXJuYWwYAiABKAgSJQoGdG9waWNzGAMgAygOMg8ub3JpZWwudjEuVG9waWNCBOjgGEAiCgoIUmVuZXdJY2UiVAoKSWNlU2VydmVycxIuCgtpY2Vfc2VydmVycxgBIAMoCzITLm9yaWVsLnYxLkljZVNlcnZlckIE6OAYEBIWCg5pY2VfZXhwaXJlc19hdBgCIAEoAyLLAQoLT3BlblNlc3Npb24SDwoHYXR0ZW1wdBgBIAEoDRIZCgtjb21wdXRlcl9pZBgCIAEoCUIE4OAYQBIcCgRtb2RlGAMgASgOMg4ub3JpZWwudjEuTW9kZRITCgNzZHAYBCABKAlCBuDgGICABBIYCgpzZXNzaW9uX2lkGAUgASgJQgTg4BhAEiUKBndhbnRlZBgGIAMoDjIPLm9yaWVsLnYxLlNjb3BlQgTo4BggEhwKDWljZV91c2VyX25hbWUYHiABKAlCBeDgGIACIk8KDENoYW5nZVNjb3BlcxIYCgpzZXNzaW9uX2lkGAEgASgJQgTg4BhAEiUKBndhbnRlZBgCIAMoDjIPLm9yaWVsLnYxLlNjb3BlQgTo4BggIisKDlByZXBhcmVTZXNzaW9uEhkKC2NvbXB1dGVyX2lkGAEgASgJQgTg4BhAIqsBCg1TZXNzaW9uT3BlbmVkEhgKCnNlc3Npb25faWQYASABKAlCBODgGEASDwoHYXR0ZW1wdBgCIAEoDRIaCgxjb21wdXRlcl9rZXkYAyABKAxCBODgGCASEwoFbm9uY2UYBCABKAxCBODgGCASJQoGc2NvcGVzGAUgAygOMg8ub3JpZWwudjEuU2NvcGVCBOjgGCASFwoJa25vd25fa2V5GBQgASgMQgTg4BggIlEKDlNlc3Npb25XYWl0aW5nEg8KB2F0dGVtcHQYASABKA0SGQoLY29tcHV0ZXJfaWQYAiABKAlCBODgGEASEwoLdW5yZWFjaGFibGUYAyABKAgiJQoJQWdlbnRMb3N0EhgKCnNlc3Npb25faWQYASABKAlCBODgGEAiOQoMQ2xvc2VTZXNzaW9uEhgKCnNlc3Npb25faWQYASABKAlCBODgGEASDwoHYXR0ZW1wdBgCIAEoDSIpCg1BdHRhY2hTZXNzaW9uEhgKCnNlc3Npb25faWQYASABKAlCBODgGEAiewoHUHJvYmxlbRIPCgdhdHRlbXB0GAEgASgNEhgKCnNlc3Npb25faWQYAiABKAlCBODgGEASHAoEY29kZRgDIAEoDjIOLm9yaWVsLnYxLkNvZGUSFQoGZGV0YWlsGAQgASgJQgXg4BiACBIQCghyZXBseV90bxgFIAEoDSI0CglTaWduZWRPdXQSJwoGcmVhc29uGAEgASgOMhcub3JpZWwudjEuU2lnbk91dFJlYXNvbiL4BAoIQ29tcHV0ZXISEAoCaWQYASABKAlCBODgGEASEwoEbmFtZRgCIAEoCUIF4OAYgAISKQoGc3RhdHVzGAMgASgOMhkub3JpZWwudjEuQ29tcHV0ZXIuU3RhdHVzEiIKB3N1bW1hcnkYBCABKAsyES5vcmllbC52MS5TdW1tYXJ5EhUKB2FkZHJlc3MYBSABKAlCBODgGEASGwoNYWdlbnRfdmVyc2lvbhgGIAEoCUIE4OAYQBIRCglsYXN0X3NlZW4YByABKAMSEAoIYWRkZWRfYXQYCCABKAMSEgoKcHJldmlld19hdBgJIAEoAxIpCgdkaXNwbGF5GAogASgOMhgub3JpZWwudjEuU3RhdHVzLkRpc3BsYXkSHAoJb3BlcmF0b3JzGAsgAygJQgng4BiAAujgGCASHQoOZGlzcGxheV9kZXRhaWwYDSABKAlCBeDgGIAIEh4KBXR3aW5zGBQgASgLMg8ub3JpZWwudjEuVHdpbnMSHQoPc2FtZV9tYWNoaW5lX2FzGBUgASgJQgTg4BhAEjEKDGNhcGFiaWxpdGllcxgWIAMoDjIULm9yaWVsLnYxLkNhcGFiaWxpdHlCBejgGIABEh0KC3Blcm1pc3Npb25zGBcgAygJQgjg4Bgg6OAYQCKJAQoGU3RhdHVzEhYKElNUQVRVU19VTlNQRUNJRklFRBAAEhEKDVNUQVRVU19PTkxJTkUQARIVChFTVEFUVVNfSU5fU0VTU0lPThACEhIKDlNUQVRVU19PRkZMSU5FEAMSFQoRU1RBVFVTX05FVkVSX1NFRU4QBBISCg5TVEFUVVNfQkxPQ0tFRBAFSgQIDBANIqkBCgVUd2lucxIPCgdzZWVuX2F0GAEgASgDEi8KCG1hY2hpbmVzGAIgAygLMhcub3JpZWwudjEuVHdpbnMuTWFjaGluZUIE6OAYAhpeCgdNYWNoaW5lEhIKBG1hcmsYASABKAlCBODgGFASGAoJaG9zdF9uYW1lGAIgASgJQgXg4BiAAhIVCgdhZGRyZXNzGAMgASgJQgTg4BhAEg4KBnJlbmV3cxgEIAEoCCJCChFDb21wdXRlcnNTbmFwc2hvdBItCgljb21wdXRlcnMYASADKAsyEi5vcmllbC52MS5Db21wdXRlckIG6OAYoI0GIiMKD0NvbXB1dGVyUmVtb3ZlZBIQCgJpZBgBIAEoCUIE4OAYQCKdBAoMSm91cm5hbEVudHJ5EhgKCnNlc3Npb25faWQYASABKAlCBODgGEASGQoLY29tcHV0ZXJfaWQYAiABKAlCBODgGEASHAoNY29tcHV0ZXJfbmFtZRgDIAEoCUIF4OAYgAISGQoLb3BlcmF0b3JfaWQYBCABKAlCBODgGEASHAoNb3BlcmF0b3JfbmFtZRgFIAEoCUIF4OAYgAISHgoQb3BlcmF0b3JfYWRkcmVzcxgGIAEoCUIE4OAYQBIWCgdicm93c2VyGAcgASgJQgXg4BiAAhIcCgRtb2RlGAggASgOMg4ub3JpZWwudjEuTW9kZRISCgpzdGFydGVkX2F0GAkgASgDEhQKDGNvbm5lY3RlZF9hdBgKIAEoAxIQCghlbmRlZF9hdBgLIAEoAxInCgplbmRfcmVhc29uGAwgASgOMhMub3JpZWwudjEuRW5kUmVhc29uEiAKCGVuZF9jb2RlGA0gASgOMg4ub3JpZWwudjEuQ29kZRIcCgRwYXRoGA4gASgOMg4ub3JpZWwudjEuUGF0aBINCgVieXRlcxgPIAEoBBITCgVjb2RlYxgQIAEoCUIE4OAYIBIZCgplbmRfZGV0YWlsGBEgASgJQgXg4BiACBIgCgZkZWxheXMYEiABKAsyEC5vcmllbC52MS5EZWxheXMSJQoGc2NvcGVzGBMgAygOMg8ub3JpZWwudjEuU2NvcGVCBOjgGCAiWAoPSm91cm5hbFNuYXBzaG90Ei0KB2VudHJpZXMYASADKAsyFi5vcmllbC52MS5Kb3VybmFsRW50cnlCBOjgGGQSFgoIYXVkaWVuY2UYAiABKAlCBODgGEAqRgoFVG9waWMSFQoRVE9QSUNfVU5TUEVDSUZJRUQQABITCg9UT1BJQ19DT01QVVRFUlMQARIRCg1UT1BJQ19KT1VSTkFMEAIqgQIKDVNpZ25PdXRSZWFzb24SHwobU0lHTl9PVVRfUkVBU09OX1VOU1BFQ0lGSUVEEAASHgoaU0lHTl9PVVRfUkVBU09OX1NJR05FRF9PVVQQARIdChlTSUdOX09VVF9SRUFTT05fRUxTRVdIRVJFEAISHAoYU0lHTl9PVVRfUkVBU09OX1BBU1NXT1JEEAMSGwoXU0lHTl9PVVRfUkVBU09OX1JFTU9WRUQQBBIbChdTSUdOX09VVF9SRUFTT05fQkxPQ0tFRBAFEhsKF1NJR05fT1VUX1JFQVNPTl9FWFBJUkVEEAYSGwoXU0lHTl9PVVRfUkVBU09OX0FERFJFU1MQB0IhWh9vcmllbC9wcm90b2NvbC9vcmllbC92MTtvcmllbHYxYgZwcm90bzM", [file_oriel_v1_agent, file_oriel_v1_bounds, file_oriel_v1_session]);
+  fileDesc("ChNvcmllbC92MS9saXZlLnByb3RvEghvcmllbC52MSKPAwoLRnJvbUNvbnNvbGUSIAoFd2F0Y2gYASABKAsyDy5vcmllbC52MS5XYXRjaEgAEi0KDG9wZW5fc2Vzc2lvbhgCIAEoCzIVLm9yaWVsLnYxLk9wZW5TZXNzaW9uSAASKAoJY2FuZGlkYXRlGAMgASgLMhMub3JpZWwudjEuQ2FuZGlkYXRlSAASLwoNY2xvc2Vfc2Vzc2lvbhgEIAEoCzIWLm9yaWVsLnYxLkNsb3NlU2Vzc2lvbkgAEjEKDmF0dGFjaF9zZXNzaW9uGAUgASgLMhcub3JpZWwudjEuQXR0YWNoU2Vzc2lvbkgAEicKCXJlbmV3X2ljZRgGIAEoCzISLm9yaWVsLnYxLlJlbmV3SWNlSAASMwoPcHJlcGFyZV9zZXNzaW9uGAcgASgLMhgub3JpZWwudjEuUHJlcGFyZVNlc3Npb25IABIvCg1jaGFuZ2Vfc2NvcGVzGAggASgLMhYub3JpZWwudjEuQ2hhbmdlU2NvcGVzSAASCgoCaWQYHiABKA1CBgoEYm9keSKfBgoJVG9Db25zb2xlEigKB3dlbGNvbWUYASABKAsyFS5vcmllbC52MS5MaXZlV2VsY29tZUgAEjAKCWNvbXB1dGVycxgCIAEoCzIbLm9yaWVsLnYxLkNvbXB1dGVyc1NuYXBzaG90SAASJgoIY29tcHV0ZXIYAyABKAsyEi5vcmllbC52MS5Db21wdXRlckgAEjUKEGNvbXB1dGVyX3JlbW92ZWQYBCABKAsyGS5vcmllbC52MS5Db21wdXRlclJlbW92ZWRIABIsCgdqb3VybmFsGAUgASgLMhkub3JpZWwudjEuSm91cm5hbFNuYXBzaG90SAASLwoNam91cm5hbF9lbnRyeRgGIAEoCzIWLm9yaWVsLnYxLkpvdXJuYWxFbnRyeUgAEjEKDnNlc3Npb25fb3BlbmVkGAcgASgLMhcub3JpZWwudjEuU2Vzc2lvbk9wZW5lZEgAEiIKBmFuc3dlchgIIAEoCzIQLm9yaWVsLnYxLkFuc3dlckgAEigKCWNhbmRpZGF0ZRgJIAEoCzITLm9yaWVsLnYxLkNhbmRpZGF0ZUgAEi8KDXNlc3Npb25fZW5kZWQYCiABKAsyFi5vcmllbC52MS5TZXNzaW9uRW5kZWRIABIkCgdwcm9ibGVtGAsgASgLMhEub3JpZWwudjEuUHJvYmxlbUgAEikKCnNpZ25lZF9vdXQYDCABKAsyEy5vcmllbC52MS5TaWduZWRPdXRIABIzCg9zZXNzaW9uX3dhaXRpbmcYDSABKAsyGC5vcmllbC52MS5TZXNzaW9uV2FpdGluZ0gAEisKC2ljZV9zZXJ2ZXJzGA4gASgLMhQub3JpZWwudjEuSWNlU2VydmVyc0gAEi0KDHJlbGF5X2hlYWx0aBgPIAEoCzIVLm9yaWVsLnYxLlJlbGF5SGVhbHRoSAASKQoKYWdlbnRfbG9zdBgeIAEoCzITLm9yaWVsLnYxLkFnZW50TG9zdEgAEjEKDmNvbXB1dGVyX3RhbGx5GCggASgLMhcub3JpZWwudjEuQ29tcHV0ZXJUYWxseUgAQgYKBGJvZHkiSwoLUmVsYXlIZWFsdGgSKAoHZmFpbGluZxgBIAMoCzIRLm9yaWVsLnYxLkZhaWxpbmdCBOjgGBASEgoEbm9kZRgCIAEoCUIE4OAYQCIwCgdGYWlsaW5nEhIKBHBhcnQYASABKAlCBODgGCASEQoJZGlza19mdWxsGAIgASgIIssBCgtMaXZlV2VsY29tZRIXCglwZXJzb25faWQYASABKAlCBODgGEASGwoNcmVsYXlfdmVyc2lvbhgCIAEoCUIE4OAYQBIuCgtpY2Vfc2VydmVycxgDIAMoCzITLm9yaWVsLnYxLkljZVNlcnZlckIE6OAYEBIWCg5pY2VfZXhwaXJlc19hdBgEIAEoAxILCgNub3cYBSABKAMSMQoMY2FwYWJpbGl0aWVzGAYgAygOMhQub3JpZWwudjEuQ2FwYWJpbGl0eUIF6OAYgAEicwoFV2F0Y2gSEQoJY29tcHV0ZXJzGAEgASgIEg8KB2pvdXJuYWwYAiABKAgSJQoGdG9waWNzGAMgAygOMg8ub3JpZWwudjEuVG9waWNCBOjgGEASHwoMY29tcHV0ZXJfaWRzGAQgAygJQgng4BhA6OAYgAQiCgoIUmVuZXdJY2UiVAoKSWNlU2VydmVycxIuCgtpY2Vfc2VydmVycxgBIAMoCzITLm9yaWVsLnYxLkljZVNlcnZlckIE6OAYEBIWCg5pY2VfZXhwaXJlc19hdBgCIAEoAyLLAQoLT3BlblNlc3Npb24SDwoHYXR0ZW1wdBgBIAEoDRIZCgtjb21wdXRlcl9pZBgCIAEoCUIE4OAYQBIcCgRtb2RlGAMgASgOMg4ub3JpZWwudjEuTW9kZRITCgNzZHAYBCABKAlCBuDgGICABBIYCgpzZXNzaW9uX2lkGAUgASgJQgTg4BhAEiUKBndhbnRlZBgGIAMoDjIPLm9yaWVsLnYxLlNjb3BlQgTo4BggEhwKDWljZV91c2VyX25hbWUYHiABKAlCBeDgGIACIk8KDENoYW5nZVNjb3BlcxIYCgpzZXNzaW9uX2lkGAEgASgJQgTg4BhAEiUKBndhbnRlZBgCIAMoDjIPLm9yaWVsLnYxLlNjb3BlQgTo4BggIisKDlByZXBhcmVTZXNzaW9uEhkKC2NvbXB1dGVyX2lkGAEgASgJQgTg4BhAIqsBCg1TZXNzaW9uT3BlbmVkEhgKCnNlc3Npb25faWQYASABKAlCBODgGEASDwoHYXR0ZW1wdBgCIAEoDRIaCgxjb21wdXRlcl9rZXkYAyABKAxCBODgGCASEwoFbm9uY2UYBCABKAxCBODgGCASJQoGc2NvcGVzGAUgAygOMg8ub3JpZWwudjEuU2NvcGVCBOjgGCASFwoJa25vd25fa2V5GBQgASgMQgTg4BggIlEKDlNlc3Npb25XYWl0aW5nEg8KB2F0dGVtcHQYASABKA0SGQoLY29tcHV0ZXJfaWQYAiABKAlCBODgGEASEwoLdW5yZWFjaGFibGUYAyABKAgiJQoJQWdlbnRMb3N0EhgKCnNlc3Npb25faWQYASABKAlCBODgGEAiOQoMQ2xvc2VTZXNzaW9uEhgKCnNlc3Npb25faWQYASABKAlCBODgGEASDwoHYXR0ZW1wdBgCIAEoDSIpCg1BdHRhY2hTZXNzaW9uEhgKCnNlc3Npb25faWQYASABKAlCBODgGEAiewoHUHJvYmxlbRIPCgdhdHRlbXB0GAEgASgNEhgKCnNlc3Npb25faWQYAiABKAlCBODgGEASHAoEY29kZRgDIAEoDjIOLm9yaWVsLnYxLkNvZGUSFQoGZGV0YWlsGAQgASgJQgXg4BiACBIQCghyZXBseV90bxgFIAEoDSI0CglTaWduZWRPdXQSJwoGcmVhc29uGAEgASgOMhcub3JpZWwudjEuU2lnbk91dFJlYXNvbiKUBgoIQ29tcHV0ZXISEAoCaWQYASABKAlCBODgGEASEwoEbmFtZRgCIAEoCUIF4OAYgAISKQoGc3RhdHVzGAMgASgOMhkub3JpZWwudjEuQ29tcHV0ZXIuU3RhdHVzEiIKB3N1bW1hcnkYBCABKAsyES5vcmllbC52MS5TdW1tYXJ5EhUKB2FkZHJlc3MYBSABKAlCBODgGEASGwoNYWdlbnRfdmVyc2lvbhgGIAEoCUIE4OAYQBIRCglsYXN0X3NlZW4YByABKAMSEAoIYWRkZWRfYXQYCCABKAMSEgoKcHJldmlld19hdBgJIAEoAxIpCgdkaXNwbGF5GAogASgOMhgub3JpZWwudjEuU3RhdHVzLkRpc3BsYXkSHAoJb3BlcmF0b3JzGAsgAygJQgng4BiAAujgGCASHQoOZGlzcGxheV9kZXRhaWwYDSABKAlCBeDgGIAIEh4KBXR3aW5zGBQgASgLMg8ub3JpZWwudjEuVHdpbnMSHQoPc2FtZV9tYWNoaW5lX2FzGBUgASgJQgTg4BhAEjEKDGNhcGFiaWxpdGllcxgWIAMoDjIULm9yaWVsLnYxLkNhcGFiaWxpdHlCBejgGIABEh0KC3Blcm1pc3Npb25zGBcgAygJQgjg4Bgg6OAYQBIWCghncm91cF9pZBgYIAEoCUIE4OAYQBIUCgVncm91cBgZIAEoCUIF4OAYgAISFwoEdGFncxgaIAMoCUIJ4OAYgALo4BggEhcKB2NvbW1lbnQYGyABKAlCBuDgGICAARIOCgZwaW5uZWQYHCABKAgSKgoGZmllbGRzGB0gAygLMhQub3JpZWwudjEuRmllbGRWYWx1ZUIE6OAYMiKJAQoGU3RhdHVzEhYKElNUQVRVU19VTlNQRUNJRklFRBAAEhEKDVNUQVRVU19PTkxJTkUQARIVChFTVEFUVVNfSU5fU0VTU0lPThACEhIKDlNUQVRVU19PRkZMSU5FEAMSFQoRU1RBVFVTX05FVkVSX1NFRU4QBBISCg5TVEFUVVNfQkxPQ0tFRBAFSgQIDBANIjQKCkZpZWxkVmFsdWUSEAoCaWQYASABKAlCBODgGEASFAoFdmFsdWUYAiABKAlCBeDgGIAIIqkBCgVUd2lucxIPCgdzZWVuX2F0GAEgASgDEi8KCG1hY2hpbmVzGAIgAygLMhcub3JpZWwudjEuVHdpbnMuTWFjaGluZUIE6OAYAhpeCgdNYWNoaW5lEhIKBG1hcmsYASABKAlCBODgGFASGAoJaG9zdF9uYW1lGAIgASgJQgXg4BiAAhIVCgdhZGRyZXNzGAMgASgJQgTg4BhAEg4KBnJlbmV3cxgEIAEoCCJCChFDb21wdXRlcnNTbmFwc2hvdBItCgljb21wdXRlcnMYASADKAsyEi5vcmllbC52MS5Db21wdXRlckIG6OAYoI0GIpgBCg1Db21wdXRlclRhbGx5EjMKBmNvdW50cxgBIAMoCzIdLm9yaWVsLnYxLkNvbXB1dGVyVGFsbHkuQ291bnRCBOjgGBASDwoHY2hhbmdlZBgCIAEoDRpBCgVDb3VudBIpCgZzdGF0dXMYASABKA4yGS5vcmllbC52MS5Db21wdXRlci5TdGF0dXMSDQoFY291bnQYAiABKA0iIwoPQ29tcHV0ZXJSZW1vdmVkEhAKAmlkGAEgASgJQgTg4BhAIp0ECgxKb3VybmFsRW50cnkSGAoKc2Vzc2lvbl9pZBgBIAEoCUIE4OAYQBIZCgtjb21wdXRlcl9pZBgCIAEoCUIE4OAYQBIcCg1jb21wdXRlcl9uYW1lGAMgASgJQgXg4BiAAhIZCgtvcGVyYXRvcl9pZBgEIAEoCUIE4OAYQBIcCg1vcGVyYXRvcl9uYW1lGAUgASgJQgXg4BiAAhIeChBvcGVyYXRvcl9hZGRyZXNzGAYgASgJQgTg4BhAEhYKB2Jyb3dzZXIYByABKAlCBeDgGIACEhwKBG1vZGUYCCABKA4yDi5vcmllbC52MS5Nb2RlEhIKCnN0YXJ0ZWRfYXQYCSABKAMSFAoMY29ubmVjdGVkX2F0GAogASgDEhAKCGVuZGVkX2F0GAsgASgDEicKCmVuZF9yZWFzb24YDCABKA4yEy5vcmllbC52MS5FbmRSZWFzb24SIAoIZW5kX2NvZGUYDSABKA4yDi5vcmllbC52MS5Db2RlEhwKBHBhdGgYDiABKA4yDi5vcmllbC52MS5QYXRoEg0KBWJ5dGVzGA8gASgEEhMKBWNvZGVjGBAgASgJQgTg4BggEhkKCmVuZF9kZXRhaWwYESABKAlCBeDgGIAIEiAKBmRlbGF5cxgSIAEoCzIQLm9yaWVsLnYxLkRlbGF5cxIlCgZzY29wZXMYEyADKA4yDy5vcmllbC52MS5TY29wZUIE6OAYICJYCg9Kb3VybmFsU25hcHNob3QSLQoHZW50cmllcxgBIAMoCzIWLm9yaWVsLnYxLkpvdXJuYWxFbnRyeUIE6OAYZBIWCghhdWRpZW5jZRgCIAEoCUIE4OAYQCpXCgVUb3BpYxIVChFUT1BJQ19VTlNQRUNJRklFRBAAEhMKD1RPUElDX0NPTVBVVEVSUxABEhEKDVRPUElDX0pPVVJOQUwQAhIPCgtUT1BJQ19TSE9XThADKoECCg1TaWduT3V0UmVhc29uEh8KG1NJR05fT1VUX1JFQVNPTl9VTlNQRUNJRklFRBAAEh4KGlNJR05fT1VUX1JFQVNPTl9TSUdORURfT1VUEAESHQoZU0lHTl9PVVRfUkVBU09OX0VMU0VXSEVSRRACEhwKGFNJR05fT1VUX1JFQVNPTl9QQVNTV09SRBADEhsKF1NJR05fT1VUX1JFQVNPTl9SRU1PVkVEEAQSGwoXU0lHTl9PVVRfUkVBU09OX0JMT0NLRUQQBRIbChdTSUdOX09VVF9SRUFTT05fRVhQSVJFRBAGEhsKF1NJR05fT1VUX1JFQVNPTl9BRERSRVNTEAdCIVofb3JpZWwvcHJvdG9jb2wvb3JpZWwvdjE7b3JpZWx2MWIGcHJvdG8z", [file_oriel_v1_agent, file_oriel_v1_bounds, file_oriel_v1_session]);
 
 /**
  * @generated from message oriel.v1.FromConsole
@@ -200,6 +200,14 @@ export type ToConsole = Message<"oriel.v1.ToConsole"> & {
      */
     value: AgentLost;
     case: "agentLost";
+  } | {
+    /**
+     * since 2026-11-30
+     *
+     * @generated from field: oriel.v1.ComputerTally computer_tally = 40;
+     */
+    value: ComputerTally;
+    case: "computerTally";
   } | { case: undefined; value?: undefined };
 };
 
@@ -330,6 +338,16 @@ export type Watch = Message<"oriel.v1.Watch"> & {
    * @generated from field: repeated oriel.v1.Topic topics = 3;
    */
   topics: Topic[];
+
+  /**
+   * Those that the page shows, of a list of any length. They come as a snapshot, then as
+   * deltas; what is not visible is left out.
+   *
+   * since 2026-11-30: for TOPIC_SHOWN
+   *
+   * @generated from field: repeated string computer_ids = 4;
+   */
+  computerIds: string[];
 };
 
 /**
@@ -794,6 +812,48 @@ export type Computer = Message<"oriel.v1.Computer"> & {
    * @generated from field: repeated string permissions = 23;
    */
   permissions: string[];
+
+  /**
+   * since 2026-11-30: empty: it is in no group
+   *
+   * @generated from field: string group_id = 24;
+   */
+  groupId: string;
+
+  /**
+   * since 2026-11-30: its name
+   *
+   * @generated from field: string group = 25;
+   */
+  group: string;
+
+  /**
+   * since 2026-11-30: by people
+   *
+   * @generated from field: repeated string tags = 26;
+   */
+  tags: string[];
+
+  /**
+   * since 2026-11-30: by people, Markdown; only where one computer is asked for
+   *
+   * @generated from field: string comment = 27;
+   */
+  comment: string;
+
+  /**
+   * since 2026-11-30: by the person who asks; only in the API
+   *
+   * @generated from field: bool pinned = 28;
+   */
+  pinned: boolean;
+
+  /**
+   * since 2026-11-30: those of the organization that have a value
+   *
+   * @generated from field: repeated oriel.v1.FieldValue fields = 29;
+   */
+  fields: FieldValue[];
 };
 
 /**
@@ -845,6 +905,32 @@ export const Computer_StatusSchema: GenEnum<Computer_Status> = /*@__PURE__*/
   enumDesc(file_oriel_v1_live, 18, 0);
 
 /**
+ * FieldValue is what is noted of a computer in one of the organization's fields.
+ *
+ * @generated from message oriel.v1.FieldValue
+ */
+export type FieldValue = Message<"oriel.v1.FieldValue"> & {
+  /**
+   * of the field
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * @generated from field: string value = 2;
+   */
+  value: string;
+};
+
+/**
+ * Describes the message oriel.v1.FieldValue.
+ * Use `create(FieldValueSchema)` to create a new message.
+ */
+export const FieldValueSchema: GenMessage<FieldValue> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_live, 19);
+
+/**
  * Twins are two machines that were connected with one identity at once.
  *
  * @generated from message oriel.v1.Twins
@@ -870,7 +956,7 @@ export type Twins = Message<"oriel.v1.Twins"> & {
  * Use `create(TwinsSchema)` to create a new message.
  */
 export const TwinsSchema: GenMessage<Twins> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 19);
+  messageDesc(file_oriel_v1_live, 20);
 
 /**
  * @generated from message oriel.v1.Twins.Machine
@@ -906,7 +992,7 @@ export type Twins_Machine = Message<"oriel.v1.Twins.Machine"> & {
  * Use `create(Twins_MachineSchema)` to create a new message.
  */
 export const Twins_MachineSchema: GenMessage<Twins_Machine> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 19, 0);
+  messageDesc(file_oriel_v1_live, 20, 0);
 
 /**
  * @generated from message oriel.v1.ComputersSnapshot
@@ -923,7 +1009,59 @@ export type ComputersSnapshot = Message<"oriel.v1.ComputersSnapshot"> & {
  * Use `create(ComputersSnapshotSchema)` to create a new message.
  */
 export const ComputersSnapshotSchema: GenMessage<ComputersSnapshot> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 20);
+  messageDesc(file_oriel_v1_live, 21);
+
+/**
+ * ComputerTally is of all computers that the person may see. It comes with TOPIC_SHOWN,
+ * and again when something changed that the page may have to show.
+ *
+ * @generated from message oriel.v1.ComputerTally
+ */
+export type ComputerTally = Message<"oriel.v1.ComputerTally"> & {
+  /**
+   * statuses that no computer has are left out
+   *
+   * @generated from field: repeated oriel.v1.ComputerTally.Count counts = 1;
+   */
+  counts: ComputerTally_Count[];
+
+  /**
+   * That changed in more than their preview, came or went since the tally before, and are
+   * not among those that the page shows: its list may be another one by now.
+   *
+   * @generated from field: uint32 changed = 2;
+   */
+  changed: number;
+};
+
+/**
+ * Describes the message oriel.v1.ComputerTally.
+ * Use `create(ComputerTallySchema)` to create a new message.
+ */
+export const ComputerTallySchema: GenMessage<ComputerTally> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_live, 22);
+
+/**
+ * @generated from message oriel.v1.ComputerTally.Count
+ */
+export type ComputerTally_Count = Message<"oriel.v1.ComputerTally.Count"> & {
+  /**
+   * @generated from field: oriel.v1.Computer.Status status = 1;
+   */
+  status: Computer_Status;
+
+  /**
+   * @generated from field: uint32 count = 2;
+   */
+  count: number;
+};
+
+/**
+ * Describes the message oriel.v1.ComputerTally.Count.
+ * Use `create(ComputerTally_CountSchema)` to create a new message.
+ */
+export const ComputerTally_CountSchema: GenMessage<ComputerTally_Count> = /*@__PURE__*/
+  messageDesc(file_oriel_v1_live, 22, 0);
 
 /**
  * @generated from message oriel.v1.ComputerRemoved
@@ -940,7 +1078,7 @@ export type ComputerRemoved = Message<"oriel.v1.ComputerRemoved"> & {
  * Use `create(ComputerRemovedSchema)` to create a new message.
  */
 export const ComputerRemovedSchema: GenMessage<ComputerRemoved> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 21);
+  messageDesc(file_oriel_v1_live, 23);
 
 /**
  * @generated from message oriel.v1.JournalEntry
@@ -1059,7 +1197,7 @@ export type JournalEntry = Message<"oriel.v1.JournalEntry"> & {
  * Use `create(JournalEntrySchema)` to create a new message.
  */
 export const JournalEntrySchema: GenMessage<JournalEntry> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 22);
+  messageDesc(file_oriel_v1_live, 24);
 
 /**
  * JournalSnapshot is the newest entries, newest first; older pages come by REST.
@@ -1086,7 +1224,7 @@ export type JournalSnapshot = Message<"oriel.v1.JournalSnapshot"> & {
  * Use `create(JournalSnapshotSchema)` to create a new message.
  */
 export const JournalSnapshotSchema: GenMessage<JournalSnapshot> = /*@__PURE__*/
-  messageDesc(file_oriel_v1_live, 23);
+  messageDesc(file_oriel_v1_live, 25);
 
 /**
  * Topic is something that can be watched.
@@ -1108,6 +1246,13 @@ export enum Topic {
    * @generated from enum value: TOPIC_JOURNAL = 2;
    */
   JOURNAL = 2,
+
+  /**
+   * since 2026-11-30: the computers that Watch names, and ComputerTally
+   *
+   * @generated from enum value: TOPIC_SHOWN = 3;
+   */
+  SHOWN = 3,
 }
 
 /**
