@@ -55,7 +55,7 @@ func (a *API) groups() {
 	operation(a, "PATCH", "/groups/{id}", "updateGroup", "Give a group another name or place", a.updateGroup, of)
 	operation(a, "DELETE", "/groups/{id}", "removeGroup", "Remove an empty group with its grants and policy", a.removeGroup, of, status(http.StatusNoContent))
 	operation(a, "GET", "/computers/{id}/group", "getComputerGroup", "Get the group that a computer is in.", a.computerGroup, of)
-	operation(a, "PUT", "/computers/{id}/group", "moveComputer", "Put a computer into a group, or into none. It gets the grants of its new place: that needs groups.manage, and all that is given there, at both.", a.moveComputer, of, status(http.StatusNoContent))
+	operation(a, "PUT", "/computers/{id}/group", "moveComputer", "Put a computer into a group, or into none. It gets the grants of its new place: that needs groups.manage at both, and what these grants give.", a.moveComputer, of, status(http.StatusNoContent))
 }
 
 func (a *API) listGroups(ctx context.Context, in *groupsIn) (*listOut[people.Group], error) {

@@ -92,7 +92,7 @@ func (p *People) Ask(ctx context.Context, who access.Identity, computer, reason 
 	return p.Approval(ctx, who, row.ID)
 }
 
-// Decide answers one; an approval holds for that long. Errors: ErrOwn for the asker,
+// Decide answers one; an approval holds for that long. Errors: ErrOwn for the asker and for keys,
 // store.ErrNotFound, store.ErrConflict when it was answered or is over, fault.Field.
 func (p *People) Decide(ctx context.Context, who access.Identity, id string, approve bool, hold time.Duration) (Approval, error) {
 	a, err := p.o.Store.Approvals(who.Organization).Get(ctx, id)
@@ -101,6 +101,9 @@ func (p *People) Decide(ctx context.Context, who access.Identity, id string, app
 	}
 	if a.PersonID == who.PersonID {
 		return Approval{}, ErrOwn
+	}
+	if who.KeyID != "" { // which the asker may have made, for a service account
+		return Approval{}, ErrOwn.Saying("a second person answers, signed in at the console; a key cannot")
 	}
 	outcome, what, until := store.NotAllowed, audit.ApprovalRefused, p.now()
 	if approve {

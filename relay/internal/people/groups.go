@@ -3,6 +3,7 @@ package people
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"oriel/relay/internal/access"
@@ -63,13 +64,18 @@ func (p *People) CreateGroup(ctx context.Context, who access.Identity, parent, n
 }
 
 // SaveGroup gives one another name, another place, or both; nil: as it is. What is moved
-// gets the grants of its new place: who lacks those cannot give them, so that moving needs
-// all that is about computers at both places. Errors: ErrGives, store.ErrNotFound,
+// gets the grants of its new place: who lacks what they give cannot move it there. Errors: ErrGives, store.ErrNotFound,
 // store.ErrGroupTree, fault.Field.
 func (p *People) SaveGroup(ctx context.Context, who access.Identity, id string, name, parent *string) (Group, error) {
 	groups := p.o.Store.Groups(who.Organization)
-	if _, err := groups.Get(ctx, id); err != nil {
+	g, err := groups.Get(ctx, id)
+	if err != nil {
 		return Group{}, fmt.Errorf("look up a group: %w", err)
+	}
+	if parent != nil { // before anything is changed
+		if err := p.mayMove(ctx, who, access.Group(id), g.Path, *parent); err != nil {
+			return Group{}, err
+		}
 	}
 	if name != nil {
 		text, err := nameOf("name", *name)
@@ -81,9 +87,6 @@ func (p *People) SaveGroup(ctx context.Context, who access.Identity, id string, 
 		}
 	}
 	if parent != nil {
-		if err := p.mayMove(ctx, who, access.Group(id), *parent); err != nil {
-			return Group{}, err
-		}
 		if err := groups.Move(ctx, who.Actor().Did(audit.GroupMoved, "group", id, "parent", *parent), id, *parent); err != nil {
 			return Group{}, fmt.Errorf("move a group: %w", err)
 		}
@@ -92,15 +95,31 @@ func (p *People) SaveGroup(ctx context.Context, who access.Identity, id string, 
 	return p.Group(ctx, who, id)
 }
 
-// mayMove says ErrGives where who does not manage groups at both ends.
-func (p *People) mayMove(ctx context.Context, who access.Identity, what access.Object, parent string) error {
-	to := access.Organization
+// mayMove says ErrGives where who does not manage groups at both ends, or lacks what grants
+// of the new place give: they reach what is moved from then on, and nobody gives what they
+// do not have. old is the path of the group that it is in.
+func (p *People) mayMove(ctx context.Context, who access.Identity, what access.Object, old, parent string) error {
+	to, gained := access.Organization, []string(nil)
 	if parent != "" {
+		g, err := p.o.Store.Groups(who.Organization).Get(ctx, parent)
+		if err != nil {
+			return fmt.Errorf("look up a group: %w", err)
+		}
 		to = access.Group(parent)
+		for _, id := range g.Upwards() {
+			if !strings.Contains(old, "/"+id+"/") {
+				gained = append(gained, id)
+			}
+		}
 	}
 	err := p.mayGive(ctx, who, rights.GroupsManage, what)
 	if err == nil {
 		err = p.mayGive(ctx, who, rights.GroupsManage, to)
+	}
+	for _, id := range gained {
+		if err == nil {
+			err = p.mayGiveAll(ctx, who, store.GrantFilter{ObjectKind: store.ObjectGroup, ObjectID: id}, &what)
+		}
 	}
 	return err
 }
@@ -130,10 +149,14 @@ func (p *People) GroupOf(ctx context.Context, who access.Identity, computer stri
 // MoveComputer puts a computer into a group; of "", into none. Errors: ErrGives,
 // store.ErrNotFound.
 func (p *People) MoveComputer(ctx context.Context, who access.Identity, computer, group string) error {
-	if err := p.mayMove(ctx, who, access.Computer(computer), group); err != nil {
+	c, err := p.o.Store.Computers(who.Organization).Get(ctx, computer)
+	if err != nil {
+		return fmt.Errorf("look up a computer: %w", err)
+	}
+	if err := p.mayMove(ctx, who, access.Computer(computer), c.GroupPath, group); err != nil {
 		return err
 	}
-	err := p.o.Store.Computers(who.Organization).SetGroup(ctx, who.Actor().Did(audit.ComputerMoved, "computer", computer, "group", group), computer, group)
+	err = p.o.Store.Computers(who.Organization).SetGroup(ctx, who.Actor().Did(audit.ComputerMoved, "computer", computer, "group", group), computer, group)
 	if err != nil {
 		return fmt.Errorf("move a computer: %w", err)
 	}

@@ -70,9 +70,14 @@ func (p *People) CreateKey(ctx context.Context, who access.Identity, person, nam
 		if m.Kind != store.ServiceKind {
 			return NewAPIKey{}, fault.Field("person", "people make their keys themselves; choose a service account")
 		}
+	}
+	if person != who.PersonID || who.KeyID != "" {
 		if err := p.mayGive(ctx, who, may, access.Organization); err != nil {
 			return NewAPIKey{}, err
 		}
+	}
+	if err := p.noLongerThan(ctx, who, lifetime); err != nil {
+		return NewAPIKey{}, err
 	}
 	text, hash := access.NewKey()
 	row := store.APIKey{ID: store.NewID(), PersonID: person, PersonName: "", Name: name, TokenHash: hash, Permissions: may.String(), CreatedAt: p.now()}
@@ -88,6 +93,21 @@ func (p *People) CreateKey(ctx context.Context, who access.Identity, person, nam
 		return NewAPIKey{}, fmt.Errorf("look up a key: %w", err)
 	}
 	return NewAPIKey{keyOf(row), text}, nil
+}
+
+// noLongerThan says a fault where a key would outlive the one that makes it.
+func (p *People) noLongerThan(ctx context.Context, who access.Identity, lifetime time.Duration) error {
+	if who.KeyID == "" {
+		return nil
+	}
+	own, err := p.o.Store.Keys(who.Organization).Get(ctx, who.KeyID)
+	if err != nil {
+		return fmt.Errorf("look up a key: %w", err)
+	}
+	if own.ExpiresAt != 0 && (lifetime == 0 || p.o.Now().Add(lifetime).UnixMilli() > own.ExpiresAt) {
+		return fault.Field("expires_in_hours", "a key that is made with a key ends no later than that one")
+	}
+	return nil
 }
 
 // RevokeKey makes a person's or, without one, anybody's key worthless. Errors:

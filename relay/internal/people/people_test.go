@@ -85,6 +85,52 @@ func TestNobodyGivesWhatTheyLack(t *testing.T) {
 	}
 }
 
+// Rule: a key makes no key that may more than it, or is good for longer.
+func TestAKeyMakesNoStrongerKey(t *testing.T) {
+	o := open(t)
+	ctx := t.Context()
+	day := must[people.NewAPIKey](t)(o.CreateKey(ctx, o.owner, o.owner.PersonID, "day", []string{"see", "api"}, 24*time.Hour))
+	key := o.owner
+	key.SignInID, key.KeyID = "", day.ID
+	_, err := o.CreateKey(ctx, key, key.PersonID, "more", []string{"see", "control"}, time.Hour)
+	o.fails("that may more", err, people.ErrGives)
+	for _, long := range []time.Duration{0, 25 * time.Hour} {
+		if _, err := o.CreateKey(ctx, key, key.PersonID, "longer", []string{"see"}, long); fault.Of(err) == nil || fault.Of(err).Field() != "expires_in_hours" {
+			t.Errorf("that is good for %s: %v", long, err)
+		}
+	}
+	must[people.NewAPIKey](t)(o.CreateKey(ctx, key, key.PersonID, "less", []string{"see"}, time.Hour))
+}
+
+// Rule: who moves a computer or a group gives those who have grants at its new place what
+// these give; so they need that themselves.
+func TestNobodyMovesToWhereTheyHaveMore(t *testing.T) {
+	o := open(t)
+	ctx := t.Context()
+	role := must[people.Role](t)(o.CreateRole(ctx, o.owner, "sorter", []string{"see", "groups.manage"}))
+	site := must[people.Group](t)(o.CreateGroup(ctx, o.owner, "", "site"))
+	mine := must[people.Group](t)(o.CreateGroup(ctx, o.owner, site.ID, "mine"))
+	plain := must[people.Group](t)(o.CreateGroup(ctx, o.owner, "", "plain"))
+	computer := relaytest.NewMachine("safe").Connect(t, o.Node, o.Token(t, 1)).Welcome.GetComputerId()
+	sorter, _ := o.Node.Member(t, store.RoleMember, store.Grant{Role: role.ID, ObjectKind: store.ObjectOrganization},
+		store.Grant{Role: store.RoleOperator, ObjectKind: store.ObjectGroup, ObjectID: site.ID})
+	o.fails("a computer, to where they operate", o.MoveComputer(ctx, sorter, computer, mine.ID), people.ErrGives)
+	_, err := o.SaveGroup(ctx, sorter, plain.ID, new("other"), &mine.ID)
+	o.fails("a group, to where they operate", err, people.ErrGives)
+	if g := must[people.Group](t)(o.Group(ctx, o.owner, plain.ID)); g.Name != "plain" {
+		t.Errorf("renamed to %q, and then refused", g.Name)
+	}
+	if err := o.MoveComputer(ctx, sorter, computer, plain.ID); err != nil {
+		t.Errorf("where nobody has a grant: %v", err)
+	}
+	if err := o.MoveComputer(ctx, o.owner, computer, site.ID); err != nil {
+		t.Errorf("by who has it all: %v", err)
+	}
+	if err := o.MoveComputer(ctx, sorter, computer, mine.ID); err != nil {
+		t.Errorf("within what reaches it already: %v", err)
+	}
+}
+
 // Rule: who manages people in a group gives there what they have there, and nothing
 // anywhere else.
 func TestAGroupsAdminGivesInTheGroup(t *testing.T) {
@@ -191,6 +237,10 @@ func TestApprovals(t *testing.T) {
 	o.fails("while it is open", may(), access.ErrForbidden)
 	_, err := o.Decide(ctx, guest, asked.ID, true, time.Hour)
 	o.fails("by oneself", err, people.ErrOwn)
+	key := o.owner
+	key.SignInID, key.KeyID = "", must[people.NewAPIKey](t)(o.CreateKey(ctx, o.owner, o.owner.PersonID, "k", []string{"people.manage", "api"}, time.Hour)).ID
+	_, err = o.Decide(ctx, key, asked.ID, true, time.Hour)
+	o.fails("by a key", err, people.ErrOwn)
 	_, err = o.Decide(ctx, o.owner, asked.ID, true, 48*time.Hour)
 	o.fails("for two days", err, fault.ErrInvalid)
 	if given := must[people.Approval](t)(o.Decide(ctx, o.owner, asked.ID, true, time.Hour)); given.Outcome != "approved" {

@@ -8,6 +8,7 @@ import (
 	"oriel/relay/internal/access"
 	"oriel/relay/internal/audit"
 	"oriel/relay/internal/page"
+	"oriel/relay/internal/rights"
 	"oriel/relay/internal/store"
 )
 
@@ -89,16 +90,26 @@ func (p *People) JoinTeam(ctx context.Context, who access.Identity, team, person
 
 // mayGiveTeam is mayGive for all that a team has.
 func (p *People) mayGiveTeam(ctx context.Context, who access.Identity, team string) error {
+	return p.mayGiveAll(ctx, who, store.GrantFilter{SubjectKind: store.SubjectTeam, SubjectID: team}, nil)
+}
+
+// mayGiveAll is mayGive for what some grants give: on their own objects, or on one that they
+// come to reach, and then what is about computers.
+func (p *People) mayGiveAll(ctx context.Context, who access.Identity, some store.GrantFilter, on *access.Object) error {
 	r := page.Request{Limit: page.Max, Sort: "created_at"}
 	for {
-		grants, err := p.o.Store.Grants(who.Organization).List(ctx, store.GrantFilter{SubjectKind: store.SubjectTeam, SubjectID: team}, r)
+		grants, err := p.o.Store.Grants(who.Organization).List(ctx, some, r)
 		if err != nil {
-			return fmt.Errorf("look up a team's grants: %w", err)
+			return fmt.Errorf("look up grants: %w", err)
 		}
 		for _, g := range grants.Items {
 			role, err := p.role(ctx, who.Organization, "role", g.Role)
+			what, at := role.Permissions, object(g.ObjectKind, g.ObjectID)
+			if on != nil {
+				what, at = what&rights.OnComputer, *on
+			}
 			if err == nil {
-				err = p.mayGive(ctx, who, role.Permissions, object(g.ObjectKind, g.ObjectID))
+				err = p.mayGive(ctx, who, what, at)
 			}
 			if err != nil {
 				return err

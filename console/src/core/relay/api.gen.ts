@@ -326,7 +326,7 @@ export interface paths {
         get: operations["getComputerGroup"];
         /**
          * Put a computer into a group, or into none
-         * @description Put a computer into a group, or into none. It gets the grants of its new place: that needs groups.manage, and all that is given there, at both.
+         * @description Put a computer into a group, or into none. It gets the grants of its new place: that needs groups.manage at both, and what these grants give.
          */
         put: operations["moveComputer"];
         post?: never;
