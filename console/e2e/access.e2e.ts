@@ -164,7 +164,7 @@ describe('access', () => {
     await page.getByRole('dialog').waitFor({ state: 'detached' });
     expect((await ada.send<{ name: string }>('GET', `/computers/${computer}/group`)).name).toBe('Site');
     await page.getByTestId('who-reaches').click();
-    await page.getByTestId('reach').filter({ hasText: 'Ned' }).getByText('Caretaker').waitFor();
+    await page.getByTestId('reach-row').filter({ hasText: 'Ned' }).getByText('Caretaker').waitFor();
     await ada.send('PUT', `/computers/${computer}/group`, { group_id: '' });
   });
 

@@ -110,7 +110,7 @@ async function setting(page: Page): Promise<void> {
 async function reached(page: Page): Promise<void> {
   await dialog(page, 'member-details');
   await page.getByTestId('reached-link').click();
-  await page.getByTestId('reached-computer').first().waitFor();
+  await page.getByTestId('reached-row').first().waitFor();
 }
 
 describe('the pages', () => {

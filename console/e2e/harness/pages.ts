@@ -16,7 +16,7 @@ export async function makeOwner(page: Page, link: string): Promise<void> {
   await page.getByRole('button', { name: addName }).first().waitFor();
 }
 
-/** Sends what the relay's first person says on the page for that. */
+/** Fills in and sends the form of the relay's first owner. */
 export async function fillOwner(page: Page): Promise<void> {
   await page.getByLabel('Your name').fill(owner.name);
   await page.getByLabel('Organization').fill('Analytical Engines');

@@ -51,10 +51,10 @@ const BUILT_IN: ReadonlyMap<string, () => string> = new Map([
 
 export type Roles = readonly { id: string; name: string }[];
 
-/** What a role is called, of which the relay says the name: an organization's own has one. */
+/** The name of a role; the relay gives that of an organization's own. */
 export const roleNamed = (id: string, name: string) => BUILT_IN.get(id)?.() ?? (name || m.role_unknown());
 
-/** What one of these roles is called. */
+/** The name of one of these roles. */
 export const roleWords = (id: string, roles: Roles) =>
   roleNamed(id, roles.find((one) => one.id === id)?.name ?? '');
 

@@ -118,7 +118,7 @@ export function valueWords(value: Value): string {
   );
 }
 
-/** What a policy of the audit says, by name; undefined: it cannot be read, as an old one of which only the beginning was kept. */
+/** Settings of a policy in the audit, by name; undefined: unreadable, such as one that an older relay cut short. */
 function settingsOf(text: string | undefined): ReadonlyMap<string, Value> | undefined {
   const said = new Map<string, Value>();
   let read: unknown;

@@ -217,7 +217,7 @@ type previewIn struct {
 	IfNoneMatch string `header:"If-None-Match" maxLength:"1024" doc:"The ETag of the picture that is at hand."`
 }
 
-// FieldValue is what is noted of a computer in one of the organization's fields.
+// FieldValue is the value of one of the organization's fields, for a computer.
 type FieldValue struct {
 	ID    string `json:"id" maxLength:"64" doc:"Of the field."`
 	Value string `json:"value" maxLength:"256" doc:"Empty: none any more."`

@@ -69,7 +69,7 @@ type viewOut struct{ Body fleet.SavedView }
 // fields are what an organization notes of its computers, and views how people look at them.
 func (a *API) fields() {
 	of := tag("computers")
-	operation(a, "GET", "/computer-fields", "listFields", "List what else the organization notes of its computers.", a.listFields, of)
+	operation(a, "GET", "/computer-fields", "listFields", "List the organization's own fields of computers.", a.listFields, of)
 	operation(a, "POST", "/computer-fields", "createField", "Make a field that each computer of the organization can have a value in.", a.createField, of, status(http.StatusCreated))
 	operation(a, "PATCH", "/computer-fields/{id}", "renameField", "Give a field another name.", a.renameField, of, status(http.StatusNoContent))
 	operation(a, "DELETE", "/computer-fields/{id}", "removeField", "Remove a field with what is noted in it of all computers.", a.removeField, of, status(http.StatusNoContent))

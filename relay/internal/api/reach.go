@@ -31,7 +31,7 @@ func (a *API) reach() {
 	of := tag("people")
 	operation(a, "GET", "/people/{id}/access", "explainAccess", "What a member may, and why", a.explain, of)
 	operation(a, "GET", "/people/{id}/computers", "explainReachedComputers", "List the computers that a member sees, with what they may on each, and why", a.explainReached, of)
-	operation(a, "GET", "/computers/{id}/access", "explainComputerAccess", "Explain what each member may on a computer", a.explainComputer, of)
+	operation(a, "GET", "/computers/{id}/access", "explainComputerAccess", "Explain each member's permissions on a computer", a.explainComputer, of)
 }
 
 func (a *API) explain(ctx context.Context, in *explainIn) (*reachOut, error) {

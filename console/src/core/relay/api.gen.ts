@@ -200,8 +200,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List what else the organization notes of its computers
-         * @description List what else the organization notes of its computers.
+         * List the organization's own fields of computers
+         * @description List the organization's own fields of computers.
          */
         get: operations["listFields"];
         put?: never;
@@ -300,8 +300,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Explain what each member may on a computer
-         * @description Explain what each member may on a computer
+         * Explain each member's permissions on a computer
+         * @description Explain each member's permissions on a computer
          */
         get: operations["explainComputerAccess"];
         put?: never;
